@@ -1,0 +1,225 @@
+"""Builds the stages and runs them: the only module that knows them all.
+
+One thread follows the logs (look, read, observe, coalesce, aggregate, commit). Each exporter drains the store in a
+thread of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from otel_logtail.drain import Drain
+from otel_logtail.errors import StoreCorrupt, StoreError
+from otel_logtail.export import ExporterContext
+from otel_logtail.observe import ObserverContext
+from otel_logtail.outbox import Outbox
+from otel_logtail.pathtail import Book
+from otel_logtail.pipeline import SourceRun
+from otel_logtail.plugins import make_exporter, make_observer
+from otel_logtail.reporter import Reporter
+from otel_logtail.store import Store
+from otel_logtail.tail import Tail, check_paths, expand
+from otel_logtail.wake import TimedWaker, Waker
+
+LOOK_S = 2.0
+"""The slow timed look that stands behind the events."""
+
+BLIND_LOOK_S = 1.0
+"""The same where there are no events."""
+
+RETRY_STORE_S = 1.0
+"""How long until a store that could not be written is tried again."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run is asked to do. ``patterns`` empty: the observer's own."""
+
+    observer: str
+    db: Path
+    source: str = ""
+    event: str = "log.overhead"
+    patterns: tuple[str, ...] = ()
+    threshold_ns: int = 500_000_000
+    stall_ns: int = 2_000_000_000
+    quiet_ns: int = 3_000_000_000
+    interval_ns: int = 10_000_000_000
+    from_start: bool = False
+    once: bool = False
+    exporters: tuple[str, ...] = ()
+    exporter_options: Mapping[str, str] = {}
+    drain_s: float = 5.0
+
+
+class App:
+    """A run of the whole: made, run, closed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        observer_context: ObserverContext,
+        exporter_context: ExporterContext,
+        home: str,
+        waker: Waker,
+        reporter: Reporter,
+    ) -> None:
+        self._settings = settings
+        self._waker = waker
+        self._reporter = reporter
+        self._stopping = False
+        observer = make_observer(settings.observer, observer_context)
+        rule = observer.paths()
+        self._patterns = expand(settings.patterns or rule.patterns, exporter_context.environ, home)
+        exporters = [make_exporter(name, exporter_context) for name in settings.exporters]
+        check_paths(self._patterns, rule, trusted=bool(settings.patterns), once=settings.once)
+        self._store = Store.open(settings.db)
+        try:
+            info = self._store.source(
+                settings.source or observer.source,
+                settings.observer,
+                settings.event,
+                threshold_ns=settings.threshold_ns,
+                stall_ns=settings.stall_ns,
+                quiet_ns=settings.quiet_ns,
+            )
+            tail = Tail(
+                self._patterns,
+                rule,
+                self._store.files(info.id),
+                Book(lambda states: self._store.add_files(info.id, states), self._store.update_file),
+                reporter,
+                trusted=bool(settings.patterns),
+                first=self._store.first_look(info.id),
+                from_start=settings.from_start or settings.once,
+            )
+            self._source = SourceRun(
+                info, observer, rule, tail, self._store, reporter, interval_ns=settings.interval_ns
+            )
+            self._drains = []
+            for exporter in exporters:
+                outbox = Outbox(settings.db, exporter.name)
+                outbox.register(exporter.wants)
+                self._drains.append(Drain(exporter, outbox, reporter))
+        except BaseException:
+            self._store.close()
+            raise
+
+    def stop(self) -> None:
+        """Stop after what is being read now; may be called from a signal handler."""
+        self._stopping = True
+        self._waker.wake()
+
+    def run(self) -> int:
+        """Follow until stopped, or read once; returns the exit code."""
+        settings, info = self._settings, self._source.info
+        where = ", ".join(settings.exporters)
+        self._reporter.started(
+            f"{info.name}: observer {info.observer}, store {settings.db}, "
+            + (f"exporting to {where}" if where else "no exporter: the store alone answers")
+        )
+        for drain in self._drains:
+            drain.start()
+        try:
+            code = self._once() if settings.once else self._follow()
+        finally:
+            for drain in self._drains:
+                drain.stop(settings.drain_s)
+            for drain in self._drains:
+                drain.join()
+        if settings.once and (pending := self._pending()):
+            self._reporter.finished(f"{pending} items still wait in the store for delivery")
+            return 1
+        return code
+
+    def close(self) -> None:
+        """Free everything."""
+        self._source.tail.close()
+        self._waker.close()
+        self._store.close()
+
+    def _once(self) -> int:
+        if not self._attempt(lambda: self._pump(None)):
+            return 1
+        if not self._stopping:
+            self._source.finish(time.time_ns())
+            self._notify()
+        return 0
+
+    def _follow(self) -> int:
+        hints: frozenset[str] | None = None
+        looked_s = -math.inf
+        while not self._stopping:
+            now_s = time.monotonic()
+            look_s = LOOK_S if self._waker.alive() else BLIND_LOOK_S
+            if now_s - looked_s >= look_s:
+                hints = None
+            if hints is None:
+                looked_s = now_s
+            wait_s = looked_s + look_s - now_s
+            if self._attempt(lambda hints=hints: self._pump(hints)):  # type: ignore[misc]
+                wait_s = min(wait_s, self._source.due_s())
+            else:
+                looked_s = -math.inf
+                wait_s = RETRY_STORE_S
+            if not self._stopping:
+                hints = self._waker.wait(max(wait_s, 0.001))
+        self._reporter.stopping("stopping: what can't be delivered in time stays in the store")
+        return 0
+
+    def _pump(self, hints: frozenset[str] | None) -> None:
+        """Look, read all that is there, and let the clock do its part."""
+        source = self._source
+        looked_s = time.monotonic()
+        source.tail.look(hints, looked_s)
+        if hints is None:
+            self._watch()
+        while not self._stopping:
+            now_s = time.monotonic()
+            if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
+                source.tail.look(None, now_s)
+                looked_s = now_s
+            news = source.step(now_s)
+            if news is None:
+                break
+            if news:
+                self._notify()
+        if not self._stopping and not self._settings.once and source.tick():
+            self._notify()
+
+    def _watch(self) -> None:
+        if self._settings.once:
+            return
+        try:
+            self._waker.watch(self._source.tail.directories())
+        except OSError as problem:
+            self._reporter.watcher_failed(problem.strerror or str(problem))
+            self._waker = TimedWaker()
+
+    def _attempt(self, work: Callable[[], None]) -> bool:
+        """Do it; a store that can't be written now is said once, and tried again: the log itself is the buffer."""
+        try:
+            work()
+        except StoreCorrupt:
+            raise
+        except StoreError as problem:
+            self._reporter.store_failed(str(problem))
+            return False
+        self._reporter.store_works()
+        return True
+
+    def _notify(self) -> None:
+        for drain in self._drains:
+            drain.notify()
+
+    def _pending(self) -> int:
+        pending = 0
+        for name in self._settings.exporters:
+            outbox = Outbox(self._settings.db, name)
+            pending += outbox.pending()
+            outbox.close()
+        return pending

@@ -1,0 +1,339 @@
+"""The command line: arguments in, exit codes out. Data goes to stdout, everything else to stderr.
+
+Heavy imports stand inside the commands, so that ``--help`` is fast.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_query import query_app, status
+from otel_logtail.errors import LogtailError, UsageError
+from otel_logtail.paths import default_db
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+    from types import FrameType
+
+    from otel_logtail.app import App, Settings
+    from otel_logtail.wake import Waker
+
+app = typer.Typer(
+    name="otel-logtail",
+    help="Follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.",
+    epilog="Each option can also be given as OTEL_LOGTAIL_<NAME>; the standard OTEL_* variables are honoured.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(query_app)
+app.command()(status)
+
+_FOLLOW = "Following"
+_EXPORT = "Exporting"
+
+
+@app.callback(invoke_without_command=True)
+@errors_as_exit()
+def follow(
+    context: typer.Context,
+    observer: Annotated[
+        str,
+        typer.Option(envvar="OTEL_LOGTAIL_OBSERVER", metavar="NAME", help="Whose log it is.", rich_help_panel=_FOLLOW),
+    ] = "",
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_PATH",
+            metavar="GLOB",
+            help="The files that the program writes to; may be repeated. Default: the observer's.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_SOURCE",
+            metavar="NAME",
+            help="The name of what is followed, sent as service.name. Default: OTEL_SERVICE_NAME, else the observer's.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = "",
+    event: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EVENT",
+            metavar="NAME",
+            help="What metrics and spans are called.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = "log.overhead",
+    threshold_ms: Annotated[
+        float,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_THRESHOLD_MS", help="From here on a sample is degraded.", rich_help_panel=_FOLLOW
+        ),
+    ] = 500,
+    stall_ms: Annotated[
+        float | None,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_STALL_MS",
+            help="From here on it is a stall. Default: 4 times the threshold.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = None,
+    quiet_ms: Annotated[
+        float,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_QUIET_MS",
+            help="An episode ends when no slow sample came for so long (at least 50).",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = 3000,
+    from_start: Annotated[
+        bool,
+        typer.Option(
+            "--from-start",
+            envvar="OTEL_LOGTAIL_FROM_START",
+            help="At the first start read what the logs hold already, rotated files too, not only what comes.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = False,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once",
+            envvar="OTEL_LOGTAIL_ONCE",
+            help="Read what is there (from the start), deliver it, and end: 0 when all is delivered, else 1.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = False,
+    timezone: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_TIMEZONE",
+            metavar="ZONE",
+            help="Of lines that don't say their own, such as Europe/Vienna. Default: this machine's.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = "",
+    db: Annotated[
+        Path | None,
+        typer.Option(
+            "--db",
+            envvar="OTEL_LOGTAIL_DB",
+            help="The store; default: the one in your state directory.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = None,
+    exporter: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EXPORTER",
+            metavar="NAME",
+            help="Where to send to; may be repeated. Default: otlp where an endpoint is given, else nowhere.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = None,
+    otlp_endpoint: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_OTLP_ENDPOINT",
+            metavar="URL",
+            help="The collector: http://localhost:4318, or :4317 for gRPC. Default: OTEL_EXPORTER_OTLP_ENDPOINT.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    otlp_protocol: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_OTLP_PROTOCOL",
+            metavar="PROTOCOL",
+            help="grpc or http/protobuf. Default: OTEL_EXPORTER_OTLP_PROTOCOL, else grpc for port 4317.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    histogram: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HISTOGRAM", metavar="KIND", help="explicit or exponential.", rich_help_panel=_EXPORT
+        ),
+    ] = "",
+    export_interval: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EXPORT_INTERVAL",
+            metavar="DURATION",
+            help="How much of the log's time one point covers: 10s, 500ms, 1m.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "10s",
+    version: Annotated[bool, typer.Option("--version", help="Say the version and end.")] = False,
+) -> None:
+    """Follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.
+
+    The main job: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318
+    """
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"otel-logtail {installed('otel-logtail')}")
+        return
+    if context.invoked_subcommand is not None:
+        return
+    from otel_logtail.app import Settings
+    from otel_logtail.plugins import OBSERVERS, names
+
+    if not observer:
+        raise UsageError(
+            "no observer is named: whose log is it?",
+            hint=f"--observer {' | '.join(names(OBSERVERS))}; --help shows all",
+        )
+    environ = os.environ
+    endpoint_known = otlp_endpoint or any(
+        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_")
+    )
+    exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
+    given = {"otlp_endpoint": otlp_endpoint, "otlp_protocol": otlp_protocol, "histogram": histogram}
+    threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
+    stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)
+    if stall_ns <= threshold_ns:
+        raise UsageError(
+            f"--stall-ms {stall_ns / 1e6:g} is not above --threshold-ms {threshold_ns / 1e6:g}",
+            hint="a stall is worse than degraded: leave --stall-ms out for 4 times the threshold",
+        )
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]{0,200}", event):
+        raise UsageError(
+            f"--event {event!r} can't be the name of a metric", hint="letters, digits and _ . - /, such as log.overhead"
+        )
+    settings = Settings(
+        observer=observer,
+        db=(db or default_db()).absolute(),
+        source=source or environ.get("OTEL_SERVICE_NAME", ""),
+        event=event,
+        patterns=tuple(path or ()),
+        threshold_ns=threshold_ns,
+        stall_ns=stall_ns,
+        quiet_ns=_ns(quiet_ms, "--quiet-ms", least_ms=50),
+        interval_ns=_duration_ns(export_interval, "--export-interval"),
+        from_start=from_start,
+        once=once,
+        exporters=exporters,
+        exporter_options={name: value for name, value in given.items() if value},
+    )
+    raise typer.Exit(_run(settings, _zone(timezone)))
+
+
+def _run(settings: Settings, zone: tzinfo | None) -> int:
+    import socket
+
+    from otel_logtail.app import App
+    from otel_logtail.export import ExporterContext
+    from otel_logtail.observe import ObserverContext
+    from otel_logtail.reporter import Reporter
+    from otel_logtail.wake import TimedWaker, WatchdogWaker
+
+    reporter = Reporter()
+    waker: Waker
+    try:
+        waker = TimedWaker() if settings.once else WatchdogWaker()
+    except OSError as problem:
+        reporter.watcher_failed(problem.strerror or str(problem))
+        waker = TimedWaker()
+    try:
+        running = App(
+            settings,
+            observer_context=ObserverContext(timezone=zone),
+            exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
+            home=str(Path.home()),
+            waker=waker,
+            reporter=reporter,
+        )
+    except BaseException:
+        waker.close()
+        raise
+    _on_signals(running, waker)
+    try:
+        return running.run()
+    finally:
+        running.close()
+
+
+def _on_signals(running: App, waker: Waker) -> None:
+    """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction)."""
+    interrupts = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += number == signal.SIGINT
+        if interrupts > 1:
+            os._exit(130)
+        running.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, lambda number, frame: waker.wake())
+
+
+def _ns(value_ms: float, flag: str, *, least_ms: float) -> int:
+    if not math.isfinite(value_ms) or not least_ms <= value_ms <= 86_400_000:
+        raise UsageError(
+            f"{flag} {value_ms:g} is out of range", hint=f"milliseconds from {least_ms:g} to 86400000 (a day)"
+        )
+    return round(value_ms * 1_000_000)
+
+
+_UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
+
+
+def _duration_ns(text: str, flag: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|min|h)", text.strip())
+    ns = round(float(match[1]) * _UNITS_NS[match[2]]) if match else 0
+    if not 10 * 10**6 <= ns <= 3600 * 10**9:
+        raise UsageError(f"{flag} {text!r} is no duration from 10ms to 1h", hint="write 500ms, 10s or 1m")
+    return ns
+
+
+def _zone(name: str) -> tzinfo | None:
+    if not name:
+        return None
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"unknown time zone '{name}'", hint="a name such as Europe/Vienna or UTC") from None
+
+
+def main() -> NoReturn:
+    """The console script: runs the command, and says usage errors in one line too."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(prog_name="otel-logtail", standalone_mode=False)
+    except LogtailError as problem:
+        code = _say(str(problem), problem.hint, problem.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except Exception as problem:
+        # what typer raises for wrong arguments knows its message and exit code; anything else is a bug, shown whole
+        format_message = getattr(problem, "format_message", None)
+        if format_message is None:
+            raise
+        code = _say(format_message(), "otel-logtail --help shows what there is", getattr(problem, "exit_code", 2))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str, hint: str, code: int) -> int:
+    lines = " ".join(message.split())
+    print(f"otel-logtail: error: {lines}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return code

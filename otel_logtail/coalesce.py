@@ -1,0 +1,81 @@
+"""Bursts of slow samples become episodes. Pure: (open episode, sample | tick) -> (open episode, closed episode).
+
+One state belongs to one live path: one process, one event loop. An episode is a run of breaches in the log whose lines
+were written at most the quiet window apart; it is over as soon as the log, by a later line or by the clock once the log
+is read to its end, is further than that past its last breach. Both speak of the same axis, the time at which lines were
+written, which only grows: so a backlog read at once gives the episodes that were seen live. (Event time does not grow
+along a log: a request that waits for its upstream is logged long after its overhead ended.) Start, end and duration
+are event time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from otel_logtail.model import Attributes, Breach, Episode, Hit, Severity
+
+
+def tick(open_: Episode | None, logged_ns: int, quiet_ns: int) -> tuple[Episode | None, Episode | None]:
+    """The log has come to ``logged_ns``: returns (what is open now, what was closed by that)."""
+    if open_ is not None and logged_ns > open_.last_ns + quiet_ns:
+        return None, open_
+    return open_, None
+
+
+def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes) -> Episode:
+    """The open episode with one more breach, or a new one that begins with it."""
+    sample = hit.sample
+    start_ns = sample.time_ns - sample.duration_ns
+    if open_ is None:
+        trace_id, span_id = ids_of(hit.uid)
+        return Episode(
+            live=live,
+            attributes=attributes,
+            trace_id=trace_id,
+            span_id=span_id,
+            start_ns=start_ns,
+            end_ns=sample.time_ns,
+            last_ns=sample.logged_ns,
+            count=1,
+            peak_ns=sample.duration_ns,
+            severity=hit.severity,
+            cause=sample.cause,
+            stage=sample.stage,
+        )
+    at_peak = sample.duration_ns > open_.peak_ns
+    return msgspec.structs.replace(
+        open_,
+        start_ns=min(open_.start_ns, start_ns),
+        end_ns=max(open_.end_ns, sample.time_ns),
+        last_ns=max(open_.last_ns, sample.logged_ns),
+        count=open_.count + 1,
+        peak_ns=max(open_.peak_ns, sample.duration_ns),
+        severity=max(open_.severity, hit.severity),
+        cause=sample.cause if at_peak else open_.cause,
+        stage=sample.stage if at_peak else open_.stage,
+    )
+
+
+def coalesce(
+    open_: Episode | None, hits: tuple[Hit, ...], *, live: str, attributes: Attributes, quiet_ns: int
+) -> tuple[Episode | None, tuple[Breach, ...], tuple[Episode, ...]]:
+    """A run of samples in file order: returns (what is open behind it, its breaches, what it closed)."""
+    breaches: list[Breach] = []
+    closed: list[Episode] = []
+    for hit in hits:
+        if open_ is not None:
+            open_, over = tick(open_, hit.sample.logged_ns, quiet_ns)
+            if over is not None:
+                closed.append(over)
+        if hit.severity is not Severity.OK:
+            open_ = extend(open_, hit, live=live, attributes=attributes)
+            breaches.append(Breach(hit, open_.trace_id, open_.span_id))
+    return open_, tuple(breaches), tuple(closed)
+
+
+def ids_of(uid: bytes) -> tuple[bytes, bytes]:
+    """The trace id (16 bytes) and span id (8 bytes) of the episode that begins with the breach of this uid."""
+    trace_id = hashlib.blake2b(uid, digest_size=16, person=b"logtail-trace").digest()
+    return trace_id, hashlib.blake2b(uid, digest_size=8, person=b"logtail-span").digest()

@@ -1,0 +1,194 @@
+"""The store, drained into one destination: read, export, advance, back off, set aside.
+
+Each exporter has one drain, in a thread of its own with a connection of its own: none can hold up the tail or another.
+
+Invariant: the cursor moves on the receiver's word alone. Whatever else happens (a failure, a crash, a stop in the
+middle), the same items come again, with the same ids, times and totals.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import msgspec
+
+from otel_logtail.errors import LogtailError
+from otel_logtail.export import Exporter
+from otel_logtail.model import (
+    BreachRecord,
+    Delivered,
+    Delivery,
+    EpisodeRecord,
+    ExportBatch,
+    Item,
+    Partial,
+    Refused,
+    Retry,
+    Stream,
+)
+from otel_logtail.outbox import Outbox
+from otel_logtail.reporter import Reporter
+
+BATCH_ITEMS = 1000
+REPEAT_NS = 60 * 10**9
+"""How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
+
+FIRST_BACKOFF_S = 0.5
+LAST_BACKOFF_S = 30.0
+
+
+class Backoff:
+    """How long to wait before the next try: exponential with full jitter, never less than the receiver asked for."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
+        self._ceiling_s = FIRST_BACKOFF_S
+
+    def next_s(self, after_s: float) -> float:
+        """The wait after one more failure."""
+        ceiling_s, self._ceiling_s = self._ceiling_s, min(self._ceiling_s * 2, LAST_BACKOFF_S)
+        return max(after_s, self._random.uniform(ceiling_s / 2, ceiling_s))
+
+    def reset(self) -> None:
+        """After a success."""
+        self._ceiling_s = FIRST_BACKOFF_S
+
+
+class Drain:
+    """One exporter's thread."""
+
+    def __init__(self, exporter: Exporter, outbox: Outbox, reporter: Reporter) -> None:
+        self.name = exporter.name
+        self._exporter = exporter
+        self._outbox = outbox
+        self._reporter = reporter
+        self._streams = [stream for stream in Stream if stream in exporter.wants]
+        self._work = threading.Event()
+        self._stop = threading.Event()
+        self._deadline_s = float("inf")
+        # a stream that fails waits by itself: a receiver may take spans and not metrics
+        self._backoff = {stream: Backoff() for stream in self._streams}
+        self._not_before_s: dict[Stream, float] = {}
+        self._limit = dict.fromkeys(self._streams, BATCH_ITEMS)
+        self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin with what waits in the store."""
+        self._work.set()
+        self._thread.start()
+
+    def notify(self) -> None:
+        """There may be something new."""
+        self._work.set()
+
+    def stop(self, within_s: float) -> None:
+        """Deliver what waits, but no longer than this; :meth:`join` waits for the end."""
+        self._deadline_s = time.monotonic() + within_s
+        self._stop.set()
+        self._work.set()
+
+    def join(self) -> None:
+        """Wait until it has ended; an export that still hangs at the deadline is given up."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, self._deadline_s - time.monotonic()))
+            if self._thread.is_alive():
+                self._exporter.close()
+                self._thread.join(1.0)
+        if not self._thread.is_alive():
+            self._exporter.close()
+            self._outbox.close()
+
+    def _run(self) -> None:
+        stopping = False
+        try:
+            while True:
+                self._work.wait(self._pause_s())
+                self._work.clear()
+                if not stopping and self._stop.is_set():
+                    stopping = True
+                    self._not_before_s = dict.fromkeys(self._not_before_s, 0.0)  # one more try, now
+                for stream in self._streams:
+                    self._drain(stream)
+                if stopping and (not self._not_before_s or self._over()):
+                    return
+        except Exception as problem:  # noqa: BLE001 - the last resort of a thread: said, not swallowed
+            self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
+
+    def _pause_s(self) -> float | None:
+        """How long until there is something to do without being told: the next try of a stream that failed."""
+        if not self._not_before_s:
+            return None
+        return max(0.0, min(*self._not_before_s.values(), self._deadline_s) - time.monotonic())
+
+    def _drain(self, stream: Stream) -> None:
+        if time.monotonic() < self._not_before_s.get(stream, 0.0):
+            return
+        try:
+            while not self._over() and (batch := self._outbox.read(stream, self._limit[stream])) is not None:
+                if not self._settle(batch, self._export(batch)):
+                    return
+            if stream is Stream.INTERVALS and not self._over():
+                batch = self._outbox.silent(REPEAT_NS, self._limit[stream])
+                if batch is not None:
+                    self._settle(batch, self._export(batch))
+        except LogtailError as problem:
+            self._failed(stream, Retry(str(problem)))
+
+    def _export(self, batch: ExportBatch) -> Delivery:
+        try:
+            return self._exporter.export(batch)
+        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not lose data or end the thread
+            self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
+            return Retry(f"{type(problem).__name__}: {problem}")
+
+    def _settle(self, batch: ExportBatch, delivery: Delivery) -> bool:
+        """Note what became of a batch; returns whether its stream goes on now."""
+        stream = batch.stream
+        if isinstance(delivery, Delivered):
+            self._outbox.advance(batch, len(batch.items), time.time_ns())
+            self._limit[stream] = min(self._limit[stream] * 2, BATCH_ITEMS)
+            self._succeeded(stream)
+            return True
+        if isinstance(delivery, Partial):
+            if delivery.count:
+                self._outbox.advance(batch, delivery.count, time.time_ns())
+                self._succeeded(stream)
+            rest = msgspec.structs.replace(batch, items=batch.items[delivery.count :])
+            return self._settle(rest, delivery.rest)
+        if isinstance(delivery, Refused):
+            if len(batch.items) > 1:
+                self._limit[stream] = max(1, len(batch.items) // 2)
+            else:
+                self._outbox.set_aside(batch, delivery.why, time.time_ns())
+                self._reporter.refused(self.name, describe(batch.items[0]), delivery.why)
+                self._succeeded(stream)  # it answers, after all
+            return True
+        self._failed(stream, delivery)
+        return False
+
+    def _succeeded(self, stream: Stream) -> None:
+        self._backoff[stream].reset()
+        if self._not_before_s.pop(stream, None) is not None and not self._not_before_s:
+            self._reporter.exporter_works(self.name)
+
+    def _failed(self, stream: Stream, retry: Retry) -> None:
+        self._reporter.exporter_failed(self.name, retry.why)
+        try:
+            self._outbox.failed(retry.why, time.time_ns())
+        except LogtailError:
+            pass  # the store itself is what failed: the tail says so
+        self._not_before_s[stream] = time.monotonic() + self._backoff[stream].next_s(retry.after_s)
+
+    def _over(self) -> bool:
+        return self._stop.is_set() and time.monotonic() >= self._deadline_s
+
+
+def describe(item: Item) -> str:
+    """An item in a few words, for a message."""
+    if isinstance(item, EpisodeRecord):
+        return f"episode {item.id} (span {item.episode.span_id.hex()})"
+    if isinstance(item, BreachRecord):
+        return f"breach {item.id} ({item.uid.hex()})"
+    return f"interval {item.id} of {item.series.instrument.value} {dict(item.series.attributes)}"

@@ -1,0 +1,46 @@
+"""Every error that this project raises: one root, few leaves, each with a hint of what would be right."""
+
+from __future__ import annotations
+
+
+class LogtailError(Exception):
+    """The root. ``str(error)`` is one line that says what is wrong; ``hint`` says what to do about it (or is empty).
+
+    ``exit_code`` is what the command line ends with: 2 for what the user must change first, 1 for what failed later.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(LogtailError):
+    """A flag, variable or name that can't be meant."""
+
+    exit_code = 2
+
+
+class Drift(LogtailError):
+    """An observer's line that it can't read: the upstream changed its format."""
+
+
+class StoreError(LogtailError):
+    """The store can't be opened, read or written."""
+
+    exit_code = 2
+
+
+class StoreLocked(StoreError):
+    """Another daemon has the store."""
+
+
+class StoreFull(StoreError):
+    """There is no room to write: nothing was committed, the log itself is the buffer."""
+
+    exit_code = 1
+
+
+class StoreCorrupt(StoreError):
+    """The file is not a store, or no longer one."""

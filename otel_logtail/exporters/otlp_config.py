@@ -1,0 +1,285 @@
+"""What the environment and the flags say about OTLP, as settings for each signal: pure.
+
+The rules are those of the OTLP exporter specification: a variable of one signal wins over the general one, a flag wins
+over both, an empty variable is an unset one, and time-outs are milliseconds. Whatever can't be meant raises
+:class:`~otel_logtail.errors.UsageError`, which names the flag or variable and says what would be right; what is in a
+header is never repeated in an error, since it is often a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
+
+from otel_logtail.errors import UsageError
+
+Protocol = Literal["grpc", "http/protobuf"]
+SignalName = Literal["metrics", "traces"]
+
+DEFAULT_TIMEOUT_MS = 10_000
+GRPC_PORT = 4317
+
+_SIGNAL_PATHS = ("/v1/metrics", "/v1/traces", "/v1/logs")
+_GRPC_SCHEMES = ("unix", "unix-abstract", "dns", "ipv4", "ipv6")
+_HTTP_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_GRPC_HEADER = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.-]+")
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A value, and the flag or variable that it came from (``origin``), for the error that may follow."""
+
+    value: str
+    origin: str
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """Where one signal goes, and how.
+
+    ``endpoint`` is the whole URL for HTTP and the target for gRPC. ``tls`` is for gRPC only: in HTTP the URL says it.
+    """
+
+    protocol: Protocol
+    endpoint: str
+    tls: bool
+    timeout_s: float
+    headers: tuple[tuple[str, str], ...] = ()
+    gzip: bool = False
+    certificate: Setting | None = None
+    client_certificate: Setting | None = None
+    client_key: Setting | None = None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All that is to be known before the first request. ``resource`` is OTEL_RESOURCE_ATTRIBUTES."""
+
+    metrics: Signal
+    traces: Signal
+    exponential: bool = False
+    delta: bool = False
+    resource: tuple[tuple[str, str], ...] = ()
+
+
+def read_settings(environ: Mapping[str, str], options: Mapping[str, str]) -> Settings:
+    """The settings that the environment and the options (``otlp_endpoint``, ``otlp_protocol``, ``histogram``) mean."""
+    resource = _general(environ, "OTEL_RESOURCE_ATTRIBUTES")
+    return Settings(
+        metrics=_signal(environ, options, "metrics"),
+        traces=_signal(environ, options, "traces"),
+        exponential=_exponential(environ, options),
+        delta=_delta(environ),
+        resource=_pairs(resource) if resource else (),
+    )
+
+
+def _signal(environ: Mapping[str, str], options: Mapping[str, str], name: SignalName) -> Signal:
+    def find(key: str) -> Setting | None:
+        specific = _general(environ, f"OTEL_EXPORTER_OTLP_{name.upper()}_{key}")
+        return specific or _general(environ, f"OTEL_EXPORTER_OTLP_{key}")
+
+    flag = _flag(options, "otlp_endpoint", "--otlp-endpoint")
+    specific = _general(environ, f"OTEL_EXPORTER_OTLP_{name.upper()}_ENDPOINT")
+    endpoint = flag or specific or _general(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    protocol = _protocol(_flag(options, "otlp_protocol", "--otlp-protocol") or find("PROTOCOL"), endpoint)
+    if protocol == "grpc":
+        endpoint = endpoint or Setting("http://localhost:4317", "default")
+        target, tls = _grpc_target(endpoint, insecure=_insecure(find("INSECURE")))
+    else:
+        endpoint = endpoint or Setting("http://localhost:4318", "default")
+        as_it_is = flag is None and specific is not None
+        target, tls = _http_url(endpoint, None if as_it_is else f"/v1/{name}"), False
+    certificate, key = find("CLIENT_CERTIFICATE"), find("CLIENT_KEY")
+    if key is not None and certificate is None:
+        hint = f"set {key.origin.replace('CLIENT_KEY', 'CLIENT_CERTIFICATE')} to the certificate of that key"
+        raise UsageError(f"{key.origin} is set without a client certificate", hint=hint)
+    return Signal(
+        protocol=protocol,
+        endpoint=target,
+        tls=tls,
+        timeout_s=_timeout(find("TIMEOUT")),
+        headers=_headers(find("HEADERS"), protocol),
+        gzip=_gzip(find("COMPRESSION")),
+        certificate=find("CERTIFICATE"),
+        client_certificate=certificate,
+        client_key=key,
+    )
+
+
+def _general(environ: Mapping[str, str], variable: str) -> Setting | None:
+    value = environ.get(variable, "").strip()
+    return Setting(value, variable) if value else None
+
+
+def _flag(options: Mapping[str, str], key: str, flag: str) -> Setting | None:
+    value = options.get(key, "").strip()
+    return Setting(value, flag) if value else None
+
+
+# --- where to, and in which language ----------------------------------------------------------------------------
+
+
+def _protocol(setting: Setting | None, endpoint: Setting | None) -> Protocol:
+    if setting is None:
+        return "grpc" if endpoint is not None and _has_grpc_port(endpoint.value) else "http/protobuf"
+    word = setting.value.lower()
+    if word == "grpc":
+        return "grpc"
+    if word == "http/protobuf":
+        return "http/protobuf"
+    what = "http/json is not supported" if word == "http/json" else f"{setting.value!r} is not an OTLP protocol"
+    raise UsageError(f"{setting.origin}: {what}", hint="use http/protobuf or grpc")
+
+
+def _has_grpc_port(endpoint: str) -> bool:
+    return re.match(rf"([a-z0-9+.-]+://)?[^/]*:{GRPC_PORT}(/|$)", endpoint, re.IGNORECASE) is not None
+
+
+def _http_url(endpoint: Setting, appended: str | None) -> str:
+    """The URL to post to; ``appended`` is the signal's path for a base endpoint, None for one that is used as it is."""
+    text, origin = endpoint.value, endpoint.origin
+    url = _url(endpoint, hint=f"write http://{text}" if "://" not in text else "use http://host:4318")
+    if appended is None:
+        return text if url.path else f"{url.scheme}://{url.netloc}/" + (f"?{url.query}" if url.query else "")
+    path = url.path.rstrip("/")
+    ending = next((ending for ending in _SIGNAL_PATHS if path.endswith(ending)), None)
+    if ending is not None:
+        base = f"{url.scheme}://{url.netloc}{path.removesuffix(ending)}"
+        hint = f"use {base}: /v1/metrics and /v1/traces are appended to it"
+        raise UsageError(f"{origin} is the base of all signals, and {text!r} is the URL of one", hint=hint)
+    if url.query:
+        hint = (
+            "set OTEL_EXPORTER_OTLP_METRICS_ENDPOINT and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: nothing is appended there"
+        )
+        raise UsageError(f"{origin}: a base endpoint can't have a query, since a path is appended to it", hint=hint)
+    return f"{url.scheme}://{url.netloc}{path}{appended}"
+
+
+def _grpc_target(endpoint: Setting, *, insecure: bool) -> tuple[str, bool]:
+    """The target of a gRPC channel, and whether it is reached over TLS."""
+    text, hint = endpoint.value, "use http://host:4317, https://host:4317 or host:4317"
+    scheme, colon, _ = text.partition(":")
+    if colon and scheme.lower() in _GRPC_SCHEMES and not text[len(scheme) + 1 :].isdecimal():
+        return text, not insecure
+    bare = "://" not in text
+    url = _url(Setting(f"https://{text}" if bare else text, endpoint.origin), hint=hint)
+    if url.path not in ("", "/") or url.query:
+        raise UsageError(f"{endpoint.origin}: a gRPC endpoint has no path, but {text!r} has one", hint=hint)
+    if bare and url.port is None:
+        raise UsageError(f"{endpoint.origin}: {text!r} has no port", hint=f"write {text}:{GRPC_PORT}")
+    tls = not insecure if bare else url.scheme == "https"
+    return (url.netloc if url.port else f"{url.netloc.rstrip(':')}:{443 if tls else 80}"), tls
+
+
+def _url(endpoint: Setting, *, hint: str) -> SplitResult:
+    text, origin = endpoint.value, endpoint.origin
+    if "@" in text:  # before anything that would repeat it in an error
+        hint = "give it as OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…"
+        raise UsageError(f"{origin}: a user name or password can't be part of the URL", hint=hint)
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise UsageError(f"{origin}: {text!r} is not a URL: {error}", hint=hint) from error
+    if "://" not in text or url.scheme not in ("http", "https") or not url.hostname:
+        raise UsageError(f"{origin}: {text!r} is not an http:// or https:// URL", hint=hint)
+    if port == 0 or url.fragment or any(c.isspace() or not c.isprintable() for c in text):
+        raise UsageError(f"{origin}: {text!r} is not the URL of a receiver", hint=hint)
+    return url
+
+
+# --- how --------------------------------------------------------------------------------------------------------
+
+
+def _insecure(setting: Setting | None) -> bool:
+    if setting is None:
+        return False
+    word = setting.value.lower()
+    if word not in ("true", "false"):
+        raise UsageError(f"{setting.origin}: {setting.value!r} is not a boolean", hint="use true or false")
+    return word == "true"
+
+
+def _timeout(setting: Setting | None) -> float:
+    if setting is None:
+        return DEFAULT_TIMEOUT_MS / 1000
+    hint = f"milliseconds, as a whole number above 0: {DEFAULT_TIMEOUT_MS} is ten seconds"
+    if re.fullmatch(r"[0-9]{1,9}", setting.value) is None:
+        raise UsageError(f"{setting.origin}: {setting.value!r} is not a time-out", hint=hint)
+    milliseconds = int(setting.value)
+    if milliseconds == 0:
+        raise UsageError(f"{setting.origin}: with 0 a silent receiver would hold us up for ever", hint=hint)
+    return milliseconds / 1000
+
+
+def _gzip(setting: Setting | None) -> bool:
+    if setting is None or setting.value.lower() == "none":
+        return False
+    if setting.value.lower() != "gzip":
+        raise UsageError(f"{setting.origin}: {setting.value!r} is not a compression", hint="use gzip or none")
+    return True
+
+
+def _headers(setting: Setting | None, protocol: Protocol) -> tuple[tuple[str, str], ...]:
+    if setting is None:
+        return ()
+    headers = tuple((name.lower(), value) for name, value in _pairs(setting, secret=True))
+    rule = _GRPC_HEADER if protocol == "grpc" else _HTTP_HEADER
+    for name, value in headers:
+        if rule.fullmatch(name) is None:
+            hint = "use letters, digits, '-', '_' and '.'"
+            raise UsageError(f"{setting.origin}: {name!r} is not the name of a header for {protocol}", hint=hint)
+        if not (value.isascii() and value.isprintable()):
+            hint = "a value, once URL-decoded, is printable ASCII on one line"
+            raise UsageError(f"{setting.origin}: the value of {name!r} can't be sent", hint=hint)
+    return tuple(dict(headers).items())
+
+
+def _pairs(setting: Setting, *, secret: bool = False) -> tuple[tuple[str, str], ...]:
+    """A comma-separated list of ``name=value``, both URL-decoded; the last of a name wins."""
+    pairs: dict[str, str] = {}
+    hint = "name=value,name2=value2, with ',' and '%' in a value written as %2C and %25"
+    for number, entry in enumerate(setting.value.split(","), start=1):
+        if not entry.strip():
+            continue
+        name, equals, value = entry.partition("=")
+        name = unquote(name.strip())
+        if not equals or not name:
+            shown = f"entry {number}" if secret else repr(entry.strip())
+            raise UsageError(f"{setting.origin}: {shown} is not name=value", hint=hint)
+        try:
+            pairs[name] = unquote(value.strip(), errors="strict")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{setting.origin}: the value of {name!r} is not URL-encoded UTF-8", hint=hint) from error
+    return tuple(pairs.items())
+
+
+# --- what the numbers look like ---------------------------------------------------------------------------------
+
+
+def _delta(environ: Mapping[str, str]) -> bool:
+    setting = _general(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
+    # lowmemory means delta for counters and histograms, and there is nothing else here
+    words = {"cumulative": False, "delta": True, "lowmemory": True}
+    if setting is None:
+        return False
+    if setting.value.lower() not in words:
+        hint = "use cumulative (the default), delta or lowmemory"
+        raise UsageError(f"{setting.origin}: {setting.value!r} is not a temporality preference", hint=hint)
+    return words[setting.value.lower()]
+
+
+def _exponential(environ: Mapping[str, str], options: Mapping[str, str]) -> bool:
+    words = {"explicit": False, "exponential": True}
+    setting = _flag(options, "histogram", "--histogram")
+    if setting is None:
+        words = {"explicit_bucket_histogram": False, "base2_exponential_bucket_histogram": True}
+        setting = _general(environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
+    if setting is None:
+        return False
+    if setting.value.lower() not in words:
+        hint = "use " + " or ".join(words)
+        raise UsageError(f"{setting.origin}: {setting.value!r} is not a kind of histogram", hint=hint)
+    return words[setting.value.lower()]

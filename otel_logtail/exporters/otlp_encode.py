@@ -1,0 +1,334 @@
+"""Items of a batch as OTLP requests: pure, and the same bytes for the same items whenever they are sent.
+
+- The items keep their order. No series occurs twice in one request, so a receiver never sees two timestamps of a
+  series at once (Prometheus takes back a whole request for one sample it doesn't like).
+- A series, to a receiver, is its name and attributes: two :class:`~otel_logtail.model.SeriesKey` that differ in their
+  bounds alone are the same one there, and never share a request.
+- Cumulative points carry the series' totals, so that a repeated send does no harm. Delta points (on request) carry what
+  was new since the series' last point, and are at-least-once: a receiver that is sent one twice counts it twice.
+- Equal resources and scopes are merged here: the encoder of the OpenTelemetry package drops all but the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import TypeVar
+
+import msgspec
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Buckets,
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from otel_logtail.aggregate import SCALE
+from otel_logtail.model import (
+    BreachRecord,
+    Counts,
+    EpisodeRecord,
+    ExportBatch,
+    Instrument,
+    Point,
+    Severity,
+    SourceInfo,
+    Stream,
+)
+
+SCOPE = "otel_logtail"
+
+MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
+"""A gRPC receiver takes messages of 4 MiB unless it was told otherwise; the margin is for what it may count too."""
+
+MAX_RECORDS = 4000
+"""Points, spans and span events of one request: what a receiver chews on at a time, and what we hold encoded."""
+
+MAX_BUCKETS = 160
+"""Buckets of one exponential histogram, the default of the OpenTelemetry SDKs."""
+
+_T = TypeVar("_T")
+_DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
+ExportRequest = ExportMetricsServiceRequest | ExportTraceServiceRequest
+
+_NO_BUCKETS = Buckets(0, ())
+
+
+class Encoding(msgspec.Struct, frozen=True):
+    """What requests are made with besides the items. ``resource`` holds the attributes that the user has given."""
+
+    version: str
+    host: str = ""
+    resource: tuple[tuple[str, str], ...] = ()
+    exponential: bool = False
+    delta: bool = False
+    max_bytes: int = MAX_BYTES
+    max_records: int = MAX_RECORDS
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One message, and how many items of the batch are in it."""
+
+    count: int
+    message: ExportRequest
+
+
+def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
+    """The requests that carry a batch, in order; each is made when it is asked for."""
+    if batch.stream is Stream.INTERVALS:
+        # a silent series (id 0, and last in the batch) has nothing new to tell in deltas
+        points = [point for point in _only(Point, batch.items) if point.id or not encoding.delta]
+        for group in _groups(points, encoding.max_records, key=_identity, weight=_point_weight):
+            yield from _fit(group, lambda part: encode_points(part, encoding), encoding.max_bytes)
+    elif batch.stream is Stream.EPISODES:
+        episodes = _only(EpisodeRecord, batch.items)
+        for records in _groups(episodes, encoding.max_records, key=lambda record: record.id, weight=_episode_weight):
+            yield from _fit(records, lambda part: encode_episodes(part, encoding), encoding.max_bytes)
+    else:
+        raise ValueError(f"stream {batch.stream.value} has no place in OTLP metrics and traces")
+
+
+def _only(kind: type[_T], items: Iterable[object]) -> list[_T]:
+    kept = []
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"{type(item).__name__} among {kind.__name__} items")
+        kept.append(item)
+    return kept
+
+
+def _groups(
+    items: Sequence[_T], most: int, *, key: Callable[[_T], Hashable], weight: Callable[[_T], int]
+) -> Iterator[list[_T]]:
+    """Runs of items in their order: no key twice in a run, and no more than ``most`` of weight (but one item)."""
+    group: list[_T] = []
+    seen: set[Hashable] = set()
+    total = 0
+    for item in items:
+        if group and (key(item) in seen or total + weight(item) > most):
+            yield group
+            group, seen, total = [], set(), 0
+        group.append(item)
+        seen.add(key(item))
+        total += weight(item)
+    if group:
+        yield group
+
+
+def _fit(items: Sequence[_T], make: Callable[[Sequence[_T]], ExportRequest], most: int) -> Iterator[Request]:
+    """The items as one message, or as halves of it while it is larger than ``most`` (a single item is never split)."""
+    message = make(items)
+    if len(items) == 1 or message.ByteSize() <= most:
+        yield Request(len(items), message)
+        return
+    middle = len(items) // 2
+    yield from _fit(items[:middle], make, most)
+    yield from _fit(items[middle:], make, most)
+
+
+def _resource(source: SourceInfo, encoding: Encoding) -> Resource:
+    """Never ``Resource.create``: it would add a random instance id."""
+    host = {"host.name": encoding.host} if encoding.host else {}
+    own = {"service.name": source.name, "service.instance.id": source.instance}
+    return Resource({**host, **dict(encoding.resource), **own})
+
+
+# --- intervals are metrics --------------------------------------------------------------------------------------
+
+
+def _identity(point: Point) -> Hashable:
+    source = point.source
+    return source.name, source.instance, source.event, point.series.instrument, point.series.attributes
+
+
+def _point_weight(point: Point) -> int:
+    return 2 if point.series.instrument is Instrument.EPISODES else 1
+
+
+def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
+    """The points as one message; no series may occur twice among them."""
+    resources: dict[tuple[str, str], Resource] = {}
+    metrics: dict[tuple[str, str], dict[str, tuple[str, str, list[_DataPoint]]]] = {}
+    for point in points:
+        key = (point.source.name, point.source.instance)
+        if key not in resources:
+            resources[key] = _resource(point.source, encoding)
+            metrics[key] = {}
+        for suffix, unit, description, data_point in _data_points(point, encoding):
+            name = f"{point.source.event}.{suffix}"
+            metrics[key].setdefault(name, (unit, description, []))[2].append(data_point)
+    scope = InstrumentationScope(SCOPE, encoding.version)
+    temporality = AggregationTemporality.DELTA if encoding.delta else AggregationTemporality.CUMULATIVE
+    data = []
+    for key, resource in resources.items():
+        own = [_metric(name, *metric, temporality) for name, metric in metrics[key].items()]
+        data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
+    return encode_metrics(MetricsData(data))
+
+
+def _data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
+    """The data points that one point becomes: metric name behind the event's, unit, description, data point."""
+    instrument = point.series.instrument
+    start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
+    number = NumberDataPoint(dict(point.series.attributes), start_ns, point.time_ns, counts.count)
+    if instrument is Instrument.BREACHES:
+        yield "breaches", "{sample}", "Samples that reached the threshold.", number
+        return
+    make = _exponential if encoding.exponential else _explicit
+    histogram = make(point, start_ns, counts)
+    if instrument is Instrument.DURATION:
+        yield "duration", "s", "How long each sample took.", histogram
+    elif instrument is Instrument.STAGE:
+        yield "stage.duration", "s", "How long each stage of a sample took.", histogram
+    else:
+        yield "episodes", "{episode}", "Stalls: breaches close together are one.", number
+        yield "episode.duration", "s", "How long each stall lasted.", histogram
+
+
+def _metric(
+    name: str, unit: str, description: str, points: Sequence[_DataPoint], temporality: AggregationTemporality
+) -> Metric:
+    data: Sum | Histogram | ExponentialHistogram
+    if isinstance(points[0], NumberDataPoint):
+        data = Sum(_only(NumberDataPoint, points), temporality, is_monotonic=True)
+    elif isinstance(points[0], HistogramDataPoint):
+        data = Histogram(_only(HistogramDataPoint, points), temporality)
+    else:
+        data = ExponentialHistogram(_only(ExponentialHistogramDataPoint, points), temporality)
+    return Metric(name, description, unit, data)
+
+
+def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=dict(point.series.attributes),
+        start_time_unix_nano=start_ns,
+        time_unix_nano=point.time_ns,
+        count=counts.count,
+        sum=counts.sum_ns / 1e9,
+        bucket_counts=counts.explicit,
+        explicit_bounds=[bound / 1e9 for bound in point.series.bounds_ns],
+        min=counts.min_ns / 1e9,
+        max=counts.max_ns / 1e9,
+    )
+
+
+def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHistogramDataPoint:
+    scale, buckets = downscale(counts.exponential)
+    return ExponentialHistogramDataPoint(
+        attributes=dict(point.series.attributes),
+        start_time_unix_nano=start_ns,
+        time_unix_nano=point.time_ns,
+        count=counts.count,
+        sum=counts.sum_ns / 1e9,
+        scale=scale,
+        zero_count=counts.zeros,
+        positive=buckets,
+        negative=_NO_BUCKETS,
+        flags=0,
+        min=counts.min_ns / 1e9,
+        max=counts.max_ns / 1e9,
+    )
+
+
+def downscale(sparse: Mapping[int, int], *, scale: int = SCALE, max_buckets: int = MAX_BUCKETS) -> tuple[int, Buckets]:
+    """Sparse counts by index as dense buckets, at the finest scale at which they are ``max_buckets`` at most.
+
+    One scale less merges buckets 2i and 2i + 1 into i, so a shift of the index is a scale less, for negative ones too.
+    """
+    if not sparse:
+        return scale, _NO_BUCKETS
+    low, high = min(sparse), max(sparse)
+    shift = 0
+    while (high >> shift) - (low >> shift) >= max_buckets:
+        shift += 1
+    offset = low >> shift
+    dense = [0] * ((high >> shift) - offset + 1)
+    for index, number in sparse.items():
+        dense[(index >> shift) - offset] += number
+    return scale - shift, Buckets(offset, dense)
+
+
+# --- episodes are spans -----------------------------------------------------------------------------------------
+
+
+def _episode_weight(record: EpisodeRecord) -> int:
+    return 1 + len(record.breaches)
+
+
+def encode_episodes(records: Iterable[EpisodeRecord], encoding: Encoding) -> ExportTraceServiceRequest:
+    """The episodes as one message: a span each, with an event for each breach that is still known."""
+    resources: dict[tuple[str, str], Resource] = {}
+    scope = InstrumentationScope(SCOPE, encoding.version)
+    spans = []
+    for record in records:
+        key = (record.source.name, record.source.instance)
+        if key not in resources:
+            resources[key] = _resource(record.source, encoding)
+        spans.append(_span(record, resources[key], scope))
+    return encode_spans(spans)
+
+
+def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
+    episode, event = record.episode, record.source.event
+    events: BoundedList[Event] = BoundedList.from_seq(None, [_event(event, breach) for breach in record.breaches])
+    # the encoder takes the count of dropped events from here: what the episode counted and the record doesn't hold
+    events.dropped = max(0, episode.count - len(record.breaches))
+    stalled = episode.severity is Severity.STALL
+    return ReadableSpan(
+        name=f"{event}.episode",
+        context=SpanContext(
+            trace_id=int.from_bytes(episode.trace_id, "big"),
+            span_id=int.from_bytes(episode.span_id, "big"),
+            is_remote=False,
+            trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        ),
+        resource=resource,
+        attributes={
+            **dict(episode.attributes),
+            "count": episode.count,
+            "peak_ms": episode.peak_ns / 1e6,
+            "severity": episode.severity.label,
+            "cause": episode.cause,
+            "dominant_stage": episode.stage,
+            "log.file.name": PurePath(episode.live).name,
+            "log.file.path": episode.live,
+        },
+        events=events,
+        kind=SpanKind.INTERNAL,
+        status=Status(StatusCode.ERROR if stalled else StatusCode.UNSET),
+        start_time=episode.start_ns,
+        end_time=episode.end_ns,
+        instrumentation_scope=scope,
+    )
+
+
+def _event(name: str, breach: BreachRecord) -> Event:
+    return Event(
+        name,
+        {
+            **dict(breach.attributes),
+            "severity": breach.severity.label,
+            "value_ms": breach.duration_ns / 1e6,
+            "cause": breach.cause,
+            "stage": breach.stage,
+            "log.record.uid": breach.uid.hex(),
+        },
+        breach.time_ns,
+    )

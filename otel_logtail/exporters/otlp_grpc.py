@@ -1,0 +1,81 @@
+"""One signal over OTLP/gRPC, through the generated stubs: the SDK's exporters hide the receiver's status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+# none of these four ships types
+import grpc  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+
+from otel_logtail.exporters.otlp_answer import Outcome, judge_grpc, judge_response
+from otel_logtail.exporters.otlp_config import Signal, SignalName
+from otel_logtail.exporters.otlp_encode import ExportRequest
+from otel_logtail.exporters.otlp_tls import read_tls
+from otel_logtail.model import Retry
+
+_STUBS: dict[SignalName, Any] = {"metrics": MetricsServiceStub, "traces": TraceServiceStub}
+
+_RECONNECT = (
+    # a channel waits between its tries to connect, by default up to two minutes: the drain has its own patience, and
+    # what comes after it should find out about the receiver of now
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+
+class GrpcSender:
+    """Calls Export of one signal's service on one target."""
+
+    def __init__(self, signal: Signal, name: SignalName, *, user_agent: str) -> None:
+        self._signal = signal
+        options = (("grpc.primary_user_agent", user_agent), *_RECONNECT)
+        compression = grpc.Compression.Gzip if signal.gzip else grpc.Compression.NoCompression
+        if signal.tls:
+            tls = read_tls(signal)
+            credentials = grpc.ssl_channel_credentials(tls.roots, tls.key, tls.certificate)
+            self._channel: Any = grpc.secure_channel(signal.endpoint, credentials, options, compression)
+        else:
+            self._channel = grpc.insecure_channel(signal.endpoint, options, compression)
+        self._export = _STUBS[name](self._channel).Export
+
+    def send(self, message: ExportRequest) -> Outcome:
+        """Call Export with one message."""
+        signal = self._signal
+        try:
+            response = self._export(message, timeout=signal.timeout_s, metadata=signal.headers)
+        except grpc.RpcError as error:
+            code, details = error.code().name, error.details() or ""
+            if code == "DEADLINE_EXCEEDED":
+                details = f"no answer within {signal.timeout_s * 1000:.0f} ms"
+            delay_s = _retry_delay_s(error.trailing_metadata() or ())
+            return judge_grpc(code, details, target=signal.endpoint, delay_s=delay_s)
+        except ValueError:  # the only word that grpc has for a call on a closed channel
+            return Retry("the exporter is closed")
+        return judge_response(response)
+
+    def close(self) -> None:
+        """Hang up: a call that another thread waits for ends as cancelled."""
+        self._channel.close()
+
+
+def _retry_delay_s(metadata: Iterable[tuple[str, str | bytes]]) -> float | None:
+    """The delay that the receiver asks for in its status details (google.rpc.RetryInfo); None if it doesn't."""
+    for key, value in metadata:
+        if key != "grpc-status-details-bin" or not isinstance(value, bytes):
+            continue
+        try:
+            details = Status.FromString(value).details
+            for detail in details:
+                info = RetryInfo()
+                if detail.Unpack(info):
+                    return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+        except DecodeError:
+            return None
+    return None

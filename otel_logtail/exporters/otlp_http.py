@@ -1,0 +1,174 @@
+"""One signal over OTLP/HTTP: bytes out, the receiver's real answer back.
+
+Known limit: the time-out holds for each wait (connecting, each piece of the answer) and the body as a whole; an answer
+whose headers drip in byte by byte can take longer. ``close`` ends a wait for an answer, not one for a connection.
+"""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import time
+from http.client import BadStatusLine, RemoteDisconnected
+from threading import Lock
+from weakref import WeakSet
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from otel_logtail.exporters.otlp_answer import ExportResponse, HttpAnswer, Outcome, judge_http, printable
+from otel_logtail.exporters.otlp_config import Signal
+from otel_logtail.exporters.otlp_encode import ExportRequest
+from otel_logtail.exporters.otlp_tls import read_tls
+from otel_logtail.model import Retry
+
+MAX_ANSWER = 64 * 1024
+_GZIP_LEVEL = 6
+
+
+class HttpSender:
+    """Posts requests of one signal to one URL."""
+
+    def __init__(self, signal: Signal, response_type: type[ExportResponse], *, user_agent: str) -> None:
+        read_tls(signal)
+        self._signal = signal
+        self._response_type = response_type
+        self._closed = False
+        self._lines = _Lines()
+        self._session = requests.Session()
+        # requests would take a password out of ~/.netrc and put it over the header that the user has set
+        self._session.auth = lambda request: request
+        adapter = _Adapter(self._lines)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        encoding = {"Content-Encoding": "gzip"} if signal.gzip else {}
+        own = {"Content-Type": "application/x-protobuf", **encoding}
+        self._session.headers.update({"User-Agent": user_agent, **dict(signal.headers), **own})
+
+    def send(self, message: ExportRequest) -> Outcome:
+        """Post one message."""
+        signal, body = self._signal, message.SerializeToString()
+        if signal.gzip:
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+        if self._closed:
+            return Retry("the exporter is closed")
+        try:
+            answer = self._post(body)
+        except requests.Timeout:
+            return Retry(f"{signal.endpoint} gave no answer within {signal.timeout_s * 1000:.0f} ms")
+        except requests.RequestException as error:
+            return Retry(f"{signal.endpoint} can't be reached: {_root(error)}")
+        return judge_http(answer, self._response_type, url=signal.endpoint, now_s=time.time())
+
+    def _post(self, body: bytes) -> HttpAnswer:
+        signal = self._signal
+        deadline = time.monotonic() + signal.timeout_s
+        certificate, key = signal.client_certificate, signal.client_key
+        own = None if certificate is None else certificate.value
+        with self._session.post(
+            signal.endpoint,
+            data=body,
+            timeout=(signal.timeout_s, signal.timeout_s),
+            allow_redirects=False,
+            stream=True,
+            # given with each request: in the session, REQUESTS_CA_BUNDLE would win over it
+            verify=True if signal.certificate is None else signal.certificate.value,
+            cert=(own, key.value) if own is not None and key is not None else own,
+        ) as response:
+            read = bytearray()
+            for chunk in response.iter_content(8192):
+                read += chunk
+                if len(read) >= MAX_ANSWER:
+                    break
+                if time.monotonic() > deadline:
+                    raise requests.ReadTimeout
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpAnswer(response.status_code, headers, bytes(read[:MAX_ANSWER]))
+
+    def close(self) -> None:
+        """Hang up, also on an answer that another thread is waiting for."""
+        self._closed = True
+        self._lines.close()
+        self._session.close()
+
+
+def _root(error: BaseException) -> str:
+    """What is at the bottom of an error, in the words of the system and not of three libraries."""
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
+        return "it doesn't answer in HTTP: is this a gRPC port? then use --otlp-protocol grpc"
+    text = printable(str(error)) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"{text}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate to trust"
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
+        return f"{text}: the receiver doesn't speak TLS: use http:// in the endpoint"
+    return text
+
+
+class _Lines:
+    """The open connections, so that closing can wake a thread that reads from one."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: WeakSet[HTTPConnection] = WeakSet()
+        self._closed = False
+
+    def add(self, connection: HTTPConnection) -> None:
+        with self._lock:
+            self._open.add(connection)
+            if self._closed:
+                _hang_up(connection)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for connection in self._open:
+                _hang_up(connection)
+
+
+def _hang_up(connection: HTTPConnection) -> None:
+    if connection.sock is not None:
+        try:
+            connection.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is down already
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections report to :class:`_Lines`; it never retries by itself."""
+
+    def __init__(self, lines: _Lines) -> None:
+        self._pools = _pools(lines)
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, connections, maxsize, block=False, **pool_kwargs):  # type: ignore[no-untyped-def]  # as in requests
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy, **proxy_kwargs):  # type: ignore[no-untyped-def]  # as in requests
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+def _pools(lines: _Lines) -> dict[str, type[HTTPConnectionPool]]:
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            lines.add(self)
+
+    class Secure(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            lines.add(self)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}

@@ -1,0 +1,39 @@
+"""What time it is in a log that is read to its end: its last line's time, and what has passed since we read it.
+
+The machine's own clock says the same while a log is followed live, and something else for a log that is replayed, comes
+from another machine, or while the clock jumps. Pure: all times come in as values.
+"""
+
+from __future__ import annotations
+
+SILENT_NS = 60 * 10**9
+"""A log that gave no sample for so long is simply silent: then its time is the machine's."""
+
+
+class LogClock:
+    """The clocks of all live paths of a source."""
+
+    def __init__(self, started_ns: int) -> None:
+        self._lines: dict[str, tuple[int, int]] = {}
+        self._latest = (0, started_ns)
+
+    def saw(self, live: str, logged_ns: int, elapsed_ns: int) -> None:
+        """A line of this time was read; ``elapsed_ns`` is a monotonic clock's."""
+        before = self._lines.get(live, (0, 0))[0]
+        self._lines[live] = (max(before, logged_ns), elapsed_ns)
+        self._latest = (max(self._latest[0], logged_ns), elapsed_ns)
+
+    def come_to_ns(self, live: str) -> int:
+        """The time of the latest line of a live path; 0 before the first."""
+        return self._lines.get(live, (0, 0))[0]
+
+    def now_ns(self, live: str, elapsed_ns: int) -> int:
+        """What time it is in the log of this live path; 0 before its first line."""
+        logged_ns, read_ns = self._lines.get(live, (0, elapsed_ns))
+        return logged_ns + (elapsed_ns - read_ns)
+
+    def latest_ns(self, elapsed_ns: int, wall_ns: int) -> int:
+        """What time it is in the latest of the logs; the machine's once none gave a line for long."""
+        logged_ns, read_ns = self._latest
+        silent_ns = elapsed_ns - read_ns
+        return max(logged_ns + silent_ns, wall_ns) if silent_ns >= SILENT_NS else logged_ns + silent_ns

@@ -1,0 +1,324 @@
+"""The values that pass between the stages: plain frozen records, in one place, without behaviour.
+
+Times are nanoseconds since the Unix epoch (``*_ns``, int), always out of the log; durations are nanoseconds too.
+Nothing here reads a clock, a file or the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+
+import msgspec
+
+Attributes = tuple[tuple[str, str | int], ...]
+"""Attributes of low cardinality, sorted by name: they name a series, so a stranger must not be able to invent one."""
+
+
+class Severity(IntEnum):
+    """How bad one sample is: ``ok`` < threshold <= ``degraded`` < stall threshold <= ``stall``."""
+
+    OK = 0
+    DEGRADED = 1
+    STALL = 2
+
+    @property
+    def label(self) -> str:
+        """The word that users see: ``ok``, ``degraded`` or ``stall``."""
+        return self.name.lower()
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What all samples of one kind of line have in common; an observer makes each one once and hands it out again.
+
+    ``stages`` are the names that belong to ``Sample.stage_ns``, by position; ``attributes`` are those of the series.
+    """
+
+    stages: tuple[str, ...] = ()
+    attributes: Attributes = ()
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """One measured overhead, as an observer reads it out of one line.
+
+    ``time_ns`` is when it ended and ``duration_ns`` how long it took, so it began at ``time_ns - duration_ns``.
+    ``logged_ns`` is when its line was written (never before ``time_ns``): the order of the log, which decides when an
+    episode is over. ``cause`` is its largest share and ``stage`` its longest stage, both out of fixed sets.
+    """
+
+    time_ns: int
+    duration_ns: int
+    logged_ns: int
+    cause: str
+    stage: str
+    shape: Shape
+    stage_ns: tuple[int | None, ...] = ()
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """The line is one that we know, and it holds no sample."""
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The line can be read and can't be true; ``why`` is one word out of the observer's small fixed set."""
+
+    why: str
+
+
+Observed = Sample | Ignored | Rejected
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A sample where it was found. ``offset`` is the absolute byte offset of its line in its file.
+
+    ``uid`` (16 bytes) names a breach for ever: it is a hash of source, offset and line, the same whenever and wherever
+    the line is read again. Samples that are ``ok`` are never named outside the store and have none.
+    """
+
+    offset: int
+    sample: Sample
+    severity: Severity
+    uid: bytes = b""
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """A hit that is not ok, and the span of the episode that it belongs to."""
+
+    hit: Hit
+    trace_id: bytes
+    span_id: bytes
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What was counted while reading; ``rejected`` is by reason."""
+
+    bytes: int = 0
+    samples: int = 0
+    ignored: int = 0
+    drift: int = 0
+    oversized: int = 0
+    rejected: Mapping[str, int] = {}
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """A hash (blake2b, 16 bytes) of ``length`` bytes of a file."""
+
+    length: int = 0
+    digest: bytes = b""
+
+
+class FileState(msgspec.Struct, frozen=True):
+    """One file that a source has read, and how far: the position that is committed with what the bytes gave rise to.
+
+    ``live`` is the path that the program writes to and ``path`` where this file was last seen (the same until it is
+    rotated). ``head`` covers the first bytes, ``anchor`` the last ones before ``offset``. ``done`` means rotated away
+    and read to its end.
+    """
+
+    id: int
+    live: str
+    path: str
+    device: int
+    inode: int
+    offset: int
+    size: int = 0
+    head: Fingerprint = Fingerprint()
+    anchor: Fingerprint = Fingerprint()
+    done: bool = False
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """One stall of one live path: breaches whose gaps stay within the quiet window.
+
+    ``start_ns`` is the earliest start of a breach and ``end_ns`` the latest end. ``cause`` and ``stage`` are those of
+    the peak. ``last_ns`` is when the last breach's line was written: the episode is over once the log is more than the
+    quiet window past it. ``trace_id`` (16 bytes) and ``span_id`` (8 bytes) come from the first breach, so they are
+    known while it is still open, and stay the same when the log is read again.
+    """
+
+    live: str
+    attributes: Attributes
+    trace_id: bytes
+    span_id: bytes
+    start_ns: int
+    end_ns: int
+    last_ns: int
+    count: int
+    peak_ns: int
+    severity: Severity
+    cause: str
+    stage: str
+
+
+class Instrument(Enum):
+    """What an interval counts; the value is its name in the store."""
+
+    DURATION = "duration"
+    STAGE = "stage"
+    BREACHES = "breaches"
+    EPISODES = "episodes"
+
+
+class SeriesKey(msgspec.Struct, frozen=True):
+    """One instrument and one set of attribute values of a source.
+
+    ``bounds_ns`` are the upper-inclusive bounds of the explicit histogram; other bounds are another series, so that
+    counts of different bounds are never added up. Empty for what is only counted.
+    """
+
+    instrument: Instrument
+    attributes: Attributes = ()
+    bounds_ns: tuple[int, ...] = ()
+
+
+class Counts(msgspec.Struct):
+    """Counts of one series: the one record that is changed in place while it is added up.
+
+    ``explicit`` has one count more than the series has bounds. ``exponential`` is sparse: index at
+    :data:`otel_logtail.aggregate.SCALE` (of the value in seconds) to count; zeros are in ``zeros``.
+    """
+
+    count: int = 0
+    sum_ns: int = 0
+    min_ns: int = 0
+    max_ns: int = 0
+    explicit: list[int] = []
+    exponential: dict[int, int] = {}
+    zeros: int = 0
+
+
+class IntervalKey(msgspec.Struct, frozen=True):
+    """One series in one stretch of event time, ``[start_ns, end_ns)``."""
+
+    series: SeriesKey
+    start_ns: int
+    end_ns: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """All that one stretch of one source's log gave rise to: it commits in one transaction, or not at all.
+
+    ``hits`` are in file order and belong to ``file``, whose name gives them ``attributes`` on top of their shapes'.
+    ``breaches`` are those of the hits that are not ok, each with the ids of its episode. ``open_episodes`` is what each
+    touched live path holds now (None: no open episode). Intervals that end at or before ``seal_until_ns`` become final.
+    """
+
+    source: int
+    file: FileState | None = None
+    attributes: Attributes = ()
+    hits: tuple[Hit, ...] = ()
+    breaches: tuple[Breach, ...] = ()
+    counts: Mapping[IntervalKey, Counts] = {}
+    open_episodes: Mapping[str, Episode | None] = {}
+    closed: tuple[Episode, ...] = ()
+    tally: Tally = Tally()
+    seal_until_ns: int | None = None
+
+
+# --- what exporters get and answer ------------------------------------------------------------------------------
+
+
+class Stream(Enum):
+    """What an exporter can ask for. Each is append-only; the value is its name in the store."""
+
+    INTERVALS = "intervals"
+    EPISODES = "episodes"
+    BREACHES = "breaches"
+
+
+class SourceInfo(msgspec.Struct, frozen=True):
+    """A source, as exporters see it. ``instance`` is the id that was made once for the store."""
+
+    id: int
+    name: str
+    observer: str
+    event: str
+    instance: str
+    threshold_ns: int
+    stall_ns: int
+    quiet_ns: int
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A sealed interval of one series, ready to be sent.
+
+    ``id`` is its place in the stream; 0 marks a silent series that is only repeated (``delta`` is empty then).
+    ``total`` is the series' count from ``start_ns`` to here, as this exporter's cursor sees it; ``delta`` is the
+    interval's own. ``time_ns`` is the interval's end in event time, moved just past the series' last point if that
+    was later (a late sample): per series it always grows. ``previous_ns`` is the time of the series' point before this
+    one (``start_ns`` for the first): where a delta begins.
+    """
+
+    id: int
+    source: SourceInfo
+    series: SeriesKey
+    start_ns: int
+    previous_ns: int
+    time_ns: int
+    delta: Counts
+    total: Counts
+
+
+class BreachRecord(msgspec.Struct, frozen=True):
+    """One breach, as exporters see it, with the ids of its episode's span (known before the episode is over)."""
+
+    id: int
+    source: SourceInfo
+    live: str
+    path: str
+    offset: int
+    uid: bytes
+    time_ns: int
+    duration_ns: int
+    severity: Severity
+    cause: str
+    stage: str
+    attributes: Attributes
+    trace_id: bytes
+    span_id: bytes
+
+
+class EpisodeRecord(msgspec.Struct, frozen=True):
+    """A closed episode with its first breaches (at most 128); ``episode.count`` says how many there were."""
+
+    id: int
+    source: SourceInfo
+    episode: Episode
+    breaches: tuple[BreachRecord, ...]
+
+
+Item = Point | EpisodeRecord | BreachRecord
+
+
+class ExportBatch(msgspec.Struct, frozen=True):
+    """Items of one stream, in the order of their ids (silent repeats, id 0, come last)."""
+
+    stream: Stream
+    items: tuple[Item, ...]
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """The receiver has said that it has them all."""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """The receiver may take them later: not before ``after_s`` seconds if it said so (0: it did not)."""
+
+    why: str
+    after_s: float = 0.0
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The receiver will never take this batch as it is."""
+
+    why: str
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """The first ``count`` items are delivered; ``rest`` says what became of the item behind them."""
+
+    count: int
+    rest: Retry | Refused
+
+
+Delivery = Delivered | Retry | Refused | Partial

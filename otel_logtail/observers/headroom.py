@@ -1,0 +1,345 @@
+r"""The headroom LLM proxy: what its ``STAGE_TIMINGS`` lines say, and which of them can be believed.
+
+A line (of ``emit_stage_timings_log`` in headroom's ``proxy/stage_timer.py``; the same from 0.14.5 to 0.42.0)::
+
+    2026-11-23 18:16:10,245 - headroom.proxy - INFO - [hr_1795457770_000001] STAGE_TIMINGS {"event": "stage_timings", …}
+
+The time is local, without an offset; durations are float milliseconds. The middle field of the request id is the UTC
+second in which the request came in, so the zone follows from the line itself: it is the quarter of an hour that brings
+both clocks together, whatever DST does. Only ids without that field need the configured zone.
+
+A client of the proxy can put a newline into the name of a model, and so write any line it likes into this log. So a
+line is taken as a sample only if all of it fits together, and neither paths nor stages get a name on its word.
+
+What becomes of a line that holds the marker:
+
+======================================================  ==================================================
+prefix in its place, payload can't be decoded           ``Drift``: upstream changed what it writes
+another prefix, bracketed id and payload fit            ``Drift``: upstream (or its user) changed the formatter
+marker anywhere else                                    ``Rejected("misplaced")``: quoted, or a broken line
+readable, and can't be true                             ``Rejected``: ``unknown_path``, ``event``, ``request_id``,
+                                                        ``bounds``, ``time``
+a WebSocket session (it has no total)                   ``Ignored``
+======================================================  ==================================================
+
+Known limit: with ids that hold no epoch, the hour that DST repeats is read as its first pass.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Annotated
+
+import msgspec
+
+from otel_logtail.errors import Drift
+from otel_logtail.model import Ignored, Observed, Rejected, Sample, Shape
+from otel_logtail.observe import Observer, ObserverContext, PathRule
+
+STAGES = (
+    "pre_upstream_wait",
+    "read_request_json",
+    "deep_copy",
+    "compression_first_stage",
+    "memory_context",
+    "upstream_connect",
+    "upstream_first_byte",
+)
+"""The stages of a request that have a name here; all others add up under ``unknown``."""
+SHAPE = Shape(stages=(*STAGES, "unknown"), attributes=(("headroom.path", "anthropic_messages"),))
+
+MAX_MS = 24 * 3_600_000.0
+SLACK_NS = 60 * 10**9
+"""How much longer than its own durations a request may have been under way when its line was written."""
+JITTER_NS = 10**9
+"""How far a line may lie before its request: clocks are set back, and the log truncates."""
+
+_QUARTER_NS = 15 * 60 * 10**9  # every zone in use is a multiple of it from UTC
+_HALF_NS = _QUARTER_NS // 2
+_WEST_NS = -12 * 3600 * 10**9
+_EAST_NS = 14 * 3600 * 10**9
+_END_NS = 2**63  # what the store can hold: the year 2262
+_EPOCH_DIGITS = 12  # seconds; more are no time, and much more is no int either
+
+_HINT = "headroom may have changed its log: look for a newer otel-logtail, or report the line"
+
+_MARKER = b"STAGE_TIMINGS"
+_AFTER_ID = b"] STAGE_TIMINGS "
+_AFTER_TIME = b" - headroom.proxy - INFO - ["
+_TIME = 23  # bytes of "2026-11-23 18:16:10,245"
+_ID = _TIME + len(_AFTER_TIME)
+_SECOND = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),")
+_OTHER_LEVEL = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - headroom\.proxy - [A-Z]+ - \[")
+_FORMATTER = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - [\w.]+ - [A-Z]+ - ")
+_HOLES = b"\xef\xbb\xbf\0"  # a byte order mark, or the hole that a truncation leaves in front of the next line
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
+_MILLISECONDS = {b"%03d" % ms: ms * 10**6 for ms in range(1000)}
+
+_IGNORED = Ignored()
+_BOUNDS = Rejected("bounds")
+_EVENT = Rejected("event")
+_MISPLACED = Rejected("misplaced")
+_REQUEST_ID = Rejected("request_id")
+_TIME_REJECTED = Rejected("time")
+_UNKNOWN_PATH = Rejected("unknown_path")
+
+_Ms = Annotated[float, msgspec.Meta(ge=0, le=MAX_MS)]
+
+
+class _Stages(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Milliseconds of a request's stages; None: the stage did not run. They need not add up to the total."""
+
+    total_pre_upstream: _Ms
+    pre_upstream_wait: _Ms | None = None
+    read_request_json: _Ms | None = None
+    deep_copy: _Ms | None = None
+    compression_first_stage: _Ms | None = None
+    memory_context: _Ms | None = None
+    upstream_connect: _Ms | None = None
+    upstream_first_byte: _Ms | None = None
+
+
+class _Request(msgspec.Struct, gc=False):
+    """The payload of a request as we know it. Nearly every line is decoded by it, at once and within its bounds."""
+
+    event: str
+    path: str
+    request_id: str
+    stages: _Stages
+
+
+class _AnyRequest(msgspec.Struct):
+    """The payload of any path, with any stages: what a line must be at least to be read."""
+
+    event: str
+    path: str
+    request_id: str
+    stages: dict[str, float | None]
+
+
+_decode_request = msgspec.json.Decoder(_Request).decode
+_decode_any = msgspec.json.Decoder(_AnyRequest).decode
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class HeadroomObserver(Observer):
+    """Takes a line of headroom's proxy log (0.14.5 to 0.42.0 are known), gives the overhead of its request.
+
+    A sample is all that happened before the upstream was called (``total_pre_upstream``): it ended when the line was
+    written, less ``upstream_connect`` where that is given, since headroom then logs after the upstream's answer.
+    """
+
+    name = "headroom"
+    source = "headroom-proxy"
+    marker = _MARKER
+
+    def __init__(self, context: ObserverContext) -> None:
+        self._timezone = context.timezone
+        # Many lines share a second. A memo, nothing more: one tuple, so that it is never seen half changed.
+        self._second = (b"1970-01-01 00:00:00,", 0)
+
+    def paths(self) -> PathRule:
+        """Where headroom logs: one file a port, or one a port and worker (whose pid names no series: it never ends).
+
+        headroom writes into the workspace directory only if its variable is set; a pattern that names a variable which
+        isn't set is dropped by the tail, which leaves the default in the home directory. Captured stdout
+        (``proxy-stdio-…``) repeats every line.
+        """
+        return PathRule(
+            patterns=("${HEADROOM_WORKSPACE_DIR}/logs/proxy*.log", "~/.headroom/logs/proxy*.log"),
+            live=r"proxy(?:-(?P<port>\d+)(?:-\d+)?)?\.log",
+            ignore=r"proxy-stdio-",
+            attributes=(("port", "server.port"),),
+        )
+
+    def observe(self, line: bytes) -> Observed:
+        """Read one line, as the table above says; times are ns since the epoch (UTC), durations ns.
+
+        Raises:
+            Drift: a line of headroom's that can't be read any more.
+        """
+        start = _ID if line.startswith(_AFTER_TIME, _TIME) else _start_of_id(line)
+        end = line.find(b"]", start)
+        millisecond_ns = _MILLISECONDS.get(line[20:_TIME])
+        if not start or not line.startswith(_AFTER_ID, end) or millisecond_ns is None:
+            return self._without_prefix(line)
+        second, second_ns = self._second
+        if not line.startswith(second):
+            match = _SECOND.match(line)
+            if match is None:
+                return self._without_prefix(line)
+            second_ns = _naive_ns(match)
+            self._second = (match[0], second_ns)
+
+        payload = line[end + len(_AFTER_ID) :]
+        unknown_ns = None
+        try:
+            request = _decode_request(payload)
+        except _UNREADABLE:
+            found = _read_slowly(payload)
+            if not isinstance(found, tuple):
+                return found
+            request, unknown_ns = found
+        if request.path != "anthropic_messages":
+            return _IGNORED if request.path == "openai_responses_ws" else _UNKNOWN_PATH
+        if request.event != "stage_timings":
+            return _EVENT
+        request_id = line[start:end]
+        if request.request_id.encode() != request_id:
+            return _REQUEST_ID
+        if second_ns < 0:
+            return _TIME_REJECTED
+        return self._sample(second_ns + millisecond_ns, request_id, request.stages, unknown_ns)
+
+    # The hot path from here on: unrolled by name, since a loop over the stages costs a third more.
+    def _sample(self, local_ns: int, request_id: bytes, stages: _Stages, unknown_ns: int | None) -> Observed:
+        """The sample of a line written at ``local_ns`` (its local time read as UTC), unless it can't be true."""
+        total_ns = round(stages.total_pre_upstream * 1e6)
+        stage_ns = (
+            wait_ns := None if (ms := stages.pre_upstream_wait) is None else round(ms * 1e6),
+            read_ns := None if (ms := stages.read_request_json) is None else round(ms * 1e6),
+            copy_ns := None if (ms := stages.deep_copy) is None else round(ms * 1e6),
+            compression_ns := None if (ms := stages.compression_first_stage) is None else round(ms * 1e6),
+            memory_ns := None if (ms := stages.memory_context) is None else round(ms * 1e6),
+            connect_ns := None if (ms := stages.upstream_connect) is None else round(ms * 1e6),
+            None if (ms := stages.upstream_first_byte) is None else round(ms * 1e6),
+            unknown_ns,
+        )
+        wait_ns = wait_ns or 0
+        read_ns = read_ns or 0
+        copy_ns = copy_ns or 0
+        compression_ns = compression_ns or 0
+        memory_ns = memory_ns or 0
+        connect_ns = connect_ns or 0
+
+        logged_ns = self._logged_ns(local_ns, request_id, total_ns + connect_ns)
+        time_ns = logged_ns - connect_ns
+        if logged_ns >= _END_NS or time_ns < total_ns:
+            return _TIME_REJECTED
+
+        # The rest may be negative where stages overlap; it can't be the largest then, so it needs no clamp.
+        compress_ns = copy_ns + compression_ns
+        rest_ns = total_ns - wait_ns - read_ns - compress_ns
+        cause = _cause(wait_ns, read_ns, compress_ns, rest_ns)
+        stage = _longest(wait_ns, read_ns, copy_ns, compression_ns, memory_ns, rest_ns - memory_ns)
+        return Sample(time_ns, total_ns, logged_ns, cause, stage, SHAPE, stage_ns)
+
+    def _logged_ns(self, local_ns: int, request_id: bytes, took_ns: int) -> int:
+        """When the line was written, in UTC, for a request that took ``took_ns``; -1 if that can't be true."""
+        fields = request_id.split(b"_")
+        if len(fields) != 3 or fields[0] != b"hr" or not fields[1].isdigit() or not fields[2].isdigit():
+            return self._by_timezone(local_ns)
+        if len(fields[1]) > _EPOCH_DIGITS:
+            return -1
+        began_ns = int(fields[1]) * 10**9
+        ahead_ns = local_ns - began_ns - took_ns
+        late_ns = (ahead_ns + _HALF_NS) % _QUARTER_NS - _HALF_NS  # what the zone, whole quarters, does not explain
+        under_way_ns = took_ns + late_ns
+        if late_ns > SLACK_NS or under_way_ns < -JITTER_NS or not _WEST_NS <= ahead_ns - late_ns <= _EAST_NS:
+            return -1
+        return began_ns + under_way_ns
+
+    def _by_timezone(self, local_ns: int) -> int:
+        """The same for a line whose id holds no epoch: by the configured zone, or else the machine's."""
+        naive = _NAIVE_EPOCH + timedelta(seconds=local_ns // 10**9)
+        try:
+            aware = naive.astimezone() if self._timezone is None else naive.replace(tzinfo=self._timezone)
+            seconds = (aware - _EPOCH) // timedelta(seconds=1)
+        except (ValueError, OverflowError, OSError):  # the edges of the calendar, where the C library gives up
+            return -1
+        return seconds * 10**9 + local_ns % 10**9
+
+    def _without_prefix(self, line: bytes) -> Observed:
+        """A line whose prefix is not headroom's: a broken or quoted line, or the sign that the formatter changed."""
+        at = line.find(_MARKER)
+        if at < 0:
+            return _IGNORED
+        if line[0] in _HOLES:
+            return self.observe(line.lstrip(_HOLES))
+        start = line.rfind(b"[", 0, at) + 1
+        request_id = line[start : at - 2]
+        if not start or line[at - 2 : at] != b"] " or b"]" in request_id:
+            return _MISPLACED
+        if start == _start_of_id(line):
+            raise Drift("headroom: no payload behind STAGE_TIMINGS", hint=_HINT)
+        formatted = _FORMATTER.match(line)
+        if formatted is not None and formatted.end() != start - 1:
+            return _MISPLACED  # the formatter is the one we know, and this is in the midst of its message
+        try:
+            payload = _decode_any(line[at + len(_MARKER) :])
+        except _UNREADABLE:
+            return _MISPLACED
+        known = payload.path in ("anthropic_messages", "openai_responses_ws") and payload.event == "stage_timings"
+        if known and payload.request_id.encode() == request_id:
+            raise Drift("headroom: a STAGE_TIMINGS line with another prefix", hint=_HINT)
+        return _MISPLACED
+
+
+def _start_of_id(line: bytes) -> int:
+    """Where the bracketed id begins in a line that has headroom's prefix, of whatever level; 0: it hasn't."""
+    match = _OTHER_LEVEL.match(line)
+    return 0 if match is None else match.end()
+
+
+def _cause(wait: int, read: int, compress: int, other: int) -> str:
+    """The largest share of a total, the first of equal ones."""
+    if wait >= read and wait >= compress and wait >= other:
+        return "wait"
+    if read >= compress and read >= other:
+        return "read"
+    return "compress" if compress >= other else "other"
+
+
+def _longest(wait: int, read: int, copy: int, compression: int, memory: int, other: int) -> str:
+    """The longest stage of a total, the first of equal ones; the upstream's own lie behind the total."""
+    stage, most = "pre_upstream_wait", wait
+    if read > most:
+        stage, most = "read_request_json", read
+    if copy > most:
+        stage, most = "deep_copy", copy
+    if compression > most:
+        stage, most = "compression_first_stage", compression
+    if memory > most:
+        stage, most = "memory_context", memory
+    return "other" if other > most else stage
+
+
+def _naive_ns(second: re.Match[bytes]) -> int:
+    """``2026-11-23 18:16:10,`` read as if it were UTC; -1: there is no such date or time (or it is before 1970)."""
+    try:
+        year, month, day, hour, minute, second_of_minute = map(int, second.groups())
+        since = datetime(year, month, day, hour, minute, second_of_minute) - _NAIVE_EPOCH
+    except ValueError:
+        return -1
+    return (since.days * 86_400 + since.seconds) * 10**9
+
+
+def _read_slowly(payload: bytes) -> tuple[_Request, int | None] | Ignored | Rejected:
+    """A payload that isn't a request as we know it: a request and the sum of its unknown stages, or what else it is.
+
+    Raises:
+        Drift: it can't be read, as the textual form that headroom falls back to when JSON fails; or it has no total.
+    """
+    try:
+        request = _decode_any(payload)
+    except _UNREADABLE as error:
+        raise Drift(f"headroom: can't read what is behind STAGE_TIMINGS: {error}", hint=_HINT) from error
+    if request.path != "anthropic_messages":
+        return _IGNORED if request.path == "openai_responses_ws" else _UNKNOWN_PATH
+    if request.event != "stage_timings":
+        return _EVENT
+    stages = {name: ms for name, ms in request.stages.items() if ms is not None}
+    total = stages.pop("total_pre_upstream", None)
+    if total is None:
+        raise Drift("headroom: a request without total_pre_upstream", hint=_HINT)
+    known = _Stages(total, *(stages.pop(name, None) for name in STAGES))
+    unknown = sum(stages.values()) if stages else None
+    if not all(0 <= ms <= MAX_MS for ms in (unknown or 0.0, *request.stages.values()) if ms is not None):
+        return _BOUNDS
+    return (
+        _Request(request.event, request.path, request.request_id, known),
+        None if unknown is None else round(unknown * 1e6),
+    )

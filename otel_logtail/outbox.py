@@ -1,0 +1,302 @@
+"""The store as one exporter sees it: what comes after its cursor, and moving that cursor on the receiver's word.
+
+Each exporter has an outbox on a connection of its own, used by its own thread, so that none can hold up another or the
+tail. The cursor moves in one transaction with the totals that the receiver has been told, so a total can't be counted
+twice or forgotten, whenever the process dies: a batch whose delivery is unclear comes again with the same ids, times
+and totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from otel_logtail import aggregate
+from otel_logtail.database import connect, transaction, translated
+from otel_logtail.model import (
+    BreachRecord,
+    Counts,
+    EpisodeRecord,
+    ExportBatch,
+    Instrument,
+    Item,
+    Point,
+    SeriesKey,
+    Severity,
+    SourceInfo,
+    Stream,
+)
+from otel_logtail.rows import COUNTS, EPISODE, counts_of, counts_row, decode_attributes, episode_of, marks
+from otel_logtail.store import OFFSET_BITS
+
+MAX_EVENTS = 128
+"""How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
+
+STEP_NS = 1_000_000
+"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+
+_BREACH = (
+    f"SELECT b.id, b.source, f.live, f.path, b.sample & ((1 << {OFFSET_BITS}) - 1), b.uid, s.time_ns, s.duration_ns,"
+    " k.severity, k.cause, k.stage, k.attributes, b.trace_id, b.span_id"
+    " FROM breach AS b JOIN sample AS s ON s.id = b.sample"
+    f" JOIN kind AS k ON k.id = s.kind JOIN file AS f ON f.id = b.sample >> {OFFSET_BITS}"
+)
+
+
+class Outbox:
+    """One exporter's cursors, and the items behind them."""
+
+    def __init__(self, path: Path, exporter: str) -> None:
+        self.path = path
+        self.exporter = exporter
+        with translated(path):
+            self._db = connect(path)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def register(self, streams: Iterable[Stream]) -> None:
+        """Make the exporter and its cursors known; one that is new begins with all that the store holds."""
+        with translated(self.path), transaction(self._db):
+            self._db.execute("INSERT INTO exporter (name) VALUES (?) ON CONFLICT DO NOTHING", (self.exporter,))
+            self._db.executemany(
+                "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                [(self.exporter, stream.value) for stream in streams],
+            )
+
+    def read(self, stream: Stream, limit: int) -> ExportBatch | None:
+        """The next items after the cursor, at most ``limit``; None where there are none."""
+        # in one snapshot: rows, and the totals that they add to, belong together
+        with translated(self.path), self._snapshot():
+            position = self._db.execute(
+                "SELECT position FROM cursor WHERE exporter = ? AND stream = ?", (self.exporter, stream.value)
+            ).fetchone()[0]
+            items: tuple[Item, ...]
+            if stream is Stream.INTERVALS:
+                items = self._points(position, limit)
+            elif stream is Stream.EPISODES:
+                items = self._episodes(position, limit)
+            else:
+                items = self._breaches("b.id > ?", (position,), limit)
+        return ExportBatch(stream, items) if items else None
+
+    def silent(self, older_ns: int, limit: int) -> ExportBatch | None:
+        """Series whose last delivered point is ``older_ns`` behind their source's sealed time, repeated at that time.
+
+        None while points are on the way: what waits there is older than the sealed time, and must go first.
+        """
+        with translated(self.path), self._snapshot():
+            waiting = self._db.execute(
+                "SELECT 1 FROM interval WHERE id >"
+                " (SELECT position FROM cursor WHERE exporter = ? AND stream = ?) LIMIT 1",
+                (self.exporter, Stream.INTERVALS.value),
+            ).fetchone()
+            if waiting is not None:
+                return None
+            rows = self._db.execute(
+                f"SELECT s.id, src.sealed_ns, t.time_ns, {_prefixed('t', COUNTS)}"
+                " FROM total AS t JOIN series AS s ON s.id = t.series JOIN source AS src ON src.id = s.source"
+                " WHERE t.exporter = ? AND src.sealed_ns - t.time_ns >= ? ORDER BY s.id LIMIT ?",
+                (self.exporter, older_ns, limit),
+            ).fetchall()
+            sources, series = self._sources(), self._series(row[0] for row in rows)
+        items = []
+        for series_id, sealed_ns, last_ns, *columns in rows:
+            source, key, start_ns = series[series_id]
+            total = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            items.append(Point(0, sources[source], key, start_ns, last_ns, sealed_ns, Counts(), total))
+        return ExportBatch(Stream.INTERVALS, tuple(items)) if items else None
+
+    def advance(self, batch: ExportBatch, count: int, now_ns: int) -> None:
+        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told."""
+        items = batch.items[:count]
+        last = max((item.id for item in items), default=0)
+        with translated(self.path), transaction(self._db):
+            self._move(batch.stream, last)
+            self._remember(items)
+            self._db.execute(
+                "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL WHERE name = ?",
+                (sum(item.id > 0 for item in items), now_ns, self.exporter),
+            )
+
+    def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
+        """The receiver will never take the one item of this batch: note it, and go on behind it.
+
+        Its counts stay in the totals that later points carry: they are true, whether this point was taken or not.
+        """
+        (item,) = batch.items
+        with translated(self.path), transaction(self._db):
+            self._move(batch.stream, item.id)
+            self._remember(batch.items)
+            if item.id:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)",
+                    (self.exporter, batch.stream.value, item.id, why, now_ns),
+                )
+            self._note_error(why, now_ns)
+
+    def failed(self, why: str, now_ns: int) -> None:
+        """Note what went wrong last, for ``status``."""
+        with translated(self.path), transaction(self._db):
+            self._note_error(why, now_ns)
+
+    def pending(self) -> int:
+        """How many items wait for delivery."""
+        total = 0
+        with translated(self.path):
+            for stream, position in self._db.execute(
+                "SELECT stream, position FROM cursor WHERE exporter = ?", (self.exporter,)
+            ).fetchall():
+                table = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}[stream]
+                total += self._db.execute(f"SELECT count(*) FROM {table} WHERE id > ?", (position,)).fetchone()[0]
+        return total
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _points(self, position: int, limit: int) -> tuple[Point, ...]:
+        rows = self._db.execute(
+            f"SELECT id, series, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
+        ).fetchall()
+        if not rows:
+            return ()
+        sources, series = self._sources(), self._series(row[1] for row in rows)
+        totals = self._totals(row[1] for row in rows)
+        points = []
+        for row_id, series_id, end_ns, *columns in rows:
+            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            source, key, start_ns = series[series_id]
+            last_ns, before = totals.get(series_id, (None, Counts()))
+            total = Counts()
+            aggregate.add(total, before)
+            aggregate.add(total, delta)
+            time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
+            points.append(
+                Point(
+                    row_id,
+                    sources[source],
+                    key,
+                    start_ns,
+                    start_ns if last_ns is None else last_ns,
+                    time_ns,
+                    delta,
+                    total,
+                )
+            )
+            totals[series_id] = (time_ns, total)
+        return tuple(points)
+
+    def _episodes(self, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
+        rows = self._db.execute(
+            f"SELECT id, source, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
+        ).fetchall()
+        sources = self._sources()
+        records = []
+        for row in rows:
+            episode = episode_of(row[2:])
+            breaches = self._breaches("b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+            records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
+        return tuple(records)
+
+    def _breaches(self, where: str, parameters: tuple[object, ...], limit: int) -> tuple[BreachRecord, ...]:
+        sources = self._sources()
+        rows = self._db.execute(f"{_BREACH} WHERE {where} ORDER BY b.id LIMIT ?", (*parameters, limit))
+        return tuple(
+            BreachRecord(
+                id=row[0],
+                source=sources[row[1]],
+                live=row[2],
+                path=row[3],
+                offset=row[4],
+                uid=row[5],
+                time_ns=row[6],
+                duration_ns=row[7],
+                severity=Severity(row[8]),
+                cause=row[9],
+                stage=row[10],
+                attributes=decode_attributes(row[11]),
+                trace_id=row[12],
+                span_id=row[13],
+            )
+            for row in rows
+        )
+
+    def _sources(self) -> dict[int, SourceInfo]:
+        instance = self._db.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()[0]
+        rows = self._db.execute("SELECT id, name, observer, event, threshold_ns, stall_ns, quiet_ns FROM source")
+        return {row[0]: SourceInfo(row[0], row[1], row[2], row[3], instance, row[4], row[5], row[6]) for row in rows}
+
+    def _series(self, ids: Iterable[int]) -> dict[int, tuple[int, SeriesKey, int]]:
+        wanted = tuple(set(ids))
+        rows = self._db.execute(
+            "SELECT id, source, instrument, attributes, bounds, start_ns FROM series"
+            f" WHERE id IN ({marks(len(wanted))})",
+            wanted,
+        )
+        return {
+            row[0]: (
+                row[1],
+                SeriesKey(
+                    Instrument(row[2]), decode_attributes(row[3]), msgspec.json.decode(row[4], type=tuple[int, ...])
+                ),
+                row[5],
+            )
+            for row in rows
+        }
+
+    def _totals(self, ids: Iterable[int]) -> dict[int, tuple[int, Counts]]:
+        wanted = tuple(set(ids))
+        rows = self._db.execute(
+            f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ? AND series IN ({marks(len(wanted))})",
+            (self.exporter, *wanted),
+        )
+        return {row[0]: (row[1], counts_of(row[2:])) for row in rows}
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _move(self, stream: Stream, last: int) -> None:
+        self._db.execute(
+            "UPDATE cursor SET position = max(position, ?) WHERE exporter = ? AND stream = ?",
+            (last, self.exporter, stream.value),
+        )
+
+    def _remember(self, items: tuple[Item, ...]) -> None:
+        latest: dict[tuple[int, SeriesKey], Point] = {}
+        for item in items:
+            if isinstance(item, Point):
+                latest[item.source.id, item.series] = item
+        for point in latest.values():
+            self._db.execute(
+                f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS})"
+                f" SELECT ?, id, {marks(8)} FROM series"
+                " WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?",
+                (
+                    self.exporter,
+                    point.time_ns,
+                    *counts_row(point.total),
+                    point.source.id,
+                    point.series.instrument.value,
+                    msgspec.json.encode(dict(point.series.attributes)).decode(),
+                    msgspec.json.encode(point.series.bounds_ns).decode(),
+                ),
+            )
+
+    def _note_error(self, why: str, now_ns: int) -> None:
+        self._db.execute(
+            "UPDATE exporter SET last_error = ?, last_error_ns = ? WHERE name = ?", (why, now_ns, self.exporter)
+        )
+
+
+def _prefixed(table: str, columns: str) -> str:
+    return ", ".join(f"{table}.{column}" for column in columns.split(", "))

@@ -1,0 +1,201 @@
+"""One source's pipeline: a chunk of its log through observe, coalesce and aggregate into one commit.
+
+Nothing of a chunk is kept in memory unless it is committed: when a commit fails, the same bytes come again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
+from otel_logtail.coalesce import coalesce, tick
+from otel_logtail.logclock import LogClock
+from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
+from otel_logtail.observe import Observer, PathRule, Thresholds, scan
+from otel_logtail.pathtail import Chunk, PathTail
+from otel_logtail.reporter import Reporter
+from otel_logtail.store import Store
+from otel_logtail.tail import Tail
+
+LATE_NS = 300 * 10**9
+"""While a backlog is read, an interval is sealed when the log is this far past it: lines come late by as long as their
+requests took. (At the end of the log the clock seals: nothing waits for lines that may never come.)"""
+
+SETTLE_NS = 250_000_000
+"""How long after its time a line may become visible to us: the clock closes and seals nothing that is younger."""
+
+REPEAT_NS = 60 * 10**9
+"""How often the sealed time moves on while the log is silent, so that exporters can repeat silent series up to it."""
+
+
+class SourceRun:
+    """One source: its tail, what is open of it, and how far its log has come."""
+
+    def __init__(
+        self,
+        info: SourceInfo,
+        observer: Observer,
+        rule: PathRule,
+        tail: Tail,
+        store: Store,
+        reporter: Reporter,
+        *,
+        interval_ns: int,
+    ) -> None:
+        self.info = info
+        self.tail = tail
+        self._observer = observer
+        self._rule = rule
+        self._store = store
+        self._reporter = reporter
+        self._interval_ns = interval_ns
+        self._thresholds = Thresholds(info.threshold_ns, info.stall_ns)
+        self._bounds_ns = bounds(info.threshold_ns, info.stall_ns)
+        self._open: dict[str, Episode] = store.open_episodes(info.id)
+        self._clock = LogClock(time.monotonic_ns())
+        for live, episode in self._open.items():
+            self._clock.saw(live, episode.last_ns, time.monotonic_ns())
+        self._sealed_ns = 0
+
+    def step(self, now_s: float) -> bool | None:
+        """Read, work out and commit one chunk.
+
+        Returns whether exporters have something new; None when everything is read to its end.
+
+        Raises:
+            StoreError: it could not be committed; the same chunk comes again.
+        """
+        found = self.tail.read(self._clock.come_to_ns, now_s)
+        if found is None:
+            return None
+        tail, chunk = found
+        return self._take(tail, chunk)
+
+    def _take(self, tail: PathTail, chunk: Chunk) -> bool:
+        live, info = tail.live, self.info
+        attributes = self._rule.attributes_of(os.path.basename(live))  # noqa: PTH119 - once a chunk, on a string
+        scanned = scan(
+            self._observer,
+            chunk.data,
+            chunk.base,
+            source=info.name,
+            thresholds=self._thresholds,
+            now_ns=time.time_ns(),
+        )
+        before = self._open.get(live)
+        open_, breaches, closed = coalesce(
+            before, scanned.hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
+        )
+        counts = aggregate(
+            scanned.hits, attributes=attributes, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns
+        )
+        self._add_episodes(counts, closed)
+        come_to_ns = max((hit.sample.logged_ns for hit in scanned.hits), default=0)
+        tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=chunk.oversized)
+        committed = self._store.commit(
+            Batch(
+                source=info.id,
+                file=chunk.after,
+                attributes=attributes,
+                hits=scanned.hits,
+                breaches=breaches,
+                counts=counts,
+                open_episodes={} if open_ is before else {live: open_},
+                closed=closed,
+                tally=tally,
+                seal_until_ns=self._seal_behind(live, come_to_ns),
+            )
+        )
+        tail.accept(chunk)
+        self._keep(live, open_)
+        if come_to_ns:
+            self._clock.saw(live, come_to_ns, time.monotonic_ns())
+        self._say(scanned.drifted, tally, chunk)
+        return bool(committed.sealed or committed.closed or committed.breaches)
+
+    def tick(self) -> bool:
+        """Let time close and seal what it may: only what belongs to a log that is read to its end.
+
+        Returns whether exporters have something new.
+        """
+        if self.tail.ready:
+            return False
+        elapsed_ns = time.monotonic_ns()
+        closed = []
+        for live, episode in self._open.items():
+            _, over = tick(episode, self._clock.now_ns(live, elapsed_ns) - SETTLE_NS, self.info.quiet_ns)
+            if over is not None:
+                closed.append(over)
+        now_ns = self._clock.latest_ns(elapsed_ns, time.time_ns()) - SETTLE_NS
+        seal_ns = self._store.next_seal_ns(self.info.id)
+        due = seal_ns is not None and seal_ns <= now_ns
+        if not closed and not due and now_ns - self._sealed_ns < REPEAT_NS:
+            return False
+        self._commit_closed(closed, now_ns)
+        return True
+
+    def finish(self, now_ns: int) -> None:
+        """Seal what is open and close what is over by the clock: nothing more is read for now."""
+        closed = [e for e in self._open.values() if tick(e, now_ns - SETTLE_NS, self.info.quiet_ns)[1] is not None]
+        last_ns = now_ns
+        end_ns = self._store.last_open_ns(self.info.id)
+        if closed:
+            last_ns = max(last_ns, *(e.end_ns + self._interval_ns for e in closed))
+        self._commit_closed(closed, max(last_ns, end_ns or 0))
+
+    def due_s(self) -> float:
+        """How long until :meth:`tick` has something to do, if no line comes before; infinite while nothing is open."""
+        elapsed_ns = time.monotonic_ns()
+        waits_ns = [
+            episode.last_ns + self.info.quiet_ns - self._clock.now_ns(live, elapsed_ns)
+            for live, episode in self._open.items()
+        ]
+        seal_ns = self._store.next_seal_ns(self.info.id)
+        if seal_ns is not None:
+            waits_ns.append(seal_ns - self._clock.latest_ns(elapsed_ns, time.time_ns()))
+        return (min(waits_ns) + SETTLE_NS) / 1e9 + 0.001 if waits_ns else math.inf
+
+    def _commit_closed(self, closed: list[Episode], seal_until_ns: int) -> None:
+        counts: dict[IntervalKey, Counts] = {}
+        self._add_episodes(counts, closed)
+        self._store.commit(
+            Batch(
+                source=self.info.id,
+                counts=counts,
+                open_episodes={episode.live: None for episode in closed},
+                closed=tuple(closed),
+                seal_until_ns=seal_until_ns,
+            )
+        )
+        for episode in closed:
+            self._keep(episode.live, None)
+        self._sealed_ns = seal_until_ns
+
+    def _add_episodes(self, counts: dict[IntervalKey, Counts], closed: Iterable[Episode]) -> None:
+        for key, more in aggregate_episodes(closed, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns).items():
+            add(counts.setdefault(key, Counts()), more)
+
+    def _keep(self, live: str, episode: Episode | None) -> None:
+        if episode is None:
+            self._open.pop(live, None)
+        else:
+            self._open[live] = episode
+
+    def _seal_behind(self, live: str, come_to_ns: int) -> int | None:
+        """What may be sealed while logs are still being read: what all of them are well past."""
+        behind = [self._clock.come_to_ns(other) for other in self.tail.ready if other != live]
+        until_ns = min([max(come_to_ns, self._clock.come_to_ns(live)), *behind]) - LATE_NS
+        return until_ns if until_ns > 0 else None
+
+    def _say(self, drifted: tuple[int, str] | None, tally: Tally, chunk: Chunk) -> None:
+        if drifted is not None:
+            self._reporter.drift(self.info.name, chunk.after.path, *drifted)
+        for reason in tally.rejected:
+            self._reporter.rejected(self.info.name, reason)
+        if chunk.oversized:
+            self._reporter.oversized(chunk.after.path, chunk.base)

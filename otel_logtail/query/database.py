@@ -1,0 +1,93 @@
+"""Opening a store to read it, and what every question needs: one snapshot, sqlite's errors as ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
+
+SCHEMA_VERSION = 1
+"""The newest ``PRAGMA user_version`` that can be read here."""
+
+_NO_STORE = "run otel-logtail --observer … first, or name the store with --db"
+
+
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """Open a store to read it, beside its writer if there is one.
+
+    Raises:
+        StoreError: there is no store, it is a newer program's, or it can't be read.
+    """
+    if not path.is_file():
+        raise StoreError(f"no store at {path}", hint=_NO_STORE)
+    uri = path.resolve().as_uri() + "?mode=ro"
+    try:
+        return _connect(uri, path)
+    except sqlite3.OperationalError as error:
+        # A reader needs the -shm file beside the store, and can't make it in a read-only directory. Without a -wal file
+        # nobody is writing and all that was committed is in the one file.
+        if not Path(f"{path}-wal").exists():
+            try:
+                return _connect(uri + "&immutable=1", path)
+            except sqlite3.OperationalError:
+                pass  # the first error says more
+        raise StoreError(f"can't read the store {path}: {error}", hint="who may read it and its directory?") from None
+    except sqlite3.DatabaseError as error:
+        raise StoreCorrupt(f"{path} is not a store: {error}", hint=_NO_STORE) from None
+
+
+def _connect(uri: str, path: Path) -> sqlite3.Connection:
+    conn = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+    try:
+        conn.execute("PRAGMA query_only = 1")
+        version = conn.execute("PRAGMA user_version").fetchone()[0]
+        ours = conn.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('source', 'sample', 'interval')")
+        if version < 1 or ours.fetchone()[0] != 3:
+            raise StoreError(f"{path} is a database, but no store of otel-logtail", hint=_NO_STORE)
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"the store {path} has schema version {version}, this program knows {SCHEMA_VERSION}",
+                hint="upgrade otel-logtail to the version that wrote it",
+            )
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn sqlite's errors into ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"can't read the store: {error}") from error
+    except sqlite3.DatabaseError as error:
+        hint = "the daemon sets a corrupt store aside when it starts"
+        raise StoreCorrupt(f"the store is damaged: {error}", hint=hint) from error
+
+
+@contextmanager
+def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
+    """Let all that is read inside see the same moment."""
+    with translated():
+        conn.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
+
+
+def source_id(conn: sqlite3.Connection, source: str | None) -> int | None:
+    """The id of the source with a name; None, for all sources, stays None."""
+    if source is None:
+        return None
+    with translated():
+        known = dict(conn.execute("SELECT name, id FROM source ORDER BY name").fetchall())
+    if source not in known:
+        raise UsageError(f"no source {source!r} in this store", hint=f"known: {', '.join(known) or 'none yet'}")
+    return int(known[source])

@@ -1,0 +1,157 @@
+"""What a range adds up to: interval counts where they can be used, samples at its edges (see ``counts``)."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from otel_logtail.model import Counts, Instrument, Severity
+from otel_logtail.query.counts import add_values, count_of, cover, interval_counts, percentiles_ns
+from otel_logtail.query.database import snapshot, source_id
+from otel_logtail.query.rows import EPISODES, OVERLAPS
+from otel_logtail.when import iso
+
+_PERCENTS = (50, 90, 99)
+_BAD = {severity.label: severity for severity in Severity if severity is not Severity.OK}
+_SAMPLES = (
+    "FROM sample AS s CROSS JOIN kind AS k ON k.id = s.kind"
+    " WHERE s.time_ns >= :since AND s.time_ns < :until AND (:source IS NULL OR k.source = :source)"
+)
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a range adds up to. Percentiles are within 1 %; ``from`` and ``to`` are its first and last sample."""
+
+    count: int
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+    degraded: int
+    stall: int
+    episodes: int
+    stalled_ms: float
+    from_: str | None = msgspec.field(name="from")
+    to: str | None
+
+
+class StageRow(msgspec.Struct, frozen=True):
+    """What one stage adds up to; percentiles are within 1 %."""
+
+    stage: str
+    count: int
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+def summary(
+    conn: sqlite3.Connection, *, since_ns: int | None = None, until_ns: int | None = None, source: str | None = None
+) -> Summary:
+    """What the samples and episodes of a range add up to (without a source: all sources together)."""
+    only = source_id(conn, source)
+    with snapshot(conn):
+        duration = _series(conn, Instrument.DURATION, only)
+        breaches = _series(conn, Instrument.BREACHES, only)
+        by_severity = {word: [id_ for id_, attrs in breaches if attrs.get("severity") == word] for word in _BAD}
+        ids = [id_ for id_, _ in duration]
+        coverage = cover(conn, [*ids, *(id_ for id_, _ in breaches)], since_ns, until_ns)
+        covered = interval_counts(conn, ids, coverage)
+        counts = covered.counts
+        bad = {word: count_of(conn, series, coverage) for word, series in by_severity.items()}
+        times = []
+        if covered.first and covered.last:
+            times = [
+                _sample_time(conn, covered.first, only, "ASC") or covered.first[0],
+                _sample_time(conn, covered.last, only, "DESC") or covered.last[1],
+            ]
+        for edge in coverage.edges:
+            rows = _edge(conn, edge, only, "s.duration_ns, k.severity, s.time_ns").fetchall()
+            add_values(counts, [row[0] for row in rows])
+            for word, severity in _BAD.items():
+                bad[word] += sum(1 for row in rows if row[1] == severity)
+            times += [row[2] for row in rows]
+        number, stalled_ns = conn.execute(
+            "SELECT count(*), ifnull(sum("
+            "min(end_ns, ifnull(:until, end_ns)) - max(start_ns, ifnull(:since, start_ns))), 0)"
+            f" FROM {EPISODES} WHERE {OVERLAPS} AND (:only IS NULL OR source = :only)",
+            {"since": since_ns, "until": until_ns, "only": only},
+        ).fetchone()
+    return Summary(
+        count=counts.count,
+        **_figures(counts),
+        degraded=bad["degraded"],
+        stall=bad["stall"],
+        episodes=number,
+        stalled_ms=stalled_ns / 1e6,
+        from_=iso(min(times)) if times else None,
+        to=iso(max(times)) if times else None,
+    )
+
+
+def stages(
+    conn: sqlite3.Connection, *, since_ns: int | None = None, until_ns: int | None = None, source: str | None = None
+) -> list[StageRow]:
+    """What each stage adds up to in a range, the one that took the most time first."""
+    only = source_id(conn, source)
+    with snapshot(conn):
+        by_stage: dict[str, list[int]] = {}
+        for id_, attributes in _series(conn, Instrument.STAGE, only):
+            by_stage.setdefault(str(attributes.get("stage", "")), []).append(id_)
+        coverage = cover(conn, [id_ for ids in by_stage.values() for id_ in ids], since_ns, until_ns)
+        totals = {stage: interval_counts(conn, ids, coverage).counts for stage, ids in by_stage.items()}
+        for edge in coverage.edges:
+            for stage, values in _edge_stages(conn, edge, only).items():
+                add_values(totals.setdefault(stage, Counts()), values)
+    ordered = sorted(totals.items(), key=lambda item: (-item[1].sum_ns, item[0]))
+    return [StageRow(stage=stage, count=counts.count, **_figures(counts)) for stage, counts in ordered if counts.count]
+
+
+def _series(
+    conn: sqlite3.Connection, instrument: Instrument, source: int | None
+) -> list[tuple[int, dict[str, str | int]]]:
+    rows = conn.execute(
+        "SELECT id, attributes FROM series WHERE instrument = :instrument AND (:source IS NULL OR source = :source)",
+        {"instrument": instrument.value, "source": source},
+    )
+    return [(id_, msgspec.json.decode(text, type=dict[str, str | int])) for id_, text in rows]
+
+
+def _edge(conn: sqlite3.Connection, edge: tuple[int, int], source: int | None, columns: str) -> sqlite3.Cursor:
+    return conn.execute(f"SELECT {columns} {_SAMPLES}", {"since": edge[0], "until": edge[1], "source": source})
+
+
+def _edge_stages(conn: sqlite3.Connection, edge: tuple[int, int], source: int | None) -> dict[str, list[int]]:
+    by_names: dict[str, list[str]] = {}
+    for names, values in _edge(conn, edge, source, "k.stages, s.stages"):
+        by_names.setdefault(names, []).append(values)
+    by_stage: dict[str, list[int]] = {}
+    for names, texts in by_names.items():
+        table = msgspec.json.decode(f"[{','.join(texts)}]", type=list[list[int | None]])
+        for stage, column in zip(msgspec.json.decode(names, type=list[str]), zip(*table, strict=False), strict=False):
+            by_stage.setdefault(stage, []).extend(ns for ns in column if ns is not None)
+    return by_stage
+
+
+def _sample_time(conn: sqlite3.Connection, interval: tuple[int, int], source: int | None, order: str) -> int | None:
+    """The time of the first (ASC) or last (DESC) sample in an interval; None: they are no longer kept."""
+    row = conn.execute(
+        f"SELECT s.time_ns {_SAMPLES} ORDER BY s.time_ns {order} LIMIT 1",
+        {"since": interval[0], "until": interval[1], "source": source},
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _figures(counts: Counts) -> dict[str, float]:
+    p50, p90, p99 = percentiles_ns(counts, _PERCENTS)
+    return {
+        "mean_ms": counts.sum_ns / counts.count / 1e6 if counts.count else 0.0,
+        "p50_ms": p50 / 1e6,
+        "p90_ms": p90 / 1e6,
+        "p99_ms": p99 / 1e6,
+        "max_ms": counts.max_ns / 1e6,
+    }

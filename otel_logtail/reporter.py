@@ -1,0 +1,151 @@
+"""Everything that can happen to us, as one method each: said on standard error, repeated things once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TextIO
+
+
+class Reporter:
+    """Says what happened. Used by several threads.
+
+    What goes on for a while (a collector that is down, a file that can't be read) is said when it begins and when it is
+    over. ``quiet`` keeps what is only information to itself.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._stream = stream
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._going_on: dict[str, str] = {}
+
+    # --- the tail ---
+
+    def follows(self, path: str, offset: int) -> None:
+        """A file is read from here on."""
+        self._say("info", f"following {path} from byte {offset}")
+
+    def rotated(self, path: str) -> None:
+        """A live path has a new file; the rest of the old one is read first."""
+        self._say("info", f"{path} was rotated")
+
+    def truncated(self, path: str) -> None:
+        """A live file was cut off and written anew."""
+        self._say("info", f"{path} was truncated: reading it from its start")
+
+    def gone(self, path: str, unread: int | None) -> None:
+        """A file that was not read to its end can't be found any more."""
+        size = "an unknown number of" if unread is None else str(unread)
+        self._say("warning", f"{path} is gone with {size} unread bytes")
+
+    def unreadable(self, path: str, why: str) -> None:
+        """A file can't be read now; it is tried again."""
+        self._begin(f"read {path}", "warning", f"can't read {path}: {why}; waiting for it")
+
+    def readable(self, path: str) -> None:
+        """It can be read again."""
+        self._end(f"read {path}", f"{path} can be read again")
+
+    def damaged(self, path: str, why: str) -> None:
+        """A compressed file ends in the middle or is broken: what could be read of it was."""
+        self._say("warning", f"{path} is damaged, its rest can't be read: {why}")
+
+    def nothing_to_follow(self, patterns: str) -> None:
+        """No file matches yet."""
+        self._say("warning", f"no file matches {patterns} yet: waiting for one")
+
+    def same_file(self, path: str, other: str) -> None:
+        """Two names of one file: it is followed once."""
+        self._begin(f"same {path}", "info", f"{path} is the same file as {other}: followed once")
+
+    def watcher_failed(self, why: str) -> None:
+        """No hints from the file system any more."""
+        self._begin("watch", "warning", f"file system events failed ({why}): looking at the files every second instead")
+
+    # --- observing ---
+
+    def drift(self, source: str, path: str, offset: int, why: str) -> None:
+        """A line with the marker in its place can't be read."""
+        self._begin(
+            f"drift {source}",
+            "error",
+            f"{source}: the log's format is not the one we know, first seen in {path} at byte {offset}: {why}"
+            " (further lines are only counted: see `otel-logtail status`)",
+        )
+
+    def rejected(self, source: str, reason: str) -> None:
+        """A line that can't be true."""
+        self._begin(
+            f"rejected {source} {reason}",
+            "warning",
+            f"{source}: a line was rejected as '{reason}' (further ones are only counted: see `otel-logtail status`)",
+        )
+
+    def oversized(self, path: str, offset: int) -> None:
+        """A line longer than the bound was skipped."""
+        self._begin(f"oversized {path}", "warning", f"{path}: a line of more than 1 MiB at byte {offset} was skipped")
+
+    # --- the store and the exporters ---
+
+    def store_failed(self, why: str) -> None:
+        """A commit failed: reading stands still until one succeeds."""
+        self._begin("store", "error", f"{why}; reading stops until it can be written")
+
+    def store_works(self) -> None:
+        """A commit succeeded."""
+        self._end("store", "the store can be written again: going on")
+
+    def exporter_failed(self, exporter: str, why: str) -> None:
+        """A delivery failed; it is tried again."""
+        self._begin(f"export {exporter}", "warning", f"{exporter}: {why}; everything is kept, trying again")
+
+    def exporter_works(self, exporter: str) -> None:
+        """A delivery succeeded."""
+        self._end(f"export {exporter}", f"{exporter}: delivering again")
+
+    def refused(self, exporter: str, item: str, why: str) -> None:
+        """The receiver will never take an item: it was set aside."""
+        self._say("error", f"{exporter}: {item} was refused and set aside: {why}")
+
+    def crashed(self, exporter: str, why: str) -> None:
+        """An exporter raised what it should not have; treated as a failed delivery."""
+        self._begin(f"crash {exporter}", "error", f"{exporter}: internal error: {why}")
+
+    # --- the daemon ---
+
+    def started(self, text: str) -> None:
+        """What is running, and where to look."""
+        self._say("info", text)
+
+    def stopping(self, text: str) -> None:
+        """A signal has come."""
+        self._say("info", text)
+
+    def finished(self, text: str) -> None:
+        """The last word."""
+        self._say("info", text)
+
+    # --- saying it ---
+
+    def _begin(self, key: str, level: str, text: str) -> None:
+        with self._lock:
+            if key in self._going_on:
+                return
+            self._going_on[key] = text
+        self._say(level, text)
+
+    def _end(self, key: str, text: str) -> None:
+        with self._lock:
+            if self._going_on.pop(key, None) is None:
+                return
+        self._say("info", text)
+
+    def _say(self, level: str, text: str) -> None:
+        if self._quiet and level == "info":
+            return
+        prefix = "" if level == "info" else f"{level}: "
+        try:
+            print(f"otel-logtail: {prefix}{text}", file=self._stream or sys.stderr, flush=True)
+        except (OSError, ValueError):
+            pass  # nobody is listening any more: no reason to stop following the log

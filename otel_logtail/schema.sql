@@ -1,0 +1,261 @@
+-- The store, schema version 1. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+--
+-- What it promises:
+--   * what a piece of log gave rise to (sample, breach, interval, episode, counters) and the position behind it (file)
+--     are written in one transaction, so each line is in the store once or not yet;
+--   * interval, episode and breach are append-only with ids that are never given twice: a cursor never meets a changed
+--     row. What may still change is kept apart (open_interval, open_episode);
+--   * a cursor moves in one transaction with the totals that its exporter has told the receiver.
+--
+-- All times are nanoseconds since the Unix epoch, all durations nanoseconds, all text UTF-8, all JSON compact.
+-- The views at the end (samples, episodes, minutes) are the ones to query; the tables may change with the version.
+
+CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns'
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE source (                     -- one observer following one set of files under one name
+  id           INTEGER PRIMARY KEY,
+  name         TEXT NOT NULL UNIQUE,
+  observer     TEXT NOT NULL,
+  event        TEXT NOT NULL,
+  threshold_ns INTEGER NOT NULL,          -- the settings of the last start; rows keep the severity of their own day
+  stall_ns     INTEGER NOT NULL,
+  quiet_ns     INTEGER NOT NULL,
+  looked       INTEGER NOT NULL DEFAULT 0, -- 1: its files were looked at before, so unknown ones are new
+  bytes        INTEGER NOT NULL DEFAULT 0, -- counters since the store was made
+  samples      INTEGER NOT NULL DEFAULT 0,
+  ignored      INTEGER NOT NULL DEFAULT 0,
+  drift        INTEGER NOT NULL DEFAULT 0,
+  oversized    INTEGER NOT NULL DEFAULT 0,
+  sealed_ns    INTEGER NOT NULL DEFAULT 0  -- intervals up to here are final (event time); what comes later is 'late'
+);
+
+CREATE TABLE rejected (                   -- lines that could be read and can't be true, by reason
+  source INTEGER NOT NULL REFERENCES source,
+  reason TEXT NOT NULL,
+  count  INTEGER NOT NULL,
+  PRIMARY KEY (source, reason)
+) WITHOUT ROWID;
+
+CREATE TABLE file (                       -- every file that was read, and how far: the positions
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  source        INTEGER NOT NULL REFERENCES source,
+  live          TEXT NOT NULL,            -- the path that the program writes to
+  path          TEXT NOT NULL,            -- where this file was last seen
+  device        INTEGER NOT NULL,
+  inode         INTEGER NOT NULL,
+  offset        INTEGER NOT NULL,         -- everything before it is in this store
+  size          INTEGER NOT NULL,         -- when last looked at
+  head_length   INTEGER NOT NULL,         -- identity: hash of the first bytes ...
+  head_digest   BLOB NOT NULL,
+  anchor_length INTEGER NOT NULL,         -- ... and of the last ones before offset
+  anchor_digest BLOB NOT NULL,
+  done          INTEGER NOT NULL          -- 1: rotated away and read to its end
+);
+CREATE INDEX file_live ON file (source, live, id);
+
+CREATE TABLE kind (                       -- what samples have in common, so that a sample's row is small
+  id         INTEGER PRIMARY KEY,
+  source     INTEGER NOT NULL REFERENCES source,
+  attributes TEXT NOT NULL,               -- JSON object
+  stages     TEXT NOT NULL,               -- JSON array of the stages' names, in the order of sample.stages
+  severity   INTEGER NOT NULL,            -- 0 ok, 1 degraded, 2 stall
+  cause      TEXT NOT NULL,
+  stage      TEXT NOT NULL,               -- the longest stage
+  UNIQUE (source, attributes, stages, severity, cause, stage)
+);
+
+CREATE TABLE sample (
+  id          INTEGER PRIMARY KEY,        -- file.id << 40 | offset of its line: read twice, it is still one row
+  time_ns     INTEGER NOT NULL,           -- when it ended
+  duration_ns INTEGER NOT NULL,
+  kind        INTEGER NOT NULL REFERENCES kind,
+  stages      TEXT NOT NULL               -- JSON array of nanoseconds (null: the stage did not run)
+);
+CREATE INDEX sample_time ON sample (time_ns);
+
+CREATE TABLE breach (                     -- stream: samples that are not ok
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  sample   INTEGER NOT NULL REFERENCES sample,
+  source   INTEGER NOT NULL REFERENCES source,
+  uid      BLOB NOT NULL,                 -- 16 bytes: its name for ever
+  trace_id BLOB NOT NULL,                 -- of its episode
+  span_id  BLOB NOT NULL
+);
+CREATE INDEX breach_span ON breach (span_id, id);
+
+CREATE TABLE open_episode (               -- at most one per live path
+  source     INTEGER NOT NULL REFERENCES source,
+  live       TEXT NOT NULL,
+  attributes TEXT NOT NULL,
+  trace_id   BLOB NOT NULL,
+  span_id    BLOB NOT NULL,
+  start_ns   INTEGER NOT NULL,
+  end_ns     INTEGER NOT NULL,
+  last_ns    INTEGER NOT NULL,            -- when the last breach's line was written
+  count      INTEGER NOT NULL,
+  peak_ns    INTEGER NOT NULL,
+  severity   INTEGER NOT NULL,
+  cause      TEXT NOT NULL,
+  stage      TEXT NOT NULL,
+  PRIMARY KEY (source, live)
+) WITHOUT ROWID;
+
+CREATE TABLE episode (                    -- stream: closed episodes
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  source     INTEGER NOT NULL REFERENCES source,
+  live       TEXT NOT NULL,
+  attributes TEXT NOT NULL,
+  trace_id   BLOB NOT NULL,
+  span_id    BLOB NOT NULL UNIQUE,
+  start_ns   INTEGER NOT NULL,
+  end_ns     INTEGER NOT NULL,
+  last_ns    INTEGER NOT NULL,
+  count      INTEGER NOT NULL,
+  peak_ns    INTEGER NOT NULL,
+  severity   INTEGER NOT NULL,
+  cause      TEXT NOT NULL,
+  stage      TEXT NOT NULL
+);
+CREATE INDEX episode_end ON episode (end_ns);
+
+CREATE TABLE series (                     -- one instrument and one set of attribute values of a source
+  id         INTEGER PRIMARY KEY,
+  source     INTEGER NOT NULL REFERENCES source,
+  instrument TEXT NOT NULL,               -- duration, stage, breaches, episodes
+  attributes TEXT NOT NULL,               -- JSON object
+  bounds     TEXT NOT NULL,               -- JSON array, nanoseconds, upper-inclusive; other bounds are another series
+  start_ns   INTEGER NOT NULL,            -- the start of its first interval: where its totals begin
+  UNIQUE (source, instrument, attributes, bounds)
+);
+
+CREATE TABLE open_interval (              -- counts that may still grow
+  series      INTEGER NOT NULL REFERENCES series,
+  start_ns    INTEGER NOT NULL,
+  end_ns      INTEGER NOT NULL,
+  count       INTEGER NOT NULL,
+  sum_ns      INTEGER NOT NULL,
+  min_ns      INTEGER NOT NULL,
+  max_ns      INTEGER NOT NULL,
+  explicit    TEXT NOT NULL,              -- JSON array, one more than the series has bounds
+  exponential TEXT NOT NULL,              -- JSON object: index at scale 6 of the value in seconds -> count
+  zeros       INTEGER NOT NULL,
+  PRIMARY KEY (series, start_ns, end_ns)
+) WITHOUT ROWID;
+CREATE INDEX open_interval_end ON open_interval (end_ns);
+
+CREATE TABLE interval (                   -- stream: sealed counts, never changed; a late sample makes a further row
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  series      INTEGER NOT NULL REFERENCES series,
+  start_ns    INTEGER NOT NULL,
+  end_ns      INTEGER NOT NULL,
+  count       INTEGER NOT NULL,
+  sum_ns      INTEGER NOT NULL,
+  min_ns      INTEGER NOT NULL,
+  max_ns      INTEGER NOT NULL,
+  explicit    TEXT NOT NULL,
+  exponential TEXT NOT NULL,
+  zeros       INTEGER NOT NULL
+);
+CREATE INDEX interval_series ON interval (series, start_ns);
+
+CREATE TABLE exporter (                   -- a destination, and how it fares (shown by `status`)
+  name            TEXT PRIMARY KEY,
+  delivered       INTEGER NOT NULL DEFAULT 0,
+  last_success_ns INTEGER,
+  last_error      TEXT,
+  last_error_ns   INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE cursor (                     -- up to which id of a stream the receiver has everything
+  exporter TEXT NOT NULL REFERENCES exporter,
+  stream   TEXT NOT NULL,                 -- intervals, episodes, breaches
+  position INTEGER NOT NULL,
+  PRIMARY KEY (exporter, stream)
+) WITHOUT ROWID;
+
+CREATE TABLE total (                      -- what an exporter has told its receiver of a series, moved with its cursor
+  exporter    TEXT NOT NULL REFERENCES exporter,
+  series      INTEGER NOT NULL REFERENCES series,
+  time_ns     INTEGER NOT NULL,           -- of the last point
+  count       INTEGER NOT NULL,
+  sum_ns      INTEGER NOT NULL,
+  min_ns      INTEGER NOT NULL,
+  max_ns      INTEGER NOT NULL,
+  explicit    TEXT NOT NULL,
+  exponential TEXT NOT NULL,
+  zeros       INTEGER NOT NULL,
+  PRIMARY KEY (exporter, series)
+) WITHOUT ROWID;
+
+CREATE TABLE refused (                    -- items that a receiver will never take: set aside, the rows stay
+  exporter TEXT NOT NULL REFERENCES exporter,
+  stream   TEXT NOT NULL,
+  item     INTEGER NOT NULL,              -- the id in its stream
+  why      TEXT NOT NULL,
+  time_ns  INTEGER NOT NULL,
+  PRIMARY KEY (exporter, stream, item)
+) WITHOUT ROWID;
+
+-- Views: times as text (UTC), durations in milliseconds.
+
+CREATE VIEW samples AS
+SELECT s.id AS id,
+       strftime('%Y-%m-%dT%H:%M:%S', s.time_ns / 1000000000, 'unixepoch') || printf('.%09dZ', s.time_ns % 1000000000) AS time,
+       s.time_ns AS time_unix_nano,
+       source.name AS source,
+       s.duration_ns / 1e6 AS duration_ms,
+       CASE k.severity WHEN 0 THEN 'ok' WHEN 1 THEN 'degraded' ELSE 'stall' END AS severity,
+       k.cause AS cause,
+       k.stage AS stage,
+       k.attributes AS attributes,
+       (SELECT json_group_object(n.value, v.value / 1e6)
+          FROM json_each(k.stages) AS n JOIN json_each(s.stages) AS v ON v.key = n.key
+         WHERE v.value IS NOT NULL) AS stages,
+       file.path AS file,
+       s.id & 0xFFFFFFFFFF AS offset
+  FROM sample AS s
+  JOIN kind AS k ON k.id = s.kind
+  JOIN source ON source.id = k.source
+  JOIN file ON file.id = s.id >> 40;
+
+CREATE VIEW episodes AS
+SELECT e.id AS id,
+       strftime('%Y-%m-%dT%H:%M:%S', e.start_ns / 1000000000, 'unixepoch') || printf('.%09dZ', e.start_ns % 1000000000) AS start,
+       strftime('%Y-%m-%dT%H:%M:%S', e.end_ns / 1000000000, 'unixepoch') || printf('.%09dZ', e.end_ns % 1000000000) AS end,
+       (e.end_ns - e.start_ns) / 1e6 AS duration_ms,
+       e.count AS count,
+       e.peak_ns / 1e6 AS peak_ms,
+       CASE e.severity WHEN 0 THEN 'ok' WHEN 1 THEN 'degraded' ELSE 'stall' END AS severity,
+       e.cause AS cause,
+       e.stage AS dominant_stage,
+       lower(hex(e.trace_id)) AS trace_id,
+       lower(hex(e.span_id)) AS span_id,
+       e.open AS open,
+       source.name AS source,
+       e.live AS file,
+       e.attributes AS attributes,
+       e.start_ns AS start_unix_nano,
+       e.end_ns AS end_unix_nano
+  FROM (SELECT id, source, live, attributes, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, 0 AS open FROM episode
+        UNION ALL
+        SELECT NULL, source, live, attributes, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, 1 FROM open_episode) AS e
+  JOIN source ON source.id = e.source;
+
+CREATE VIEW minutes AS                    -- one line per minute and series of the overhead itself
+SELECT strftime('%Y-%m-%dT%H:%M:00Z', i.start_ns / 1000000000, 'unixepoch') AS minute,
+       source.name AS source,
+       series.attributes AS attributes,
+       sum(i.count) AS count,
+       sum(i.sum_ns) / 1e6 / sum(i.count) AS mean_ms,
+       min(i.min_ns) / 1e6 AS min_ms,
+       max(i.max_ns) / 1e6 AS max_ms
+  FROM (SELECT series, start_ns, count, sum_ns, min_ns, max_ns FROM interval
+        UNION ALL
+        SELECT series, start_ns, count, sum_ns, min_ns, max_ns FROM open_interval) AS i
+  JOIN series ON series.id = i.series
+  JOIN source ON source.id = series.source
+ WHERE series.instrument = 'duration'
+ GROUP BY 1, 2, 3;

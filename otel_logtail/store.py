@@ -1,0 +1,373 @@
+"""The store's one writer: opens, locks and migrates it, and commits what pieces of log gave rise to.
+
+Invariants:
+  * ``commit`` is one transaction: all of a batch and the position behind it, or nothing;
+  * one process has the write side of a store at a time (a lock file beside it, freed by the kernel when it dies);
+  * ids of streams are given in the transaction in which a row becomes final, and never again.
+
+Exporters' cursors are moved by ``outbox``, on connections of their own; questions are answered by ``query``.
+
+Known limit: the lock is advisory and of this machine; a store on a network file system is not protected by it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+import uuid
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from otel_logtail import aggregate
+from otel_logtail.database import SCHEMA_VERSION, connect, transaction, translated
+from otel_logtail.errors import StoreCorrupt, StoreError, StoreLocked
+from otel_logtail.model import (
+    Attributes,
+    Batch,
+    Counts,
+    Episode,
+    FileState,
+    IntervalKey,
+    SeriesKey,
+    Severity,
+    Shape,
+    SourceInfo,
+)
+from otel_logtail.rows import (
+    COUNTS,
+    EPISODE,
+    FILE,
+    counts_of,
+    counts_row,
+    encode_attributes,
+    encode_json,
+    episode_columns,
+    episode_of,
+    file_columns,
+    file_of,
+    marks,
+)
+
+OFFSET_BITS = 40
+"""A sample's id is its file's id shifted by this, or'ed with its line's offset: files up to 1 TiB."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What a commit made final, so that exporters have something to do."""
+
+    sealed: int = 0
+    closed: int = 0
+    breaches: int = 0
+
+
+class Store:
+    """The write side of one store. Not for use by two threads at once."""
+
+    def __init__(self, path: Path, lock: int, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._lock = lock
+        self._db = connection
+        self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
+        self._series: dict[tuple[int, SeriesKey], int] = {}
+        self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open the store, making it and its folder (modes 0600 and 0700) where they are not there.
+
+        Raises:
+            StoreLocked: another process has it (its pid is in the message).
+            StoreCorrupt: it is not a database, or a damaged one.
+            StoreError: it can't be opened, or is of a newer schema.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = _lock(path)
+        except OSError as problem:
+            raise StoreError(
+                f"the store can't be made: {problem.filename}: {problem.strerror}",
+                hint="name another place with --db, or mend the folder's owner and mode",
+            ) from None
+        try:
+            with translated(path):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                connection = connect(path)
+                _migrate(connection, path)
+                return cls(path, lock, connection)
+        except OSError as problem:
+            os.close(lock)
+            raise StoreError(
+                f"the store can't be opened: {problem.filename}: {problem.strerror}",
+                hint="name another place with --db, or mend its owner and mode",
+            ) from None
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def close(self) -> None:
+        """Close it and free its lock."""
+        self._db.close()
+        os.close(self._lock)
+
+    # --- sources, files, episodes ---------------------------------------------------------------------------------
+
+    def source(
+        self, name: str, observer: str, event: str, *, threshold_ns: int, stall_ns: int, quiet_ns: int
+    ) -> SourceInfo:
+        """Make the source, or give it the settings of this start; returns it with its id."""
+        with translated(self.path), transaction(self._db):
+            self._db.execute(
+                "INSERT INTO source (name, observer, event, threshold_ns, stall_ns, quiet_ns) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET observer = excluded.observer, event = excluded.event,"
+                " threshold_ns = excluded.threshold_ns, stall_ns = excluded.stall_ns, quiet_ns = excluded.quiet_ns",
+                (name, observer, event, threshold_ns, stall_ns, quiet_ns),
+            )
+            source = self._one("SELECT id FROM source WHERE name = ?", name)
+        return SourceInfo(int(str(source)), name, observer, event, self.instance, threshold_ns, stall_ns, quiet_ns)
+
+    def files(self, source: int) -> list[FileState]:
+        """All files of a source that are known, in the order in which they were first seen."""
+        rows = self._db.execute(f"SELECT id, {FILE} FROM file WHERE source = ? ORDER BY id", (source,))
+        return [file_of(row) for row in rows]
+
+    def add_files(self, source: int, states: list[FileState]) -> list[FileState]:
+        """Remember files that were not known, all at once; returns them with their ids.
+
+        The order is that of the list. An id is given once, even if the file is forgotten later.
+        """
+        added: list[FileState] = []
+        with translated(self.path), transaction(self._db):
+            for state in states:
+                cursor = self._db.execute(
+                    f"INSERT INTO file (source, {FILE}) VALUES ({marks(12)})", (source, *file_columns(state))
+                )
+                added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
+        return added
+
+    def update_file(self, state: FileState) -> None:
+        """Remember where a known file is now, and whether it is done."""
+        with translated(self.path), transaction(self._db):
+            self._update_file(state)
+
+    def open_episodes(self, source: int) -> dict[str, Episode]:
+        """The episodes that were open at the last commit, by live path."""
+        rows = self._db.execute(f"SELECT {EPISODE} FROM open_episode WHERE source = ?", (source,))
+        return {row[0]: episode_of(row) for row in rows}
+
+    def first_look(self, source: int) -> bool:
+        """Whether this source's files were never looked at; from now on they were.
+
+        Noted before the look: dying in between makes files be read from their start, never be skipped.
+        """
+        with translated(self.path), transaction(self._db):
+            cursor = self._db.execute("UPDATE source SET looked = 1 WHERE id = ? AND looked = 0", (source,))
+        return cursor.rowcount == 1
+
+    def next_seal_ns(self, source: int) -> int | None:
+        """The end of the earliest interval that is still open, or None."""
+        return self._open_end_ns("min", source)
+
+    def last_open_ns(self, source: int) -> int | None:
+        """The end of the latest interval that is still open, or None."""
+        return self._open_end_ns("max", source)
+
+    def _open_end_ns(self, which: str, source: int) -> int | None:
+        end = self._one(
+            f"SELECT {which}(o.end_ns) FROM open_interval AS o JOIN series AS s ON s.id = o.series WHERE s.source = ?",
+            source,
+        )
+        return None if end is None else int(str(end))
+
+    # --- the one write path ---------------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> Committed:
+        """Write all of a batch, and the position behind it, in one transaction.
+
+        Raises:
+            StoreFull: there is no room; nothing was written.
+            StoreError: another failure; nothing was written.
+        """
+        try:
+            with translated(self.path), transaction(self._db):
+                return self._write(batch)
+        except BaseException:
+            # ids that were made in a transaction which is gone must not be used
+            self._kinds.clear()
+            self._series.clear()
+            raise
+
+    def _write(self, batch: Batch) -> Committed:
+        if batch.file is not None:
+            self._update_file(batch.file)
+            self._add_samples(batch, batch.file.id)
+        for key, counts in batch.counts.items():
+            self._add_counts(batch.source, key, counts)
+        for live, episode in batch.open_episodes.items():
+            self._db.execute("DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, live))
+            if episode is not None:
+                self._db.execute(
+                    f"INSERT INTO open_episode (source, {EPISODE}) VALUES ({marks(13)})",
+                    episode_columns(batch.source, episode),
+                )
+        self._db.executemany(
+            f"INSERT INTO episode (source, {EPISODE}) VALUES ({marks(13)})",
+            [episode_columns(batch.source, episode) for episode in batch.closed],
+        )
+        self._count(batch)
+        sealed = 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns)
+        return Committed(sealed, len(batch.closed), len(batch.breaches))
+
+    def _update_file(self, state: FileState) -> None:
+        self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(11)}) WHERE id = ?", (*file_columns(state), state.id))
+
+    def _add_samples(self, batch: Batch, file: int) -> None:
+        base, kind, encode = file << OFFSET_BITS, self._kind, msgspec.json.encode
+        self._db.executemany(
+            "INSERT INTO sample VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    base | hit.offset,
+                    (sample := hit.sample).time_ns,
+                    sample.duration_ns,
+                    kind(batch, sample.shape, hit.severity, sample.cause, sample.stage),
+                    encode(sample.stage_ns).decode(),
+                )
+                for hit in batch.hits
+            ],
+        )
+        self._db.executemany(
+            "INSERT INTO breach (sample, source, uid, trace_id, span_id) VALUES (?, ?, ?, ?, ?)",
+            [(base | b.hit.offset, batch.source, b.hit.uid, b.trace_id, b.span_id) for b in batch.breaches],
+        )
+
+    def _kind(self, batch: Batch, shape: Shape, severity: Severity, cause: str, stage: str) -> int:
+        # shapes are few and made once: looked up by identity, and kept so that the identity stays theirs
+        key = (batch.source, id(shape), batch.attributes, severity, cause, stage)
+        known = self._kinds.get(key)
+        if known is not None:
+            return known[1]
+        attributes = encode_attributes(aggregate.merge_attributes(shape.attributes, batch.attributes))
+        columns = (batch.source, attributes, encode_json(shape.stages), int(severity), cause, stage)
+        self._db.execute(
+            "INSERT INTO kind (source, attributes, stages, severity, cause, stage) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            columns,
+        )
+        found = self._one(
+            "SELECT id FROM kind WHERE source = ? AND attributes = ? AND stages = ? AND severity = ? AND cause = ?"
+            " AND stage = ?",
+            *columns,
+        )
+        self._kinds[key] = (shape, int(str(found)))
+        return self._kinds[key][1]
+
+    def _series_id(self, source: int, key: IntervalKey) -> int:
+        series = key.series
+        known = self._series.get((source, series))
+        if known is not None:
+            return known
+        columns = (source, series.instrument.value, encode_attributes(series.attributes), encode_json(series.bounds_ns))
+        self._db.execute(
+            "INSERT INTO series (source, instrument, attributes, bounds, start_ns) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (*columns, key.start_ns),
+        )
+        found = self._one(
+            "SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?", *columns
+        )
+        self._series[source, series] = int(str(found))
+        return self._series[source, series]
+
+    def _add_counts(self, source: int, key: IntervalKey, counts: Counts) -> None:
+        series = self._series_id(source, key)
+        row = self._db.execute(
+            f"SELECT {COUNTS} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?",
+            (series, key.start_ns, key.end_ns),
+        ).fetchone()
+        if row is not None:
+            before = counts_of(row)
+            aggregate.add(before, counts)
+            counts = before
+        self._db.execute(
+            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})",
+            (series, key.start_ns, key.end_ns, *counts_row(counts)),
+        )
+
+    def _seal(self, source: int, until_ns: int) -> int:
+        # in order of time, so that an exporter meets each series' intervals in order
+        cursor = self._db.execute(
+            f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS})"
+            f" SELECT series, o.start_ns, end_ns, {COUNTS} FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns, o.start_ns, o.series",
+            (until_ns, source),
+        )
+        if cursor.rowcount:
+            self._db.execute(
+                "DELETE FROM open_interval WHERE end_ns <= ? AND series IN (SELECT id FROM series WHERE source = ?)",
+                (until_ns, source),
+            )
+        self._db.execute("UPDATE source SET sealed_ns = max(sealed_ns, ?) WHERE id = ?", (until_ns, source))
+        return cursor.rowcount
+
+    def _count(self, batch: Batch) -> None:
+        tally = batch.tally
+        if not (tally.bytes or tally.oversized):
+            return
+        self._db.execute(
+            "UPDATE source SET bytes = bytes + ?, samples = samples + ?, ignored = ignored + ?, drift = drift + ?,"
+            " oversized = oversized + ? WHERE id = ?",
+            (tally.bytes, tally.samples, tally.ignored, tally.drift, tally.oversized, batch.source),
+        )
+        self._db.executemany(
+            "INSERT INTO rejected VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            [(batch.source, reason, number) for reason, number in tally.rejected.items()],
+        )
+
+    def _one(self, sql: str, *parameters: object) -> object:
+        row = self._db.execute(sql, parameters).fetchone()
+        return None if row is None else row[0]
+
+
+def _lock(path: Path) -> int:
+    """Take the store's lock for as long as this process lives; the file says whose it is."""
+    lock_path = path.with_name(path.name + ".lock")
+    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise StoreLocked(
+            f"{path} is in use by another otel-logtail (pid {pid})",
+            hint="one daemon has a store at a time: stop that one, or name another store with --db",
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer otel-logtail (schema {version}; this one knows {SCHEMA_VERSION})",
+            hint="upgrade otel-logtail, or name another store with --db",
+        )
+    if version == SCHEMA_VERSION:
+        return
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreCorrupt(
+            f"{path} is a SQLite database, but not one of otel-logtail", hint="name another one with --db"
+        )
+    schema = files("otel_logtail").joinpath("schema.sql").read_text()
+    created = str(time.time_ns())
+    # executescript runs outside of Python's transaction handling, so the script brings its own
+    connection.executescript(
+        f"BEGIN IMMEDIATE;\n{schema}\n"
+        f"INSERT INTO meta VALUES ('instance', '{uuid.uuid4()}'), ('created_ns', '{created}');\n"
+        f"PRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
+    )

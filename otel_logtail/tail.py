@@ -1,0 +1,194 @@
+"""A set of paths as one endless source of chunks: which live paths there are, and one tail for each."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from otel_logtail.errors import UsageError
+from otel_logtail.files import PlainReader, holds, is_rotated_name
+from otel_logtail.model import FileState
+from otel_logtail.observe import PathRule
+from otel_logtail.pathtail import Book, Chunk, PathTail
+from otel_logtail.reporter import Reporter
+
+
+class Tail:
+    """All live paths of one source.
+
+    With ``first`` (this source was never looked at), files that are there at the first look begin at their end, or at
+    their start with ``from_start``. Files that appear later begin at their start.
+    """
+
+    def __init__(
+        self,
+        patterns: Collection[str],
+        rule: PathRule,
+        states: Iterable[FileState],
+        book: Book,
+        reporter: Reporter,
+        *,
+        trusted: bool,
+        first: bool,
+        from_start: bool,
+    ) -> None:
+        self._patterns = tuple(patterns)
+        self._rule = rule
+        self._trusted = trusted
+        self._book = book
+        self._reporter = reporter
+        self._from_start = from_start or not first
+        self._known: dict[str, list[FileState]] = {}
+        for state in states:
+            self._known.setdefault(state.live, []).append(state)
+        self._tails: dict[str, PathTail] = {}
+        self._ready: dict[str, None] = {}
+
+    def look(self, hints: frozenset[str] | None, now_s: float) -> None:
+        """Look at the hinted live paths, or, with None or a hint that is none of them, at all that there are now."""
+        if hints is None or not hints <= self._tails.keys():
+            self._discover()
+            hints = None
+        for live in self._tails if hints is None else hints:
+            self._tails[live].look(now_s)
+            self._ready[live] = None
+        self._from_start = True
+
+    def _discover(self) -> None:
+        found = discover(self._patterns, self._rule, trusted=self._trusted)
+        for live in [live for live in self._tails if live not in found]:
+            tail = self._tails[live]
+            if not tail.held:  # its last file is read and let go: forget the path until it comes again
+                self._known[live] = list(tail.states)
+                del self._tails[live]
+                self._ready.pop(live, None)
+        for live in sorted(found, key=lambda path: (os.path.islink(path), path)):
+            if live not in self._tails:
+                states = self._states_for(live)
+                if states is not None:
+                    self._tails[live] = PathTail(live, states, self._book, self._reporter, from_start=self._from_start)
+        if not found:
+            self._reporter.nothing_to_follow(" or ".join(self._patterns))
+
+    def _states_for(self, live: str) -> list[FileState] | None:
+        """What is known of a live path that comes up; None while another path follows the very same file."""
+        own = self._known.pop(live, [])
+        try:
+            reader = PlainReader(live)
+        except OSError:
+            return own
+        try:
+            for other, tail in self._tails.items():
+                if any((s.device, s.inode) == (reader.device, reader.inode) for s in tail.held):
+                    self._reporter.same_file(live, other)
+                    self._known[live] = own
+                    return None
+            # a file that was followed under another name before (it was renamed while nobody looked) is no new one
+            for other, states in [*self._known.items(), *((t.live, t.states) for t in self._tails.values())]:
+                for state in states:
+                    if (state.device, state.inode) == (reader.device, reader.inode) and holds(reader, state):
+                        if other in self._tails:
+                            self._tails[other].forget(state)
+                        else:
+                            self._known[other] = [s for s in states if s.id != state.id]
+                        return [*own, state]
+            return own
+        finally:
+            reader.close()
+
+    def read(self, order: Callable[[str], int], now_s: float) -> tuple[PathTail, Chunk] | None:
+        """The next chunk, out of the live path that is first by ``order``; None when all are read to their end."""
+        while self._ready:
+            live = min(self._ready, key=order)
+            tail = self._tails[live]
+            chunk = tail.read(now_s)
+            if chunk is not None:
+                return tail, chunk
+            del self._ready[live]
+        return None
+
+    @property
+    def ready(self) -> Collection[str]:
+        """Live paths that may have more to give: all others are read to their end."""
+        return self._ready.keys()
+
+    @property
+    def held(self) -> Mapping[str, tuple[FileState, ...]]:
+        """The open files of each live path."""
+        return {live: tail.held for live, tail in self._tails.items()}
+
+    def directories(self) -> set[str]:
+        """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
+        found = set()
+        for path in [*self._tails, *self._patterns]:
+            directory = os.path.dirname(path)
+            while glob.has_magic(directory):
+                directory = os.path.dirname(directory)
+            found.add(directory)
+            if os.path.islink(path):
+                found.add(os.path.dirname(os.path.realpath(path)))
+        return found
+
+    def close(self) -> None:
+        """Free all descriptors."""
+        for tail in self._tails.values():
+            tail.close()
+
+
+def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:
+    """Patterns with ``~`` and ``$VARIABLES`` filled in; one that names a variable which is not set is left out."""
+    expanded = []
+    for pattern in patterns:
+        text = re.sub(r"\$\{(\w+)\}", lambda match: environ.get(match[1]) or match[0], pattern)
+        if "${" in text:
+            continue
+        if text == "~" or text.startswith("~/"):
+            text = home + text[1:]
+        expanded.append(os.path.abspath(text))
+    return expanded
+
+
+def discover(patterns: Iterable[str], rule: PathRule, *, trusted: bool) -> list[str]:
+    """The live paths that match now, sorted.
+
+    A pattern without wildcards names one live path, whatever it is called. With ``trusted`` false (the observer's own
+    patterns) only names that the rule knows are live; with true (the user's) all but copies and rotated ones.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if not glob.has_magic(pattern):
+            found[pattern] = None
+            continue
+        for path in sorted(glob.glob(pattern, recursive=True)):
+            name = os.path.basename(path)
+            if rule.is_copy(name) or not os.path.isfile(path):
+                continue
+            if rule.is_live(name) or (trusted and not is_rotated_name(path)):
+                found[path] = None
+    return list(found)
+
+
+def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:
+    """Say no at the start to what can never be followed, and to nothing at all to read where nobody will wait for it.
+
+    Raises:
+        UsageError: a path is a directory or a device; with ``once``: it can't be read, or nothing matches.
+    """
+    patterns = list(patterns)
+    for pattern in patterns:
+        if os.path.isdir(pattern):
+            raise UsageError(
+                f"{pattern} is a directory", hint=f"name the files in it, such as --path '{pattern}/*.log'"
+            )
+        if os.path.exists(pattern) and not os.path.isfile(pattern):
+            raise UsageError(f"{pattern} is not a regular file", hint="a log file is followed, not a pipe or a device")
+    if not once:
+        return
+    found = [path for path in discover(patterns, rule, trusted=trusted) if os.path.exists(path)]
+    if not found:
+        raise UsageError(f"no file matches {' or '.join(patterns)}", hint="name the log with --path")
+    for path in found:
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"{path} can't be read", hint="run as its owner, or as a member of its group")

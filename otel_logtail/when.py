@@ -1,0 +1,89 @@
+"""Points in time as people write them, and back: nanoseconds since the Unix epoch. Pure, but for the local zone."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+
+from otel_logtail.errors import UsageError
+
+_END_NS = 2**63 - 1  # what the store can hold
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_AGO = re.compile(rf"(?:{_NUMBER}[smhdw])+")
+_PART = re.compile(rf"({_NUMBER})([smhdw])")
+_UNIX = re.compile(rf"@({_NUMBER})")
+_DATE = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,]([0-9]{1,9}))?\s?(Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+_ACCEPTED = (
+    "write 30s, 90m, 24h, 7d or 2w (ago), now, today, yesterday, "
+    "2026-11-24, '2026-11-24 18:30', 2026-11-24T18:30:00Z or @1795457770"
+)
+
+
+def parse_when(text: str, now_ns: int, tz: tzinfo | None = None) -> int:
+    """The point in time that a text means, as nanoseconds since the epoch.
+
+    Args:
+        text: How long ago (``90m``, ``1d12h``), ``now``, ``today``, ``yesterday`` (midnight), an ISO date or date-time,
+            or seconds since the epoch (``@1795457770``).
+        now_ns: What ``now`` is.
+        tz: The zone of what has no offset; None is the local one.
+
+    Raises:
+        UsageError: the text is none of these.
+    """
+    word = text.strip().lower()
+    if word == "now":
+        return now_ns
+    if _AGO.fullmatch(word):
+        return _within(now_ns - sum(_ns(number) * _SECONDS[unit] for number, unit in _PART.findall(word)))
+    if unix := _UNIX.fullmatch(word):
+        return _within(_ns(unix[1]))
+    try:
+        if word in ("today", "yesterday"):
+            date = (_EPOCH + timedelta(microseconds=now_ns // 1000)).astimezone(tz).date()
+            if word == "yesterday":
+                date -= timedelta(days=1)
+            return _since_epoch(_in_zone(datetime(date.year, date.month, date.day), tz))
+        if parts := _DATE.fullmatch(word):
+            date_text, clock, fraction, offset = parts.groups()
+            if offset:
+                tz = timezone.utc if offset == "z" else datetime.strptime(offset, "%z").tzinfo
+            moment = _in_zone(datetime.fromisoformat(f"{date_text}T{clock or '00:00'}"), tz)
+            return _within(_since_epoch(moment) + int((fraction or "0").ljust(9, "0")))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{text!r} is no time: {error}", hint=_ACCEPTED) from None
+    raise UsageError(f"{text!r} is no time that can be understood", hint=_ACCEPTED)
+
+
+def iso(time_ns: int) -> str:
+    """A time as the store's views show it: ISO 8601, UTC, nine decimals."""
+    return f"{_EPOCH + timedelta(seconds=time_ns // 10**9):%Y-%m-%dT%H:%M:%S}.{time_ns % 10**9:09d}Z"
+
+
+def local(time_ns: int, tz: tzinfo | None = None) -> str:
+    """A time for people: in their zone (None: the local one), to the millisecond, with the offset."""
+    moment = (_EPOCH + timedelta(microseconds=time_ns // 1000)).astimezone(tz)
+    return moment.isoformat(sep=" ", timespec="milliseconds")
+
+
+def _ns(seconds: str) -> int:
+    return int(Decimal(seconds) * 10**9)
+
+
+def _in_zone(naive: datetime, tz: tzinfo | None) -> datetime:
+    return naive.astimezone() if tz is None else naive.replace(tzinfo=tz)
+
+
+def _since_epoch(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _within(time_ns: int) -> int:
+    """A bound before everything or after everything is as good as the first or last time that there is."""
+    return min(max(time_ns, 0), _END_NS)

@@ -1,0 +1,141 @@
+"""Stores made by hand, straight from schema.sql: what questions are asked about in tests."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import otel_logtail
+from otel_logtail.aggregate import bounds, count
+
+SECOND = 10**9
+NOON = 1_795_608_000 * SECOND  # 2026-11-25T12:00:00Z
+THRESHOLD, STALL = SECOND // 2, 2 * SECOND
+BOUNDS = bounds(THRESHOLD, STALL)
+SCHEMA = Path(otel_logtail.__file__).with_name("schema.sql").read_text()
+
+
+class Written(NamedTuple):
+    """A sample and the interval row that it is counted in: rows of one series differ in length, part or openness."""
+
+    time_ns: int
+    duration_ns: int
+    stages: tuple[tuple[str, int | None], ...] = ()
+    source: str = "proxy"
+    cause: str = "wait"
+    length_ns: int = 10 * SECOND
+    part: int = 0
+    is_open: bool = False
+    attributes: tuple[tuple[str, str | int], ...] = ()
+
+    @property
+    def severity(self) -> int:
+        return (self.duration_ns >= THRESHOLD) + (self.duration_ns >= STALL)
+
+
+class Stall(NamedTuple):
+    start_ns: int
+    end_ns: int
+    severity: int = 2
+    breaches: int = 3
+    peak_ns: int = 2_500_000_000
+    source: str = "proxy"
+    is_open: bool = False
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def make_file(path: Path, samples: Iterable[Written] = (), stalls: Iterable[Stall] = ()) -> Path:
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("PRAGMA journal_mode = WAL")
+        fill(conn, samples, stalls)
+    return path
+
+
+def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iterable[Stall] = ()) -> None:
+    samples, stalls = list(samples), list(stalls)
+    conn.executescript(SCHEMA)
+    conn.execute("PRAGMA user_version = 1")
+    sources = {name: n for n, name in enumerate(sorted({s.source for s in samples} | {s.source for s in stalls}), 1)}
+    for name, id_ in sources.items():
+        total = sum(s.source == name for s in samples)
+        conn.execute(
+            "INSERT INTO source (id, name, observer, event, threshold_ns, stall_ns, quiet_ns, bytes, samples)"
+            " VALUES (?, ?, 'headroom', 'log.overhead', ?, ?, 3000000000, ?, ?)",
+            (id_, name, THRESHOLD, STALL, total * 100, total),
+        )
+        conn.execute(
+            "INSERT INTO file VALUES (?, ?, ?, ?, 1, 2, ?, ?, 0, x'', 0, x'', 0)",
+            (id_, id_, f"/logs/{name}.log", f"/logs/{name}.log", total * 100, total * 100 + 50),
+        )
+    _samples(conn, samples, sources)
+    _intervals(conn, samples, sources)
+    for number, stall in enumerate(stalls, 1):
+        head = (sources[stall.source], f"/logs/{stall.source}.log" if not stall.is_open else f"live{number}", "{}")
+        ids = (number.to_bytes(16, "big"), number.to_bytes(8, "big"))
+        rest = (
+            stall.start_ns,
+            stall.end_ns,
+            stall.end_ns,
+            stall.breaches,
+            stall.peak_ns,
+            stall.severity,
+            "wait",
+            "read",
+        )
+        values = [*head, *ids, *rest] if stall.is_open else [number, *head, *ids, *rest]
+        table = "open_episode" if stall.is_open else "episode"
+        conn.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+    conn.commit()
+
+
+def _samples(conn: sqlite3.Connection, samples: list[Written], sources: dict[str, int]) -> None:
+    kinds: dict[tuple[object, ...], int] = {}
+    for number, s in enumerate(samples):
+        stage = max(s.stages, key=lambda item: item[1] or 0)[0] if s.stages else "other"
+        attributes, names = compact(dict(s.attributes)), compact([name for name, _ in s.stages])
+        kind = (sources[s.source], attributes, names, s.severity, s.cause, stage)
+        if kind not in kinds:
+            kinds[kind] = len(kinds) + 1
+            conn.execute("INSERT INTO kind VALUES (?, ?, ?, ?, ?, ?, ?)", (kinds[kind], *kind))
+        id_ = sources[s.source] << 40 | number * 100
+        row = (id_, s.time_ns, s.duration_ns, kinds[kind], compact([ns for _, ns in s.stages]))
+        conn.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?)", row)
+        if s.severity:
+            conn.execute(
+                "INSERT INTO breach (sample, source, uid, trace_id, span_id) VALUES (?, ?, x'01', x'02', x'03')",
+                (id_, sources[s.source]),
+            )
+
+
+def _intervals(conn: sqlite3.Connection, samples: list[Written], sources: dict[str, int]) -> None:
+    cells: dict[tuple[int, str, str, str], dict[tuple[int, int, int, bool], list[int]]] = {}
+    for s in samples:
+        start = s.time_ns // s.length_ns * s.length_ns
+        where = (start, start + s.length_ns, 0 if s.is_open else s.part, s.is_open)
+        own, source = dict(s.attributes), sources[s.source]
+        values = [(source, "duration", compact(own), compact(BOUNDS), s.duration_ns)]
+        values += [
+            (source, "stage", compact({**own, "stage": name}), compact(BOUNDS), ns)
+            for name, ns in s.stages
+            if ns is not None
+        ]
+        if s.severity:
+            labels = {"cause": s.cause, "severity": ("ok", "degraded", "stall")[s.severity]}
+            values.append((source, "breaches", compact(labels), "[]", s.duration_ns))
+        for *series, ns in values:
+            cells.setdefault(tuple(series), {}).setdefault(where, []).append(ns)  # type: ignore[arg-type]
+    for number, (key, rows) in enumerate(cells.items(), 1):
+        conn.execute("INSERT INTO series VALUES (?, ?, ?, ?, ?, ?)", (number, *key, min(rows)[0]))
+        for (start, end, _, is_open), durations in rows.items():
+            c = count(durations, tuple(json.loads(key[3])))
+            exponential = compact({str(index): n for index, n in c.exponential.items()})
+            values_ = (number, start, end, c.count, c.sum_ns, c.min_ns, c.max_ns, compact(c.explicit), exponential)
+            table, id_ = ("open_interval", "") if is_open else ("interval", "NULL,")
+            conn.execute(f"INSERT INTO {table} VALUES ({id_}{','.join('?' * 10)})", (*values_, c.zeros))

@@ -1,0 +1,329 @@
+"""What people and programs see of an answer, to the letter."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_logtail import render
+from otel_logtail.query import EpisodeRow, SampleRow, StageRow, Summary
+
+CET = timezone(timedelta(hours=1))
+SAMPLE = SampleRow(
+    id=1099511627776,
+    time="2026-11-25T12:00:00.123456789Z",
+    time_unix_nano=1795608000123456789,
+    source="proxy",
+    duration_ms=2612.345678,
+    severity="stall",
+    cause="wait",
+    stage="pre_upstream_wait",
+    attributes={"headroom.path": "anthropic_messages", "server.port": 8787},
+    stages={"pre_upstream_wait": 2600.25},
+    file="/logs/proxy.log",
+    offset=0,
+)
+QUICK = SampleRow(
+    id=1099511627976,
+    time="2026-11-25T12:00:01.000000000Z",
+    time_unix_nano=1795608001000000000,
+    source="proxy",
+    duration_ms=0.25,
+    severity="ok",
+    cause="other",
+    stage="other",
+    attributes={},
+    stages={},
+    file=None,
+    offset=200,
+)
+EPISODE = EpisodeRow(
+    id=None,
+    start="2026-11-25T12:00:00.000000000Z",
+    end="2026-11-25T12:01:02.500000000Z",
+    duration_ms=62500.0,
+    count=1234,
+    peak_ms=2612.3,
+    severity="stall",
+    cause="wait",
+    dominant_stage="deep_copy",
+    trace_id="0af7651916cd43dd8448eb211c80319c",
+    span_id="b7ad6b7169203331",
+    open=True,
+    source="proxy",
+)
+SUMMARY = Summary(
+    count=12345,
+    mean_ms=12.5,
+    p50_ms=10.0,
+    p90_ms=50.0,
+    p99_ms=700.5,
+    max_ms=2612.3,
+    degraded=20,
+    stall=3,
+    episodes=2,
+    stalled_ms=3_723_000.0,
+    from_="2026-11-25T12:00:00.000000000Z",
+    to=None,
+)
+
+
+def rows(records: list[SampleRow], form: render.Format, width: int | None = None) -> str:
+    out = io.StringIO()
+    number = render.write_rows(
+        out,
+        render.keys_of(SampleRow),
+        render.structs(records),
+        form,
+        columns=render.columns_of("samples", CET),
+        width=width,
+    )
+    assert number == len(records)
+    return out.getvalue()
+
+
+def test_json_is_one_array_with_the_keys_in_their_order() -> None:
+    text = rows([SAMPLE, QUICK], "json")
+    assert text == (
+        '[{"id":1099511627776,"time":"2026-11-25T12:00:00.123456789Z","time_unix_nano":1795608000123456789,'
+        '"source":"proxy","duration_ms":2612.345678,"severity":"stall","cause":"wait","stage":"pre_upstream_wait",'
+        '"attributes":{"headroom.path":"anthropic_messages","server.port":8787},'
+        '"stages":{"pre_upstream_wait":2600.25},"file":"/logs/proxy.log","offset":0},\n'
+        ' {"id":1099511627976,"time":"2026-11-25T12:00:01.000000000Z","time_unix_nano":1795608001000000000,'
+        '"source":"proxy","duration_ms":0.25,"severity":"ok","cause":"other","stage":"other","attributes":{},'
+        '"stages":{},"file":null,"offset":200}]\n'
+    )
+    assert len(json.loads(text)) == 2
+
+
+def test_jsonl_is_one_object_a_line() -> None:
+    lines = rows([SAMPLE, QUICK], "jsonl").splitlines()
+    assert [json.loads(line) for line in lines] == json.loads(rows([SAMPLE, QUICK], "json"))
+
+
+def test_csv_holds_mappings_as_json() -> None:
+    text = rows([SAMPLE, QUICK], "csv")
+    assert text == (
+        "id,time,time_unix_nano,source,duration_ms,severity,cause,stage,attributes,stages,file,offset\n"
+        "1099511627776,2026-11-25T12:00:00.123456789Z,1795608000123456789,proxy,2612.345678,stall,wait,"
+        'pre_upstream_wait,"{""headroom.path"":""anthropic_messages"",""server.port"":8787}",'
+        '"{""pre_upstream_wait"":2600.25}",/logs/proxy.log,0\n'
+        "1099511627976,2026-11-25T12:00:01.000000000Z,1795608001000000000,proxy,0.25,ok,other,other,{},{},,200\n"
+    )
+    assert [row["offset"] for row in csv.DictReader(io.StringIO(text))] == ["0", "200"]
+
+
+def test_a_table_that_goes_into_a_file_is_plain_and_whole() -> None:
+    heading, first, second = rows([SAMPLE, QUICK], "table").splitlines()
+    titles = "time duration severity cause stage source attributes stages (ms) file offset id"
+    assert " ".join(heading.split()) == titles
+    assert first.startswith(
+        "2026-11-25 13:00:00.123+01:00   2.612 s  stall     wait   pre_upstream_wait  proxy   headroom."
+    )
+    assert second.startswith("2026-11-25 13:00:01.000+01:00  0.250 ms  ok        other  other              proxy   ")
+    assert "headroom.path=anthropic_messages server.port=8787  pre_upstream_wait=2600.25  /logs/proxy.log" in first
+    assert heading.index("file") == first.index("/logs") == second.index("-  ", 40)
+    assert {len(line) for line in (heading, first, second)} == {len(heading)}
+    assert "\x1b" not in heading + first + second
+
+
+def test_a_table_fits_the_terminal_by_leaving_out_the_last_columns() -> None:
+    for width in (20, 40, 80, 120, 300):
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", rows([SAMPLE, QUICK], "table", width)).splitlines()
+        assert max(map(len, lines)) <= width
+        assert lines[0].startswith("time")
+    wide = re.sub(r"\x1b\[[0-9;]*m", "", rows([SAMPLE, QUICK], "table", 300))
+    assert [line.rstrip() for line in wide.splitlines()] == rows([SAMPLE, QUICK], "table").splitlines()
+
+
+def test_a_stall_is_red_on_a_terminal() -> None:
+    assert "\x1b[1;31mstall" in rows([SAMPLE], "table", 100)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [("json", "[]\n"), ("jsonl", ""), ("csv", ",".join(SampleRow.__struct_fields__) + "\n")],
+)
+def test_nothing_is_an_empty_array_or_the_heading(form: render.Format, text: str) -> None:
+    assert rows([], form) == text
+
+
+def test_an_empty_table_is_its_heading() -> None:
+    assert rows([], "table").startswith("time  duration  severity")
+    assert "duration" in rows([], "table", 80)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_rows_are_written_before_all_are_read(form: render.Format) -> None:
+    out = io.StringIO()
+    written: list[int] = []
+
+    def source() -> Iterator[tuple[object, ...]]:
+        for number in range(2000):
+            written.append(len(out.getvalue()))
+            yield (number, "x")
+
+    assert render.write_rows(out, ("id", "text"), source(), form) == 2000
+    assert written[1500] > 1000
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 2000 + (form in ("table", "csv"))
+
+
+def test_columns_keep_their_places_from_piece_to_piece() -> None:
+    out = io.StringIO()
+    render.write_rows(out, ("text", "n"), ((f"text {n % 7}", n % 10) for n in range(1200)), "table")
+    assert {len(line) for line in out.getvalue().splitlines()[1:]} == {len("text 0  0")}
+
+
+def test_a_log_can_not_move_the_cursor() -> None:
+    out = io.StringIO()
+    for width in (None, 80):
+        render.write_rows(out, ("a",), [("\x1b[2Jred\r\n\u202e[bold]\udcff",)], "table", width=width)
+    plain, terminal = out.getvalue().split("a\n", 1)[1].split("\n", 1)
+    assert plain == r"\x1b[2Jred\r\n\u202e[bold]\udcff"
+    assert plain in terminal
+
+
+def test_values_of_sql_are_shown_as_they_are_and_folded() -> None:
+    out = io.StringIO()
+    keys, row = ("duration_ms", "what", "none"), (1234.5678, "x" * 100, None)
+    render.write_rows(out, keys, [row], "table")
+    assert out.getvalue().splitlines()[1].split() == ["1234.5678", "x" * 100, "-"]
+    out = io.StringIO()
+    render.write_rows(out, keys, [row], "table", width=40)
+    assert out.getvalue().count("x") == 100
+
+
+def test_episodes_and_stages_have_tables_of_their_own() -> None:
+    out = io.StringIO()
+    render.write_rows(
+        out,
+        render.keys_of(EpisodeRow),
+        render.structs([EPISODE]),
+        "table",
+        columns=render.columns_of("episodes", CET),
+    )
+    stage = StageRow("wait", 12345, 1.5, 1.0, 2.0, 3.0, 4000.0)
+    render.write_rows(
+        out, render.keys_of(StageRow), render.structs([stage]), "table", columns=render.columns_of("stages")
+    )
+    assert out.getvalue() == (
+        "start                                duration  count     peak  severity  cause  stage      open  source"
+        "  trace                             span              end                            id\n"
+        "2026-11-25 13:00:00.000+01:00  1 min 02.500 s  1,234  2.612 s  stall     wait   deep_copy  yes   proxy "
+        "  0af7651916cd43dd8448eb211c80319c  b7ad6b7169203331  2026-11-25 13:01:02.500+01:00   -\n"
+        "stage   count      mean       p50       p90       p99      max\n"
+        "wait   12,345  1.500 ms  1.000 ms  2.000 ms  3.000 ms  4.000 s\n"
+    )
+
+
+def test_a_summary_is_one_object_or_a_line_for_each_value() -> None:
+    def written(form: render.Format) -> str:
+        out = io.StringIO()
+        render.write_summary(out, SUMMARY, form, tz=CET)
+        return out.getvalue()
+
+    keys = "count,mean_ms,p50_ms,p90_ms,p99_ms,max_ms,degraded,stall,episodes,stalled_ms,from,to"
+    line = (
+        '{"count":12345,"mean_ms":12.5,"p50_ms":10.0,"p90_ms":50.0,"p99_ms":700.5,"max_ms":2612.3,"degraded":20,'
+        '"stall":3,"episodes":2,"stalled_ms":3723000.0,"from":"2026-11-25T12:00:00.000000000Z","to":null}\n'
+    )
+    assert written("json") == written("jsonl") == line
+    assert written("csv") == (
+        f"{keys}\n12345,12.5,10.0,50.0,700.5,2612.3,20,3,2,3723000.0,2026-11-25T12:00:00.000000000Z,\n"
+    )
+    assert written("table") == (
+        "what                              value\n"
+        "count                            12,345\n"
+        "mean                          12.500 ms\n"
+        "p50                           10.000 ms\n"
+        "p90                           50.000 ms\n"
+        "p99                          700.500 ms\n"
+        "max                             2.612 s\n"
+        "degraded                             20\n"
+        "stall                                 3\n"
+        "episodes                              2\n"
+        "stalled             1 h 02 min 03.000 s\n"
+        "from      2026-11-25 13:00:00.000+01:00\n"
+        "to                                    -\n"
+    )
+
+
+STATUS: dict[str, object] = {
+    "sources": [
+        {
+            "name": "proxy",
+            "observer": "headroom",
+            "files": [{"path": "/logs/proxy.log", "offset": 400, "size": 4500}],
+            "bytes": 1234567,
+            "samples": 4,
+            "drift": 0,
+            "rejected": 3,
+            "oversized": 0,
+            "ignored": 0,
+            "rejected_by": {"time": 3},
+            "unknown_stages": 0,
+        }
+    ],
+    "exporters": [],
+    "db": {"path": "/state/store.db", "size_bytes": 4096, "samples": 4, "dropped": 0},
+}
+
+
+def test_status_is_an_object_or_tables_or_a_value_a_line() -> None:
+    def written(form: render.Format, width: int | None = None) -> str:
+        out = io.StringIO()
+        render.write_status(out, STATUS, form, width=width)
+        return out.getvalue()
+
+    assert json.loads(written("json")) == STATUS
+    assert written("json") == written("jsonl")
+    assert "sources.0.files.0.path,/logs/proxy.log\n" in written("csv")
+    assert "sources.0.rejected_by.time,3\n" in written("csv")
+    assert "db.size_bytes,4096\n" in written("csv")
+    assert written("table") == (
+        "sources\n"
+        "name   observer  files                bytes  samples  drift  rejected  oversized  ignored  rejected by"
+        "  unknown stages\n"
+        "proxy  headroom      1  1,234,567 (1.2 MiB)        4      0         3          0        0  time=3     "
+        "               0\n"
+        "\nfiles\n"
+        "source  path             offset   size\n"
+        "proxy   /logs/proxy.log     400  4,500\n"
+        "\nexporters\n"
+        "none\n"
+        "\nstore\n"
+        "path                  size bytes  samples  dropped\n"
+        "/state/store.db  4,096 (4.0 KiB)        4        0\n"
+    )
+    assert "oversized" in written("table", 200)
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0.000 ms"),
+        (0.0004, "0.000 ms"),
+        (999.9994, "999.999 ms"),
+        (999.9996, "1.000 s"),
+        (59_999.9, "1 min 00.000 s"),
+        (62_500, "1 min 02.500 s"),
+        (3_599_999.9, "1 h 00 min 00.000 s"),
+        (90_000_000, "25 h 00 min 00.000 s"),
+    ],
+)
+def test_a_duration_reads_well(ms: float, text: str) -> None:
+    assert render.duration(ms) == text
+
+
+@given(st.text())
+def test_every_text_ends_up_on_one_printable_line(text: str) -> None:
+    assert render.printable(text).isprintable()
