@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.10 or newer, make and the package index; nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test check format collector dist clean
+
+help:  ## Show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'otel-logtail needs Python 3.10 or newer; name one with: make PYTHON=python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## Follow a real log as it grows, and ask the store what was found (half a minute)
+	@$(BIN)/otel-logtail demo
+
+test: $(INSTALLED)  ## Run all tests (with a real collector where there is one: see `make collector`)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED)  ## Lint, formatting, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+format: $(INSTALLED)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+collector:  ## Find or build the collector that the tests use (a build needs Go 1.25 and takes some minutes)
+	@scripts/collector
+
+dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
+	$(BIN)/python -m build --outdir dist
+
+clean:  ## Remove what was made here
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

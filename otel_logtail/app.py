@@ -168,7 +168,9 @@ class App:
                 wait_s = RETRY_STORE_S
             if not self._stopping:
                 hints = self._waker.wait(max(wait_s, 0.001))
-        self._reporter.stopping("stopping: what can't be delivered in time stays in the store")
+        self._reporter.stopping(
+            "stopping" + (": what can't be delivered in time stays in the store" if self._drains else "")
+        )
         return 0
 
     def _pump(self, hints: frozenset[str] | None) -> None:

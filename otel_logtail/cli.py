@@ -232,6 +232,15 @@ def follow(
     raise typer.Exit(_run(settings, _zone(timezone)))
 
 
+@app.command()
+@errors_as_exit()
+def demo() -> None:
+    """Follow a real captured log as it grows, for half a minute; needs no collector."""
+    from otel_logtail import demo as shown
+
+    raise typer.Exit(shown.run(sys.stdout))
+
+
 def _run(settings: Settings, zone: tzinfo | None) -> int:
     import socket
 

@@ -73,7 +73,7 @@ def _grow(conn: sqlite3.Connection, series: Sequence[int], edge_ns: int, far: st
         row = conn.execute(f"SELECT {far} FROM ({cut})", {"edge": edge_ns, "longest": LONGEST_NS}).fetchone()
         if row[0] is None:
             return edge_ns
-        return int(row[0])
+        edge_ns = row[0]
 
 
 def interval_counts(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage) -> Covered:

@@ -1,0 +1,181 @@
+"""The main job on a real log, on this machine, in half a minute: nothing to install, no collector, no headroom.
+
+A captured log of a headroom proxy (0.42.0, twelve requests at once on an upstream that takes two seconds) is written
+into a growing file at the speed at which it was written then, while the real command line follows it in a process of
+its own.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TextIO
+
+from otel_logtail import query, render
+from otel_logtail.errors import LogtailError, StoreError
+
+_STAMP = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) ")
+_START_S = 20.0
+_QUIET_MS = 3000  # the default: how long after the last line its episode is known to be over
+
+
+def run(out: TextIO, *, speed: float = 1.0) -> int:
+    """Show it; returns the exit code.
+
+    Args:
+        out: Where the story is told.
+        speed: How many times faster than it was the log is written.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="otel-logtail-demo-"))
+    log, db = folder / "proxy-8787.log", folder / "demo.db"
+    log.touch()
+    command = ["--observer", "headroom", "--path", str(log), "--db", str(db)]
+    capture = files("otel_logtail").joinpath("demo.log").read_bytes()
+    seconds = _seconds(capture) / speed + _QUIET_MS / 1000
+    out.write(
+        "A real log of a headroom proxy is replayed into a growing file, as fast as it was written then"
+        f" (about {seconds:.0f} s).\nIt is followed live by\n\n  {_own_name()} {' '.join(command)}\n\n"
+    )
+    out.flush()
+    with (folder / "follower.txt").open("w") as messages:
+        follower = subprocess.Popen(
+            [sys.executable, "-m", "otel_logtail", *command], stderr=messages, stdin=subprocess.DEVNULL
+        )
+        try:
+            _until_followed(db, follower)
+            _replay(capture, log, db, out, speed)
+        finally:
+            follower.send_signal(signal.SIGTERM)
+            code = follower.wait(30)
+    _conclude(db, log, out)
+    return code
+
+
+def _seconds(capture: bytes) -> float:
+    times = [_time(match) for match in _STAMP.finditer(capture)]
+    return times[-1] - times[0]
+
+
+def _time(match: re.Match[bytes]) -> float:
+    return datetime.fromisoformat(match[1].decode()).timestamp() + int(match[2]) / 1000
+
+
+def _until_followed(db: Path, follower: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_S
+    while follower.poll() is None and time.monotonic() < deadline:
+        try:
+            connection = query.open_readonly(db)
+        except LogtailError:
+            time.sleep(0.05)  # the store is not made yet
+            continue
+        known = connection.execute("SELECT count(*) FROM file").fetchone()[0]
+        connection.close()
+        if known:
+            return
+        time.sleep(0.05)
+    raise StoreError("the follower did not start", hint=f"see {db.parent / 'follower.txt'}")
+
+
+def _replay(capture: bytes, log: Path, db: Path, out: TextIO, speed: float) -> None:
+    """Write the lines when they are due; tell what was found as soon as it is in the store."""
+    shown = _Shown(out)
+    connection = query.open_readonly(db)
+    try:
+        with log.open("ab", buffering=0) as growing:
+            for wait_s, lines in _paced(capture):
+                _wait(wait_s / speed, connection, shown)
+                growing.write(lines)
+        _wait(_QUIET_MS / 1000 + 1.0, connection, shown)
+    finally:
+        connection.close()
+
+
+def _paced(capture: bytes) -> Iterator[tuple[float, bytes]]:
+    """Lines with how long after the ones before they came; lines without a time belong to the one before."""
+    before_s: float | None = None
+    for line in capture.splitlines(keepends=True):
+        match = _STAMP.match(line)
+        now_s = _time(match) if match else before_s
+        wait_s = 0.0 if now_s is None or before_s is None else now_s - before_s
+        before_s = now_s
+        yield max(wait_s, 0.0), line
+
+
+def _wait(seconds: float, connection: sqlite3.Connection, shown: _Shown) -> None:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
+        shown.look(connection)
+
+
+class _Shown:
+    """Tells each slow sample and each episode once."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._samples = 0
+        self._episodes = 0
+
+    def look(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute(
+            "SELECT id, substr(time, 12, 12), severity, duration_ms, cause FROM samples WHERE severity != 'ok'"
+        ).fetchall()
+        for _, clock, severity, duration_ms, cause in rows[self._samples :]:
+            self._out.write(f"  {clock}  {severity}: {render.duration(duration_ms)}, most of it {_CAUSES[cause]}\n")
+        self._samples = max(self._samples, len(rows))
+        episodes = connection.execute(
+            "SELECT substr(start, 12, 12), count, peak_ms, duration_ms FROM episodes WHERE NOT open ORDER BY id"
+        ).fetchall()
+        for clock, count, peak_ms, duration_ms in episodes[self._episodes :]:
+            self._out.write(
+                f"  ── stall episode from {clock}: {count} slow request{'s' if count > 1 else ''} within"
+                f" {render.duration(duration_ms)}, the worst {render.duration(peak_ms)}\n"
+            )
+        self._episodes = max(self._episodes, len(episodes))
+        self._out.flush()
+
+
+_CAUSES = {
+    "wait": "waiting for a free slot",
+    "read": "waiting for the client's upload",
+    "compress": "the proxy's own work",
+    "other": "unexplained: a blocked event loop",
+}
+
+
+def _own_name() -> str:
+    """How this program is called from here: its name where that finds it, else the path that was used."""
+    own = Path(sys.argv[0])
+    found = shutil.which("otel-logtail")
+    if own.name != "otel-logtail":
+        return f"{sys.executable} -m otel_logtail"
+    return "otel-logtail" if found and Path(found).resolve() == own.resolve() else str(own)
+
+
+def _conclude(db: Path, log: Path, out: TextIO) -> None:
+    name = _own_name()
+    connection = query.open_readonly(db)
+    try:
+        out.write("\nWhat the store says now:\n\n")
+        render.write_summary(out, query.summary(connection), "table")
+    finally:
+        connection.close()
+    out.write(
+        f"\nThe log is {log}\nThe store is {db}\n\nAsk it:\n\n"
+        f"  {name} query episodes --db {db}\n"
+        f"  {name} query samples --severity stall --db {db}\n"
+        f"  {name} query sql 'SELECT cause, count(*), max(duration_ms) FROM samples GROUP BY cause' --db {db}\n"
+        f"  {name} status --db {db}\n\n"
+        "Send it to an OpenTelemetry collector as well:\n\n"
+        f"  {name} --observer headroom --path {log} --db {db} --once --otlp-endpoint http://localhost:4318\n"
+    )
