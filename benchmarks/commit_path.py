@@ -1,4 +1,4 @@
-"""sqlite3 or apsw? The statements of real commits, recorded once and replayed on both: CPU seconds and samples a second.
+"""sqlite3 or apsw? The statements of real commits, recorded once and replayed on both: samples a CPU second.
 
     python benchmarks/commit_path.py          needs: pip install apsw
 

@@ -37,13 +37,16 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to an existing store that may write: explicit transactions, WAL, waits for other writers."""
+    """A connection to an existing file that may write: explicit transactions, waits for other writers."""
     connection = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # WAL with NORMAL loses at most the last transactions in a power loss, never their order: the position goes with
-    # the data, so what was lost is read again
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        # WAL with NORMAL loses at most the last transactions in a power loss, never their order: the position goes with
+        # the data, so what was lost is read again
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = OFF")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

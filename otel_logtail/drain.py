@@ -37,10 +37,12 @@ REPEAT_NS = 60 * 10**9
 
 FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
+LONGEST_WAIT_S = 3600.0
+"""The most that a receiver can ask us to wait."""
 
 
 class Backoff:
-    """How long to wait before the next try: exponential with full jitter, never less than the receiver asked for."""
+    """How long to wait before the next try: exponential with jitter, not less than the receiver asked for."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
@@ -49,7 +51,7 @@ class Backoff:
     def next_s(self, after_s: float) -> float:
         """The wait after one more failure."""
         ceiling_s, self._ceiling_s = self._ceiling_s, min(self._ceiling_s * 2, LAST_BACKOFF_S)
-        return max(after_s, self._random.uniform(ceiling_s / 2, ceiling_s))
+        return max(min(after_s, LONGEST_WAIT_S), self._random.uniform(ceiling_s / 2, ceiling_s))
 
     def reset(self) -> None:
         """After a success."""
@@ -94,11 +96,17 @@ class Drain:
         if self._thread.ident is not None:
             self._thread.join(max(0.0, self._deadline_s - time.monotonic()))
             if self._thread.is_alive():
-                self._exporter.close()
+                self._close_exporter()
                 self._thread.join(1.0)
         if not self._thread.is_alive():
-            self._exporter.close()
+            self._close_exporter()
             self._outbox.close()
+
+    def _close_exporter(self) -> None:
+        try:
+            self._exporter.close()
+        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not keep the others from being ended
+            self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
 
     def _run(self) -> None:
         stopping = False
@@ -129,16 +137,24 @@ class Drain:
             while not self._over() and (batch := self._outbox.read(stream, self._limit[stream])) is not None:
                 if not self._settle(batch, self._export(batch)):
                     return
-            if stream is Stream.INTERVALS and not self._over():
-                batch = self._outbox.silent(REPEAT_NS, self._limit[stream])
-                if batch is not None:
-                    self._settle(batch, self._export(batch))
+            while (
+                stream is Stream.INTERVALS
+                and not self._over()
+                and (batch := self._outbox.silent(REPEAT_NS, self._limit[stream])) is not None
+            ):
+                if not self._settle(batch, self._export(batch)):
+                    return
+            if not self._over():
+                self._succeeded(stream)  # nothing waits any more: what failed was delivered, or is gone
         except LogtailError as problem:
             self._failed(stream, Retry(str(problem)))
 
     def _export(self, batch: ExportBatch) -> Delivery:
         try:
-            return self._exporter.export(batch)
+            delivery = self._exporter.export(batch)
+            if not isinstance(delivery, Delivery):
+                raise TypeError(f"export() returned {delivery!r}")
+            return delivery
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not lose data or end the thread
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
             return Retry(f"{type(problem).__name__}: {problem}")
@@ -152,10 +168,13 @@ class Drain:
             self._succeeded(stream)
             return True
         if isinstance(delivery, Partial):
-            if delivery.count:
-                self._outbox.advance(batch, delivery.count, time.time_ns())
+            if delivery.count >= len(batch.items):
+                return self._settle(batch, Delivered())
+            delivered = max(delivery.count, 0)
+            if delivered:
+                self._outbox.advance(batch, delivered, time.time_ns())
                 self._succeeded(stream)
-            rest = msgspec.structs.replace(batch, items=batch.items[delivery.count :])
+            rest = msgspec.structs.replace(batch, items=batch.items[delivered:])
             return self._settle(rest, delivery.rest)
         if isinstance(delivery, Refused):
             if len(batch.items) > 1:

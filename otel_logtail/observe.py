@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from otel_logtail.errors import Drift
-from otel_logtail.model import Attributes, Hit, Observed, Rejected, Sample, Severity, Tally
+from otel_logtail.model import Attributes, Hit, Ignored, Observed, Rejected, Sample, Severity, Tally
 
 FUTURE_NS = 86_400 * 10**9
 """How far ahead of the clock a line may be (clocks of two machines differ); further is rejected as ``future``."""
@@ -108,13 +108,16 @@ _BOM = b"\xef\xbb\xbf"
 def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds: Thresholds, now_ns: int) -> Scanned:
     """Find the marker's lines in whole lines and observe each.
 
+    A sample that ended before it began, or was logged before it ended, is rejected as ``impossible``: whoever made it,
+    the stages behind this one count on it.
+
     Args:
         observer: Who knows the format.
         chunk: Whole lines: it ends with a newline (or is empty).
         base: The absolute offset of its first byte in its file.
         source: The source's name, part of every breach's identity.
         thresholds: What is a breach.
-        now_ns: The clock, only to reject lines that are more than a day ahead of it.
+        now_ns: The clock, only to reject lines that are more than a day ahead of it (``future``).
     """
     marker, observe = observer.marker, observer.observe
     classify = thresholds.classify
@@ -144,8 +147,9 @@ def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds
             drifted = drifted or (base + start, f"{type(problem).__name__}: {problem}")
             continue
         if type(observed) is Sample:
-            if observed.logged_ns > latest_ns:
-                rejected["future"] = rejected.get("future", 0) + 1
+            if not 0 <= observed.duration_ns <= observed.time_ns <= observed.logged_ns <= latest_ns:
+                why = "future" if observed.logged_ns > latest_ns else "impossible"
+                rejected[why] = rejected.get(why, 0) + 1
             elif observed.duration_ns < degraded_ns:
                 hits.append(Hit(base + start, observed, Severity.OK))
             else:
@@ -153,8 +157,11 @@ def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds
                 hits.append(Hit(base + start, observed, classify(observed.duration_ns), uid))
         elif type(observed) is Rejected:
             rejected[observed.why] = rejected.get(observed.why, 0) + 1
-        else:
+        elif type(observed) is Ignored:
             ignored += 1
+        else:
+            drift += 1
+            drifted = drifted or (base + start, f"the observer answered {observed!r}")
     tally = Tally(bytes=len(chunk), samples=len(hits), ignored=ignored, drift=drift, rejected=rejected)
     return Scanned(tuple(hits), tally, drifted)
 

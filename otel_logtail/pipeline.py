@@ -140,13 +140,14 @@ class SourceRun:
         return True
 
     def finish(self, now_ns: int) -> None:
-        """Seal what is open and close what is over by the clock: nothing more is read for now."""
+        """Seal what is open and close what is over by the machine's clock: nothing more is read for now."""
         closed = [e for e in self._open.values() if tick(e, now_ns - SETTLE_NS, self.info.quiet_ns)[1] is not None]
-        last_ns = now_ns
-        end_ns = self._store.last_open_ns(self.info.id)
-        if closed:
-            last_ns = max(last_ns, *(e.end_ns + self._interval_ns for e in closed))
-        self._commit_closed(closed, max(last_ns, end_ns or 0))
+        ends_ns = [episode.end_ns + self._interval_ns for episode in closed]
+        open_ns = self._store.last_open_ns(self.info.id)
+        if open_ns is not None:
+            ends_ns.append(open_ns)
+        if ends_ns:
+            self._commit_closed(closed, max(ends_ns))
 
     def due_s(self) -> float:
         """How long until :meth:`tick` has something to do, if no line comes before; infinite while nothing is open."""

@@ -72,7 +72,7 @@ class Store:
         self._lock = lock
         self._db = connection
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
-        self._series: dict[tuple[int, SeriesKey], int] = {}
+        self._series: dict[tuple[int, SeriesKey], tuple[int, int]] = {}
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
 
     @classmethod
@@ -96,8 +96,13 @@ class Store:
             with translated(path):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
                 connection = connect(path)
-                _migrate(connection, path)
-                return cls(path, lock, connection)
+                try:
+                    _migrate(connection, path)
+                    connection.execute("PRAGMA journal_mode = WAL")  # not before it is known to be ours
+                    return cls(path, lock, connection)
+                except BaseException:
+                    connection.close()
+                    raise
         except OSError as problem:
             os.close(lock)
             raise StoreError(
@@ -131,8 +136,9 @@ class Store:
 
     def files(self, source: int) -> list[FileState]:
         """All files of a source that are known, in the order in which they were first seen."""
-        rows = self._db.execute(f"SELECT id, {FILE} FROM file WHERE source = ? ORDER BY id", (source,))
-        return [file_of(row) for row in rows]
+        with translated(self.path):
+            rows = self._db.execute(f"SELECT id, {FILE} FROM file WHERE source = ? ORDER BY id", (source,))
+            return [file_of(row) for row in rows]
 
     def add_files(self, source: int, states: list[FileState]) -> list[FileState]:
         """Remember files that were not known, all at once; returns them with their ids.
@@ -155,8 +161,9 @@ class Store:
 
     def open_episodes(self, source: int) -> dict[str, Episode]:
         """The episodes that were open at the last commit, by live path."""
-        rows = self._db.execute(f"SELECT {EPISODE} FROM open_episode WHERE source = ?", (source,))
-        return {row[0]: episode_of(row) for row in rows}
+        with translated(self.path):
+            rows = self._db.execute(f"SELECT {EPISODE} FROM open_episode WHERE source = ?", (source,))
+            return {row[0]: episode_of(row) for row in rows}
 
     def first_look(self, source: int) -> bool:
         """Whether this source's files were never looked at; from now on they were.
@@ -176,10 +183,12 @@ class Store:
         return self._open_end_ns("max", source)
 
     def _open_end_ns(self, which: str, source: int) -> int | None:
-        end = self._one(
-            f"SELECT {which}(o.end_ns) FROM open_interval AS o JOIN series AS s ON s.id = o.series WHERE s.source = ?",
-            source,
-        )
+        with translated(self.path):
+            end = self._one(
+                f"SELECT {which}(o.end_ns) FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+                " WHERE s.source = ?",
+                source,
+            )
         return None if end is None else int(str(end))
 
     # --- the one write path ---------------------------------------------------------------------------------------
@@ -213,8 +222,9 @@ class Store:
                     f"INSERT INTO open_episode (source, {EPISODE}) VALUES ({marks(13)})",
                     episode_columns(batch.source, episode),
                 )
+        # the same lines in another file (somebody's copy of a log) are further samples, but not another span
         self._db.executemany(
-            f"INSERT INTO episode (source, {EPISODE}) VALUES ({marks(13)})",
+            f"INSERT INTO episode (source, {EPISODE}) VALUES ({marks(13)}) ON CONFLICT (span_id) DO NOTHING",
             [episode_columns(batch.source, episode) for episode in batch.closed],
         )
         self._count(batch)
@@ -269,7 +279,10 @@ class Store:
         series = key.series
         known = self._series.get((source, series))
         if known is not None:
-            return known
+            if key.start_ns < known[1]:
+                self._begin_earlier(known[0], key.start_ns)
+                self._series[source, series] = (known[0], key.start_ns)
+            return known[0]
         columns = (source, series.instrument.value, encode_attributes(series.attributes), encode_json(series.bounds_ns))
         self._db.execute(
             "INSERT INTO series (source, instrument, attributes, bounds, start_ns) VALUES (?, ?, ?, ?, ?)"
@@ -279,8 +292,20 @@ class Store:
         found = self._one(
             "SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?", *columns
         )
-        self._series[source, series] = int(str(found))
-        return self._series[source, series]
+        series_id = int(str(found))
+        self._begin_earlier(series_id, key.start_ns)
+        self._series[source, series] = (series_id, key.start_ns)
+        return series_id
+
+    def _begin_earlier(self, series: int, start_ns: int) -> None:
+        # lines come out of order, so the first interval that is met need not be the earliest; but what was made final
+        # was told to receivers with its start, and another start would mean a reset to them
+        self._db.execute(
+            "UPDATE series SET start_ns = ?2 WHERE id = ?1 AND start_ns > ?2"
+            " AND NOT EXISTS (SELECT 1 FROM interval WHERE series = ?1)"
+            " AND NOT EXISTS (SELECT 1 FROM total WHERE series = ?1)",
+            (series, start_ns),
+        )
 
     def _add_counts(self, source: int, key: IntervalKey, counts: Counts) -> None:
         series = self._series_id(source, key)

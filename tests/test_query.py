@@ -139,6 +139,8 @@ def test_an_interval_as_long_as_may_be_is_cut_as_well() -> None:
         fill(conn, samples)
         assert query.summary(conn, since_ns=start + LONGEST_NS - 1).count == 0
         assert query.summary(conn, since_ns=start + 23 * 3600 * SECOND).count == 1
+        assert query.summary(conn, until_ns=start + 1).count == 1
+        assert query.summary(conn, until_ns=start + LONGEST_NS - 1).count == 24
 
 
 def test_summary_of_an_empty_store_is_zeros_and_nulls() -> None:

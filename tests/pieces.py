@@ -1,0 +1,117 @@
+"""Lines of the fake observer through the real pure stages into batches, as the pipeline does it, without files."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
+from otel_logtail.coalesce import coalesce
+from otel_logtail.model import Batch, Counts, Episode, FileState
+from otel_logtail.observe import Scanned, Thresholds, scan
+from otel_logtail.store import Store
+from otel_logtail.testing import FakeObserver, fake_line
+
+SECOND = 10**9
+NOON = 1_795_608_000 * SECOND  # 2026-11-25T12:00:00Z
+INTERVAL = 10 * SECOND
+QUIET = 3 * SECOND
+THRESHOLDS = Thresholds(SECOND // 2, 2 * SECOND)
+BOUNDS = bounds(THRESHOLDS.degraded_ns, THRESHOLDS.stall_ns)
+LIVE = "/logs/fake-8787.log"
+ATTRIBUTES = (("server.port", 8787),)
+
+
+def line(second: float, duration_s: float, *, logged: float | None = None, cause: str = "", key: str = "") -> bytes:
+    """A fake line by seconds past noon."""
+    return fake_line(
+        NOON + round(second * SECOND),
+        round(duration_s * SECOND),
+        logged_ns=None if logged is None else NOON + round(logged * SECOND),
+        cause=cause,
+        key=key,
+    )
+
+
+def scanned(data: bytes, base: int = 0) -> Scanned:
+    return scan(FakeObserver(), data, base, source="fake-source", thresholds=THRESHOLDS, now_ns=NOON)
+
+
+class Piece:
+    """One live path of one source: turns pieces of its log into batches, in order."""
+
+    def __init__(self, store: Store, *, source: str = "fake-source", live: str = LIVE) -> None:
+        self.store = store
+        self.live = live
+        self.info = store.source(
+            source,
+            "fake",
+            "log.overhead",
+            threshold_ns=THRESHOLDS.degraded_ns,
+            stall_ns=THRESHOLDS.stall_ns,
+            quiet_ns=QUIET,
+        )
+        known = [state for state in store.files(self.info.id) if state.live == live]
+        self.file = (known or store.add_files(self.info.id, [FileState(0, live, live, 1, 2, 0)]))[-1]
+        self.open: Episode | None = store.open_episodes(self.info.id).get(live)
+
+    def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
+        found = scanned(data, self.file.offset)
+        open_, breaches, closed = coalesce(
+            self.open, found.hits, live=self.live, attributes=ATTRIBUTES, quiet_ns=QUIET
+        )
+        counts = aggregate(found.hits, attributes=ATTRIBUTES, interval_ns=INTERVAL, bounds_ns=BOUNDS)
+        for key, more in aggregate_episodes(closed, interval_ns=INTERVAL, bounds_ns=BOUNDS).items():
+            add(counts.setdefault(key, Counts()), more)
+        return Batch(
+            source=self.info.id,
+            file=msgspec.structs.replace(self.file, offset=self.file.offset + len(data)),
+            attributes=ATTRIBUTES,
+            hits=found.hits,
+            breaches=breaches,
+            counts=counts,
+            open_episodes={self.live: open_},
+            closed=closed,
+            tally=found.tally,
+            seal_until_ns=None if seal_s is None else NOON + round(seal_s * SECOND),
+        )
+
+    def commit(self, data: bytes, seal_s: float | None = None) -> None:
+        batch = self.batch(data, seal_s)
+        self.store.commit(batch)
+        assert batch.file is not None
+        self.file, self.open = batch.file, batch.open_episodes[self.live]
+
+    def seal(self, until_s: float) -> None:
+        self.store.commit(Batch(source=self.info.id, seal_until_ns=NOON + round(until_s * SECOND)))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    store = Store.open(path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+TABLES = (
+    "source", "rejected", "file", "kind", "sample", "breach", "open_episode", "episode", "series",
+    "open_interval", "interval", "exporter", "cursor", "total", "refused",
+)  # fmt: skip
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """The answer of another connection, as any reader would get it."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables but the store's own id."""
+    with closing(sqlite3.connect(path)) as connection:
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES}

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from datetime import timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_logtail.model import Ignored, Observed, Sample, Severity, Shape, Tally
+from otel_logtail.observe import FUTURE_NS, ObserverContext, PathRule, Scanned, Thresholds, scan
+from otel_logtail.testing import FakeObserver, fake_line
+from tests.pieces import NOON, SECOND, THRESHOLDS, scanned
+
+GOOD = fake_line(NOON, 1_000)
+SLOW = fake_line(NOON, SECOND)
+
+LINES = st.one_of(
+    st.sampled_from(
+        [
+            GOOD,
+            SLOW,
+            b"2026-11-25 nothing for us\n",
+            b"\n",
+            b"fake: ignore\n",
+            b"fake: reject=bounds\n",
+            b"fake: raise\n",
+            b"fake: what is this\n",
+            b"\0" * 40 + SLOW,
+            b"\xef\xbb\xbf" + GOOD,
+            SLOW[:-1] + b"\r\n",
+            b"fake:fake: \xff\xfe fake: \n",
+        ]
+    ),
+    st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n"),
+)
+
+
+def add(a: Tally, b: Tally) -> Tally:
+    reasons = {*a.rejected, *b.rejected}
+    return Tally(
+        bytes=a.bytes + b.bytes,
+        samples=a.samples + b.samples,
+        ignored=a.ignored + b.ignored,
+        drift=a.drift + b.drift,
+        oversized=a.oversized + b.oversized,
+        rejected={why: a.rejected.get(why, 0) + b.rejected.get(why, 0) for why in reasons},
+    )
+
+
+@given(st.lists(LINES, max_size=20), st.data())
+def test_a_log_gives_the_same_whatever_line_boundaries_it_is_cut_at(lines: list[bytes], data: st.DataObject) -> None:
+    whole = scanned(b"".join(lines), 1000)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=6)))
+    parts, offset = [], 1000
+    for first, last in zip([0, *cuts], [*cuts, len(lines)], strict=True):
+        chunk = b"".join(lines[first:last])
+        parts.append(scanned(chunk, offset))
+        offset += len(chunk)
+    tally = Tally()
+    for part in parts:
+        tally = add(tally, part.tally)
+    assert tuple(hit for part in parts for hit in part.hits) == whole.hits
+    assert tally == add(whole.tally, Tally())
+    assert next((part.drifted for part in parts if part.drifted), None) == whole.drifted
+
+
+@given(st.lists(LINES, max_size=20))
+def test_every_line_with_the_marker_is_seen_at_its_absolute_offset(lines: list[bytes]) -> None:
+    offsets, offset = [], 7
+    for line in lines:
+        if line.lstrip(b"\0").removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n") in (GOOD[:-1], SLOW[:-1]):
+            offsets.append(offset)
+        offset += len(line)
+    found = scanned(b"".join(lines), 7)
+    assert [hit.offset for hit in found.hits] == offsets
+    seen = found.tally.samples + found.tally.ignored + found.tally.drift + sum(found.tally.rejected.values())
+    assert seen == sum(b"fake: " in line for line in lines)
+    assert found.tally.bytes == offset - 7
+
+
+def test_an_empty_chunk_holds_nothing() -> None:
+    assert scanned(b"") == Scanned((), Tally())
+
+
+def test_a_hole_of_nul_bytes_before_a_line_does_not_hide_it() -> None:
+    (hit,) = scanned(b"\0" * 5000 + SLOW).hits
+    assert (hit.offset, hit.uid) == (0, scanned(SLOW).hits[0].uid)
+
+
+@pytest.mark.parametrize("line", [b"\xef\xbb\xbf" + SLOW, SLOW[:-1] + b"\r\n", b"\0\xef\xbb\xbf" + SLOW[:-1] + b"\r\n"])
+def test_a_byte_order_mark_and_a_carriage_return_are_not_part_of_the_line(line: bytes) -> None:
+    assert scanned(line).hits == scanned(SLOW).hits
+
+
+def test_a_marker_that_is_twice_in_a_line_is_one_line() -> None:
+    assert scanned(b"fake: fake: fake: \n" + GOOD).tally == Tally(bytes=19 + len(GOOD), samples=1, drift=1)
+
+
+def test_an_empty_marker_sees_every_line() -> None:
+    seen = []
+
+    class Everything(FakeObserver):
+        marker = b""
+
+        def observe(self, line: bytes) -> Observed:
+            seen.append(line)
+            return Ignored()
+
+    lines = [b"one", b"", b"\xff\xfe", b"four"]
+    found = scan(
+        Everything(),
+        b"".join(line + b"\n" for line in lines),
+        0,
+        source="s",
+        thresholds=THRESHOLDS,
+        now_ns=NOON,
+    )
+    assert (seen, found.tally.ignored) == (lines, 4)
+
+
+def test_the_first_line_that_drifts_is_named_and_all_are_counted() -> None:
+    found = scanned(GOOD + b"fake: new format\nfake: newer format\n" + GOOD)
+    assert (found.tally.samples, found.tally.drift) == (2, 2)
+    assert found.drifted == (len(GOOD), "not a fake line: b'fake: new format'")
+
+
+def test_what_an_observer_must_not_raise_is_drift_and_the_log_goes_on() -> None:
+    found = scanned(b"fake: raise\n" + GOOD)
+    assert (found.tally.samples, found.tally.drift) == (1, 1)
+    assert found.drifted == (0, "ZeroDivisionError: as the line asked for")
+
+
+def test_an_answer_that_is_none_of_the_three_is_drift() -> None:
+    class Forgetful(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            return None  # type: ignore[return-value]
+
+    found = scan(Forgetful(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    assert (found.tally, found.drifted) == (Tally(bytes=len(GOOD), drift=1), (0, "the observer answered None"))
+
+
+def test_lines_from_more_than_a_day_ahead_are_rejected() -> None:
+    found = scanned(fake_line(NOON, 1, logged_ns=NOON + FUTURE_NS) + fake_line(NOON, 1, logged_ns=NOON + FUTURE_NS + 1))
+    assert (found.tally.samples, found.tally.rejected) == (1, {"future": 1})
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "duration_ns", "logged_ns"), [(NOON, -1, NOON), (5, 6, 7), (NOON, 1, NOON - 1), (-1, 0, 0)]
+)
+def test_samples_that_no_clock_could_have_given_are_rejected(time_ns: int, duration_ns: int, logged_ns: int) -> None:
+    class Wrong(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            return Sample(time_ns, duration_ns, logged_ns, "wait", "", Shape())
+
+    found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    assert found.tally == Tally(bytes=len(GOOD), rejected={"impossible": 1})
+
+
+def test_rejected_lines_are_counted_by_reason() -> None:
+    found = scanned(b"fake: reject=bounds\nfake: reject=event\nfake: reject=bounds\n")
+    assert (found.hits, found.tally.rejected) == ((), {"bounds": 2, "event": 1})
+
+
+def test_only_breaches_have_a_name() -> None:
+    ok, slow, stall = scanned(GOOD + SLOW + fake_line(NOON, 2 * SECOND)).hits
+    assert [hit.severity for hit in (ok, slow, stall)] == [Severity.OK, Severity.DEGRADED, Severity.STALL]
+    assert [len(hit.uid) for hit in (ok, slow, stall)] == [0, 16, 16]
+
+
+def uid(data: bytes, base: int = 0, source: str = "s") -> bytes:
+    return scan(FakeObserver(), data, base, source=source, thresholds=THRESHOLDS, now_ns=NOON).hits[-1].uid
+
+
+def test_the_name_of_a_breach_is_the_same_wherever_its_line_is_read_again() -> None:
+    assert uid(SLOW, 100) == uid(GOOD * 2 + SLOW, 100 - 2 * len(GOOD))
+    assert uid(SLOW).hex() == "d26ce9f1be32ef0ac8fccd52a81c3d9e"  # another one would name all breaches anew
+
+
+def test_another_offset_source_or_line_is_another_name() -> None:
+    names = {uid(SLOW), uid(SLOW, 1), uid(SLOW, source="t"), uid(fake_line(NOON, SECOND + 1))}
+    assert len(names) == 4
+
+
+@given(st.integers(0, 10**10))
+def test_thresholds_belong_to_the_worse_severity(duration_ns: int) -> None:
+    severity = Thresholds(500, 2000).classify(duration_ns)
+    assert severity == (duration_ns >= 500) + (duration_ns >= 2000)
+
+
+def test_names_of_files_give_attributes_where_the_rule_knows_them() -> None:
+    rule = FakeObserver(ObserverContext(timezone.utc)).paths()
+    assert rule.attributes_of("fake-8787.log") == (("server.port", 8787),)
+    assert rule.attributes_of("fake.log") == ()
+    assert rule.attributes_of("other.log") == ()
+    assert [rule.is_live(name) for name in ("fake.log", "fake.log.1", "xfake.log")] == [True, False, False]
+
+
+def test_copies_are_told_by_the_beginning_of_their_name_and_by_default_nothing_is_one() -> None:
+    rule = PathRule(patterns=(), live=r".*\.log", ignore=r"console")
+    assert [rule.is_copy(name) for name in ("console.log.1", "fake.log")] == [True, False]
+    assert not FakeObserver().paths().is_copy("fake.log")
