@@ -3,26 +3,46 @@
 What a plug-in author imports is here; everything else is internal.
 """
 
-from otel_logtail.errors import Drift
-from otel_logtail.export import Exporter, ExporterContext
-from otel_logtail.model import (
-    BreachRecord,
-    Delivered,
-    Delivery,
-    EpisodeRecord,
-    ExportBatch,
-    Ignored,
-    Observed,
-    Partial,
-    Point,
-    Refused,
-    Rejected,
-    Retry,
-    Sample,
-    Shape,
-    Stream,
-)
-from otel_logtail.observe import Observer, ObserverContext, PathRule
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otel_logtail.errors import Drift as Drift
+    from otel_logtail.export import Exporter as Exporter
+    from otel_logtail.export import ExporterContext as ExporterContext
+    from otel_logtail.model import BreachRecord as BreachRecord
+    from otel_logtail.model import Delivered as Delivered
+    from otel_logtail.model import Delivery as Delivery
+    from otel_logtail.model import EpisodeRecord as EpisodeRecord
+    from otel_logtail.model import ExportBatch as ExportBatch
+    from otel_logtail.model import Ignored as Ignored
+    from otel_logtail.model import Observed as Observed
+    from otel_logtail.model import Partial as Partial
+    from otel_logtail.model import Point as Point
+    from otel_logtail.model import Refused as Refused
+    from otel_logtail.model import Rejected as Rejected
+    from otel_logtail.model import Retry as Retry
+    from otel_logtail.model import Sample as Sample
+    from otel_logtail.model import Shape as Shape
+    from otel_logtail.model import Stream as Stream
+    from otel_logtail.observe import Observer as Observer
+    from otel_logtail.observe import ObserverContext as ObserverContext
+    from otel_logtail.observe import PathRule as PathRule
+
+# made when they are asked for: `otel-logtail --help` needs none of them
+_HOME_OF = {
+    name: home
+    for home, names in {
+        "errors": "Drift",
+        "export": "Exporter ExporterContext",
+        "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Observed Partial Point Refused"
+        " Rejected Retry Sample Shape Stream",
+        "observe": "Observer ObserverContext PathRule",
+    }.items()
+    for name in names.split()
+}
 
 __all__ = [
     "BreachRecord",
@@ -47,3 +67,13 @@ __all__ = [
     "Shape",
     "Stream",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'otel_logtail' has no attribute {name!r}")
+    return getattr(import_module(f"otel_logtail.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

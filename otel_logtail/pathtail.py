@@ -48,8 +48,8 @@ _DAMAGE = (EOFError, zlib.error, LZMAError)
 class Chunk(msgspec.Struct, frozen=True):
     """Whole lines of one file, at their absolute offset, and the file's state behind them.
 
-    ``anchor`` are the bytes before that position; ``advanced`` counts all bytes that the position moves by, skipped ones
-    too; ``oversized`` the lines that began to be skipped here.
+    ``anchor`` are the bytes before that position; ``advanced`` counts all bytes that the position moves by, skipped
+    ones too; ``oversized`` the lines that began to be skipped here.
     """
 
     data: bytes

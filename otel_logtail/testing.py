@@ -49,7 +49,7 @@ class FakeObserver(Observer):
 
     def paths(self) -> PathRule:
         return PathRule(
-            patterns=("~/fake*.log",), live=r"fake(?:-(?P<port>\d+))?\.log", attributes=(("server.port", "port"),)
+            patterns=("~/fake*.log",), live=r"fake(?:-(?P<port>\d+))?\.log", attributes=(("port", "server.port"),)
         )
 
     def observe(self, line: bytes) -> Observed:

@@ -98,6 +98,11 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
+def speak_http_2(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(bytes.fromhex("000006040000000000000500004000"))  # the first frame of a gRPC server
+    handler.close_connection = True
+
+
 def hang_up_in_the_middle(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Type", PROTOBUF)
@@ -354,6 +359,13 @@ def test_a_connection_that_closes_is_an_unclear_end_and_the_next_try_is_the_same
     assert exporter.export(BATCH) == Delivered()
     (_, _, first), (_, _, second) = receiver.requests
     assert first == second
+
+
+def test_a_receiver_that_does_not_speak_http_may_be_a_grpc_port(receiver: Receiver, exporting: Exporting) -> None:
+    for fault in (speak_http_2, hang_up):
+        answer = outcome(receiver, exporting, fault)
+        assert isinstance(answer, Retry)
+        assert answer.why.endswith(": if it is a gRPC port, use --otlp-protocol grpc")
 
 
 def test_closing_ends_a_wait_in_another_thread(receiver: Receiver, exporting: Exporting) -> None:

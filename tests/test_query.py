@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_logtail import query
+from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query.counts import LONGEST_NS
@@ -370,7 +371,7 @@ def test_an_empty_file_and_another_programs_database_are_no_stores(path: Path) -
 def test_a_newer_schema_is_refused(path: Path) -> None:
     make_file(path)
     with closing(sqlite3.connect(path)) as conn:
-        conn.execute(f"PRAGMA user_version = {query.SCHEMA_VERSION + 1}")
+        conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(StoreError, match="schema version 2") as caught:
         query.open_readonly(path)
     assert "upgrade" in caught.value.hint

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import socket
 import time
-from http.client import BadStatusLine, RemoteDisconnected
+from http.client import BadStatusLine
 from threading import Lock
 from weakref import WeakSet
 
@@ -98,9 +98,9 @@ def _root(error: BaseException) -> str:
     """What is at the bottom of an error, in the words of the system and not of three libraries."""
     while error.__context__ is not None:
         error = error.__context__
-    if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
-        return "it doesn't answer in HTTP: is this a gRPC port? then use --otlp-protocol grpc"
     text = printable(str(error)) or type(error).__name__
+    if isinstance(error, BadStatusLine | ConnectionResetError):  # what a gRPC server does to HTTP/1: either, by chance
+        return f"{text}: if it is a gRPC port, use --otlp-protocol grpc"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return f"{text}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate to trust"
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:

@@ -1,0 +1,1 @@
+"""Upstreams, one a file, found through the entry point group ``otel_logtail.observers``."""

@@ -7,14 +7,13 @@ Durations in answers are milliseconds.
 
 from __future__ import annotations
 
-from otel_logtail.query.database import SCHEMA_VERSION, open_readonly
+from otel_logtail.query.database import open_readonly
 from otel_logtail.query.rows import EpisodeRow, SampleRow, SqlResult, episodes, samples, sql
 from otel_logtail.query.status import status
 from otel_logtail.query.sums import StageRow, Summary, stages, summary
 from otel_logtail.when import parse_when
 
 __all__ = [
-    "SCHEMA_VERSION",
     "EpisodeRow",
     "SampleRow",
     "SqlResult",

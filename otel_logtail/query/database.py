@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
-
-SCHEMA_VERSION = 1
-"""The newest ``PRAGMA user_version`` that can be read here."""
 
 _NO_STORE = "run otel-logtail --observer … first, or name the store with --db"
 

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from otel_logtail.coalesce import coalesce, ids_of, tick
+from otel_logtail.model import Breach, Episode, Hit, Sample, Severity, Shape
+from otel_logtail.observe import Thresholds
+
+LIVE = "/logs/fake.log"
+QUIET = 30
+SHAPE = Shape(("work",))
+THRESHOLDS = Thresholds(10, 40)
+
+
+def hit(logged_ns: int, duration_ns: int, *, waited_ns: int = 0, cause: str = "wait", number: int = 0) -> Hit:
+    """A sample that ended ``waited_ns`` before its line was written."""
+    sample = Sample(logged_ns - waited_ns, duration_ns, logged_ns, cause, f"stage of {cause}", SHAPE, (duration_ns,))
+    severity = THRESHOLDS.classify(duration_ns)
+    return Hit(number, sample, severity, b"" if severity is Severity.OK else b"%016d" % (logged_ns * 1000 + number))
+
+
+def run(
+    hits: Sequence[Hit], open_: Episode | None = None
+) -> tuple[Episode | None, tuple[Breach, ...], tuple[Episode, ...]]:
+    return coalesce(open_, tuple(hits), live=LIVE, attributes=(), quiet_ns=QUIET)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Hit]:
+    """A log's samples: written one after the other, having ended in any order before."""
+    gaps = draw(st.lists(st.integers(0, 2 * QUIET) | st.sampled_from([0, QUIET, QUIET + 1]), max_size=40))
+    hits, logged_ns = [], 10_000
+    for number, gap in enumerate(gaps):
+        logged_ns += gap
+        hits.append(
+            hit(
+                logged_ns,
+                draw(st.sampled_from([1, 9, 10, 11, 39, 40, 500])),
+                waited_ns=draw(st.integers(0, 500)),
+                cause=draw(st.sampled_from(["wait", "read"])),
+                number=number,
+            )
+        )
+    return hits
+
+
+@given(logs(), st.data())
+def test_a_backlog_read_at_once_gives_the_episodes_that_living_through_it_gave(
+    hits: list[Hit], data: st.DataObject
+) -> None:
+    open_: Episode | None = None
+    breaches: list[Breach] = []
+    closed: list[Episode] = []
+    rest = list(hits)
+    while rest:
+        number = data.draw(st.integers(0, len(rest)))
+        piece, rest = rest[:number], rest[number:]
+        open_, more, over = run(piece, open_)
+        breaches += more
+        closed += over
+        latest_ns = rest[0].sample.logged_ns if rest else 10_000_000
+        earliest_ns = piece[-1].sample.logged_ns if piece else 0
+        for time_ns in sorted(data.draw(st.lists(st.integers(min(earliest_ns, latest_ns), latest_ns), max_size=3))):
+            open_, ended = tick(open_, time_ns, QUIET)
+            closed += [ended] if ended is not None else []
+    at_once_open, at_once_breaches, at_once_closed = run(hits)
+    live = [*closed, *([open_] if open_ else [])]  # whether the clock has closed the last one is all the difference
+    at_once = [*at_once_closed, *([at_once_open] if at_once_open else [])]
+    assert live == at_once
+    assert tuple(breaches) == at_once_breaches
+
+
+@given(logs())
+def test_every_breach_is_in_one_episode_and_no_ok_sample_is(hits: list[Hit]) -> None:
+    open_, breaches, closed = run(hits)
+    episodes = [*closed, *([open_] if open_ else [])]
+    assert [breach.hit for breach in breaches] == [h for h in hits if h.severity is not Severity.OK]
+    assert sum(episode.count for episode in episodes) == len(breaches)
+    for episode in episodes:
+        own = [b.hit.sample for b in breaches if (b.trace_id, b.span_id) == (episode.trace_id, episode.span_id)]
+        peak = max(own, key=lambda sample: sample.duration_ns)  # the first of equals
+        assert episode.count == len(own)
+        assert episode.start_ns == min(sample.time_ns - sample.duration_ns for sample in own)
+        assert episode.end_ns == max(sample.time_ns for sample in own)
+        assert episode.last_ns == own[-1].logged_ns
+        assert (episode.peak_ns, episode.cause, episode.stage) == (peak.duration_ns, peak.cause, peak.stage)
+        assert episode.severity is THRESHOLDS.classify(episode.peak_ns)
+        gaps = [b.logged_ns - a.logged_ns for a, b in zip(own, own[1:], strict=False)]
+        assert all(gap <= QUIET for gap in gaps)
+    for before, after in zip(episodes, episodes[1:], strict=False):
+        first = next(b.hit.sample for b in breaches if b.span_id == after.span_id)
+        assert first.logged_ns - before.last_ns > QUIET
+
+
+@pytest.mark.parametrize(("gap_ns", "episodes"), [(QUIET, 1), (QUIET + 1, 2)])
+def test_exactly_the_quiet_window_is_still_the_same_episode(gap_ns: int, episodes: int) -> None:
+    open_, _, closed = run([hit(1000, 10), hit(1000 + gap_ns, 10)])
+    assert open_ is not None
+    assert len(closed) + 1 == episodes
+
+
+@pytest.mark.parametrize(("gap_ns", "is_over"), [(QUIET, False), (QUIET + 1, True)])
+def test_a_sample_that_is_ok_closes_an_episode_and_never_extends_it(gap_ns: int, is_over: bool) -> None:
+    open_, breaches, closed = run([hit(1000, 10), hit(1000 + gap_ns, 1)])
+    assert (open_ is None, len(breaches), len(closed)) == (is_over, 1, int(is_over))
+
+
+@pytest.mark.parametrize(("gap_ns", "is_over"), [(QUIET, False), (QUIET + 1, True)])
+def test_the_clock_closes_an_episode(gap_ns: int, is_over: bool) -> None:
+    open_, _, _ = run([hit(1000, 10)])
+    assert tick(open_, 1000 + gap_ns, QUIET) == ((None, open_) if is_over else (open_, None))
+
+
+def test_the_clock_has_nothing_to_close_where_nothing_is_open() -> None:
+    assert tick(None, 10**18, QUIET) == (None, None)
+
+
+def test_lines_decide_when_an_episode_is_over_and_not_when_their_samples_ended() -> None:
+    open_, _, closed = run([hit(1000, 10), hit(1001, 10, waited_ns=900), hit(1002, 10, waited_ns=10)])
+    assert (closed, open_ and open_.count, open_ and open_.start_ns, open_ and open_.end_ns) == ((), 3, 91, 1000)
+
+
+def test_an_episode_is_as_bad_as_its_worst_breach_and_named_after_its_longest() -> None:
+    open_, _, _ = run([hit(1000, 10), hit(1001, 40, cause="read"), hit(1002, 40), hit(1003, 11)])
+    assert open_ is not None
+    assert (open_.severity, open_.peak_ns, open_.cause, open_.stage) == (Severity.STALL, 40, "read", "stage of read")
+
+
+@given(logs())
+@example([hit(1000, 10), hit(1001, 10)])
+def test_ids_come_from_the_first_breach_and_stay(hits: list[Hit]) -> None:
+    _, breaches, _ = run(hits)
+    seen = set()
+    for breach in breaches:
+        if breach.span_id not in seen:
+            assert (breach.trace_id, breach.span_id) == ids_of(breach.hit.uid)
+            seen.add(breach.span_id)
+
+
+def test_ids_are_what_they_were_in_the_last_release() -> None:
+    trace_id, span_id = ids_of(bytes(range(16)))
+    assert (trace_id.hex(), span_id.hex()) == ("cf4da8c17761ce10de3ca3134c023c27", "8baf617e7aa3f0a7")
