@@ -1,5 +1,6 @@
-"""``python -m otel_logtail`` is ``otel-logtail``."""
+"""``python -m otel_logtail`` is the command ``otel-logtail``."""
 
 from otel_logtail.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

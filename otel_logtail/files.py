@@ -7,9 +7,11 @@ A file is recognised by what it holds: a hash of its first bytes (``head``) and 
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
 import importlib
+import io
 import lzma
 import os
 import re
@@ -24,7 +26,14 @@ HEAD_BYTES = 1024
 ANCHOR_BYTES = 256
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-_SUFFIX = re.compile(r"[.-](?:(?P<number>\d{1,6})|(?P<date>\d{4}-?\d{2}-?\d{2}[-_.T:\d]*|\d{9,}))")
+_BLOCK_BYTES = 1 << 18
+
+# a real date, with separators in both places or in none: 8787-1234 is a port and a pid
+_DATE = r"(?:19|20)\d\d(?P<dash>-?)(?:0[1-9]|1[0-2])(?P=dash)(?:0[1-9]|[12]\d|3[01])[-_.T:\d]*"
+_BEHIND = re.compile(rf"[.-](?:(?P<number>\d{{1,6}})|(?P<date>{_DATE}|\d{{9,}}))")
+_BEFORE_EXTENSION = re.compile(rf"\.(?P<number>\d{{1,3}})|[.-](?P<date>{_DATE})")
+_ROTATED_END = re.compile(rf"(?:\.\d{{1,6}}|[.-](?:{_DATE}|\d{{9,}}))$")
+_ROTATED_MIDDLE = re.compile(rf"(?:\.\d{{1,3}}|[.-]{_DATE})(?P<extension>\.[A-Za-z]+)$")
 
 
 class Reader(Protocol):
@@ -32,18 +41,25 @@ class Reader(Protocol):
 
     device: int
     inode: int
+    damage: str
+    """Why its codec can't go on; empty while it can."""
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.device, self.inode
 
     @abstractmethod
     def read_at(self, offset: int, length: int) -> bytes:
-        """At most ``length`` bytes from ``offset``; fewer only at the end.
+        """At most ``length`` bytes from ``offset``; fewer only at the end, or where the damage begins.
 
         Raises:
-            OSError: it can't be read; EOFError or another error of its codec: it is damaged or cut off.
+            OSError: it can't be read.
         """
 
     @abstractmethod
     def size(self) -> int:
-        """Its size now, in bytes as they are on disk: 0 means that there is nothing in it."""
+        """Its size on disk now."""
 
     @abstractmethod
     def close(self) -> None:
@@ -52,6 +68,8 @@ class Reader(Protocol):
 
 class PlainReader(Reader):
     """A plain file, held by its descriptor: renaming or deleting it does not take it away."""
+
+    damage = ""
 
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -64,40 +82,55 @@ class PlainReader(Reader):
     def size(self) -> int:
         return os.fstat(self._fd).st_size
 
-    def links(self) -> int:
-        """How many names it has: 0 means that it is deleted."""
-        return os.fstat(self._fd).st_nlink
-
     def close(self) -> None:
         os.close(self._fd)
 
 
 class CompressedReader(Reader):
-    """A compressed file, read forwards; going back begins anew. Memory is the codec's window, not the file's size."""
+    """A compressed file, read forwards; going back behind the last request begins anew.
+
+    Memory is the codec's window and the last request, not the file's size.
+    """
 
     def __init__(self, path: str) -> None:
+        self._opener = _decoder(path)
         self._raw = open(path, "rb")  # noqa: SIM115 - it lives as long as the reader
         stat = os.fstat(self._raw.fileno())
         self.device, self.inode = stat.st_dev, stat.st_ino
-        self._opener = _decoder(path)
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._raw.seek(0)
         self._stream = self._opener(self._raw)
-        self._position = 0
+        self._start, self._kept = 0, bytearray()
+        self.damage = ""
 
     def read_at(self, offset: int, length: int) -> bytes:
-        if offset < self._position:
-            self._raw.seek(0)
-            self._stream = self._opener(self._raw)
-            self._position = 0
-        while self._position < offset:
-            skipped = len(self._stream.read(min(offset - self._position, 1 << 18)))
-            if not skipped:
-                return b""
-            self._position += skipped
-        data = b""
-        while len(data) < length and (more := self._stream.read(length - len(data))):
-            data += more
-        self._position += len(data)
-        return data
+        if offset < self._start:
+            self._rewind()
+        kept = self._kept
+        while self._start + len(kept) < offset + length:
+            more = self._more()
+            if not more:
+                break
+            kept += more
+            behind = min(offset - self._start, len(kept))
+            if behind > 0:
+                del kept[:behind]
+                self._start += behind
+        at = offset - self._start
+        return bytes(kept[at : at + length])
+
+    def _more(self) -> bytes:
+        if self.damage:
+            return b""
+        try:
+            return self._stream.read1(_BLOCK_BYTES)
+        except Exception as problem:  # each codec has errors of its own
+            if isinstance(problem, OSError) and problem.errno is not None:
+                raise
+            self.damage = str(problem) or type(problem).__name__
+            return b""
 
     def size(self) -> int:
         return os.fstat(self._raw.fileno()).st_size
@@ -107,26 +140,33 @@ class CompressedReader(Reader):
 
 
 class _Opener(Protocol):
-    def __call__(self, raw: BinaryIO, /) -> BinaryIO: ...
+    def __call__(self, raw: BinaryIO, /) -> io.BufferedIOBase: ...
 
 
 def _decoder(path: str) -> _Opener:
     if path.endswith(".gz"):
-        return lambda raw: cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+        return lambda raw: gzip.GzipFile(fileobj=raw)
     if path.endswith(".bz2"):
-        return lambda raw: cast(BinaryIO, bz2.BZ2File(raw))
+        return lambda raw: bz2.BZ2File(raw)
     if path.endswith(".xz"):
-        return lambda raw: cast(BinaryIO, lzma.LZMAFile(raw))
+        return lambda raw: lzma.LZMAFile(raw)
     try:
         zstd = importlib.import_module("compression.zstd")  # Python 3.14
     except ImportError:
-        raise OSError(f"{path}: this Python can't read zstd") from None
-    return lambda raw: cast(BinaryIO, zstd.ZstdFile(raw))
+        raise OSError(errno.ENOTSUP, "this Python can't read zstd", path) from None
+    return lambda raw: cast(io.BufferedIOBase, zstd.ZstdFile(raw))
 
 
 def is_compressed(path: str) -> bool:
     """Whether a file of this name is read through a codec."""
     return path.endswith(_COMPRESSED)
+
+
+def plain_name(path: str) -> str:
+    """The path without what a compressor puts behind it."""
+    for codec in _COMPRESSED:
+        path = path.removesuffix(codec)
+    return path
 
 
 def open_reader(path: str) -> Reader:
@@ -137,7 +177,7 @@ def open_reader(path: str) -> Reader:
     """
     if not os.path.isfile(path):
         os.stat(path)
-        raise OSError(f"{path} is not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file", path)
     return CompressedReader(path) if is_compressed(path) else PlainReader(path)
 
 
@@ -146,14 +186,34 @@ def fingerprint(data: bytes) -> Fingerprint:
     return Fingerprint(len(data), hashlib.blake2b(data, digest_size=16).digest()) if data else Fingerprint()
 
 
+def length(reader: Reader) -> int:
+    """How many bytes it gives, up to its damage where it has any."""
+    if isinstance(reader, PlainReader):
+        return reader.size()
+    position = 0
+    while block := reader.read_at(position, _BLOCK_BYTES):
+        position += len(block)
+    return position
+
+
 def holds(reader: Reader, state: FileState) -> bool:
     """Whether this file begins with what the state has read: the same head, and the same bytes before its position."""
     if state.head.length == 0 and state.anchor.length == 0:
         return False  # nothing was read yet: there is nothing to recognise it by
-    if fingerprint(reader.read_at(0, state.head.length)) != state.head:
+    try:
+        return begins(reader, state) and goes_on(reader, state)
+    except OSError:
         return False
-    start = state.offset - state.anchor.length
-    return fingerprint(reader.read_at(start, state.anchor.length)) == state.anchor
+
+
+def begins(reader: Reader, state: FileState) -> bool:
+    """Whether this file has the head of this state."""
+    return fingerprint(reader.read_at(0, state.head.length)) == state.head
+
+
+def goes_on(reader: Reader, state: FileState) -> bool:
+    """Whether this file has what this state has read right before its position."""
+    return fingerprint(reader.read_at(state.offset - state.anchor.length, state.anchor.length)) == state.anchor
 
 
 class Sibling(msgspec.Struct, frozen=True):
@@ -180,18 +240,14 @@ def siblings(live: str) -> list[Sibling]:
     for entry in entries:
         if not entry.name.startswith(stem) or entry.name == name:
             continue
-        plain = entry.name
-        for codec in _COMPRESSED:
-            plain = plain.removesuffix(codec)
+        plain = plain_name(entry.name)
         if plain.startswith(name):
-            middle = plain[len(name) :]
+            match = _BEHIND.fullmatch(plain[len(name) :])
         elif extension and plain.endswith(extension):
-            middle = plain[len(stem) : -len(extension)]
-            if not re.fullmatch(r"[.-]\d{4}-?\d{2}-?\d{2}[-_.T:\d]*", middle):
-                continue  # proxy-8787.log is another live file, not proxy.log rotated
+            # proxy-8787.log is another live file, not proxy.log rotated
+            match = _BEFORE_EXTENSION.fullmatch(plain[len(stem) : -len(extension)])
         else:
             continue
-        match = _SUFFIX.fullmatch(middle)
         try:
             if match is None or not entry.is_file():
                 continue
@@ -212,11 +268,8 @@ def siblings(live: str) -> list[Sibling]:
 def is_rotated_name(path: str) -> bool:
     """Whether a file of this name was put aside by a rotation, as far as its name tells."""
     folder, name = os.path.split(path)
-    for codec in _COMPRESSED:
-        if name.endswith(codec):
-            return True
-    if re.search(r"(?:\.\d{1,6}|[.-]\d{4}-?\d{2}-?\d{2}[-_.T:\d]*|\.\d{9,})$", name):
+    if is_compressed(name) or _ROTATED_END.search(name):
         return True
-    # a date before the extension tells only beside the live file that it belongs to
-    base = re.sub(r"[.-]\d{4}-?\d{2}-?\d{2}[-_.T:\d]*(\.[A-Za-z]+)$", r"\1", name)
+    # what stands before the extension tells only beside the live file that it belongs to
+    base = _ROTATED_MIDDLE.sub(r"\g<extension>", name)
     return base != name and os.path.exists(os.path.join(folder, base))

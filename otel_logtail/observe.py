@@ -146,7 +146,7 @@ def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds
             drift += 1
             drifted = drifted or (base + start, f"{type(problem).__name__}: {problem}")
             continue
-        if type(observed) is Sample:
+        if type(observed) is Sample and len(observed.stage_ns) == len(observed.shape.stages):
             if not 0 <= observed.duration_ns <= observed.time_ns <= observed.logged_ns <= latest_ns:
                 why = "future" if observed.logged_ns > latest_ns else "impossible"
                 rejected[why] = rejected.get(why, 0) + 1

@@ -6,28 +6,33 @@ something to give, oldest first, and hands out their bytes in that order.
 
 Invariants:
   * a chunk is whole lines (or the skipped part of a line beyond the bound), and is handed out again until ``accept``;
-  * what a file is, is decided by what it holds (``files.holds``), never by its name or inode alone;
-  * every rotated file that was ever seen has a state, so one that has none is new, and is read.
+  * what a file is, is decided by what it holds (``claims``), never by its name or inode alone;
+  * every rotated file that was ever seen has a state, so one that has none is new, and is read;
+  * a look first decides, then tells the book, and only then changes what it holds: when the book fails, the next look
+    begins where this one did.
 
 Known limits: a file whose first read bytes were all rewritten to the same bytes can't be told from itself; what was
-deleted before it was read is reported, not recovered.
+deleted before it was read is reported, not recovered; the last line of a rotated file that lacks its newline is not
+read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import zlib
 from collections.abc import Callable, Iterable
-from lzma import LZMAError
 
 import msgspec
 
+from otel_logtail.chunks import Chunk, end_of_lines, read_chunk
+from otel_logtail.claims import claim
 from otel_logtail.files import (
     ANCHOR_BYTES,
     HEAD_BYTES,
     PlainReader,
     Reader,
     fingerprint,
+    goes_on,
     holds,
     is_compressed,
     open_reader,
@@ -36,28 +41,16 @@ from otel_logtail.files import (
 from otel_logtail.model import FileState
 from otel_logtail.reporter import Reporter
 
-CHUNK_BYTES = 1 << 20
-"""How much is read at once, and the bound on a line: a longer one has no newline in a whole chunk."""
-
 GRACE_S = 60.0
 """How long a renamed file is read on after its last growth: its writer may still hold it."""
 
-_DAMAGE = (EOFError, zlib.error, LZMAError)
+SETTLE_S = 0.5
+"""How often at most all files are told apart only because names came or went beside the live one."""
 
+_TRIES = 5
+"""How often the names are listed again when they change while they are being opened."""
 
-class Chunk(msgspec.Struct, frozen=True):
-    """Whole lines of one file, at their absolute offset, and the file's state behind them.
-
-    ``anchor`` are the bytes before that position; ``advanced`` counts all bytes that the position moves by, skipped
-    ones too; ``oversized`` the lines that began to be skipped here.
-    """
-
-    data: bytes
-    base: int
-    after: FileState
-    anchor: bytes
-    advanced: int
-    oversized: int = 0
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -67,14 +60,12 @@ class Book(msgspec.Struct, frozen=True):
     update: Callable[[FileState], None]
 
 
-class _Held:
-    """A file that is open, and the bytes before its position."""
+class _Held(msgspec.Struct):
+    """A file that is open. ``quiet_since``: not the live one any more, and since when it has not grown."""
 
-    def __init__(self, reader: Reader, state: FileState) -> None:
-        self.reader = reader
-        self.state = state
-        self.anchor = reader.read_at(state.offset - state.anchor.length, state.anchor.length)
-        self.quiet_since: float | None = None  # for a file that is no longer the live one: since when it has not grown
+    reader: Reader
+    state: FileState
+    quiet_since: float | None = None
 
 
 class PathTail:
@@ -90,196 +81,226 @@ class PathTail:
         self._from_start = from_start
         self._held: list[_Held] = []
         self._current: _Held | None = None
+        # what was there when all files were told apart last, and when that was
+        self._seen: tuple[int, ...] | None = None
+        self._folders: tuple[int, ...] = ()
+        self._told_apart_s = 0.0
+        self._look_again = False
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def look(self, now_s: float) -> None:
         """See what the live path names now, and open what has to be read."""
         try:
-            stat = os.stat(self.live)
-        except FileNotFoundError:
-            if self._current is not None:
-                self._current.quiet_since = now_s
-                self._current = None
+            seen, folders = self._identity(), self._changes()
+            urgent = seen != self._seen or self._is_another()
+            changed = folders != self._folders
+            if urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S):
+                self._sync(now_s)
+                self._seen, self._folders, self._told_apart_s = seen, folders, now_s
+                self._look_again = urgent or changed  # a further change in the same tick of the clock does not show
         except OSError as problem:
             self._reporter.unreadable(self.live, problem.strerror or str(problem))
-        else:
-            current = self._current
-            if (
-                current is None
-                or (stat.st_dev, stat.st_ino) != (current.reader.device, current.reader.inode)
-                or stat.st_size < current.state.offset
-                or not self._unchanged(current)
-            ):
-                self._sync(now_s)
         self._release(now_s)
 
-    def _unchanged(self, held: _Held) -> bool:
-        start = held.state.offset - len(held.anchor)
-        return held.reader.read_at(start, len(held.anchor)) == held.anchor
+    def _identity(self) -> tuple[int, ...]:
+        """Of the live file; empty while there is none."""
+        try:
+            stat = os.stat(self.live)
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        return stat.st_dev, stat.st_ino
+
+    def _changes(self) -> tuple[int, ...]:
+        """When names came or went the last time where rotated files are."""
+        times = []
+        for path in self._bases():
+            try:
+                times.append(os.stat(os.path.dirname(path)).st_mtime_ns)
+            except (FileNotFoundError, NotADirectoryError):
+                times.append(0)
+        return tuple(times)
+
+    def _is_another(self) -> bool:
+        """Whether the live file was cut off, and perhaps written anew, since it was read."""
+        held = self._current
+        if held is None or not isinstance(held.reader, PlainReader):
+            return False
+        return held.reader.size() < held.state.offset or not goes_on(held.reader, held.state)
 
     def _sync(self, now_s: float) -> None:
-        """Tell all files of this live path apart, and put those that have something to give in order."""
-        paths = [sibling.path for sibling in siblings(self.live)]
-        readers: dict[str, Reader] = {}
-        for path in [*paths, self.live]:
-            try:
-                readers[path] = open_reader(path)
-            except OSError as problem:
-                if path == self.live:
-                    self._reporter.unreadable(path, problem.strerror or str(problem))
-                    for reader in readers.values():
-                        reader.close()
-                    return  # without the live file the others' order can't be told: wait for it
-        self._reporter.readable(self.live)
+        """Tell all files of this live path apart, and hold those that have something to give, in order."""
+        elsewhere = self._elsewhere()
+        readers, complete = self._open(elsewhere)
         try:
-            claims = self._claims(readers)
-            self._adopt(readers, claims, now_s)
+            open_states = [held.state for held in self._held]
+            unfinished = [s for s in self._states.values() if not s.done and s not in open_states]
+            finished = [s for s in self._states.values() if s.done]
+            newest_first = sorted([*open_states, *unfinished], key=lambda s: -s.id) + finished[::-1]
+            claims = claim(readers, newest_first, self.live, [held.reader for held in self._held])
+            for path in elsewhere:
+                claims.setdefault(path, None)  # only looked at for what we knew to be there
+            self._adopt(readers, claims, now_s, complete=complete)
         finally:
             kept = {id(held.reader) for held in self._held}
-            for reader in readers.values():
-                if id(reader) not in kept:
-                    reader.close()
+            _close(reader for reader in readers.values() if id(reader) not in kept)
+        self._from_start = True  # what comes from now on is new
+        if self.live in readers:
+            self._reporter.readable(self.live)
+        elif not self._held:
+            self._reporter.unreadable(self.live, os.strerror(errno.ENOENT))
 
-    def _claims(self, readers: dict[str, Reader]) -> dict[str, FileState | None]:
-        """Which known file each open one is; None: a copy of one that is here under another name."""
-        claims: dict[str, FileState | None] = {}
-        open_states = [held.state for held in self._held]
-        unfinished = [s for s in self._states.values() if not s.done and s not in open_states]
-        finished = [s for s in self._states.values() if s.done]
-        newest_first = sorted([*open_states, *unfinished], key=lambda s: -s.id) + finished[::-1]
-        for by_inode in (True, False):
-            for state in newest_first:
-                if state in claims.values():
-                    continue
-                for path in reversed(readers):
-                    if path not in claims and self._is(readers[path], state, by_inode=by_inode):
-                        claims[path] = state
-                        break
-        for path, reader in readers.items():
-            if path not in claims and any(_same(reader, state) for state in newest_first):
-                claims[path] = None
-        return claims
+    def _elsewhere(self) -> list[str]:
+        """Where unfinished files were last seen, if that is no rotated name: what a symbolic link pointed at."""
+        usual = {self.live, *self._rotated()}
+        paths = [state.path for state in self._states.values() if not state.done]
+        return [path for path in dict.fromkeys(paths) if path not in usual and os.path.isfile(path)]
 
-    @staticmethod
-    def _is(reader: Reader, state: FileState, *, by_inode: bool) -> bool:
-        if not by_inode:
-            return _same(reader, state)
-        if (reader.device, reader.inode) != (state.device, state.inode):
-            return False
-        # a file of which nothing was read yet has nothing else to be recognised by, and nothing to lose
-        return state.offset == 0 or _same(reader, state)
+    def _rotated(self) -> list[str]:
+        return list(dict.fromkeys(sibling.path for base in self._bases() for sibling in siblings(base)))
 
-    def _adopt(self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float) -> None:
+    def _bases(self) -> list[str]:
+        """The names that a rotation starts from: that of the live path, and of what it links to."""
+        return [os.path.realpath(self.live), self.live] if os.path.islink(self.live) else [self.live]
+
+    def _open(self, elsewhere: list[str]) -> tuple[dict[str, Reader], bool]:
+        """All files by name, oldest first, the live one last; and whether all that are there could be opened."""
+        for tries_left in reversed(range(_TRIES)):
+            rotated = self._rotated()
+            readers: dict[str, Reader] = {}
+            complete = True
+            try:
+                for path in [*elsewhere, *rotated, self.live]:
+                    try:
+                        reader = open_reader(path)
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue
+                    except OSError as problem:
+                        if path == self.live or problem.errno in _EXHAUSTED:
+                            raise  # the others' order can't be told without it: wait
+                        self._reporter.unreadable(path, problem.strerror or str(problem))
+                        complete = False
+                        continue
+                    for other in [p for p, r in readers.items() if r.identity == reader.identity]:
+                        readers.pop(other).close()  # two names of one file
+                    readers[path] = reader
+            except BaseException:
+                _close(readers.values())
+                raise
+            # a rotation renames one after the other: what was listed and what was opened must be of one moment
+            if not tries_left or (rotated == self._rotated() and all(_is_at(p, r) for p, r in readers.items())):
+                return readers, complete
+            _close(readers.values())
+        raise AssertionError  # the last try returns
+
+    def _adopt(
+        self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float, *, complete: bool
+    ) -> None:
         fresh = [path for path in readers if path not in claims]
-        made = dict(zip(fresh, self._book.add([self._new_state(path, readers[path]) for path in fresh]), strict=True))
-        for path, new in made.items():
+        added = self._book.add([self._new_state(path, readers[path]) for path in fresh]) if fresh else []
+        for new in added:
             self._states[new.id] = new
             if not new.done:
-                self._reporter.follows(path, new.offset)
-        by_state = {held.state.id: held for held in self._held}
-        held_now: list[_Held] = []
+                self._reporter.follows(new.path, new.offset)
+        states = {**claims, **dict(zip(fresh, added, strict=True))}
+
+        left = {held.state.id: held for held in self._held}
+        holding: list[_Held] = []
+        changed: list[FileState] = []
         for path, reader in readers.items():
-            state: FileState | None = made.get(path) or claims.get(path)
+            state = states[path]
             if state is None:
                 continue
             live = path == self.live
-            held = by_state.pop(state.id, None)
+            held = left.pop(state.id, None)
             if held is None and not live and not _has_more(reader, state):
                 continue
             moved = msgspec.structs.replace(
-                state, live=self.live, path=path, device=reader.device, inode=reader.inode, done=False
+                state, live=self.live, path=self._place(path), device=reader.device, inode=reader.inode, done=False
             )
+            if not state.offset:
+                moved = msgspec.structs.replace(moved, head=fingerprint(reader.read_at(0, HEAD_BYTES)))
             if moved != state:
-                self._book.update(moved)
-                self._states[moved.id] = moved
-            if held is None:
-                held = _Held(reader, moved)
-            elif isinstance(held.reader, PlainReader) and held.reader.inode == reader.inode:
-                held.state = moved
-            else:  # the same content in another file (a copy, an atomic replacement): go on there
-                held.reader.close()
-                held = _Held(reader, moved)
-            if not live and held.quiet_since is None:
-                held.quiet_since = now_s
-            if live:
-                held.quiet_since = None
-                if self._current is not None and held is not self._current:
-                    self._say_why(self._current, reader)
-                self._current = held
-            held_now.append(held)
-        for held in by_state.values():
-            # not among the names any more: what is still behind the descriptor is read; what is cut off is gone
-            if held.reader.size() >= held.state.offset and self._unchanged(held):
-                held.quiet_since = now_s if held.quiet_since is None else held.quiet_since
-                held_now.insert(0, held)
-            else:
-                self._give_up(held.state)
-                held.reader.close()
-        kept = {held.state.id for held in held_now}
-        for lost in list(self._states.values()):
-            if not lost.done and lost.id not in kept:
-                self._give_up(lost)
-        self._held = held_now
+                changed.append(moved)
+            # whoever has a renamed (and compressed) file open may still write to it; a replaced live file goes on anew
+            keep = held is not None and holds(held.reader, state) and (not live or held.reader.inode == reader.inode)
+            quiet_since = None if live else now_s
+            if held is not None and held.quiet_since is not None and not live:
+                quiet_since = held.quiet_since
+            holding.append(_Held(held.reader if held is not None and keep else reader, moved, quiet_since))
+        for held in left.values():
+            # it has none of the names any more: what is still behind the descriptor is read
+            if held.state.offset == 0 or holds(held.reader, held.state):
+                quiet_since = now_s if held.quiet_since is None else held.quiet_since
+                newer = [i for i, other in enumerate(holding) if other.state.id > held.state.id]
+                holding.insert(newer[0] if newer else len(holding), _Held(held.reader, held.state, quiet_since))
+        kept = {held.state.id for held in holding}
+        lost = [s for s in self._states.values() if not s.done and s.id not in kept and (complete or s.id in left)]
+        changed += [msgspec.structs.replace(state, size=state.offset, done=True) for state in lost]
 
-    def _say_why(self, before: _Held, reader: Reader) -> None:
-        if (before.reader.device, before.reader.inode) == (reader.device, reader.inode):
-            self._reporter.truncated(self.live)
-        else:
-            self._reporter.rotated(self.live)
+        for state in changed:
+            self._book.update(state)
+        self._states.update((state.id, state) for state in changed)
+        for state in lost:
+            if state.size != state.offset:
+                self._reporter.gone(state.path, state.size - state.offset if state.size > state.offset else None)
+        self._hold(holding)
+
+    def _hold(self, holding: list[_Held]) -> None:
+        before = self._current
+        kept = {id(held.reader) for held in holding}
+        _close(held.reader for held in self._held if id(held.reader) not in kept)
+        self._held = holding
+        self._current = next((held for held in holding if held.quiet_since is None), None)
+        if before is not None and self._current is not None and before.state.id != self._current.state.id:
+            if before.reader.inode == self._current.reader.inode:
+                self._reporter.truncated(self.live)
+            else:
+                self._reporter.rotated(self.live)
+
+    def _place(self, path: str) -> str:
+        """The name under which a file is found again even when a symbolic link points at another one."""
+        return os.path.realpath(path) if path == self.live and os.path.islink(path) else path
 
     def _new_state(self, path: str, reader: Reader) -> FileState:
-        offset = 0 if self._from_start else _end(reader)
-        size = reader.size() if not is_compressed(path) else offset
+        live = path == self.live
+        offset = 0
+        if not self._from_start:  # of what is compressed already it is enough to know it again
+            offset = end_of_lines(reader) if live or not is_compressed(path) else len(reader.read_at(0, HEAD_BYTES))
         return FileState(
             id=0,
             live=self.live,
-            path=path,
+            path=self._place(path),
             device=reader.device,
             inode=reader.inode,
             offset=offset,
-            size=size,
-            head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
+            size=offset if is_compressed(path) else reader.size(),
+            head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset or HEAD_BYTES))),
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
-            done=path != self.live and not self._from_start,
+            done=not live and not self._from_start,
         )
 
-    def _give_up(self, state: FileState) -> None:
-        unread = state.size - state.offset
-        if unread:
-            self._reporter.gone(state.path, unread if unread > 0 else None)
-        self._finish(state)
-
-    def _finish(self, state: FileState) -> None:
-        done = msgspec.structs.replace(state, done=True)
+    def _finish(self, held: _Held) -> None:
+        size = held.reader.size() if isinstance(held.reader, PlainReader) else held.state.offset
+        done = msgspec.structs.replace(held.state, size=size, done=True)
         self._book.update(done)
         self._states[done.id] = done
+        held.reader.close()
+        self._held.remove(held)
 
     def _release(self, now_s: float) -> None:
         """Let go of files that are no longer live, have been read to their end and have not grown for long."""
         for held in list(self._held):
-            quiet_for = 0.0 if held.quiet_since is None else now_s - held.quiet_since
-            if quiet_for >= GRACE_S and self._read(held) is None:
-                self._finish(held.state)
-                held.reader.close()
-                self._held.remove(held)
+            quiet = held.quiet_since is not None and now_s - held.quiet_since >= GRACE_S
+            if quiet and self._next(held) is None and held in self._held:
+                self._finish(held)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def read(self, now_s: float) -> Chunk | None:
         """The next chunk, the same one until it is accepted; None where there is nothing (more) now."""
         for held in list(self._held):
-            try:
-                chunk = self._read(held)
-            except OSError as problem:
-                self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
-                continue
-            except _DAMAGE as problem:
-                self._reporter.damaged(held.state.path, str(problem))
-                self._finish(held.state)
-                held.reader.close()
-                self._held.remove(held)
-                continue
+            chunk = self._next(held)
             if chunk is not None:
                 if held.quiet_since is not None:
                     held.quiet_since = now_s
@@ -288,45 +309,22 @@ class PathTail:
 
     def accept(self, chunk: Chunk) -> None:
         """The chunk is committed: go on behind it."""
+        self._states[chunk.after.id] = chunk.after
         for held in self._held:
             if held.state.id == chunk.after.id:
-                held.anchor = chunk.anchor
                 held.state = chunk.after
-                self._states[chunk.after.id] = chunk.after
 
-    def _read(self, held: _Held) -> Chunk | None:
-        state, anchor = held.state, held.anchor
-        size = held.reader.size()
-        want = CHUNK_BYTES if not isinstance(held.reader, PlainReader) else min(CHUNK_BYTES, size - state.offset)
-        if want <= 0:
+    def _next(self, held: _Held) -> Chunk | None:
+        try:
+            chunk = read_chunk(held.reader, held.state)
+        except OSError as problem:
+            self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None
-        # the bytes before the position are read again with the next ones: if they are others now, so is the file
-        raw = held.reader.read_at(state.offset - len(anchor), len(anchor) + want)
-        if not raw.startswith(anchor):
-            return None  # the next look sorts it out
-        data = raw[len(anchor) :]
-        skipping = state.offset > 0 and anchor[-1:] != b"\n"
-        start = (data.find(b"\n") + 1 or len(data)) if skipping else 0
-        end = data.rfind(b"\n") + 1
-        oversized = 0
-        if end <= start:  # no whole line
-            if skipping:
-                end = start
-            elif len(data) >= CHUNK_BYTES:
-                start = end = len(data)
-                oversized = 1
-        if not end:
-            return None
-        offset, stop = state.offset + end, len(anchor) + end
-        before = raw[max(0, stop - ANCHOR_BYTES) : stop]
-        head = state.head
-        if head.length < HEAD_BYTES:
-            length = min(HEAD_BYTES, offset)
-            head = fingerprint(raw[:length] if state.offset == 0 else held.reader.read_at(0, length))
-        after = msgspec.structs.replace(
-            state, offset=offset, size=max(size, offset), head=head, anchor=fingerprint(before)
-        )
-        return Chunk(data[start:end], state.offset + start, after, before, end, oversized)
+        if chunk is None and not isinstance(held.reader, PlainReader):  # it will not grow
+            self._finish(held)
+            if held.reader.damage:
+                self._reporter.damaged(held.state.path, held.reader.damage)
+        return chunk
 
     @property
     def held(self) -> tuple[FileState, ...]:
@@ -344,36 +342,23 @@ class PathTail:
 
     def close(self) -> None:
         """Free all descriptors."""
-        for held in self._held:
-            held.reader.close()
+        _close(held.reader for held in self._held)
         self._held = []
         self._current = None
 
 
-def _same(reader: Reader, state: FileState) -> bool:
-    try:
-        return holds(reader, state)
-    except (OSError, *_DAMAGE):
-        return False
-
-
 def _has_more(reader: Reader, state: FileState) -> bool:
-    if isinstance(reader, PlainReader):
-        return not state.done or reader.size() > state.offset
-    return not state.done
+    return not state.done or (isinstance(reader, PlainReader) and reader.size() > state.size)
 
 
-def _end(reader: Reader) -> int:
-    """The end of the last whole line: a line that is just being written will be read as a whole."""
-    if isinstance(reader, PlainReader):
-        size = reader.size()
-        start = max(0, size - CHUNK_BYTES)
-        newline = reader.read_at(start, size - start).rfind(b"\n")
-        return start + newline + 1 if newline >= 0 or start == 0 else size
-    position = 0
+def _is_at(path: str, reader: Reader) -> bool:
     try:
-        while block := reader.read_at(position, CHUNK_BYTES):
-            position += len(block)
-    except (OSError, *_DAMAGE):
-        pass  # as far as it can be read
-    return position
+        stat = os.stat(path)
+    except OSError:
+        return False
+    return (stat.st_dev, stat.st_ino) == reader.identity
+
+
+def _close(readers: Iterable[Reader]) -> None:
+    for reader in readers:
+        reader.close()

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 import msgspec
 
 from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
+from otel_logtail.chunks import Chunk
 from otel_logtail.coalesce import coalesce, tick
 from otel_logtail.logclock import LogClock
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
 from otel_logtail.observe import Observer, PathRule, Thresholds, scan
-from otel_logtail.pathtail import Chunk, PathTail
+from otel_logtail.pathtail import PathTail
 from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from otel_logtail.tail import Tail

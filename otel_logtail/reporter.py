@@ -24,6 +24,8 @@ class Reporter:
 
     def follows(self, path: str, offset: int) -> None:
         """A file is read from here on."""
+        with self._lock:
+            self._going_on.pop("follow", None)
         self._say("info", f"following {path} from byte {offset}")
 
     def rotated(self, path: str) -> None:
@@ -53,7 +55,7 @@ class Reporter:
 
     def nothing_to_follow(self, patterns: str) -> None:
         """No file matches yet."""
-        self._say("warning", f"no file matches {patterns} yet: waiting for one")
+        self._begin("follow", "warning", f"no file matches {patterns} yet: waiting for one")
 
     def same_file(self, path: str, other: str) -> None:
         """Two names of one file: it is followed once."""

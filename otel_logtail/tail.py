@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from otel_logtail.chunks import Chunk
 from otel_logtail.errors import UsageError
-from otel_logtail.files import PlainReader, holds, is_rotated_name
+from otel_logtail.files import PlainReader, holds, is_rotated_name, siblings
 from otel_logtail.model import FileState
 from otel_logtail.observe import PathRule
-from otel_logtail.pathtail import Book, Chunk, PathTail
+from otel_logtail.pathtail import Book, PathTail
 from otel_logtail.reporter import Reporter
 
 
@@ -48,16 +50,22 @@ class Tail:
 
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Look at the hinted live paths, or, with None or a hint that is none of them, at all that there are now."""
-        if hints is None or not hints <= self._tails.keys():
+        if hints is not None:
+            hints = frozenset(path for path in hints if not self._rule.is_copy(os.path.basename(path)))
+        everything = hints is None or not hints <= self._tails.keys()
+        if everything:
             self._discover()
-            hints = None
-        for live in self._tails if hints is None else hints:
+        for live in self._tails if everything else hints or ():
             self._tails[live].look(now_s)
             self._ready[live] = None
-        self._from_start = True
+        if everything:
+            self._from_start = True  # what comes from now on is new
 
     def _discover(self) -> None:
         found = discover(self._patterns, self._rule, trusted=self._trusted)
+        if not found:
+            self._reporter.nothing_to_follow(" or ".join(self._patterns))
+        found += [live for live in self._known if live not in found and self._left_behind(live)]
         for live in [live for live in self._tails if live not in found]:
             tail = self._tails[live]
             if not tail.held:  # its last file is read and let go: forget the path until it comes again
@@ -69,8 +77,12 @@ class Tail:
                 states = self._states_for(live)
                 if states is not None:
                     self._tails[live] = PathTail(live, states, self._book, self._reporter, from_start=self._from_start)
-        if not found:
-            self._reporter.nothing_to_follow(" or ".join(self._patterns))
+
+    def _left_behind(self, live: str) -> bool:
+        """Whether a live path that is no more (its process has ended) was rotated with unread lines."""
+        if all(state.done for state in self._known[live]) or os.path.lexists(live):
+            return False
+        return any(fnmatch.fnmatchcase(live, pattern) for pattern in self._patterns)
 
     def _states_for(self, live: str) -> list[FileState] | None:
         """What is known of a live path that comes up; None while another path follows the very same file."""
@@ -80,15 +92,16 @@ class Tail:
         except OSError:
             return own
         try:
+            identity = reader.identity
             for other, tail in self._tails.items():
-                if any((s.device, s.inode) == (reader.device, reader.inode) for s in tail.held):
+                if any((s.device, s.inode) == identity for s in tail.held) or _identity(other) == identity:
                     self._reporter.same_file(live, other)
                     self._known[live] = own
                     return None
             # a file that was followed under another name before (it was renamed while nobody looked) is no new one
             for other, states in [*self._known.items(), *((t.live, t.states) for t in self._tails.values())]:
                 for state in states:
-                    if (state.device, state.inode) == (reader.device, reader.inode) and holds(reader, state):
+                    if (state.device, state.inode) == identity and holds(reader, state):
                         if other in self._tails:
                             self._tails[other].forget(state)
                         else:
@@ -137,6 +150,14 @@ class Tail:
             tail.close()
 
 
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:
     """Patterns with ``~`` and ``$VARIABLES`` filled in; one that names a variable which is not set is left out."""
     expanded = []
@@ -153,8 +174,8 @@ def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> li
 def discover(patterns: Iterable[str], rule: PathRule, *, trusted: bool) -> list[str]:
     """The live paths that match now, sorted.
 
-    A pattern without wildcards names one live path, whatever it is called. With ``trusted`` false (the observer's own
-    patterns) only names that the rule knows are live; with true (the user's) all but copies and rotated ones.
+    A pattern without wildcards names one live path, whatever it is called. Of the others' matches, copies and rotated
+    files are none; with ``trusted`` false (the observer's own patterns) only names that the rule knows are live.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
@@ -163,11 +184,14 @@ def discover(patterns: Iterable[str], rule: PathRule, *, trusted: bool) -> list[
             continue
         for path in sorted(glob.glob(pattern, recursive=True)):
             name = os.path.basename(path)
-            if rule.is_copy(name) or not os.path.isfile(path):
+            if rule.is_copy(name) or not (trusted or rule.is_live(name)):
                 continue
-            if rule.is_live(name) or (trusted and not is_rotated_name(path)):
+            if os.path.isfile(path) and not is_rotated_name(path):
                 found[path] = None
-    return list(found)
+    # a rotated file that was named beside its live one is read as part of that
+    named = [path for path in found if is_rotated_name(path)]
+    rotated = {sibling.path for live in found if live not in named for sibling in siblings(live)} if named else set()
+    return [path for path in found if path not in rotated]
 
 
 def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:

@@ -1,7 +1,7 @@
 """Fakes for tests: ours, and those of plug-in authors. Nothing here needs a network, a clock or a sleep.
 
-``FakeObserver`` reads a trivial format, so that a test of the engine needs no real log; ``FakeExporter`` stands in for a
-destination, and answers as it is told.
+``FakeObserver`` reads a trivial format, so that a test of the engine needs no real log; ``FakeExporter`` stands in for
+a destination, and answers as it is told.
 """
 
 from __future__ import annotations

@@ -115,9 +115,11 @@ class WatchdogWaker(TimedWaker):
             except OSError:
                 continue  # not there (yet): the timed look finds it when it comes
             wanted[directory] = (stat.st_dev, stat.st_ino)
+        living = {emitter.watch for emitter in self._observer.emitters if emitter.is_alive()}
         for directory, (watch, identity) in list(self._watches.items()):
-            # a directory that was deleted and made again has another inode, and its old watch is dead
-            if wanted.get(directory) != identity:
+            # the watch of a directory that was deleted is dead, even if one with the same inode was made again; and it
+            # goes on silently when the directory was renamed
+            if wanted.get(directory) != identity or watch not in living:
                 del self._watches[directory]
                 try:
                     self._observer.unschedule(watch)

@@ -61,9 +61,7 @@ class Piece:
 
     def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
         found = scanned(data, self.file.offset)
-        open_, breaches, closed = coalesce(
-            self.open, found.hits, live=self.live, attributes=ATTRIBUTES, quiet_ns=QUIET
-        )
+        open_, breaches, closed = coalesce(self.open, found.hits, live=self.live, attributes=ATTRIBUTES, quiet_ns=QUIET)
         counts = aggregate(found.hits, attributes=ATTRIBUTES, interval_ns=INTERVAL, bounds_ns=BOUNDS)
         for key, more in aggregate_episodes(closed, interval_ns=INTERVAL, bounds_ns=BOUNDS).items():
             add(counts.setdefault(key, Counts()), more)

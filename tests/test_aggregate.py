@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import pairwise
 from math import isclose
 
 import pytest
@@ -101,7 +102,7 @@ def test_each_series_and_interval_holds_the_samples_that_belong_to_it(found: lis
 @given(st.lists(DURATIONS, min_size=1, max_size=50))
 def test_explicit_bounds_are_upper_inclusive(values: list[int]) -> None:
     edges = [-1, *SECONDS, 10**20]
-    expected = [sum(low < value <= high for value in values) for low, high in zip(edges, edges[1:], strict=False)]
+    expected = [sum(low < value <= high for value in values) for low, high in pairwise(edges)]
     assert count(values, SECONDS).explicit == expected
 
 
@@ -195,7 +196,7 @@ def test_merged_attributes_are_sorted_and_the_later_one_holds() -> None:
 def test_bounds_rise_and_hold_both_thresholds_exactly(degraded_ns: int, stall_ns: int) -> None:
     ladder = bounds(degraded_ns, stall_ns)
     assert {degraded_ns, stall_ns} <= set(ladder)
-    assert all(low < high for low, high in zip(ladder, ladder[1:], strict=False))
+    assert all(low < high for low, high in pairwise(ladder))
 
 
 def episode(start_ns: int, end_ns: int, severity: Severity = Severity.STALL, cause: str = "wait") -> Episode:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -89,9 +90,9 @@ def test_every_breach_is_in_one_episode_and_no_ok_sample_is(hits: list[Hit]) -> 
         assert episode.last_ns == own[-1].logged_ns
         assert (episode.peak_ns, episode.cause, episode.stage) == (peak.duration_ns, peak.cause, peak.stage)
         assert episode.severity is THRESHOLDS.classify(episode.peak_ns)
-        gaps = [b.logged_ns - a.logged_ns for a, b in zip(own, own[1:], strict=False)]
+        gaps = [b.logged_ns - a.logged_ns for a, b in pairwise(own)]
         assert all(gap <= QUIET for gap in gaps)
-    for before, after in zip(episodes, episodes[1:], strict=False):
+    for before, after in pairwise(episodes):
         first = next(b.hit.sample for b in breaches if b.span_id == after.span_id)
         assert first.logged_ns - before.last_ns > QUIET
 

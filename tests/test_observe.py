@@ -139,6 +139,15 @@ def test_an_answer_that_is_none_of_the_three_is_drift() -> None:
     assert (found.tally, found.drifted) == (Tally(bytes=len(GOOD), drift=1), (0, "the observer answered None"))
 
 
+def test_a_sample_without_a_time_for_each_stage_of_its_shape_is_drift() -> None:
+    class Short(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            return Sample(NOON, 1, NOON, "wait", "", Shape(("work", "rest")), (1,))
+
+    found = scan(Short(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    assert found.tally == Tally(bytes=len(GOOD), drift=1)
+
+
 def test_lines_from_more_than_a_day_ahead_are_rejected() -> None:
     found = scanned(fake_line(NOON, 1, logged_ns=NOON + FUTURE_NS) + fake_line(NOON, 1, logged_ns=NOON + FUTURE_NS + 1))
     assert (found.tally.samples, found.tally.rejected) == (1, {"future": 1})

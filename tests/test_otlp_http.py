@@ -58,7 +58,11 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 """Nothing: pytest's output is for failures."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Nothing: that the other side hangs up is what some tests are about."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"

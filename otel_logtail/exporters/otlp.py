@@ -65,7 +65,13 @@ def make(context: ExporterContext) -> OtlpExporter:
     """The exporter that the environment and the flags ask for; raises UsageError for what can't be meant."""
     settings = read_settings(context.environ, context.options)
     own_version = _version()
-    encoding = Encoding(own_version, context.host, settings.resource, settings.exponential, settings.delta)
+    encoding = Encoding(
+        version=own_version,
+        host=context.host,
+        resource=settings.resource,
+        exponential=settings.exponential,
+        delta=settings.delta,
+    )
     user_agent = f"otel-logtail/{own_version}"
     metrics = _sender(settings.metrics, "metrics", user_agent)
     return OtlpExporter(metrics, _sender(settings.traces, "traces", user_agent), encoding)

@@ -1,0 +1,103 @@
+"""Which of the files that are there now is which of those that were read before. Decides only; nothing is changed.
+
+In this order, the newest known file first, so that a name which was taken over by another file does not mislead:
+  1. the same device and inode, and the same content as far as it was read;
+  2. the same content in another file: compressed, copied before a truncation, moved over a file system's border;
+  3. a compressed file that ends before the position: its writer went on writing to the file that it was made from;
+  4. the same device and inode, where nothing was read yet: there is nothing to lose.
+
+Known limit: of files that are equal in all that was read of one of them (a common first line, and nothing more), a
+copy or compressed one can't be told from a new one. Inodes tell them apart where files are only renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from otel_logtail.files import HEAD_BYTES, Reader, begins, holds, is_compressed, length, plain_name
+from otel_logtail.model import FileState
+
+
+def claim(
+    readers: Mapping[str, Reader], states: Iterable[FileState], live: str, held: Iterable[Reader]
+) -> dict[str, FileState | None]:
+    """What is known of each file: its state; None for a copy of another one that is here; nothing for a new one.
+
+    Args:
+        readers: The open files by path, oldest first, the live one last.
+        states: All that is known, the likeliest first.
+        live: The path that is never only a copy.
+        held: What is open from before, whatever its names are now.
+    """
+    claims: dict[str, FileState | None] = {}
+    left, newest_first = list(states), list(readers)[::-1]
+    for same in (_same_inode, _same_content, _compressed_before_its_end, _nothing_read_yet):
+        for state in list(left):
+            for path in newest_first:
+                if path not in claims and same(path, readers[path], state):
+                    claims[path] = state
+                    left.remove(state)
+                    break
+    known = [*held, *(readers[path] for path in claims)]
+    if live in readers and live not in claims:
+        known.append(readers[live])
+    for path, reader in readers.items():
+        if path != live and path not in claims and any(_is_copy(reader, other) for other in known):
+            claims[path] = None
+    return claims
+
+
+def _same_inode(path: str, reader: Reader, state: FileState) -> bool:
+    if reader.identity != (state.device, state.inode):
+        return False
+    if is_compressed(path):
+        return _begins(reader, state)  # it is never changed in place, and reading it to its end would take long
+    return holds(reader, state)
+
+
+def _begins(reader: Reader, state: FileState) -> bool:
+    try:
+        return state.head.length > 0 and begins(reader, state)
+    except OSError:
+        return False
+
+
+def _same_content(path: str, reader: Reader, state: FileState) -> bool:
+    return holds(reader, state)
+
+
+def _compressed_before_its_end(path: str, reader: Reader, state: FileState) -> bool:
+    if not is_compressed(path):
+        return False
+    same_file = reader.identity == (state.device, state.inode)
+    if not same_file and plain_name(path) != plain_name(state.path):
+        return False
+    return _begins(reader, state) and length(reader) < state.offset
+
+
+def _nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
+    if state.offset or reader.identity != (state.device, state.inode):
+        return False
+    return not state.done or _is_unchanged(reader, state)
+
+
+def _is_unchanged(reader: Reader, state: FileState) -> bool:
+    """Whether a file that ended with nothing read still is as it was: else it is another one with its inode."""
+    try:
+        return begins(reader, state) if state.head.length else not reader.read_at(0, 1)
+    except OSError:
+        return False
+
+
+def _is_copy(reader: Reader, other: Reader) -> bool:
+    """Whether this file is the beginning of the other (a copy that is being made before a truncation)."""
+    try:
+        head = reader.read_at(0, HEAD_BYTES)
+        if not head or other.read_at(0, len(head)) != head:
+            return False
+        end = length(reader)
+        start = max(0, end - HEAD_BYTES)
+        tail = reader.read_at(start, end - start)
+        return b"\n" in head + tail and tail == other.read_at(start, end - start)
+    except OSError:
+        return False

@@ -1,0 +1,227 @@
+"""The tail against a list: whatever is written, rotated, cut off, compressed, restarted and refused, in any order.
+
+A *generation* is what was written to the live path between two rotations. A line is lost only if the model deleted it
+before it was read, and it never does: files are deleted only when all of their lines are read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from otel_logtail.errors import StoreFull
+from otel_logtail.pathtail import GRACE_S
+from tests.tailing import Follower, squeeze
+
+SIZES = st.sampled_from([0, 1, 20, 300, 1500])
+
+
+class TailMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.log = self.folder / "proxy.log"
+        self.number = 0
+        self.generation = self.changes = 0
+        self.written: dict[int, list[str]] = {0: []}
+        self.names: dict[str, int] = {}  # rotated file -> generation
+        self.late: tuple[int, int, str] | None = None  # a writer within a line: descriptor, generation, whole line
+        self.follower: Follower
+
+    @initialize(from_start=st.booleans(), there=st.booleans())
+    def begin(self, from_start: bool, there: bool) -> None:
+        if there:
+            self.log.touch()
+        self.follower = Follower(self.log, from_start=from_start)
+        self.follower.look()
+
+    # --- the program that writes ---
+
+    def _line(self, size: int) -> str:
+        self.number += 1
+        return f"{self.number}:".ljust(size, "=")
+
+    @rule(sizes=st.lists(SIZES, min_size=1, max_size=5))
+    def append(self, sizes: list[int]) -> None:
+        self.finish_half_of(self.generation)
+        lines = [self._line(size) for size in sizes]
+        with self.log.open("a") as file:
+            file.write("".join(line + "\n" for line in lines))
+        self.written[self.generation] += lines
+
+    @precondition(lambda self: self.late is None)
+    @rule(size=SIZES)
+    def append_half(self, size: int) -> None:
+        line = self._line(size)
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(descriptor, line[: (len(line) + 1) // 2].encode())
+        self.late = (descriptor, self.generation, line)
+
+    @precondition(lambda self: self.late is not None)
+    @rule()
+    def finish_half(self) -> None:
+        assert self.late is not None
+        descriptor, generation, line = self.late
+        os.write(descriptor, line[(len(line) + 1) // 2 :].encode() + b"\n")
+        os.close(descriptor)
+        self.written[generation].append(line)
+        self.late = None
+
+    def finish_half_of(self, generation: int) -> None:
+        if self.late is not None and self.late[1] == generation:
+            self.finish_half()
+
+    # --- what rotates its log ---
+
+    def _names_changed(self) -> None:
+        """What happens within one tick of the clock here takes longer out there."""
+        self.changes += 1
+        os.utime(self.folder, ns=(self.changes, self.changes))
+
+    def _make_room(self) -> None:
+        moved = {}
+        for name in sorted(self.names, key=lambda name: -int(name.split(".")[2])):
+            parts = name.split(".")
+            parts[2] = str(int(parts[2]) + 1)
+            (self.folder / name).rename(self.folder / ".".join(parts))
+            moved[".".join(parts)] = self.names[name]
+        self.names = moved
+
+    def _next_generation(self) -> None:
+        self.names["proxy.log.1"] = self.generation
+        self.generation += 1
+        self.written[self.generation] = []
+
+    @precondition(lambda self: self.log.exists())
+    @rule(create=st.booleans())
+    def rename(self, create: bool) -> None:
+        self._make_room()
+        self.log.rename(self.folder / "proxy.log.1")
+        self._next_generation()
+        if create:
+            self.log.touch()
+        self._names_changed()
+
+    @precondition(lambda self: self.log.exists())
+    @rule(sizes=st.lists(SIZES, max_size=8))
+    def copytruncate(self, sizes: list[int]) -> None:
+        self.finish_half_of(self.generation)
+        self._make_room()
+        shutil.copyfile(self.log, self.folder / "proxy.log.1")
+        self._names_changed()
+        os.truncate(self.log, 0)
+        self._next_generation()
+        if sizes:
+            self.append(sizes)
+
+    def _plain(self) -> list[str]:
+        """Rotated files that nobody writes to, newest first."""
+        writing = None if self.late is None else self.late[1]
+        names = [name for name, generation in self.names.items() if name[-3:] != ".gz" and generation != writing]
+        return sorted(names, key=lambda name: int(name.split(".")[2]))
+
+    @precondition(lambda self: self._plain())
+    @rule()
+    def compress(self) -> None:
+        name = self._plain()[0]
+        squeeze(self.folder / name, gzip.compress, ".gz")
+        self.names[name + ".gz"] = self.names.pop(name)
+        self._names_changed()
+
+    def _read_to_the_end(self) -> list[str]:
+        read = set(self.follower.lines)
+        writing = None if self.late is None else self.late[1]
+        return [n for n, g in self.names.items() if g != writing and read.issuperset(self.written[g])]
+
+    @precondition(lambda self: self._read_to_the_end())
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self._read_to_the_end())))
+        (self.folder / name).unlink()
+        del self.names[name]
+        self._names_changed()
+
+    # --- us ---
+
+    @rule()
+    def look(self) -> None:
+        self.follower.look()
+
+    @rule()
+    def look_at_the_live_path(self) -> None:
+        self.follower.look([self.log])
+
+    @rule(chunks=st.sampled_from([1, 2, None]))
+    def read(self, chunks: int | None) -> None:
+        self.follower.read(chunks)
+
+    @rule()
+    def follow(self) -> None:
+        self.follower.follow()
+
+    @rule()
+    def read_without_committing(self) -> None:
+        self.follower.tail.read(lambda live: 0, self.follower.now_s)
+
+    @rule(calls=st.integers(0, 4))
+    def follow_with_a_store_that_gets_full(self, calls: int) -> None:
+        self.follower.memory.fails = calls
+        try:
+            self.follower.follow()
+        except StoreFull:
+            pass
+        self.follower.memory.fails = None
+
+    @precondition(lambda self: self.late is None or self.late[1] == self.generation)
+    @rule()
+    def grace_period_passes(self) -> None:
+        self.follower.now_s += GRACE_S + 1
+
+    @rule()
+    def restart(self) -> None:
+        self.follower.restart()
+
+    @invariant()
+    def nothing_is_read_twice(self) -> None:
+        if hasattr(self, "follower"):
+            assert len(set(self.follower.lines)) == len(self.follower.lines)
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "follower"):
+                self._all_is_read_in_order()
+        finally:
+            if self.late is not None:
+                os.close(self.late[0])
+            if hasattr(self, "follower"):
+                self.follower.close()
+            shutil.rmtree(self.folder)
+
+    def _all_is_read_in_order(self) -> None:
+        if self.late is not None:
+            self.finish_half()
+        self.follower.follow_over_grace()
+        lines = self.follower.lines
+        assert sorted(lines) == sorted(line for written in self.written.values() for line in written)
+        place = {line: at for at, line in enumerate(lines)}
+        for written in self.written.values():
+            assert written == sorted(written, key=place.__getitem__)
+        assert "unread bytes" not in self.follower.said
+        self.follower.restart()
+        assert self.follower.follow_over_grace() == []
+
+
+TestTailModel = TailMachine.TestCase
+TestTailModel.settings = settings(
+    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "200")),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

@@ -1,0 +1,182 @@
+"""A tail over real files, stepped by hand: a look, a read, a restart; and a book in memory that can fail."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from otel_logtail.errors import StoreFull
+from otel_logtail.model import FileState
+from otel_logtail.observe import PathRule
+from otel_logtail.pathtail import GRACE_S, SETTLE_S, Book
+from otel_logtail.reporter import Reporter
+from otel_logtail.tail import Tail
+
+RULE = PathRule(patterns=(), live=r"proxy(?:-\d+(?:-\d+)?)?\.log", ignore=r"proxy-stdio-")
+
+
+class MemoryBook:
+    """What a store remembers of files. With ``fails`` set, so many more calls go well, and then it is full."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, FileState] = {}
+        self.fails: int | None = None
+        self.calls = 0
+        self.book = Book(self._add, self._update)
+
+    def _call(self) -> None:
+        self.calls += 1
+        if self.fails is not None:
+            if self.fails == 0:
+                raise StoreFull("no room")
+            self.fails -= 1
+
+    def _add(self, states: list[FileState]) -> list[FileState]:
+        self._call()
+        added = []
+        for state in states:
+            new = msgspec.structs.replace(state, id=len(self.states) + 1)
+            self.states[new.id] = new
+            added.append(new)
+        return added
+
+    def _update(self, state: FileState) -> None:
+        self._call()
+        self.states[state.id] = state
+
+
+class Follower:
+    """Follows patterns; what was read and committed is in ``lines``, as text without newlines, and in ``taken``."""
+
+    made: ClassVar[list[Follower]] = []
+
+    def __init__(
+        self, *patterns: Path | str, trusted: bool = True, from_start: bool = False, first: bool = True
+    ) -> None:
+        self.patterns = [str(pattern) for pattern in patterns]
+        self.memory = MemoryBook()
+        self.stderr = io.StringIO()
+        self.lines: list[str] = []
+        self.taken: list[tuple[int, int]] = []
+        self.bytes = self.oversized = 0
+        self.now_s = 1000.0
+        self.trusted = trusted
+        Follower.made.append(self)
+        self.tail = self._tail(first=first, from_start=from_start)
+
+    def _tail(self, *, first: bool, from_start: bool) -> Tail:
+        return Tail(
+            self.patterns,
+            RULE,
+            list(self.memory.states.values()),
+            self.memory.book,
+            Reporter(self.stderr),
+            trusted=self.trusted,
+            first=first,
+            from_start=from_start,
+        )
+
+    def restart(self, *, before: Callable[[], object] | None = None) -> None:
+        """End (``before`` happens while nobody looks), and begin again with what the book holds."""
+        self.tail.close()
+        if before is not None:
+            before()
+        self.tail = self._tail(first=False, from_start=False)
+
+    def close(self) -> None:
+        self.tail.close()
+
+    def look(self, hints: Iterable[Path] | None = None, *, after_s: float = 0.0) -> Follower:
+        self.now_s += SETTLE_S + after_s
+        self.tail.look(None if hints is None else frozenset(map(str, hints)), self.now_s)
+        return self
+
+    def read(self, chunks: int | None = None) -> list[str]:
+        """Read and commit all that is there, or so many chunks; returns the lines that it brought."""
+        before = len(self.lines)
+        while chunks is None or chunks > 0:
+            found = self.tail.read(lambda live: 0, self.now_s)
+            if found is None:
+                break
+            tail, chunk = found
+            self.memory.book.update(chunk.after)
+            tail.accept(chunk)
+            self.bytes += chunk.advanced
+            self.oversized += chunk.oversized
+            offset = chunk.base
+            for line in chunk.data.splitlines(keepends=True):
+                assert line.endswith(b"\n")
+                self.lines.append(line[:-1].decode())
+                self.taken.append((chunk.after.id, offset))
+                offset += len(line)
+            chunks = None if chunks is None else chunks - 1
+        assert len(set(self.taken)) == len(self.taken)
+        return self.lines[before:]
+
+    def follow(self) -> list[str]:
+        """Look and read."""
+        return self.look().read()
+
+    def follow_over_grace(self) -> list[str]:
+        """Look and read until the files that are put aside are let go."""
+        return self.follow() + self.look(after_s=GRACE_S + 1).read()
+
+    @property
+    def said(self) -> str:
+        return self.stderr.getvalue()
+
+    @property
+    def open_files(self) -> int:
+        return sum(len(held) for held in self.tail.held.values())
+
+
+def append(path: Path, *lines: str) -> None:
+    with path.open("ab") as file:
+        for line in lines:
+            file.write(line.encode() + b"\n")
+
+
+def append_bytes(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def rotate(
+    path: Path, *, create: bool = True, compress: Callable[[bytes], bytes] | None = None, suffix: str = ""
+) -> None:
+    """As RotatingFileHandler and logrotate do: .1 becomes .2 and so on; with ``compress`` the newest one at once."""
+    numbered: dict[int, Path] = {}
+    for other in path.parent.iterdir():
+        rest = other.name.removeprefix(path.name + ".")
+        digits = rest.split(".")[0]
+        if rest != other.name and digits.isdigit():
+            numbered[int(digits)] = other
+    for number in sorted(numbered, reverse=True):
+        old = numbered[number]
+        ending = old.name.removeprefix(f"{path.name}.{number}")
+        old.rename(path.with_name(f"{path.name}.{number + 1}{ending}"))
+    newest = path.with_name(path.name + ".1")
+    path.rename(newest)
+    if create:
+        path.touch()
+    if compress is not None:
+        squeeze(newest, compress, suffix)
+
+
+def squeeze(path: Path, compress: Callable[[bytes], bytes], suffix: str) -> Path:
+    """As gzip does: the compressed file is made beside the plain one, which is deleted then."""
+    target = path.with_name(path.name + suffix)
+    target.write_bytes(compress(path.read_bytes()))
+    path.unlink()
+    return target
+
+
+def copytruncate(path: Path, copy: Path | None = None) -> None:
+    """As logrotate's copytruncate does."""
+    (copy or path.with_name(path.name + ".1")).write_bytes(path.read_bytes())
+    with path.open("r+b") as file:
+        file.truncate(0)

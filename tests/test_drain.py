@@ -1,0 +1,482 @@
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_logtail import drain as drain_module
+from otel_logtail.drain import FIRST_BACKOFF_S, LAST_BACKOFF_S, LONGEST_WAIT_S, Backoff, Drain, describe
+from otel_logtail.model import (
+    Delivered,
+    Delivery,
+    ExportBatch,
+    Item,
+    Partial,
+    Point,
+    Refused,
+    Retry,
+    Stream,
+)
+from otel_logtail.outbox import Outbox
+from otel_logtail.reporter import Reporter
+from otel_logtail.store import Store
+from otel_logtail.testing import Answer, FakeExporter
+from tests.pieces import NOON, SECOND, Piece, line, opened, rows
+
+BREACHES = frozenset({Stream.BREACHES})
+
+
+class Said(io.StringIO):
+    """What a reporter said, to be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+
+    def write(self, text: str) -> int:
+        with self._changed:
+            written = super().write(text)
+            self._changed.notify_all()
+        return written
+
+    def wait_for(self, text: str, times: int = 1) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.getvalue().count(text) >= times, 10.0)
+
+    def lines(self) -> list[str]:
+        return [said.removeprefix("otel-logtail: ") for said in self.getvalue().splitlines()]
+
+
+class Running:
+    """A drain into a fake exporter, beside the store that it drains."""
+
+    def __init__(self, store: Store, exporter: FakeExporter) -> None:
+        self.exporter, self.said = exporter, Said()
+        outbox = Outbox(store.path, exporter.name)
+        outbox.register(exporter.wants)
+        self.drain = Drain(exporter, outbox, Reporter(self.said))
+        self.drain.start()
+
+    def end(self, within_s: float = 10.0) -> None:
+        self.drain.stop(within_s)
+        self.drain.join()
+
+    def ids(self, stream: Stream = Stream.BREACHES) -> list[int]:
+        return [item.id for item in self.exporter.delivered(stream)]
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(drain_module, "LAST_BACKOFF_S", 0.01)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path / "store.db") as store:
+        yield store
+
+
+@pytest.fixture
+def run(store: Store) -> Iterator[Callable[..., Running]]:
+    running: list[Running] = []
+
+    def start(script: Iterable[Answer] = (), wants: frozenset[Stream] = BREACHES) -> Running:
+        running.append(Running(store, FakeExporter(script, wants=wants)))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.end(0.0)
+
+
+def breaches(number: int, first: int = 0) -> bytes:
+    return b"".join(line(first + n, 0.6) for n in range(number))
+
+
+def has(stream: Stream, number: int) -> Callable[[FakeExporter], bool]:
+    def look(exporter: FakeExporter) -> bool:
+        answers = [(batch, answer) for batch, answer in exporter.asked if batch.stream is stream]
+        return sum(len(batch.items) for batch, answer in answers if isinstance(answer, Delivered)) >= number
+
+    return look
+
+
+def asked(number: int) -> Callable[[FakeExporter], bool]:
+    return lambda exporter: len(exporter.asked) >= number
+
+
+def position(store: Store, stream: Stream = Stream.BREACHES) -> int:
+    (row,) = rows(store.path, f"SELECT position FROM cursor WHERE stream = '{stream.value}'")
+    return cast(int, row[0])
+
+
+# --- delivered --------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_is_delivered_at_the_start_and_what_comes_when_told(
+    store: Store, run: Callable[..., Running]
+) -> None:
+    piece = Piece(store)
+    piece.commit(breaches(3))
+    running = run()
+    assert running.exporter.wait_for(has(Stream.BREACHES, 3))
+    piece.commit(breaches(2, 3))
+    running.drain.notify()
+    assert running.exporter.wait_for(has(Stream.BREACHES, 5))
+    running.end()
+    assert (running.ids(), position(store), running.said.lines()) == ([1, 2, 3, 4, 5], 5, [])
+    assert running.exporter.closed == 1
+
+
+def test_only_streams_that_are_wanted_are_asked_for(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(3) + line(60, 0.1), seal_s=100)
+    running = run(wants=frozenset({Stream.EPISODES}))
+    running.end()
+    assert {batch.stream for batch, _ in running.exporter.asked} == {Stream.EPISODES}
+    assert rows(store.path, "SELECT stream, position FROM cursor") == [("episodes", 1)]
+
+
+def test_a_long_backlog_comes_in_batches_in_order(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(b"".join(line(n / 10, 0.6) for n in range(2500)))
+    running = run()
+    running.end()
+    assert [len(batch.items) for batch, _ in running.exporter.asked] == [1000, 1000, 500]
+    assert running.ids() == list(range(1, 2501))
+
+
+def test_all_silent_series_are_repeated_however_many_there_are(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "BATCH_ITEMS", 2)
+    piece = Piece(store)
+    piece.commit(line(1, 0.1) + line(1, 0.1, key="a") + line(1, 0.1, key="b"), seal_s=10)
+    running = run(wants=frozenset({Stream.INTERVALS}))
+    assert running.exporter.wait_for(has(Stream.INTERVALS, 6))
+    piece.seal(100)
+    running.drain.notify()
+    running.end()
+    repeats = [item for item in running.exporter.delivered(Stream.INTERVALS) if item.id == 0]
+    assert {cast(Point, item).time_ns for item in repeats} == {NOON + 100 * SECOND}
+    assert len(repeats) == len({cast(Point, item).series for item in repeats}) == 6
+
+
+# --- not now ----------------------------------------------------------------------------------------------------------
+
+
+def test_after_failures_everything_is_delivered_once_and_in_order(store: Store, run: Callable[..., Running]) -> None:
+    piece = Piece(store)
+    piece.commit(breaches(3))
+    running = run([Retry("connection refused")] * 5)
+    piece.commit(breaches(3, 3))
+    running.drain.notify()
+    assert running.exporter.wait_for(has(Stream.BREACHES, 3))
+    running.end()
+    assert (running.ids(), position(store)) == ([1, 2, 3, 4, 5, 6], 6)
+
+
+def test_what_comes_again_is_the_same(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(3), seal_s=100)
+    running = run([Retry("time-out")] * 3, wants=frozenset({Stream.INTERVALS}))
+    assert running.exporter.wait_for(asked(4))
+    first, *others = [batch for batch, _ in running.exporter.asked[:4]]
+    assert others == [first] * 3
+
+
+def test_a_failure_is_said_once_and_so_is_its_end(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(3), seal_s=100)
+    running = run([Retry("connection refused")] * 7, wants=frozenset({Stream.BREACHES, Stream.INTERVALS}))
+    assert running.said.wait_for("delivering again")
+    running.end()
+    assert running.said.lines() == [
+        "warning: fake: connection refused; everything is kept, trying again",
+        "fake: delivering again",
+    ]
+    assert rows(store.path, "SELECT last_error FROM exporter") == [(None,)]
+
+
+def test_a_success_in_between_makes_waits_short_again(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "LAST_BACKOFF_S", 3600.0)
+    Piece(store).commit(breaches(30))
+    running = run([Partial(1, Retry("busy"))] * 25)
+    assert running.exporter.wait_for(has(Stream.BREACHES, 5))
+    running.end()
+    assert running.ids() == list(range(1, 31))
+
+
+def test_a_stream_that_fails_waits_as_long_as_the_receiver_asked_and_holds_up_no_other(
+    store: Store, run: Callable[..., Running]
+) -> None:
+    piece = Piece(store)
+    piece.commit(breaches(3), seal_s=100)
+
+    def judge(batch: ExportBatch) -> Delivery:
+        return Retry("slow down", 1e30) if batch.stream is Stream.INTERVALS else Delivered()
+
+    running = run(itertools.repeat(judge), wants=frozenset({Stream.INTERVALS, Stream.BREACHES}))
+    for number in range(3, 8):
+        assert running.exporter.wait_for(has(Stream.BREACHES, number))
+        piece.commit(breaches(1, number), seal_s=100)
+        running.drain.notify()
+    assert running.exporter.wait_for(has(Stream.BREACHES, 8))
+    assert [batch.stream for batch, _ in running.exporter.asked].count(Stream.INTERVALS) == 1
+    assert rows(store.path, "SELECT last_error FROM exporter") == [(None,)]
+
+
+def test_a_stop_tries_once_more_whatever_the_receiver_asked(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(3))
+    running = run([Retry("slow down", 3000.0)])
+    assert running.exporter.wait_for(asked(1))
+    running.end()
+    assert running.ids() == [1, 2, 3]
+
+
+def test_a_stop_ends_within_its_bound_when_nothing_is_taken(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(3))
+    running = run(itertools.repeat(Retry("connection refused")))
+    assert running.exporter.wait_for(asked(3))
+    before_s = time.monotonic()
+    running.end(0.1)
+    assert time.monotonic() - before_s < 5
+    assert (running.ids(), position(store), running.exporter.closed > 0) == ([], 0, True)
+    running = run()  # the next start
+    running.end()
+    assert running.ids() == [1, 2, 3]
+
+
+class Hanging(FakeExporter):
+    """Its receiver never answers; closing it gives up."""
+
+    def __init__(self) -> None:
+        self.began, self.given_up = threading.Event(), threading.Event()
+        super().__init__([self.hang], wants=BREACHES)
+
+    def hang(self, batch: ExportBatch) -> Delivery:
+        self.began.set()
+        assert self.given_up.wait(60)
+        return Retry("given up")
+
+    def close(self) -> None:
+        self.given_up.set()
+        super().close()
+
+
+def test_an_export_that_hangs_is_given_up_at_the_end_and_loses_nothing(store: Store) -> None:
+    Piece(store).commit(breaches(3))
+    exporter = Hanging()
+    running = Running(store, exporter)
+    assert exporter.began.wait(10)
+    before_s = time.monotonic()
+    running.end(0.05)
+    assert time.monotonic() - before_s < 5
+    assert (running.ids(), position(store)) == ([], 0)
+
+
+def test_a_drain_has_nothing_to_do_when_what_failed_is_gone(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(3))
+    came, gone = threading.Event(), threading.Event()
+
+    def judge(batch: ExportBatch) -> Delivery:
+        came.set()
+        assert gone.wait(10)
+        return Retry("connection refused")
+
+    running = run([judge])
+    assert came.wait(10)
+    store._db.execute("DELETE FROM breach")
+    gone.set()
+    assert running.said.wait_for("delivering again")
+    assert running.drain._pause_s() is None  # it sleeps until told
+
+
+# --- never ------------------------------------------------------------------------------------------------------------
+
+
+def poisoned(*ids: int) -> Callable[[ExportBatch], Delivery]:
+    def judge(batch: ExportBatch) -> Delivery:
+        return Refused("item too strange") if any(item.id in ids for item in batch.items) else Delivered()
+
+    return judge
+
+
+@pytest.mark.parametrize("ids", [(1,), (50,), (37, 38), (1, 100)])
+def test_items_that_are_refused_are_set_aside_alone_and_the_rest_is_delivered(
+    store: Store, run: Callable[..., Running], ids: tuple[int, ...]
+) -> None:
+    Piece(store).commit(breaches(100))
+    running = run(itertools.repeat(poisoned(*ids)))
+    running.end()
+    assert running.ids() == [n for n in range(1, 101) if n not in ids]
+    assert rows(store.path, "SELECT stream, item, why FROM refused ORDER BY item") == [
+        ("breaches", id_, "item too strange") for id_ in ids
+    ]
+    said = [text for text in running.said.lines() if "refused and set aside: item too strange" in text]
+    assert len(said) == len(running.said.lines()) == len(ids)
+    assert len(running.exporter.asked) < 45
+
+
+def test_what_is_refused_is_halved_until_the_item_is_alone(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(100))
+    running = run(itertools.repeat(poisoned(1)))
+    running.end()
+    assert [len(batch.items) for batch, _ in running.exporter.asked] == [
+        100,
+        50,
+        25,
+        12,
+        6,
+        3,
+        1,
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        36,
+    ]
+
+
+def test_a_repeat_that_is_refused_is_dropped_and_does_not_stop_the_others(
+    store: Store, run: Callable[..., Running]
+) -> None:
+    piece = Piece(store)
+    piece.commit(line(1, 0.1) + line(1, 0.1, key="a"), seal_s=10)
+
+    def judge(batch: ExportBatch) -> Delivery:
+        strange = any(cast(Point, item).series.attributes[0] == ("fake.key", "a") for item in batch.items)
+        return Refused("no") if strange and batch.items[0].id == 0 else Delivered()
+
+    running = run(itertools.repeat(judge), wants=frozenset({Stream.INTERVALS}))
+    assert running.exporter.wait_for(has(Stream.INTERVALS, 4))
+    piece.seal(100)
+    running.drain.notify()
+    running.end()
+    assert len([item for item in running.exporter.delivered(Stream.INTERVALS) if item.id == 0]) == 2
+    assert rows(store.path, "SELECT * FROM refused") == []
+
+
+# --- in part ----------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_batch_that_is_taken_in_part_only_the_rest_comes_again(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(10))
+    running = run([Partial(4, Retry("busy")), Partial(2, Refused("no")), Partial(0, Retry("busy"))])
+    running.end()
+    assert running.ids() == list(range(1, 11))
+    assert [batch.items[0].id for batch, _ in running.exporter.asked[:4]] == [1, 5, 7, 7]
+    assert rows(store.path, "SELECT * FROM refused") == []
+
+
+def test_the_item_behind_a_part_that_was_taken_is_found_and_set_aside(
+    store: Store, run: Callable[..., Running]
+) -> None:
+    Piece(store).commit(breaches(10))
+
+    def judge(batch: ExportBatch) -> Delivery:
+        ids = [item.id for item in batch.items]
+        return Partial(ids.index(6), Refused("no")) if 6 in ids else Delivered()
+
+    running = run(itertools.repeat(judge))
+    running.end()
+    assert running.ids() == [1, 2, 3, 4, 5, 7, 8, 9, 10]
+    assert rows(store.path, "SELECT item FROM refused") == [(6,)]
+
+
+@pytest.mark.parametrize("rest", [Retry("what?"), Refused("what?")])
+def test_a_part_that_is_the_whole_is_delivered(
+    store: Store, run: Callable[..., Running], rest: Retry | Refused
+) -> None:
+    Piece(store).commit(breaches(3))
+    running = run([Partial(3, rest)])
+    running.end()
+    assert (running.ids(), position(store), running.said.lines()) == ([1, 2, 3], 3, [])
+
+
+# --- exporters with bugs ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (ValueError("oops"), "ValueError: oops"),
+        (lambda batch: None, "TypeError: export() returned None"),
+    ],
+)
+def test_an_exporter_with_a_bug_loses_nothing(
+    store: Store, run: Callable[..., Running], answer: Answer, said: str
+) -> None:
+    Piece(store).commit(breaches(3))
+    running = run([answer, answer])
+    assert running.said.wait_for("delivering again")
+    running.end()
+    assert running.ids() == [1, 2, 3]
+    assert running.said.lines()[0] == f"error: fake: internal error: {said}"
+
+
+def test_a_negative_part_is_none(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(3))
+    running = run([Partial(-1, Retry("what?"))])
+    assert running.exporter.wait_for(asked(2))
+    running.end()
+    assert running.exporter.asked[1] == (running.exporter.asked[0][0], Delivered())
+
+
+def test_an_exporter_that_can_not_be_closed_keeps_nobody_from_ending(store: Store) -> None:
+    class Stubborn(FakeExporter):
+        def close(self) -> None:
+            raise OSError("no")
+
+    running = Running(store, Stubborn())
+    running.end()
+    assert running.said.lines() == ["error: fake: internal error: OSError: no"]
+
+
+# --- waits and words --------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32), st.lists(st.floats(0, 1e300), max_size=12))
+def test_waits_double_up_to_a_bound_and_are_never_shorter_than_asked(seed: int, asked_s: list[float]) -> None:
+    drain_module_first, drain_module_last = drain_module.FIRST_BACKOFF_S, drain_module.LAST_BACKOFF_S
+    backoff, ceiling_s = Backoff(seed), drain_module_first
+    for after_s in asked_s:
+        wait_s = backoff.next_s(after_s)
+        assert max(ceiling_s / 2, min(after_s, LONGEST_WAIT_S)) <= wait_s <= max(ceiling_s, LONGEST_WAIT_S)
+        if after_s == 0:
+            assert wait_s <= ceiling_s
+        ceiling_s = min(2 * ceiling_s, drain_module_last)
+    backoff.reset()
+    assert backoff.next_s(0) <= drain_module_first
+
+
+def test_the_longest_wait_of_its_own_is_half_a_minute_and_the_first_half_a_second() -> None:
+    assert (FIRST_BACKOFF_S, LAST_BACKOFF_S, LONGEST_WAIT_S) == (0.5, 30.0, 3600.0)
+
+
+def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:
+    piece = Piece(store)
+    piece.commit(line(1, 2.5) + line(20, 0.1), seal_s=100)
+    outbox = Outbox(store.path, "fake")
+    outbox.register(Stream)
+    first: list[Item] = []
+    for stream in Stream:
+        batch = outbox.read(stream, 1)
+        assert batch is not None
+        first += batch.items
+    outbox.close()
+    (span, uid) = rows(store.path, "SELECT span_id, uid FROM breach")[0]
+    assert [describe(item) for item in first] == [
+        "interval 1 of duration {'server.port': 8787}",
+        f"episode 1 (span {cast(bytes, span).hex()})",
+        f"breach 1 ({cast(bytes, uid).hex()})",
+    ]

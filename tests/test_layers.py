@@ -1,0 +1,156 @@
+"""The way of the data, as a list: a module imports only from those above it. A new module finds its place here."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import otel_logtail
+
+ROOT = Path(otel_logtail.__file__).parent
+
+LAYERS = [
+    # words that all stages speak
+    "errors",
+    "model",
+    # the two seams for plug-ins, and what their authors import
+    "observe",
+    "export",
+    "__init__",
+    "plugins",
+    "testing",
+    # what happened, said on standard error
+    "reporter",
+    # bytes: files that rotate as one endless source
+    "wake",
+    "files",
+    "chunks",
+    "claims",
+    "pathtail",
+    "tail",
+    # samples, episodes, counts
+    "observers.__init__",
+    "observers.headroom",
+    "coalesce",
+    "aggregate",
+    "logclock",
+    # the store
+    "rows",
+    "database",
+    "store",
+    # a source, from its files into the store
+    "pipeline",
+    # out of the store, to the destinations
+    "outbox",
+    "drain",
+    "exporters.__init__",
+    "exporters.otlp_config",
+    "exporters.otlp_tls",
+    "exporters.otlp_encode",
+    "exporters.otlp_answer",
+    "exporters.otlp_http",
+    "exporters.otlp_grpc",
+    "exporters.otlp",
+    # the only module that knows all stages
+    "app",
+    # questions to the store, and their answers
+    "when",
+    "query.database",
+    "query.counts",
+    "query.rows",
+    "query.sums",
+    "query.status",
+    "query.__init__",
+    "render",
+    # the command line
+    "paths",
+    "demo",
+    "cli_errors",
+    "cli_query",
+    "cli",
+    "__main__",
+]
+
+PURE = [
+    "errors",
+    "model",
+    "observe",
+    "observers.headroom",
+    "coalesce",
+    "aggregate",
+    "logclock",
+    "rows",
+    "exporters.otlp_answer",
+    "exporters.otlp_encode",
+]
+IMPURE = {"os", "io", "time", "sqlite3", "threading", "logging", "socket", "subprocess", "random", "asyncio"}
+
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+"""(module, what it imports): why it may, although it is not above it in the list, or is not pure."""
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def modules() -> list[str]:
+    return sorted(name_of(path) for path in ROOT.rglob("*.py"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """All that a module imports, wherever in it: absolute names, and for ours the names of the list."""
+    tree = ast.parse(ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield ours(alias.name) or alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            assert node.module is not None
+            for alias in node.names:
+                yield ours(f"{node.module}.{alias.name}") or ours(node.module) or node.module
+
+
+def ours(name: str) -> str | None:
+    """The entry of the list that a name like ``otel_logtail.query.rows`` stands for; None: no module of ours."""
+    if name == ROOT.name:
+        return "__init__"
+    within = name.removeprefix(ROOT.name + ".")
+    if within == name:
+        return None
+    return next((entry for entry in (within, within + ".__init__") if entry in LAYERS), None)
+
+
+def test_every_module_has_its_place_and_every_place_its_module() -> None:
+    assert sorted(LAYERS) == modules()
+
+
+@pytest.mark.parametrize("module", LAYERS)
+def test_a_module_imports_only_from_those_above_it(module: str) -> None:
+    above = LAYERS[: LAYERS.index(module)]
+    below = {name for name in imports(module) if name in LAYERS and name not in above}
+    assert {name for name in below if (module, name) not in EXCEPTIONS} == set()
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_know_no_clock_no_file_and_no_thread(module: str) -> None:
+    impure = {name for name in imports(module) if name.split(".")[0] in IMPURE}
+    assert {name for name in impure if (module, name) not in EXCEPTIONS} == set()
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_import_only_pure_ones_of_ours(module: str) -> None:
+    known = {*PURE, "export", "__init__"}  # the seams and their names do nothing either
+    assert {name for name in imports(module) if name in LAYERS} <= known
+
+
+@pytest.mark.parametrize("module", [name for name in LAYERS if name.startswith("observers.") and name[-2:] != "__"])
+def test_observers_are_pure(module: str) -> None:
+    assert module in PURE
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    assert {(module, name) for module, name in EXCEPTIONS if name not in set(imports(module))} == set()

@@ -1,0 +1,183 @@
+"""Real file system events: hints that come, directories that come again, and waits that end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_logtail.wake import TimedWaker, WatchdogWaker
+
+BOUND_S = 5.0
+
+
+@pytest.fixture
+def waker() -> Iterator[WatchdogWaker]:
+    waker = WatchdogWaker()
+    yield waker
+    waker.close()
+
+
+def hints_until(waker: TimedWaker, path: Path) -> set[str]:
+    """All hints up to the one that names the path."""
+    hints: set[str] = set()
+    end_s = time.monotonic() + BOUND_S
+    while str(path) not in hints and time.monotonic() < end_s:
+        hints |= waker.wait(0.05) or frozenset()
+    return hints
+
+
+def append(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("line\n")
+
+
+def test_append_wakes_and_names_the_path(tmp_path: Path, waker: WatchdogWaker) -> None:
+    log = tmp_path / "a.log"
+    log.touch()
+    waker.watch([str(tmp_path)])
+    append(log)
+    started_s = time.monotonic()
+    assert waker.wait(BOUND_S) == frozenset({str(log)})
+    assert time.monotonic() - started_s < BOUND_S / 2
+
+
+def test_first_write_to_a_new_file_and_a_deletion_wake(tmp_path: Path, waker: WatchdogWaker) -> None:
+    waker.watch([str(tmp_path)])
+    append(tmp_path / "new.log")
+    assert str(tmp_path / "new.log") in hints_until(waker, tmp_path / "new.log")
+    (tmp_path / "new.log").unlink()
+    assert str(tmp_path / "new.log") in hints_until(waker, tmp_path / "new.log")
+
+
+def test_rename_out_of_the_folder_does_not_hold_back_later_hints(tmp_path: Path, waker: WatchdogWaker) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    append(folder / "a.log")
+    waker.watch([str(folder)])
+    (folder / "a.log").rename(tmp_path / "away")
+    append(folder / "a.log")
+    started_s = time.monotonic()
+    assert str(folder / "a.log") in hints_until(waker, folder / "a.log")
+    assert time.monotonic() - started_s < 0.45
+
+
+def test_nothing_happens_and_the_time_is_over(tmp_path: Path, waker: WatchdogWaker) -> None:
+    waker.watch([str(tmp_path), str(tmp_path / "not there")])
+    assert waker.wait(0.02) == frozenset()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_folder_that_was_deleted_and_made_again_is_watched_again(
+    tmp_path: Path, waker: WatchdogWaker, held: bool
+) -> None:
+    folder = tmp_path / "logs"
+    for _ in range(3):  # the file system may give it the same inode again
+        folder.mkdir()
+        waker.watch([str(folder)])
+        append(folder / "a.log")
+        assert str(folder / "a.log") in hints_until(waker, folder / "a.log")
+        descriptor = os.open(folder / "a.log", os.O_RDONLY) if held else None
+        shutil.rmtree(folder)
+        waker.watch([str(folder)])
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def test_folder_that_was_deleted_and_made_again_between_two_looks_is_watched_again(
+    tmp_path: Path, waker: WatchdogWaker
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    waker.watch([str(folder)])
+    folder.rmdir()
+    folder.mkdir()
+    end_s = time.monotonic() + BOUND_S
+    hints: set[str] = set()
+    while not hints and time.monotonic() < end_s:  # the end of the old watch takes its moment to be known
+        waker.watch([str(folder)])
+        append(folder / "a.log")
+        hints |= waker.wait(0.05) or frozenset()
+    assert str(folder / "a.log") in hints
+
+
+def test_folder_that_is_no_longer_wanted_wakes_no_more(tmp_path: Path, waker: WatchdogWaker) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    waker.watch([str(tmp_path / "a"), str(tmp_path / "b")])
+    waker.watch([str(tmp_path / "b")])
+    append(tmp_path / "a" / "x.log")
+    append(tmp_path / "b" / "y.log")
+    assert hints_until(waker, tmp_path / "b" / "y.log") == {str(tmp_path / "b" / "y.log")}
+
+
+def test_wake_from_another_thread_ends_the_wait_with_a_look_at_all(waker: WatchdogWaker) -> None:
+    threading.Timer(0.02, waker.wake).start()
+    started_s = time.monotonic()
+    assert waker.wait(BOUND_S) is None
+    assert time.monotonic() - started_s < BOUND_S / 2
+
+
+def test_wake_from_a_signal_handler_ends_the_wait(waker: WatchdogWaker) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: waker.wake())
+    try:
+        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        started_s = time.monotonic()
+        assert waker.wait(BOUND_S) is None
+        assert time.monotonic() - started_s < BOUND_S / 2
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_wake_before_the_wait_is_not_forgotten() -> None:
+    waker = TimedWaker()
+    waker.wake()
+    waker.wake()
+    assert waker.wait(BOUND_S) is None
+    assert waker.wait(0.001) == frozenset()
+
+
+def test_hints_add_up_until_they_are_taken() -> None:
+    waker = TimedWaker()
+    for name in "abab":
+        waker.hint(name)
+    assert waker.wait(BOUND_S) == frozenset({"a", "b"})
+    assert waker.wait(0.001) == frozenset()
+
+
+def test_no_hint_of_many_threads_is_lost() -> None:
+    waker = TimedWaker()
+    names = [[f"{thread} {n}" for n in range(2000)] for thread in range(4)]
+
+    def hint_all(mine: list[str]) -> None:
+        for name in mine:
+            waker.hint(name)
+
+    threads = [threading.Thread(target=hint_all, args=(mine,)) for mine in names]
+    for thread in threads:
+        thread.start()
+    got: set[str] = set()
+    looks_at_all = 0
+    while any(thread.is_alive() for thread in threads) or waker._changed:
+        hints = waker.wait(0.05)
+        if hints is None:
+            looks_at_all += 1
+        else:
+            got |= hints
+    for thread in threads:
+        thread.join()
+    missing = {name for mine in names for name in mine} - got
+    assert not missing or looks_at_all >= len(missing)
+
+
+def test_it_is_alive_until_it_is_closed() -> None:
+    waker = WatchdogWaker()
+    assert waker.alive()
+    waker.close()
+    assert not waker.alive()
