@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.paths import default_db
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(query_app)
 app.command()(status)
+app.command()(prune)
 
 _FOLLOW = "Following"
 _EXPORT = "Exporting"
@@ -134,6 +136,24 @@ def follow(
             rich_help_panel=_FOLLOW,
         ),
     ] = None,
+    retention: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_RETENTION",
+            metavar="DURATION",
+            help="How long delivered things stay in the store: 30d, 12h, or none (for ever).",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = DEFAULT_RETENTION,
+    max_db_size: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_MAX_DB_SIZE",
+            metavar="SIZE",
+            help="The oldest leaves the store when it is larger: 1GiB, 500MB, or none.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = DEFAULT_MAX_DB_SIZE,
     exporter: Annotated[
         list[str] | None,
         typer.Option(
@@ -226,6 +246,7 @@ def follow(
         interval_ns=_duration_ns(export_interval, "--export-interval"),
         from_start=from_start,
         once=once,
+        limits=limits_of(retention, max_db_size),
         exporters=exporters,
         exporter_options={name: value for name, value in given.items() if value},
     )

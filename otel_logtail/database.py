@@ -9,7 +9,7 @@ from pathlib import Path
 
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BUSY_MS = 30_000
 
 

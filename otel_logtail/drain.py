@@ -22,6 +22,7 @@ from otel_logtail.model import (
     Delivery,
     EpisodeRecord,
     ExportBatch,
+    HealthRecord,
     Item,
     Partial,
     Refused,
@@ -34,6 +35,9 @@ from otel_logtail.reporter import Reporter
 BATCH_ITEMS = 1000
 REPEAT_NS = 60 * 10**9
 """How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
+
+HEALTH_S = 30.0
+"""How often the daemon's own health is sent."""
 
 FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
@@ -66,7 +70,11 @@ class Drain:
         self._exporter = exporter
         self._outbox = outbox
         self._reporter = reporter
-        self._streams = [stream for stream in Stream if stream in exporter.wants]
+        self._streams: list[Stream] = [
+            stream for stream in Stream if stream in exporter.wants and stream is not Stream.SELF
+        ]
+        self._tells_health = Stream.SELF in exporter.wants
+        self._health_due_s = 0.0
         self._work = threading.Event()
         self._stop = threading.Event()
         self._deadline_s = float("inf")
@@ -119,6 +127,8 @@ class Drain:
                     self._not_before_s = dict.fromkeys(self._not_before_s, 0.0)  # one more try, now
                 for stream in self._streams:
                     self._drain(stream)
+                if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
+                    self._tell_health()
                 if stopping and (not self._not_before_s or self._over()):
                     return
         except Exception as problem:  # noqa: BLE001 - the last resort of a thread: said, not swallowed
@@ -126,9 +136,22 @@ class Drain:
 
     def _pause_s(self) -> float | None:
         """How long until there is something to do without being told: the next try of a stream that failed."""
-        if not self._not_before_s:
-            return None
-        return max(0.0, min(*self._not_before_s.values(), self._deadline_s) - time.monotonic())
+        due_s = [*self._not_before_s.values()]
+        if self._not_before_s:
+            due_s.append(self._deadline_s)
+        if self._tells_health:
+            due_s.append(self._health_due_s)
+        return max(0.0, min(due_s) - time.monotonic()) if due_s else None
+
+    def _tell_health(self) -> None:
+        """Send what is now; if it can't be sent there is nothing to keep: the next time it is newer."""
+        self._health_due_s = time.monotonic() + HEALTH_S
+        if self._not_before_s or self._over():
+            return  # the receiver is in trouble: it has more important things to get first
+        try:
+            self._export(self._outbox.health(time.time_ns()))
+        except LogtailError:
+            pass  # the tail says what is wrong with the store
 
     def _drain(self, stream: Stream) -> None:
         if time.monotonic() < self._not_before_s.get(stream, 0.0):
@@ -206,6 +229,8 @@ class Drain:
 
 def describe(item: Item) -> str:
     """An item in a few words, for a message."""
+    if isinstance(item, HealthRecord):
+        return "its own health"
     if isinstance(item, EpisodeRecord):
         return f"episode {item.id} (span {item.episode.span_id.hex()})"
     if isinstance(item, BreachRecord):

@@ -224,6 +224,18 @@ class Stream(Enum):
     INTERVALS = "intervals"
     EPISODES = "episodes"
     BREACHES = "breaches"
+    SELF = "self"
+    """The daemon's own health: always what it is now, so there is nothing to keep, and nothing to lose."""
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """What left the store before an exporter had it, and the time that it was about."""
+
+    exporter: str
+    stream: Stream
+    count: int
+    from_ns: int
+    to_ns: int
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
@@ -287,7 +299,29 @@ class EpisodeRecord(msgspec.Struct, frozen=True):
     breaches: tuple[BreachRecord, ...]
 
 
-Item = Point | EpisodeRecord | BreachRecord
+class HealthValue(msgspec.Struct, frozen=True):
+    """One number of the daemon's own health: a monotonic sum, or a gauge. ``source`` is empty where it is of none."""
+
+    name: str
+    unit: str
+    description: str
+    monotonic: bool
+    attributes: Attributes
+    value: int
+    source: str = ""
+
+
+class HealthRecord(msgspec.Struct, frozen=True):
+    """All of them at one moment; sums count from ``start_ns``, when the store was made. ``id`` is always 0."""
+
+    id: int
+    instance: str
+    start_ns: int
+    time_ns: int
+    values: tuple[HealthValue, ...]
+
+
+Item = Point | EpisodeRecord | BreachRecord | HealthRecord
 
 
 class ExportBatch(msgspec.Struct, frozen=True):

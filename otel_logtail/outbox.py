@@ -16,6 +16,7 @@ import msgspec
 
 from otel_logtail import aggregate
 from otel_logtail.database import connect, transaction, translated
+from otel_logtail.health import health, pending
 from otel_logtail.model import (
     BreachRecord,
     Counts,
@@ -30,7 +31,6 @@ from otel_logtail.model import (
     Stream,
 )
 from otel_logtail.rows import COUNTS, EPISODE, counts_of, counts_row, decode_attributes, episode_of, marks
-from otel_logtail.store import OFFSET_BITS
 
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
@@ -39,10 +39,9 @@ STEP_NS = 1_000_000
 """How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
 
 _BREACH = (
-    f"SELECT b.id, b.source, f.live, f.path, b.sample & ((1 << {OFFSET_BITS}) - 1), b.uid, s.time_ns, s.duration_ns,"
-    " k.severity, k.cause, k.stage, k.attributes, b.trace_id, b.span_id"
-    " FROM breach AS b JOIN sample AS s ON s.id = b.sample"
-    f" JOIN kind AS k ON k.id = s.kind JOIN file AS f ON f.id = b.sample >> {OFFSET_BITS}"
+    "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
+    " k.attributes, b.trace_id, b.span_id"
+    " FROM breach AS b JOIN kind AS k ON k.id = b.kind JOIN file AS f ON f.id = b.file"
 )
 
 
@@ -52,6 +51,7 @@ class Outbox:
     def __init__(self, path: Path, exporter: str) -> None:
         self.path = path
         self.exporter = exporter
+        self._generation = 0
         with translated(path):
             self._db = connect(path)
 
@@ -59,22 +59,30 @@ class Outbox:
         """Close the connection."""
         self._db.close()
 
-    def register(self, streams: Iterable[Stream]) -> None:
+    def register(self, streams: Iterable[Stream], now_ns: int) -> None:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds."""
         with translated(self.path), transaction(self._db):
-            self._db.execute("INSERT INTO exporter (name) VALUES (?) ON CONFLICT DO NOTHING", (self.exporter,))
+            self._db.execute(
+                "INSERT INTO exporter (name, last_seen_ns) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET last_seen_ns = excluded.last_seen_ns",
+                (self.exporter, now_ns),
+            )
             self._db.executemany(
                 "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                [(self.exporter, stream.value) for stream in streams],
+                [(self.exporter, stream.value) for stream in streams if stream is not Stream.SELF],
             )
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """The next items after the cursor, at most ``limit``; None where there are none."""
         # in one snapshot: rows, and the totals that they add to, belong together
         with translated(self.path), self._snapshot():
-            position = self._db.execute(
+            self._generation = self._now_generation()
+            row = self._db.execute(
                 "SELECT position FROM cursor WHERE exporter = ? AND stream = ?", (self.exporter, stream.value)
-            ).fetchone()[0]
+            ).fetchone()
+            if row is None:
+                return None  # it is not registered for this stream
+            position = row[0]
             items: tuple[Item, ...]
             if stream is Stream.INTERVALS:
                 items = self._points(position, limit)
@@ -100,7 +108,12 @@ class Outbox:
             rows = self._db.execute(
                 f"SELECT s.id, src.sealed_ns, t.time_ns, {_prefixed('t', COUNTS)}"
                 " FROM total AS t JOIN series AS s ON s.id = t.series JOIN source AS src ON src.id = s.source"
-                " WHERE t.exporter = ? AND src.sealed_ns - t.time_ns >= ? ORDER BY s.id LIMIT ?",
+                " WHERE t.exporter = ? AND src.sealed_ns - t.time_ns >= ?"
+                # after other thresholds the series with the old bounds has ended: a new one goes on under its name
+                " AND NOT EXISTS (SELECT 1 FROM series AS n"
+                " JOIN total AS nt ON nt.series = n.id AND nt.exporter = t.exporter"
+                " WHERE n.source = s.source AND n.instrument = s.instrument AND n.attributes = s.attributes"
+                " AND n.bounds <> s.bounds AND nt.time_ns > t.time_ns) ORDER BY s.id LIMIT ?",
                 (self.exporter, older_ns, limit),
             ).fetchall()
             sources, series = self._sources(), self._series(row[0] for row in rows)
@@ -116,8 +129,9 @@ class Outbox:
         items = batch.items[:count]
         last = max((item.id for item in items), default=0)
         with translated(self.path), transaction(self._db):
-            self._move(batch.stream, last)
-            self._remember(items)
+            if self._still_holds():
+                self._move(batch.stream, last)
+                self._remember(items)
             self._db.execute(
                 "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL WHERE name = ?",
                 (sum(item.id > 0 for item in items), now_ns, self.exporter),
@@ -130,8 +144,9 @@ class Outbox:
         """
         (item,) = batch.items
         with translated(self.path), transaction(self._db):
-            self._move(batch.stream, item.id)
-            self._remember(batch.items)
+            if self._still_holds():
+                self._move(batch.stream, item.id)
+                self._remember(batch.items)
             if item.id:
                 self._db.execute(
                     "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)",
@@ -142,18 +157,18 @@ class Outbox:
     def failed(self, why: str, now_ns: int) -> None:
         """Note what went wrong last, for ``status``."""
         with translated(self.path), transaction(self._db):
+            self._db.execute("UPDATE exporter SET failures = failures + 1 WHERE name = ?", (self.exporter,))
             self._note_error(why, now_ns)
+
+    def health(self, now_ns: int) -> ExportBatch:
+        """The daemon's own numbers as they are now."""
+        with translated(self.path), self._snapshot():
+            return ExportBatch(Stream.SELF, (health(self._db, self.path, now_ns),))
 
     def pending(self) -> int:
         """How many items wait for delivery."""
-        total = 0
         with translated(self.path):
-            for stream, position in self._db.execute(
-                "SELECT stream, position FROM cursor WHERE exporter = ?", (self.exporter,)
-            ).fetchall():
-                table = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}[stream]
-                total += self._db.execute(f"SELECT count(*) FROM {table} WHERE id > ?", (position,)).fetchone()[0]
-        return total
+            return pending(self._db, self.exporter)
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -264,7 +279,15 @@ class Outbox:
         )
         return {row[0]: (row[1], counts_of(row[2:])) for row in rows}
 
+    def _now_generation(self) -> int:
+        row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _still_holds(self) -> bool:
+        """Whether nothing was dropped since this batch was read: else cursor and totals have gone on without it."""
+        return self._now_generation() == self._generation
 
     def _move(self, stream: Stream, last: int) -> None:
         self._db.execute(

@@ -86,6 +86,8 @@ class PathTail:
         self._folders: tuple[int, ...] = ()
         self._told_apart_s = 0.0
         self._look_again = False
+        self.gone: frozenset[int] = frozenset()
+        """Ids of finished files that were not there when all files were told apart last."""
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -141,6 +143,9 @@ class PathTail:
             for path in elsewhere:
                 claims.setdefault(path, None)  # only looked at for what we knew to be there
             self._adopt(readers, claims, now_s, complete=complete)
+            if complete:
+                here = {state.id for state in claims.values() if state is not None}
+                self.gone = frozenset(s.id for s in self._states.values() if s.done and s.id not in here)
         finally:
             kept = {id(held.reader) for held in self._held}
             _close(reader for reader in readers.values() if id(reader) not in kept)

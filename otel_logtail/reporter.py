@@ -98,6 +98,19 @@ class Reporter:
         """A commit succeeded."""
         self._end("store", "the store can be written again: going on")
 
+    def store_set_aside(self, path: str, aside: str) -> None:
+        """The store was damaged: a new one is begun, and the logs are read again."""
+        self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")
+
+    def dropped(self, exporter: str, stream: str, count: int, span: str) -> None:
+        """The store's bounds made undelivered items leave."""
+        self._begin(
+            f"dropped {exporter} {stream}",
+            "error",
+            f"{exporter}: {count} {stream} of {span} left the store undelivered, for want of room"
+            " (further ones are only counted: see `otel-logtail status`)",
+        )
+
     def exporter_failed(self, exporter: str, why: str) -> None:
         """A delivery failed; it is tried again."""
         self._begin(f"export {exporter}", "warning", f"{exporter}: {why}; everything is kept, trying again")

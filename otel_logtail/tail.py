@@ -132,6 +132,11 @@ class Tail:
         """The open files of each live path."""
         return {live: tail.held for live, tail in self._tails.items()}
 
+    @property
+    def gone(self) -> frozenset[int]:
+        """Ids of finished files that are no longer on disk, as far as the live paths' last look tells."""
+        return frozenset(id_ for tail in self._tails.values() for id_ in tail.gone)
+
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
         found = set()

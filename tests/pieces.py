@@ -98,8 +98,8 @@ def opened(path: Path) -> Iterator[Store]:
 
 
 TABLES = (
-    "source", "rejected", "file", "kind", "sample", "breach", "open_episode", "episode", "series",
-    "open_interval", "interval", "exporter", "cursor", "total", "refused",
+    "source", "rejected", "file", "kind", "block", "breach", "open_episode", "episode", "series",
+    "open_interval", "interval", "exporter", "cursor", "total", "refused", "dropped",
 )  # fmt: skip
 
 

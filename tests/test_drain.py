@@ -61,7 +61,7 @@ class Running:
     def __init__(self, store: Store, exporter: FakeExporter) -> None:
         self.exporter, self.said = exporter, Said()
         outbox = Outbox(store.path, exporter.name)
-        outbox.register(exporter.wants)
+        outbox.register(exporter.wants, time.time_ns())
         self.drain = Drain(exporter, outbox, Reporter(self.said))
         self.drain.start()
 
@@ -467,9 +467,9 @@ def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(1, 2.5) + line(20, 0.1), seal_s=100)
     outbox = Outbox(store.path, "fake")
-    outbox.register(Stream)
+    outbox.register(Stream, NOON)
     first: list[Item] = []
-    for stream in Stream:
+    for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES):
         batch = outbox.read(stream, 1)
         assert batch is not None
         first += batch.items

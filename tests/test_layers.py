@@ -38,18 +38,24 @@ LAYERS = [
     "aggregate",
     "logclock",
     # the store
+    "when",
     "rows",
     "database",
+    "migrate",
+    "storefile",
+    "upkeep",
     "store",
     # a source, from its files into the store
     "pipeline",
     # out of the store, to the destinations
+    "health",
     "outbox",
     "drain",
     "exporters.__init__",
     "exporters.otlp_config",
     "exporters.otlp_tls",
     "exporters.otlp_encode",
+    "exporters.otlp_health",
     "exporters.otlp_answer",
     "exporters.otlp_http",
     "exporters.otlp_grpc",
@@ -57,7 +63,6 @@ LAYERS = [
     # the only module that knows all stages
     "app",
     # questions to the store, and their answers
-    "when",
     "query.database",
     "query.counts",
     "query.rows",
@@ -69,6 +74,7 @@ LAYERS = [
     "paths",
     "demo",
     "cli_errors",
+    "cli_prune",
     "cli_query",
     "cli",
     "__main__",
