@@ -6,7 +6,7 @@ Nothing here reads a clock, a file or the environment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
 
 import msgspec
@@ -72,13 +72,49 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     """A sample where it was found. ``offset`` is the absolute byte offset of its line in its file.
 
     ``uid`` (16 bytes) names a breach for ever: it is a hash of source, offset and line, the same whenever and wherever
-    the line is read again. Samples that are ``ok`` are never named outside the store and have none.
+    the line is read again. Samples that are ``ok`` are never named outside the store and have none. ``index`` is its
+    place among the samples of its piece of log.
     """
 
     offset: int
     sample: Sample
     severity: Severity
     uid: bytes = b""
+    index: int = 0
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """What an observer read out of many lines at once, column by column: the samples of one shape.
+
+    ``kept`` are the indices of the lines that the samples are from (None: of all lines); the others were ignored. The
+    other columns have one value a sample, with the meaning that it has in :class:`Sample`; ``stage_ns`` has one column
+    a stage of the shape.
+    """
+
+    shape: Shape
+    kept: Sequence[int] | None
+    time_ns: Sequence[int]
+    duration_ns: Sequence[int]
+    logged_ns: Sequence[int]
+    causes: Sequence[str]
+    stages: Sequence[str]
+    stage_ns: Sequence[Sequence[int | None]]
+
+
+class Samples(msgspec.Struct):
+    """The samples of a piece of log, column by column, in file order: most of them are only counted.
+
+    Like :class:`Sample`, with one list a field. ``stage_ns`` holds a tuple a sample.
+    """
+
+    offsets: list[int] = []
+    time_ns: list[int] = []
+    duration_ns: list[int] = []
+    logged_ns: list[int] = []
+    causes: list[str] = []
+    stages: list[str] = []
+    shapes: list[Shape] = []
+    stage_ns: list[tuple[int | None, ...]] = []
 
 
 class Breach(msgspec.Struct, frozen=True):
@@ -198,15 +234,15 @@ class IntervalKey(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """All that one stretch of one source's log gave rise to: it commits in one transaction, or not at all.
 
-    ``hits`` are in file order and belong to ``file``, whose name gives them ``attributes`` on top of their shapes'.
-    ``breaches`` are those of the hits that are not ok, each with the ids of its episode. ``open_episodes`` is what each
+    ``samples`` belong to ``file``, whose name gives them ``attributes`` on top of their shapes'. ``breaches`` are those
+    that are not ok, each with the ids of its episode. ``open_episodes`` is what each
     touched live path holds now (None: no open episode). Intervals that end at or before ``seal_until_ns`` become final.
     """
 
     source: int
     file: FileState | None = None
     attributes: Attributes = ()
-    hits: tuple[Hit, ...] = ()
+    samples: Samples = msgspec.field(default_factory=Samples)
     breaches: tuple[Breach, ...] = ()
     counts: Mapping[IntervalKey, Counts] = {}
     open_episodes: Mapping[str, Episode | None] = {}

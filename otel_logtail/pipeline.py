@@ -94,20 +94,24 @@ class SourceRun:
         )
         before = self._open.get(live)
         open_, breaches, closed = coalesce(
-            before, scanned.hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
+            before, scanned.samples.logged_ns, scanned.hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
         counts = aggregate(
-            scanned.hits, attributes=attributes, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns
+            scanned.samples,
+            scanned.hits,
+            attributes=attributes,
+            interval_ns=self._interval_ns,
+            bounds_ns=self._bounds_ns,
         )
         self._add_episodes(counts, closed)
-        come_to_ns = max((hit.sample.logged_ns for hit in scanned.hits), default=0)
+        come_to_ns = max(scanned.samples.logged_ns, default=0)
         tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=chunk.oversized)
         committed = self._store.commit(
             Batch(
                 source=info.id,
                 file=chunk.after,
                 attributes=attributes,
-                hits=scanned.hits,
+                samples=scanned.samples,
                 breaches=breaches,
                 counts=counts,
                 open_episodes={} if open_ is before else {live: open_},

@@ -148,8 +148,13 @@ def encode_block(source: int, samples: Sequence[SampleColumns]) -> BlockRow:
     """Samples of one file (at least one, by id) as one row."""
     first, times = samples[0][0], [sample[1] for sample in samples]
     first_ns = min(times)
-    text = _encode([(id_ - first, time_ns - first_ns, d, k, stages) for id_, time_ns, d, k, stages in samples])
-    return first, source, first_ns, max(times), len(samples), text.decode()
+    text = encode_samples([(id_ - first, time_ns - first_ns, d, k, stages) for id_, time_ns, d, k, stages in samples])
+    return first, source, first_ns, max(times), len(samples), text
+
+
+def encode_samples(rows: Sequence[SampleColumns]) -> str:
+    """The text of a block: of each sample its offset and time past the first's, duration, kind and stages."""
+    return _encode(rows).decode()
 
 
 def decode_block(id_: int, first_ns: int, text: str) -> list[SampleColumns]:

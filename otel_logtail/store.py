@@ -12,6 +12,8 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import repeat
+from operator import sub
 from pathlib import Path
 
 import msgspec
@@ -35,12 +37,11 @@ from otel_logtail.rows import (
     EPISODE,
     FILE,
     OFFSET_BITS,
-    SampleColumns,
     counts_of,
     counts_row,
     encode_attributes,
-    encode_block,
     encode_json,
+    encode_samples,
     episode_columns,
     episode_of,
     file_columns,
@@ -50,7 +51,7 @@ from otel_logtail.rows import (
 from otel_logtail.storefile import StoreFile, open_file
 from otel_logtail.upkeep import Limits, Upkeep
 
-_MEMO = 10_000
+_MEMO = 2_000
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -70,6 +71,8 @@ class Store:
         self._db = file.connection
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
         self._series: dict[tuple[int, SeriesKey], tuple[int, int]] = {}
+        # open intervals as they are in the store: the daemon is the only one who changes them
+        self._open: dict[tuple[int, int, int], Counts] = {}
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
         self.set_aside = file.set_aside
         """Where a damaged store went, in whose place this one is new; None: nothing was wrong."""
@@ -184,17 +187,17 @@ class Store:
             with translated(self.path), transaction(self._db):
                 return self._write(batch)
         except BaseException:
-            # ids that were made in a transaction which is gone must not be used
+            # what was made in a transaction which is gone must not be used
             self._kinds.clear()
             self._series.clear()
+            self._open.clear()
             raise
 
     def _write(self, batch: Batch) -> Committed:
         if batch.file is not None:
             self._update_file(batch.file)
             self._add_samples(batch, batch.file.id)
-        for key, counts in batch.counts.items():
-            self._add_counts(batch.source, key, counts)
+        self._add_counts(batch)
         for live, episode in batch.open_episodes.items():
             self._db.execute("DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, live))
             if episode is not None:
@@ -215,20 +218,30 @@ class Store:
         self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(11)}) WHERE id = ?", (*file_columns(state), state.id))
 
     def _add_samples(self, batch: Batch, file: int) -> None:
-        if not batch.hits:
+        samples, number = batch.samples, len(batch.samples.offsets)
+        if not number:
             return
-        base, kind = file << OFFSET_BITS, self._kind
-        rows: list[SampleColumns] = [
-            (
-                base | hit.offset,
-                (sample := hit.sample).time_ns,
-                sample.duration_ns,
-                kind(batch, sample.shape, hit.severity, sample.cause, sample.stage),
-                sample.stage_ns,
+        ok = self._kinds_of(batch)
+        kinds = [ok[key] for key in zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True)]
+        for breach in batch.breaches:
+            hit = breach.hit
+            sample = hit.sample
+            kinds[hit.index] = self._kind(batch, sample.shape, hit.severity, sample.cause, sample.stage)
+        first, first_ns = samples.offsets[0], min(samples.time_ns)
+        text = encode_samples(
+            list(
+                zip(
+                    map(sub, samples.offsets, repeat(first)),
+                    map(sub, samples.time_ns, repeat(first_ns)),
+                    samples.duration_ns,
+                    kinds,
+                    samples.stage_ns,
+                    strict=False,
+                )
             )
-            for hit in batch.hits
-        ]
-        self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", encode_block(batch.source, rows))
+        )
+        row = (file << OFFSET_BITS | first, batch.source, first_ns, max(samples.time_ns), number, text)
+        self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", row)
         self._db.executemany(
             "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id)"
             f" VALUES ({marks(10)})",
@@ -240,7 +253,7 @@ class Store:
                     b.hit.uid,
                     (sample := b.hit.sample).time_ns,
                     sample.duration_ns,
-                    kind(batch, sample.shape, b.hit.severity, sample.cause, sample.stage),
+                    kinds[b.hit.index],
                     encode_json(sample.stage_ns),
                     b.trace_id,
                     b.span_id,
@@ -248,6 +261,14 @@ class Store:
                 for b in batch.breaches
             ],
         )
+
+    def _kinds_of(self, batch: Batch) -> dict[tuple[int, str, str], int]:
+        """The ids of the kinds of all samples of a batch, as those that are ok."""
+        samples = batch.samples
+        distinct = dict(
+            zip(zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True), samples.shapes, strict=True)
+        )
+        return {key: self._kind(batch, shape, Severity.OK, key[1], key[2]) for key, shape in distinct.items()}
 
     def _kind(self, batch: Batch, shape: Shape, severity: Severity, cause: str, stage: str) -> int:
         # shapes are few and made once: looked up by identity, and kept so that the identity stays theirs
@@ -304,20 +325,28 @@ class Store:
             (series, start_ns),
         )
 
-    def _add_counts(self, source: int, key: IntervalKey, counts: Counts) -> None:
-        series = self._series_id(source, key)
-        row = self._db.execute(
-            f"SELECT {COUNTS} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?",
-            (series, key.start_ns, key.end_ns),
-        ).fetchone()
-        if row is not None:
-            before = counts_of(row)
-            aggregate.add(before, counts)
-            counts = before
-        self._db.execute(
-            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})",
-            (series, key.start_ns, key.end_ns, *counts_row(counts)),
+    def _add_counts(self, batch: Batch) -> None:
+        rows = []
+        for key, more in batch.counts.items():
+            series = self._series_id(batch.source, key)
+            place = (series, key.start_ns, key.end_ns)
+            counts = self._open.get(place)
+            if counts is None:
+                counts = self._read_counts(place)
+                if len(self._open) >= _MEMO:
+                    self._open.clear()
+                self._open[place] = counts
+            aggregate.add(counts, more)
+            rows.append((*place, *counts_row(counts)))
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})", rows
         )
+
+    def _read_counts(self, place: tuple[int, int, int]) -> Counts:
+        row = self._db.execute(
+            f"SELECT {COUNTS} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?", place
+        ).fetchone()
+        return Counts() if row is None else counts_of(row)
 
     def _seal(self, source: int, until_ns: int) -> int:
         # in order of time, so that an exporter meets each series' intervals in order
@@ -328,6 +357,7 @@ class Store:
             (until_ns, source),
         )
         if cursor.rowcount:
+            self._open = {place: counts for place, counts in self._open.items() if place[2] > until_ns}
             self._db.execute(
                 "DELETE FROM open_interval WHERE end_ns <= ? AND series IN (SELECT id FROM series WHERE source = ?)",
                 (until_ns, source),

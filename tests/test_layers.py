@@ -16,6 +16,7 @@ LAYERS = [
     # words that all stages speak
     "errors",
     "model",
+    "columns",
     # the two seams for plug-ins, and what their authors import
     "observe",
     "export",
@@ -83,6 +84,7 @@ LAYERS = [
 PURE = [
     "errors",
     "model",
+    "columns",
     "observe",
     "observers.headroom",
     "coalesce",
