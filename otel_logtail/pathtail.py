@@ -72,13 +72,21 @@ class PathTail:
     """One live path."""
 
     def __init__(
-        self, live: str, states: Iterable[FileState], book: Book, reporter: Reporter, *, from_start: bool
+        self,
+        live: str,
+        states: Iterable[FileState],
+        book: Book,
+        reporter: Reporter,
+        *,
+        from_start: bool,
+        buffer: bytearray,
     ) -> None:
         self.live = live
         self._states = {state.id: state for state in states}
         self._book = book
         self._reporter = reporter
         self._from_start = from_start
+        self._buffer = buffer
         self._held: list[_Held] = []
         self._current: _Held | None = None
         # what was there when all files were told apart last, and when that was
@@ -321,7 +329,7 @@ class PathTail:
 
     def _next(self, held: _Held) -> Chunk | None:
         try:
-            chunk = read_chunk(held.reader, held.state)
+            chunk = read_chunk(held.reader, held.state, self._buffer)
         except OSError as problem:
             self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None

@@ -86,8 +86,10 @@ class SourceRun:
         attributes = self._rule.attributes_of(os.path.basename(live))  # noqa: PTH119 - once a chunk, on a string
         scanned = scan(
             self._observer,
-            chunk.data,
+            chunk.buffer,
             chunk.base,
+            start=chunk.start,
+            end=chunk.end,
             source=info.name,
             thresholds=self._thresholds,
             now_ns=time.time_ns(),
