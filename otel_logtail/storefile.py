@@ -59,6 +59,7 @@ def open_file(path: Path) -> StoreFile:
             return StoreFile(lock, _open(path))
         except StoreCorrupt as problem:
             if not was_ours:  # a slip of the keyboard, perhaps: never move a file that is somebody else's
+                _lock_of(path).unlink(missing_ok=True)  # it would make the file look like ours the next time
                 raise StoreError(str(problem), hint="name another one with --db") from None
         aside = _set_aside(path)
         return StoreFile(lock, _open(path), aside)
