@@ -35,6 +35,10 @@ from otel_logtail.rows import COUNTS, EPISODE, counts_of, counts_row, decode_att
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
 
+BATCH_EVENTS = 2000
+"""How many breaches the episodes of one batch hold together (but one episode is never split): a thousand full ones
+would be a hundred megabytes."""
+
 STEP_NS = 1_000_000
 """How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
 
@@ -218,10 +222,14 @@ class Outbox:
             f"SELECT id, source, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
         ).fetchall()
         sources = self._sources()
-        records = []
+        records: list[EpisodeRecord] = []
+        events = 0
         for row in rows:
             episode = episode_of(row[2:])
             breaches = self._breaches("b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+            events += len(breaches)
+            if records and events > BATCH_EVENTS:
+                break
             records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
         return tuple(records)
 
