@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -18,14 +19,16 @@ import typer
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
-from otel_logtail.errors import LogtailError, UsageError
+from otel_logtail.errors import LogtailError, StoreFull, UsageError
 from otel_logtail.paths import default_db
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import tzinfo
     from types import FrameType
 
     from otel_logtail.app import App, Settings
+    from otel_logtail.reporter import Reporter
     from otel_logtail.wake import Waker
 
 app = typer.Typer(
@@ -278,15 +281,17 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
     except OSError as problem:
         reporter.watcher_failed(problem.strerror or str(problem))
         waker = TimedWaker()
+    make = partial(
+        App,
+        settings,
+        observer_context=ObserverContext(timezone=zone),
+        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
+        home=str(Path.home()),
+        waker=waker,
+        reporter=reporter,
+    )
     try:
-        running = App(
-            settings,
-            observer_context=ObserverContext(timezone=zone),
-            exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
-            home=str(Path.home()),
-            waker=waker,
-            reporter=reporter,
-        )
+        running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
     except BaseException:
         waker.close()
         raise
@@ -295,6 +300,23 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         return running.run()
     finally:
         running.close()
+
+
+def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporter, *, patient: bool) -> App:
+    """A full disk at the start is no other than later: it is said once, and waited for."""
+    from otel_logtail.app import RETRY_STORE_S
+
+    while True:
+        try:
+            running = make()
+        except StoreFull as problem:
+            if not patient:
+                raise
+            reporter.store_failed(str(problem))
+            waker.wait(RETRY_STORE_S)
+        else:
+            reporter.store_works()
+            return running
 
 
 def _on_signals(running: App, waker: Waker) -> None:

@@ -14,7 +14,7 @@ import time
 
 import msgspec
 
-from otel_logtail.errors import LogtailError
+from otel_logtail.errors import LogtailError, StoreCorrupt
 from otel_logtail.export import Exporter
 from otel_logtail.model import (
     BreachRecord,
@@ -32,7 +32,7 @@ from otel_logtail.model import (
 from otel_logtail.outbox import Outbox
 from otel_logtail.reporter import Reporter
 
-BATCH_ITEMS = 1000
+BATCH_ITEMS = 250  # an interval with its totals is some 20 KB in memory
 REPEAT_NS = 60 * 10**9
 """How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
 
@@ -67,6 +67,8 @@ class Drain:
 
     def __init__(self, exporter: Exporter, outbox: Outbox, reporter: Reporter) -> None:
         self.name = exporter.name
+        self.damage: StoreCorrupt | None = None
+        """Damage of the store that was met here: whoever follows the log has to end."""
         self._exporter = exporter
         self._outbox = outbox
         self._reporter = reporter
@@ -170,6 +172,8 @@ class Drain:
             if not self._over():
                 self._succeeded(stream)  # nothing waits any more: what failed was delivered, or is gone
         except LogtailError as problem:
+            if isinstance(problem, StoreCorrupt):
+                self.damage = problem
             self._failed(stream, Retry(str(problem)))
 
     def _export(self, batch: ExportBatch) -> Delivery:

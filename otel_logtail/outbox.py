@@ -30,17 +30,14 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
-from otel_logtail.rows import COUNTS, EPISODE, counts_of, counts_row, decode_attributes, episode_of, marks
+from otel_logtail.rows import COUNTS, EPISODE, STEP_NS, counts_of, counts_row, decode_attributes, episode_of, marks
 
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
 
 BATCH_EVENTS = 2000
-"""How many breaches the episodes of one batch hold together (but one episode is never split): a thousand full ones
-would be a hundred megabytes."""
-
-STEP_NS = 1_000_000
-"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+"""How many breaches the episodes of one batch hold together (but one episode is never split): 250 full ones would be
+tens of megabytes."""
 
 _BREACH = (
     "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
@@ -64,7 +61,11 @@ class Outbox:
         self._db.close()
 
     def register(self, streams: Iterable[Stream], now_ns: int) -> None:
-        """Make the exporter and its cursors known; one that is new begins with all that the store holds."""
+        """Make the exporter and its cursors known; one that is new begins with all that the store holds.
+
+        What it no longer wants does not wait for it; should it want that again, it begins as a new one does.
+        """
+        wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
         with translated(self.path), transaction(self._db):
             self._db.execute(
                 "INSERT INTO exporter (name, last_seen_ns) VALUES (?, ?)"
@@ -73,8 +74,14 @@ class Outbox:
             )
             self._db.executemany(
                 "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                [(self.exporter, stream.value) for stream in streams if stream is not Stream.SELF],
+                [(self.exporter, stream) for stream in wanted],
             )
+            self._db.execute(
+                f"DELETE FROM cursor WHERE exporter = ? AND stream NOT IN ({marks(len(wanted))})",
+                (self.exporter, *wanted),
+            )
+            if Stream.INTERVALS.value not in wanted:
+                self._db.execute("DELETE FROM total WHERE exporter = ?", (self.exporter,))
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """The next items after the cursor, at most ``limit``; None where there are none."""
@@ -102,6 +109,7 @@ class Outbox:
         None while points are on the way: what waits there is older than the sealed time, and must go first.
         """
         with translated(self.path), self._snapshot():
+            self._generation = self._now_generation()
             waiting = self._db.execute(
                 "SELECT 1 FROM interval WHERE id >"
                 " (SELECT position FROM cursor WHERE exporter = ? AND stream = ?) LIMIT 1",

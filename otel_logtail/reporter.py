@@ -107,9 +107,17 @@ class Reporter:
         self._begin(
             f"dropped {exporter} {stream}",
             "error",
-            f"{exporter}: {count} {stream} of {span} left the store undelivered, for want of room"
-            " (further ones are only counted: see `otel-logtail status`)",
+            f"{exporter}: {count} {stream} of {span} left the store undelivered: for want of room, or because no daemon"
+            " ran with this exporter for 7 days (further ones are only counted: see `otel-logtail status`)",
         )
+
+    def upkeep_failed(self, why: str) -> None:
+        """What is old could not be merged or dropped; it is tried again."""
+        self._begin("upkeep", "warning", f"upkeep of the store failed: {why}; trying again")
+
+    def upkeep_works(self) -> None:
+        """It could."""
+        self._end("upkeep", "upkeep of the store works again")
 
     def exporter_failed(self, exporter: str, why: str) -> None:
         """A delivery failed; it is tried again."""

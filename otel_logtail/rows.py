@@ -20,6 +20,9 @@ FILE = "live, path, device, inode, offset, size, head_length, head_digest, ancho
 OFFSET_BITS = 40
 """A sample's id is its file's id shifted by this, or'ed with its line's offset: files up to 1 TiB."""
 
+STEP_NS = 1_000_000
+"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+
 StageNs = Sequence[int | None]
 SampleColumns = tuple[int, int, int, int, StageNs]
 """A sample: id, time_ns, duration_ns, kind, nanoseconds of its stages."""

@@ -21,8 +21,8 @@ from otel_logtail.model import (
     Severity,
     Stream,
 )
-from otel_logtail.outbox import MAX_EVENTS, STEP_NS, Outbox
-from otel_logtail.rows import counts_of
+from otel_logtail.outbox import MAX_EVENTS, Outbox
+from otel_logtail.rows import STEP_NS, counts_of
 from otel_logtail.store import Store
 from tests.pieces import ATTRIBUTES, INTERVAL, LIVE, NOON, SECOND, Piece, line, opened, rows
 
