@@ -85,7 +85,7 @@ class Torture:
         except subprocess.TimeoutExpired:
             pass
         else:
-            raise AssertionError(f"it ended by itself with {process.returncode}: {self.stderr.read_text()[-2000:]}")
+            raise AssertionError(f"{self._said()}\nit ended by itself with {process.returncode}")
         finally:
             process.kill()
             process.wait()
@@ -94,17 +94,15 @@ class Torture:
         process, said = self._start()
         try:
             self._has_begun(process, said)
-            # a signal handler is set a moment after the first words: what comes before it ends the process at once
-            _wait_until(lambda: len(self.stderr.read_bytes()) > said + 1, 1.0)
             time.sleep(self._chance.random() * 0.3)  # the schedule, not a wait
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, self.stderr.read_text()[-2000:]
+            assert process.wait(30) == 0, f"{self._said()}\nit ended with {process.returncode} on SIGTERM"
         finally:
             process.kill()
             process.wait()
 
     def _has_begun(self, process: subprocess.Popen[bytes], said: int) -> None:
-        """Wait until it has said its first words, which is right before it reads."""
+        """Wait until it has said its first words: right before it reads, and when it knows its signals."""
         assert _wait_until(lambda: self.stderr.stat().st_size > said or process.poll() is not None, 60.0)
 
     def _weather(self) -> None:
@@ -153,18 +151,22 @@ class Torture:
 
     def _finish(self) -> None:
         """Let it read to the end, then stop it in order, then deliver what waits."""
-        process, _ = self._start()
+        process, said = self._start()
         try:
+            self._has_begun(process, said)
             _wait_until(lambda: self._samples() >= self._upstream.lines, 120.0)  # if not, that is what is compared
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, self.stderr.read_text()[-2000:]
+            assert process.wait(60) == 0, f"{self._said()}\nit ended with {process.returncode} on the last SIGTERM"
         finally:
             process.kill()
             process.wait()
         time.sleep(2 * QUIET_S + 0.5)  # the quiet window of the last episode, by the clock: then `--once` closes it
         with self.stderr.open("ab") as stderr:
             last = subprocess.run([*self._command(), "--once"], check=False, timeout=300, stderr=stderr)
-        assert last.returncode == 0, self.stderr.read_text()[-2000:]
+        assert last.returncode == 0, f"{self._said()}\nthe last delivery ended with {last.returncode}"
+
+    def _said(self) -> str:
+        return self.stderr.read_text()[-2000:]
 
     def _samples(self) -> int:
         """How many samples the store has."""
