@@ -61,6 +61,9 @@ class SourceRun:
         self._clock = LogClock(time.monotonic_ns())
         for live, episode in self._open.items():
             self._clock.saw(live, episode.last_ns, time.monotonic_ns())
+        open_ns = store.last_open_ns(info.id)
+        if open_ns is not None:  # the log had come this far: what is open need not wait for its next line
+            self._clock.saw("", open_ns - interval_ns, time.monotonic_ns())
         self._sealed_ns = 0
 
     def step(self, now_s: float) -> bool | None:
