@@ -203,6 +203,10 @@ class Daemon:
         self.wait_until(lambda: self.rows("SELECT count(*) FROM sample") == [(expected.total(),)])
         assert self.samples() == expected
 
+    def wait_for_more_than(self, number: int) -> None:
+        """Wait until the store holds more samples than this."""
+        self.wait_until(lambda: self.samples().total() > number)
+
     def said(self) -> str:
         """All that it has said."""
         return self._stderr.read_text(errors="replace")

@@ -32,7 +32,7 @@ def test_store_and_receiver_agree_with_the_log_in_the_end(tmp_path: Path, protoc
             # killed while it reads what was just written: at another moment each time, by how much it has read
             daemon.write(*pieces, last[:cut])
             goal = before + chance.randrange(EACH - 200)
-            daemon.wait_until(lambda goal=goal: daemon.rows("SELECT count(*) FROM sample")[0][0] > goal)
+            daemon.wait_for_more_than(goal)
             daemon.kill()
             assert daemon.samples() <= expected
             daemon.write(last[cut:])
