@@ -3,9 +3,10 @@
 One state belongs to one live path: one process, one event loop. An episode is a run of breaches in the log whose lines
 were written at most the quiet window apart; it is over as soon as the log, by a later line or by the clock once the log
 is read to its end, is further than that past its last breach. Both speak of the same axis, the time at which lines were
-written, which only grows: so a backlog read at once gives the episodes that were seen live. (Event time does not grow
-along a log: a request that waits for its upstream is logged long after its overhead ended.) Start, end and duration
-are event time.
+written, which grows along a log: so a backlog read at once gives the episodes that were seen live. (Event time does
+not: a request that waits for its upstream is logged long after its overhead ended.) A line that was written before the last
+breach by more than the quiet window means that the clock of its machine was set back: that ends an episode as well,
+which would else stay open until the clock is where it was. Start, end and duration are event time.
 """
 
 from __future__ import annotations
@@ -66,9 +67,10 @@ def coalesce(
     closed: list[Episode] = []
     for hit in hits:
         if open_ is not None:
-            open_, over = tick(open_, hit.sample.logged_ns, quiet_ns)
-            if over is not None:
-                closed.append(over)
+            logged_ns = hit.sample.logged_ns
+            if abs(logged_ns - open_.last_ns) > quiet_ns:
+                closed.append(open_)
+                open_ = None
         if hit.severity is not Severity.OK:
             open_ = extend(open_, hit, live=live, attributes=attributes)
             breaches.append(Breach(hit, open_.trace_id, open_.span_id))

@@ -62,8 +62,8 @@ class SourceRun:
         for live, episode in self._open.items():
             self._clock.saw(live, episode.last_ns, time.monotonic_ns())
         open_ns = store.last_open_ns(info.id)
-        if open_ns is not None:  # the log had come this far: what is open need not wait for its next line
-            self._clock.saw("", open_ns - interval_ns, time.monotonic_ns())
+        if open_ns is not None:  # what is open need not wait for the next line
+            self._clock.resume(open_ns - interval_ns, time.monotonic_ns())
         self._sealed_ns = 0
 
     def step(self, now_s: float) -> bool | None:
@@ -194,6 +194,8 @@ class SourceRun:
     def _seal_behind(self, live: str, come_to_ns: int) -> int | None:
         """What may be sealed while logs are still being read: what all of them are well past."""
         behind = [self._clock.come_to_ns(other) for other in self.tail.ready if other != live]
+        if come_to_ns and self._clock.is_set_back(live, come_to_ns):
+            return self._store.last_open_ns(self.info.id)  # else it would wait until that clock is there again
         until_ns = min([max(come_to_ns, self._clock.come_to_ns(live)), *behind]) - LATE_NS
         return until_ns if until_ns > 0 else None
 

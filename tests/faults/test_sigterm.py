@@ -10,16 +10,18 @@ from tests.faults.receiving import SLOW_MS, Daemon, durations, flags, lines, rec
 
 
 def test_an_idle_one_ends_at_once(tmp_path: Path) -> None:
-    with receiving("http") as receiver:
-        with Daemon(tmp_path, *flags("http"), "--from-start", endpoint=receiver.endpoint) as daemon:
-            daemon.write(lines(0, 20), lines(20, 30, ms=SLOW_MS), lines(60, 70))
-            daemon.start()
-            daemon.wait_until(lambda: receiver.counted() == 40)
-            daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
-            began_s = time.monotonic()
-            daemon.stop()
-            assert time.monotonic() - began_s < 3
-            assert "otel-logtail: stopping" in daemon.said()
+    with (
+        receiving("http") as receiver,
+        Daemon(tmp_path, *flags("http"), "--from-start", endpoint=receiver.endpoint) as daemon,
+    ):
+        daemon.write(lines(0, 20), lines(20, 30, ms=SLOW_MS), lines(60, 70))
+        daemon.start()
+        daemon.wait_until(lambda: receiver.counted() == 40)
+        daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
+        began_s = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - began_s < 3
+        assert "otel-logtail: stopping" in daemon.said()
 
 
 def test_one_that_has_just_started_ends_in_order(tmp_path: Path) -> None:
