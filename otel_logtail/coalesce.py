@@ -4,9 +4,9 @@ One state belongs to one live path: one process, one event loop. An episode is a
 were written at most the quiet window apart; it is over as soon as the log, by a later line or by the clock once the log
 is read to its end, is further than that past its last breach. Both speak of the same axis, the time at which lines were
 written, which grows along a log: so a backlog read at once gives the episodes that were seen live. (Event time does
-not: a request that waits for its upstream is logged long after its overhead ended.) A line that was written before the last
-breach by more than the quiet window means that the clock of its machine was set back: that ends an episode as well,
-which would else stay open until the clock is where it was. Start, end and duration are event time.
+not: a request that waits for its upstream is logged long after its overhead ended.) A line that was written before the
+last breach by more than the quiet window means that the clock of its machine was set back: that ends an episode as
+well, which would else stay open until the clock is where it was. Start, end and duration are event time.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from tests.faults.receiving import MS, SLOW_MS, T0, Daemon, durations, line, rec
 WINTER, SUMMER = timezone(timedelta(hours=1)), timezone(timedelta(hours=2))
 
 
-@pytest.mark.parametrize(("before", "after"), [(WINTER, SUMMER), (SUMMER, WINTER)], ids=["spring", "autumn"])
-@pytest.mark.parametrize("machine", ["UTC", "Europe/Vienna", "America/St_Johns"])
+@pytest.mark.parametrize(
+    ("before", "after", "machine"),
+    [(WINTER, SUMMER, "Europe/Vienna"), (SUMMER, WINTER, "Europe/Vienna"), (SUMMER, WINTER, "America/St_Johns")],
+)
 def test_an_episode_goes_on_across_it(tmp_path: Path, before: timezone, after: timezone, machine: str) -> None:
     """Read where the log was written, and on a machine that knows nothing of that zone."""
     with receiving("http") as receiver, Daemon(tmp_path, endpoint=receiver.endpoint, TZ=machine) as daemon:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
 
-EACH = 4_000
+EACH = 3_000
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -20,7 +20,7 @@ def test_store_and_receiver_agree_with_the_log_in_the_end(tmp_path: Path, protoc
         Daemon(tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon,
     ):
         expected, slow = durations(0, 0), durations(0, 0)
-        for kill in range(5):
+        for kill in range(4):
             first = kill * EACH
             pieces = [lines(n, n + 100) for n in range(first, first + EACH - 100, 100)]
             last = lines(first + EACH - 100, first + EACH, ms=SLOW_MS)

@@ -9,8 +9,7 @@ import pytest
 from tests.faults.receiving import Daemon, durations, line, lines
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-@pytest.mark.parametrize("cut", [1, 40, 90, -1])
+@pytest.mark.parametrize(("end", "cut"), [("kill", 1), ("stop", 40), ("kill", 90), ("stop", -1)])
 def test_it_is_read_once_when_it_is_whole(tmp_path: Path, end: str, cut: int) -> None:
     half, rest = line(5)[:cut], line(5)[cut:]
     with Daemon(tmp_path, "--from-start") as daemon:
