@@ -10,7 +10,7 @@ from pathlib import Path
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 
 SCHEMA_VERSION = 2
-_BUSY_MS = 30_000
+_BUSY_MS = 5_000
 
 
 @contextmanager

@@ -131,6 +131,19 @@ class Reporter:
         """The receiver will never take an item: it was set aside."""
         self._say("error", f"{exporter}: {item} was refused and set aside: {why}")
 
+    def refuses_everything(self, exporter: str, why: str) -> None:
+        """The receiver takes nothing at all: the rest is not set aside too, but waits until something is taken."""
+        self._begin(
+            f"refuse {exporter}",
+            "error",
+            f"{exporter}: everything is refused: {why}; the rest is kept, and tried one by one now and then"
+            " (what was set aside: see `otel-logtail status`)",
+        )
+
+    def exporter_takes_again(self, exporter: str) -> None:
+        """Something was taken after everything had been refused."""
+        self._end(f"refuse {exporter}", f"{exporter}: no longer refused")
+
     def crashed(self, exporter: str, why: str) -> None:
         """An exporter raised what it should not have; treated as a failed delivery."""
         self._begin(f"crash {exporter}", "error", f"{exporter}: internal error: {why}")
