@@ -403,6 +403,7 @@ class Upkeep:
                 break
         while self._pages("page_count") * self._pages("page_size") > max_bytes and self._give_back_some():
             yield
+        self._cut_off()
 
     def _pages(self, what: str) -> int:
         return int(self._db.execute(f"PRAGMA {what}").fetchone()[0])
@@ -516,6 +517,12 @@ class Upkeep:
         """Give free pages back to the file system, but not what the next minutes need anyway."""
         while self._pages("freelist_count") > _SPARE_PAGES and self._give_back_some():
             yield
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Make the file as short as it says: without this it is when somebody writes much the next time."""
+        if self._pages("page_count") * self._pages("page_size") < self._path.stat().st_size:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _give_back_some(self) -> bool:
         """Returns whether that helped: a store without auto_vacuum uses its free pages again, but keeps them."""
