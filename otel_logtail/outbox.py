@@ -35,6 +35,10 @@ from otel_logtail.rows import COUNTS, EPISODE, STEP_NS, counts_of, counts_row, d
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
 
+BATCH_EVENTS = 2000
+"""How many breaches the episodes of one batch hold together (but one episode is never split): 250 full ones would be
+tens of megabytes."""
+
 _BREACH = (
     "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
     " k.attributes, b.trace_id, b.span_id"
@@ -226,10 +230,14 @@ class Outbox:
             f"SELECT id, source, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
         ).fetchall()
         sources = self._sources()
-        records = []
+        records: list[EpisodeRecord] = []
+        events = 0
         for row in rows:
             episode = episode_of(row[2:])
             breaches = self._breaches("b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+            events += len(breaches)
+            if records and events > BATCH_EVENTS:
+                break
             records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
         return tuple(records)
 
