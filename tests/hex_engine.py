@@ -29,6 +29,8 @@ from websockets.sync.server import Server, ServerConnection, serve
 ALONE_S = 0.2
 """How long a second call has, after the first, to show that it is there."""
 
+_ASIDE = ("no json", '{"type":"ping"}', '{"type":"invocationresult","invocation_id":"of-another-call","error":{}}')
+
 
 class Engine:
     """An engine on a free port; a context manager. It can be stopped and started again on the same port.
@@ -144,25 +146,28 @@ class Engine:
         if word == "mute":
             for _ in connection:
                 self._count_one_more()
-            return
-        if word == "lose":
-            return _cut(connection)
-        if word == "alone":
-            try:
-                connection.recv(ALONE_S)
-                self._count_one_more()
-            except TimeoutError:
-                pass
-        elif word not in ("ok", "drop", "late"):
-            return self._answer(connection, frame, error={"code": word, "message": f"{word}\x1b[31m by the script"})
-        old_value = self._store(frame["data"])
-        if word == "drop":
-            return _cut(connection)
-        if word == "late":
-            connection.send("no json")
-            connection.send(json.dumps({"type": "ping"}))
-            connection.send(json.dumps({"type": "invocationresult", "invocation_id": "of-another-call", "error": {}}))
-        self._answer(connection, frame, result={"old_value": old_value, "new_value": frame["data"]["value"]})
+        elif word == "lose":
+            _cut(connection)
+        elif word in ("ok", "drop", "late", "alone"):
+            if word == "alone":
+                self._wait_for_a_second(connection)
+            old_value = self._store(frame["data"])
+            if word == "drop":
+                _cut(connection)
+                return
+            if word == "late":
+                for text in _ASIDE:
+                    connection.send(text)
+            self._answer(connection, frame, result={"old_value": old_value, "new_value": frame["data"]["value"]})
+        else:
+            self._answer(connection, frame, error={"code": word, "message": f"{word}\x1b[31m by the script"})
+
+    def _wait_for_a_second(self, connection: ServerConnection) -> None:
+        try:
+            connection.recv(ALONE_S)
+            self._count_one_more()
+        except TimeoutError:
+            pass
 
     def _count_one_more(self) -> None:
         with self._changed:
@@ -179,7 +184,10 @@ class Engine:
             event = {
                 "type": "state",
                 "event_type": "state:created" if old_value is None else "state:updated",
-                **{"scope": data["scope"], "key": data["key"], "old_value": old_value, "new_value": data["value"]},
+                "scope": data["scope"],
+                "key": data["key"],
+                "old_value": old_value,
+                "new_value": data["value"],
             }
             owner.send(json.dumps({"type": "invokefunction", "function_id": trigger["function_id"], "data": event}))
         return old_value
