@@ -19,6 +19,7 @@ import typer
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
+from otel_logtail.cli_service import service_app
 from otel_logtail.errors import LogtailError, StoreFull, UsageError
 from otel_logtail.paths import default_db
 
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(query_app)
+app.add_typer(service_app)
 app.command()(status)
 app.command()(prune)
 
@@ -190,6 +192,33 @@ def follow(
             envvar="OTEL_LOGTAIL_HISTOGRAM", metavar="KIND", help="explicit or exponential.", rich_help_panel=_EXPORT
         ),
     ] = "",
+    hex_url: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_URL",
+            metavar="URL",
+            help="hex's engine, for --exporter hex. Default: III_URL, else ws://127.0.0.1:49134.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_max_age: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_MAX_AGE",
+            metavar="DURATION",
+            help="An older event is not sent to hex, but counted: 10m, 1h, or none. Default: 10m.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_db: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_DB",
+            metavar="FILE",
+            help="hex's telemetry database, for --exporter hex-telemetry. Default: the one in HEX_DIR.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
     export_interval: Annotated[
         str,
         typer.Option(
@@ -226,6 +255,7 @@ def follow(
     )
     exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
     given = {"otlp_endpoint": otlp_endpoint, "otlp_protocol": otlp_protocol, "histogram": histogram}
+    given |= {"hex_url": hex_url, "hex_max_age": hex_max_age, "hex_db": hex_db}
     threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
     stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)
     if stall_ns <= threshold_ns:

@@ -92,6 +92,7 @@ class Drain:
         self._not_before_s: dict[Stream, float] = {}
         self._limit = dict.fromkeys(self._streams, BATCH_ITEMS)
         self._refusals = dict.fromkeys(self._streams, 0)
+        self._skipped = 0
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
     def start(self) -> None:
@@ -137,6 +138,8 @@ class Drain:
                     self._not_before_s = dict.fromkeys(self._not_before_s, 0.0)  # one more try, now
                 for stream in self._streams:
                     self._drain(stream)
+                if stopping or not self._not_before_s:
+                    self._tell_skipped()
                 if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
                     self._tell_health()
                 if stopping and (not self._not_before_s or self._over()):
@@ -198,17 +201,19 @@ class Drain:
         """Note what became of a batch; returns whether its stream goes on now."""
         stream = batch.stream
         if isinstance(delivery, Delivered):
-            self._outbox.advance(batch, len(batch.items), time.time_ns())
+            self._advance(batch, len(batch.items), delivery.skipped)
             self._limit[stream] = min(self._limit[stream] * 2, BATCH_ITEMS)
-            self._succeeded(stream)
+            if delivery.skipped < len(batch.items):
+                self._succeeded(stream)
             return True
         if isinstance(delivery, Partial):
             if delivery.count >= len(batch.items):
-                return self._settle(batch, Delivered())
+                return self._settle(batch, Delivered(delivery.skipped))
             delivered = max(delivery.count, 0)
             if delivered:
-                self._outbox.advance(batch, delivered, time.time_ns())
-                self._succeeded(stream)
+                self._advance(batch, delivered, delivery.skipped)
+                if delivery.skipped < delivered:
+                    self._succeeded(stream)
             rest = msgspec.structs.replace(batch, items=batch.items[delivered:])
             return self._settle(rest, delivery.rest)
         if isinstance(delivery, Refused):
@@ -232,6 +237,16 @@ class Drain:
         self._reporter.refuses_everything(self.name, why)
         self._not_before_s[stream] = time.monotonic() + self._backoff[stream].next_s(0.0)
         return False
+
+    def _advance(self, batch: ExportBatch, count: int, skipped: int) -> None:
+        self._outbox.advance(batch, count, time.time_ns(), skipped=skipped)
+        self._skipped += skipped
+
+    def _tell_skipped(self) -> None:
+        """Say how many were skipped since it was last said: once they all are, not once for each batch of them."""
+        if self._skipped:
+            self._reporter.skipped(self.name, self._skipped)
+            self._skipped = 0
 
     def _succeeded(self, stream: Stream) -> None:
         self._refusals[stream] = 0

@@ -368,7 +368,9 @@ class ExportBatch(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The receiver has said that it has them all."""
+    """The receiver has said that it has them all, but for ``skipped`` that it was not given: too old to act on."""
+
+    skipped: int = 0
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -385,10 +387,11 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Partial(msgspec.Struct, frozen=True):
-    """The first ``count`` items are delivered; ``rest`` says what became of the item behind them."""
+    """The first ``count`` items are delivered or ``skipped``; ``rest`` says what became of the item behind them."""
 
     count: int
     rest: Retry | Refused
+    skipped: int = 0
 
 
 Delivery = Delivered | Retry | Refused | Partial

@@ -136,18 +136,23 @@ class Outbox:
             items.append(Point(0, sources[source], key, start_ns, last_ns, sealed_ns, Counts(), total))
         return ExportBatch(Stream.INTERVALS, tuple(items)) if items else None
 
-    def advance(self, batch: ExportBatch, count: int, now_ns: int) -> None:
-        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told."""
+    def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
+        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
+
+        ``skipped`` of them it was not given; they don't count as delivered, and are no success where they are all.
+        """
         items = batch.items[:count]
         last = max((item.id for item in items), default=0)
         with translated(self.path), transaction(self._db):
             if self._still_holds():
                 self._move(batch.stream, last)
                 self._remember(items)
-            self._db.execute(
-                "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL WHERE name = ?",
-                (sum(item.id > 0 for item in items), now_ns, self.exporter),
-            )
+            if skipped < len(items):
+                self._db.execute(
+                    "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL"
+                    " WHERE name = ?",
+                    (sum(item.id > 0 for item in items) - skipped, now_ns, self.exporter),
+                )
 
     def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
         """The receiver will never take the one item of this batch: note it, and go on behind it.

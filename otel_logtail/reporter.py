@@ -127,6 +127,10 @@ class Reporter:
         """A delivery succeeded."""
         self._end(f"export {exporter}", f"{exporter}: delivering again")
 
+    def skipped(self, exporter: str, count: int) -> None:
+        """Items that a destination was not given, because they are too old for it."""
+        self._say("warning", f"{exporter}: {count} items were too old for it and skipped; the store has them")
+
     def refused(self, exporter: str, item: str, why: str) -> None:
         """The receiver will never take an item: it was set aside."""
         self._say("error", f"{exporter}: {item} was refused and set aside: {why}")

@@ -61,6 +61,11 @@ LAYERS = [
     "exporters.otlp_http",
     "exporters.otlp_grpc",
     "exporters.otlp",
+    "exporters.hex_config",
+    "exporters.hex_events",
+    "exporters.hex_link",
+    "exporters.hex",
+    "exporters.hex_telemetry",
     # the only module that knows all stages
     "app",
     # questions to the store, and their answers
@@ -74,9 +79,11 @@ LAYERS = [
     # the command line
     "paths",
     "demo",
+    "services",
     "cli_errors",
     "cli_prune",
     "cli_query",
+    "cli_service",
     "cli",
     "__main__",
 ]
@@ -90,7 +97,10 @@ PURE = [
     "coalesce",
     "aggregate",
     "logclock",
+    "when",
     "rows",
+    "exporters.hex_config",
+    "exporters.hex_events",
     "exporters.otlp_answer",
     "exporters.otlp_encode",
 ]

@@ -223,7 +223,10 @@ class Daemon:
 
     def samples(self) -> Counter[int]:
         """How often each duration (ns) is in the store."""
-        return Counter(row[0] for row in self.rows("SELECT json_extract(s.value, '$[2]') FROM block, json_each(block.samples) AS s"))
+        return Counter(
+            row[0]
+            for row in self.rows("SELECT json_extract(s.value, '$[2]') FROM block, json_each(block.samples) AS s")
+        )
 
     def rejected(self) -> dict[str, int]:
         """How many lines were rejected, by reason."""
