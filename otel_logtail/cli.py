@@ -163,6 +163,15 @@ def follow(
             rich_help_panel=_EXPORT,
         ),
     ] = None,
+    exporter_from: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EXPORTER_FROM",
+            metavar="start|now",
+            help="Where a destination that is new begins: with all that the store holds, or with what comes.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "start",
     otlp_endpoint: Annotated[
         str,
         typer.Option(
@@ -187,6 +196,15 @@ def follow(
             envvar="OTEL_LOGTAIL_HISTOGRAM", metavar="KIND", help="explicit or exponential.", rich_help_panel=_EXPORT
         ),
     ] = "",
+    events: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EVENTS",
+            metavar="span|log|both",
+            help="Each breach as an event of its episode's span, as a log record with the span's ids, or as both.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
     export_interval: Annotated[
         str,
         typer.Option(
@@ -203,9 +221,7 @@ def follow(
     The main job: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318
     """
     if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"otel-logtail {installed('otel-logtail')}")
+        typer.echo(f"otel-logtail {_version()}")
         return
     if context.invoked_subcommand is not None:
         return
@@ -219,10 +235,15 @@ def follow(
         )
     environ = os.environ
     endpoint_known = otlp_endpoint or any(
-        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_")
+        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )
     exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
-    given = {"otlp_endpoint": otlp_endpoint, "otlp_protocol": otlp_protocol, "histogram": histogram}
+    given = {
+        "otlp_endpoint": otlp_endpoint,
+        "otlp_protocol": otlp_protocol,
+        "histogram": histogram,
+        "events": events,
+    }
     threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
     stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)
     if stall_ns <= threshold_ns:
@@ -234,6 +255,8 @@ def follow(
         raise UsageError(
             f"--event {event!r} can't be the name of a metric", hint="letters, digits and _ . - /, such as log.overhead"
         )
+    if exporter_from not in ("start", "now"):
+        raise UsageError(f"--exporter-from {exporter_from!r} is not known", hint="use start or now")
     settings = Settings(
         observer=observer,
         db=(db or default_db()).absolute(),
@@ -248,6 +271,7 @@ def follow(
         once=once,
         limits=limits_of(retention, max_db_size),
         exporters=exporters,
+        exporters_from_now=exporter_from == "now",
         exporter_options={name: value for name, value in given.items() if value},
     )
     raise typer.Exit(_run(settings, _zone(timezone)))
@@ -282,7 +306,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         running = App(
             settings,
             observer_context=ObserverContext(timezone=zone),
-            exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
+            exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
             home=str(Path.home()),
             waker=waker,
             reporter=reporter,
@@ -295,6 +319,15 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         return running.run()
     finally:
         running.close()
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("otel-logtail")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
 
 
 def _on_signals(running: App, waker: Waker) -> None:

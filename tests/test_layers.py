@@ -57,6 +57,8 @@ LAYERS = [
     "exporters.otlp_tls",
     "exporters.otlp_encode",
     "exporters.otlp_health",
+    "exporters.otlp_logs",
+    "exporters.otlp_requests",
     "exporters.otlp_answer",
     "exporters.otlp_http",
     "exporters.otlp_grpc",
@@ -93,6 +95,7 @@ PURE = [
     "rows",
     "exporters.otlp_answer",
     "exporters.otlp_encode",
+    "exporters.otlp_logs",
 ]
 IMPURE = {"os", "io", "time", "sqlite3", "threading", "logging", "socket", "subprocess", "random", "asyncio"}
 
