@@ -205,6 +205,51 @@ def follow(
             rich_help_panel=_EXPORT,
         ),
     ] = "",
+    prometheus_port: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_PROMETHEUS_PORT",
+            metavar="PORT",
+            help="Where the exporter prometheus listens. Default: OTEL_EXPORTER_PROMETHEUS_PORT, else 9464.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    prometheus_host: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_PROMETHEUS_HOST",
+            metavar="ADDRESS",
+            help="The address it listens on. Default: OTEL_EXPORTER_PROMETHEUS_HOST, else this machine only.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_file: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_FILE",
+            metavar="PATH",
+            help="Where the exporter jsonl writes OTLP as JSON lines.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_max_size: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_MAX_SIZE",
+            metavar="SIZE",
+            help="The file is rotated before it grows beyond this. Default: 100MiB.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_keep: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_KEEP",
+            metavar="NUMBER",
+            help="How many rotated files are kept; the oldest is removed. Default: 10.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
     export_interval: Annotated[
         str,
         typer.Option(
@@ -243,6 +288,11 @@ def follow(
         "otlp_protocol": otlp_protocol,
         "histogram": histogram,
         "events": events,
+        "prometheus_port": prometheus_port,
+        "prometheus_host": prometheus_host,
+        "jsonl_file": jsonl_file,
+        "jsonl_max_size": jsonl_max_size,
+        "jsonl_keep": jsonl_keep,
     }
     threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
     stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)

@@ -65,7 +65,11 @@ class OtlpExporter(Exporter):
 
 
 def make(context: ExporterContext) -> OtlpExporter:
-    """The exporter that the environment and the flags ask for; raises UsageError for what can't be meant."""
+    """An OTLP receiver, over HTTP or gRPC: a collector, or any backend that speaks OTLP (--otlp-endpoint).
+
+    Raises:
+        UsageError: the environment or the flags say what can't be meant.
+    """
     settings = read_settings(context.environ, context.options)
     user_agent = f"otel-logtail/{context.version}"
     metrics = _sender(settings.metrics, "metrics", user_agent)

@@ -182,7 +182,7 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
         if key not in resources:
             resources[key] = _resource(point.source, encoding)
             metrics[key] = {}
-        for suffix, unit, description, data_point in _data_points(point, encoding):
+        for suffix, unit, description, data_point in data_points(point, encoding):
             name = f"{point.source.event}.{suffix}"
             metrics[key].setdefault(name, (unit, description, []))[2].append(data_point)
     scope = InstrumentationScope(SCOPE, encoding.version)
@@ -194,7 +194,7 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
     return encode_metrics(MetricsData(data))
 
 
-def _data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
+def data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
     """The data points that one point becomes: metric name behind the event's, unit, description, data point."""
     instrument = point.series.instrument
     start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
