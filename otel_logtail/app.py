@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     from_start: bool = False
     once: bool = False
     exporters: tuple[str, ...] = ()
+    exporters_from_now: bool = False
     exporter_options: Mapping[str, str] = {}
     drain_s: float = 5.0
     limits: Limits = Limits()
@@ -112,7 +113,7 @@ class App:
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
-                outbox.register(exporter.wants, time.time_ns())
+                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
         except BaseException:
             for drain in self._drains:
                 drain.join()

@@ -168,6 +168,15 @@ def follow(
             rich_help_panel=_EXPORT,
         ),
     ] = None,
+    exporter_from: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EXPORTER_FROM",
+            metavar="start|now",
+            help="Where a destination that is new begins: with all that the store holds, or with what comes.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "start",
     otlp_endpoint: Annotated[
         str,
         typer.Option(
@@ -219,6 +228,60 @@ def follow(
             rich_help_panel=_EXPORT,
         ),
     ] = "",
+    events: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EVENTS",
+            metavar="span|log|both",
+            help="Each breach as an event of its episode's span, as a log record with the span's ids, or as both.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    prometheus_port: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_PROMETHEUS_PORT",
+            metavar="PORT",
+            help="Where the exporter prometheus listens. Default: OTEL_EXPORTER_PROMETHEUS_PORT, else 9464.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    prometheus_host: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_PROMETHEUS_HOST",
+            metavar="ADDRESS",
+            help="The address it listens on. Default: OTEL_EXPORTER_PROMETHEUS_HOST, else this machine only.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_file: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_FILE",
+            metavar="PATH",
+            help="Where the exporter jsonl writes OTLP as JSON lines.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_max_size: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_MAX_SIZE",
+            metavar="SIZE",
+            help="The file is rotated before it grows beyond this. Default: 100MiB.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_keep: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_KEEP",
+            metavar="NUMBER",
+            help="How many rotated files are kept; the oldest is removed. Default: 10.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
     export_interval: Annotated[
         str,
         typer.Option(
@@ -235,9 +298,7 @@ def follow(
     The main job: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318
     """
     if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"otel-logtail {installed('otel-logtail')}")
+        typer.echo(f"otel-logtail {_version()}")
         return
     if context.invoked_subcommand is not None:
         return
@@ -251,11 +312,23 @@ def follow(
         )
     environ = os.environ
     endpoint_known = otlp_endpoint or any(
-        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_")
+        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )
     exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
-    given = {"otlp_endpoint": otlp_endpoint, "otlp_protocol": otlp_protocol, "histogram": histogram}
-    given |= {"hex_url": hex_url, "hex_max_age": hex_max_age, "hex_db": hex_db}
+    given = {
+        "otlp_endpoint": otlp_endpoint,
+        "otlp_protocol": otlp_protocol,
+        "histogram": histogram,
+        "events": events,
+        "hex_url": hex_url,
+        "hex_max_age": hex_max_age,
+        "hex_db": hex_db,
+        "prometheus_port": prometheus_port,
+        "prometheus_host": prometheus_host,
+        "jsonl_file": jsonl_file,
+        "jsonl_max_size": jsonl_max_size,
+        "jsonl_keep": jsonl_keep,
+    }
     threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
     stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)
     if stall_ns <= threshold_ns:
@@ -267,6 +340,8 @@ def follow(
         raise UsageError(
             f"--event {event!r} can't be the name of a metric", hint="letters, digits and _ . - /, such as log.overhead"
         )
+    if exporter_from not in ("start", "now"):
+        raise UsageError(f"--exporter-from {exporter_from!r} is not known", hint="use start or now")
     settings = Settings(
         observer=observer,
         db=(db or default_db()).absolute(),
@@ -281,6 +356,7 @@ def follow(
         once=once,
         limits=limits_of(retention, max_db_size),
         exporters=exporters,
+        exporters_from_now=exporter_from == "now",
         exporter_options={name: value for name, value in given.items() if value},
     )
     raise typer.Exit(_run(settings, _zone(timezone)))
@@ -315,7 +391,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         App,
         settings,
         observer_context=ObserverContext(timezone=zone),
-        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
+        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
         home=str(Path.home()),
         waker=waker,
         reporter=reporter,
@@ -347,6 +423,15 @@ def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporte
         else:
             reporter.store_works()
             return running
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("otel-logtail")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
 
 
 def _on_signals(running: App, waker: Waker) -> None:

@@ -87,6 +87,7 @@ class Drain:
         self._work = threading.Event()
         self._stop = threading.Event()
         self._deadline_s = float("inf")
+        self._resumed = Stream.INTERVALS not in self._streams
         # a stream that fails waits by itself: a receiver may take spans and not metrics
         self._backoff = {stream: Backoff() for stream in self._streams}
         self._not_before_s: dict[Stream, float] = {}
@@ -136,8 +137,9 @@ class Drain:
                 if not stopping and self._stop.is_set():
                     stopping = True
                     self._not_before_s = dict.fromkeys(self._not_before_s, 0.0)  # one more try, now
-                for stream in self._streams:
-                    self._drain(stream)
+                if self._resumed or self._resume():
+                    for stream in self._streams:
+                        self._drain(stream)
                 if stopping or not self._not_before_s:
                     self._tell_skipped()
                 if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
@@ -165,6 +167,23 @@ class Drain:
             self._export(self._outbox.health(time.time_ns()))
         except LogtailError:
             pass  # the tail says what is wrong with the store
+
+    def _resume(self) -> bool:
+        """Tell the exporter what its receiver knows already; returns whether it has been told."""
+        if time.monotonic() < self._not_before_s.get(Stream.INTERVALS, 0.0):
+            return False
+        try:
+            self._exporter.resume(self._outbox.told())
+        except LogtailError as problem:
+            why = str(problem)
+        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not end the thread
+            why = f"{type(problem).__name__}: {problem}"
+            self._reporter.crashed(self.name, why)
+        else:
+            self._resumed = True
+            return True
+        self._failed(Stream.INTERVALS, Retry(why))
+        return False
 
     def _drain(self, stream: Stream) -> None:
         if time.monotonic() < self._not_before_s.get(stream, 0.0):

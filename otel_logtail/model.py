@@ -294,7 +294,8 @@ class Point(msgspec.Struct, frozen=True):
     ``total`` is the series' count from ``start_ns`` to here, as this exporter's cursor sees it; ``delta`` is the
     interval's own. ``time_ns`` is the interval's end in event time, moved just past the series' last point if that
     was later (a late sample): per series it always grows. ``previous_ns`` is the time of the series' point before this
-    one (``start_ns`` for the first): where a delta begins.
+    one (``start_ns`` for the first): where a delta begins. ``exemplars`` are the interval's worst breaches, by
+    time.
     """
 
     id: int
@@ -305,6 +306,7 @@ class Point(msgspec.Struct, frozen=True):
     time_ns: int
     delta: Counts
     total: Counts
+    exemplars: tuple[BreachRecord, ...] = ()
 
 
 class BreachRecord(msgspec.Struct, frozen=True):

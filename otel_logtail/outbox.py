@@ -8,9 +8,10 @@ and totals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -30,7 +31,17 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
-from otel_logtail.rows import COUNTS, EPISODE, STEP_NS, counts_of, counts_row, decode_attributes, episode_of, marks
+from otel_logtail.rows import (
+    COUNTS,
+    EPISODE,
+    STEP_NS,
+    counts_of,
+    counts_row,
+    decode_attributes,
+    encode_attributes,
+    episode_of,
+    marks,
+)
 
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
@@ -38,6 +49,12 @@ MAX_EVENTS = 128
 BATCH_EVENTS = 2000
 """How many breaches the episodes of one batch hold together (but one episode is never split): 250 full ones would be
 tens of megabytes."""
+
+MAX_EXEMPLARS = 3
+"""How many breaches an interval's point points at."""
+
+_PAGE = 500
+"""Series of one look-up: SQLite bounds the parameters of a statement."""
 
 _BREACH = (
     "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
@@ -60,11 +77,13 @@ class Outbox:
         """Close the connection."""
         self._db.close()
 
-    def register(self, streams: Iterable[Stream], now_ns: int) -> None:
+    def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False) -> None:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds.
 
-        What it no longer wants does not wait for it; should it want that again, it begins as a new one does.
+        With ``from_now`` a new one begins behind that; its totals count it, as if it had been told. What it no longer
+        wants does not wait for it; should it want that again, it begins as a new one does.
         """
+        streams = tuple(streams)
         wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
         with translated(self.path), transaction(self._db):
             self._db.execute(
@@ -72,6 +91,8 @@ class Outbox:
                 " ON CONFLICT DO UPDATE SET last_seen_ns = excluded.last_seen_ns",
                 (self.exporter, now_ns),
             )
+            if from_now:
+                self._skip(streams)
             self._db.executemany(
                 "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
                 [(self.exporter, stream) for stream in wanted],
@@ -103,6 +124,18 @@ class Outbox:
                 items = self._breaches("b.id > ?", (position,), limit)
         return ExportBatch(stream, items) if items else None
 
+    def told(self) -> tuple[Point, ...]:
+        """The last point of every series that the receiver has been told, by time, as for a silent series (id 0)."""
+        with translated(self.path), self._snapshot():
+            rows = self._db.execute(
+                f"SELECT series, time_ns, time_ns, {COUNTS} FROM total WHERE exporter = ? ORDER BY time_ns, series",
+                (self.exporter,),
+            ).fetchall()
+            points: list[Point] = []
+            for at in range(0, len(rows), _PAGE):
+                points += self._repeats(rows[at : at + _PAGE])
+        return tuple(points)
+
     def silent(self, older_ns: int, limit: int) -> ExportBatch | None:
         """Series whose last delivered point is ``older_ns`` behind their source's sealed time, repeated at that time.
 
@@ -128,12 +161,7 @@ class Outbox:
                 " AND n.bounds <> s.bounds AND nt.time_ns > t.time_ns) ORDER BY s.id LIMIT ?",
                 (self.exporter, older_ns, limit),
             ).fetchall()
-            sources, series = self._sources(), self._series(row[0] for row in rows)
-        items = []
-        for series_id, sealed_ns, last_ns, *columns in rows:
-            source, key, start_ns = series[series_id]
-            total = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            items.append(Point(0, sources[source], key, start_ns, last_ns, sealed_ns, Counts(), total))
+            items = self._repeats(rows)
         return ExportBatch(Stream.INTERVALS, tuple(items)) if items else None
 
     def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
@@ -200,14 +228,15 @@ class Outbox:
 
     def _points(self, position: int, limit: int) -> tuple[Point, ...]:
         rows = self._db.execute(
-            f"SELECT id, series, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
+            f"SELECT id, series, start_ns, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
+            (position, limit),
         ).fetchall()
         if not rows:
             return ()
         sources, series = self._sources(), self._series(row[1] for row in rows)
         totals = self._totals(row[1] for row in rows)
         points = []
-        for row_id, series_id, end_ns, *columns in rows:
+        for row_id, series_id, begin_ns, end_ns, *columns in rows:
             delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
             source, key, start_ns = series[series_id]
             last_ns, before = totals.get(series_id, (None, Counts()))
@@ -215,6 +244,7 @@ class Outbox:
             aggregate.add(total, before)
             aggregate.add(total, delta)
             time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
+            breached = key.instrument is Instrument.DURATION and delta.max_ns >= sources[source].threshold_ns
             points.append(
                 Point(
                     row_id,
@@ -225,10 +255,21 @@ class Outbox:
                     time_ns,
                     delta,
                     total,
+                    self._exemplars(source, key, begin_ns, end_ns) if breached else (),
                 )
             )
             totals[series_id] = (time_ns, total)
         return tuple(points)
+
+    def _repeats(self, rows: Sequence[tuple[Any, ...]]) -> list[Point]:
+        """Points that only repeat a total; a row is the series, the point's time, the last point's, the counts."""
+        sources, series = self._sources(), self._series(row[0] for row in rows)
+        points = []
+        for series_id, time_ns, last_ns, *columns in rows:
+            source, key, start_ns = series[series_id]
+            total = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            points.append(Point(0, sources[source], key, start_ns, last_ns, time_ns, Counts(), total))
+        return points
 
     def _episodes(self, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
         rows = self._db.execute(
@@ -246,9 +287,11 @@ class Outbox:
             records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
         return tuple(records)
 
-    def _breaches(self, where: str, parameters: tuple[object, ...], limit: int) -> tuple[BreachRecord, ...]:
+    def _breaches(
+        self, where: str, parameters: tuple[object, ...], limit: int, *, order: str = "b.id"
+    ) -> tuple[BreachRecord, ...]:
         sources = self._sources()
-        rows = self._db.execute(f"{_BREACH} WHERE {where} ORDER BY b.id LIMIT ?", (*parameters, limit))
+        rows = self._db.execute(f"{_BREACH} WHERE {where} ORDER BY {order} LIMIT ?", (*parameters, limit))
         return tuple(
             BreachRecord(
                 id=row[0],
@@ -304,6 +347,15 @@ class Outbox:
         row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
         return 0 if row is None else int(row[0])
 
+    def _exemplars(self, source: int, series: SeriesKey, start_ns: int, end_ns: int) -> tuple[BreachRecord, ...]:
+        worst = self._breaches(
+            "b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?",
+            (start_ns, end_ns, source, encode_attributes(series.attributes)),
+            MAX_EXEMPLARS,
+            order="b.duration_ns DESC, b.id",
+        )
+        return tuple(sorted(worst, key=lambda breach: (breach.time_ns, breach.id)))
+
     # --- writing ----------------------------------------------------------------------------------------------------
 
     def _still_holds(self) -> bool:
@@ -314,6 +366,33 @@ class Outbox:
         self._db.execute(
             "UPDATE cursor SET position = max(position, ?) WHERE exporter = ? AND stream = ?",
             (last, self.exporter, stream.value),
+        )
+
+    def _skip(self, streams: Iterable[Stream]) -> None:
+        """Put new cursors behind what is there, and count that as told."""
+        tables = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
+        for stream in streams:
+            if stream not in tables:
+                continue
+            (last,) = self._db.execute(f"SELECT coalesce(max(id), 0) FROM {tables[stream]}").fetchone()
+            new = self._db.execute(
+                "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (self.exporter, stream.value, last)
+            ).rowcount
+            if new and stream is Stream.INTERVALS:
+                self._count_as_told(last)
+
+    def _count_as_told(self, last: int) -> None:
+        totals: dict[int, tuple[int, Counts]] = {}
+        for series, end_ns, *columns in self._db.execute(
+            f"SELECT series, end_ns, {COUNTS} FROM interval WHERE id <= ?", (last,)
+        ):
+            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            time_ns, total = totals.get(series, (end_ns, Counts()))
+            aggregate.add(total, delta)
+            totals[series] = (max(time_ns, end_ns), total)
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS}) VALUES ({marks(10)})",
+            [(self.exporter, series, time_ns, *counts_row(total)) for series, (time_ns, total) in totals.items()],
         )
 
     def _remember(self, items: tuple[Item, ...]) -> None:

@@ -101,9 +101,11 @@ class ReceivedSpan:
 class Collector:
     """One collector on ports of its own, with its file in ``folder``; a context manager. It can be started again."""
 
-    def __init__(self, binary: Path, folder: Path) -> None:
+    def __init__(self, binary: Path, folder: Path, *configs: str) -> None:
+        """``configs`` are files of collector-config, laid over each other."""
         self._binary = binary
         self._folder = folder
+        self._configs = configs or (CONFIG.name,)
         self._process: subprocess.Popen[bytes] | None = None
         self._grpc, self._http, self._prometheus, self._health = _free_ports(4)
         self.file = folder / "otel-logtail.jsonl"
@@ -135,7 +137,7 @@ class Collector:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._binary), "--config", str(CONFIG)],
+                [str(self._binary), *(f"--config={CONFIG.parent / name}" for name in self._configs)],
                 env=environ,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
