@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 
 import msgspec
 
 from otel_logtail import aggregate
 from otel_logtail.database import connect, transaction, translated
+from otel_logtail.fill import Known, fill
 from otel_logtail.health import health, pending
 from otel_logtail.model import (
     BreachRecord,
@@ -183,34 +185,20 @@ class Outbox:
 
     def _points(self, position: int, limit: int) -> tuple[Point, ...]:
         rows = self._db.execute(
-            f"SELECT id, series, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
+            f"SELECT id, series, start_ns, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
+            (position, limit),
         ).fetchall()
-        if not rows:
-            return ()
-        sources, series = self._sources(), self._series(row[1] for row in rows)
-        totals = self._totals(row[1] for row in rows)
-        points = []
-        for row_id, series_id, end_ns, *columns in rows:
-            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            source, key, start_ns = series[series_id]
-            last_ns, before = totals.get(series_id, (None, Counts()))
-            total = Counts()
-            aggregate.add(total, before)
-            aggregate.add(total, delta)
-            time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
-            points.append(
-                Point(
-                    row_id,
-                    sources[source],
-                    key,
-                    start_ns,
-                    start_ns if last_ns is None else last_ns,
-                    time_ns,
-                    delta,
-                    total,
-                )
-            )
-            totals[series_id] = (time_ns, total)
+        known = self._known(row[1] for row in rows)
+        points: list[Point] = []
+        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[3])):
+            together = list(group)
+            siblings = [one for one in known.values() if one.source.id == source]
+            between = fill(siblings, min(row[2] for row in together), {row[1] for row in together})
+            points += islice(between, limit - len(points))
+            for row_id, series_id, _, _, *columns in together[: limit - len(points)]:
+                points.append(_next_point(row_id, known[series_id], end_ns, counts_of(tuple(columns))))
+            if len(points) == limit:
+                break  # the rest comes with the next batch: what was told by then says where to go on
         return tuple(points)
 
     def _episodes(self, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
@@ -271,13 +259,20 @@ class Outbox:
             for row in rows
         }
 
-    def _totals(self, ids: Iterable[int]) -> dict[int, tuple[int, Counts]]:
-        wanted = tuple(set(ids))
-        rows = self._db.execute(
-            f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ? AND series IN ({marks(len(wanted))})",
-            (self.exporter, *wanted),
-        )
-        return {row[0]: (row[1], counts_of(row[2:])) for row in rows}
+    def _known(self, coming: Iterable[int]) -> dict[int, Known]:
+        """What the receiver was told of each series, and the series that are new to it."""
+        totals = {
+            row[0]: (row[1], counts_of(row[2:]))
+            for row in self._db.execute(
+                f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ?", (self.exporter,)
+            )
+        }
+        sources = self._sources()
+        known = {}
+        for id_, (source, key, start_ns) in sorted(self._series({*coming, *totals}).items()):
+            time_ns, total = totals.get(id_, (None, Counts()))
+            known[id_] = Known(id_, sources[source], key, start_ns, time_ns, total)
+        return known
 
     def _now_generation(self) -> int:
         row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
@@ -320,6 +315,18 @@ class Outbox:
         self._db.execute(
             "UPDATE exporter SET last_error = ?, last_error_ns = ? WHERE name = ?", (why, now_ns, self.exporter)
         )
+
+
+def _next_point(id_: int, known: Known, end_ns: int, delta: Counts) -> Point:
+    """The point of one more interval of a series, which is known from then on."""
+    total = Counts()
+    aggregate.add(total, known.total)
+    aggregate.add(total, delta)
+    last_ns = known.time_ns
+    time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
+    before_ns = known.start_ns if last_ns is None else last_ns
+    known.time_ns, known.total = time_ns, total
+    return Point(id_, known.source, known.series, known.start_ns, before_ns, time_ns, delta, total)
 
 
 def _prefixed(table: str, columns: str) -> str:

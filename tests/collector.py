@@ -58,7 +58,7 @@ class ReceivedPoint:
     @property
     def sum(self) -> float:
         """The sum of a histogram."""
-        return float(self.raw["sum"])
+        return float(self.raw.get("sum", 0))  # JSON leaves out what is 0
 
     @property
     def bounds(self) -> list[float]:
@@ -245,7 +245,7 @@ def _points(line: Mapping[str, Any]) -> list[ReceivedPoint]:
             attributes=_attributes(raw),
             start_ns=int(raw.get("startTimeUnixNano", 0)),  # a gauge has none
             time_ns=int(raw["timeUnixNano"]),
-            value=int(raw["asInt"] if kind in ("sum", "gauge") else raw["count"]),
+            value=int(raw.get("asInt" if kind in ("sum", "gauge") else "count", 0)),
             raw=raw,
         )
         for resource in line.get("resourceMetrics", [])

@@ -49,6 +49,7 @@ LAYERS = [
     "pipeline",
     # out of the store, to the destinations
     "health",
+    "fill",
     "outbox",
     "drain",
     "exporters.__init__",
@@ -89,6 +90,7 @@ PURE = [
     "aggregate",
     "logclock",
     "rows",
+    "fill",
     "exporters.otlp_answer",
     "exporters.otlp_encode",
 ]
