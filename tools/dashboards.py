@@ -2,7 +2,7 @@
 
 What the expressions rest on:
 
-- Series are cumulative and begin with a 0 at their start, so ``increase`` sees the first of anything.
+- Series are cumulative, begin with a 0 at their start and never go back.
 - ``$event`` is the name given by --event, as Prometheus has it: ``log.overhead`` is ``log_overhead``.
 - Percentiles come from buckets: they are within a bucket's width of the truth (the store's own are within 1 %).
 """
@@ -77,15 +77,20 @@ def percentile(quantile: float, metric: str, window: str, by: str = "", more: st
 
 
 def grown(metric: str, window: str, by: str = "", more: str = "") -> str:
-    """By how much counters have grown in a window, to the whole number where they count things."""
-    labels = f"{OURS}, {more}" if more else OURS
-    return f"sum{f' by ({by})' if by else ''} (increase({metric}{{{labels}}}[{window}]))"
+    """By how much counters have grown in a window, exactly.
+
+    ``increase`` guesses what lies beyond the first and the last point, which turns 11 stalls into 12. Our counters
+    never go back (a new store is another instance), so it is what they are now less what they were at the beginning.
+    """
+    series = f"{metric}{{{OURS}, {more}}}" if more else f"{metric}{{{OURS}}}"
+    before = f"(last_over_time({series}[10m] offset {window}) or min_over_time({series}[{window}]))"
+    return f"sum{f' by ({by})' if by else ''} (last_over_time({series}[{window}]) - {before})"
 
 
 def overhead() -> Json:
     """Can I tolerate it?"""
     duration, stage = "${event}_duration_seconds", "${event}_stage_duration_seconds"
-    stalled = f'{OURS}, severity="stall"'
+    time_stalled = grown("${event}_episode_duration_seconds_sum", "$__range", "job, instance", 'severity="stall"')
     panels: list[Panel | Row] = [
         Row("Can I tolerate it?"),
         Panel(
@@ -116,7 +121,7 @@ def overhead() -> Json:
         Panel(
             "stat",
             "Samples",
-            [Query(f"round({grown(f'{duration}_count', '$__range')})", instant=True)],
+            [Query(grown(f"{duration}_count", "$__range"), instant=True)],
             "Requests whose overhead was measured.",
             width=3,
             height=5,
@@ -125,7 +130,7 @@ def overhead() -> Json:
         Panel(
             "stat",
             "Slow samples",
-            [Query(f"round({grown('${event}_breaches_total', '$__range', 'severity')})", "{{severity}}", instant=True)],
+            [Query(grown("${event}_breaches_total", "$__range", "severity"), "{{severity}}", instant=True)],
             "Samples that reached the threshold (degraded), and the stall threshold.",
             width=4,
             height=5,
@@ -137,9 +142,7 @@ def overhead() -> Json:
             "Time stalled",
             [
                 Query(
-                    "max(clamp_max(sum by (job, instance)"
-                    f" (increase(${{event}}_episode_duration_seconds_sum{{{stalled}}}[$__range])) / $__range_s, 1))"
-                    " or vector(0)",
+                    f"max(clamp_max({time_stalled} / $__range_s, 1)) or vector(0)",
                     instant=True,
                 )
             ],
@@ -195,7 +198,7 @@ def overhead() -> Json:
             "Stalls a day",
             [
                 Query(
-                    f"round({grown('${event}_episodes_total', '1d', 'severity')})",
+                    grown("${event}_episodes_total", "1d", "severity"),
                     "{{severity}}",
                     step="1d",
                 )
@@ -207,7 +210,7 @@ def overhead() -> Json:
         Panel(
             "bargauge",
             "Causes of slow samples",
-            [Query(f"round({grown('${event}_breaches_total', '$__range', 'cause')})", "{{cause}}", instant=True)],
+            [Query(grown("${event}_breaches_total", "$__range", "cause"), "{{cause}}", instant=True)],
             CAUSES,
             width=6,
             options=BARS,
@@ -303,7 +306,7 @@ def stalls() -> Json:
         Panel(
             "timeseries",
             "Episodes an hour",
-            [Query(f"round({grown('${event}_episodes_total', '1h', 'severity')})", "{{severity}}", step="1h")],
+            [Query(grown("${event}_episodes_total", "1h", "severity"), "{{severity}}", step="1h")],
             "When they happen.",
             options=LEGEND,
             custom=COLUMNS_OF_DAYS,
@@ -343,7 +346,7 @@ def stalls() -> Json:
         Panel(
             "timeseries",
             "Slow samples an hour by cause",
-            [Query(f"round({grown('${event}_breaches_total', '1h', 'cause')})", "{{cause}}", step="1h")],
+            [Query(grown("${event}_breaches_total", "1h", "cause"), "{{cause}}", step="1h")],
             CAUSES,
             options=LEGEND,
             custom=COLUMNS_OF_DAYS,
@@ -351,7 +354,7 @@ def stalls() -> Json:
         Panel(
             "stat",
             "Episodes",
-            [Query(f"round({grown('${event}_episodes_total', '$__range', 'severity')})", "{{severity}}", instant=True)],
+            [Query(grown("${event}_episodes_total", "$__range", "severity"), "{{severity}}", instant=True)],
             "In the whole range.",
             width=6,
             height=5,
