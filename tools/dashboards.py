@@ -52,7 +52,6 @@ EVENT = Variable(
     {
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
         "query": {"query": 'label_values({__name__=~".+_stage_duration_seconds_count"}, __name__)', "refId": "event"},
-        "definition": 'label_values({__name__=~".+_stage_duration_seconds_count"}, __name__)',
         "regex": "/(.+)_stage_duration_seconds_count/",
         "refresh": 2,
         "sort": 1,

@@ -137,7 +137,6 @@ def labels_of(name: str, label: str, query: str) -> Variable:
     more = {
         "datasource": PROMETHEUS,
         "query": {"query": query, "refId": name},
-        "definition": query,
         "refresh": 2,
         "sort": 1,
         "multi": True,
