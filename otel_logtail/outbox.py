@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 
 from otel_logtail import aggregate
 from otel_logtail.database import connect, transaction, translated
+from otel_logtail.fill import Known, fill
 from otel_logtail.health import health, pending
 from otel_logtail.model import (
     BreachRecord,
@@ -233,32 +235,20 @@ class Outbox:
         ).fetchall()
         if not rows:
             return ()
-        sources, series = self._sources(), self._series(row[1] for row in rows)
-        totals = self._totals(row[1] for row in rows)
-        points = []
-        for row_id, series_id, begin_ns, end_ns, *columns in rows:
-            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            source, key, start_ns = series[series_id]
-            last_ns, before = totals.get(series_id, (None, Counts()))
-            total = Counts()
-            aggregate.add(total, before)
-            aggregate.add(total, delta)
-            time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
-            breached = key.instrument is Instrument.DURATION and delta.max_ns >= sources[source].threshold_ns
-            points.append(
-                Point(
-                    row_id,
-                    sources[source],
-                    key,
-                    start_ns,
-                    start_ns if last_ns is None else last_ns,
-                    time_ns,
-                    delta,
-                    total,
-                    self._exemplars(source, key, begin_ns, end_ns) if breached else (),
-                )
-            )
-            totals[series_id] = (time_ns, total)
+        known = self._known(row[1] for row in rows)
+        points: list[Point] = []
+        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[3])):
+            together = list(group)
+            siblings = [one for one in known.values() if one.source.id == source]
+            between = fill(siblings, min(row[2] for row in together), {row[1] for row in together})
+            points += islice(between, limit - len(points))
+            for row_id, series_id, begin_ns, _, *columns in together[: limit - len(points)]:
+                one, delta = known[series_id], counts_of(tuple(columns))
+                breached = one.series.instrument is Instrument.DURATION and delta.max_ns >= one.source.threshold_ns
+                exemplars = self._exemplars(source, one.series, begin_ns, end_ns) if breached else ()
+                points.append(_next_point(row_id, one, end_ns, delta, exemplars))
+            if len(points) == limit:
+                break  # the rest comes with the next batch: what was told by then says where to go on
         return tuple(points)
 
     def _repeats(self, rows: Sequence[tuple[Any, ...]]) -> list[Point]:
@@ -335,13 +325,20 @@ class Outbox:
             for row in rows
         }
 
-    def _totals(self, ids: Iterable[int]) -> dict[int, tuple[int, Counts]]:
-        wanted = tuple(set(ids))
-        rows = self._db.execute(
-            f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ? AND series IN ({marks(len(wanted))})",
-            (self.exporter, *wanted),
-        )
-        return {row[0]: (row[1], counts_of(row[2:])) for row in rows}
+    def _known(self, coming: Iterable[int]) -> dict[int, Known]:
+        """What the receiver was told of each series, and the series that are new to it."""
+        totals = {
+            row[0]: (row[1], counts_of(row[2:]))
+            for row in self._db.execute(
+                f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ?", (self.exporter,)
+            )
+        }
+        sources = self._sources()
+        known = {}
+        for id_, (source, key, start_ns) in sorted(self._series({*coming, *totals}).items()):
+            time_ns, total = totals.get(id_, (None, Counts()))
+            known[id_] = Known(id_, sources[source], key, start_ns, time_ns, total)
+        return known
 
     def _now_generation(self) -> int:
         row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
@@ -420,6 +417,18 @@ class Outbox:
         self._db.execute(
             "UPDATE exporter SET last_error = ?, last_error_ns = ? WHERE name = ?", (why, now_ns, self.exporter)
         )
+
+
+def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: tuple[BreachRecord, ...]) -> Point:
+    """The point of one more interval of a series, which is known from then on."""
+    total = Counts()
+    aggregate.add(total, known.total)
+    aggregate.add(total, delta)
+    last_ns = known.time_ns
+    time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
+    before_ns = known.start_ns if last_ns is None else last_ns
+    known.time_ns, known.total = time_ns, total
+    return Point(id_, known.source, known.series, known.start_ns, before_ns, time_ns, delta, total, exemplars)
 
 
 def _prefixed(table: str, columns: str) -> str:

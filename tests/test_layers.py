@@ -50,6 +50,7 @@ LAYERS = [
     "pipeline",
     # out of the store, to the destinations
     "health",
+    "fill",
     "outbox",
     "drain",
     # for the tests of plug-in authors, and ours
@@ -111,6 +112,7 @@ PURE = [
     "rows",
     "exporters.hex_config",
     "exporters.hex_events",
+    "fill",
     "exporters.otlp_answer",
     "exporters.otlp_encode",
     "exporters.otlp_logs",
