@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -60,7 +61,8 @@ def wait_until(holds: Callable[[], object], within_s: float = 20.0, *, told: Cal
 class Following:
     """The program on one log (or on ``patterns``), in a home of its own; ``with`` ends it however the test ends.
 
-    It begins with ``--from-start``, so that the first line of a test is no race with its start.
+    It begins with ``--from-start``, so that the first line of a test is no race with its start. ``as_a_user`` takes the
+    rights from root that stand above permissions; ``descriptors`` are the soft and the hard limit of open files.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Following:
         from_start: bool = True,
         program: Iterable[str] = MODULE,
         as_a_user: bool = False,
+        descriptors: tuple[int, int] | None = None,
     ) -> None:
         self.folder = folder
         self.logs = folder / "logs"
@@ -81,7 +84,8 @@ class Following:
         self._patterns = list(patterns) or [self.log]
         self._arguments = [*map(str, arguments), *(["--from-start"] if from_start else [])]
         self._program = list(program)
-        self._as_a_user = as_a_user
+        self._as_a_user = as_a_user and os.geteuid() == 0
+        self._descriptors = descriptors
         self._stderr = folder / "stderr.txt"
         self._stderr.touch()
         self._process: subprocess.Popen[bytes] | None = None
@@ -126,10 +130,16 @@ class Following:
                 stdout=stderr,
                 stderr=stderr,
                 cwd=self.folder,
-                preexec_fn=_give_up_roots_rights if self._as_a_user and os.geteuid() == 0 else None,
+                preexec_fn=self._before if self._as_a_user or self._descriptors else None,
             )
         self.wait_until(lambda: ": observer headroom, store" in self.said()[said:])
         return self
+
+    def _before(self) -> None:
+        if self._as_a_user:
+            _give_up_roots_rights()
+        if self._descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._descriptors)
 
     def _environ(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "HEADROOM"))}
@@ -224,6 +234,7 @@ class Following:
         """Wait until all that was written is in the store (but for what is lost), once."""
         expected = self.written - len(lost)
         self.wait_until(lambda: self.count() >= expected)
+        assert self.count() == expected, self._state()
         assert self.samples() == Counter(n for n in range(self.written) if n not in lost), self._state()
 
     def finish(self, *, warnings: Iterable[str] = (), lost: Collection[int] = (), path: Path | None = None) -> None:
@@ -284,7 +295,7 @@ class Following:
         doubled = [number for number, times in found.items() if times > 1]
         there = sorted(os.listdir(self.logs)) if self.logs.exists() else "no folder"
         return (
-            f"written {self.written}, missing {missing[:20]} ({len(missing)}), doubled {doubled[:20]} ({len(doubled)})\n"
+            f"written {self.written}, missing {missing[:20]} of {len(missing)}, doubled {doubled[:20]} of {len(doubled)}\n"
             f"known: {self.files()[-20:]}\nthere: {there}\n{self.said()}"
         )
 

@@ -11,22 +11,24 @@ from tests.tailing import rotate
 
 
 @pytest.mark.parametrize("rotations", [1, 3])
-def test_unread_rest_of_a_deleted_backup_is_reported_with_its_bytes(tmp_path: Path, rotations: int) -> None:
+@pytest.mark.parametrize(("pending", "said"), [(b"", "an unknown number of"), (b"half a line", "11")])
+def test_rest_of_the_file_that_was_deleted_while_away_is_reported(
+    tmp_path: Path, pending: bytes, said: str, rotations: int
+) -> None:
     with Following(tmp_path) as following:
-        following.write(10)
+        following.log.write_bytes(following.lines(10) + pending)
         following.start().caught_up()
-        following.write(1)
-        following.caught_up()
         with following.away(killed=True):
-            following.write(4)  # nobody has seen how long the file was in the end
+            if not pending:
+                following.write(4)  # nobody has seen how long the file was in the end
             rotate(following.log)
             following.log.with_name(f"{following.log.name}.1").unlink()
-            lost = range(11, 15)
+            lost = range(10, following.written)
             for _ in range(rotations):
                 following.write(5)
                 rotate(following.log)
             following.write(5)
-        following.finish(lost=lost, warnings=[r"proxy-8787\.log is gone with an unknown number of unread bytes"])
+        following.finish(lost=lost, warnings=[rf"proxy-8787\.log is gone with {said} unread bytes"])
 
 
 def test_backups_deleted_faster_than_anybody_looks_lose_whole_files_and_double_nothing(tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ def test_every_line_is_read_once(tmp_path: Path, gap: str) -> None:
         following.finish()
 
 
-def test_more_renamed_files_than_descriptors(tmp_path: Path) -> None:
-    with Following(tmp_path) as following:
+def test_more_renamed_files_than_a_shell_lets_it_open(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Following(tmp_path, descriptors=(48, hard)) as following:
         following.log.touch()
         following.start()
-        _, hard = resource.prlimit(following.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(following.pid, resource.RLIMIT_NOFILE, (64, hard))
-        for number in range(100):
+        for number in range(60):
             following.write(2)
             following.log.rename(following.log.with_name(f"{following.log.name}.{1_700_000_000 + number}"))
             following.caught_up()
+        assert len(following.open_files()) > 48
         following.finish()
