@@ -295,7 +295,7 @@ class Following:
         doubled = [number for number, times in found.items() if times > 1]
         there = sorted(os.listdir(self.logs)) if self.logs.exists() else "no folder"
         return (
-            f"written {self.written}, missing {missing[:20]} of {len(missing)}, doubled {doubled[:20]} of {len(doubled)}\n"
+            f"written {self.written}\nmissing {len(missing)}: {missing[:20]}\ndoubled {len(doubled)}: {doubled[:20]}\n"
             f"known: {self.files()[-20:]}\nthere: {there}\n{self.said()}"
         )
 

@@ -34,6 +34,7 @@ def test_the_line_behind_the_hole_is_read(tmp_path: Path, before: int, away: boo
 def test_hole_that_appears_before_and_after_the_writer_wrote(tmp_path: Path) -> None:
     with Following(tmp_path) as following:
         stale = os.open(following.log, os.O_WRONLY | os.O_CREAT)
+        following.start()
         for number in range(10):
             os.write(stale, following.lines(5))
             copytruncate(following.log, following.log.with_name(f"{following.log.name}-202601{number + 1:02}"))

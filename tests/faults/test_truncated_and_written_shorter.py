@@ -47,16 +47,3 @@ def test_cut_off_and_written_while_away(tmp_path: Path, lines: int) -> None:
             os.truncate(following.log, 0)
             following.write(lines)
         following.finish(warnings=[UNSEEN])
-
-
-def test_cut_off_in_its_midst(tmp_path: Path) -> None:
-    with Following(tmp_path) as following:
-        following.write(10)
-        following.start().caught_up()
-        size = following.log.stat().st_size
-        with following.frozen():
-            os.truncate(following.log, size // 2)  # five lines that were read, and five new ones
-            following.write(5)
-        # a file that was changed below what was read of it is another one: what it still holds of the old is read again
-        following.wait_until(lambda: following.samples()[14] == 1)
-        assert {n: times for n, times in following.samples().items() if times > 1} == dict.fromkeys(range(5), 2)

@@ -37,15 +37,12 @@ def delayed_compression(log: Path, number: int) -> None:
 @pytest.mark.parametrize("writer", ["keeps", "reopens at the rotation", "reopens for each line"])
 @pytest.mark.parametrize("mode", [create, nocreate, copy_and_truncate, delayed_compression])
 def test_every_line_is_read_once(tmp_path: Path, mode: Callable[[Path, int], None], writer: str) -> None:
-    if writer == "keeps" and mode is not copy_and_truncate:
-        rotations = 1  # it goes on in the first file for ever
-    else:
-        rotations = ROTATIONS
+    stays = writer == "keeps" and mode is not copy_and_truncate  # in the first file, for ever
     with Following(tmp_path) as following:
         following.log.touch()
         following.start()
         held = os.open(following.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        for number in range(rotations):
+        for number in range(1 if stays else ROTATIONS):
             for _ in range(10):
                 if writer == "reopens for each line":
                     following.write()
