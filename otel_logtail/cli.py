@@ -376,10 +376,12 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
 
     from otel_logtail.app import App
     from otel_logtail.export import ExporterContext
+    from otel_logtail.files import allow_many_files
     from otel_logtail.observe import ObserverContext
     from otel_logtail.reporter import Reporter
     from otel_logtail.wake import TimedWaker, WatchdogWaker
 
+    allow_many_files()
     reporter = Reporter()
     waker: Waker
     try:
