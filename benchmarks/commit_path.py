@@ -64,10 +64,16 @@ def record(folder: Path, log: bytes, lines_a_commit: int) -> list[Statement]:
             observer, chunk, base, source="s", thresholds=Thresholds(5 * 10**8, 2 * 10**9), now_ns=time.time_ns()
         )
         base += len(chunk)
-        open_, breaches, closed = coalesce(open_, found.hits, live="/l", attributes=(), quiet_ns=3 * 10**9)
-        counts = aggregate(found.hits, attributes=(), interval_ns=10**10, bounds_ns=bounds(5 * 10**8, 2 * 10**9))
+        open_, breaches, closed = coalesce(
+            open_, found.samples.logged_ns, found.hits, live="/l", attributes=(), quiet_ns=3 * 10**9
+        )
+        counts = aggregate(
+            found.samples, found.hits, attributes=(), interval_ns=10**10, bounds_ns=bounds(5 * 10**8, 2 * 10**9)
+        )
         after = FileState(state.id, "/l", "/l", 1, 1, base)
-        store.commit(Batch(info.id, after, (), found.hits, breaches, counts, {"/l": open_}, closed, found.tally, None))
+        store.commit(
+            Batch(info.id, after, (), found.samples, breaches, counts, {"/l": open_}, closed, found.tally, None)
+        )
     store._db = recorder.db
     store.close()
     return recorder.statements

@@ -6,11 +6,12 @@ fixed scale, so that both kinds can be sent and percentiles are known within hal
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from math import ceil, log2
+from operator import le
 
 from otel_logtail.model import (
     Attributes,
@@ -19,8 +20,8 @@ from otel_logtail.model import (
     Hit,
     Instrument,
     IntervalKey,
+    Samples,
     SeriesKey,
-    Severity,
     Shape,
 )
 
@@ -47,20 +48,19 @@ def merge_attributes(*parts: Attributes) -> Attributes:
 
 def count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> Counts:
     """The counts of some durations (at least one)."""
-    explicit = [0] * (len(bounds_ns) + 1)
-    for index, number in Counter(map(partial(bisect_left, bounds_ns), values_ns)).items():
-        explicit[index] = number
-    positive = [value for value in values_ns if value > 0]
+    ordered = sorted(values_ns)
+    number = len(ordered)
+    explicit = []
+    below = 0
+    for bound in bounds_ns:  # sorted once, a bound costs a search, however many values there are
+        at = bisect_right(ordered, bound, below)
+        explicit.append(at - below)
+        below = at
+    explicit.append(number - below)
+    zeros = bisect_right(ordered, 0)
+    positive = ordered[zeros:] if zeros else ordered
     exponential = Counter([ceil(x * _PER_OCTAVE - _OFFSET) - 1 for x in map(log2, positive)])
-    return Counts(
-        count=len(values_ns),
-        sum_ns=sum(values_ns),
-        min_ns=min(values_ns),
-        max_ns=max(values_ns),
-        explicit=explicit,
-        exponential=dict(exponential),
-        zeros=len(values_ns) - len(positive),
-    )
+    return Counts(number, sum(ordered), ordered[0], ordered[-1], explicit, dict(exponential), zeros)
 
 
 def add(into: Counts, more: Counts) -> None:
@@ -82,23 +82,22 @@ def add(into: Counts, more: Counts) -> None:
 
 
 def aggregate(
-    hits: Iterable[Hit], *, attributes: Attributes, interval_ns: int, bounds_ns: tuple[int, ...]
+    samples: Samples,
+    hits: Sequence[Hit],
+    *,
+    attributes: Attributes,
+    interval_ns: int,
+    bounds_ns: tuple[int, ...],
 ) -> dict[IntervalKey, Counts]:
     """The counts of a run of samples, by series and interval.
 
     Args:
-        hits: Samples with their severities, in any order.
+        samples: All of them, in any order.
+        hits: Those of them that are not ok.
         attributes: What their file's name says, on top of their shapes' attributes.
         interval_ns: The length of an interval; intervals begin at its multiples.
         bounds_ns: The explicit histogram's bounds.
     """
-    # shapes are made once by the observer, so their identity stands for their value: hashing them would cost more
-    groups: dict[tuple[int, int], list[Hit]] = {}
-    shapes: dict[int, Shape] = {}
-    for hit in hits:
-        shape = hit.sample.shape
-        shapes[id(shape)] = shape
-        groups.setdefault((id(shape), hit.sample.time_ns // interval_ns), []).append(hit)
     counts: dict[IntervalKey, Counts] = {}
 
     def put(instrument: Instrument, attrs: Attributes, slot: int, values: Sequence[int], with_bounds: bool) -> None:
@@ -109,22 +108,48 @@ def aggregate(
         else:
             counts[key] = count(values, series.bounds_ns)
 
-    for (shape_id, slot), group in groups.items():
-        shape = shapes[shape_id]
+    for shape, slot, durations, stage_rows in _groups(samples, interval_ns):
         own = merge_attributes(shape.attributes, attributes)
-        put(Instrument.DURATION, own, slot, [hit.sample.duration_ns for hit in group], with_bounds=True)
-        for index, stage in enumerate(shape.stages):
-            values = [ns for hit in group if (ns := hit.sample.stage_ns[index]) is not None]
-            if values:
-                put(Instrument.STAGE, merge_attributes(own, (("stage", stage),)), slot, values, with_bounds=True)
-        breaches: dict[Attributes, list[int]] = {}
-        for hit in group:
-            if hit.severity is not Severity.OK:
-                labels: Attributes = (("cause", hit.sample.cause), ("severity", hit.severity.label))
-                breaches.setdefault(labels, []).append(hit.sample.duration_ns)
-        for labels, values in breaches.items():
-            put(Instrument.BREACHES, labels, slot, values, with_bounds=False)
+        put(Instrument.DURATION, own, slot, durations, with_bounds=True)
+        for stage, column in zip(shape.stages, zip(*stage_rows, strict=True), strict=True):
+            empty = column.count(None)
+            if empty == len(column):
+                continue
+            values = [ns for ns in column if ns is not None] if empty else column
+            put(Instrument.STAGE, merge_attributes(own, (("stage", stage),)), slot, values, with_bounds=True)
+    breaches: dict[tuple[int, Attributes], list[int]] = {}
+    for hit in hits:
+        labels: Attributes = (("cause", hit.sample.cause), ("severity", hit.severity.label))
+        breaches.setdefault((hit.sample.time_ns // interval_ns, labels), []).append(hit.sample.duration_ns)
+    for (slot, labels), values in breaches.items():
+        put(Instrument.BREACHES, labels, slot, values, with_bounds=False)
     return counts
+
+
+_Rows = Sequence[tuple[int | None, ...]]
+
+
+def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], _Rows]]:
+    """The samples of each shape and interval: shape, number of the interval, durations, rows of stages."""
+    slots = [time_ns // interval_ns for time_ns in samples.time_ns]
+    shapes = samples.shapes
+    if not slots:
+        return
+    if shapes.count(shapes[0]) == len(shapes) and all(map(le, slots, islice(slots, 1, None))):
+        # nearly always: one kind of line, in the order of time
+        begin = 0
+        while begin < len(slots):
+            end = bisect_right(slots, slots[begin], begin)
+            yield shapes[0], slots[begin], samples.duration_ns[begin:end], samples.stage_ns[begin:end]
+            begin = end
+        return
+    groups: dict[tuple[int, int], list[int]] = {}
+    # shapes are made once by the observer, so their identity stands for their value: hashing them would cost more
+    for index, key in enumerate(zip(map(id, shapes), slots, strict=True)):
+        groups.setdefault(key, []).append(index)
+    for (_, slot), places in groups.items():
+        durations = [samples.duration_ns[place] for place in places]
+        yield shapes[places[0]], slot, durations, [samples.stage_ns[place] for place in places]
 
 
 def aggregate_episodes(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,8 +24,11 @@ from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
+from otel_logtail.storefile import suspect
 from otel_logtail.tail import Tail, check_paths, expand
+from otel_logtail.upkeep import Limits
 from otel_logtail.wake import TimedWaker, Waker
+from otel_logtail.when import iso
 
 LOOK_S = 2.0
 """The slow timed look that stands behind the events."""
@@ -53,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exporters: tuple[str, ...] = ()
     exporter_options: Mapping[str, str] = {}
     drain_s: float = 5.0
+    limits: Limits = Limits()
 
 
 class App:
@@ -77,8 +82,11 @@ class App:
         self._patterns = expand(settings.patterns or rule.patterns, exporter_context.environ, home)
         exporters = [make_exporter(name, exporter_context) for name in settings.exporters]
         check_paths(self._patterns, rule, trusted=bool(settings.patterns), once=settings.once)
+        self._drains: list[Drain] = []
         self._store = Store.open(settings.db)
         try:
+            if self._store.set_aside is not None:
+                reporter.store_set_aside(str(settings.db), str(self._store.set_aside))
             info = self._store.source(
                 settings.source or observer.source,
                 settings.observer,
@@ -95,17 +103,19 @@ class App:
                 reporter,
                 trusted=bool(settings.patterns),
                 first=self._store.first_look(info.id),
-                from_start=settings.from_start or settings.once,
+                from_start=settings.from_start or settings.once or self._store.replaces,
             )
+            self._upkeep = self._store.upkeep(settings.limits, [exporter.name for exporter in exporters])
             self._source = SourceRun(
                 info, observer, rule, tail, self._store, reporter, interval_ns=settings.interval_ns
             )
-            self._drains = []
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
-                outbox.register(exporter.wants)
                 self._drains.append(Drain(exporter, outbox, reporter))
+                outbox.register(exporter.wants, time.time_ns())
         except BaseException:
+            for drain in self._drains:
+                drain.join()
             self._store.close()
             raise
 
@@ -143,7 +153,7 @@ class App:
         self._store.close()
 
     def _once(self) -> int:
-        if not self._attempt(lambda: self._pump(None)):
+        if self._attempt(partial(self._pump, None)) is None:
             return 1
         if not self._stopping:
             self._source.finish(time.time_ns())
@@ -161,8 +171,9 @@ class App:
             if hints is None:
                 looked_s = now_s
             wait_s = looked_s + look_s - now_s
-            if self._attempt(lambda hints=hints: self._pump(hints)):  # type: ignore[misc]
-                wait_s = min(wait_s, self._source.due_s())
+            due_s = self._attempt(partial(self._pump, hints))
+            if due_s is not None:
+                wait_s = min(wait_s, due_s)
             else:
                 looked_s = -math.inf
                 wait_s = RETRY_STORE_S
@@ -173,8 +184,11 @@ class App:
         )
         return 0
 
-    def _pump(self, hints: frozenset[str] | None) -> None:
-        """Look, read all that is there, and let the clock do its part."""
+    def _pump(self, hints: frozenset[str] | None) -> float:
+        """Look, read all that is there, and let the clock do its part; returns after how many seconds there is more."""
+        for drain in self._drains:
+            if drain.damage is not None:
+                raise drain.damage
         source = self._source
         looked_s = time.monotonic()
         source.tail.look(hints, looked_s)
@@ -190,8 +204,32 @@ class App:
                 break
             if news:
                 self._notify()
-        if not self._stopping and not self._settings.once and source.tick():
+            if not self._settings.once:
+                self._keep_up(now_s)
+        if self._stopping or self._settings.once:
+            return 0.0
+        if source.tick():
             self._notify()
+        if self._keep_up(time.monotonic()):
+            return 0.0
+        return source.due_s()
+
+    def _keep_up(self, now_s: float) -> bool:
+        """Let the old merge and leave, a small piece at a time; returns whether there is more to do at once."""
+        more = False
+        try:
+            more = self._upkeep.step(now_s, self._source.tail.gone)
+        except StoreCorrupt:
+            raise
+        except StoreError as problem:  # no reason to stop reading: where there is no room, the next commit says so
+            self._reporter.upkeep_failed(str(problem))
+        if not self._upkeep.failing:
+            self._reporter.upkeep_works()
+        while self._upkeep.dropped:
+            drop = self._upkeep.dropped.pop()
+            span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
+            self._reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)
+        return more
 
     def _watch(self) -> None:
         if self._settings.once:
@@ -202,17 +240,21 @@ class App:
             self._reporter.watcher_failed(problem.strerror or str(problem))
             self._waker = TimedWaker()
 
-    def _attempt(self, work: Callable[[], None]) -> bool:
-        """Do it; a store that can't be written now is said once, and tried again: the log itself is the buffer."""
+    def _attempt(self, work: Callable[[], float]) -> float | None:
+        """Do it; returns what it returns, or None where the store can't be written now.
+
+        That is said once, and tried again: the log itself is the buffer.
+        """
         try:
-            work()
+            done = work()
         except StoreCorrupt:
+            suspect(self._settings.db)
             raise
         except StoreError as problem:
             self._reporter.store_failed(str(problem))
-            return False
+            return None
         self._reporter.store_works()
-        return True
+        return done
 
     def _notify(self) -> None:
         for drain in self._drains:

@@ -10,21 +10,26 @@ import os
 import re
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
-from otel_logtail.errors import LogtailError, UsageError
+from otel_logtail.cli_service import service_app
+from otel_logtail.errors import LogtailError, StoreFull, UsageError
 from otel_logtail.paths import default_db
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import tzinfo
     from types import FrameType
 
     from otel_logtail.app import App, Settings
+    from otel_logtail.reporter import Reporter
     from otel_logtail.wake import Waker
 
 app = typer.Typer(
@@ -35,7 +40,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(query_app)
+app.add_typer(service_app)
 app.command()(status)
+app.command()(prune)
 
 _FOLLOW = "Following"
 _EXPORT = "Exporting"
@@ -134,6 +141,24 @@ def follow(
             rich_help_panel=_FOLLOW,
         ),
     ] = None,
+    retention: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_RETENTION",
+            metavar="DURATION",
+            help="How long delivered things stay in the store: 30d, 12h, or none (for ever).",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = DEFAULT_RETENTION,
+    max_db_size: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_MAX_DB_SIZE",
+            metavar="SIZE",
+            help="The oldest leaves the store when it is larger: 1GiB, 500MB, or none.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = DEFAULT_MAX_DB_SIZE,
     exporter: Annotated[
         list[str] | None,
         typer.Option(
@@ -165,6 +190,33 @@ def follow(
         str,
         typer.Option(
             envvar="OTEL_LOGTAIL_HISTOGRAM", metavar="KIND", help="explicit or exponential.", rich_help_panel=_EXPORT
+        ),
+    ] = "",
+    hex_url: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_URL",
+            metavar="URL",
+            help="hex's engine, for --exporter hex. Default: III_URL, else ws://127.0.0.1:49134.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_max_age: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_MAX_AGE",
+            metavar="DURATION",
+            help="An older event is not sent to hex, but counted: 10m, 1h, or none. Default: 10m.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_db: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_DB",
+            metavar="FILE",
+            help="hex's telemetry database, for --exporter hex-telemetry. Default: the one in HEX_DIR.",
+            rich_help_panel=_EXPORT,
         ),
     ] = "",
     export_interval: Annotated[
@@ -203,6 +255,7 @@ def follow(
     )
     exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
     given = {"otlp_endpoint": otlp_endpoint, "otlp_protocol": otlp_protocol, "histogram": histogram}
+    given |= {"hex_url": hex_url, "hex_max_age": hex_max_age, "hex_db": hex_db}
     threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
     stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)
     if stall_ns <= threshold_ns:
@@ -226,6 +279,7 @@ def follow(
         interval_ns=_duration_ns(export_interval, "--export-interval"),
         from_start=from_start,
         once=once,
+        limits=limits_of(retention, max_db_size),
         exporters=exporters,
         exporter_options={name: value for name, value in given.items() if value},
     )
@@ -257,15 +311,17 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
     except OSError as problem:
         reporter.watcher_failed(problem.strerror or str(problem))
         waker = TimedWaker()
+    make = partial(
+        App,
+        settings,
+        observer_context=ObserverContext(timezone=zone),
+        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
+        home=str(Path.home()),
+        waker=waker,
+        reporter=reporter,
+    )
     try:
-        running = App(
-            settings,
-            observer_context=ObserverContext(timezone=zone),
-            exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
-            home=str(Path.home()),
-            waker=waker,
-            reporter=reporter,
-        )
+        running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
     except BaseException:
         waker.close()
         raise
@@ -274,6 +330,23 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         return running.run()
     finally:
         running.close()
+
+
+def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporter, *, patient: bool) -> App:
+    """A full disk at the start is no other than later: it is said once, and waited for."""
+    from otel_logtail.app import RETRY_STORE_S
+
+    while True:
+        try:
+            running = make()
+        except StoreFull as problem:
+            if not patient:
+                raise
+            reporter.store_failed(str(problem))
+            waker.wait(RETRY_STORE_S)
+        else:
+            reporter.store_works()
+            return running
 
 
 def _on_signals(running: App, waker: Waker) -> None:

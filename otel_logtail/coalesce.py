@@ -12,10 +12,11 @@ well, which would else stay open until the clock is where it was. Start, end and
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
-from otel_logtail.model import Attributes, Breach, Episode, Hit, Severity
+from otel_logtail.model import Attributes, Breach, Episode, Hit
 
 
 def tick(open_: Episode | None, logged_ns: int, quiet_ns: int) -> tuple[Episode | None, Episode | None]:
@@ -60,21 +61,45 @@ def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes
 
 
 def coalesce(
-    open_: Episode | None, hits: tuple[Hit, ...], *, live: str, attributes: Attributes, quiet_ns: int
+    open_: Episode | None,
+    logged_ns: Sequence[int],
+    hits: Sequence[Hit],
+    *,
+    live: str,
+    attributes: Attributes,
+    quiet_ns: int,
 ) -> tuple[Episode | None, tuple[Breach, ...], tuple[Episode, ...]]:
-    """A run of samples in file order: returns (what is open behind it, its breaches, what it closed)."""
+    """A run of samples in file order: returns (what is open behind it, its breaches, what it closed).
+
+    Args:
+        open_: What was open before.
+        logged_ns: When the line of each sample was written, ok ones too: they also tell how far the log has come.
+        hits: Those that are not ok, each with its index in the run.
+        live: The live path.
+        attributes: What its name says about its samples.
+        quiet_ns: The quiet window.
+    """
     breaches: list[Breach] = []
     closed: list[Episode] = []
+    seen = 0
     for hit in hits:
-        if open_ is not None:
-            logged_ns = hit.sample.logged_ns
-            if abs(logged_ns - open_.last_ns) > quiet_ns:
-                closed.append(open_)
-                open_ = None
-        if hit.severity is not Severity.OK:
-            open_ = extend(open_, hit, live=live, attributes=attributes)
-            breaches.append(Breach(hit, open_.trace_id, open_.span_id))
+        if open_ is not None and _is_over(open_, logged_ns[seen : hit.index + 1], quiet_ns):
+            closed.append(open_)
+            open_ = None
+        open_ = extend(open_, hit, live=live, attributes=attributes)
+        breaches.append(Breach(hit, open_.trace_id, open_.span_id))
+        seen = hit.index + 1
+    if open_ is not None and _is_over(open_, logged_ns[seen:], quiet_ns):
+        closed.append(open_)
+        open_ = None
     return open_, tuple(breaches), tuple(closed)
+
+
+def _is_over(open_: Episode, logged_ns: Sequence[int], quiet_ns: int) -> bool:
+    """Whether one of these lines is further than the quiet window from the last breach, to either side."""
+    if not logged_ns:
+        return False
+    return max(logged_ns) > open_.last_ns + quiet_ns or min(logged_ns) < open_.last_ns - quiet_ns
 
 
 def ids_of(uid: bytes) -> tuple[bytes, bytes]:

@@ -18,7 +18,7 @@ import time
 
 import msgspec
 
-from otel_logtail.errors import LogtailError
+from otel_logtail.errors import LogtailError, StoreCorrupt
 from otel_logtail.export import Exporter
 from otel_logtail.model import (
     BreachRecord,
@@ -26,6 +26,7 @@ from otel_logtail.model import (
     Delivery,
     EpisodeRecord,
     ExportBatch,
+    HealthRecord,
     Item,
     Partial,
     Refused,
@@ -35,9 +36,12 @@ from otel_logtail.model import (
 from otel_logtail.outbox import Outbox
 from otel_logtail.reporter import Reporter
 
-BATCH_ITEMS = 1000
+BATCH_ITEMS = 250  # an interval with its totals is some 20 KB in memory
 REPEAT_NS = 60 * 10**9
 """How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
+
+HEALTH_S = 30.0
+"""How often the daemon's own health is sent."""
 
 FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
@@ -70,10 +74,16 @@ class Drain:
 
     def __init__(self, exporter: Exporter, outbox: Outbox, reporter: Reporter) -> None:
         self.name = exporter.name
+        self.damage: StoreCorrupt | None = None
+        """Damage of the store that was met here: whoever follows the log has to end."""
         self._exporter = exporter
         self._outbox = outbox
         self._reporter = reporter
-        self._streams = [stream for stream in Stream if stream in exporter.wants]
+        self._streams: list[Stream] = [
+            stream for stream in Stream if stream in exporter.wants and stream is not Stream.SELF
+        ]
+        self._tells_health = Stream.SELF in exporter.wants
+        self._health_due_s = 0.0
         self._work = threading.Event()
         self._stop = threading.Event()
         self._deadline_s = float("inf")
@@ -82,6 +92,7 @@ class Drain:
         self._not_before_s: dict[Stream, float] = {}
         self._limit = dict.fromkeys(self._streams, BATCH_ITEMS)
         self._refusals = dict.fromkeys(self._streams, 0)
+        self._skipped = 0
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
     def start(self) -> None:
@@ -127,6 +138,10 @@ class Drain:
                     self._not_before_s = dict.fromkeys(self._not_before_s, 0.0)  # one more try, now
                 for stream in self._streams:
                     self._drain(stream)
+                if stopping or not self._not_before_s:
+                    self._tell_skipped()
+                if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
+                    self._tell_health()
                 if stopping and (not self._not_before_s or self._over()):
                     return
         except Exception as problem:  # noqa: BLE001 - the last resort of a thread: said, not swallowed
@@ -134,9 +149,22 @@ class Drain:
 
     def _pause_s(self) -> float | None:
         """How long until there is something to do without being told: the next try of a stream that failed."""
-        if not self._not_before_s:
-            return None
-        return max(0.0, min(*self._not_before_s.values(), self._deadline_s) - time.monotonic())
+        due_s = [*self._not_before_s.values()]
+        if self._not_before_s:
+            due_s.append(self._deadline_s)
+        if self._tells_health:
+            due_s.append(self._health_due_s)
+        return max(0.0, min(due_s) - time.monotonic()) if due_s else None
+
+    def _tell_health(self) -> None:
+        """Send what is now; if it can't be sent there is nothing to keep: the next time it is newer."""
+        self._health_due_s = time.monotonic() + HEALTH_S
+        if self._not_before_s or self._over():
+            return  # the receiver is in trouble: it has more important things to get first
+        try:
+            self._export(self._outbox.health(time.time_ns()))
+        except LogtailError:
+            pass  # the tail says what is wrong with the store
 
     def _drain(self, stream: Stream) -> None:
         if time.monotonic() < self._not_before_s.get(stream, 0.0):
@@ -155,6 +183,8 @@ class Drain:
             if not self._over():
                 self._has_nothing(stream)
         except LogtailError as problem:
+            if isinstance(problem, StoreCorrupt):
+                self.damage = problem
             self._failed(stream, Retry(str(problem)))
 
     def _export(self, batch: ExportBatch) -> Delivery:
@@ -171,17 +201,19 @@ class Drain:
         """Note what became of a batch; returns whether its stream goes on now."""
         stream = batch.stream
         if isinstance(delivery, Delivered):
-            self._outbox.advance(batch, len(batch.items), time.time_ns())
+            self._advance(batch, len(batch.items), delivery.skipped)
             self._limit[stream] = min(self._limit[stream] * 2, BATCH_ITEMS)
-            self._succeeded(stream)
+            if delivery.skipped < len(batch.items):
+                self._succeeded(stream)
             return True
         if isinstance(delivery, Partial):
             if delivery.count >= len(batch.items):
-                return self._settle(batch, Delivered())
+                return self._settle(batch, Delivered(delivery.skipped))
             delivered = max(delivery.count, 0)
             if delivered:
-                self._outbox.advance(batch, delivered, time.time_ns())
-                self._succeeded(stream)
+                self._advance(batch, delivered, delivery.skipped)
+                if delivery.skipped < delivered:
+                    self._succeeded(stream)
             rest = msgspec.structs.replace(batch, items=batch.items[delivered:])
             return self._settle(rest, delivery.rest)
         if isinstance(delivery, Refused):
@@ -205,6 +237,16 @@ class Drain:
         self._reporter.refuses_everything(self.name, why)
         self._not_before_s[stream] = time.monotonic() + self._backoff[stream].next_s(0.0)
         return False
+
+    def _advance(self, batch: ExportBatch, count: int, skipped: int) -> None:
+        self._outbox.advance(batch, count, time.time_ns(), skipped=skipped)
+        self._skipped += skipped
+
+    def _tell_skipped(self) -> None:
+        """Say how many were skipped since it was last said: once they all are, not once for each batch of them."""
+        if self._skipped:
+            self._reporter.skipped(self.name, self._skipped)
+            self._skipped = 0
 
     def _succeeded(self, stream: Stream) -> None:
         self._refusals[stream] = 0
@@ -239,6 +281,8 @@ class Drain:
 
 def describe(item: Item) -> str:
     """An item in a few words, for a message."""
+    if isinstance(item, HealthRecord):
+        return "its own health"
     if isinstance(item, EpisodeRecord):
         return f"episode {item.id} (span {item.episode.span_id.hex()})"
     if isinstance(item, BreachRecord):

@@ -58,6 +58,14 @@ class Reader(Protocol):
         """
 
     @abstractmethod
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """The same, into a buffer that is used again: as many as it holds; returns how many there were.
+
+        Raises:
+            OSError: it can't be read.
+        """
+
+    @abstractmethod
     def size(self) -> int:
         """Its size on disk now."""
 
@@ -78,6 +86,9 @@ class PlainReader(Reader):
 
     def read_at(self, offset: int, length: int) -> bytes:
         return os.pread(self._fd, length, offset)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        return os.preadv(self._fd, [view], offset) if hasattr(os, "preadv") else _copy(self, view, offset)
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -121,6 +132,9 @@ class CompressedReader(Reader):
         at = offset - self._start
         return bytes(kept[at : at + length])
 
+    def read_into(self, view: memoryview, offset: int) -> int:
+        return _copy(self, view, offset)
+
     def _more(self) -> bytes:
         if self.damage:
             return b""
@@ -137,6 +151,12 @@ class CompressedReader(Reader):
 
     def close(self) -> None:
         self._raw.close()
+
+
+def _copy(reader: Reader, view: memoryview, offset: int) -> int:
+    data = reader.read_at(offset, len(view))
+    view[: len(data)] = data
+    return len(data)
 
 
 class _Opener(Protocol):

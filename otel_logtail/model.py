@@ -6,7 +6,7 @@ Nothing here reads a clock, a file or the environment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
 
 import msgspec
@@ -72,13 +72,49 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     """A sample where it was found. ``offset`` is the absolute byte offset of its line in its file.
 
     ``uid`` (16 bytes) names a breach for ever: it is a hash of source, offset and line, the same whenever and wherever
-    the line is read again. Samples that are ``ok`` are never named outside the store and have none.
+    the line is read again. Samples that are ``ok`` are never named outside the store and have none. ``index`` is its
+    place among the samples of its piece of log.
     """
 
     offset: int
     sample: Sample
     severity: Severity
     uid: bytes = b""
+    index: int = 0
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """What an observer read out of many lines at once, column by column: the samples of one shape.
+
+    ``kept`` are the indices of the lines that the samples are from (None: of all lines); the others were ignored. The
+    other columns have one value a sample, with the meaning that it has in :class:`Sample`; ``stage_ns`` has one column
+    a stage of the shape.
+    """
+
+    shape: Shape
+    kept: Sequence[int] | None
+    time_ns: Sequence[int]
+    duration_ns: Sequence[int]
+    logged_ns: Sequence[int]
+    causes: Sequence[str]
+    stages: Sequence[str]
+    stage_ns: Sequence[Sequence[int | None]]
+
+
+class Samples(msgspec.Struct):
+    """The samples of a piece of log, column by column, in file order: most of them are only counted.
+
+    Like :class:`Sample`, with one list a field. ``stage_ns`` holds a tuple a sample.
+    """
+
+    offsets: list[int] = []
+    time_ns: list[int] = []
+    duration_ns: list[int] = []
+    logged_ns: list[int] = []
+    causes: list[str] = []
+    stages: list[str] = []
+    shapes: list[Shape] = []
+    stage_ns: list[tuple[int | None, ...]] = []
 
 
 class Breach(msgspec.Struct, frozen=True):
@@ -198,15 +234,15 @@ class IntervalKey(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """All that one stretch of one source's log gave rise to: it commits in one transaction, or not at all.
 
-    ``hits`` are in file order and belong to ``file``, whose name gives them ``attributes`` on top of their shapes'.
-    ``breaches`` are those of the hits that are not ok, each with the ids of its episode. ``open_episodes`` is what each
+    ``samples`` belong to ``file``, whose name gives them ``attributes`` on top of their shapes'. ``breaches`` are those
+    that are not ok, each with the ids of its episode. ``open_episodes`` is what each
     touched live path holds now (None: no open episode). Intervals that end at or before ``seal_until_ns`` become final.
     """
 
     source: int
     file: FileState | None = None
     attributes: Attributes = ()
-    hits: tuple[Hit, ...] = ()
+    samples: Samples = msgspec.field(default_factory=Samples)
     breaches: tuple[Breach, ...] = ()
     counts: Mapping[IntervalKey, Counts] = {}
     open_episodes: Mapping[str, Episode | None] = {}
@@ -224,6 +260,18 @@ class Stream(Enum):
     INTERVALS = "intervals"
     EPISODES = "episodes"
     BREACHES = "breaches"
+    SELF = "self"
+    """The daemon's own health: always what it is now, so there is nothing to keep, and nothing to lose."""
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """What left the store before an exporter had it, and the time that it was about."""
+
+    exporter: str
+    stream: Stream
+    count: int
+    from_ns: int
+    to_ns: int
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
@@ -287,7 +335,29 @@ class EpisodeRecord(msgspec.Struct, frozen=True):
     breaches: tuple[BreachRecord, ...]
 
 
-Item = Point | EpisodeRecord | BreachRecord
+class HealthValue(msgspec.Struct, frozen=True):
+    """One number of the daemon's own health: a monotonic sum, or a gauge. ``source`` is empty where it is of none."""
+
+    name: str
+    unit: str
+    description: str
+    monotonic: bool
+    attributes: Attributes
+    value: int
+    source: str = ""
+
+
+class HealthRecord(msgspec.Struct, frozen=True):
+    """All of them at one moment; sums count from ``start_ns``, when the store was made. ``id`` is always 0."""
+
+    id: int
+    instance: str
+    start_ns: int
+    time_ns: int
+    values: tuple[HealthValue, ...]
+
+
+Item = Point | EpisodeRecord | BreachRecord | HealthRecord
 
 
 class ExportBatch(msgspec.Struct, frozen=True):
@@ -298,7 +368,9 @@ class ExportBatch(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The receiver has said that it has them all."""
+    """The receiver has said that it has them all, but for ``skipped`` that it was not given: too old to act on."""
+
+    skipped: int = 0
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -315,10 +387,11 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Partial(msgspec.Struct, frozen=True):
-    """The first ``count`` items are delivered; ``rest`` says what became of the item behind them."""
+    """The first ``count`` items are delivered or ``skipped``; ``rest`` says what became of the item behind them."""
 
     count: int
     rest: Retry | Refused
+    skipped: int = 0
 
 
 Delivery = Delivered | Retry | Refused | Partial

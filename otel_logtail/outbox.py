@@ -16,6 +16,7 @@ import msgspec
 
 from otel_logtail import aggregate
 from otel_logtail.database import connect, transaction, translated
+from otel_logtail.health import health, pending
 from otel_logtail.model import (
     BreachRecord,
     Counts,
@@ -29,20 +30,19 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
-from otel_logtail.rows import COUNTS, EPISODE, counts_of, counts_row, decode_attributes, episode_of, marks
-from otel_logtail.store import OFFSET_BITS
+from otel_logtail.rows import COUNTS, EPISODE, STEP_NS, counts_of, counts_row, decode_attributes, episode_of, marks
 
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
 
-STEP_NS = 1_000_000
-"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+BATCH_EVENTS = 2000
+"""How many breaches the episodes of one batch hold together (but one episode is never split): 250 full ones would be
+tens of megabytes."""
 
 _BREACH = (
-    f"SELECT b.id, b.source, f.live, f.path, b.sample & ((1 << {OFFSET_BITS}) - 1), b.uid, s.time_ns, s.duration_ns,"
-    " k.severity, k.cause, k.stage, k.attributes, b.trace_id, b.span_id"
-    " FROM breach AS b JOIN sample AS s ON s.id = b.sample"
-    f" JOIN kind AS k ON k.id = s.kind JOIN file AS f ON f.id = b.sample >> {OFFSET_BITS}"
+    "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
+    " k.attributes, b.trace_id, b.span_id"
+    " FROM breach AS b JOIN kind AS k ON k.id = b.kind JOIN file AS f ON f.id = b.file"
 )
 
 
@@ -52,6 +52,7 @@ class Outbox:
     def __init__(self, path: Path, exporter: str) -> None:
         self.path = path
         self.exporter = exporter
+        self._generation = 0
         with translated(path):
             self._db = connect(path)
 
@@ -59,22 +60,40 @@ class Outbox:
         """Close the connection."""
         self._db.close()
 
-    def register(self, streams: Iterable[Stream]) -> None:
-        """Make the exporter and its cursors known; one that is new begins with all that the store holds."""
+    def register(self, streams: Iterable[Stream], now_ns: int) -> None:
+        """Make the exporter and its cursors known; one that is new begins with all that the store holds.
+
+        What it no longer wants does not wait for it; should it want that again, it begins as a new one does.
+        """
+        wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
         with translated(self.path), transaction(self._db):
-            self._db.execute("INSERT INTO exporter (name) VALUES (?) ON CONFLICT DO NOTHING", (self.exporter,))
+            self._db.execute(
+                "INSERT INTO exporter (name, last_seen_ns) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET last_seen_ns = excluded.last_seen_ns",
+                (self.exporter, now_ns),
+            )
             self._db.executemany(
                 "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                [(self.exporter, stream.value) for stream in streams],
+                [(self.exporter, stream) for stream in wanted],
             )
+            self._db.execute(
+                f"DELETE FROM cursor WHERE exporter = ? AND stream NOT IN ({marks(len(wanted))})",
+                (self.exporter, *wanted),
+            )
+            if Stream.INTERVALS.value not in wanted:
+                self._db.execute("DELETE FROM total WHERE exporter = ?", (self.exporter,))
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """The next items after the cursor, at most ``limit``; None where there are none."""
         # in one snapshot: rows, and the totals that they add to, belong together
         with translated(self.path), self._snapshot():
-            position = self._db.execute(
+            self._generation = self._now_generation()
+            row = self._db.execute(
                 "SELECT position FROM cursor WHERE exporter = ? AND stream = ?", (self.exporter, stream.value)
-            ).fetchone()[0]
+            ).fetchone()
+            if row is None:
+                return None  # it is not registered for this stream
+            position = row[0]
             items: tuple[Item, ...]
             if stream is Stream.INTERVALS:
                 items = self._points(position, limit)
@@ -90,6 +109,7 @@ class Outbox:
         None while points are on the way: what waits there is older than the sealed time, and must go first.
         """
         with translated(self.path), self._snapshot():
+            self._generation = self._now_generation()
             waiting = self._db.execute(
                 "SELECT 1 FROM interval WHERE id >"
                 " (SELECT position FROM cursor WHERE exporter = ? AND stream = ?) LIMIT 1",
@@ -100,7 +120,12 @@ class Outbox:
             rows = self._db.execute(
                 f"SELECT s.id, src.sealed_ns, t.time_ns, {_prefixed('t', COUNTS)}"
                 " FROM total AS t JOIN series AS s ON s.id = t.series JOIN source AS src ON src.id = s.source"
-                " WHERE t.exporter = ? AND src.sealed_ns - t.time_ns >= ? ORDER BY s.id LIMIT ?",
+                " WHERE t.exporter = ? AND src.sealed_ns - t.time_ns >= ?"
+                # after other thresholds the series with the old bounds has ended: a new one goes on under its name
+                " AND NOT EXISTS (SELECT 1 FROM series AS n"
+                " JOIN total AS nt ON nt.series = n.id AND nt.exporter = t.exporter"
+                " WHERE n.source = s.source AND n.instrument = s.instrument AND n.attributes = s.attributes"
+                " AND n.bounds <> s.bounds AND nt.time_ns > t.time_ns) ORDER BY s.id LIMIT ?",
                 (self.exporter, older_ns, limit),
             ).fetchall()
             sources, series = self._sources(), self._series(row[0] for row in rows)
@@ -111,17 +136,23 @@ class Outbox:
             items.append(Point(0, sources[source], key, start_ns, last_ns, sealed_ns, Counts(), total))
         return ExportBatch(Stream.INTERVALS, tuple(items)) if items else None
 
-    def advance(self, batch: ExportBatch, count: int, now_ns: int) -> None:
-        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told."""
+    def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
+        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
+
+        ``skipped`` of them it was not given; they don't count as delivered, and are no success where they are all.
+        """
         items = batch.items[:count]
         last = max((item.id for item in items), default=0)
         with translated(self.path), transaction(self._db):
-            self._move(batch.stream, last)
-            self._remember(items)
-            self._db.execute(
-                "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL WHERE name = ?",
-                (sum(item.id > 0 for item in items), now_ns, self.exporter),
-            )
+            if self._still_holds():
+                self._move(batch.stream, last)
+                self._remember(items)
+            if skipped < len(items):
+                self._db.execute(
+                    "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL"
+                    " WHERE name = ?",
+                    (sum(item.id > 0 for item in items) - skipped, now_ns, self.exporter),
+                )
 
     def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
         """The receiver will never take the one item of this batch: note it, and go on behind it.
@@ -130,8 +161,9 @@ class Outbox:
         """
         (item,) = batch.items
         with translated(self.path), transaction(self._db):
-            self._move(batch.stream, item.id)
-            self._remember(batch.items)
+            if self._still_holds():
+                self._move(batch.stream, item.id)
+                self._remember(batch.items)
             if item.id:
                 self._db.execute(
                     "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)",
@@ -142,18 +174,18 @@ class Outbox:
     def failed(self, why: str, now_ns: int) -> None:
         """Note what went wrong last, for ``status``."""
         with translated(self.path), transaction(self._db):
+            self._db.execute("UPDATE exporter SET failures = failures + 1 WHERE name = ?", (self.exporter,))
             self._note_error(why, now_ns)
+
+    def health(self, now_ns: int) -> ExportBatch:
+        """The daemon's own numbers as they are now."""
+        with translated(self.path), self._snapshot():
+            return ExportBatch(Stream.SELF, (health(self._db, self.path, now_ns),))
 
     def pending(self) -> int:
         """How many items wait for delivery."""
-        total = 0
         with translated(self.path):
-            for stream, position in self._db.execute(
-                "SELECT stream, position FROM cursor WHERE exporter = ?", (self.exporter,)
-            ).fetchall():
-                table = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}[stream]
-                total += self._db.execute(f"SELECT count(*) FROM {table} WHERE id > ?", (position,)).fetchone()[0]
-        return total
+            return pending(self._db, self.exporter)
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -203,10 +235,14 @@ class Outbox:
             f"SELECT id, source, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
         ).fetchall()
         sources = self._sources()
-        records = []
+        records: list[EpisodeRecord] = []
+        events = 0
         for row in rows:
             episode = episode_of(row[2:])
             breaches = self._breaches("b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+            events += len(breaches)
+            if records and events > BATCH_EVENTS:
+                break
             records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
         return tuple(records)
 
@@ -264,7 +300,15 @@ class Outbox:
         )
         return {row[0]: (row[1], counts_of(row[2:])) for row in rows}
 
+    def _now_generation(self) -> int:
+        row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _still_holds(self) -> bool:
+        """Whether nothing was dropped since this batch was read: else cursor and totals have gone on without it."""
+        return self._now_generation() == self._generation
 
     def _move(self, stream: Stream, last: int) -> None:
         self._db.execute(

@@ -72,13 +72,21 @@ class PathTail:
     """One live path."""
 
     def __init__(
-        self, live: str, states: Iterable[FileState], book: Book, reporter: Reporter, *, from_start: bool
+        self,
+        live: str,
+        states: Iterable[FileState],
+        book: Book,
+        reporter: Reporter,
+        *,
+        from_start: bool,
+        buffer: bytearray,
     ) -> None:
         self.live = live
         self._states = {state.id: state for state in states}
         self._book = book
         self._reporter = reporter
         self._from_start = from_start
+        self._buffer = buffer
         self._held: list[_Held] = []
         self._current: _Held | None = None
         # what was there when all files were told apart last, and when that was
@@ -86,6 +94,8 @@ class PathTail:
         self._folders: tuple[int, ...] = ()
         self._told_apart_s = 0.0
         self._look_again = False
+        self.gone: frozenset[int] = frozenset()
+        """Ids of finished files that were not there when all files were told apart last."""
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -141,6 +151,9 @@ class PathTail:
             for path in elsewhere:
                 claims.setdefault(path, None)  # only looked at for what we knew to be there
             self._adopt(readers, claims, now_s, complete=complete)
+            if complete:
+                here = {state.id for state in claims.values() if state is not None}
+                self.gone = frozenset(s.id for s in self._states.values() if s.done and s.id not in here)
         finally:
             kept = {id(held.reader) for held in self._held}
             _close(reader for reader in readers.values() if id(reader) not in kept)
@@ -316,7 +329,7 @@ class PathTail:
 
     def _next(self, held: _Held) -> Chunk | None:
         try:
-            chunk = read_chunk(held.reader, held.state)
+            chunk = read_chunk(held.reader, held.state, self._buffer)
         except OSError as problem:
             self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None

@@ -30,6 +30,10 @@ requests took. (At the end of the log the clock seals: nothing waits for lines t
 SETTLE_NS = 250_000_000
 """How long after its time a line may become visible to us: the clock closes and seals nothing that is younger."""
 
+AHEAD_NS = 300 * 10**9
+"""How far ahead of the machine's clock a log's time may seal: one line from the future must not make all that follow
+late. (A log whose clock is further ahead is sealed by so much later.)"""
+
 REPEAT_NS = 60 * 10**9
 """How often the sealed time moves on while the log is silent, so that exporters can repeat silent series up to it."""
 
@@ -85,28 +89,34 @@ class SourceRun:
         attributes = self._rule.attributes_of(os.path.basename(live))  # noqa: PTH119 - once a chunk, on a string
         scanned = scan(
             self._observer,
-            chunk.data,
+            chunk.buffer,
             chunk.base,
+            start=chunk.start,
+            end=chunk.end,
             source=info.name,
             thresholds=self._thresholds,
             now_ns=time.time_ns(),
         )
         before = self._open.get(live)
         open_, breaches, closed = coalesce(
-            before, scanned.hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
+            before, scanned.samples.logged_ns, scanned.hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
         counts = aggregate(
-            scanned.hits, attributes=attributes, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns
+            scanned.samples,
+            scanned.hits,
+            attributes=attributes,
+            interval_ns=self._interval_ns,
+            bounds_ns=self._bounds_ns,
         )
         self._add_episodes(counts, closed)
-        come_to_ns = max((hit.sample.logged_ns for hit in scanned.hits), default=0)
+        come_to_ns = max(scanned.samples.logged_ns, default=0)
         tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=chunk.oversized)
         committed = self._store.commit(
             Batch(
                 source=info.id,
                 file=chunk.after,
                 attributes=attributes,
-                hits=scanned.hits,
+                samples=scanned.samples,
                 breaches=breaches,
                 counts=counts,
                 open_episodes={} if open_ is before else {live: open_},
@@ -135,7 +145,7 @@ class SourceRun:
             _, over = tick(episode, self._clock.now_ns(live, elapsed_ns) - SETTLE_NS, self.info.quiet_ns)
             if over is not None:
                 closed.append(over)
-        now_ns = self._clock.latest_ns(elapsed_ns, time.time_ns()) - SETTLE_NS
+        now_ns = self._now_ns(elapsed_ns) - SETTLE_NS
         seal_ns = self._store.next_seal_ns(self.info.id)
         due = seal_ns is not None and seal_ns <= now_ns
         if not closed and not due and now_ns - self._sealed_ns < REPEAT_NS:
@@ -162,8 +172,12 @@ class SourceRun:
         ]
         seal_ns = self._store.next_seal_ns(self.info.id)
         if seal_ns is not None:
-            waits_ns.append(seal_ns - self._clock.latest_ns(elapsed_ns, time.time_ns()))
+            waits_ns.append(seal_ns - self._now_ns(elapsed_ns))
         return (min(waits_ns) + SETTLE_NS) / 1e9 + 0.001 if waits_ns else math.inf
+
+    def _now_ns(self, elapsed_ns: int) -> int:
+        wall_ns = time.time_ns()
+        return min(self._clock.latest_ns(elapsed_ns, wall_ns), wall_ns + AHEAD_NS)
 
     def _commit_closed(self, closed: list[Episode], seal_until_ns: int) -> None:
         counts: dict[IntervalKey, Counts] = {}
@@ -196,7 +210,8 @@ class SourceRun:
         behind = [self._clock.come_to_ns(other) for other in self.tail.ready if other != live]
         if come_to_ns and self._clock.is_set_back(live, come_to_ns):
             return self._store.last_open_ns(self.info.id)  # else it would wait until that clock is there again
-        until_ns = min([max(come_to_ns, self._clock.come_to_ns(live)), *behind]) - LATE_NS
+        come_to_ns = max(come_to_ns, self._clock.come_to_ns(live))
+        until_ns = min([come_to_ns, time.time_ns() + AHEAD_NS, *behind]) - LATE_NS
         return until_ns if until_ns > 0 else None
 
     def _say(self, drifted: tuple[int, str] | None, tally: Tally, chunk: Chunk) -> None:

@@ -98,6 +98,27 @@ class Reporter:
         """A commit succeeded."""
         self._end("store", "the store can be written again: going on")
 
+    def store_set_aside(self, path: str, aside: str) -> None:
+        """The store was damaged: a new one is begun, and the logs are read again."""
+        self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")
+
+    def dropped(self, exporter: str, stream: str, count: int, span: str) -> None:
+        """The store's bounds made undelivered items leave."""
+        self._begin(
+            f"dropped {exporter} {stream}",
+            "error",
+            f"{exporter}: {count} {stream} of {span} left the store undelivered: for want of room, or because no daemon"
+            " ran with this exporter for 7 days (further ones are only counted: see `otel-logtail status`)",
+        )
+
+    def upkeep_failed(self, why: str) -> None:
+        """What is old could not be merged or dropped; it is tried again."""
+        self._begin("upkeep", "warning", f"upkeep of the store failed: {why}; trying again")
+
+    def upkeep_works(self) -> None:
+        """It could."""
+        self._end("upkeep", "upkeep of the store works again")
+
     def exporter_failed(self, exporter: str, why: str) -> None:
         """A delivery failed; it is tried again."""
         self._begin(f"export {exporter}", "warning", f"{exporter}: {why}; everything is kept, trying again")
@@ -105,6 +126,10 @@ class Reporter:
     def exporter_works(self, exporter: str) -> None:
         """A delivery succeeded."""
         self._end(f"export {exporter}", f"{exporter}: delivering again")
+
+    def skipped(self, exporter: str, count: int) -> None:
+        """Items that a destination was not given, because they are too old for it."""
+        self._say("warning", f"{exporter}: {count} items were too old for it and skipped; the store has them")
 
     def refused(self, exporter: str, item: str, why: str) -> None:
         """The receiver will never take an item: it was set aside."""

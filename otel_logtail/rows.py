@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Severity
@@ -17,6 +19,19 @@ EPISODE = "live, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count
 
 FILE = "live, path, device, inode, offset, size, head_length, head_digest, anchor_length, anchor_digest, done"
 """The columns of a file that change."""
+
+OFFSET_BITS = 40
+"""A sample's id is its file's id shifted by this, or'ed with its line's offset: files up to 1 TiB."""
+
+STEP_NS = 1_000_000
+"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+
+StageNs = Sequence[int | None]
+SampleColumns = tuple[int, int, int, int, StageNs]
+"""A sample: id, time_ns, duration_ns, kind, nanoseconds of its stages."""
+
+BlockRow = tuple[int, int, int, int, int, str]
+"""Samples of one file in a block: id, source, first_ns, last_ns, count, samples."""
 
 CountsRow = tuple[int, int, int, int, str, str, int]
 EpisodeRow = tuple[str, str, bytes, bytes, int, int, int, int, int, int, str, str]
@@ -133,3 +148,25 @@ def episode_of(row: EpisodeRow) -> Episode:
         cause=cause,
         stage=stage,
     )
+
+
+def encode_block(source: int, samples: Sequence[SampleColumns]) -> BlockRow:
+    """Samples of one file (at least one, by id) as one row."""
+    first, times = samples[0][0], [sample[1] for sample in samples]
+    first_ns = min(times)
+    text = encode_samples([(id_ - first, time_ns - first_ns, d, k, stages) for id_, time_ns, d, k, stages in samples])
+    return first, source, first_ns, max(times), len(samples), text
+
+
+def encode_samples(rows: Sequence[SampleColumns]) -> str:
+    """The text of a block: of each sample its offset and time past the first's, duration, kind and stages."""
+    return _encode(rows).decode()
+
+
+def decode_block(id_: int, first_ns: int, text: str) -> list[SampleColumns]:
+    """The samples of a block, by id."""
+    return [(id_ + at, first_ns + past_ns, d, k, stages) for at, past_ns, d, k, stages in _decode_samples(text)]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_samples = msgspec.json.Decoder(list[tuple[int, int, int, int, tuple[int | None, ...]]]).decode

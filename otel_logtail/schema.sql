@@ -1,16 +1,19 @@
--- The store, schema version 1. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+-- The store, schema version 2. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
 -- What it promises:
---   * what a piece of log gave rise to (sample, breach, interval, episode, counters) and the position behind it (file)
---     are written in one transaction, so each line is in the store once or not yet;
+--   * what a piece of log gave rise to (samples, breaches, intervals, episodes, counters) and the position behind it
+--     (file) are written in one transaction, so each line is in the store once or not yet;
 --   * interval, episode and breach are append-only with ids that are never given twice: a cursor never meets a changed
 --     row. What may still change is kept apart (open_interval, open_episode);
---   * a cursor moves in one transaction with the totals that its exporter has told the receiver.
+--   * a cursor moves in one transaction with the totals that its exporter has told the receiver;
+--   * what leaves before every exporter has it is counted (dropped).
 --
 -- All times are nanoseconds since the Unix epoch, all durations nanoseconds, all text UTF-8, all JSON compact.
 -- The views at the end (samples, episodes, minutes) are the ones to query; the tables may change with the version.
 
-CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns'
+CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns',
+                                          -- 'set_aside' (the damaged store whose place this one took), 'merged_60_ns'
+                                          -- and the like (up to where intervals are merged)
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -52,7 +55,8 @@ CREATE TABLE file (                       -- every file that was read, and how f
   head_digest   BLOB NOT NULL,
   anchor_length INTEGER NOT NULL,         -- ... and of the last ones before offset
   anchor_digest BLOB NOT NULL,
-  done          INTEGER NOT NULL          -- 1: rotated away and read to its end
+  done          INTEGER NOT NULL,         -- 1: rotated away and read to its end
+  gone_ns       INTEGER NOT NULL DEFAULT 0 -- done, and since when it is no longer on disk
 );
 CREATE INDEX file_live ON file (source, live, id);
 
@@ -60,31 +64,40 @@ CREATE TABLE kind (                       -- what samples have in common, so tha
   id         INTEGER PRIMARY KEY,
   source     INTEGER NOT NULL REFERENCES source,
   attributes TEXT NOT NULL,               -- JSON object
-  stages     TEXT NOT NULL,               -- JSON array of the stages' names, in the order of sample.stages
+  stages     TEXT NOT NULL,               -- JSON array of the stages' names, in the order of a sample's
   severity   INTEGER NOT NULL,            -- 0 ok, 1 degraded, 2 stall
   cause      TEXT NOT NULL,
   stage      TEXT NOT NULL,               -- the longest stage
   UNIQUE (source, attributes, stages, severity, cause, stage)
 );
 
-CREATE TABLE sample (
-  id          INTEGER PRIMARY KEY,        -- file.id << 40 | offset of its line: read twice, it is still one row
+CREATE TABLE block (                      -- samples of one piece of log: one row for thousands of a backlog
+  id       INTEGER PRIMARY KEY,           -- file.id << 40 | offset of its first line: read twice, it is still one row
+  source   INTEGER NOT NULL REFERENCES source,
+  first_ns INTEGER NOT NULL,              -- the earliest and the latest time_ns of its samples
+  last_ns  INTEGER NOT NULL,
+  count    INTEGER NOT NULL,
+  samples  TEXT NOT NULL                  -- JSON array of [offset - offset of the first, time_ns - first_ns, duration_ns,
+                                          --   kind.id, [nanoseconds of each stage (null: it did not run)]], by offset
+);
+CREATE INDEX block_last ON block (last_ns, first_ns, count);
+CREATE INDEX block_first ON block (first_ns, last_ns);
+
+CREATE TABLE breach (                     -- stream: samples that are not ok
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  source      INTEGER NOT NULL REFERENCES source,
+  file        INTEGER NOT NULL REFERENCES file,
+  offset      INTEGER NOT NULL,           -- of its line
+  uid         BLOB NOT NULL,              -- 16 bytes: its name for ever
   time_ns     INTEGER NOT NULL,           -- when it ended
   duration_ns INTEGER NOT NULL,
   kind        INTEGER NOT NULL REFERENCES kind,
-  stages      TEXT NOT NULL               -- JSON array of nanoseconds (null: the stage did not run)
-);
-CREATE INDEX sample_time ON sample (time_ns);
-
-CREATE TABLE breach (                     -- stream: samples that are not ok
-  id       INTEGER PRIMARY KEY AUTOINCREMENT,
-  sample   INTEGER NOT NULL REFERENCES sample,
-  source   INTEGER NOT NULL REFERENCES source,
-  uid      BLOB NOT NULL,                 -- 16 bytes: its name for ever
-  trace_id BLOB NOT NULL,                 -- of its episode
-  span_id  BLOB NOT NULL
+  stages      TEXT NOT NULL,              -- JSON array of nanoseconds, as in a block
+  trace_id    BLOB NOT NULL,              -- of its episode
+  span_id     BLOB NOT NULL
 );
 CREATE INDEX breach_span ON breach (span_id, id);
+CREATE INDEX breach_time ON breach (time_ns);
 
 CREATE TABLE open_episode (               -- at most one per live path
   source     INTEGER NOT NULL REFERENCES source,
@@ -160,13 +173,27 @@ CREATE TABLE interval (                   -- stream: sealed counts, never change
   zeros       INTEGER NOT NULL
 );
 CREATE INDEX interval_series ON interval (series, start_ns);
+CREATE INDEX interval_end ON interval (end_ns);
 
 CREATE TABLE exporter (                   -- a destination, and how it fares (shown by `status`)
   name            TEXT PRIMARY KEY,
   delivered       INTEGER NOT NULL DEFAULT 0,
+  failures        INTEGER NOT NULL DEFAULT 0, -- attempts that have to be made again
   last_success_ns INTEGER,
   last_error      TEXT,
-  last_error_ns   INTEGER
+  last_error_ns   INTEGER,
+  last_seen_ns    INTEGER NOT NULL DEFAULT 0, -- when a daemon last ran with it: what it lacks is kept for a week more
+  generation      INTEGER NOT NULL DEFAULT 0  -- grows when something is dropped under it: what is on the way then is old
+) WITHOUT ROWID;
+
+CREATE TABLE dropped (                    -- what left the store before an exporter had it
+  exporter TEXT NOT NULL REFERENCES exporter,
+  stream   TEXT NOT NULL,
+  count    INTEGER NOT NULL,
+  from_ns  INTEGER NOT NULL,              -- the time that it was about
+  to_ns    INTEGER NOT NULL,
+  time_ns  INTEGER NOT NULL,              -- when it was dropped last
+  PRIMARY KEY (exporter, stream)
 ) WITHOUT ROWID;
 
 CREATE TABLE cursor (                     -- up to which id of a stream the receiver has everything
@@ -216,10 +243,15 @@ SELECT s.id AS id,
          WHERE v.value IS NOT NULL) AS stages,
        file.path AS file,
        s.id & 0xFFFFFFFFFF AS offset
-  FROM sample AS s
+  FROM (SELECT b.id + json_extract(v.value, '$[0]') AS id,
+               b.first_ns + json_extract(v.value, '$[1]') AS time_ns,
+               json_extract(v.value, '$[2]') AS duration_ns,
+               json_extract(v.value, '$[3]') AS kind,
+               json_extract(v.value, '$[4]') AS stages
+          FROM block AS b, json_each(b.samples) AS v) AS s
   JOIN kind AS k ON k.id = s.kind
   JOIN source ON source.id = k.source
-  JOIN file ON file.id = s.id >> 40;
+  LEFT JOIN file ON file.id = s.id >> 40;
 
 CREATE VIEW episodes AS
 SELECT e.id AS id,

@@ -1,30 +1,25 @@
-"""The store's one writer: opens, locks and migrates it, and commits what pieces of log gave rise to.
+"""The store's one writer: commits what pieces of log gave rise to.
 
 Invariants:
   * ``commit`` is one transaction: all of a batch and the position behind it, or nothing;
-  * one process has the write side of a store at a time (a lock file beside it, freed by the kernel when it dies);
+  * one process has the write side of a store at a time (see ``storefile``);
   * ids of streams are given in the transaction in which a row becomes final, and never again.
 
-Exporters' cursors are moved by ``outbox``, on connections of their own; questions are answered by ``query``.
-
-Known limit: the lock is advisory and of this machine; a store on a network file system is not protected by it.
+Exporters' cursors are moved by ``outbox``, on connections of their own; questions are answered by ``query``; what is
+old is merged and dropped by ``upkeep``.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sqlite3
-import time
-import uuid
-from importlib.resources import files
+from collections.abc import Collection
+from itertools import repeat
+from operator import sub
 from pathlib import Path
 
 import msgspec
 
 from otel_logtail import aggregate
-from otel_logtail.database import SCHEMA_VERSION, connect, transaction, translated
-from otel_logtail.errors import StoreCorrupt, StoreError, StoreLocked
+from otel_logtail.database import transaction, translated
 from otel_logtail.model import (
     Attributes,
     Batch,
@@ -41,19 +36,22 @@ from otel_logtail.rows import (
     COUNTS,
     EPISODE,
     FILE,
+    OFFSET_BITS,
     counts_of,
     counts_row,
     encode_attributes,
     encode_json,
+    encode_samples,
     episode_columns,
     episode_of,
     file_columns,
     file_of,
     marks,
 )
+from otel_logtail.storefile import StoreFile, open_file
+from otel_logtail.upkeep import Limits, Upkeep
 
-OFFSET_BITS = 40
-"""A sample's id is its file's id shifted by this, or'ed with its line's offset: files up to 1 TiB."""
+_MEMO = 2_000
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -67,13 +65,19 @@ class Committed(msgspec.Struct, frozen=True):
 class Store:
     """The write side of one store. Not for use by two threads at once."""
 
-    def __init__(self, path: Path, lock: int, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, file: StoreFile) -> None:
         self.path = path
-        self._lock = lock
-        self._db = connection
+        self._file = file
+        self._db = file.connection
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
         self._series: dict[tuple[int, SeriesKey], tuple[int, int]] = {}
+        # open intervals as they are in the store: the daemon is the only one who changes them
+        self._open: dict[tuple[int, int, int], Counts] = {}
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
+        self.set_aside = file.set_aside
+        """Where a damaged store went, in whose place this one is new; None: nothing was wrong."""
+        self.replaces = self._one("SELECT value FROM meta WHERE key = 'set_aside'") is not None
+        """Whether a damaged store was here before: what its logs still hold is to be read again."""
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -81,42 +85,19 @@ class Store:
 
         Raises:
             StoreLocked: another process has it (its pid is in the message).
-            StoreCorrupt: it is not a database, or a damaged one.
-            StoreError: it can't be opened, or is of a newer schema.
+            StoreError: it can't be opened, is of a newer schema, or the file is something else.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = _lock(path)
-        except OSError as problem:
-            raise StoreError(
-                f"the store can't be made: {problem.filename}: {problem.strerror}",
-                hint="name another place with --db, or mend the folder's owner and mode",
-            ) from None
+        file = open_file(path)
         try:
             with translated(path):
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-                connection = connect(path)
-                try:
-                    _migrate(connection, path)
-                    connection.execute("PRAGMA journal_mode = WAL")  # not before it is known to be ours
-                    return cls(path, lock, connection)
-                except BaseException:
-                    connection.close()
-                    raise
-        except OSError as problem:
-            os.close(lock)
-            raise StoreError(
-                f"the store can't be opened: {problem.filename}: {problem.strerror}",
-                hint="name another place with --db, or mend its owner and mode",
-            ) from None
+                return cls(path, file)
         except BaseException:
-            os.close(lock)
+            file.close()
             raise
 
     def close(self) -> None:
         """Close it and free its lock."""
-        self._db.close()
-        os.close(self._lock)
+        self._file.close()
 
     # --- sources, files, episodes ---------------------------------------------------------------------------------
 
@@ -191,6 +172,10 @@ class Store:
             )
         return None if end is None else int(str(end))
 
+    def upkeep(self, limits: Limits, exporters: Collection[str]) -> Upkeep:
+        """What merges and drops the old in this store, for a daemon with these exporters."""
+        return Upkeep(self.path, self._db, limits, exporters)
+
     # --- the one write path ---------------------------------------------------------------------------------------
 
     def commit(self, batch: Batch) -> Committed:
@@ -204,17 +189,17 @@ class Store:
             with translated(self.path), transaction(self._db):
                 return self._write(batch)
         except BaseException:
-            # ids that were made in a transaction which is gone must not be used
+            # what was made in a transaction which is gone must not be used
             self._kinds.clear()
             self._series.clear()
+            self._open.clear()
             raise
 
     def _write(self, batch: Batch) -> Committed:
         if batch.file is not None:
             self._update_file(batch.file)
             self._add_samples(batch, batch.file.id)
-        for key, counts in batch.counts.items():
-            self._add_counts(batch.source, key, counts)
+        self._add_counts(batch)
         for live, episode in batch.open_episodes.items():
             self._db.execute("DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, live))
             if episode is not None:
@@ -235,24 +220,57 @@ class Store:
         self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(11)}) WHERE id = ?", (*file_columns(state), state.id))
 
     def _add_samples(self, batch: Batch, file: int) -> None:
-        base, kind, encode = file << OFFSET_BITS, self._kind, msgspec.json.encode
+        samples, number = batch.samples, len(batch.samples.offsets)
+        if not number:
+            return
+        ok = self._kinds_of(batch)
+        kinds = [ok[key] for key in zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True)]
+        for breach in batch.breaches:
+            hit = breach.hit
+            sample = hit.sample
+            kinds[hit.index] = self._kind(batch, sample.shape, hit.severity, sample.cause, sample.stage)
+        first, first_ns = samples.offsets[0], min(samples.time_ns)
+        text = encode_samples(
+            list(
+                zip(
+                    map(sub, samples.offsets, repeat(first)),
+                    map(sub, samples.time_ns, repeat(first_ns)),
+                    samples.duration_ns,
+                    kinds,
+                    samples.stage_ns,
+                    strict=False,
+                )
+            )
+        )
+        row = (file << OFFSET_BITS | first, batch.source, first_ns, max(samples.time_ns), number, text)
+        self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", row)
         self._db.executemany(
-            "INSERT INTO sample VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id)"
+            f" VALUES ({marks(10)})",
             [
                 (
-                    base | hit.offset,
-                    (sample := hit.sample).time_ns,
+                    batch.source,
+                    file,
+                    b.hit.offset,
+                    b.hit.uid,
+                    (sample := b.hit.sample).time_ns,
                     sample.duration_ns,
-                    kind(batch, sample.shape, hit.severity, sample.cause, sample.stage),
-                    encode(sample.stage_ns).decode(),
+                    kinds[b.hit.index],
+                    encode_json(sample.stage_ns),
+                    b.trace_id,
+                    b.span_id,
                 )
-                for hit in batch.hits
+                for b in batch.breaches
             ],
         )
-        self._db.executemany(
-            "INSERT INTO breach (sample, source, uid, trace_id, span_id) VALUES (?, ?, ?, ?, ?)",
-            [(base | b.hit.offset, batch.source, b.hit.uid, b.trace_id, b.span_id) for b in batch.breaches],
+
+    def _kinds_of(self, batch: Batch) -> dict[tuple[int, str, str], int]:
+        """The ids of the kinds of all samples of a batch, as those that are ok."""
+        samples = batch.samples
+        distinct = dict(
+            zip(zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True), samples.shapes, strict=True)
         )
+        return {key: self._kind(batch, shape, Severity.OK, key[1], key[2]) for key, shape in distinct.items()}
 
     def _kind(self, batch: Batch, shape: Shape, severity: Severity, cause: str, stage: str) -> int:
         # shapes are few and made once: looked up by identity, and kept so that the identity stays theirs
@@ -272,6 +290,8 @@ class Store:
             " AND stage = ?",
             *columns,
         )
+        if len(self._kinds) >= _MEMO:  # an observer that makes its shapes anew for every line
+            self._kinds.clear()
         self._kinds[key] = (shape, int(str(found)))
         return self._kinds[key][1]
 
@@ -307,20 +327,28 @@ class Store:
             (series, start_ns),
         )
 
-    def _add_counts(self, source: int, key: IntervalKey, counts: Counts) -> None:
-        series = self._series_id(source, key)
-        row = self._db.execute(
-            f"SELECT {COUNTS} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?",
-            (series, key.start_ns, key.end_ns),
-        ).fetchone()
-        if row is not None:
-            before = counts_of(row)
-            aggregate.add(before, counts)
-            counts = before
-        self._db.execute(
-            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})",
-            (series, key.start_ns, key.end_ns, *counts_row(counts)),
+    def _add_counts(self, batch: Batch) -> None:
+        rows = []
+        for key, more in batch.counts.items():
+            series = self._series_id(batch.source, key)
+            place = (series, key.start_ns, key.end_ns)
+            counts = self._open.get(place)
+            if counts is None:
+                counts = self._read_counts(place)
+                if len(self._open) >= _MEMO:
+                    self._open.clear()
+                self._open[place] = counts
+            aggregate.add(counts, more)
+            rows.append((*place, *counts_row(counts)))
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})", rows
         )
+
+    def _read_counts(self, place: tuple[int, int, int]) -> Counts:
+        row = self._db.execute(
+            f"SELECT {COUNTS} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?", place
+        ).fetchone()
+        return Counts() if row is None else counts_of(row)
 
     def _seal(self, source: int, until_ns: int) -> int:
         # in order of time, so that an exporter meets each series' intervals in order
@@ -331,6 +359,7 @@ class Store:
             (until_ns, source),
         )
         if cursor.rowcount:
+            self._open = {place: counts for place, counts in self._open.items() if place[2] > until_ns}
             self._db.execute(
                 "DELETE FROM open_interval WHERE end_ns <= ? AND series IN (SELECT id FROM series WHERE source = ?)",
                 (until_ns, source),
@@ -355,44 +384,3 @@ class Store:
     def _one(self, sql: str, *parameters: object) -> object:
         row = self._db.execute(sql, parameters).fetchone()
         return None if row is None else row[0]
-
-
-def _lock(path: Path) -> int:
-    """Take the store's lock for as long as this process lives; the file says whose it is."""
-    lock_path = path.with_name(path.name + ".lock")
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise StoreLocked(
-            f"{path} is in use by another otel-logtail (pid {pid})",
-            hint="one daemon has a store at a time: stop that one, or name another store with --db",
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was written by a newer otel-logtail (schema {version}; this one knows {SCHEMA_VERSION})",
-            hint="upgrade otel-logtail, or name another store with --db",
-        )
-    if version == SCHEMA_VERSION:
-        return
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise StoreCorrupt(
-            f"{path} is a SQLite database, but not one of otel-logtail", hint="name another one with --db"
-        )
-    schema = files("otel_logtail").joinpath("schema.sql").read_text()
-    created = str(time.time_ns())
-    # executescript runs outside of Python's transaction handling, so the script brings its own
-    connection.executescript(
-        f"BEGIN IMMEDIATE;\n{schema}\n"
-        f"INSERT INTO meta VALUES ('instance', '{uuid.uuid4()}'), ('created_ns', '{created}');\n"
-        f"PRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
-    )

@@ -180,7 +180,14 @@ class Collector:
         return [json.loads(line) for line in whole.splitlines() if line.strip(b"\0")]
 
     def metrics(self) -> list[ReceivedPoint]:
-        """Every data point written so far, in the order of arrival."""
+        """Every metric point of the logs written so far, in the order of arrival."""
+        return [point for point in self._all_points() if not point.name.startswith("otel_logtail.")]
+
+    def health(self) -> list[ReceivedPoint]:
+        """Every point of the daemon's own health."""
+        return [point for point in self._all_points() if point.name.startswith("otel_logtail.")]
+
+    def _all_points(self) -> list[ReceivedPoint]:
         return [point for line in self.lines() for point in _points(line)]
 
     def spans(self) -> list[ReceivedSpan]:
@@ -236,7 +243,7 @@ def _points(line: Mapping[str, Any]) -> list[ReceivedPoint]:
             temporality=metric[kind].get("aggregationTemporality", 0),
             monotonic=metric[kind].get("isMonotonic", False),
             attributes=_attributes(raw),
-            start_ns=int(raw["startTimeUnixNano"]),
+            start_ns=int(raw.get("startTimeUnixNano", 0)),  # a gauge has none
             time_ns=int(raw["timeUnixNano"]),
             value=int(raw["asInt"] if kind in ("sum", "gauge") else raw["count"]),
             raw=raw,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.aggregate import aggregate, bounds, count
+from otel_logtail.columns import columns_of
 from otel_logtail.model import (
     Attributes,
     BreachRecord,
@@ -77,7 +78,9 @@ def real_points(values_ms: Sequence[int]) -> list[Point]:
         time_ns = T0 + number * 1000 * MS
         stages = (value * MS // 4, value * MS - value * MS // 4)
         hits.append(Hit(0, Sample(time_ns, value * MS, time_ns, "compress", "compress", shape, stages), severity))
-    intervals = aggregate(hits, attributes=(("server.port", 8787),), interval_ns=10_000 * MS, bounds_ns=BOUNDS)
+    samples = columns_of((hit.offset, hit.sample) for hit in hits)
+    slow = [hit for hit in hits if hit.severity is not Severity.OK]
+    intervals = aggregate(samples, slow, attributes=(("server.port", 8787),), interval_ns=10_000 * MS, bounds_ns=BOUNDS)
     return [
         Point(number, SOURCE, key.series, T0 - 60_000 * MS, key.start_ns, key.end_ns, delta=counts, total=counts)
         for number, (key, counts) in enumerate(sorted(intervals.items(), key=lambda item: item[0].end_ns), start=1)

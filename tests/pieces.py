@@ -61,15 +61,17 @@ class Piece:
 
     def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
         found = scanned(data, self.file.offset)
-        open_, breaches, closed = coalesce(self.open, found.hits, live=self.live, attributes=ATTRIBUTES, quiet_ns=QUIET)
-        counts = aggregate(found.hits, attributes=ATTRIBUTES, interval_ns=INTERVAL, bounds_ns=BOUNDS)
+        open_, breaches, closed = coalesce(
+            self.open, found.samples.logged_ns, found.hits, live=self.live, attributes=ATTRIBUTES, quiet_ns=QUIET
+        )
+        counts = aggregate(found.samples, found.hits, attributes=ATTRIBUTES, interval_ns=INTERVAL, bounds_ns=BOUNDS)
         for key, more in aggregate_episodes(closed, interval_ns=INTERVAL, bounds_ns=BOUNDS).items():
             add(counts.setdefault(key, Counts()), more)
         return Batch(
             source=self.info.id,
             file=msgspec.structs.replace(self.file, offset=self.file.offset + len(data)),
             attributes=ATTRIBUTES,
-            hits=found.hits,
+            samples=found.samples,
             breaches=breaches,
             counts=counts,
             open_episodes={self.live: open_},
@@ -98,8 +100,8 @@ def opened(path: Path) -> Iterator[Store]:
 
 
 TABLES = (
-    "source", "rejected", "file", "kind", "sample", "breach", "open_episode", "episode", "series",
-    "open_interval", "interval", "exporter", "cursor", "total", "refused",
+    "source", "rejected", "file", "kind", "block", "breach", "open_episode", "episode", "series",
+    "open_interval", "interval", "exporter", "cursor", "total", "refused", "dropped",
 )  # fmt: skip
 
 

@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 import otel_logtail
 from otel_logtail.aggregate import bounds, count
+from otel_logtail.rows import SampleColumns, encode_block
 
 SECOND = 10**9
 NOON = 1_795_608_000 * SECOND  # 2026-11-25T12:00:00Z
 THRESHOLD, STALL = SECOND // 2, 2 * SECOND
 BOUNDS = bounds(THRESHOLD, STALL)
+BLOCK = 3  # small, so that a few samples already lie in several
 SCHEMA = Path(otel_logtail.__file__).with_name("schema.sql").read_text()
 
 
@@ -61,7 +63,7 @@ def make_file(path: Path, samples: Iterable[Written] = (), stalls: Iterable[Stal
 def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iterable[Stall] = ()) -> None:
     samples, stalls = list(samples), list(stalls)
     conn.executescript(SCHEMA)
-    conn.execute("PRAGMA user_version = 1")
+    conn.execute("PRAGMA user_version = 2")
     sources = {name: n for n, name in enumerate(sorted({s.source for s in samples} | {s.source for s in stalls}), 1)}
     for name, id_ in sources.items():
         total = sum(s.source == name for s in samples)
@@ -71,7 +73,7 @@ def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iter
             (id_, name, THRESHOLD, STALL, total * 100, total),
         )
         conn.execute(
-            "INSERT INTO file VALUES (?, ?, ?, ?, 1, 2, ?, ?, 0, x'', 0, x'', 0)",
+            "INSERT INTO file VALUES (?, ?, ?, ?, 1, 2, ?, ?, 0, x'', 0, x'', 0, 0)",
             (id_, id_, f"/logs/{name}.log", f"/logs/{name}.log", total * 100, total * 100 + 50),
         )
     _samples(conn, samples, sources)
@@ -97,6 +99,7 @@ def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iter
 
 def _samples(conn: sqlite3.Connection, samples: list[Written], sources: dict[str, int]) -> None:
     kinds: dict[tuple[object, ...], int] = {}
+    blocks: dict[int, list[SampleColumns]] = {}
     for number, s in enumerate(samples):
         stage = max(s.stages, key=lambda item: item[1] or 0)[0] if s.stages else "other"
         attributes, names = compact(dict(s.attributes)), compact([name for name, _ in s.stages])
@@ -105,13 +108,25 @@ def _samples(conn: sqlite3.Connection, samples: list[Written], sources: dict[str
             kinds[kind] = len(kinds) + 1
             conn.execute("INSERT INTO kind VALUES (?, ?, ?, ?, ?, ?, ?)", (kinds[kind], *kind))
         id_ = sources[s.source] << 40 | number * 100
-        row = (id_, s.time_ns, s.duration_ns, kinds[kind], compact([ns for _, ns in s.stages]))
-        conn.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?)", row)
+        stages = [ns for _, ns in s.stages]
+        blocks.setdefault(sources[s.source], []).append((id_, s.time_ns, s.duration_ns, kinds[kind], stages))
         if s.severity:
             conn.execute(
-                "INSERT INTO breach (sample, source, uid, trace_id, span_id) VALUES (?, ?, x'01', x'02', x'03')",
-                (id_, sources[s.source]),
+                "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id)"
+                " VALUES (?, ?, ?, x'01', ?, ?, ?, ?, x'02', x'03')",
+                (
+                    sources[s.source],
+                    sources[s.source],
+                    number * 100,
+                    s.time_ns,
+                    s.duration_ns,
+                    kinds[kind],
+                    compact(stages),
+                ),
             )
+    for source, rows in blocks.items():
+        for at in range(0, len(rows), BLOCK):
+            conn.execute("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", encode_block(source, rows[at : at + BLOCK]))
 
 
 def _intervals(conn: sqlite3.Connection, samples: list[Written], sources: dict[str, int]) -> None:

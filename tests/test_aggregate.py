@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.aggregate import SCALE, add, aggregate, aggregate_episodes, bounds, count, merge_attributes
+from otel_logtail.columns import columns_of
 from otel_logtail.model import (
     Attributes,
     Counts,
@@ -52,7 +53,9 @@ HITS = st.lists(hits(), max_size=30)
 
 
 def counted(found: Sequence[Hit], attributes: Attributes = ()) -> dict[IntervalKey, Counts]:
-    return aggregate(found, attributes=attributes, interval_ns=INTERVAL, bounds_ns=BOUNDS)
+    samples = columns_of((hit.offset, hit.sample) for hit in found)
+    slow = [hit for hit in found if hit.severity is not Severity.OK]
+    return aggregate(samples, slow, attributes=attributes, interval_ns=INTERVAL, bounds_ns=BOUNDS)
 
 
 def of(counts: dict[IntervalKey, Counts], instrument: Instrument) -> list[Counts]:

@@ -71,7 +71,7 @@ class Running:
     def __init__(self, store: Store, exporter: FakeExporter) -> None:
         self.exporter, self.said = exporter, Said()
         outbox = Outbox(store.path, exporter.name)
-        outbox.register(exporter.wants)
+        outbox.register(exporter.wants, time.time_ns())
         self.drain = Drain(exporter, outbox, Reporter(self.said))
         self.drain.start()
 
@@ -159,7 +159,7 @@ def test_a_long_backlog_comes_in_batches_in_order(store: Store, run: Callable[..
     Piece(store).commit(b"".join(line(n / 10, 0.6) for n in range(2500)))
     running = run()
     running.end()
-    assert [len(batch.items) for batch, _ in running.exporter.asked] == [1000, 1000, 500]
+    assert [len(batch.items) for batch, _ in running.exporter.asked] == [drain_module.BATCH_ITEMS] * 10
     assert running.ids() == list(range(1, 2501))
 
 
@@ -623,9 +623,9 @@ def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(1, 2.5) + line(20, 0.1), seal_s=100)
     outbox = Outbox(store.path, "fake")
-    outbox.register(Stream)
+    outbox.register(Stream, NOON)
     first: list[Item] = []
-    for stream in Stream:
+    for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES):
         batch = outbox.read(stream, 1)
         assert batch is not None
         first += batch.items

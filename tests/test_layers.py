@@ -16,6 +16,7 @@ LAYERS = [
     # words that all stages speak
     "errors",
     "model",
+    "columns",
     # the two seams for plug-ins, and what their authors import
     "observe",
     "export",
@@ -38,26 +39,36 @@ LAYERS = [
     "aggregate",
     "logclock",
     # the store
+    "when",
     "rows",
     "database",
+    "migrate",
+    "storefile",
+    "upkeep",
     "store",
     # a source, from its files into the store
     "pipeline",
     # out of the store, to the destinations
+    "health",
     "outbox",
     "drain",
     "exporters.__init__",
     "exporters.otlp_config",
     "exporters.otlp_tls",
     "exporters.otlp_encode",
+    "exporters.otlp_health",
     "exporters.otlp_answer",
     "exporters.otlp_http",
     "exporters.otlp_grpc",
     "exporters.otlp",
+    "exporters.hex_config",
+    "exporters.hex_events",
+    "exporters.hex_link",
+    "exporters.hex",
+    "exporters.hex_telemetry",
     # the only module that knows all stages
     "app",
     # questions to the store, and their answers
-    "when",
     "query.database",
     "query.counts",
     "query.rows",
@@ -68,8 +79,11 @@ LAYERS = [
     # the command line
     "paths",
     "demo",
+    "services",
     "cli_errors",
+    "cli_prune",
     "cli_query",
+    "cli_service",
     "cli",
     "__main__",
 ]
@@ -77,12 +91,16 @@ LAYERS = [
 PURE = [
     "errors",
     "model",
+    "columns",
     "observe",
     "observers.headroom",
     "coalesce",
     "aggregate",
     "logclock",
+    "when",
     "rows",
+    "exporters.hex_config",
+    "exporters.hex_events",
     "exporters.otlp_answer",
     "exporters.otlp_encode",
 ]

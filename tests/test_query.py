@@ -124,7 +124,7 @@ def test_percentiles_are_within_one_percent_over_eleven_orders_of_magnitude(seco
 def test_whole_intervals_are_counted_without_their_samples(path: Path) -> None:
     make_file(path, [Written(NOON + n * SECOND, 600 * MS) for n in range(30)])
     with closing(sqlite3.connect(path)) as conn, conn:
-        conn.execute("DELETE FROM sample")
+        conn.execute("DELETE FROM block")
     with closing(query.open_readonly(path)) as conn:
         answer = query.summary(conn, since_ns=NOON + 10 * SECOND, until_ns=NOON + 30 * SECOND)
         cut = query.summary(conn, since_ns=NOON + 11 * SECOND, until_ns=NOON + 30 * SECOND)
@@ -225,8 +225,12 @@ def test_samples_use_the_time_index_whatever_is_asked(few: sqlite3.Connection) -
         few.set_trace_callback(traced.append)
         list(query.samples(few, **options))
         few.set_trace_callback(None)
-        plans.append(" ".join(row[3] for row in few.execute(f"EXPLAIN QUERY PLAN {traced[-1]}")))
-    assert all("INDEX sample_time" in plan for plan in plans), plans
+        plans.append(
+            " ".join(
+                row[3] for row in few.execute(f"EXPLAIN QUERY PLAN {next(text for text in traced if 'block' in text)}")
+            )
+        )
+    assert all("INDEX block_" in plan for plan in plans), plans
 
 
 def test_episodes_hold_closed_and_open_ones(few: sqlite3.Connection) -> None:
@@ -287,7 +291,7 @@ def test_sql_gives_names_and_rows(few: sqlite3.Connection) -> None:
     "statement",
     [
         "SELECT nothing FROM samples",
-        "DELETE FROM sample",
+        "DELETE FROM block",
         "SELECT 1; SELECT 2",
         "",
         "ATTACH 'new.db' AS other",
@@ -304,12 +308,12 @@ def test_sql_that_does_not_read_is_a_usage_error_and_changes_nothing(
         list(query.sql(few, statement).rows)
     assert "samples, episodes and minutes" in caught.value.hint
     assert not Path("new.db").exists()
-    assert few.execute("SELECT count(*) FROM sample").fetchone() == (3,)
+    assert few.execute("SELECT count(*) FROM samples").fetchone() == (3,)
 
 
 def test_sql_that_fails_half_way_is_a_usage_error(few: sqlite3.Connection) -> None:
     with pytest.raises(UsageError, match="malformed JSON"):
-        list(query.sql(few, "SELECT json(CASE id & 0xFFFF WHEN 0 THEN '1' ELSE '{' END) FROM sample").rows)
+        list(query.sql(few, "SELECT json(CASE id & 0xFFFF WHEN 0 THEN '1' ELSE '{' END) FROM samples").rows)
 
 
 # --- opening --------------------------------------------------------------------------------------------------------
@@ -319,7 +323,7 @@ def test_a_reader_sees_the_last_commit_beside_an_open_transaction(path: Path) ->
     make_file(path, [Written(NOON, MS)])
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        writer.execute("DELETE FROM sample")
+        writer.execute("DELETE FROM block")
         with closing(query.open_readonly(path)) as conn:
             assert len(list(query.samples(conn))) == 1
             writer.execute("COMMIT")
@@ -372,7 +376,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     make_file(path)
     with closing(sqlite3.connect(path)) as conn:
         conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(StoreError, match="schema version 2") as caught:
+    with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
         query.open_readonly(path)
     assert "upgrade" in caught.value.hint
 
@@ -444,12 +448,14 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "UPDATE file SET path = ?, device = ?, inode = ?", (str(log), log.stat().st_dev, log.stat().st_ino)
         )
         writer.execute(
-            "INSERT INTO file VALUES (7, 1, ?, '/gone.log', 1, 1, 5, 6, 0, x'', 0, x'', 0),"
-            " (8, 1, '/old.log', '/old.log', 1, 1, 5, 6, 0, x'', 0, x'', 1)",
+            "INSERT INTO file VALUES (7, 1, ?, '/gone.log', 1, 1, 5, 6, 0, x'', 0, x'', 0, 0),"
+            " (8, 1, '/old.log', '/old.log', 1, 1, 5, 6, 0, x'', 0, x'', 1, 0)",
             (str(log),),
         )
         writer.execute(
-            "INSERT INTO exporter VALUES ('otlp', 7, ?, 'refused it', 5), ('idle', 0, NULL, NULL, NULL)", (NOON,)
+            "INSERT INTO exporter (name, delivered, last_success_ns, last_error, last_error_ns)"
+            " VALUES ('otlp', 7, ?, 'refused it', 5), ('idle', 0, NULL, NULL, NULL)",
+            (NOON,),
         )
         writer.execute(
             "INSERT INTO cursor VALUES ('otlp', 'breaches', 1), ('otlp', 'episodes', 0), ('otlp', 'gone', 0)"
@@ -485,6 +491,9 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "refused": 0,
             "last_success": None,
             "last_error": None,
+            "failures": 0,
+            "last_seen": None,
+            "dropped": [],
         },
         {
             "name": "otlp",
@@ -493,6 +502,9 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "refused": 1,
             "last_success": iso(NOON),
             "last_error": "refused it",
+            "failures": 0,
+            "last_seen": None,
+            "dropped": [],
         },
     ]
     assert answer["db"] == {"path": str(path), "size_bytes": size, "samples": 4, "dropped": 0}

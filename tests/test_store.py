@@ -18,7 +18,8 @@ import pytest
 
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from otel_logtail.model import Batch, FileState, Fingerprint, Tally
-from otel_logtail.store import OFFSET_BITS, Committed, Store
+from otel_logtail.rows import OFFSET_BITS
+from otel_logtail.store import Committed, Store
 from tests.pieces import INTERVAL, LIVE, NOON, Piece, dump, line, opened, rows
 
 FIRST = line(1, 0.1) + line(2, 0.7) + b"fake: reject=bounds\n" + line(3, 2.5, cause="read")
@@ -131,12 +132,12 @@ def test_a_store_that_may_not_grow_says_that_it_is_full_and_goes_on_when_it_may(
             for data in pieces:
                 piece.commit(data)
                 done += 1
-        assert rows(path, "SELECT count(*) FROM sample") == [(done * 100,)]
+        assert rows(path, "SELECT count(*) FROM samples") == [(done * 100,)]
         assert rows(path, "SELECT offset FROM file") == [(sum(map(len, pieces[:done])),)]
         store._db.execute("PRAGMA max_page_count = 100000")
         for data in pieces[done:]:
             piece.commit(data)
-        assert rows(path, "SELECT count(*) FROM sample") == [(2000,)]
+        assert rows(path, "SELECT count(*) FROM samples") == [(2000,)]
 
 
 COMMITTER = """
@@ -173,9 +174,9 @@ def test_killed_at_any_moment_a_store_holds_exactly_what_is_before_its_offset(tm
             number = file.offset // length
         assert file.offset % (7 * length) == 0
         assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-        offsets = [offset for (offset,) in rows(path, f"SELECT id & {2**OFFSET_BITS - 1} FROM sample ORDER BY id")]
+        offsets = [offset for (offset,) in rows(path, f"SELECT id & {2**OFFSET_BITS - 1} FROM samples ORDER BY id")]
         assert offsets == [n * length for n in range(number)]
-        breaches = rows(path, f"SELECT sample & {2**OFFSET_BITS - 1} FROM breach ORDER BY id")
+        breaches = rows(path, "SELECT offset FROM breach ORDER BY id")
         assert breaches == [(n * length,) for n in range(number) if n % 3]
         intervals = "(SELECT series, count FROM interval UNION ALL SELECT series, count FROM open_interval)"
         counted = rows(
@@ -313,7 +314,7 @@ def test_somebodys_copy_of_a_log_makes_no_second_span(tmp_path: Path) -> None:
         Piece(store).commit(data)
         Piece(store, live="/logs/fake-copy.log").commit(data)
     assert rows(path, "SELECT live FROM episode") == [(LIVE,)]
-    assert rows(path, "SELECT count(*) FROM sample") == [(4,)]
+    assert rows(path, "SELECT count(*) FROM samples") == [(4,)]
 
 
 def test_open_episodes_survive_a_restart_and_go_when_they_are_over(tmp_path: Path) -> None:
@@ -425,9 +426,13 @@ def test_a_store_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
-    with pytest.raises(StoreCorrupt):
+    with pytest.raises(StoreError, match="no SQLite database") as caught:
+        Store.open(path)
+    assert not isinstance(caught.value, StoreCorrupt)
+    with pytest.raises(StoreError, match="no SQLite database"):
         Store.open(path)
     assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -435,15 +440,15 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE bookmark (url TEXT)")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="not one of otel-logtail"):
+    with pytest.raises(StoreError, match="no store of otel-logtail"):
         Store.open(path)
     assert path.read_bytes() == before
 
 
 def test_a_store_that_could_not_be_opened_is_free_for_the_next(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
+    path = tmp_path / "store"
     path.write_bytes(b"no database\n" * 100)
-    with pytest.raises(StoreCorrupt):
+    with pytest.raises(StoreError):
         Store.open(path)
     path.unlink()
     with opened(path):
@@ -464,13 +469,13 @@ def test_readers_see_whole_commits_while_the_next_one_is_written(tmp_path: Path)
         before = dump(path)
         with closing(sqlite3.connect(path)) as reader:
             reader.execute("BEGIN")
-            assert reader.execute("SELECT count(*) FROM sample").fetchone() == (3,)
+            assert reader.execute("SELECT count(*) FROM samples").fetchone() == (3,)
             store._db.execute("BEGIN IMMEDIATE")
             store._write(piece.batch(SECOND_PIECE))
             assert dump(path) == before  # not yet committed
             store._db.execute("COMMIT")
-            assert reader.execute("SELECT count(*) FROM sample").fetchone() == (3,)  # its own moment
-        assert rows(path, "SELECT count(*) FROM sample") == [(6,)]
+            assert reader.execute("SELECT count(*) FROM samples").fetchone() == (3,)  # its own moment
+        assert rows(path, "SELECT count(*) FROM samples") == [(6,)]
 
 
 def test_the_views_read_well(tmp_path: Path) -> None:

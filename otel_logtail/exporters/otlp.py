@@ -17,7 +17,8 @@ from otel_logtail.export import Exporter, ExporterContext
 from otel_logtail.exporters.otlp_answer import ExportResponse, Outcome
 from otel_logtail.exporters.otlp_config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest, encode
-from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
+from otel_logtail.exporters.otlp_health import encode_health
+from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Partial, Stream
 
 _RESPONSES: dict[SignalName, type[ExportResponse]] = {
     "metrics": ExportMetricsServiceResponse,
@@ -39,14 +40,21 @@ class OtlpExporter(Exporter):
     """An OTLP receiver: a collector, or a backend that speaks OTLP itself."""
 
     name = "otlp"
-    wants = frozenset({Stream.INTERVALS, Stream.EPISODES})
+    wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.SELF})
 
     def __init__(self, metrics: Sender, traces: Sender, encoding: Encoding) -> None:
-        self._senders = {Stream.INTERVALS: metrics, Stream.EPISODES: traces}
+        self._senders = {Stream.INTERVALS: metrics, Stream.EPISODES: traces, Stream.SELF: metrics}
         self._encoding = encoding
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send the batch, as many requests as it takes, up to the first that is not taken."""
+        if batch.stream is Stream.SELF:
+            for item in batch.items:
+                if isinstance(item, HealthRecord):
+                    outcome = self._senders[batch.stream].send(encode_health(item, self._encoding))
+                    if not isinstance(outcome, Delivered):
+                        return outcome
+            return Delivered()
         delivered = 0
         for request in encode(batch, self._encoding):
             outcome = self._senders[batch.stream].send(request.message)

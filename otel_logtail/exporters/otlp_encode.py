@@ -144,9 +144,13 @@ def _fit(items: Sequence[_T], make: Callable[[Sequence[_T]], ExportRequest], mos
 
 
 def _resource(source: SourceInfo, encoding: Encoding) -> Resource:
-    """Never ``Resource.create``: it would add a random instance id."""
+    return resource_of(source.name, source.instance, encoding)
+
+
+def resource_of(service: str, instance: str, encoding: Encoding) -> Resource:
+    """The resource of a service. Never ``Resource.create``: it would add a random instance id."""
     host = {"host.name": encoding.host} if encoding.host else {}
-    own = {"service.name": source.name, "service.instance.id": source.instance}
+    own = {"service.name": service, "service.instance.id": instance}
     return Resource({**host, **dict(encoding.resource), **own})
 
 

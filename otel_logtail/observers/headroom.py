@@ -28,13 +28,15 @@ Known limit: with ids that hold no epoch, the hour that DST repeats is read as i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from operator import add, ge, sub
 from typing import Annotated
 
 import msgspec
 
 from otel_logtail.errors import Drift
-from otel_logtail.model import Ignored, Observed, Rejected, Sample, Shape
+from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Shape
 from otel_logtail.observe import Observer, ObserverContext, PathRule
 
 STAGES = (
@@ -47,7 +49,8 @@ STAGES = (
     "upstream_first_byte",
 )
 """The stages of a request that have a name here; all others add up under ``unknown``."""
-SHAPE = Shape(stages=(*STAGES, "unknown"), attributes=(("headroom.path", "anthropic_messages"),))
+_HTTP, _WEB_SOCKET = "anthropic_messages", "openai_responses_ws"
+SHAPE = Shape(stages=(*STAGES, "unknown"), attributes=(("headroom.path", _HTTP),))
 
 MAX_MS = 24 * 3_600_000.0
 SLACK_NS = 60 * 10**9
@@ -71,6 +74,9 @@ _TIME = 23  # bytes of "2026-11-23 18:16:10,245"
 _ID = _TIME + len(_AFTER_TIME)
 _SECOND = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),")
 _OTHER_LEVEL = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - headroom\.proxy - [A-Z]+ - \[")
+_HEAD = re.compile(
+    rb"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,)(\d{3}) - headroom\.proxy - INFO - \[(hr_(\d{1,12})_\d+)\n", re.MULTILINE
+)
 _FORMATTER = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - [\w.]+ - [A-Z]+ - ")
 _HOLES = b"\xef\xbb\xbf\0"  # a byte order mark, or the hole that a truncation leaves in front of the next line
 
@@ -111,6 +117,22 @@ class _Request(msgspec.Struct, gc=False):
     stages: _Stages
 
 
+class _HttpRequest(msgspec.Struct, tag_field="path", tag=_HTTP, gc=False):
+    """The same, told apart from other payloads by its path while many are decoded at once."""
+
+    event: str
+    request_id: str
+    stages: _Stages
+
+
+class _WebSocket(msgspec.Struct, tag_field="path", tag=_WEB_SOCKET, gc=False):
+    """The payload of a WebSocket session: what it must be to be ignored."""
+
+    event: str
+    request_id: str
+    stages: dict[str, float | None]
+
+
 class _AnyRequest(msgspec.Struct):
     """The payload of any path, with any stages: what a line must be at least to be read."""
 
@@ -121,6 +143,7 @@ class _AnyRequest(msgspec.Struct):
 
 
 _decode_request = msgspec.json.Decoder(_Request).decode
+_decode_lines = msgspec.json.Decoder(_HttpRequest | _WebSocket).decode_lines
 _decode_any = msgspec.json.Decoder(_AnyRequest).decode
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -183,8 +206,8 @@ class HeadroomObserver(Observer):
             if not isinstance(found, tuple):
                 return found
             request, unknown_ns = found
-        if request.path != "anthropic_messages":
-            return _IGNORED if request.path == "openai_responses_ws" else _UNKNOWN_PATH
+        if request.path != _HTTP:
+            return _IGNORED if request.path == _WEB_SOCKET else _UNKNOWN_PATH
         if request.event != "stage_timings":
             return _EVENT
         request_id = line[start:end]
@@ -193,6 +216,35 @@ class HeadroomObserver(Observer):
         if second_ns < 0:
             return _TIME_REJECTED
         return self._sample(second_ns + millisecond_ns, request_id, request.stages, unknown_ns)
+
+    def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
+        """The same for many lines, none of which is out of the ordinary: column by column, nearly all of it in C."""
+        parts = [line.partition(_AFTER_ID) for line in lines]
+        heads = _HEAD.findall(b"\n".join([head for head, _, _ in parts]) + b"\n")
+        if len(heads) != len(parts):
+            return None
+        try:
+            requests = _decode_lines(b"\n".join([payload for _, _, payload in parts]))
+        except _UNREADABLE:
+            return None
+        seconds, millis, ids, epochs = zip(*heads, strict=True)
+        if len(requests) != len(parts) or "\n".join([r.request_id for r in requests]) != b"\n".join(ids).decode():
+            return None
+        kept = None
+        if any(type(request) is not _HttpRequest for request in requests):
+            kept = [place for place, request in enumerate(requests) if type(request) is _HttpRequest]
+            requests = [requests[place] for place in kept]
+            seconds, millis, epochs = (tuple(column[place] for place in kept) for column in (seconds, millis, epochs))
+            if not kept:
+                return Columns(SHAPE, (), (), (), (), (), (), ((),) * len(SHAPE.stages))
+        if any(request.event != "stage_timings" for request in requests):
+            return None
+        naive = {second: _naive_ns(match) for second in set(seconds) if (match := _SECOND.match(second))}
+        if min(naive.values()) < 0:
+            return None
+        local_ns = [naive[second] + _MILLISECONDS[ms] for second, ms in zip(seconds, millis, strict=True)]
+        began = {epoch: int(epoch) * 10**9 for epoch in set(epochs)}
+        return _columns(kept, local_ns, [began[epoch] for epoch in epochs], [request.stages for request in requests])
 
     # The hot path from here on: unrolled by name, since a loop over the stages costs a third more.
     def _sample(self, local_ns: int, request_id: bytes, stages: _Stages, unknown_ns: int | None) -> Observed:
@@ -272,10 +324,63 @@ class HeadroomObserver(Observer):
             payload = _decode_any(line[at + len(_MARKER) :])
         except _UNREADABLE:
             return _MISPLACED
-        known = payload.path in ("anthropic_messages", "openai_responses_ws") and payload.event == "stage_timings"
+        known = payload.path in (_HTTP, _WEB_SOCKET) and payload.event == "stage_timings"
         if known and payload.request_id.encode() == request_id:
             raise Drift("headroom: a STAGE_TIMINGS line with another prefix", hint=_HINT)
         return _MISPLACED
+
+
+_CAUSES = ("wait", "read", "compress", "other")
+_LONGEST = (*STAGES[:5], "other")
+
+
+def _columns(
+    kept: Sequence[int] | None, local_ns: list[int], began_ns: list[int], requests: list[_Stages]
+) -> Columns | None:
+    """What :meth:`HeadroomObserver._sample` says of each; None where one is rejected, or lies in another zone."""
+    total_ms, *stages_ms = zip(*map(msgspec.structs.astuple, requests), strict=True)
+    total_ns = [round(ms * 1e6) for ms in total_ms]
+    number = len(total_ns)
+    zeros = [0] * number
+    stage_ns: list[Sequence[int | None]] = []
+    filled: list[list[int]] = []  # the same with 0 for None
+    for column in stages_ms:
+        missing = column.count(None)
+        if missing == number:
+            stage_ns.append((None,) * number)
+            filled.append(zeros)
+        elif missing:
+            stage_ns.append([None if ms is None else round(ms * 1e6) for ms in column])
+            filled.append([ns or 0 for ns in stage_ns[-1]])
+        else:
+            filled.append([round(ms * 1e6) for ms in column])
+            stage_ns.append(filled[-1])
+    stage_ns.append((None,) * number)  # unknown: a line with one is decoded in the other way
+    wait, read, copy, compression, memory, connect, _ = filled
+
+    took = total_ns if connect is zeros else list(map(add, total_ns, connect))
+    past = list(map(sub, local_ns, began_ns))
+    ahead = list(map(sub, past, took))
+    zone_ns = (min(ahead) + _HALF_NS) // _QUARTER_NS * _QUARTER_NS
+    if (
+        max(ahead) - zone_ns > SLACK_NS  # late, or another zone
+        or not _WEST_NS <= zone_ns <= _EAST_NS
+        or min(past) - zone_ns < -JITTER_NS
+    ):
+        return None
+    logged_ns = [ns - zone_ns for ns in local_ns]
+    time_ns = logged_ns if connect is zeros else list(map(sub, logged_ns, connect))
+    if max(logged_ns) >= _END_NS or not all(map(ge, time_ns, total_ns)):
+        return None
+
+    compress = copy if compression is zeros else list(map(add, copy, compression))
+    rest = list(map(sub, map(sub, map(sub, total_ns, wait), read), compress))
+    other = rest if memory is zeros else list(map(sub, rest, memory))
+    causes = [_CAUSES[shares.index(max(shares))] for shares in zip(wait, read, compress, rest, strict=True)]
+    longest = [
+        _LONGEST[shares.index(max(shares))] for shares in zip(wait, read, copy, compression, memory, other, strict=True)
+    ]
+    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, stage_ns)
 
 
 def _start_of_id(line: bytes) -> int:
@@ -327,8 +432,8 @@ def _read_slowly(payload: bytes) -> tuple[_Request, int | None] | Ignored | Reje
         request = _decode_any(payload)
     except _UNREADABLE as error:
         raise Drift(f"headroom: can't read what is behind STAGE_TIMINGS: {error}", hint=_HINT) from error
-    if request.path != "anthropic_messages":
-        return _IGNORED if request.path == "openai_responses_ws" else _UNKNOWN_PATH
+    if request.path != _HTTP:
+        return _IGNORED if request.path == _WEB_SOCKET else _UNKNOWN_PATH
     if request.event != "stage_timings":
         return _EVENT
     stages = {name: ms for name, ms in request.stages.items() if ms is not None}

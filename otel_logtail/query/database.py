@@ -42,13 +42,18 @@ def _connect(uri: str, path: Path) -> sqlite3.Connection:
     try:
         conn.execute("PRAGMA query_only = 1")
         version = conn.execute("PRAGMA user_version").fetchone()[0]
-        ours = conn.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('source', 'sample', 'interval')")
+        ours = conn.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('source', 'file', 'interval')")
         if version < 1 or ours.fetchone()[0] != 3:
             raise StoreError(f"{path} is a database, but no store of otel-logtail", hint=_NO_STORE)
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"the store {path} has schema version {version}, this program knows {SCHEMA_VERSION}",
                 hint="upgrade otel-logtail to the version that wrote it",
+            )
+        if version < SCHEMA_VERSION:
+            raise StoreError(
+                f"the store {path} has schema version {version}, this program reads {SCHEMA_VERSION}",
+                hint="the daemon brings it up to date when it starts; `otel-logtail prune --db …` does it too",
             )
     except BaseException:
         conn.close()

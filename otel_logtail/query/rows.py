@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +13,10 @@ import msgspec
 from otel_logtail.errors import UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query.database import source_id, translated
+from otel_logtail.rows import OFFSET_BITS, SampleColumns, decode_block
 from otel_logtail.when import iso
 
+_FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 _VIEWS = "the views samples, episodes and minutes are there to be queried"
 
 
@@ -58,6 +62,46 @@ class SqlResult(msgspec.Struct, frozen=True):
     rows: Iterator[tuple[object, ...]]
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """What samples of one kind have in common."""
+
+    source: int
+    name: str
+    severity: Severity
+    cause: str
+    stage: str
+    attributes: dict[str, str | int]
+    stages: tuple[str, ...]
+
+
+class Kinds:
+    """The kinds of a source (None: of all) with some severities (empty: with any), looked up as they are met."""
+
+    def __init__(self, conn: sqlite3.Connection, source: int | None, severities: Collection[Severity] = ()) -> None:
+        self._conn = conn
+        self._source = source
+        self._severities = frozenset(severities or Severity)
+        self._known: dict[int, Kind | None] = {}
+
+    def get(self, id_: int) -> Kind | None:
+        """The kind with this id; None: it is not of those that are wanted."""
+        if id_ not in self._known:
+            self._known[id_] = self._read(id_)
+        return self._known[id_]
+
+    def _read(self, id_: int) -> Kind | None:
+        row = self._conn.execute(
+            "SELECT k.source, s.name, k.severity, k.cause, k.stage, k.attributes, k.stages"
+            " FROM kind AS k JOIN source AS s ON s.id = k.source WHERE k.id = ?",
+            (id_,),
+        ).fetchone()
+        if row is None or Severity(row[2]) not in self._severities or self._source not in (None, row[0]):
+            return None
+        attributes = msgspec.json.decode(row[5], type=dict[str, str | int])
+        stages = msgspec.json.decode(row[6], type=tuple[str, ...])
+        return Kind(row[0], row[1], Severity(row[2]), row[3], row[4], attributes, stages)
+
+
 def samples(
     conn: sqlite3.Connection,
     *,
@@ -68,64 +112,93 @@ def samples(
     limit: int = 0,
 ) -> Iterator[SampleRow]:
     """The newest ``limit`` samples (0: all), oldest first; read as they are taken. No severities: any."""
-    where, values = ["true"], {"source": source_id(conn, source), "since": since_ns, "until": until_ns}
-    values["limit"] = limit or -1
-    if since_ns is not None:
-        where.append("s.time_ns >= :since")
-    if until_ns is not None:
-        where.append("s.time_ns < :until")
-    kinds = ["true"]
-    if source is not None:
-        kinds.append("source = :source")
-    if severities:
-        kinds.append(f"severity IN ({','.join(str(int(severity)) for severity in severities)})")
-    if len(kinds) > 1:
-        # the + keeps sqlite from looking for kinds first: the order is that of the time index
-        where.append(f"+s.kind IN (SELECT id FROM kind WHERE {' AND '.join(kinds)})")
-    # Breaches are few, so what is not ok is found through them: by time one would have to look at every sample.
-    rare = bool(severities) and Severity.OK not in severities
-    chosen = (
-        f"SELECT s.id FROM {'breach AS b CROSS JOIN sample AS s ON s.id = b.sample' if rare else 'sample AS s'}"
-        f" WHERE {' AND '.join(where)} ORDER BY s.time_ns DESC, s.id DESC LIMIT :limit"
-    )
-    whole = limit == 0 and not rare  # nothing to choose or sort: stream along the time index
-    statement = (
-        "SELECT s.id, s.time_ns, source.name, s.duration_ns, k.severity, k.cause, k.stage, k.id, k.attributes,"
-        " k.stages, s.stages, file.path"
-        f" FROM {'sample AS s' if whole else f'({chosen}) AS c CROSS JOIN sample AS s ON s.id = c.id'}"
-        " CROSS JOIN kind AS k ON k.id = s.kind CROSS JOIN source ON source.id = k.source"
-        " LEFT JOIN file ON file.id = s.id >> 40"
-        f" {'WHERE ' + ' AND '.join(where) if whole else ''} ORDER BY s.time_ns, s.id"
-    )
-    return _sample_rows(conn, statement, values)
+    only = source_id(conn, source)
+    bounds = (_FIRST_NS if since_ns is None else since_ns, _LAST_NS if until_ns is None else until_ns)
+    kinds = Kinds(conn, only, severities)
+    if severities and Severity.OK not in severities:
+        # breaches are few: found by themselves, one need not look at every sample
+        found = _breaches(conn, bounds, kinds, limit)
+    elif limit:
+        found = _newest(conn, bounds, kinds, limit)
+    else:
+        found = in_range(conn, *bounds, kinds)
+    return _sample_rows(conn, found, kinds)
 
 
-def _sample_rows(conn: sqlite3.Connection, statement: str, values: dict[str, int | None]) -> Iterator[SampleRow]:
-    kinds: dict[int, tuple[dict[str, str | int], list[str]]] = {}  # few: decoded once each
-    decode = msgspec.json.Decoder(list[int | None]).decode
+def in_range(conn: sqlite3.Connection, since_ns: int, until_ns: int, kinds: Kinds) -> Iterator[SampleColumns]:
+    """The samples of ``[since_ns, until_ns)``, oldest first; memory is that of the blocks that overlap."""
+    waiting: list[tuple[int, int, SampleColumns]] = []
+    blocks = conn.execute(
+        "SELECT id, first_ns, samples FROM block WHERE first_ns < ? AND last_ns >= ? ORDER BY first_ns",
+        (until_ns, since_ns),
+    )
+    for id_, first_ns, text in blocks:
+        while waiting and waiting[0][0] < first_ns:
+            yield heapq.heappop(waiting)[2]
+        for sample in decode_block(id_, first_ns, text):
+            if since_ns <= sample[1] < until_ns and kinds.get(sample[3]) is not None:
+                heapq.heappush(waiting, (sample[1], sample[0], sample))
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _newest(conn: sqlite3.Connection, bounds: tuple[int, int], kinds: Kinds, limit: int) -> Iterator[SampleColumns]:
+    since_ns, until_ns = bounds
+    newest: list[tuple[int, int, SampleColumns]] = []
+    blocks = conn.execute(
+        "SELECT id, first_ns, last_ns, samples FROM block WHERE last_ns >= ? AND first_ns < ? ORDER BY last_ns DESC",
+        (since_ns, until_ns),
+    )
+    for id_, first_ns, last_ns, text in blocks:
+        if len(newest) == limit and last_ns < newest[0][0]:
+            break
+        for sample in decode_block(id_, first_ns, text):
+            if since_ns <= sample[1] < until_ns and kinds.get(sample[3]) is not None:
+                heapq.heappush(newest, (sample[1], sample[0], sample))
+                if len(newest) > limit:
+                    heapq.heappop(newest)
+    for _, _, sample in sorted(newest):
+        yield sample
+
+
+def _breaches(conn: sqlite3.Connection, bounds: tuple[int, int], kinds: Kinds, limit: int) -> Iterator[SampleColumns]:
+    rows = conn.execute(
+        "SELECT file << 40 | offset, time_ns, duration_ns, kind, stages FROM breach"
+        f" WHERE time_ns >= ? AND time_ns < ? ORDER BY time_ns {'DESC' if limit else ''}, 1 {'DESC' if limit else ''}",
+        bounds,
+    )
+    decode = msgspec.json.Decoder(tuple[int | None, ...]).decode
+    found = ((*row[:4], decode(row[4])) for row in rows if kinds.get(row[3]) is not None)
+    if not limit:
+        yield from found
+        return
+    yield from reversed(list(itertools.islice(found, limit)))
+
+
+def _sample_rows(conn: sqlite3.Connection, found: Iterator[SampleColumns], kinds: Kinds) -> Iterator[SampleRow]:
+    paths: dict[int, str | None] = {}
     with translated():
-        for row in conn.execute(statement, values):
-            id_, time_ns, name, duration, severity, cause, stage, kind, *texts = row
-            attributes, stage_names, stage_ns, path = texts
-            if kind not in kinds:
-                kinds[kind] = (
-                    msgspec.json.decode(attributes, type=dict[str, str | int]),
-                    msgspec.json.decode(stage_names, type=list[str]),
-                )
-            attrs, names = kinds[kind]
+        for id_, time_ns, duration_ns, kind_id, stage_ns in found:
+            kind = kinds.get(kind_id)
+            if kind is None:
+                continue
+            file = id_ >> OFFSET_BITS
+            if file not in paths:
+                row = conn.execute("SELECT path FROM file WHERE id = ?", (file,)).fetchone()
+                paths[file] = None if row is None else row[0]
             yield SampleRow(
                 id=id_,
                 time=iso(time_ns),
                 time_unix_nano=time_ns,
-                source=name,
-                duration_ms=duration / 1e6,
-                severity=Severity(severity).label,
-                cause=cause,
-                stage=stage,
-                attributes=attrs,
-                stages={n: ns / 1e6 for n, ns in zip(names, decode(stage_ns), strict=False) if ns is not None},
-                file=path,
-                offset=id_ & 0xFF_FFFF_FFFF,
+                source=kind.name,
+                duration_ms=duration_ns / 1e6,
+                severity=kind.severity.label,
+                cause=kind.cause,
+                stage=kind.stage,
+                attributes=kind.attributes,
+                stages={n: ns / 1e6 for n, ns in zip(kind.stages, stage_ns, strict=False) if ns is not None},
+                file=paths[file],
+                offset=id_ & ((1 << OFFSET_BITS) - 1),
             )
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.model import Instrument, Stream
+from otel_logtail.health import pending, size_on_disk
+from otel_logtail.model import Instrument
 from otel_logtail.query.counts import EVERYTHING, count_of
 from otel_logtail.query.database import snapshot
 from otel_logtail.when import iso
 
 Record = dict[str, object]
-
-_STREAMS = {Stream.INTERVALS.value: "interval", Stream.EPISODES.value: "episode", Stream.BREACHES.value: "breach"}
 
 
 def status(conn: sqlite3.Connection, path: Path) -> dict[str, object]:
@@ -25,9 +24,9 @@ def status(conn: sqlite3.Connection, path: Path) -> dict[str, object]:
             "exporters": [_exporter(conn, row) for row in _rows(conn, "SELECT * FROM exporter ORDER BY name")],
             "db": {
                 "path": str(path),
-                "size_bytes": _size(path) + _size(Path(f"{path}-wal")),
-                "samples": conn.execute("SELECT count(*) FROM sample").fetchone()[0],
-                "dropped": 0,
+                "size_bytes": size_on_disk(path),
+                "samples": conn.execute("SELECT ifnull(sum(count), 0) FROM block").fetchone()[0],
+                "dropped": conn.execute("SELECT ifnull(sum(count), 0) FROM dropped").fetchone()[0],
             },
         }
 
@@ -58,19 +57,26 @@ def _source(conn: sqlite3.Connection, row: Record) -> Record:
 
 
 def _exporter(conn: sqlite3.Connection, row: Record) -> Record:
-    name, success_ns = row["name"], row["last_success_ns"]
-    cursors = conn.execute("SELECT stream, position FROM cursor WHERE exporter = ?", (name,)).fetchall()
+    name, success_ns, seen_ns = str(row["name"]), row["last_success_ns"], row["last_seen_ns"]
+    dropped = _rows(conn, "SELECT * FROM dropped WHERE exporter = ? ORDER BY stream", name)
     return {
         "name": name,
         "delivered": row["delivered"],
-        "pending": sum(
-            conn.execute(f"SELECT count(*) FROM {_STREAMS[stream]} WHERE id > ?", (position,)).fetchone()[0]
-            for stream, position in cursors
-            if stream in _STREAMS
-        ),
+        "pending": pending(conn, name),
         "refused": conn.execute("SELECT count(*) FROM refused WHERE exporter = ?", (name,)).fetchone()[0],
         "last_success": iso(success_ns) if isinstance(success_ns, int) else None,
         "last_error": row["last_error"],
+        "failures": row["failures"],
+        "last_seen": iso(seen_ns) if isinstance(seen_ns, int) and seen_ns else None,
+        "dropped": [
+            {
+                "stream": drop["stream"],
+                "count": drop["count"],
+                "from": iso(int(str(drop["from_ns"]))),
+                "to": iso(int(str(drop["to_ns"]))),
+            }
+            for drop in dropped
+        ],
     }
 
 
@@ -87,10 +93,3 @@ def _live_size(file: Record) -> object:
     except (OSError, ValueError):
         return file["size"]
     return now.st_size if (now.st_dev, now.st_ino) == (file["device"], file["inode"]) else file["size"]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 
 import msgspec
 
 from otel_logtail.model import Counts, Instrument, Severity
 from otel_logtail.query.counts import add_values, count_of, cover, interval_counts, percentiles_ns
 from otel_logtail.query.database import snapshot, source_id
-from otel_logtail.query.rows import EPISODES, OVERLAPS
+from otel_logtail.query.rows import EPISODES, OVERLAPS, Kinds, in_range
+from otel_logtail.rows import decode_block
 from otel_logtail.when import iso
 
 _PERCENTS = (50, 90, 99)
 _BAD = {severity.label: severity for severity in Severity if severity is not Severity.OK}
-_SAMPLES = (
-    "FROM sample AS s CROSS JOIN kind AS k ON k.id = s.kind"
-    " WHERE s.time_ns >= :since AND s.time_ns < :until AND (:source IS NULL OR k.source = :source)"
-)
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -69,12 +67,14 @@ def summary(
                 _sample_time(conn, covered.first, only, "ASC") or covered.first[0],
                 _sample_time(conn, covered.last, only, "DESC") or covered.last[1],
             ]
+        kinds = Kinds(conn, only)
         for edge in coverage.edges:
-            rows = _edge(conn, edge, only, "s.duration_ns, k.severity, s.time_ns").fetchall()
-            add_values(counts, [row[0] for row in rows])
+            found = list(in_range(conn, *edge, kinds))
+            add_values(counts, [sample[2] for sample in found])
+            severities = Counter(kind.severity for sample in found if (kind := kinds.get(sample[3])) is not None)
             for word, severity in _BAD.items():
-                bad[word] += sum(1 for row in rows if row[1] == severity)
-            times += [row[2] for row in rows]
+                bad[word] += severities[severity]
+            times += [sample[1] for sample in found]
         number, stalled_ns = conn.execute(
             "SELECT count(*), ifnull(sum("
             "min(end_ns, ifnull(:until, end_ns)) - max(start_ns, ifnull(:since, start_ns))), 0)"
@@ -121,29 +121,40 @@ def _series(
     return [(id_, msgspec.json.decode(text, type=dict[str, str | int])) for id_, text in rows]
 
 
-def _edge(conn: sqlite3.Connection, edge: tuple[int, int], source: int | None, columns: str) -> sqlite3.Cursor:
-    return conn.execute(f"SELECT {columns} {_SAMPLES}", {"since": edge[0], "until": edge[1], "source": source})
-
-
 def _edge_stages(conn: sqlite3.Connection, edge: tuple[int, int], source: int | None) -> dict[str, list[int]]:
-    by_names: dict[str, list[str]] = {}
-    for names, values in _edge(conn, edge, source, "k.stages, s.stages"):
-        by_names.setdefault(names, []).append(values)
     by_stage: dict[str, list[int]] = {}
-    for names, texts in by_names.items():
-        table = msgspec.json.decode(f"[{','.join(texts)}]", type=list[list[int | None]])
-        for stage, column in zip(msgspec.json.decode(names, type=list[str]), zip(*table, strict=False), strict=False):
-            by_stage.setdefault(stage, []).extend(ns for ns in column if ns is not None)
+    kinds = Kinds(conn, source)
+    for *_, kind_id, stage_ns in in_range(conn, *edge, kinds):
+        kind = kinds.get(kind_id)
+        for stage, ns in zip(kind.stages if kind else (), stage_ns, strict=False):
+            if ns is not None:
+                by_stage.setdefault(stage, []).append(ns)
     return by_stage
 
 
 def _sample_time(conn: sqlite3.Connection, interval: tuple[int, int], source: int | None, order: str) -> int | None:
     """The time of the first (ASC) or last (DESC) sample in an interval; None: they are no longer kept."""
-    row = conn.execute(
-        f"SELECT s.time_ns {_SAMPLES} ORDER BY s.time_ns {order} LIMIT 1",
-        {"since": interval[0], "until": interval[1], "source": source},
-    ).fetchone()
-    return row[0] if row else None
+    since_ns, until_ns = interval
+    kinds, first = Kinds(conn, source), order == "ASC"
+    best: int | None = None
+    blocks = conn.execute(
+        "SELECT id, first_ns, last_ns, samples FROM block WHERE first_ns < ? AND last_ns >= ?"
+        f" ORDER BY {'first_ns' if first else 'last_ns DESC'}",
+        (until_ns, since_ns),
+    )
+    for id_, first_ns, last_ns, text in blocks:
+        if best is not None and (first_ns > best if first else last_ns < best):
+            break  # no later block can have a better one
+        times = [
+            time_ns
+            for _, time_ns, _, kind, _ in decode_block(id_, first_ns, text)
+            if since_ns <= time_ns < until_ns and kinds.get(kind) is not None
+        ]
+        if best is not None:
+            times.append(best)
+        if times:
+            best = min(times) if first else max(times)
+    return best
 
 
 def _figures(counts: Counts) -> dict[str, float]:

@@ -25,6 +25,6 @@ def test_an_episode_goes_on_across_it(tmp_path: Path, before: timezone, after: t
         daemon.once()
         end_ns = round(moments[-1].timestamp() * 1000) * MS
         assert daemon.rows("SELECT count, end_ns FROM episode") == [(6, end_ns)]
-        assert daemon.rows("SELECT max(time_ns) - min(time_ns) FROM sample") == [(20_000 * MS,)]
+        assert daemon.rows("SELECT max(last_ns) - min(first_ns) FROM block") == [(20_000 * MS,)]
         assert receiver.breaches() == durations(0, 6, ms=SLOW_MS)
         assert receiver.counted() == 7

@@ -29,7 +29,7 @@ def test_a_big_file_is_stopped_in_its_midst_and_finished_later(tmp_path: Path) -
     with Daemon(tmp_path, "--from-start") as daemon:
         daemon.write(lines(0, 60_000))
         daemon.start()
-        daemon.wait_until(lambda: daemon.rows("SELECT 1 FROM sample LIMIT 1"))
+        daemon.wait_until(lambda: daemon.rows("SELECT 1 FROM block LIMIT 1"))
         daemon.signal(signal.SIGTERM)
         assert daemon.ends() == 0
         read = daemon.samples().total()

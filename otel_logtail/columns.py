@@ -1,0 +1,40 @@
+"""Samples as columns and as single values: the same ones, as one is wanted or many. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from otel_logtail.model import Sample, Samples
+
+
+def columns_of(found: Iterable[tuple[int, Sample]]) -> Samples:
+    """Samples with the offsets of their lines, as columns."""
+    samples = Samples([], [], [], [], [], [], [], [])
+    for offset, sample in found:
+        append(samples, offset, sample)
+    return samples
+
+
+def append(samples: Samples, offset: int, sample: Sample) -> None:
+    """One more sample, in place."""
+    samples.offsets.append(offset)
+    samples.time_ns.append(sample.time_ns)
+    samples.duration_ns.append(sample.duration_ns)
+    samples.logged_ns.append(sample.logged_ns)
+    samples.causes.append(sample.cause)
+    samples.stages.append(sample.stage)
+    samples.shapes.append(sample.shape)
+    samples.stage_ns.append(sample.stage_ns)
+
+
+def sample_at(samples: Samples, index: int) -> Sample:
+    """One of the samples as a value of its own."""
+    return Sample(
+        samples.time_ns[index],
+        samples.duration_ns[index],
+        samples.logged_ns[index],
+        samples.causes[index],
+        samples.stages[index],
+        samples.shapes[index],
+        samples.stage_ns[index],
+    )

@@ -1,0 +1,51 @@
+"""The daemon's own health as OTLP metrics: always cumulative sums and gauges, as they are now. Pure.
+
+What belongs to a source has that source's resource; what belongs to none has that of ``otel-logtail`` itself.
+"""
+
+from __future__ import annotations
+
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from otel_logtail.exporters.otlp_encode import SCOPE, Encoding, resource_of
+from otel_logtail.model import HealthRecord, HealthValue
+
+ITSELF = "otel-logtail"
+
+
+def encode_health(record: HealthRecord, encoding: Encoding) -> ExportMetricsServiceRequest:
+    """The numbers of one moment as one message."""
+    scope = InstrumentationScope(SCOPE, encoding.version)
+    by_source: dict[str, dict[str, list[HealthValue]]] = {}
+    for value in record.values:
+        by_source.setdefault(value.source or ITSELF, {}).setdefault(value.name, []).append(value)
+    data = []
+    for source, metrics in by_source.items():
+        resource = resource_of(source, record.instance, encoding)
+        own = [_metric(values, record) for values in metrics.values()]
+        data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
+    return encode_metrics(MetricsData(data))
+
+
+def _metric(values: list[HealthValue], record: HealthRecord) -> Metric:
+    first = values[0]
+    points = [
+        NumberDataPoint(dict(value.attributes), record.start_ns if first.monotonic else 0, record.time_ns, value.value)
+        for value in values
+    ]
+    data: Sum | Gauge = Gauge(points)
+    if first.monotonic:
+        data = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
+    return Metric(first.name, first.description, first.unit, data)

@@ -1,0 +1,116 @@
+"""How the daemon fares, as numbers that exporters can send: counters since the store was made, and what is now."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from otel_logtail.model import Attributes, HealthRecord, HealthValue
+
+_COUNTERS = (
+    ("bytes", "By", "Bytes of the logs that were read."),
+    ("samples", "{sample}", "Samples that were taken out of the logs."),
+    ("ignored", "{line}", "Lines with the marker that hold no sample."),
+    ("drift", "{line}", "Lines with the marker that can't be read: the log's format changed."),
+    ("oversized", "{line}", "Lines beyond the bound on lines, skipped."),
+)
+
+_FEW = 10_000
+
+
+def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
+    """All numbers at this moment; the caller holds a read transaction.
+
+    Args:
+        db: A connection to the store.
+        path: Its file, whose size is one of the numbers.
+        now_ns: The clock.
+    """
+    meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('instance', 'created_ns')"))
+    values = (*_sources(db), *_exporters(db), *_store(db, path))
+    return HealthRecord(0, meta["instance"], int(meta["created_ns"]), now_ns, values)
+
+
+def pending(db: sqlite3.Connection, exporter: str) -> int:
+    """How many items wait for an exporter; the caller holds a read transaction, or doesn't mind."""
+    tables = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}
+    return sum(
+        _behind_id(db, tables[stream], position)
+        for stream, position in db.execute(
+            "SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)
+        ).fetchall()
+        if stream in tables
+    )
+
+
+def _behind_id(db: sqlite3.Connection, table: str, position: int) -> int:
+    def one(sql: str, *values: int) -> int:
+        return int(db.execute(sql.format(table), values).fetchone()[0] or 0)
+
+    if one("SELECT max(id) FROM {}") - position < _FEW:
+        return one("SELECT count(*) FROM {} WHERE id > ?", position)
+    # much waits: all is counted fast (pages of a small index), and what was delivered is merged and few
+    return one("SELECT count(*) FROM {}") - one("SELECT count(*) FROM {} WHERE id <= ?", position)
+
+
+def size_on_disk(path: Path) -> int:
+    """Bytes of the store's file and its log of changes; 0 for what is not there."""
+    total = 0
+    for beside in (path, path.with_name(path.name + "-wal")):
+        try:
+            total += beside.stat().st_size
+        except OSError:
+            pass
+    return total
+
+
+def behind(path: str, device: int, inode: int, offset: int, size: int) -> int:
+    """Bytes of a file that are still to be read; by its size when last looked at, if it is not at its place now."""
+    try:
+        now = Path(path).stat()
+    except (OSError, ValueError):
+        return max(0, size - offset)
+    return max(0, (now.st_size if (now.st_dev, now.st_ino) == (device, inode) else size) - offset)
+
+
+def _sum(name: str, unit: str, text: str, value: int, attributes: Attributes = (), source: str = "") -> HealthValue:
+    return HealthValue(f"otel_logtail.{name}", unit, text, True, attributes, value, source)
+
+
+def _gauge(name: str, unit: str, text: str, value: int, attributes: Attributes = (), source: str = "") -> HealthValue:
+    return HealthValue(f"otel_logtail.{name}", unit, text, False, attributes, value, source)
+
+
+def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
+    columns = ", ".join(name for name, _, _ in _COUNTERS)
+    for id_, source, *counters in db.execute(f"SELECT id, name, {columns} FROM source ORDER BY id").fetchall():
+        for (name, unit, text), value in zip(_COUNTERS, counters, strict=True):
+            yield _sum(name, unit, text, value, (), source)
+        rejected = db.execute("SELECT reason, count FROM rejected WHERE source = ? ORDER BY reason", (id_,))
+        for reason, count in rejected.fetchall():
+            why = (("reason", reason),)
+            yield _sum("rejected", "{line}", "Lines that can be read and can't be true.", count, why, source)
+        files = db.execute(
+            "SELECT path, device, inode, offset, size FROM file WHERE source = ? AND NOT done", (id_,)
+        ).fetchall()
+        unread = sum(behind(*file) for file in files)
+        yield _gauge("behind", "By", "Bytes of the logs that are still to be read.", unread, (), source)
+
+
+def _exporters(db: sqlite3.Connection) -> Iterator[HealthValue]:
+    rows = db.execute("SELECT name, delivered, failures FROM exporter ORDER BY name").fetchall()
+    for name, delivered, failures in rows:
+        whose = (("exporter", name),)
+        refused = db.execute("SELECT count(*) FROM refused WHERE exporter = ?", (name,)).fetchone()[0]
+        yield _gauge("exporter.pending", "{item}", "Items that wait for delivery.", pending(db, name), whose)
+        yield _sum("exporter.delivered", "{item}", "Items that the receiver has.", delivered, whose)
+        yield _sum("exporter.failures", "{attempt}", "Deliveries that had to be tried again.", failures, whose)
+        yield _sum("exporter.refused", "{item}", "Items that the receiver will never take, set aside.", refused, whose)
+    for name, stream, count in db.execute("SELECT exporter, stream, count FROM dropped ORDER BY 1, 2").fetchall():
+        attributes = (("exporter", name), ("stream", stream))
+        yield _sum("dropped", "{item}", "Items that left the store before an exporter had them.", count, attributes)
+
+
+def _store(db: sqlite3.Connection, path: Path) -> Iterator[HealthValue]:
+    yield _gauge("store.size", "By", "Bytes of the store on disk.", size_on_disk(path))

@@ -1,0 +1,260 @@
+"""The same model through the real pipeline into a real store, killed between any two of its statements.
+
+What is killed loses its connection and all that it held in memory: only what was committed is there afterwards. After
+all that, the store's samples are the lines that were written, once each.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+from unittest import mock
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+
+from otel_logtail import query, upkeep
+from otel_logtail.model import Observed, Sample, Shape
+from otel_logtail.observe import Observer, PathRule
+from otel_logtail.pathtail import GRACE_S, SETTLE_S, Book
+from otel_logtail.pipeline import SourceRun
+from otel_logtail.reporter import Reporter
+from otel_logtail.rows import OFFSET_BITS
+from otel_logtail.store import Store
+from otel_logtail.tail import Tail
+from otel_logtail.upkeep import Limits
+from tests.model.test_tail_model import TailMachine
+from tests.tailing import RULE
+
+SECOND = 10**9
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+class MortalConnection:
+    """A connection whose process dies before its k-th statement."""
+
+    def __init__(self, connection: sqlite3.Connection, k: int) -> None:
+        self._connection = connection
+        self._left = k
+
+    def _live(self) -> None:
+        if self._left == 0:
+            raise Killed
+        self._left -= 1
+
+    def execute(self, sql: str, parameters: Iterable[object] = ()) -> sqlite3.Cursor:
+        self._live()
+        return self._connection.execute(sql, tuple(parameters))
+
+    def executemany(self, sql: str, parameters: Iterable[Iterable[object]]) -> sqlite3.Cursor:
+        self._live()
+        return self._connection.executemany(sql, parameters)  # type: ignore[arg-type]
+
+    @property
+    def in_transaction(self) -> bool:
+        return False  # who is dead rolls nothing back
+
+
+class NumberObserver(Observer):
+    """``17:====`` is a sample that ended 17 seconds after the epoch; every third is a breach."""
+
+    name = "number"
+    source = "numbers"
+    marker = b":"
+    _shape = Shape(("work",), ())
+    _line = re.compile(rb"(\d+):=*")
+
+    def paths(self) -> PathRule:
+        return RULE
+
+    def observe(self, line: bytes) -> Observed:
+        match = self._line.fullmatch(line)
+        assert match is not None, line
+        number = int(match[1])
+        time_ns = (1000 + number) * SECOND
+        duration_ns = SECOND if number % 3 == 0 else 1000
+        return Sample(time_ns, duration_ns, time_ns, "wait", "work", self._shape, (duration_ns,))
+
+
+class StoreFollower:
+    """What ``tests.tailing.Follower`` is for the tail alone, with a store behind it."""
+
+    def __init__(self, log: Path, db: Path, *, from_start: bool) -> None:
+        self.log = log
+        self.db = db
+        self.now_s = 1000.0
+        self.stderr = io.StringIO()
+        self.first = True
+        self.from_start = from_start
+        self._open()
+
+    def _open(self) -> None:
+        self.store = Store.open(self.db)
+        self.info = self.store.source(
+            "numbers", "number", "n", threshold_ns=SECOND // 2, stall_ns=2 * SECOND, quiet_ns=3 * SECOND
+        )
+        tail = Tail(
+            [str(self.log)],
+            RULE,
+            self.store.files(self.info.id),
+            Book(lambda states: self.store.add_files(self.info.id, states), self.store.update_file),
+            Reporter(self.stderr),
+            trusted=True,
+            first=self.store.first_look(self.info.id),
+            from_start=self.from_start or self.store.replaces,
+        )
+        self.run = SourceRun(
+            self.info, NumberObserver(), RULE, tail, self.store, Reporter(self.stderr), interval_ns=10 * SECOND
+        )
+
+    def look(self, hints: Iterable[Path] | None = None, *, after_s: float = 0.0) -> StoreFollower:
+        self.now_s += SETTLE_S + after_s
+        self.run.tail.look(None if hints is None else frozenset(map(str, hints)), self.now_s)
+        return self
+
+    def read(self, chunks: int | None = None) -> list[str]:
+        before = len(self.lines)
+        while (chunks is None or chunks > 0) and self.run.step(self.now_s) is not None:
+            chunks = None if chunks is None else chunks - 1
+        return self.lines[before:]
+
+    def follow(self) -> list[str]:
+        return self.look().read()
+
+    def follow_over_grace(self) -> list[str]:
+        return self.follow() + self.look(after_s=GRACE_S + 1).read()
+
+    def restart(self) -> None:
+        self.run.tail.close()
+        self.store.close()
+        self._open()
+
+    def die(self, statements: int) -> None:
+        """Follow, and be killed before that statement; then begin again."""
+        self.store._db = cast(sqlite3.Connection, MortalConnection(self.store._db, statements))
+        try:
+            self.follow()
+        except Killed:
+            pass
+        self._begin_again()
+
+    def keep_up(self, statements: int | None) -> None:
+        """Let the upkeep do all of its work, or be killed before that statement and begin again."""
+        if statements is not None:
+            self.store._db = cast(sqlite3.Connection, MortalConnection(self.store._db, statements))
+        try:
+            self.store.upkeep(Limits(), ()).run()
+        except Killed:
+            pass
+        if statements is not None:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        self.run.tail.close()
+        self.store._file.connection.close()  # the kernel's part of dying: what was not committed is gone
+        self.store._file.close()
+        self._open()
+
+    def close(self) -> None:
+        self.run.tail.close()
+        self.store.close()
+
+    @property
+    def said(self) -> str:
+        return self.stderr.getvalue()
+
+    @property
+    def lines(self) -> list[str]:
+        """The numbers in the store, file by file and in the order of their offsets."""
+        conn = query.open_readonly(self.db)
+        try:
+            rows = sorted(query.samples(conn), key=lambda row: row.id)
+            assert len({row.id for row in rows}) == len(rows)
+            assert sum(row.offset < 1 << OFFSET_BITS for row in rows) == len(rows)
+            return [str(row.time_unix_nano // SECOND - 1000) for row in rows]
+        finally:
+            conn.close()
+
+
+class StoreMachine(TailMachine):
+    @initialize(from_start=st.booleans(), there=st.booleans())
+    def begin(self, from_start: bool, there: bool) -> None:
+        if there:
+            self.log.touch()
+        self.state = Path(tempfile.mkdtemp())
+        self.follower = StoreFollower(self.log, self.state / "store.db", from_start=from_start)  # type: ignore[assignment]
+        self.follower.look()
+
+    def number_of(self, line: str) -> str:
+        return line.split(":")[0]
+
+    @rule()
+    def read_without_committing(self) -> None:
+        self.follower.run.tail.read(lambda live: 0, self.follower.now_s)  # type: ignore[attr-defined]
+
+    @rule(calls=st.integers(0, 4))
+    def follow_with_a_store_that_gets_full(self, calls: int) -> None:
+        self.follower.die(calls)  # type: ignore[attr-defined]
+
+    @rule(statements=st.none() | st.integers(0, 60))
+    def upkeep(self, statements: int | None) -> None:
+        """Merging and compaction, at the scale of these seconds; perhaps killed before that statement."""
+        with (
+            mock.patch.object(upkeep, "_MERGES", ((20 * SECOND, 15 * SECOND), (60 * SECOND, 40 * SECOND))),
+            mock.patch.object(upkeep, "_COMPACT_AFTER_NS", 5 * SECOND),
+            mock.patch.object(upkeep, "_COMPACT_WITHIN_NS", 30 * SECOND),
+        ):
+            self.follower.keep_up(statements)  # type: ignore[attr-defined]
+
+    @rule(statements=st.integers(0, 60))
+    def killed(self, statements: int) -> None:
+        self.follower.die(statements)  # type: ignore[attr-defined]
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "follower"):
+                self._all_is_read_in_order()
+                self._all_is_counted()
+        finally:
+            if self.late is not None:
+                os.close(self.late[0])
+            if hasattr(self, "follower"):
+                self.follower.close()
+                shutil.rmtree(self.state)
+            shutil.rmtree(self.folder)
+
+    def _all_is_counted(self) -> None:
+        """Interval counts, breaches and the source's counters say the same as the samples."""
+        numbers = sorted(int(number) for number in self.follower.lines)
+        conn = query.open_readonly(self.state / "store.db")
+        try:
+            assert query.summary(conn).count == len(numbers)
+            assert conn.execute("SELECT samples FROM source").fetchone()[0] == len(numbers)
+            breaches = [row[0] for row in conn.execute("SELECT time_ns FROM breach ORDER BY time_ns")]
+            assert breaches == [(1000 + number) * SECOND for number in numbers if number % 3 == 0]
+            stalls = conn.execute(
+                "SELECT ifnull(sum(count), 0) FROM (SELECT count FROM episode UNION ALL SELECT count FROM open_episode)"
+            )
+            assert stalls.fetchone()[0] == len(breaches)
+        finally:
+            conn.close()
+
+
+TestStoreModel = StoreMachine.TestCase
+TestStoreModel.settings = settings(
+    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "200")),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
