@@ -122,6 +122,10 @@ class App:
         self._stopping = True
         self._waker.wake()
 
+    def look_now(self) -> None:
+        """Look at all files now; may be called from a signal handler."""
+        self._waker.wake()
+
     def run(self) -> int:
         """Follow until stopped, or read once; returns the exit code."""
         settings, info = self._settings, self._source.info
@@ -225,7 +229,8 @@ class App:
             self._waker.watch(self._source.tail.directories())
         except OSError as problem:
             self._reporter.watcher_failed(problem.strerror or str(problem))
-            self._waker = TimedWaker()
+            blind, self._waker = self._waker, TimedWaker()
+            blind.close()
 
     def _attempt(self, work: Callable[[], float]) -> float | None:
         """Do it; returns what it returns, or None where the store can't be written now.

@@ -292,14 +292,14 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
     except BaseException:
         waker.close()
         raise
-    _on_signals(running, waker)
+    _on_signals(running)
     try:
         return running.run()
     finally:
         running.close()
 
 
-def _on_signals(running: App, waker: Waker) -> None:
+def _on_signals(running: App) -> None:
     """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction)."""
     interrupts = 0
 
@@ -312,7 +312,7 @@ def _on_signals(running: App, waker: Waker) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, lambda number, frame: waker.wake())
+    signal.signal(signal.SIGHUP, lambda number, frame: running.look_now())
 
 
 def _ns(value_ms: float, flag: str, *, least_ms: float) -> int:
