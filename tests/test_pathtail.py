@@ -891,3 +891,13 @@ def test_book_that_is_full_when_a_file_is_let_go_is_asked_again(log: Path, follo
     append(log, "two")
     assert follower.follow() == ["two"]
     assert follower.open_files == 1
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_new_rotated_file_beside_what_was_compressed_of_it_is_read_once(tmp_path: Path, number: int) -> None:
+    rotated, log = tmp_path / "proxy.log.1", tmp_path / "proxy.log"
+    append(rotated, *numbered(1, 10))
+    (tmp_path / f"proxy.log.{number}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
+    append(log, *numbered(11, 20))
+    follower = Follower(log, from_start=True)
+    assert follower.follow() == numbered(1, 20)
