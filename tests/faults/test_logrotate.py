@@ -17,7 +17,6 @@ pytestmark = pytest.mark.skipif(LOGROTATE is None, reason="no logrotate here: `a
 
 MODES = {
     "create": "create 0644",
-    "nocreate": "nocreate",
     "copytruncate": "copytruncate",
     "dates": "create\n  dateext\n  dateformat {date}",
     "dates before the extension": "create\n  dateext\n  dateformat {date}\n  extension .log",
@@ -35,7 +34,7 @@ def logrotate(following: Following, mode: str, number: int) -> None:
     config.write_text(f'"{following.log}" {{\n  rotate 20\n  {owner}\n  {options}\n}}\n')
     config.chmod(0o644)
     assert LOGROTATE is not None
-    command = [LOGROTATE, "--force", "--state", state, config]
+    command = [LOGROTATE, "--force", "--state", str(state), str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr, done.stderr
