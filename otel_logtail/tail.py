@@ -142,8 +142,12 @@ class Tail:
 
     @property
     def gone(self) -> frozenset[int]:
-        """Ids of finished files that are no longer on disk, as far as the live paths' last look tells."""
-        return frozenset(id_ for tail in self._tails.values() for id_ in tail.gone)
+        """Ids of finished files that are no longer on disk, as far as the live paths' last look tells.
+
+        Those of a live path that is no more are taken as gone with it: nobody looks for them.
+        """
+        left = (state.id for states in self._known.values() for state in states if state.done)
+        return frozenset([*left, *(id_ for tail in self._tails.values() for id_ in tail.gone)])
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
