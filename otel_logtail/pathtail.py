@@ -257,8 +257,9 @@ class PathTail:
             self._book.update(state)
         self._states.update((state.id, state) for state in changed)
         for state in lost:
-            # what was written to the last file after we went away (and before it was deleted) nobody can know
-            unseen = state.id == newest_known and state.id not in left
+            # what was written to the last file after we went away (and before it was deleted) nobody can know; one that
+            # was empty can't be known again, and may be here under another name
+            unseen = state.id == newest_known and state.id not in left and state.head.length > 0
             if state.size != state.offset or unseen:
                 self._reporter.gone(state.path, state.size - state.offset if state.size > state.offset else None)
         self._hold(holding)

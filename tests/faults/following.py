@@ -49,20 +49,24 @@ def line(number: int) -> bytes:
     ).encode()
 
 
-def wait_until(holds: Callable[[], object], within_s: float = 20.0, *, told: Callable[[], str] = str) -> None:
+BOUND_S = 20.0
+
+
+def wait_until(holds: Callable[[], object], *, told: Callable[[], str] = str, every_s: float = 0.005) -> None:
     """Look again until it holds; fails with what ``told`` says when the bound is over."""
-    deadline_s = time.monotonic() + within_s
+    deadline_s = time.monotonic() + BOUND_S
     while not holds():
         if time.monotonic() > deadline_s:
-            pytest.fail(f"not within {within_s} s\n{told()}")
-        time.sleep(0.005)
+            pytest.fail(f"not within {BOUND_S} s\n{told()}")
+        time.sleep(every_s)
 
 
 class Following:
     """The program on one log (or on ``patterns``), in a home of its own; ``with`` ends it however the test ends.
 
     It begins with ``--from-start``, so that the first line of a test is no race with its start. ``as_a_user`` takes the
-    rights from root that stand above permissions; ``descriptors`` are the soft and the hard limit of open files.
+    rights from root that stand above permissions; ``descriptors`` are the soft and the hard limit of open files;
+    ``runner`` is a command that starts it.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Following:
         patterns: Iterable[Path | str] = (),
         from_start: bool = True,
         program: Iterable[str] = MODULE,
+        runner: Iterable[str] = (),
         as_a_user: bool = False,
         descriptors: tuple[int, int] | None = None,
     ) -> None:
@@ -83,7 +88,7 @@ class Following:
         self.written = 0
         self._patterns = list(patterns) or [self.log]
         self._arguments = [*map(str, arguments), *(["--from-start"] if from_start else [])]
-        self._program = list(program)
+        self._runner, self._program = list(runner), list(program)
         self._as_a_user = as_a_user and os.geteuid() == 0
         self._descriptors = descriptors
         self._stderr = folder / "stderr.txt"
@@ -120,7 +125,7 @@ class Following:
     def start(self) -> Following:
         """Start it, and wait until it follows: from then on it knows its signals."""
         said = len(self.said())
-        command = [sys.executable, *self._program, "--observer", "headroom", "--db", str(self.db)]
+        command = [*self._runner, sys.executable, *self._program, "--observer", "headroom", "--db", str(self.db)]
         for pattern in self._patterns:
             command += ["--path", str(pattern)]
         with self._stderr.open("ab") as stderr:
@@ -193,7 +198,7 @@ class Following:
         """Let it look at all files (SIGHUP), and wait until it waits again."""
         before = self._slept()
         self.signal(signal.SIGHUP)
-        self.wait_until(lambda: self._slept() > before and self._thread_state() == "S")
+        self.wait_until(lambda: self._slept() > before and self._thread_state() == "S", every_s=0.001)
 
     def _slept(self) -> int:
         status = Path(f"/proc/{self.pid}/task/{self.pid}/status").read_text()
@@ -215,7 +220,7 @@ class Following:
 
     # --- what became of it ---
 
-    def wait_until(self, holds: Callable[[], object], within_s: float = 20.0) -> None:
+    def wait_until(self, holds: Callable[[], object], *, every_s: float = 0.005) -> None:
         """Wait for something that it does; fails if it ends instead."""
 
         def holds_while_running() -> object:
@@ -224,7 +229,7 @@ class Following:
                 pytest.fail(f"it ended with {code}\n{self.said()}")
             return found
 
-        wait_until(holds_while_running, within_s, told=self._state)
+        wait_until(holds_while_running, told=self._state, every_s=every_s)
 
     def wait_for_words(self, words: str, times: int = 1) -> None:
         """Wait until it has said this so often."""

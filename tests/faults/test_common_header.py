@@ -12,8 +12,7 @@ from tests.tailing import append_bytes, rotate
 
 
 @pytest.mark.parametrize("length", [20, 1024, 3000])
-@pytest.mark.parametrize("away", [False, True])
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(("away", "compressed"), [(False, False), (True, True)])
 def test_files_with_a_common_header_are_told_apart(tmp_path: Path, length: int, away: bool, compressed: bool) -> None:
     header = b"#".ljust(length - 1, b"=") + b"\n"
     with Following(tmp_path) as following:

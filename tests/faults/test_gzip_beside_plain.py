@@ -11,9 +11,8 @@ from tests.faults.following import Following
 from tests.tailing import rotate
 
 
+@pytest.mark.parametrize(("part", "away"), [(0.5, False), (1.0, False), (1.0, True)])
 @pytest.mark.parametrize("unread", [0, 5])
-@pytest.mark.parametrize("away", [False, True])
-@pytest.mark.parametrize("part", [0.5, 1.0])
 def test_they_are_read_once(tmp_path: Path, part: float, away: bool, unread: int) -> None:
     with Following(tmp_path) as following:
         following.write(10)

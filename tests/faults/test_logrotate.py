@@ -17,7 +17,6 @@ pytestmark = pytest.mark.skipif(LOGROTATE is None, reason="no logrotate here: `a
 
 MODES = {
     "create": "create 0644",
-    "nocreate": "nocreate",
     "copytruncate": "copytruncate",
     "dates": "create\n  dateext\n  dateformat {date}",
     "dates before the extension": "create\n  dateext\n  dateformat {date}\n  extension .log",

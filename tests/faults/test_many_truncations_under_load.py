@@ -10,9 +10,9 @@ from tests.faults.following import Following
 from tests.tailing import append_bytes, copytruncate
 
 
-@pytest.mark.parametrize("piece", [1, 37, 400])
+@pytest.mark.parametrize("piece", [1, 400])
 def test_twenty_thousand_lines_over_twenty_truncations(tmp_path: Path, piece: int) -> None:
-    total, rotations = (20_000, 20) if piece > 1 else (2000, 20)
+    total, rotations = (20_000, 20) if piece > 1 else (2_000, 20)
     with Following(tmp_path) as following:
         following.log.touch()
         following.start()

@@ -11,8 +11,7 @@ from tests.faults.following import Following
 from tests.tailing import rotate, squeeze
 
 
-@pytest.mark.parametrize("lines", [0, 1, 500])
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(("lines", "compressed"), [(0, False), (1, False), (500, False), (1, True)])
 def test_every_line_of_every_file_is_read_once(tmp_path: Path, lines: int, compressed: bool) -> None:
     with Following(tmp_path) as following:
         following.write(10)

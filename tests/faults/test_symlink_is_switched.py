@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_rest_of_the_old_target_and_all_of_the_new_one_are_read(tmp_path: Path, 
         following.write(5, targets[0])
         switch(following.log, targets[0])
         following.start().caught_up()
-        for old, new in zip(targets, targets[1:], strict=False):
+        for old, new in pairwise(targets):
             if away:
                 following.stop()
             following.write(5, old)

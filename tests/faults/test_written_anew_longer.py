@@ -9,8 +9,7 @@ import pytest
 from tests.faults.following import Following
 
 
-@pytest.mark.parametrize("away", [False, True])
-@pytest.mark.parametrize("lines", [10, 11, 500])
+@pytest.mark.parametrize(("lines", "away"), [(10, False), (500, False), (10, True), (11, True)])
 def test_new_content_that_is_as_long_or_longer_is_read_whole(tmp_path: Path, lines: int, away: bool) -> None:
     with Following(tmp_path) as following:
         following.write(10)
@@ -24,8 +23,7 @@ def test_new_content_that_is_as_long_or_longer_is_read_whole(tmp_path: Path, lin
         following.finish(warnings=["unknown number of unread bytes"] if away else [])
 
 
-@pytest.mark.parametrize("away", [False, True])
-@pytest.mark.parametrize("header", [100, 1024, 5000])
+@pytest.mark.parametrize(("header", "away"), [(100, False), (1024, False), (5000, False), (5000, True)])
 def test_same_first_bytes_and_a_different_rest(tmp_path: Path, header: int, away: bool) -> None:
     same = b"=" * (header - 1) + b"\n"
     with Following(tmp_path) as following:
