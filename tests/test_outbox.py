@@ -21,7 +21,7 @@ from otel_logtail.model import (
     Severity,
     Stream,
 )
-from otel_logtail.outbox import MAX_EVENTS, Outbox
+from otel_logtail.outbox import BATCH_EVENTS, MAX_EVENTS, Outbox
 from otel_logtail.rows import STEP_NS, counts_of
 from otel_logtail.store import Store
 from tests.pieces import ATTRIBUTES, INTERVAL, LIVE, NOON, SECOND, Piece, line, opened, rows
@@ -286,6 +286,19 @@ def test_an_episodes_record_holds_its_first_128_breaches_and_counts_all(store: S
     assert isinstance(record, EpisodeRecord)
     assert (record.episode.count, len(record.breaches)) == (200, MAX_EVENTS) == (200, 128)
     assert [breach.id for breach in record.breaches] == list(range(1, 129))
+
+
+def test_full_episodes_come_in_batches_of_so_many_breaches_in_order_and_whole(store: Store, outbox: Outbox) -> None:
+    storms = [b"".join(line(20 * storm + n / 100, 0.6) for n in range(130)) for storm in range(1, 41)]
+    Piece(store).commit(b"".join(storms) + line(1000, 0.1))
+    told = []
+    while batch := outbox.read(Stream.EPISODES, 1000):
+        records = [item for item in batch.items if isinstance(item, EpisodeRecord)]
+        assert 0 < sum(len(record.breaches) for record in records) <= BATCH_EVENTS
+        assert {len(record.breaches) for record in records} == {MAX_EVENTS}
+        told += [record.id for record in records]
+        outbox.advance(batch, len(batch.items), NOON)
+    assert told == list(range(1, 41))
 
 
 def test_a_breach_names_where_it_was_read_and_the_span_of_its_episode(store: Store, outbox: Outbox) -> None:
