@@ -61,6 +61,10 @@ class MortalConnection:
         self._live()
         return self._connection.executemany(sql, parameters)  # type: ignore[arg-type]
 
+    def executescript(self, sql: str) -> sqlite3.Cursor:
+        self._live()
+        return self._connection.executescript(sql)
+
     @property
     def in_transaction(self) -> bool:
         return False  # who is dead rolls nothing back
