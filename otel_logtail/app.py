@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     from_start: bool = False
     once: bool = False
     exporters: tuple[str, ...] = ()
+    exporters_from_now: bool = False
     exporter_options: Mapping[str, str] = {}
     drain_s: float = 5.0
     limits: Limits = Limits()
@@ -112,7 +113,7 @@ class App:
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
-                outbox.register(exporter.wants, time.time_ns())
+                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
         except BaseException:
             for drain in self._drains:
                 drain.join()
@@ -122,6 +123,10 @@ class App:
     def stop(self) -> None:
         """Stop after what is being read now; may be called from a signal handler."""
         self._stopping = True
+        self._waker.wake()
+
+    def look_now(self) -> None:
+        """Look at all files now; may be called from a signal handler."""
         self._waker.wake()
 
     def run(self) -> int:
@@ -238,7 +243,8 @@ class App:
             self._waker.watch(self._source.tail.directories())
         except OSError as problem:
             self._reporter.watcher_failed(problem.strerror or str(problem))
-            self._waker = TimedWaker()
+            blind, self._waker = self._waker, TimedWaker()
+            blind.close()
 
     def _attempt(self, work: Callable[[], float]) -> float | None:
         """Do it; returns what it returns, or None where the store can't be written now.

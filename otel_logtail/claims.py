@@ -41,8 +41,11 @@ def claim(
     known = [*held, *(readers[path] for path in claims)]
     if live in readers and live not in claims:
         known.append(readers[live])
+    fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
     for path, reader in readers.items():
-        if path != live and path not in claims and any(_is_copy(reader, other) for other in known):
+        # what is compressed of a new file is a copy of it too, whatever number it has by now
+        others = [*known, *fresh] if is_compressed(path) else known
+        if path != live and path not in claims and any(_is_copy(reader, other) for other in others):
             claims[path] = None
     return claims
 

@@ -19,6 +19,7 @@ import typer
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
+from otel_logtail.cli_service import service_app
 from otel_logtail.errors import LogtailError, StoreFull, UsageError
 from otel_logtail.paths import default_db
 
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(query_app)
+app.add_typer(service_app)
 app.command()(status)
 app.command()(prune)
 
@@ -166,6 +168,15 @@ def follow(
             rich_help_panel=_EXPORT,
         ),
     ] = None,
+    exporter_from: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EXPORTER_FROM",
+            metavar="start|now",
+            help="Where a destination that is new begins: with all that the store holds, or with what comes.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "start",
     otlp_endpoint: Annotated[
         str,
         typer.Option(
@@ -190,6 +201,87 @@ def follow(
             envvar="OTEL_LOGTAIL_HISTOGRAM", metavar="KIND", help="explicit or exponential.", rich_help_panel=_EXPORT
         ),
     ] = "",
+    hex_url: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_URL",
+            metavar="URL",
+            help="hex's engine, for --exporter hex. Default: III_URL, else ws://127.0.0.1:49134.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_max_age: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_MAX_AGE",
+            metavar="DURATION",
+            help="An older event is not sent to hex, but counted: 10m, 1h, or none. Default: 10m.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_db: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_DB",
+            metavar="FILE",
+            help="hex's telemetry database, for --exporter hex-telemetry. Default: the one in HEX_DIR.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    events: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_EVENTS",
+            metavar="span|log|both",
+            help="Each breach as an event of its episode's span, as a log record with the span's ids, or as both.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    prometheus_port: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_PROMETHEUS_PORT",
+            metavar="PORT",
+            help="Where the exporter prometheus listens. Default: OTEL_EXPORTER_PROMETHEUS_PORT, else 9464.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    prometheus_host: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_PROMETHEUS_HOST",
+            metavar="ADDRESS",
+            help="The address it listens on. Default: OTEL_EXPORTER_PROMETHEUS_HOST, else this machine only.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_file: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_FILE",
+            metavar="PATH",
+            help="Where the exporter jsonl writes OTLP as JSON lines.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_max_size: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_MAX_SIZE",
+            metavar="SIZE",
+            help="The file is rotated before it grows beyond this. Default: 100MiB.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    jsonl_keep: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_JSONL_KEEP",
+            metavar="NUMBER",
+            help="How many rotated files are kept; the oldest is removed. Default: 10.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
     export_interval: Annotated[
         str,
         typer.Option(
@@ -206,9 +298,7 @@ def follow(
     The main job: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318
     """
     if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"otel-logtail {installed('otel-logtail')}")
+        typer.echo(f"otel-logtail {_version()}")
         return
     if context.invoked_subcommand is not None:
         return
@@ -222,10 +312,23 @@ def follow(
         )
     environ = os.environ
     endpoint_known = otlp_endpoint or any(
-        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_")
+        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )
     exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
-    given = {"otlp_endpoint": otlp_endpoint, "otlp_protocol": otlp_protocol, "histogram": histogram}
+    given = {
+        "otlp_endpoint": otlp_endpoint,
+        "otlp_protocol": otlp_protocol,
+        "histogram": histogram,
+        "events": events,
+        "hex_url": hex_url,
+        "hex_max_age": hex_max_age,
+        "hex_db": hex_db,
+        "prometheus_port": prometheus_port,
+        "prometheus_host": prometheus_host,
+        "jsonl_file": jsonl_file,
+        "jsonl_max_size": jsonl_max_size,
+        "jsonl_keep": jsonl_keep,
+    }
     threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
     stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)
     if stall_ns <= threshold_ns:
@@ -237,6 +340,8 @@ def follow(
         raise UsageError(
             f"--event {event!r} can't be the name of a metric", hint="letters, digits and _ . - /, such as log.overhead"
         )
+    if exporter_from not in ("start", "now"):
+        raise UsageError(f"--exporter-from {exporter_from!r} is not known", hint="use start or now")
     settings = Settings(
         observer=observer,
         db=(db or default_db()).absolute(),
@@ -251,6 +356,7 @@ def follow(
         once=once,
         limits=limits_of(retention, max_db_size),
         exporters=exporters,
+        exporters_from_now=exporter_from == "now",
         exporter_options={name: value for name, value in given.items() if value},
     )
     raise typer.Exit(_run(settings, _zone(timezone)))
@@ -270,10 +376,12 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
 
     from otel_logtail.app import App
     from otel_logtail.export import ExporterContext
+    from otel_logtail.files import allow_many_files
     from otel_logtail.observe import ObserverContext
     from otel_logtail.reporter import Reporter
     from otel_logtail.wake import TimedWaker, WatchdogWaker
 
+    allow_many_files()
     reporter = Reporter()
     waker: Waker
     try:
@@ -285,7 +393,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         App,
         settings,
         observer_context=ObserverContext(timezone=zone),
-        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname()),
+        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
         home=str(Path.home()),
         waker=waker,
         reporter=reporter,
@@ -295,7 +403,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
     except BaseException:
         waker.close()
         raise
-    _on_signals(running, waker)
+    _on_signals(running)
     try:
         return running.run()
     finally:
@@ -319,7 +427,16 @@ def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporte
             return running
 
 
-def _on_signals(running: App, waker: Waker) -> None:
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("otel-logtail")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
+
+
+def _on_signals(running: App) -> None:
     """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction)."""
     interrupts = 0
 
@@ -332,7 +449,7 @@ def _on_signals(running: App, waker: Waker) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, lambda number, frame: waker.wake())
+    signal.signal(signal.SIGHUP, lambda number, frame: running.look_now())
 
 
 def _ns(value_ms: float, flag: str, *, least_ms: float) -> int:

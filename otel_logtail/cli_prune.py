@@ -11,6 +11,7 @@ import typer
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.errors import StoreError, UsageError
 from otel_logtail.paths import default_db
+from otel_logtail.sizes import parse_bytes
 
 if TYPE_CHECKING:
     from otel_logtail.upkeep import Limits
@@ -19,9 +20,6 @@ DEFAULT_RETENTION = "30d"
 DEFAULT_MAX_DB_SIZE = "1GiB"
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_BYTES = {"": 1, "b": 1} | {
-    f"{prefix}{i}b": base**power for power, prefix in enumerate("kmgt", 1) for i, base in (("", 1000), ("i", 1024))
-}
 _LEAST_BYTES = 1 << 20
 
 
@@ -49,10 +47,7 @@ def _retention_ns(text: str) -> int | None:
 def _max_bytes(text: str) -> int | None:
     if text == "none":
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)", text)
-    unit = match[2] if match else ""
-    unit = unit if not unit or unit.endswith("b") else unit + "b"
-    size = int(float(match[1]) * _BYTES[unit]) if match and unit in _BYTES else 0
+    size = parse_bytes(text) or 0
     if not _LEAST_BYTES <= size < 2**62:
         raise UsageError(f"--max-db-size '{text}' is no size of 1 MiB or more", hint="write 1GiB, 500MB or none")
     return size

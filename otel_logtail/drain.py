@@ -4,6 +4,10 @@ Each exporter has one drain, in a thread of its own with a connection of its own
 
 Invariant: the cursor moves on the receiver's word alone. Whatever else happens (a failure, a crash, a stop in the
 middle), the same items come again, with the same ids, times and totals.
+
+An item that is refused for ever is set aside, so that it does not hold up the others. But a receiver that takes nothing
+at all (another service behind the same port, a tenant that was closed) is not a matter of items: after some refusals in
+a row without a success, one more is set aside for each time of backing off, to see whether the next one is taken.
 """
 
 from __future__ import annotations
@@ -44,6 +48,9 @@ LAST_BACKOFF_S = 30.0
 LONGEST_WAIT_S = 3600.0
 """The most that a receiver can ask us to wait."""
 
+REFUSALS_IN_A_ROW = 5
+"""So many items of a stream refused, and nothing taken in between: it is no longer a matter of single items."""
+
 
 class Backoff:
     """How long to wait before the next try: exponential with jitter, not less than the receiver asked for."""
@@ -80,10 +87,13 @@ class Drain:
         self._work = threading.Event()
         self._stop = threading.Event()
         self._deadline_s = float("inf")
+        self._resumed = Stream.INTERVALS not in self._streams
         # a stream that fails waits by itself: a receiver may take spans and not metrics
         self._backoff = {stream: Backoff() for stream in self._streams}
         self._not_before_s: dict[Stream, float] = {}
         self._limit = dict.fromkeys(self._streams, BATCH_ITEMS)
+        self._refusals = dict.fromkeys(self._streams, 0)
+        self._skipped = 0
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
     def start(self) -> None:
@@ -127,14 +137,18 @@ class Drain:
                 if not stopping and self._stop.is_set():
                     stopping = True
                     self._not_before_s = dict.fromkeys(self._not_before_s, 0.0)  # one more try, now
-                for stream in self._streams:
-                    self._drain(stream)
+                if self._resumed or self._resume():
+                    for stream in self._streams:
+                        self._drain(stream)
                 if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
                     self._tell_health()
                 if stopping and (not self._not_before_s or self._over()):
                     return
         except Exception as problem:  # noqa: BLE001 - the last resort of a thread: said, not swallowed
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
+        finally:
+            if self._skipped:
+                self._reporter.skipped(self.name, self._skipped)
 
     def _pause_s(self) -> float | None:
         """How long until there is something to do without being told: the next try of a stream that failed."""
@@ -155,6 +169,23 @@ class Drain:
         except LogtailError:
             pass  # the tail says what is wrong with the store
 
+    def _resume(self) -> bool:
+        """Tell the exporter what its receiver knows already; returns whether it has been told."""
+        if time.monotonic() < self._not_before_s.get(Stream.INTERVALS, 0.0):
+            return False
+        try:
+            self._exporter.resume(self._outbox.told())
+        except LogtailError as problem:
+            why = str(problem)
+        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not end the thread
+            why = f"{type(problem).__name__}: {problem}"
+            self._reporter.crashed(self.name, why)
+        else:
+            self._resumed = True
+            return True
+        self._failed(Stream.INTERVALS, Retry(why))
+        return False
+
     def _drain(self, stream: Stream) -> None:
         if time.monotonic() < self._not_before_s.get(stream, 0.0):
             return
@@ -170,7 +201,7 @@ class Drain:
                 if not self._settle(batch, self._export(batch)):
                     return
             if not self._over():
-                self._succeeded(stream)  # nothing waits any more: what failed was delivered, or is gone
+                self._has_nothing(stream)
         except LogtailError as problem:
             if isinstance(problem, StoreCorrupt):
                 self.damage = problem
@@ -190,33 +221,66 @@ class Drain:
         """Note what became of a batch; returns whether its stream goes on now."""
         stream = batch.stream
         if isinstance(delivery, Delivered):
-            self._outbox.advance(batch, len(batch.items), time.time_ns())
+            self._advance(batch, len(batch.items), delivery.skipped)
             self._limit[stream] = min(self._limit[stream] * 2, BATCH_ITEMS)
-            self._succeeded(stream)
+            if delivery.skipped < len(batch.items):
+                self._succeeded(stream)
             return True
         if isinstance(delivery, Partial):
             if delivery.count >= len(batch.items):
-                return self._settle(batch, Delivered())
+                return self._settle(batch, Delivered(delivery.skipped))
             delivered = max(delivery.count, 0)
             if delivered:
-                self._outbox.advance(batch, delivered, time.time_ns())
-                self._succeeded(stream)
+                self._advance(batch, delivered, delivery.skipped)
+                if delivery.skipped < delivered:
+                    self._succeeded(stream)
             rest = msgspec.structs.replace(batch, items=batch.items[delivered:])
             return self._settle(rest, delivery.rest)
         if isinstance(delivery, Refused):
             if len(batch.items) > 1:
                 self._limit[stream] = max(1, len(batch.items) // 2)
-            else:
-                self._outbox.set_aside(batch, delivery.why, time.time_ns())
-                self._reporter.refused(self.name, describe(batch.items[0]), delivery.why)
-                self._succeeded(stream)  # it answers, after all
-            return True
+                return True
+            return self._set_aside(batch, delivery.why)
         self._failed(stream, delivery)
         return False
 
+    def _set_aside(self, batch: ExportBatch, why: str) -> bool:
+        """The one item of a batch is refused for ever; returns whether its stream goes on now."""
+        stream = batch.stream
+        self._outbox.set_aside(batch, why, time.time_ns())
+        self._refusals[stream] += 1
+        if self._refusals[stream] <= REFUSALS_IN_A_ROW:
+            self._reporter.refused(self.name, describe(batch.items[0]), why)
+        if self._refusals[stream] < REFUSALS_IN_A_ROW:
+            self._answers(stream)
+            return True
+        self._reporter.refuses_everything(self.name, why)
+        self._not_before_s[stream] = time.monotonic() + self._backoff[stream].next_s(0.0)
+        return False
+
+    def _advance(self, batch: ExportBatch, count: int, skipped: int) -> None:
+        self._outbox.advance(batch, count, time.time_ns(), skipped=skipped)
+        if skipped:
+            self._skipped += skipped
+            self._reporter.skips(self.name)
+
     def _succeeded(self, stream: Stream) -> None:
+        self._refusals[stream] = 0
+        if not any(number >= REFUSALS_IN_A_ROW for number in self._refusals.values()):
+            self._reporter.exporter_takes_again(self.name)
+        self._answers(stream)
+
+    def _has_nothing(self, stream: Stream) -> None:
+        """Nothing of a stream waits any more: what failed was delivered, or is gone."""
+        if self._refusals[stream] < REFUSALS_IN_A_ROW:
+            self._answers(stream)
+        else:
+            self._not_before_s.pop(stream, None)  # asleep until something comes, and not a bit more confident then
+
+    def _answers(self, stream: Stream) -> None:
         self._backoff[stream].reset()
-        if self._not_before_s.pop(stream, None) is not None and not self._not_before_s:
+        self._not_before_s.pop(stream, None)
+        if not self._not_before_s:
             self._reporter.exporter_works(self.name)
 
     def _failed(self, stream: Stream, retry: Retry) -> None:

@@ -7,24 +7,25 @@ receiver's word alone.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from otel_logtail.model import Delivery, ExportBatch, Stream
+from otel_logtail.model import Delivery, ExportBatch, Point, Stream
 
 
 class ExporterContext(msgspec.Struct, frozen=True):
     """What an exporter is made with: the environment, and the command line's options for exporters.
 
     ``options`` holds only what was given (``otlp_endpoint``, ``otlp_protocol`` ...): it wins over the environment.
-    ``host`` is this machine's name.
+    ``host`` is this machine's name, ``version`` this project's.
     """
 
     environ: Mapping[str, str]
     options: Mapping[str, str] = {}
     host: str = ""
+    version: str = "0"
 
 
 class Exporter(Protocol):
@@ -35,6 +36,14 @@ class Exporter(Protocol):
 
     name: str
     wants: frozenset[Stream]
+
+    def resume(self, points: Sequence[Point]) -> None:
+        """Take what the receiver has been told of each series so far; called once, before the first batch.
+
+        For an exporter that shows totals out of its memory: after a restart they are right again at once. The points
+        are as for silent series (id 0), by time; it must not send them. Does nothing unless it is overridden.
+        """
+        return  # said, so that the method is not an abstract one
 
     @abstractmethod
     def export(self, batch: ExportBatch) -> Delivery:

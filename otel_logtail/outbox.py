@@ -8,14 +8,17 @@ and totals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from otel_logtail import aggregate
 from otel_logtail.database import connect, transaction, translated
+from otel_logtail.fill import Known, fill
 from otel_logtail.health import health, pending
 from otel_logtail.model import (
     BreachRecord,
@@ -30,7 +33,17 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
-from otel_logtail.rows import COUNTS, EPISODE, STEP_NS, counts_of, counts_row, decode_attributes, episode_of, marks
+from otel_logtail.rows import (
+    COUNTS,
+    EPISODE,
+    STEP_NS,
+    counts_of,
+    counts_row,
+    decode_attributes,
+    encode_attributes,
+    episode_of,
+    marks,
+)
 
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
@@ -38,6 +51,12 @@ MAX_EVENTS = 128
 BATCH_EVENTS = 2000
 """How many breaches the episodes of one batch hold together (but one episode is never split): 250 full ones would be
 tens of megabytes."""
+
+MAX_EXEMPLARS = 3
+"""How many breaches an interval's point points at."""
+
+_PAGE = 500
+"""Series of one look-up: SQLite bounds the parameters of a statement."""
 
 _BREACH = (
     "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
@@ -60,11 +79,13 @@ class Outbox:
         """Close the connection."""
         self._db.close()
 
-    def register(self, streams: Iterable[Stream], now_ns: int) -> None:
+    def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False) -> None:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds.
 
-        What it no longer wants does not wait for it; should it want that again, it begins as a new one does.
+        With ``from_now`` a new one begins behind that; its totals count it, as if it had been told. What it no longer
+        wants does not wait for it; should it want that again, it begins as a new one does.
         """
+        streams = tuple(streams)
         wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
         with translated(self.path), transaction(self._db):
             self._db.execute(
@@ -72,6 +93,8 @@ class Outbox:
                 " ON CONFLICT DO UPDATE SET last_seen_ns = excluded.last_seen_ns",
                 (self.exporter, now_ns),
             )
+            if from_now:
+                self._skip(streams)
             self._db.executemany(
                 "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
                 [(self.exporter, stream) for stream in wanted],
@@ -103,6 +126,18 @@ class Outbox:
                 items = self._breaches("b.id > ?", (position,), limit)
         return ExportBatch(stream, items) if items else None
 
+    def told(self) -> tuple[Point, ...]:
+        """The last point of every series that the receiver has been told, by time, as for a silent series (id 0)."""
+        with translated(self.path), self._snapshot():
+            rows = self._db.execute(
+                f"SELECT series, time_ns, time_ns, {COUNTS} FROM total WHERE exporter = ? ORDER BY time_ns, series",
+                (self.exporter,),
+            ).fetchall()
+            points: list[Point] = []
+            for at in range(0, len(rows), _PAGE):
+                points += self._repeats(rows[at : at + _PAGE])
+        return tuple(points)
+
     def silent(self, older_ns: int, limit: int) -> ExportBatch | None:
         """Series whose last delivered point is ``older_ns`` behind their source's sealed time, repeated at that time.
 
@@ -128,26 +163,26 @@ class Outbox:
                 " AND n.bounds <> s.bounds AND nt.time_ns > t.time_ns) ORDER BY s.id LIMIT ?",
                 (self.exporter, older_ns, limit),
             ).fetchall()
-            sources, series = self._sources(), self._series(row[0] for row in rows)
-        items = []
-        for series_id, sealed_ns, last_ns, *columns in rows:
-            source, key, start_ns = series[series_id]
-            total = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            items.append(Point(0, sources[source], key, start_ns, last_ns, sealed_ns, Counts(), total))
+            items = self._repeats(rows)
         return ExportBatch(Stream.INTERVALS, tuple(items)) if items else None
 
-    def advance(self, batch: ExportBatch, count: int, now_ns: int) -> None:
-        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told."""
+    def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
+        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
+
+        ``skipped`` of them it was not given; they don't count as delivered, and are no success where they are all.
+        """
         items = batch.items[:count]
         last = max((item.id for item in items), default=0)
         with translated(self.path), transaction(self._db):
             if self._still_holds():
                 self._move(batch.stream, last)
                 self._remember(items)
-            self._db.execute(
-                "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL WHERE name = ?",
-                (sum(item.id > 0 for item in items), now_ns, self.exporter),
-            )
+            if skipped < len(items):
+                self._db.execute(
+                    "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL"
+                    " WHERE name = ?",
+                    (sum(item.id > 0 for item in items) - skipped, now_ns, self.exporter),
+                )
 
     def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
         """The receiver will never take the one item of this batch: note it, and go on behind it.
@@ -195,35 +230,36 @@ class Outbox:
 
     def _points(self, position: int, limit: int) -> tuple[Point, ...]:
         rows = self._db.execute(
-            f"SELECT id, series, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
+            f"SELECT id, series, start_ns, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
+            (position, limit),
         ).fetchall()
         if not rows:
             return ()
-        sources, series = self._sources(), self._series(row[1] for row in rows)
-        totals = self._totals(row[1] for row in rows)
-        points = []
-        for row_id, series_id, end_ns, *columns in rows:
-            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            source, key, start_ns = series[series_id]
-            last_ns, before = totals.get(series_id, (None, Counts()))
-            total = Counts()
-            aggregate.add(total, before)
-            aggregate.add(total, delta)
-            time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
-            points.append(
-                Point(
-                    row_id,
-                    sources[source],
-                    key,
-                    start_ns,
-                    start_ns if last_ns is None else last_ns,
-                    time_ns,
-                    delta,
-                    total,
-                )
-            )
-            totals[series_id] = (time_ns, total)
+        known = self._known(row[1] for row in rows)
+        points: list[Point] = []
+        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[3])):
+            together = list(group)
+            siblings = [one for one in known.values() if one.source.id == source]
+            between = fill(siblings, min(row[2] for row in together), {row[1] for row in together})
+            points += islice(between, limit - len(points))
+            for row_id, series_id, begin_ns, _, *columns in together[: limit - len(points)]:
+                one, delta = known[series_id], counts_of(tuple(columns))
+                breached = one.series.instrument is Instrument.DURATION and delta.max_ns >= one.source.threshold_ns
+                exemplars = self._exemplars(source, one.series, begin_ns, end_ns) if breached else ()
+                points.append(_next_point(row_id, one, end_ns, delta, exemplars))
+            if len(points) == limit:
+                break  # the rest comes with the next batch: what was told by then says where to go on
         return tuple(points)
+
+    def _repeats(self, rows: Sequence[tuple[Any, ...]]) -> list[Point]:
+        """Points that only repeat a total; a row is the series, the point's time, the last point's, the counts."""
+        sources, series = self._sources(), self._series(row[0] for row in rows)
+        points = []
+        for series_id, time_ns, last_ns, *columns in rows:
+            source, key, start_ns = series[series_id]
+            total = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            points.append(Point(0, sources[source], key, start_ns, last_ns, time_ns, Counts(), total))
+        return points
 
     def _episodes(self, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
         rows = self._db.execute(
@@ -241,9 +277,11 @@ class Outbox:
             records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
         return tuple(records)
 
-    def _breaches(self, where: str, parameters: tuple[object, ...], limit: int) -> tuple[BreachRecord, ...]:
+    def _breaches(
+        self, where: str, parameters: tuple[object, ...], limit: int, *, order: str = "b.id"
+    ) -> tuple[BreachRecord, ...]:
         sources = self._sources()
-        rows = self._db.execute(f"{_BREACH} WHERE {where} ORDER BY b.id LIMIT ?", (*parameters, limit))
+        rows = self._db.execute(f"{_BREACH} WHERE {where} ORDER BY {order} LIMIT ?", (*parameters, limit))
         return tuple(
             BreachRecord(
                 id=row[0],
@@ -287,17 +325,33 @@ class Outbox:
             for row in rows
         }
 
-    def _totals(self, ids: Iterable[int]) -> dict[int, tuple[int, Counts]]:
-        wanted = tuple(set(ids))
-        rows = self._db.execute(
-            f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ? AND series IN ({marks(len(wanted))})",
-            (self.exporter, *wanted),
-        )
-        return {row[0]: (row[1], counts_of(row[2:])) for row in rows}
+    def _known(self, coming: Iterable[int]) -> dict[int, Known]:
+        """What the receiver was told of each series, and the series that are new to it."""
+        totals = {
+            row[0]: (row[1], counts_of(row[2:]))
+            for row in self._db.execute(
+                f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ?", (self.exporter,)
+            )
+        }
+        sources = self._sources()
+        known = {}
+        for id_, (source, key, start_ns) in sorted(self._series({*coming, *totals}).items()):
+            time_ns, total = totals.get(id_, (None, Counts()))
+            known[id_] = Known(id_, sources[source], key, start_ns, time_ns, total)
+        return known
 
     def _now_generation(self) -> int:
         row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
         return 0 if row is None else int(row[0])
+
+    def _exemplars(self, source: int, series: SeriesKey, start_ns: int, end_ns: int) -> tuple[BreachRecord, ...]:
+        worst = self._breaches(
+            "b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?",
+            (start_ns, end_ns, source, encode_attributes(series.attributes)),
+            MAX_EXEMPLARS,
+            order="b.duration_ns DESC, b.id",
+        )
+        return tuple(sorted(worst, key=lambda breach: (breach.time_ns, breach.id)))
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -309,6 +363,33 @@ class Outbox:
         self._db.execute(
             "UPDATE cursor SET position = max(position, ?) WHERE exporter = ? AND stream = ?",
             (last, self.exporter, stream.value),
+        )
+
+    def _skip(self, streams: Iterable[Stream]) -> None:
+        """Put new cursors behind what is there, and count that as told."""
+        tables = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
+        for stream in streams:
+            if stream not in tables:
+                continue
+            (last,) = self._db.execute(f"SELECT coalesce(max(id), 0) FROM {tables[stream]}").fetchone()
+            new = self._db.execute(
+                "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (self.exporter, stream.value, last)
+            ).rowcount
+            if new and stream is Stream.INTERVALS:
+                self._count_as_told(last)
+
+    def _count_as_told(self, last: int) -> None:
+        totals: dict[int, tuple[int, Counts]] = {}
+        for series, end_ns, *columns in self._db.execute(
+            f"SELECT series, end_ns, {COUNTS} FROM interval WHERE id <= ?", (last,)
+        ):
+            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            time_ns, total = totals.get(series, (end_ns, Counts()))
+            aggregate.add(total, delta)
+            totals[series] = (max(time_ns, end_ns), total)
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS}) VALUES ({marks(10)})",
+            [(self.exporter, series, time_ns, *counts_row(total)) for series, (time_ns, total) in totals.items()],
         )
 
     def _remember(self, items: tuple[Item, ...]) -> None:
@@ -336,6 +417,18 @@ class Outbox:
         self._db.execute(
             "UPDATE exporter SET last_error = ?, last_error_ns = ? WHERE name = ?", (why, now_ns, self.exporter)
         )
+
+
+def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: tuple[BreachRecord, ...]) -> Point:
+    """The point of one more interval of a series, which is known from then on."""
+    total = Counts()
+    aggregate.add(total, known.total)
+    aggregate.add(total, delta)
+    last_ns = known.time_ns
+    time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
+    before_ns = known.start_ns if last_ns is None else last_ns
+    known.time_ns, known.total = time_ns, total
+    return Point(id_, known.source, known.series, known.start_ns, before_ns, time_ns, delta, total, exemplars)
 
 
 def _prefixed(table: str, columns: str) -> str:

@@ -103,8 +103,9 @@ class PathTail:
         """See what the live path names now, and open what has to be read."""
         try:
             seen, folders = self._identity(), self._changes()
-            urgent = seen != self._seen or self._is_another()
             changed = folders != self._folders
+            # with no live file there before and now, one may have come and gone: no event will tell of it again
+            urgent = seen != self._seen or self._is_another() or (changed and not seen)
             if urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S):
                 self._sync(now_s)
                 self._seen, self._folders, self._told_apart_s = seen, folders, now_s
@@ -209,6 +210,7 @@ class PathTail:
     def _adopt(
         self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float, *, complete: bool
     ) -> None:
+        newest_known = max(self._states, default=0)
         fresh = [path for path in readers if path not in claims]
         added = self._book.add([self._new_state(path, readers[path]) for path in fresh]) if fresh else []
         for new in added:
@@ -255,7 +257,10 @@ class PathTail:
             self._book.update(state)
         self._states.update((state.id, state) for state in changed)
         for state in lost:
-            if state.size != state.offset:
+            # what was written to the last file after we went away (and before it was deleted) nobody can know; one that
+            # was empty can't be known again, and may be here under another name
+            unseen = state.id == newest_known and state.id not in left and state.head.length > 0
+            if state.size != state.offset or unseen:
                 self._reporter.gone(state.path, state.size - state.offset if state.size > state.offset else None)
         self._hold(holding)
 

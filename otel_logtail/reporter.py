@@ -127,9 +127,34 @@ class Reporter:
         """A delivery succeeded."""
         self._end(f"export {exporter}", f"{exporter}: delivering again")
 
+    def skips(self, exporter: str) -> None:
+        """A destination was not given what is too old for it."""
+        self._begin(
+            f"skip {exporter}",
+            "warning",
+            f"{exporter}: what is too old for it is skipped (the store has it; how many is said at the end)",
+        )
+
+    def skipped(self, exporter: str, count: int) -> None:
+        """How many items a destination was not given in all, when its drain ends."""
+        self._say("info", f"{exporter}: {count} items were skipped, too old for it")
+
     def refused(self, exporter: str, item: str, why: str) -> None:
         """The receiver will never take an item: it was set aside."""
         self._say("error", f"{exporter}: {item} was refused and set aside: {why}")
+
+    def refuses_everything(self, exporter: str, why: str) -> None:
+        """The receiver takes nothing at all: the rest is not set aside too, but waits until something is taken."""
+        self._begin(
+            f"refuse {exporter}",
+            "error",
+            f"{exporter}: everything is refused: {why}; the rest is kept, and tried one by one now and then"
+            " (what was set aside: see `otel-logtail status`)",
+        )
+
+    def exporter_takes_again(self, exporter: str) -> None:
+        """Something was taken after everything had been refused."""
+        self._end(f"refuse {exporter}", f"{exporter}: no longer refused")
 
     def crashed(self, exporter: str, why: str) -> None:
         """An exporter raised what it should not have; treated as a failed delivery."""

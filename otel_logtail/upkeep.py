@@ -63,6 +63,7 @@ _SMALL, _BLOCK = 250, 1000
 _ROWS = 2000
 _SAMPLES = 20_000
 _SPARE_PAGES = 64
+_LONGEST_BITE_S, _LEAST_PAGES = 0.05, 8
 _EVER_NS = _ALL = 2**63 - 1
 
 _STREAMS = {
@@ -96,6 +97,7 @@ class Upkeep:
         self._limits = limits
         self._exporters = tuple(exporters)
         self._running: Iterator[None] | None = None
+        self._bite_pages = _SPARE_PAGES
         self._next_s = self._next_size_s = 0.0
         self.failing = False
         """Whether the last try to do something failed."""
@@ -234,7 +236,8 @@ class Upkeep:
         """Rows that came since the last pass may belong where all was merged: a log that was found late."""
         known_id, last_id = self._meta(f"{key}_id"), self._one("SELECT max(id) FROM interval") or 0
         if last_id > known_id:
-            late_ns = self._one("SELECT min(end_ns) FROM interval WHERE id > ?", known_id)
+            # + : by id, of which few are new; by the index on end_ns the newest would come last
+            late_ns = self._one("SELECT min(+end_ns) FROM interval WHERE id > ?", known_id)
             with transaction(self._db):
                 if late_ns is not None and late_ns <= self._meta(key):
                     self._set_meta(key, (late_ns - 1) // length_ns * length_ns)
@@ -403,6 +406,7 @@ class Upkeep:
                 break
         while self._pages("page_count") * self._pages("page_size") > max_bytes and self._give_back_some():
             yield
+        self._cut_off()
 
     def _pages(self, what: str) -> int:
         return int(self._db.execute(f"PRAGMA {what}").fetchone()[0])
@@ -516,11 +520,24 @@ class Upkeep:
         """Give free pages back to the file system, but not what the next minutes need anyway."""
         while self._pages("freelist_count") > _SPARE_PAGES and self._give_back_some():
             yield
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Make the file as short as it says: without this it is when somebody writes much the next time."""
+        if self._pages("page_count") * self._pages("page_size") < self._path.stat().st_size:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _give_back_some(self) -> bool:
         """Returns whether that helped: a store without auto_vacuum uses its free pages again, but keeps them."""
-        free = self._pages("freelist_count")
-        self._db.execute(f"PRAGMA incremental_vacuum({_ROWS})").fetchall()
+        free, began_s = self._pages("freelist_count"), time.monotonic()
+        # not execute(): that takes the statement as done at its first page
+        self._db.executescript(f"PRAGMA incremental_vacuum({self._bite_pages})")
+        took_s = time.monotonic() - began_s
+        # a page costs up to some milliseconds where very many are free: SQLite looks through the list of them
+        if took_s > _LONGEST_BITE_S:
+            self._bite_pages = max(_LEAST_PAGES, self._bite_pages // 2)
+        elif took_s < _LONGEST_BITE_S / 4:
+            self._bite_pages = min(_ROWS, self._bite_pages * 2)
         return self._pages("freelist_count") < free
 
     def _one(self, sql: str, *parameters: object) -> int | None:

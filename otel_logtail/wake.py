@@ -6,11 +6,13 @@ queue, a symlink, a network file system, a directory that was replaced), and the
 
 from __future__ import annotations
 
+import inspect
 import os
+import threading
 from abc import abstractmethod
 from collections.abc import Iterable
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -25,7 +27,7 @@ class Waker(Protocol):
         """Wake for changes in these directories from now on (those that exist), and no longer for others.
 
         Raises:
-            OSError: the system has no more watches to give; the timed look still works.
+            OSError: the system has no more watches to give, or the watching part has died; the timed look still works.
         """
 
     @abstractmethod
@@ -38,7 +40,7 @@ class Waker(Protocol):
 
     @abstractmethod
     def alive(self) -> bool:
-        """Whether hints may still come; False once the watching part has died."""
+        """Whether hints come by themselves; False where there are none, and once the watching part has died."""
 
     @abstractmethod
     def close(self) -> None:
@@ -79,7 +81,7 @@ class TimedWaker(Waker):
         self.wake()
 
     def alive(self) -> bool:
-        return True
+        return False
 
     def close(self) -> None:
         """Nothing to do."""
@@ -92,6 +94,7 @@ class WatchdogWaker(TimedWaker):
         super().__init__()
         from watchdog.events import FileDeletedEvent, FileModifiedEvent, FileSystemEventHandler
         from watchdog.observers import Observer
+        from watchdog.utils import BaseThread
 
         waker = self
 
@@ -104,10 +107,36 @@ class WatchdogWaker(TimedWaker):
         self._filter = [FileModifiedEvent, FileDeletedEvent]
         self._handler = Handler()
         self._watches: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
-        self._observer: BaseObserver = Observer()
-        self._observer.start()
+        self._died = ""
+        self._threads = BaseThread
+        self._hook = threading.excepthook
+        self._own_hook = self._on_error  # one object, to be known again in close()
+        threading.excepthook = self._own_hook
+        try:
+            self._observer: BaseObserver = Observer()
+            # watchdog 6, the last for Python 3.10, follows links as it is; 7 has to be asked to
+            asked = "follow_symlink" in inspect.signature(self._observer.schedule).parameters
+            self._links: dict[str, Any] = {"follow_symlink": True} if asked else {}
+            self._observer.start()
+        except BaseException:
+            self._unhook()
+            raise
+
+    def _on_error(self, error: threading.ExceptHookArgs) -> None:
+        """A thread has died. If it is one of watchdog's (it has several, and tells nobody), hints may come no more."""
+        if not isinstance(error.thread, self._threads):
+            self._hook(error)
+            return
+        self._died = f"{type(error.exc_value).__name__}: {error.exc_value}"
+        self.wake()
+
+    def _unhook(self) -> None:
+        if threading.excepthook is self._own_hook:
+            threading.excepthook = self._hook
 
     def watch(self, directories: Iterable[str]) -> None:
+        if not self.alive():
+            raise OSError(self._died or "the watching thread has ended")
         wanted: dict[str, tuple[int, int]] = {}
         for directory in directories:
             try:
@@ -128,13 +157,14 @@ class WatchdogWaker(TimedWaker):
         for directory, identity in wanted.items():
             if directory not in self._watches:
                 watch = self._observer.schedule(
-                    self._handler, directory, recursive=False, event_filter=self._filter, follow_symlink=True
+                    self._handler, directory, recursive=False, event_filter=self._filter, **self._links
                 )
                 self._watches[directory] = (watch, identity)
 
     def alive(self) -> bool:
-        return self._observer.is_alive()
+        return not self._died and self._observer.is_alive()
 
     def close(self) -> None:
         self._observer.stop()
         self._observer.join(timeout=2)
+        self._unhook()

@@ -6,6 +6,8 @@ import bz2
 import gzip
 import lzma
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -233,3 +235,15 @@ def test_date_before_the_extension_is_a_rotated_name_only_beside_its_live_file(t
     assert not is_rotated_name(dated)
     (tmp_path / "app.log").touch()
     assert is_rotated_name(dated)
+
+
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    script = (
+        "import resource; from otel_logtail.files import MANY_FILES, allow_many_files\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); allow_many_files()\n"
+        "assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); allow_many_files()\n"
+        "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (64, 64)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

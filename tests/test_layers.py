@@ -15,6 +15,7 @@ ROOT = Path(otel_logtail.__file__).parent
 LAYERS = [
     # words that all stages speak
     "errors",
+    "sizes",
     "model",
     "columns",
     # the two seams for plug-ins, and what their authors import
@@ -22,7 +23,6 @@ LAYERS = [
     "export",
     "__init__",
     "plugins",
-    "testing",
     # what happened, said on standard error
     "reporter",
     # bytes: files that rotate as one endless source
@@ -50,17 +50,32 @@ LAYERS = [
     "pipeline",
     # out of the store, to the destinations
     "health",
+    "fill",
     "outbox",
     "drain",
+    # for the tests of plug-in authors, and ours
+    "testing.fakes",
+    "testing.contract",
+    "testing.__init__",
     "exporters.__init__",
     "exporters.otlp_config",
     "exporters.otlp_tls",
     "exporters.otlp_encode",
     "exporters.otlp_health",
+    "exporters.otlp_logs",
+    "exporters.otlp_requests",
     "exporters.otlp_answer",
     "exporters.otlp_http",
     "exporters.otlp_grpc",
     "exporters.otlp",
+    "exporters.hex_config",
+    "exporters.hex_events",
+    "exporters.hex_link",
+    "exporters.hex",
+    "exporters.hex_telemetry",
+    "exporters.jsonl",
+    "exporters.console",
+    "exporters.prometheus",
     # the only module that knows all stages
     "app",
     # questions to the store, and their answers
@@ -74,15 +89,18 @@ LAYERS = [
     # the command line
     "paths",
     "demo",
+    "services",
     "cli_errors",
     "cli_prune",
     "cli_query",
+    "cli_service",
     "cli",
     "__main__",
 ]
 
 PURE = [
     "errors",
+    "sizes",
     "model",
     "columns",
     "observe",
@@ -90,9 +108,14 @@ PURE = [
     "coalesce",
     "aggregate",
     "logclock",
+    "when",
     "rows",
+    "exporters.hex_config",
+    "exporters.hex_events",
+    "fill",
     "exporters.otlp_answer",
     "exporters.otlp_encode",
+    "exporters.otlp_logs",
 ]
 IMPURE = {"os", "io", "time", "sqlite3", "threading", "logging", "socket", "subprocess", "random", "asyncio"}
 

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_logtail.aggregate import SCALE, count
 from otel_logtail.exporters.otlp_encode import MAX_BYTES, Encoding, Request, downscale, encode
 from otel_logtail.model import ExportBatch, Instrument, Stream
-from tests.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, episode, episodes, intervals, point
+from tests.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, point
 
 ENCODING = Encoding(version="1.2.3", host="box")
 
@@ -191,6 +191,26 @@ def test_a_stream_without_a_place_in_metrics_and_traces_is_a_mistake() -> None:
         next(encode(ExportBatch(Stream.BREACHES, ()), ENCODING))
     with pytest.raises(TypeError, match="EpisodeRecord among Point items"):
         next(encode(ExportBatch(Stream.INTERVALS, (episode([600]),)), ENCODING))
+
+
+@pytest.mark.parametrize("exponential", [False, True])
+def test_exemplars_lead_from_a_point_to_the_span_of_its_worst_breaches(exponential: bool) -> None:
+    exemplars = (breach(7, 600, time_ns=T0 - 9 * MS), breach(8, 2500, time_ns=T0 - 5 * MS))
+    batch = intervals(msgspec.structs.replace(point([600, 2500]), exemplars=exemplars))
+    (metric,) = metrics_of(only(batch, msgspec.structs.replace(ENCODING, exponential=exponential)))
+    data = metric.exponential_histogram if exponential else metric.histogram
+    told = [(e.as_double, e.time_unix_nano, e.trace_id, e.span_id) for e in data.data_points[0].exemplars]
+    assert told == [
+        (0.6, T0 - 9 * MS, bytes(range(1, 17)), bytes(range(1, 9))),
+        (2.5, T0 - 5 * MS, bytes(range(1, 17)), bytes(range(1, 9))),
+    ]
+
+
+def test_a_span_without_events_has_dropped_none() -> None:
+    without = msgspec.structs.replace(ENCODING, span_events=False)
+    (span,) = spans_of(only(episodes(episode([600, 2500], dropped=3)), without))
+    assert (len(span.events), span.dropped_events_count) == (0, 0)
+    assert values(list(span.attributes))["count"] == 5
 
 
 # --- delta ------------------------------------------------------------------------------------------------------

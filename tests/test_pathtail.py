@@ -14,7 +14,7 @@ import pytest
 from otel_logtail import files
 from otel_logtail.chunks import CHUNK_BYTES
 from otel_logtail.errors import StoreFull
-from otel_logtail.pathtail import GRACE_S
+from otel_logtail.pathtail import GRACE_S, SETTLE_S
 from tests.tailing import Follower, append, append_bytes, copytruncate, rotate, squeeze
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -327,6 +327,20 @@ def test_rename_without_a_new_file_is_read_on(log: Path, follower: Follower) -> 
     assert follower.follow() == ["late"]
     append(log, "three")
     assert follower.follow() == ["three"]
+
+
+def test_file_that_came_and_was_renamed_while_none_was_there_is_read_at_the_next_look(
+    log: Path, follower: Follower
+) -> None:
+    append(log, "one")
+    follower.follow()
+    rotate(log, create=False)
+    follower.follow()
+    for n in range(3):
+        append(log, f"came and went {n}")
+        rotate(log, create=False)
+        follower.now_s -= SETTLE_S  # it is too soon to look at names alone
+        assert follower.follow() == [f"came and went {n}"]
 
 
 def test_rename_without_a_new_file_while_away_is_read_before_one_comes(log: Path, follower: Follower) -> None:
@@ -676,6 +690,26 @@ def test_missing_file_is_reported_gone_with_its_unread_bytes(log: Path, follower
     assert f"{log} is gone with 10 unread bytes" in follower.said
 
 
+def test_last_file_that_is_gone_when_we_come_back_is_reported_though_all_that_was_seen_of_it_was_read(
+    log: Path, follower: Follower
+) -> None:
+    append(log, "one")
+    follower.follow()
+    rotate(log)
+    append(log, "two")
+    follower.follow()
+
+    def while_away() -> None:
+        log.with_name("proxy.log.1").unlink()  # nothing came to it any more
+        log.unlink()
+        append(log, "new")
+
+    follower.restart(before=while_away)
+    assert follower.follow() == ["new"]
+    assert follower.said.count("is gone with") == 1
+    assert f"{log} is gone with an unknown number of unread bytes" in follower.said
+
+
 def test_backup_deleted_before_it_was_read_is_a_loss_but_never_a_repetition(log: Path, follower: Follower) -> None:
     append(log, *numbered(1, 3))
     follower.follow()
@@ -891,3 +925,13 @@ def test_book_that_is_full_when_a_file_is_let_go_is_asked_again(log: Path, follo
     append(log, "two")
     assert follower.follow() == ["two"]
     assert follower.open_files == 1
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_new_rotated_file_beside_what_was_compressed_of_it_is_read_once(tmp_path: Path, number: int) -> None:
+    rotated, log = tmp_path / "proxy.log.1", tmp_path / "proxy.log"
+    append(rotated, *numbered(1, 10))
+    (tmp_path / f"proxy.log.{number}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
+    append(log, *numbered(11, 20))
+    follower = Follower(log, from_start=True)
+    assert follower.follow() == numbered(1, 20)

@@ -551,6 +551,20 @@ def test_the_size_is_looked_at_every_second_for_a_backlog_brings_much_in_a_minut
     assert not keeping.step(now_s + 2 * SIZE_EVERY_S)
 
 
+def test_pages_are_given_back_many_at_a_time(life: Life) -> None:
+    fill(life, 0, 800)
+    with closing(sqlite3.connect(life.path)) as conn, conn:
+        conn.execute("DELETE FROM block WHERE id <> (SELECT max(id) FROM block)")
+    free = int(str(rows(life.path, "PRAGMA freelist_count")[0][0]))
+    assert free > 500
+    keeping = life.store.upkeep(NO_LIMITS, ())
+    steps = 0
+    while keeping.step(0.0):
+        steps += 1
+    assert int(str(rows(life.path, "PRAGMA freelist_count")[0][0])) <= 64
+    assert steps < free / 8
+
+
 def test_a_store_that_holds_nothing_that_may_leave_is_no_endless_work(life: Life) -> None:
     keeping = life.store.upkeep(Limits(max_bytes=1), ())
     steps = 0

@@ -181,3 +181,37 @@ def test_it_is_alive_until_it_is_closed() -> None:
     assert waker.alive()
     waker.close()
     assert not waker.alive()
+
+
+def test_a_watching_thread_that_dies_ends_the_wait_and_is_known(tmp_path: Path, waker: WatchdogWaker) -> None:
+    from watchdog.utils import BaseThread
+
+    class Dies(BaseThread):
+        def run(self) -> None:
+            raise OSError("no more descriptors")
+
+    waker.watch([str(tmp_path)])
+    assert waker.alive()
+    thread = Dies()
+    thread.start()
+    assert waker.wait(BOUND_S) is None
+    assert not waker.alive()
+    with pytest.raises(OSError, match="no more descriptors"):
+        waker.watch([str(tmp_path)])
+
+
+def test_other_threads_that_die_are_none_of_its_business(waker: WatchdogWaker) -> None:
+    errors: list[threading.ExceptHookArgs] = []
+    waker.close()
+    before, threading.excepthook = threading.excepthook, errors.append
+    try:
+        waker = WatchdogWaker()
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+        assert waker.alive()
+        waker.close()
+        assert len(errors) == 1
+        assert threading.excepthook == errors.append
+    finally:
+        threading.excepthook = before

@@ -15,13 +15,20 @@ from http import HTTPStatus
 import msgspec
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # nor does googleapis-common-protos
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_logtail.model import Delivered, Refused, Retry
 
 Outcome = Delivered | Retry | Refused
-ExportResponse = ExportMetricsServiceResponse | ExportTraceServiceResponse
+ExportResponse = ExportMetricsServiceResponse | ExportTraceServiceResponse | ExportLogsServiceResponse
+
+_REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
+    ExportMetricsServiceResponse: ("rejected_data_points", "data points"),
+    ExportTraceServiceResponse: ("rejected_spans", "spans"),
+    ExportLogsServiceResponse: ("rejected_log_records", "log records"),
+}
 
 MAX_AFTER_S = 86_400.0
 """A receiver that asks for more than a day of patience gets a day."""
@@ -64,11 +71,10 @@ def printable(text: str) -> str:
 def judge_response(response: ExportResponse) -> Delivered | Refused:
     """What a success means: a receiver may accept a request and reject some of what is in it."""
     partial = response.partial_success
-    metrics = isinstance(response, ExportMetricsServiceResponse)
-    rejected = getattr(partial, "rejected_data_points" if metrics else "rejected_spans")
+    field, what = _REJECTED[type(response)]
+    rejected = getattr(partial, field)
     if rejected <= 0:
         return Delivered()
-    what = "data points" if metrics else "spans"
     message = printable(partial.error_message) or "no reason given"
     return Refused(f"the receiver rejected {rejected} {what}: {message}")
 

@@ -18,7 +18,8 @@ import msgspec
 from otel_logtail.errors import UsageError
 
 Protocol = Literal["grpc", "http/protobuf"]
-SignalName = Literal["metrics", "traces"]
+SignalName = Literal["metrics", "traces", "logs"]
+Events = Literal["span", "log", "both"]
 
 DEFAULT_TIMEOUT_MS = 10_000
 GRPC_PORT = 4317
@@ -54,21 +55,28 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """All that is to be known before the first request. ``resource`` is OTEL_RESOURCE_ATTRIBUTES."""
+    """All that is to be known before the first request.
+
+    ``resource`` is OTEL_RESOURCE_ATTRIBUTES; ``events`` says what breaches become.
+    """
 
     metrics: Signal
     traces: Signal
+    logs: Signal
+    events: Events = "span"
     exponential: bool = False
     delta: bool = False
     resource: tuple[tuple[str, str], ...] = ()
 
 
 def read_settings(environ: Mapping[str, str], options: Mapping[str, str]) -> Settings:
-    """The settings that the environment and the options (``otlp_endpoint``, ``otlp_protocol``, ``histogram``) mean."""
+    """The settings that the environment and the options (``otlp_endpoint``, ``histogram``, ``events`` ...) mean."""
     resource = _general(environ, "OTEL_RESOURCE_ATTRIBUTES")
     return Settings(
         metrics=_signal(environ, options, "metrics"),
         traces=_signal(environ, options, "traces"),
+        logs=_signal(environ, options, "logs"),
+        events=_events(options),
         exponential=_exponential(environ, options),
         delta=_delta(environ),
         resource=_pairs(resource) if resource else (),
@@ -257,6 +265,15 @@ def _pairs(setting: Setting, *, secret: bool = False) -> tuple[tuple[str, str], 
 
 
 # --- what the numbers look like ---------------------------------------------------------------------------------
+
+
+def _events(options: Mapping[str, str]) -> Events:
+    words: dict[str, Events] = {"span": "span", "log": "log", "both": "both"}
+    setting = _flag(options, "events", "--events") or Setting("span", "default")
+    if setting.value.lower() not in words:
+        hint = "use span (the default), log or both"
+        raise UsageError(f"{setting.origin}: {setting.value!r} is not a kind of events", hint=hint)
+    return words[setting.value.lower()]
 
 
 def _delta(environ: Mapping[str, str]) -> bool:

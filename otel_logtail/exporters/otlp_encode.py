@@ -18,8 +18,10 @@ from typing import TypeVar
 import msgspec
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Buckets,
@@ -66,19 +68,23 @@ MAX_BUCKETS = 160
 
 _T = TypeVar("_T")
 _DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
-ExportRequest = ExportMetricsServiceRequest | ExportTraceServiceRequest
+ExportRequest = ExportMetricsServiceRequest | ExportTraceServiceRequest | ExportLogsServiceRequest
 
 _NO_BUCKETS = Buckets(0, ())
 
 
 class Encoding(msgspec.Struct, frozen=True):
-    """What requests are made with besides the items. ``resource`` holds the attributes that the user has given."""
+    """What requests are made with besides the items. ``resource`` holds the attributes that the user has given.
+
+    ``span_events`` is whether an episode's breaches are events of its span.
+    """
 
     version: str
     host: str = ""
     resource: tuple[tuple[str, str], ...] = ()
     exponential: bool = False
     delta: bool = False
+    span_events: bool = True
     max_bytes: int = MAX_BYTES
     max_records: int = MAX_RECORDS
 
@@ -93,19 +99,24 @@ class Request(msgspec.Struct, frozen=True):
 def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
     """The requests that carry a batch, in order; each is made when it is asked for."""
     if batch.stream is Stream.INTERVALS:
-        # a silent series (id 0, and last in the batch) has nothing new to tell in deltas
-        points = [point for point in _only(Point, batch.items) if point.id or not encoding.delta]
-        for group in _groups(points, encoding.max_records, key=_identity, weight=_point_weight):
-            yield from _fit(group, lambda part: encode_points(part, encoding), encoding.max_bytes)
+        # a point between the points (id 0) has nothing new to tell in deltas
+        kept = [(i, p) for i, p in enumerate(only(Point, batch.items), 1) if p.id or not encoding.delta]
+        told = sent = 0
+        for group in groups([p for _, p in kept], encoding.max_records, key=_identity, weight=_point_weight):
+            for request in fit(group, lambda part: encode_points(part, encoding), encoding.max_bytes):
+                sent += request.count
+                yield Request(kept[sent - 1][0] - told, request.message)
+                told = kept[sent - 1][0]
     elif batch.stream is Stream.EPISODES:
-        episodes = _only(EpisodeRecord, batch.items)
-        for records in _groups(episodes, encoding.max_records, key=lambda record: record.id, weight=_episode_weight):
-            yield from _fit(records, lambda part: encode_episodes(part, encoding), encoding.max_bytes)
+        episodes = only(EpisodeRecord, batch.items)
+        for records in groups(episodes, encoding.max_records, key=lambda record: record.id, weight=_episode_weight):
+            yield from fit(records, lambda part: encode_episodes(part, encoding), encoding.max_bytes)
     else:
         raise ValueError(f"stream {batch.stream.value} has no place in OTLP metrics and traces")
 
 
-def _only(kind: type[_T], items: Iterable[object]) -> list[_T]:
+def only(kind: type[_T], items: Iterable[object]) -> list[_T]:
+    """The items, all of this kind; raises TypeError for one that is not."""
     kept = []
     for item in items:
         if not isinstance(item, kind):
@@ -114,7 +125,7 @@ def _only(kind: type[_T], items: Iterable[object]) -> list[_T]:
     return kept
 
 
-def _groups(
+def groups(
     items: Sequence[_T], most: int, *, key: Callable[[_T], Hashable], weight: Callable[[_T], int]
 ) -> Iterator[list[_T]]:
     """Runs of items in their order: no key twice in a run, and no more than ``most`` of weight (but one item)."""
@@ -132,15 +143,15 @@ def _groups(
         yield group
 
 
-def _fit(items: Sequence[_T], make: Callable[[Sequence[_T]], ExportRequest], most: int) -> Iterator[Request]:
+def fit(items: Sequence[_T], make: Callable[[Sequence[_T]], ExportRequest], most: int) -> Iterator[Request]:
     """The items as one message, or as halves of it while it is larger than ``most`` (a single item is never split)."""
     message = make(items)
     if len(items) == 1 or message.ByteSize() <= most:
         yield Request(len(items), message)
         return
     middle = len(items) // 2
-    yield from _fit(items[:middle], make, most)
-    yield from _fit(items[middle:], make, most)
+    yield from fit(items[:middle], make, most)
+    yield from fit(items[middle:], make, most)
 
 
 def _resource(source: SourceInfo, encoding: Encoding) -> Resource:
@@ -175,7 +186,7 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
         if key not in resources:
             resources[key] = _resource(point.source, encoding)
             metrics[key] = {}
-        for suffix, unit, description, data_point in _data_points(point, encoding):
+        for suffix, unit, description, data_point in data_points(point, encoding):
             name = f"{point.source.event}.{suffix}"
             metrics[key].setdefault(name, (unit, description, []))[2].append(data_point)
     scope = InstrumentationScope(SCOPE, encoding.version)
@@ -187,7 +198,7 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
     return encode_metrics(MetricsData(data))
 
 
-def _data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
+def data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
     """The data points that one point becomes: metric name behind the event's, unit, description, data point."""
     instrument = point.series.instrument
     start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
@@ -211,11 +222,11 @@ def _metric(
 ) -> Metric:
     data: Sum | Histogram | ExponentialHistogram
     if isinstance(points[0], NumberDataPoint):
-        data = Sum(_only(NumberDataPoint, points), temporality, is_monotonic=True)
+        data = Sum(only(NumberDataPoint, points), temporality, is_monotonic=True)
     elif isinstance(points[0], HistogramDataPoint):
-        data = Histogram(_only(HistogramDataPoint, points), temporality)
+        data = Histogram(only(HistogramDataPoint, points), temporality)
     else:
-        data = ExponentialHistogram(_only(ExponentialHistogramDataPoint, points), temporality)
+        data = ExponentialHistogram(only(ExponentialHistogramDataPoint, points), temporality)
     return Metric(name, description, unit, data)
 
 
@@ -225,6 +236,7 @@ def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint
         start_time_unix_nano=start_ns,
         time_unix_nano=point.time_ns,
         count=counts.count,
+        exemplars=_exemplars(point),
         sum=counts.sum_ns / 1e9,
         bucket_counts=counts.explicit,
         explicit_bounds=[bound / 1e9 for bound in point.series.bounds_ns],
@@ -248,7 +260,21 @@ def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHist
         flags=0,
         min=counts.min_ns / 1e9,
         max=counts.max_ns / 1e9,
+        exemplars=_exemplars(point),
     )
+
+
+def _exemplars(point: Point) -> list[Exemplar]:
+    return [
+        Exemplar(
+            filtered_attributes={},
+            value=breach.duration_ns / 1e9,
+            time_unix_nano=breach.time_ns,
+            span_id=int.from_bytes(breach.span_id, "big"),
+            trace_id=int.from_bytes(breach.trace_id, "big"),
+        )
+        for breach in point.exemplars
+    ]
 
 
 def downscale(sparse: Mapping[int, int], *, scale: int = SCALE, max_buckets: int = MAX_BUCKETS) -> tuple[int, Buckets]:
@@ -285,15 +311,16 @@ def encode_episodes(records: Iterable[EpisodeRecord], encoding: Encoding) -> Exp
         key = (record.source.name, record.source.instance)
         if key not in resources:
             resources[key] = _resource(record.source, encoding)
-        spans.append(_span(record, resources[key], scope))
+        spans.append(_span(record, resources[key], scope, span_events=encoding.span_events))
     return encode_spans(spans)
 
 
-def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
+def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope, *, span_events: bool) -> ReadableSpan:
     episode, event = record.episode, record.source.event
-    events: BoundedList[Event] = BoundedList.from_seq(None, [_event(event, breach) for breach in record.breaches])
+    told = record.breaches if span_events else ()
+    events: BoundedList[Event] = BoundedList.from_seq(None, [_event(event, breach) for breach in told])
     # the encoder takes the count of dropped events from here: what the episode counted and the record doesn't hold
-    events.dropped = max(0, episode.count - len(record.breaches))
+    events.dropped = max(0, episode.count - len(told)) if span_events else 0
     stalled = episode.severity is Severity.STALL
     return ReadableSpan(
         name=f"{event}.episode",
@@ -324,15 +351,16 @@ def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope
 
 
 def _event(name: str, breach: BreachRecord) -> Event:
-    return Event(
-        name,
-        {
-            **dict(breach.attributes),
-            "severity": breach.severity.label,
-            "value_ms": breach.duration_ns / 1e6,
-            "cause": breach.cause,
-            "stage": breach.stage,
-            "log.record.uid": breach.uid.hex(),
-        },
-        breach.time_ns,
-    )
+    return Event(name, event_attributes(breach), breach.time_ns)
+
+
+def event_attributes(breach: BreachRecord) -> dict[str, str | int | float]:
+    """What there is to say of a breach, as a span event or as a log record."""
+    return {
+        **dict(breach.attributes),
+        "severity": breach.severity.label,
+        "value_ms": breach.duration_ns / 1e6,
+        "cause": breach.cause,
+        "stage": breach.stage,
+        "log.record.uid": breach.uid.hex(),
+    }

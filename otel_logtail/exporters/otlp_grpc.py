@@ -10,6 +10,7 @@ import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
@@ -19,7 +20,7 @@ from otel_logtail.exporters.otlp_encode import ExportRequest
 from otel_logtail.exporters.otlp_tls import read_tls
 from otel_logtail.model import Retry
 
-_STUBS: dict[SignalName, Any] = {"metrics": MetricsServiceStub, "traces": TraceServiceStub}
+_STUBS: dict[SignalName, Any] = {"metrics": MetricsServiceStub, "traces": TraceServiceStub, "logs": LogsServiceStub}
 
 _RECONNECT = (
     # a channel waits between its tries to connect, by default up to two minutes: the drain has its own patience, and

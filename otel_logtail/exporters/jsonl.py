@@ -1,0 +1,211 @@
+"""OTLP as JSON lines in a file: what the collector's file exporter writes and its otlpjsonfile receiver reads.
+
+A line is one whole request. The file is looked at anew for each batch, so that it may be moved or removed meanwhile.
+What was confirmed has been synced to the disk; a line that a crash cut off is cut away before the next one.
+
+The file is rotated when it would grow beyond its bound: ``x.jsonl`` becomes ``x.jsonl.1``, that one ``x.jsonl.2``, and
+the oldest is removed. A single line may be larger than the bound.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]  # protobuf ships no types
+
+from otel_logtail.errors import UsageError
+from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporters.otlp_config import read_settings
+from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
+from otel_logtail.exporters.otlp_requests import encoding_of, requests, streams_of
+from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
+from otel_logtail.sizes import parse_bytes
+
+DEFAULT_MAX_BYTES = 100 * 1024 * 1024
+DEFAULT_KEEP = 10
+
+_LOOK_BACK = 64 * 1024
+_IDS = frozenset({"traceId", "spanId", "parentSpanId"})
+
+
+class JsonlExporter(Exporter):
+    """A file, and as many rotated ones beside it as are to be kept."""
+
+    name = "jsonl"
+
+    def __init__(self, path: Path, encoding: Encoding, wants: frozenset[Stream], *, max_bytes: int, keep: int) -> None:
+        self.wants = wants
+        self._path = path
+        self._encoding = encoding
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self._closed = False
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        """Append the batch's requests and sync them to the disk."""
+        delivered = 0
+        file: _File | None = None
+        try:
+            for request in requests(batch, self._encoding):
+                if self._closed:
+                    raise OSError("the exporter is closed")
+                line = to_json(request.message) + b"\n"
+                file = file or _File(self._path)
+                if file.size and file.size + len(line) > self._max_bytes:
+                    file.close()
+                    self._rotate()
+                    file = _File(self._path)
+                file.append(line)
+                delivered += request.count
+            if file is not None:
+                file.close()
+        except OSError as problem:
+            why = Retry(f"{self._path} can't be written: {problem.strerror or problem}")
+            synced = file.give_up() if file is not None else True
+            return Partial(delivered, why) if delivered and synced else why
+        return Delivered()
+
+    def close(self) -> None:
+        """End after the line that is being written."""
+        self._closed = True
+
+    def _rotate(self) -> None:
+        names = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._keep + 1))]
+        for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
+            if newer.exists():
+                newer.replace(older)
+        if self._keep == 0:
+            self._path.unlink()
+
+
+class _File:
+    """The file, open and locked, while a batch is written: always whole lines, also when a write fails."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.size = self._whole_lines(os.fstat(self._fd).st_size)
+        except BlockingIOError:
+            self._free()
+            raise OSError("another process is writing it") from None
+        except BaseException:
+            self._free()
+            raise
+
+    def append(self, line: bytes) -> None:
+        """Append a line as a whole, or not at all."""
+        assert self._fd is not None  # noqa: S101 - for the type checker: nothing is appended to a closed one
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            os.ftruncate(self._fd, self.size)
+            raise
+        self.size += len(line)
+
+    def close(self) -> None:
+        """Sync it to the disk and close it."""
+        if self._fd is not None:
+            try:
+                os.fsync(self._fd)
+            finally:
+                self._free()
+
+    def give_up(self) -> bool:
+        """Close it after something failed; returns whether what it holds is on the disk."""
+        try:
+            self.close()
+        except OSError:
+            return False
+        return True
+
+    def _free(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _whole_lines(self, size: int) -> int:
+        """Cut off what is behind the last newline (a crash left it there), and return the size."""
+        assert self._fd is not None  # noqa: S101 - for the type checker
+        end = size
+        while end:
+            start = max(0, end - _LOOK_BACK)
+            newline = os.pread(self._fd, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            os.ftruncate(self._fd, end)
+        return end
+
+
+def to_json(message: ExportRequest) -> bytes:
+    """A message in OTLP's JSON: ids in hexadecimal, enumerations as numbers, names in camel case."""
+    data: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
+    _ids_in_hex(data)
+    return msgspec.json.encode(data)
+
+
+def _ids_in_hex(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in _IDS:
+                value[key] = base64.b64decode(item).hex()
+            else:
+                _ids_in_hex(item)
+    elif isinstance(value, list):
+        for item in value:
+            _ids_in_hex(item)
+
+
+def make(context: ExporterContext) -> JsonlExporter:
+    """OTLP as JSON lines in a file (--jsonl-file), rotated by size; the collector's otlpjsonfile receiver reads it.
+
+    Raises:
+        UsageError: there is no file named, or it can't be one.
+    """
+    settings = read_settings(context.environ, context.options)
+    name = context.options.get("jsonl_file", "")
+    if not name:
+        raise UsageError("the exporter jsonl needs a file", hint="--jsonl-file PATH")
+    path = Path(name).absolute()
+    try:
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise UsageError(
+                f"--jsonl-file {name}: {path.parent} is not a directory", hint="name a file in a directory"
+            )
+        if path.exists() and not path.is_file():
+            raise UsageError(f"--jsonl-file {name} is not a regular file", hint="--exporter console writes to stdout")
+    except OSError as problem:
+        raise UsageError(f"--jsonl-file {name}: {problem.strerror}", hint="its directory must be there") from problem
+    return JsonlExporter(
+        path,
+        encoding_of(settings, context),
+        streams_of(settings),
+        max_bytes=_max_bytes(context.options.get("jsonl_max_size", "")),
+        keep=_keep(context.options.get("jsonl_keep", "")),
+    )
+
+
+def _max_bytes(text: str) -> int:
+    size = parse_bytes(text) if text else DEFAULT_MAX_BYTES
+    if not size:
+        raise UsageError(f"--jsonl-max-size {text!r} is no size", hint="write 100MiB or 1GB")
+    return size
+
+
+def _keep(text: str) -> int:
+    if not text:
+        return DEFAULT_KEEP
+    if not (text.isascii() and text.isdecimal() and int(text[:6]) <= 10_000):
+        raise UsageError(f"--jsonl-keep {text!r} is no number of files", hint="from 0 to 10000")
+    return int(text)

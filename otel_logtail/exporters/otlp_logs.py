@@ -1,0 +1,62 @@
+"""Breaches as OTLP log records, each with the ids of its episode's span. Pure.
+
+The messages are built as they are: the OpenTelemetry package has an encoder for logs in private modules only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from otel_logtail.exporters.otlp_encode import SCOPE, Encoding, event_attributes, resource_of
+from otel_logtail.model import BreachRecord, Severity
+
+_SEVERITY = {
+    Severity.OK: (SeverityNumber.SEVERITY_NUMBER_INFO, "INFO"),
+    Severity.DEGRADED: (SeverityNumber.SEVERITY_NUMBER_WARN, "WARN"),
+    Severity.STALL: (SeverityNumber.SEVERITY_NUMBER_ERROR, "ERROR"),
+}
+
+
+def encode_breaches(records: Iterable[BreachRecord], encoding: Encoding) -> ExportLogsServiceRequest:
+    """The breaches as one message: an event each, named as the source's event. Observed times are left unsaid."""
+    scope = InstrumentationScope(name=SCOPE, version=encoding.version)
+    by_resource: dict[tuple[str, str], ScopeLogs] = {}
+    request = ExportLogsServiceRequest()
+    for record in records:
+        key = (record.source.name, record.source.instance)
+        if key not in by_resource:
+            resource = Resource(attributes=_pairs(resource_of(*key, encoding).attributes))
+            by_resource[key] = ScopeLogs(scope=scope)
+            request.resource_logs.append(ResourceLogs(resource=resource))
+        by_resource[key].log_records.append(_log_record(record))
+    for holder, logs in zip(request.resource_logs, by_resource.values(), strict=True):
+        holder.scope_logs.append(logs)
+    return request
+
+
+def _log_record(breach: BreachRecord) -> LogRecord:
+    number, text = _SEVERITY[breach.severity]
+    return LogRecord(
+        time_unix_nano=breach.time_ns,
+        severity_number=number,
+        severity_text=text,
+        event_name=breach.source.event,
+        attributes=_pairs(event_attributes(breach)),
+        trace_id=breach.trace_id,
+        span_id=breach.span_id,
+    )
+
+
+def _pairs(attributes: Mapping[str, object]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=_value(value)) for key, value in attributes.items()]
+
+
+def _value(value: object) -> AnyValue:
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(string_value=str(value))

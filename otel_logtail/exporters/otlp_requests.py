@@ -1,0 +1,43 @@
+"""Any batch as OTLP requests, and what an exporter's context says about them: what all OTLP exporters share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from otel_logtail.export import ExporterContext
+from otel_logtail.exporters.otlp_config import Settings
+from otel_logtail.exporters.otlp_encode import Encoding, Request, encode, fit, groups, only
+from otel_logtail.exporters.otlp_health import encode_health
+from otel_logtail.exporters.otlp_logs import encode_breaches
+from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Stream
+
+
+def encoding_of(settings: Settings, context: ExporterContext) -> Encoding:
+    """How the user wants requests to look."""
+    return Encoding(
+        version=context.version,
+        host=context.host,
+        resource=settings.resource,
+        exponential=settings.exponential,
+        delta=settings.delta,
+        span_events=settings.events != "log",
+    )
+
+
+def streams_of(settings: Settings) -> frozenset[Stream]:
+    """The streams that have a place in what the user wants."""
+    wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.SELF})
+    return wanted if settings.events == "span" else wanted | {Stream.BREACHES}
+
+
+def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
+    """The requests that carry a batch, in order; each is made when it is asked for."""
+    if batch.stream is Stream.SELF:
+        for record in only(HealthRecord, batch.items):
+            yield Request(1, encode_health(record, encoding))
+    elif batch.stream is Stream.BREACHES:
+        breaches = only(BreachRecord, batch.items)
+        for group in groups(breaches, encoding.max_records, key=lambda breach: breach.id, weight=lambda _: 1):
+            yield from fit(group, lambda part: encode_breaches(part, encoding), encoding.max_bytes)
+    else:
+        yield from encode(batch, encoding)

@@ -1,0 +1,295 @@
+"""A scrape endpoint for Prometheus: the newest total of each series, as text or as OpenMetrics with exemplars.
+
+Names and labels are those that a collector's prometheus exporter would show: ``job`` is the source, ``instance`` the
+store, what else is known of them is in ``target_info``. Scrape it with ``honor_labels: true``.
+
+What is shown lives in memory, and is told anew at each start by ``resume``: nothing is served before. Exemplars are
+not: they come back with the next slow samples.
+
+Known limit: a scrape has no place for history. After an outage it shows where the totals are, not how they came there.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from socketserver import TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import msgspec
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
+
+from otel_logtail.errors import UsageError
+from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporters.otlp_config import read_settings
+from otel_logtail.exporters.otlp_encode import Encoding, data_points, resource_of
+from otel_logtail.exporters.otlp_health import ITSELF
+from otel_logtail.exporters.otlp_requests import encoding_of
+from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+    from prometheus_client.samples import Exemplar
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 9464
+
+_UNITS = {"s": "seconds", "By": "bytes"}
+_SCRAPE_S = 30.0
+"""How long a scraper may take to ask and to read."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Family(msgspec.Struct, frozen=True):
+    """One metric: its name without unit and suffix, what it is called there, its kind (histogram, counter, gauge)."""
+
+    name: str
+    unit: str
+    text: str
+    kind: str
+
+
+class Series(msgspec.Struct, frozen=True):
+    """The newest of one series. ``buckets`` are cumulative, by upper bound in seconds; empty for a plain number."""
+
+    time_ns: int
+    start_ns: int
+    value: float
+    sum: float = 0.0
+    bounds: tuple[float, ...] = ()
+    buckets: tuple[int, ...] = ()
+    exemplars: Mapping[int, Exemplar] = {}
+
+
+class Shown:
+    """All that is shown, in the form in which prometheus-client asks a collector for it."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._lock = threading.Lock()
+        self._families: dict[Family, dict[Labels, Series]] = {}
+        self._targets: dict[tuple[str, str], Labels] = {}
+
+    def put(self, points: Iterable[Point]) -> None:
+        """Show these points, where nothing newer of their series is shown."""
+        with self._lock:
+            for point in points:
+                target = (point.source.name, point.source.instance)
+                self._know(target)
+                labels = _labels(target, dict(point.series.attributes))
+                for suffix, unit, text, data in data_points(point, self._encoding):
+                    if isinstance(data, NumberDataPoint):
+                        kind, series = "counter", Series(point.time_ns, point.start_ns, float(data.value))
+                    elif isinstance(data, HistogramDataPoint):
+                        kind, series = "histogram", _histogram(point, data)
+                    else:
+                        raise TypeError(f"{type(data).__name__} has no place in the text formats")
+                    self._show(Family(f"{point.source.event}.{suffix}", unit, text, kind), labels, series)
+
+    def put_health(self, record: HealthRecord) -> None:
+        """Show the daemon's own numbers; what is no longer among them is no longer shown."""
+        with self._lock:
+            own = [family for family in self._families if family.name.startswith("otel_logtail.")]
+            for family in own:
+                del self._families[family]
+            for value in record.values:
+                target = (value.source or ITSELF, record.instance)
+                self._know(target)
+                labels = _labels(target, dict(value.attributes))
+                kind = "counter" if value.monotonic else "gauge"
+                series = Series(record.time_ns, record.start_ns, float(value.value))
+                self._show(Family(value.name, value.unit, value.description, kind), labels, series)
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it as it is now, family by family."""
+        from prometheus_client.core import Metric
+
+        with self._lock:
+            families = {family: dict(series) for family, series in self._families.items()}
+            targets = dict(self._targets)
+        info = Metric("target", "What the series of a job and an instance come from.", "info")
+        for (job, instance), labels in sorted(targets.items()):
+            info.add_sample("target_info", {"job": job, "instance": instance, **dict(labels)}, 1)
+        if targets:
+            yield info
+        for family in sorted(families, key=lambda family: family.name):
+            metric = Metric(_name(family.name), family.text, family.kind, _UNITS.get(family.unit, ""))
+            for labels, series in sorted(families[family].items()):
+                _add(metric, dict(labels), series)
+            yield metric
+
+    def _know(self, target: tuple[str, str]) -> None:
+        if target not in self._targets:
+            more = dict(resource_of(*target, self._encoding).attributes)
+            del more["service.name"], more["service.instance.id"]
+            self._targets[target] = tuple(_sanitized(more).items())
+
+    def _show(self, family: Family, labels: Labels, series: Series) -> None:
+        shown = self._families.setdefault(family, {})
+        before = shown.get(labels)
+        if before is not None:
+            if before.time_ns > series.time_ns:
+                return
+            if before.exemplars and before.bounds == series.bounds:
+                series = msgspec.structs.replace(series, exemplars={**before.exemplars, **series.exemplars})
+        shown[labels] = series
+
+
+def _histogram(point: Point, data: HistogramDataPoint) -> Series:
+    from prometheus_client.samples import Exemplar
+
+    buckets, total = [], 0
+    for count in data.bucket_counts:
+        total += count
+        buckets.append(total)
+    bounds = tuple(data.explicit_bounds)
+    exemplars = {}
+    for breach in point.exemplars:
+        value = breach.duration_ns / 1e9
+        labels = {"trace_id": breach.trace_id.hex(), "span_id": breach.span_id.hex()}
+        exemplars[bisect_left(bounds, value)] = Exemplar(labels, value, breach.time_ns / 1e9)
+    return Series(point.time_ns, point.start_ns, float(data.count), data.sum, bounds, tuple(buckets), exemplars)
+
+
+def _add(metric: Metric, labels: dict[str, str], series: Series) -> None:
+    if metric.type == "gauge":
+        metric.add_sample(metric.name, labels, series.value)
+        return
+    if metric.type == "counter":
+        metric.add_sample(f"{metric.name}_total", labels, series.value)
+    else:
+        uppers = [*(str(bound) for bound in series.bounds), "+Inf"]
+        for place, (upper, count) in enumerate(zip(uppers, series.buckets, strict=True)):
+            exemplar = series.exemplars.get(place)
+            metric.add_sample(f"{metric.name}_bucket", {**labels, "le": upper}, count, exemplar=exemplar)
+        metric.add_sample(f"{metric.name}_count", labels, series.value)
+        metric.add_sample(f"{metric.name}_sum", labels, series.sum)
+    metric.add_sample(f"{metric.name}_created", labels, series.start_ns / 1e9)
+
+
+def _name(name: str) -> str:
+    cleaned = re.sub(r"[^a-zA-Z0-9_:]", "_", name)
+    return f"_{cleaned}" if cleaned[:1].isdigit() else cleaned
+
+
+def _sanitized(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Attributes as labels; where two have one name then, both values are told."""
+    labels: dict[str, str] = {}
+    for key, value in sorted(attributes.items()):
+        name = _name(key).replace(":", "_")
+        labels[name] = f"{labels[name]};{value}" if name in labels else str(value)
+    return labels
+
+
+def _labels(target: tuple[str, str], attributes: Mapping[str, Any]) -> Labels:
+    job, instance = target
+    return tuple({**_sanitized(attributes), "job": job, "instance": instance}.items())
+
+
+class PrometheusExporter(Exporter):
+    """An HTTP server that listens from the beginning, and answers once it has been told the totals."""
+
+    name = "prometheus"
+    wants = frozenset({Stream.INTERVALS, Stream.SELF})
+
+    def __init__(self, host: str, port: int, encoding: Encoding) -> None:
+        from prometheus_client import CollectorRegistry, make_wsgi_app
+
+        self._shown = Shown(msgspec.structs.replace(encoding, delta=False, exponential=False))
+        registry = CollectorRegistry(auto_describe=False)
+        self._server = _Server(host, port)
+        registry.register(self._shown)
+        self._server.set_app(make_wsgi_app(registry))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="scrape", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.server_address[1])
+
+    def resume(self, points: Sequence[Point]) -> None:
+        """Show what was shown before, and begin to answer."""
+        self._shown.put(points)
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        """Show the batch from now on."""
+        self._shown.put(item for item in batch.items if isinstance(item, Point))
+        for item in batch.items:
+            if isinstance(item, HealthRecord):
+                self._shown.put_health(item)
+        return Delivered()
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._thread.ident is not None:
+            self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _SCRAPE_S
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a scrape is no news."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        self.address_family = family
+        super().__init__((str(address[0]), port), _Handler)
+
+    def server_bind(self) -> None:
+        """As in http.server, but without asking a name server who we are."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+def make(context: ExporterContext) -> PrometheusExporter:
+    """A scrape endpoint for Prometheus (--prometheus-port, 9464), with OpenMetrics and exemplars.
+
+    Raises:
+        UsageError: the port is taken or none, or the package prometheus-client is not installed.
+    """
+    try:
+        import prometheus_client  # noqa: F401 - an extra: better missed now than at the first scrape
+    except ImportError as problem:
+        raise UsageError(
+            "the exporter prometheus needs the package prometheus-client, which is not installed",
+            hint="pip install 'otel-logtail[prometheus]', or: pipx inject otel-logtail prometheus-client",
+        ) from problem
+    settings = read_settings(context.environ, context.options)
+    host = context.options.get("prometheus_host") or context.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "").strip()
+    port = _port(context)
+    try:
+        return PrometheusExporter(host or DEFAULT_HOST, port, encoding_of(settings, context))
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        raise UsageError(
+            f"the exporter prometheus can't listen on {host or DEFAULT_HOST} port {port}: {why}",
+            hint="another port: --prometheus-port; another address: --prometheus-host",
+        ) from problem
+
+
+def _port(context: ExporterContext) -> int:
+    for origin, text in (
+        ("--prometheus-port", context.options.get("prometheus_port", "")),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", context.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT", "")),
+    ):
+        if text.strip():
+            if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 65535:
+                raise UsageError(
+                    f"{origin}: {text!r} is not a port", hint=f"a number from 1 to 65535, such as {DEFAULT_PORT}"
+                )
+            return int(text)
+    return DEFAULT_PORT
