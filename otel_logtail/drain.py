@@ -259,6 +259,7 @@ class Drain:
         return False
 
     def _advance(self, batch: ExportBatch, count: int, skipped: int) -> None:
+        skipped = min(max(skipped, 0), count)
         self._outbox.advance(batch, count, time.time_ns(), skipped=skipped)
         if skipped:
             self._skipped += skipped

@@ -398,23 +398,30 @@ def test_a_backlog_that_is_too_old_is_skipped_and_said_once_and_counted(
     assert rows(store.path, "SELECT delivered FROM exporter") == [(11,)]
 
 
+@pytest.mark.parametrize("batch_items", [1, 1000])
 def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
-    store: Store, drained: Callable[[HexExporter], Running]
+    store: Store, drained: Callable[[HexExporter], Running], monkeypatch: pytest.MonkeyPatch, batch_items: int
 ) -> None:
+    monkeypatch.setattr(drain_module, "BATCH_ITEMS", batch_items)
     now_ns = [NOON]
     engine = Engine()
-    Piece(store).commit(stalls(10))
-    exporter = HexExporter(Link(read_bus({}, {"hex_url": engine.url})), 60 * SECOND, now_ns=lambda: now_ns[0])
-    running = drained(exporter)
+    Piece(store).commit(b"".join(line(2 * n, 0.6) for n in range(50)))  # one episode, still open
+
+    def to_the_engine() -> HexExporter:
+        return HexExporter(Link(read_bus({}, {"hex_url": engine.url})), 60 * SECOND, now_ns=lambda: now_ns[0])
+
+    running = drained(to_the_engine())
     assert running.said.wait_for("can't be reached")
-    now_ns[0] = NOON + 110 * SECOND  # all but the last five, and the last four episodes
-    with engine:
-        assert engine.wait_for(lambda engine: len(engine.stored) == 9)
-        running.end()
-    assert told(engine)[0] == in_store(store)[0][-5:]
+    now_ns[0] = NOON + 110 * SECOND  # the first half is too old
+    assert running.said.wait_for(SKIPS)
+    running.end(0.3)
     assert running.said.getvalue().count("can't be reached") == 1
-    assert running.said.getvalue().count(SKIPS) == 1
-    assert running.said.lines()[-1] == "hex: 10 items were skipped, too old for it"
+    assert "delivering again" not in running.said.getvalue()
+    assert running.said.lines()[-1] == "hex: 25 items were skipped, too old for it"
+    assert rows(store.path, "SELECT delivered, last_success_ns, last_error IS NULL FROM exporter") == [(0, None, 0)]
+    with engine:
+        drained(to_the_engine()).end()
+    assert told(engine) == (in_store(store)[0][25:], [])
 
 
 def test_stopping_in_the_middle_keeps_what_was_answered_and_the_rest_comes_at_the_next_start(

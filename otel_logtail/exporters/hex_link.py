@@ -97,7 +97,6 @@ class Link:
                 settings.url,
                 sock=raw,
                 compression=None,
-                proxy=None,
                 additional_headers={"Authorization": f"Bearer {settings.token}"} if settings.token else None,
                 open_timeout=max(deadline_s - time.monotonic(), 0.001),
                 close_timeout=_GOODBYE_S,
