@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
 from otel_logtail.errors import LogtailError, UsageError
@@ -38,6 +39,8 @@ app = typer.Typer(
 app.add_typer(query_app)
 app.command()(status)
 app.command()(prune)
+app.command()(observers)
+app.command()(exporters)
 
 _FOLLOW = "Following"
 _EXPORT = "Exporting"
@@ -282,7 +285,7 @@ def follow(
     endpoint_known = otlp_endpoint or any(
         environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )
-    exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
+    chosen = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
     given = {
         "otlp_endpoint": otlp_endpoint,
         "otlp_protocol": otlp_protocol,
@@ -320,7 +323,7 @@ def follow(
         from_start=from_start,
         once=once,
         limits=limits_of(retention, max_db_size),
-        exporters=exporters,
+        exporters=chosen,
         exporters_from_now=exporter_from == "now",
         exporter_options={name: value for name, value in given.items() if value},
     )

@@ -86,6 +86,7 @@ LAYERS = [
     "cli_errors",
     "cli_prune",
     "cli_query",
+    "cli_plugins",
     "cli",
     "__main__",
 ]
