@@ -1,10 +1,11 @@
 # `make demo` and `make test` need Python 3.10 or newer, make and the package index; nothing else.
 PYTHON ?= python3
 VENV ?= .venv
+KILLS ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check format collector dist clean
+.PHONY: help demo test check format collector torture dist clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -34,6 +35,10 @@ format: $(INSTALLED)  ## Format the code
 
 collector:  ## Find or build the collector that the tests use (a build needs Go 1.25 and takes some minutes)
 	@scripts/collector
+
+torture: $(INSTALLED)  ## Kill it a thousand times while its log is written and rotated; ten thousand random histories (an hour)
+	$(BIN)/python -m tests.torture --kills $(KILLS)
+	TORTURE_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/model
 
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist

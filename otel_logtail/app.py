@@ -83,6 +83,7 @@ class App:
         self._patterns = expand(settings.patterns or rule.patterns, exporter_context.environ, home)
         exporters = [make_exporter(name, exporter_context) for name in settings.exporters]
         check_paths(self._patterns, rule, trusted=bool(settings.patterns), once=settings.once)
+        self._drains: list[Drain] = []
         self._store = Store.open(settings.db)
         try:
             if self._store.set_aside is not None:
@@ -103,18 +104,19 @@ class App:
                 reporter,
                 trusted=bool(settings.patterns),
                 first=self._store.first_look(info.id),
-                from_start=settings.from_start or settings.once or self._store.set_aside is not None,
+                from_start=settings.from_start or settings.once or self._store.replaces,
             )
-            self._upkeep = self._store.upkeep(settings.limits, settings.exporters)
+            self._upkeep = self._store.upkeep(settings.limits, [exporter.name for exporter in exporters])
             self._source = SourceRun(
                 info, observer, rule, tail, self._store, reporter, interval_ns=settings.interval_ns
             )
-            self._drains = []
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
-                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
                 self._drains.append(Drain(exporter, outbox, reporter))
+                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
         except BaseException:
+            for drain in self._drains:
+                drain.join()
             self._store.close()
             raise
 
@@ -185,6 +187,9 @@ class App:
 
     def _pump(self, hints: frozenset[str] | None) -> float:
         """Look, read all that is there, and let the clock do its part; returns after how many seconds there is more."""
+        for drain in self._drains:
+            if drain.damage is not None:
+                raise drain.damage
         source = self._source
         looked_s = time.monotonic()
         source.tail.look(hints, looked_s)
@@ -212,7 +217,15 @@ class App:
 
     def _keep_up(self, now_s: float) -> bool:
         """Let the old merge and leave, a small piece at a time; returns whether there is more to do at once."""
-        more = self._upkeep.step(now_s, self._source.tail.gone)
+        more = False
+        try:
+            more = self._upkeep.step(now_s, self._source.tail.gone)
+        except StoreCorrupt:
+            raise
+        except StoreError as problem:  # no reason to stop reading: where there is no room, the next commit says so
+            self._reporter.upkeep_failed(str(problem))
+        if not self._upkeep.failing:
+            self._reporter.upkeep_works()
         while self._upkeep.dropped:
             drop = self._upkeep.dropped.pop()
             span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"

@@ -16,19 +16,36 @@ _LINE_STARTS = (b"\n", b"\0")
 class Chunk(msgspec.Struct, frozen=True):
     """Whole lines of one file, at their absolute offset, and the file's state behind them.
 
-    ``advanced`` counts all bytes that the position moves by, skipped ones too; ``oversized`` the lines that began to be
-    skipped here.
+    They are ``buffer[start:end]``; the buffer is used again for the next chunk. ``advanced`` counts all bytes that the
+    position moves by, skipped ones too; ``oversized`` the lines that began to be skipped here.
     """
 
-    data: bytes
+    buffer: bytearray
+    start: int
+    end: int
     base: int
     after: FileState
     advanced: int
     oversized: int = 0
 
+    @property
+    def data(self) -> bytes:
+        """The lines, copied out of the buffer."""
+        return bytes(memoryview(self.buffer)[self.start : self.end])
 
-def read_chunk(reader: Reader, state: FileState) -> Chunk | None:
+
+def new_buffer() -> bytearray:
+    """A buffer for chunks: one is enough for all files that are read in turn."""
+    return bytearray(ANCHOR_BYTES + CHUNK_BYTES)
+
+
+def read_chunk(reader: Reader, state: FileState, buffer: bytearray) -> Chunk | None:
     """The next whole lines behind the state's position; None where there are none (yet), or where it is another file.
+
+    Args:
+        reader: The file.
+        state: How far it was read.
+        buffer: Of :func:`new_buffer`; the chunk lies in it, so it is good until the next one is read.
 
     Raises:
         OSError: it can't be read.
@@ -41,37 +58,44 @@ def read_chunk(reader: Reader, state: FileState) -> Chunk | None:
         return None
     # the bytes before the position are read again with the next ones: if they are others now, so is the file
     back = state.anchor.length
-    raw = reader.read_at(state.offset - back, back + want)
-    if fingerprint(raw[:back]) != state.anchor:
+    length = reader.read_into(memoryview(buffer)[: back + want], state.offset - back)
+    if length < back or fingerprint(bytes(buffer[:back])) != state.anchor:
         return None  # the next look sorts it out
-    data = raw[back:]
-    start, end, oversized = _whole_lines(data, skipping=state.offset > 0 and raw[back - 1 : back] not in _LINE_STARTS)
-    if not end:
+    skipping = state.offset > 0 and bytes(buffer[back - 1 : back]) not in _LINE_STARTS
+    start, end, oversized = _whole_lines(buffer, back, length, skipping=skipping)
+    if end == back:
         return None
-    offset, stop = state.offset + end, back + end
-    before = raw[max(0, stop - ANCHOR_BYTES) : stop]
+    advanced = end - back
+    offset = state.offset + advanced
+    before = bytes(buffer[max(0, end - ANCHOR_BYTES) : end])
     head = state.head
     if head.length < HEAD_BYTES or not state.offset:
         known = min(HEAD_BYTES, offset)
-        head = fingerprint(raw[:known] if state.offset == 0 else reader.read_at(0, known))
+        head = fingerprint(bytes(buffer[:known]) if state.offset == 0 else reader.read_at(0, known))
     after = msgspec.structs.replace(state, offset=offset, size=size, head=head, anchor=fingerprint(before))
-    return Chunk(data[start:end], state.offset + start, after, end, oversized)
+    return Chunk(buffer, start, end, state.offset + start - back, after, advanced, oversized)
 
 
-def _whole_lines(data: bytes, *, skipping: bool) -> tuple[int, int, int]:
+def _whole_lines(buffer: bytearray, begin: int, length: int, *, skipping: bool) -> tuple[int, int, int]:
     """Where the whole lines begin and end, and how many lines are skipped from here on for their length.
 
     A skipped part never ends with a NUL, unless there is nothing else: so what follows a NUL is the start of a line. (A
     writer that was not told of a truncation leaves a hole of NULs, however long, and its next line behind it.)
     """
-    start = (data.find(b"\n") + 1) if skipping else 0
-    if skipping and not start:
-        return (end := len(data.rstrip(b"\0")) or len(data)), end, 0
-    end = data.rfind(b"\n") + 1
-    if end or len(data) < CHUNK_BYTES:
+    start = begin
+    if skipping:
+        start = buffer.find(b"\n", begin, length) + 1
+        if not start:
+            end = begin + len(buffer[begin:length].rstrip(b"\0"))
+            return (end, end, 0) if end > begin else (length, length, 0)
+    end = buffer.rfind(b"\n", begin, length) + 1
+    if end:
         return start, end, 0
+    if length - begin < CHUNK_BYTES:
+        return begin, begin, 0
+    data = buffer[begin:length]
     hole = len(data) - len(data.lstrip(b"\0"))
-    end = hole or len(data.rstrip(b"\0"))
+    end = begin + (hole or len(data.rstrip(b"\0")))
     return end, end, 0 if hole else 1
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -19,14 +20,17 @@ from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
-from otel_logtail.errors import LogtailError, UsageError
+from otel_logtail.cli_service import service_app
+from otel_logtail.errors import LogtailError, StoreFull, UsageError
 from otel_logtail.paths import default_db
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import tzinfo
     from types import FrameType
 
     from otel_logtail.app import App, Settings
+    from otel_logtail.reporter import Reporter
     from otel_logtail.wake import Waker
 
 app = typer.Typer(
@@ -37,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(query_app)
+app.add_typer(service_app)
 app.command()(status)
 app.command()(prune)
 app.command()(observers)
@@ -199,6 +204,33 @@ def follow(
             envvar="OTEL_LOGTAIL_HISTOGRAM", metavar="KIND", help="explicit or exponential.", rich_help_panel=_EXPORT
         ),
     ] = "",
+    hex_url: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_URL",
+            metavar="URL",
+            help="hex's engine, for --exporter hex. Default: III_URL, else ws://127.0.0.1:49134.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_max_age: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_MAX_AGE",
+            metavar="DURATION",
+            help="An older event is not sent to hex, but counted: 10m, 1h, or none. Default: 10m.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
+    hex_db: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_HEX_DB",
+            metavar="FILE",
+            help="hex's telemetry database, for --exporter hex-telemetry. Default: the one in HEX_DIR.",
+            rich_help_panel=_EXPORT,
+        ),
+    ] = "",
     events: Annotated[
         str,
         typer.Option(
@@ -291,6 +323,9 @@ def follow(
         "otlp_protocol": otlp_protocol,
         "histogram": histogram,
         "events": events,
+        "hex_url": hex_url,
+        "hex_max_age": hex_max_age,
+        "hex_db": hex_db,
         "prometheus_port": prometheus_port,
         "prometheus_host": prometheus_host,
         "jsonl_file": jsonl_file,
@@ -344,10 +379,12 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
 
     from otel_logtail.app import App
     from otel_logtail.export import ExporterContext
+    from otel_logtail.files import allow_many_files
     from otel_logtail.observe import ObserverContext
     from otel_logtail.reporter import Reporter
     from otel_logtail.wake import TimedWaker, WatchdogWaker
 
+    allow_many_files()
     reporter = Reporter()
     waker: Waker
     try:
@@ -355,15 +392,17 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
     except OSError as problem:
         reporter.watcher_failed(problem.strerror or str(problem))
         waker = TimedWaker()
+    make = partial(
+        App,
+        settings,
+        observer_context=ObserverContext(timezone=zone),
+        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
+        home=str(Path.home()),
+        waker=waker,
+        reporter=reporter,
+    )
     try:
-        running = App(
-            settings,
-            observer_context=ObserverContext(timezone=zone),
-            exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
-            home=str(Path.home()),
-            waker=waker,
-            reporter=reporter,
-        )
+        running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
     except BaseException:
         waker.close()
         raise
@@ -372,6 +411,23 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         return running.run()
     finally:
         running.close()
+
+
+def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporter, *, patient: bool) -> App:
+    """A full disk at the start is no other than later: it is said once, and waited for."""
+    from otel_logtail.app import RETRY_STORE_S
+
+    while True:
+        try:
+            running = make()
+        except StoreFull as problem:
+            if not patient:
+                raise
+            reporter.store_failed(str(problem))
+            waker.wait(RETRY_STORE_S)
+        else:
+            reporter.store_works()
+            return running
 
 
 def _version() -> str:

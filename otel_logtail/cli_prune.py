@@ -72,6 +72,7 @@ def prune(
     What an exporter has still to get stays, unless the size can't be held without it.
     """
     from otel_logtail.health import size_on_disk
+    from otel_logtail.reporter import Reporter
     from otel_logtail.store import Store
     from otel_logtail.when import iso
 
@@ -81,6 +82,8 @@ def prune(
         raise StoreError(f"no store at {path}", hint="name it with --db")
     before = size_on_disk(path)
     store = Store.open(path)
+    if store.set_aside is not None:
+        Reporter().store_set_aside(str(path), str(store.set_aside))
     try:
         upkeep = store.upkeep(limits, ())
         upkeep.run()

@@ -3,9 +3,10 @@
 One state belongs to one live path: one process, one event loop. An episode is a run of breaches in the log whose lines
 were written at most the quiet window apart; it is over as soon as the log, by a later line or by the clock once the log
 is read to its end, is further than that past its last breach. Both speak of the same axis, the time at which lines were
-written, which only grows: so a backlog read at once gives the episodes that were seen live. (Event time does not grow
-along a log: a request that waits for its upstream is logged long after its overhead ended.) Start, end and duration
-are event time.
+written, which grows along a log: so a backlog read at once gives the episodes that were seen live. (Event time does
+not: a request that waits for its upstream is logged long after its overhead ended.) A line that was written before the
+last breach by more than the quiet window means that the clock of its machine was set back: that ends an episode as
+well, which would else stay open until the clock is where it was. Start, end and duration are event time.
 """
 
 from __future__ import annotations
@@ -82,18 +83,23 @@ def coalesce(
     closed: list[Episode] = []
     seen = 0
     for hit in hits:
-        if open_ is not None:
-            open_, over = tick(open_, max(logged_ns[seen : hit.index + 1]), quiet_ns)
-            if over is not None:
-                closed.append(over)
+        if open_ is not None and _is_over(open_, logged_ns[seen : hit.index + 1], quiet_ns):
+            closed.append(open_)
+            open_ = None
         open_ = extend(open_, hit, live=live, attributes=attributes)
         breaches.append(Breach(hit, open_.trace_id, open_.span_id))
         seen = hit.index + 1
-    if open_ is not None and seen < len(logged_ns):
-        open_, over = tick(open_, max(logged_ns[seen:]), quiet_ns)
-        if over is not None:
-            closed.append(over)
+    if open_ is not None and _is_over(open_, logged_ns[seen:], quiet_ns):
+        closed.append(open_)
+        open_ = None
     return open_, tuple(breaches), tuple(closed)
+
+
+def _is_over(open_: Episode, logged_ns: Sequence[int], quiet_ns: int) -> bool:
+    """Whether one of these lines is further than the quiet window from the last breach, to either side."""
+    if not logged_ns:
+        return False
+    return max(logged_ns) > open_.last_ns + quiet_ns or min(logged_ns) < open_.last_ns - quiet_ns
 
 
 def ids_of(uid: bytes) -> tuple[bytes, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from pathlib import Path
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 
 SCHEMA_VERSION = 2
-_BUSY_MS = 30_000
+_BUSY_MS = 5_000
+_ROOM_BYTES = 64 * 1024
 
 
 @contextmanager
@@ -20,7 +22,7 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as problem:
         text = str(problem)
-        if "is full" in text:
+        if "is full" in text or ("disk I/O error" in text and _no_room(path)):
             raise StoreFull(
                 f"no room left to write {path}", hint="free some space: reading goes on by itself"
             ) from None
@@ -34,6 +36,15 @@ def translated(path: Path) -> Iterator[None]:
         if isinstance(problem, sqlite3.OperationalError):
             raise StoreError(f"{path}: {text}", hint="check its owner, its mode and the file system") from None
         raise
+
+
+def _no_room(path: Path) -> bool:
+    """Whether the disk is full: SQLite calls it an I/O error where it is the memory beside the store (-shm)."""
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _ROOM_BYTES
 
 
 def connect(path: Path) -> sqlite3.Connection:

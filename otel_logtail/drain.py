@@ -4,6 +4,10 @@ Each exporter has one drain, in a thread of its own with a connection of its own
 
 Invariant: the cursor moves on the receiver's word alone. Whatever else happens (a failure, a crash, a stop in the
 middle), the same items come again, with the same ids, times and totals.
+
+An item that is refused for ever is set aside, so that it does not hold up the others. But a receiver that takes nothing
+at all (another service behind the same port, a tenant that was closed) is not a matter of items: after some refusals in
+a row without a success, one more is set aside for each time of backing off, to see whether the next one is taken.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import time
 
 import msgspec
 
-from otel_logtail.errors import LogtailError
+from otel_logtail.errors import LogtailError, StoreCorrupt
 from otel_logtail.export import Exporter
 from otel_logtail.model import (
     BreachRecord,
@@ -32,7 +36,7 @@ from otel_logtail.model import (
 from otel_logtail.outbox import Outbox
 from otel_logtail.reporter import Reporter
 
-BATCH_ITEMS = 1000
+BATCH_ITEMS = 250  # an interval with its totals is some 20 KB in memory
 REPEAT_NS = 60 * 10**9
 """How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
 
@@ -43,6 +47,9 @@ FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
 LONGEST_WAIT_S = 3600.0
 """The most that a receiver can ask us to wait."""
+
+REFUSALS_IN_A_ROW = 5
+"""So many items of a stream refused, and nothing taken in between: it is no longer a matter of single items."""
 
 
 class Backoff:
@@ -67,6 +74,8 @@ class Drain:
 
     def __init__(self, exporter: Exporter, outbox: Outbox, reporter: Reporter) -> None:
         self.name = exporter.name
+        self.damage: StoreCorrupt | None = None
+        """Damage of the store that was met here: whoever follows the log has to end."""
         self._exporter = exporter
         self._outbox = outbox
         self._reporter = reporter
@@ -83,6 +92,8 @@ class Drain:
         self._backoff = {stream: Backoff() for stream in self._streams}
         self._not_before_s: dict[Stream, float] = {}
         self._limit = dict.fromkeys(self._streams, BATCH_ITEMS)
+        self._refusals = dict.fromkeys(self._streams, 0)
+        self._skipped = 0
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
     def start(self) -> None:
@@ -129,6 +140,8 @@ class Drain:
                 if self._resumed or self._resume():
                     for stream in self._streams:
                         self._drain(stream)
+                if stopping or not self._not_before_s:
+                    self._tell_skipped()
                 if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
                     self._tell_health()
                 if stopping and (not self._not_before_s or self._over()):
@@ -188,8 +201,10 @@ class Drain:
                 if not self._settle(batch, self._export(batch)):
                     return
             if not self._over():
-                self._succeeded(stream)  # nothing waits any more: what failed was delivered, or is gone
+                self._has_nothing(stream)
         except LogtailError as problem:
+            if isinstance(problem, StoreCorrupt):
+                self.damage = problem
             self._failed(stream, Retry(str(problem)))
 
     def _export(self, batch: ExportBatch) -> Delivery:
@@ -206,33 +221,70 @@ class Drain:
         """Note what became of a batch; returns whether its stream goes on now."""
         stream = batch.stream
         if isinstance(delivery, Delivered):
-            self._outbox.advance(batch, len(batch.items), time.time_ns())
+            self._advance(batch, len(batch.items), delivery.skipped)
             self._limit[stream] = min(self._limit[stream] * 2, BATCH_ITEMS)
-            self._succeeded(stream)
+            if delivery.skipped < len(batch.items):
+                self._succeeded(stream)
             return True
         if isinstance(delivery, Partial):
             if delivery.count >= len(batch.items):
-                return self._settle(batch, Delivered())
+                return self._settle(batch, Delivered(delivery.skipped))
             delivered = max(delivery.count, 0)
             if delivered:
-                self._outbox.advance(batch, delivered, time.time_ns())
-                self._succeeded(stream)
+                self._advance(batch, delivered, delivery.skipped)
+                if delivery.skipped < delivered:
+                    self._succeeded(stream)
             rest = msgspec.structs.replace(batch, items=batch.items[delivered:])
             return self._settle(rest, delivery.rest)
         if isinstance(delivery, Refused):
             if len(batch.items) > 1:
                 self._limit[stream] = max(1, len(batch.items) // 2)
-            else:
-                self._outbox.set_aside(batch, delivery.why, time.time_ns())
-                self._reporter.refused(self.name, describe(batch.items[0]), delivery.why)
-                self._succeeded(stream)  # it answers, after all
-            return True
+                return True
+            return self._set_aside(batch, delivery.why)
         self._failed(stream, delivery)
         return False
 
+    def _set_aside(self, batch: ExportBatch, why: str) -> bool:
+        """The one item of a batch is refused for ever; returns whether its stream goes on now."""
+        stream = batch.stream
+        self._outbox.set_aside(batch, why, time.time_ns())
+        self._refusals[stream] += 1
+        if self._refusals[stream] <= REFUSALS_IN_A_ROW:
+            self._reporter.refused(self.name, describe(batch.items[0]), why)
+        if self._refusals[stream] < REFUSALS_IN_A_ROW:
+            self._answers(stream)
+            return True
+        self._reporter.refuses_everything(self.name, why)
+        self._not_before_s[stream] = time.monotonic() + self._backoff[stream].next_s(0.0)
+        return False
+
+    def _advance(self, batch: ExportBatch, count: int, skipped: int) -> None:
+        self._outbox.advance(batch, count, time.time_ns(), skipped=skipped)
+        self._skipped += skipped
+
+    def _tell_skipped(self) -> None:
+        """Say how many were skipped since it was last said: once they all are, not once for each batch of them."""
+        if self._skipped:
+            self._reporter.skipped(self.name, self._skipped)
+            self._skipped = 0
+
     def _succeeded(self, stream: Stream) -> None:
+        self._refusals[stream] = 0
+        if not any(number >= REFUSALS_IN_A_ROW for number in self._refusals.values()):
+            self._reporter.exporter_takes_again(self.name)
+        self._answers(stream)
+
+    def _has_nothing(self, stream: Stream) -> None:
+        """Nothing of a stream waits any more: what failed was delivered, or is gone."""
+        if self._refusals[stream] < REFUSALS_IN_A_ROW:
+            self._answers(stream)
+        else:
+            self._not_before_s.pop(stream, None)  # asleep until something comes, and not a bit more confident then
+
+    def _answers(self, stream: Stream) -> None:
         self._backoff[stream].reset()
-        if self._not_before_s.pop(stream, None) is not None and not self._not_before_s:
+        self._not_before_s.pop(stream, None)
+        if not self._not_before_s:
             self._reporter.exporter_works(self.name)
 
     def _failed(self, stream: Stream, retry: Retry) -> None:

@@ -43,4 +43,6 @@ class StoreFull(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """The file is not a store, or no longer one."""
+    """The file is not a store, or no longer one: the next start sets it aside."""
+
+    exit_code = 1

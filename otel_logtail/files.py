@@ -15,6 +15,7 @@ import io
 import lzma
 import os
 import re
+import resource
 from abc import abstractmethod
 from typing import BinaryIO, Protocol, cast
 
@@ -24,6 +25,9 @@ from otel_logtail.model import FileState, Fingerprint
 
 HEAD_BYTES = 1024
 ANCHOR_BYTES = 256
+
+MANY_FILES = 65_536
+"""Open files enough for all backups that a folder may hold, and for renamed ones that are read on."""
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _BLOCK_BYTES = 1 << 18
@@ -58,6 +62,14 @@ class Reader(Protocol):
         """
 
     @abstractmethod
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """The same, into a buffer that is used again: as many as it holds; returns how many there were.
+
+        Raises:
+            OSError: it can't be read.
+        """
+
+    @abstractmethod
     def size(self) -> int:
         """Its size on disk now."""
 
@@ -78,6 +90,9 @@ class PlainReader(Reader):
 
     def read_at(self, offset: int, length: int) -> bytes:
         return os.pread(self._fd, length, offset)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        return os.preadv(self._fd, [view], offset) if hasattr(os, "preadv") else _copy(self, view, offset)
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -121,6 +136,9 @@ class CompressedReader(Reader):
         at = offset - self._start
         return bytes(kept[at : at + length])
 
+    def read_into(self, view: memoryview, offset: int) -> int:
+        return _copy(self, view, offset)
+
     def _more(self) -> bytes:
         if self.damage:
             return b""
@@ -137,6 +155,27 @@ class CompressedReader(Reader):
 
     def close(self) -> None:
         self._raw.close()
+
+
+def allow_many_files() -> None:
+    """Let this process open more files than a shell lets it (often 1024), as far as the system allows.
+
+    All backups of a log are opened to tell them apart, and each renamed file stays open for a while.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        pass  # it goes on with what it has
+
+
+def _copy(reader: Reader, view: memoryview, offset: int) -> int:
+    data = reader.read_at(offset, len(view))
+    view[: len(data)] = data
+    return len(data)
 
 
 class _Opener(Protocol):

@@ -16,6 +16,8 @@ _COUNTERS = (
     ("oversized", "{line}", "Lines beyond the bound on lines, skipped."),
 )
 
+_FEW = 10_000
+
 
 def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
     """All numbers at this moment; the caller holds a read transaction.
@@ -34,12 +36,22 @@ def pending(db: sqlite3.Connection, exporter: str) -> int:
     """How many items wait for an exporter; the caller holds a read transaction, or doesn't mind."""
     tables = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}
     return sum(
-        int(db.execute(f"SELECT count(*) FROM {tables[stream]} WHERE id > ?", (position,)).fetchone()[0])
+        _behind_id(db, tables[stream], position)
         for stream, position in db.execute(
             "SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)
         ).fetchall()
         if stream in tables
     )
+
+
+def _behind_id(db: sqlite3.Connection, table: str, position: int) -> int:
+    def one(sql: str, *values: int) -> int:
+        return int(db.execute(sql.format(table), values).fetchone()[0] or 0)
+
+    if one("SELECT max(id) FROM {}") - position < _FEW:
+        return one("SELECT count(*) FROM {} WHERE id > ?", position)
+    # much waits: all is counted fast (pages of a small index), and what was delivered is merged and few
+    return one("SELECT count(*) FROM {}") - one("SELECT count(*) FROM {} WHERE id <= ?", position)
 
 
 def size_on_disk(path: Path) -> int:

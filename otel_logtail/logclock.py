@@ -9,6 +9,10 @@ from __future__ import annotations
 SILENT_NS = 60 * 10**9
 """A log that gave no sample for so long is simply silent: then its time is the machine's."""
 
+BACK_NS = 10**9
+"""A line so much older than the one before it says that the clock of its machine was set back: its log's time is what
+it says now. (Threads that log at once come out of order by less.)"""
+
 
 class LogClock:
     """The clocks of all live paths of a source."""
@@ -20,7 +24,19 @@ class LogClock:
     def saw(self, live: str, logged_ns: int, elapsed_ns: int) -> None:
         """A line of this time was read; ``elapsed_ns`` is a monotonic clock's."""
         before = self._lines.get(live, (0, 0))[0]
-        self._lines[live] = (max(before, logged_ns), elapsed_ns)
+        if self.is_set_back(live, logged_ns):
+            self._lines[live] = (logged_ns, elapsed_ns)
+            self._latest = (max(come_to_ns for come_to_ns, _ in self._lines.values()), elapsed_ns)
+        else:
+            self._lines[live] = (max(before, logged_ns), elapsed_ns)
+            self._latest = (max(self._latest[0], logged_ns), elapsed_ns)
+
+    def is_set_back(self, live: str, logged_ns: int) -> bool:
+        """Whether a line of this time says that the clock of its machine was set back."""
+        return self.come_to_ns(live) - logged_ns > BACK_NS
+
+    def resume(self, logged_ns: int, elapsed_ns: int) -> None:
+        """The logs had come this far when we stopped; of which of them is not known."""
         self._latest = (max(self._latest[0], logged_ns), elapsed_ns)
 
     def come_to_ns(self, live: str) -> int:

@@ -32,21 +32,28 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer otel-logtail (schema {version}; this one knows {SCHEMA_VERSION})",
             hint="upgrade otel-logtail, or name another store with --db",
         )
-    if version == SCHEMA_VERSION:
-        return
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if not tables and not version:
         _create(connection)
-    elif version and {"meta", "source", "file", "interval"} <= tables:
-        for step in range(version, SCHEMA_VERSION):
-            with transaction(connection):
-                _STEPS[step](connection)
-                connection.execute(f"PRAGMA user_version = {step + 1}")
-        if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute("VACUUM")  # what was migrated is rewritten anyway
-    else:
+        return
+    if not version or not tables >= {"meta", "source", "file", "interval"}:
         raise StoreError(f"{path} is a SQLite database, but no store of otel-logtail", hint="name another with --db")
+    for step in range(version, SCHEMA_VERSION):
+        with transaction(connection):
+            _STEPS[step](connection)
+            connection.execute(f"PRAGMA user_version = {step + 1}")
+    _give_pages_back(connection)
+
+
+def _give_pages_back(connection: sqlite3.Connection) -> None:
+    """Let an older store give back what is pruned: it has to be rewritten for that, once."""
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 2:
+        return
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError:
+        pass  # no room for a second copy, or somebody reads: it works without, and the next start tries again
 
 
 def _create(connection: sqlite3.Connection) -> None:

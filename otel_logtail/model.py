@@ -290,7 +290,7 @@ class SourceInfo(msgspec.Struct, frozen=True):
 class Point(msgspec.Struct, frozen=True):
     """A sealed interval of one series, ready to be sent.
 
-    ``id`` is its place in the stream; 0 marks a silent series that is only repeated (``delta`` is empty then).
+    ``id`` is its place in the stream; 0 marks a beginning or a repetition (``fill``; ``delta`` is empty).
     ``total`` is the series' count from ``start_ns`` to here, as this exporter's cursor sees it; ``delta`` is the
     interval's own. ``time_ns`` is the interval's end in event time, moved just past the series' last point if that
     was later (a late sample): per series it always grows. ``previous_ns`` is the time of the series' point before this
@@ -363,14 +363,16 @@ Item = Point | EpisodeRecord | BreachRecord | HealthRecord
 
 
 class ExportBatch(msgspec.Struct, frozen=True):
-    """Items of one stream, in the order of their ids (silent repeats, id 0, come last)."""
+    """Items of one stream, in the order of their ids (repetitions, id 0, stand between them)."""
 
     stream: Stream
     items: tuple[Item, ...]
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The receiver has said that it has them all."""
+    """The receiver has said that it has them all, but for ``skipped`` that it was not given: too old to act on."""
+
+    skipped: int = 0
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -387,10 +389,11 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Partial(msgspec.Struct, frozen=True):
-    """The first ``count`` items are delivered; ``rest`` says what became of the item behind them."""
+    """The first ``count`` items are delivered or ``skipped``; ``rest`` says what became of the item behind them."""
 
     count: int
     rest: Retry | Refused
+    skipped: int = 0
 
 
 Delivery = Delivered | Retry | Refused | Partial

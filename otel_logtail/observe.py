@@ -125,7 +125,17 @@ _ODD = frozenset((b"\0", b"\xef"))
 _LEAST_BULK = 16
 
 
-def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds: Thresholds, now_ns: int) -> Scanned:
+def scan(
+    observer: Observer,
+    buffer: bytes | bytearray,
+    base: int,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    source: str,
+    thresholds: Thresholds,
+    now_ns: int,
+) -> Scanned:
     """Find the marker's lines in whole lines and observe each.
 
     A sample that ended before it began, or was logged before it ended, is rejected as ``impossible``: whoever made it,
@@ -133,13 +143,16 @@ def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds
 
     Args:
         observer: Who knows the format.
-        chunk: Whole lines: it ends with a newline (or is empty).
-        base: The absolute offset of its first byte in its file.
+        buffer: Holds whole lines: the last one ends with a newline (or there are none).
+        base: The absolute offset of the first of them in its file.
+        start: Where they begin in the buffer.
+        end: Where they end (None: with it).
         source: The source's name, part of every breach's identity.
         thresholds: What is a breach.
         now_ns: The clock, only to reject lines that are more than a day ahead of it (``future``).
     """
-    starts, lines = find_lines(chunk, observer.marker)
+    end = len(buffer) if end is None else end
+    starts, lines = find_lines(buffer, observer.marker, start, end)
     scanner = _Scanner(observer, base, starts, lines, now_ns + FUTURE_NS)
     scanner.take(0, len(lines))
     samples = scanner.samples
@@ -151,7 +164,7 @@ def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds
                 uid = name_of(source, offset, lines[scanner.line_of[index]])
                 hits.append(Hit(offset, sample_at(samples, index), thresholds.classify(duration_ns), uid, index))
     tally = Tally(
-        bytes=len(chunk),
+        bytes=end - start,
         samples=len(samples.offsets),
         ignored=scanner.ignored,
         drift=scanner.drift,
@@ -160,14 +173,14 @@ def scan(observer: Observer, chunk: bytes, base: int, *, source: str, thresholds
     return Scanned(samples, tuple(hits), tally, scanner.drifted)
 
 
-def find_lines(chunk: bytes, marker: bytes) -> tuple[list[int], list[bytes]]:
-    """The lines of whole lines that hold the marker (an empty one: all), and where each begins; without line ends.
+def find_lines(buffer: bytes | bytearray, marker: bytes, begin: int, end: int) -> tuple[list[int], list[bytes]]:
+    """The lines that hold the marker (an empty one: all), and where each begins past ``begin``; without line ends.
 
     What a stale writer left after a truncation (NULs), a byte order mark and a carriage return are taken off too.
     """
-    number = chunk.count(marker) if marker else len(chunk)
-    if number * _DENSE > len(chunk):
-        lines = chunk.split(b"\n")
+    view = memoryview(buffer)
+    if not marker or buffer.count(marker, begin, min(end, begin + _PROBE)) * _DENSE > min(end - begin, _PROBE):
+        lines = bytes(view[begin:end]).split(b"\n")
         starts = [0, *accumulate([len(line) + 1 for line in lines])]
         del lines[-1], starts[-2:]  # what follows the last newline is no line
         found = [marker in line for line in lines]
@@ -175,19 +188,20 @@ def find_lines(chunk: bytes, marker: bytes) -> tuple[list[int], list[bytes]]:
             lines, starts = list(compress(lines, found)), list(compress(starts, found))
     else:
         lines, starts = [], []
-        find, rfind = chunk.find, chunk.rfind
-        position = 0
-        while (at := find(marker, position)) >= 0:
+        find, rfind = buffer.find, buffer.rfind
+        position = begin
+        while (at := find(marker, position, end)) >= 0:
             start = rfind(b"\n", position, at) + 1 or position
-            end = find(b"\n", at)
-            position = end + 1
-            starts.append(start)
-            lines.append(chunk[start:end])
+            stop = find(b"\n", at, end)
+            position = stop + 1
+            starts.append(start - begin)
+            lines.append(bytes(view[start:stop]))
     if not _ODD.isdisjoint([line[:1] for line in lines]) or b"\r" in {line[-1:] for line in lines}:
         lines = [line.lstrip(b"\0").removeprefix(_BOM).removesuffix(b"\r") for line in lines]
     return starts, lines
 
 
+_PROBE = 1 << 16
 _DENSE = 2000
 """Where there is a marker in so many bytes, cutting all lines at once is cheaper than finding each."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 
 from otel_logtail import aggregate
 from otel_logtail.database import connect, transaction, translated
+from otel_logtail.fill import Known, fill
 from otel_logtail.health import health, pending
 from otel_logtail.model import (
     BreachRecord,
@@ -34,6 +36,7 @@ from otel_logtail.model import (
 from otel_logtail.rows import (
     COUNTS,
     EPISODE,
+    STEP_NS,
     counts_of,
     counts_row,
     decode_attributes,
@@ -45,8 +48,9 @@ from otel_logtail.rows import (
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
 
-STEP_NS = 1_000_000
-"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+BATCH_EVENTS = 2000
+"""How many breaches the episodes of one batch hold together (but one episode is never split): 250 full ones would be
+tens of megabytes."""
 
 MAX_EXEMPLARS = 3
 """How many breaches an interval's point points at."""
@@ -78,9 +82,11 @@ class Outbox:
     def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False) -> None:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds.
 
-        With ``from_now`` a new one begins behind that; its totals count it, as if it had been told.
+        With ``from_now`` a new one begins behind that; its totals count it, as if it had been told. What it no longer
+        wants does not wait for it; should it want that again, it begins as a new one does.
         """
         streams = tuple(streams)
+        wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
         with translated(self.path), transaction(self._db):
             self._db.execute(
                 "INSERT INTO exporter (name, last_seen_ns) VALUES (?, ?)"
@@ -91,8 +97,14 @@ class Outbox:
                 self._skip(streams)
             self._db.executemany(
                 "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                [(self.exporter, stream.value) for stream in streams if stream is not Stream.SELF],
+                [(self.exporter, stream) for stream in wanted],
             )
+            self._db.execute(
+                f"DELETE FROM cursor WHERE exporter = ? AND stream NOT IN ({marks(len(wanted))})",
+                (self.exporter, *wanted),
+            )
+            if Stream.INTERVALS.value not in wanted:
+                self._db.execute("DELETE FROM total WHERE exporter = ?", (self.exporter,))
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """The next items after the cursor, at most ``limit``; None where there are none."""
@@ -132,6 +144,7 @@ class Outbox:
         None while points are on the way: what waits there is older than the sealed time, and must go first.
         """
         with translated(self.path), self._snapshot():
+            self._generation = self._now_generation()
             waiting = self._db.execute(
                 "SELECT 1 FROM interval WHERE id >"
                 " (SELECT position FROM cursor WHERE exporter = ? AND stream = ?) LIMIT 1",
@@ -153,18 +166,23 @@ class Outbox:
             items = self._repeats(rows)
         return ExportBatch(Stream.INTERVALS, tuple(items)) if items else None
 
-    def advance(self, batch: ExportBatch, count: int, now_ns: int) -> None:
-        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told."""
+    def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
+        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
+
+        ``skipped`` of them it was not given; they don't count as delivered, and are no success where they are all.
+        """
         items = batch.items[:count]
         last = max((item.id for item in items), default=0)
         with translated(self.path), transaction(self._db):
             if self._still_holds():
                 self._move(batch.stream, last)
                 self._remember(items)
-            self._db.execute(
-                "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL WHERE name = ?",
-                (sum(item.id > 0 for item in items), now_ns, self.exporter),
-            )
+            if skipped < len(items):
+                self._db.execute(
+                    "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL"
+                    " WHERE name = ?",
+                    (sum(item.id > 0 for item in items) - skipped, now_ns, self.exporter),
+                )
 
     def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
         """The receiver will never take the one item of this batch: note it, and go on behind it.
@@ -217,32 +235,20 @@ class Outbox:
         ).fetchall()
         if not rows:
             return ()
-        sources, series = self._sources(), self._series(row[1] for row in rows)
-        totals = self._totals(row[1] for row in rows)
-        points = []
-        for row_id, series_id, begin_ns, end_ns, *columns in rows:
-            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            source, key, start_ns = series[series_id]
-            last_ns, before = totals.get(series_id, (None, Counts()))
-            total = Counts()
-            aggregate.add(total, before)
-            aggregate.add(total, delta)
-            time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
-            breached = key.instrument is Instrument.DURATION and delta.max_ns >= sources[source].threshold_ns
-            points.append(
-                Point(
-                    row_id,
-                    sources[source],
-                    key,
-                    start_ns,
-                    start_ns if last_ns is None else last_ns,
-                    time_ns,
-                    delta,
-                    total,
-                    self._exemplars(source, key, begin_ns, end_ns) if breached else (),
-                )
-            )
-            totals[series_id] = (time_ns, total)
+        known = self._known(row[1] for row in rows)
+        points: list[Point] = []
+        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[3])):
+            together = list(group)
+            siblings = [one for one in known.values() if one.source.id == source]
+            between = fill(siblings, min(row[2] for row in together), {row[1] for row in together})
+            points += islice(between, limit - len(points))
+            for row_id, series_id, begin_ns, _, *columns in together[: limit - len(points)]:
+                one, delta = known[series_id], counts_of(tuple(columns))
+                breached = one.series.instrument is Instrument.DURATION and delta.max_ns >= one.source.threshold_ns
+                exemplars = self._exemplars(source, one.series, begin_ns, end_ns) if breached else ()
+                points.append(_next_point(row_id, one, end_ns, delta, exemplars))
+            if len(points) == limit:
+                break  # the rest comes with the next batch: what was told by then says where to go on
         return tuple(points)
 
     def _repeats(self, rows: Sequence[tuple[Any, ...]]) -> list[Point]:
@@ -260,10 +266,14 @@ class Outbox:
             f"SELECT id, source, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
         ).fetchall()
         sources = self._sources()
-        records = []
+        records: list[EpisodeRecord] = []
+        events = 0
         for row in rows:
             episode = episode_of(row[2:])
             breaches = self._breaches("b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+            events += len(breaches)
+            if records and events > BATCH_EVENTS:
+                break
             records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
         return tuple(records)
 
@@ -315,13 +325,20 @@ class Outbox:
             for row in rows
         }
 
-    def _totals(self, ids: Iterable[int]) -> dict[int, tuple[int, Counts]]:
-        wanted = tuple(set(ids))
-        rows = self._db.execute(
-            f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ? AND series IN ({marks(len(wanted))})",
-            (self.exporter, *wanted),
-        )
-        return {row[0]: (row[1], counts_of(row[2:])) for row in rows}
+    def _known(self, coming: Iterable[int]) -> dict[int, Known]:
+        """What the receiver was told of each series, and the series that are new to it."""
+        totals = {
+            row[0]: (row[1], counts_of(row[2:]))
+            for row in self._db.execute(
+                f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ?", (self.exporter,)
+            )
+        }
+        sources = self._sources()
+        known = {}
+        for id_, (source, key, start_ns) in sorted(self._series({*coming, *totals}).items()):
+            time_ns, total = totals.get(id_, (None, Counts()))
+            known[id_] = Known(id_, sources[source], key, start_ns, time_ns, total)
+        return known
 
     def _now_generation(self) -> int:
         row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
@@ -400,6 +417,18 @@ class Outbox:
         self._db.execute(
             "UPDATE exporter SET last_error = ?, last_error_ns = ? WHERE name = ?", (why, now_ns, self.exporter)
         )
+
+
+def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: tuple[BreachRecord, ...]) -> Point:
+    """The point of one more interval of a series, which is known from then on."""
+    total = Counts()
+    aggregate.add(total, known.total)
+    aggregate.add(total, delta)
+    last_ns = known.time_ns
+    time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
+    before_ns = known.start_ns if last_ns is None else last_ns
+    known.time_ns, known.total = time_ns, total
+    return Point(id_, known.source, known.series, known.start_ns, before_ns, time_ns, delta, total, exemplars)
 
 
 def _prefixed(table: str, columns: str) -> str:

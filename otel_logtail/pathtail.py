@@ -72,13 +72,21 @@ class PathTail:
     """One live path."""
 
     def __init__(
-        self, live: str, states: Iterable[FileState], book: Book, reporter: Reporter, *, from_start: bool
+        self,
+        live: str,
+        states: Iterable[FileState],
+        book: Book,
+        reporter: Reporter,
+        *,
+        from_start: bool,
+        buffer: bytearray,
     ) -> None:
         self.live = live
         self._states = {state.id: state for state in states}
         self._book = book
         self._reporter = reporter
         self._from_start = from_start
+        self._buffer = buffer
         self._held: list[_Held] = []
         self._current: _Held | None = None
         # what was there when all files were told apart last, and when that was
@@ -95,8 +103,9 @@ class PathTail:
         """See what the live path names now, and open what has to be read."""
         try:
             seen, folders = self._identity(), self._changes()
-            urgent = seen != self._seen or self._is_another()
             changed = folders != self._folders
+            # with no live file there before and now, one may have come and gone: no event will tell of it again
+            urgent = seen != self._seen or self._is_another() or (changed and not seen)
             if urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S):
                 self._sync(now_s)
                 self._seen, self._folders, self._told_apart_s = seen, folders, now_s
@@ -201,6 +210,7 @@ class PathTail:
     def _adopt(
         self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float, *, complete: bool
     ) -> None:
+        newest_known = max(self._states, default=0)
         fresh = [path for path in readers if path not in claims]
         added = self._book.add([self._new_state(path, readers[path]) for path in fresh]) if fresh else []
         for new in added:
@@ -247,7 +257,9 @@ class PathTail:
             self._book.update(state)
         self._states.update((state.id, state) for state in changed)
         for state in lost:
-            if state.size != state.offset:
+            # what was written to the last file after we went away (and before it was deleted) nobody can know
+            unseen = state.id == newest_known and state.id not in left
+            if state.size != state.offset or unseen:
                 self._reporter.gone(state.path, state.size - state.offset if state.size > state.offset else None)
         self._hold(holding)
 
@@ -321,7 +333,7 @@ class PathTail:
 
     def _next(self, held: _Held) -> Chunk | None:
         try:
-            chunk = read_chunk(held.reader, held.state)
+            chunk = read_chunk(held.reader, held.state, self._buffer)
         except OSError as problem:
             self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None

@@ -65,6 +65,9 @@ class SourceRun:
         self._clock = LogClock(time.monotonic_ns())
         for live, episode in self._open.items():
             self._clock.saw(live, episode.last_ns, time.monotonic_ns())
+        open_ns = store.last_open_ns(info.id)
+        if open_ns is not None:  # what is open need not wait for the next line
+            self._clock.resume(open_ns - interval_ns, time.monotonic_ns())
         self._sealed_ns = 0
 
     def step(self, now_s: float) -> bool | None:
@@ -86,8 +89,10 @@ class SourceRun:
         attributes = self._rule.attributes_of(os.path.basename(live))  # noqa: PTH119 - once a chunk, on a string
         scanned = scan(
             self._observer,
-            chunk.data,
+            chunk.buffer,
             chunk.base,
+            start=chunk.start,
+            end=chunk.end,
             source=info.name,
             thresholds=self._thresholds,
             now_ns=time.time_ns(),
@@ -203,6 +208,8 @@ class SourceRun:
     def _seal_behind(self, live: str, come_to_ns: int) -> int | None:
         """What may be sealed while logs are still being read: what all of them are well past."""
         behind = [self._clock.come_to_ns(other) for other in self.tail.ready if other != live]
+        if come_to_ns and self._clock.is_set_back(live, come_to_ns):
+            return self._store.last_open_ns(self.info.id)  # else it would wait until that clock is there again
         come_to_ns = max(come_to_ns, self._clock.come_to_ns(live))
         until_ns = min([come_to_ns, time.time_ns() + AHEAD_NS, *behind]) - LATE_NS
         return until_ns if until_ns > 0 else None

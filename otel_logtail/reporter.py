@@ -107,9 +107,17 @@ class Reporter:
         self._begin(
             f"dropped {exporter} {stream}",
             "error",
-            f"{exporter}: {count} {stream} of {span} left the store undelivered, for want of room"
-            " (further ones are only counted: see `otel-logtail status`)",
+            f"{exporter}: {count} {stream} of {span} left the store undelivered: for want of room, or because no daemon"
+            " ran with this exporter for 7 days (further ones are only counted: see `otel-logtail status`)",
         )
+
+    def upkeep_failed(self, why: str) -> None:
+        """What is old could not be merged or dropped; it is tried again."""
+        self._begin("upkeep", "warning", f"upkeep of the store failed: {why}; trying again")
+
+    def upkeep_works(self) -> None:
+        """It could."""
+        self._end("upkeep", "upkeep of the store works again")
 
     def exporter_failed(self, exporter: str, why: str) -> None:
         """A delivery failed; it is tried again."""
@@ -119,9 +127,26 @@ class Reporter:
         """A delivery succeeded."""
         self._end(f"export {exporter}", f"{exporter}: delivering again")
 
+    def skipped(self, exporter: str, count: int) -> None:
+        """Items that a destination was not given, because they are too old for it."""
+        self._say("warning", f"{exporter}: {count} items were too old for it and skipped; the store has them")
+
     def refused(self, exporter: str, item: str, why: str) -> None:
         """The receiver will never take an item: it was set aside."""
         self._say("error", f"{exporter}: {item} was refused and set aside: {why}")
+
+    def refuses_everything(self, exporter: str, why: str) -> None:
+        """The receiver takes nothing at all: the rest is not set aside too, but waits until something is taken."""
+        self._begin(
+            f"refuse {exporter}",
+            "error",
+            f"{exporter}: everything is refused: {why}; the rest is kept, and tried one by one now and then"
+            " (what was set aside: see `otel-logtail status`)",
+        )
+
+    def exporter_takes_again(self, exporter: str) -> None:
+        """Something was taken after everything had been refused."""
+        self._end(f"refuse {exporter}", f"{exporter}: no longer refused")
 
     def crashed(self, exporter: str, why: str) -> None:
         """An exporter raised what it should not have; treated as a failed delivery."""

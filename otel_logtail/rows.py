@@ -8,6 +8,9 @@ import msgspec
 
 from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Severity
 
+MOST = 2**63 - 1
+"""The largest integer that SQLite has: a sum stands still there. It is 292 years, which forged lines can claim."""
+
 COUNTS = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
 """The columns that interval, open_interval and total share."""
 
@@ -19,6 +22,9 @@ FILE = "live, path, device, inode, offset, size, head_length, head_digest, ancho
 
 OFFSET_BITS = 40
 """A sample's id is its file's id shifted by this, or'ed with its line's offset: files up to 1 TiB."""
+
+STEP_NS = 1_000_000
+"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
 
 StageNs = Sequence[int | None]
 SampleColumns = tuple[int, int, int, int, StageNs]
@@ -56,7 +62,7 @@ def counts_row(counts: Counts) -> CountsRow:
     """Counts as the seven columns that interval, open_interval and total share."""
     return (
         counts.count,
-        counts.sum_ns,
+        min(counts.sum_ns, MOST),
         counts.min_ns,
         counts.max_ns,
         encode_json(counts.explicit),

@@ -12,7 +12,8 @@
 -- The views at the end (samples, episodes, minutes) are the ones to query; the tables may change with the version.
 
 CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns',
-                                          -- 'merged_60_ns' and the like (up to where intervals are merged)
+                                          -- 'set_aside' (the damaged store whose place this one took), 'merged_60_ns'
+                                          -- and the like (up to where intervals are merged)
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;

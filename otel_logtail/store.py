@@ -76,6 +76,8 @@ class Store:
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
         self.set_aside = file.set_aside
         """Where a damaged store went, in whose place this one is new; None: nothing was wrong."""
+        self.replaces = self._one("SELECT value FROM meta WHERE key = 'set_aside'") is not None
+        """Whether a damaged store was here before: what its logs still hold is to be read again."""
 
     @classmethod
     def open(cls, path: Path) -> Store:

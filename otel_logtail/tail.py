@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from otel_logtail.chunks import Chunk
+from otel_logtail.chunks import Chunk, new_buffer
 from otel_logtail.errors import UsageError
 from otel_logtail.files import PlainReader, holds, is_rotated_name, siblings
 from otel_logtail.model import FileState
@@ -42,6 +42,7 @@ class Tail:
         self._book = book
         self._reporter = reporter
         self._from_start = from_start or not first
+        self._buffer = new_buffer()
         self._known: dict[str, list[FileState]] = {}
         for state in states:
             self._known.setdefault(state.live, []).append(state)
@@ -76,7 +77,14 @@ class Tail:
             if live not in self._tails:
                 states = self._states_for(live)
                 if states is not None:
-                    self._tails[live] = PathTail(live, states, self._book, self._reporter, from_start=self._from_start)
+                    self._tails[live] = PathTail(
+                        live,
+                        states,
+                        self._book,
+                        self._reporter,
+                        from_start=self._from_start,
+                        buffer=self._buffer,
+                    )
 
     def _left_behind(self, live: str) -> bool:
         """Whether a live path that is no more (its process has ended) was rotated with unread lines."""
@@ -134,8 +142,12 @@ class Tail:
 
     @property
     def gone(self) -> frozenset[int]:
-        """Ids of finished files that are no longer on disk, as far as the live paths' last look tells."""
-        return frozenset(id_ for tail in self._tails.values() for id_ in tail.gone)
+        """Ids of finished files that are no longer on disk, as far as the live paths' last look tells.
+
+        Those of a live path that is no more are taken as gone with it: nobody looks for them.
+        """
+        left = (state.id for states in self._known.values() for state in states if state.done)
+        return frozenset([*left, *(id_ for tail in self._tails.values() for id_ in tail.gone)])
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""

@@ -12,13 +12,17 @@ Invariants:
 
 Age counts back from the newest sample in the store (or the clock, where that is earlier): an old log that is read as a
 whole does not vanish while it is read, and a log that is silent keeps what it has.
+
+Known limits: a block leaves as a whole, when its last sample is old; between two looks at the size a backlog can take
+the file over its bound for a moment; what an exporter was given and had not yet confirmed when it was dropped counts as
+dropped, though the receiver may have it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,7 +30,17 @@ import msgspec
 from otel_logtail import aggregate
 from otel_logtail.database import transaction, translated
 from otel_logtail.model import Counts, Dropped, Stream
-from otel_logtail.rows import COUNTS, counts_of, counts_row, decode_block, encode_block, marks
+from otel_logtail.rows import (
+    COUNTS,
+    OFFSET_BITS,
+    STEP_NS,
+    SampleColumns,
+    counts_of,
+    counts_row,
+    decode_block,
+    encode_block,
+    marks,
+)
 
 FORGOTTEN_NS = 7 * 86_400 * 10**9
 """How long what an exporter lacks is kept for it after the last run with it."""
@@ -34,14 +48,22 @@ FORGOTTEN_NS = 7 * 86_400 * 10**9
 EVERY_S = 60.0
 """How often there is something to do."""
 
+SIZE_EVERY_S = 1.0
+"""How often a store that is too large is made smaller: a backlog can bring much in a minute."""
+
 _SECOND = 10**9
 _MERGES = ((60 * _SECOND, 3600 * _SECOND), (3600 * _SECOND, 24 * 3600 * _SECOND))
 """Into intervals of this length, once they are older than this."""
 
-_WINDOW_NS = 6 * 3600 * _SECOND
 _COMPACT_AFTER_NS = 600 * _SECOND
+_COMPACT_WITHIN_NS = 3600 * _SECOND
 _SMALL, _BLOCK = 250, 1000
+
+# of one transaction: some tens of milliseconds, in which the tail stands still
 _ROWS = 2000
+_SAMPLES = 20_000
+_SPARE_PAGES = 64
+_EVER_NS = _ALL = 2**63 - 1
 
 _STREAMS = {
     Stream.INTERVALS: ("interval", "end_ns", "start_ns"),
@@ -57,6 +79,14 @@ class Limits(msgspec.Struct, frozen=True):
     max_bytes: int | None = None
 
 
+class _Group(msgspec.Struct, frozen=True):
+    """Intervals that become one: which of a day's slots, their ids, what they add up to."""
+
+    slot: int
+    ids: list[int]
+    counts: Counts
+
+
 class Upkeep:
     """The upkeep of one store, on its writer's connection and in its writer's thread."""
 
@@ -66,35 +96,48 @@ class Upkeep:
         self._limits = limits
         self._exporters = tuple(exporters)
         self._running: Iterator[None] | None = None
-        self._next_s = 0.0
+        self._next_s = self._next_size_s = 0.0
+        self.failing = False
+        """Whether the last try to do something failed."""
         self.dropped: list[Dropped] = []
         """What left undelivered since somebody took it from here."""
 
-    def step(self, now_s: float, gone: Collection[int] = ()) -> bool:
+    def step(self, now_s: float, gone: Collection[int] | None = None) -> bool:
         """Do one small transaction if it is time; returns whether there is more to do at once.
 
         Args:
             now_s: A monotonic clock.
-            gone: Ids of finished files that are no longer on disk.
+            gone: Ids of finished files that are no longer on disk; None: nobody has looked.
 
         Raises:
             StoreError: it could not be written; tried again at the next time.
         """
-        if self._running is None:
-            if now_s < self._next_s:
-                return False
-            self._next_s = now_s + EVERY_S
-            self._running = self._run(frozenset(gone))
         try:
             with translated(self._path):
+                if self._running is None:
+                    self._running = self._begin(now_s, gone)
+                if self._running is None:
+                    return False
                 next(self._running)
         except StopIteration:
-            self._running = None
+            self._running, self.failing = None, False
             return False
         except BaseException:
-            self._running = None
+            self._running, self.failing = None, True
             raise
         return True
+
+    def _begin(self, now_s: float, gone: Collection[int] | None) -> Iterator[None] | None:
+        """What there is to do now, if there is something."""
+        if now_s >= self._next_s:
+            self._next_s = now_s + EVERY_S
+            self._next_size_s = now_s + SIZE_EVERY_S
+            return self._run(None if gone is None else frozenset(gone))
+        if self._limits.max_bytes is not None and now_s >= self._next_size_s:
+            self._next_size_s = now_s + SIZE_EVERY_S
+            if self._used_bytes() > self._limits.max_bytes:
+                return self._shrink(self._limits.max_bytes, time.time_ns())
+        return None
 
     def run(self) -> None:
         """Do all of it now."""
@@ -104,11 +147,12 @@ class Upkeep:
 
     # --- one pass ---------------------------------------------------------------------------------------------------
 
-    def _run(self, gone: frozenset[int]) -> Iterator[None]:
+    def _run(self, gone: frozenset[int] | None) -> Iterator[None]:
         wall_ns = time.time_ns()
         with transaction(self._db):
             self._seen(wall_ns)
-            self._note_gone(gone, wall_ns)
+            if gone is not None:
+                self._note_gone(gone, wall_ns)
         newest_ns = self._one("SELECT max(last_ns) FROM block")
         if newest_ns is None:
             newest_ns = self._one("SELECT max(end_ns) FROM interval")
@@ -125,6 +169,12 @@ class Upkeep:
         if self._limits.max_bytes is not None:
             yield from self._shrink(self._limits.max_bytes, wall_ns)
         yield from self._give_back()
+
+    def _meta(self, key: str) -> int:
+        return int(self._one("SELECT value FROM meta WHERE key = ?", key) or 0)
+
+    def _set_meta(self, key: str, value: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))
 
     def _seen(self, wall_ns: int) -> None:
         self._db.execute(
@@ -148,142 +198,182 @@ class Upkeep:
             (stream.value,),
         )
         counting = [at for at, name, seen_ns in rows if name in configured or seen_ns > wall_ns - FORGOTTEN_NS]
-        return min(counting, default=2**63 - 1)
+        return min(counting, default=_ALL)
 
     # --- merging ----------------------------------------------------------------------------------------------------
 
     def _merge(self, length_ns: int, until_ns: int) -> Iterator[None]:
-        """Merge what every exporter has into intervals of this length, up to ``until_ns``, a window at a time."""
+        """Merge what every exporter has into intervals of this length, up to ``until_ns``, some rows at a time."""
         key = f"merged_{length_ns // _SECOND}_ns"
         until_ns -= until_ns % length_ns
+        self._begin_behind_late_ones(length_ns, key)
         while True:
-            since_ns = int(self._one("SELECT value FROM meta WHERE key = ?", key) or 0)
+            since_ns = self._meta(key)
             first_ns = self._one("SELECT min(end_ns) FROM interval WHERE end_ns > ?", since_ns)
             if first_ns is None or first_ns > until_ns:
                 return
             start_ns = max(since_ns, (first_ns - 1) // length_ns * length_ns)
-            end_ns = min(start_ns + max(_WINDOW_NS, length_ns), until_ns)
-            if end_ns <= start_ns:
-                return
+            end_ns = min(self._end_of_some(start_ns, length_ns), until_ns)
+            waiting = self._one(
+                "SELECT 1 FROM interval WHERE end_ns > ? AND end_ns <= ? AND id > ? LIMIT 1",
+                start_ns,
+                end_ns,
+                self._delivered(Stream.INTERVALS, time.time_ns()),
+            )
+            if waiting is not None:
+                return  # an exporter has still to get these as they are
+            groups = self._groups(length_ns, start_ns, end_ns)
+            yield from self._behind(Stream.INTERVALS, max((max(group.ids) for group in groups), default=0))
             with transaction(self._db):
-                delivered = self._delivered(Stream.INTERVALS, time.time_ns())
-                waiting = self._one(
-                    "SELECT 1 FROM interval WHERE end_ns > ? AND end_ns <= ? AND id > ? LIMIT 1",
-                    start_ns,
-                    end_ns,
-                    delivered,
-                )
-                if waiting is not None:
-                    return  # an exporter has still to get these as they are
-                self._merge_window(length_ns, start_ns, end_ns)
-                self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(end_ns)))
+                for group in groups:
+                    self._merge_group(length_ns, group)
+                self._set_meta(key, end_ns)
             yield
 
-    def _merge_window(self, length_ns: int, since_ns: int, until_ns: int) -> None:
-        groups: dict[tuple[int, int], tuple[int, list[int], Counts]] = {}
+    def _begin_behind_late_ones(self, length_ns: int, key: str) -> None:
+        """Rows that came since the last pass may belong where all was merged: a log that was found late."""
+        known_id, last_id = self._meta(f"{key}_id"), self._one("SELECT max(id) FROM interval") or 0
+        if last_id > known_id:
+            late_ns = self._one("SELECT min(end_ns) FROM interval WHERE id > ?", known_id)
+            with transaction(self._db):
+                if late_ns is not None and late_ns <= self._meta(key):
+                    self._set_meta(key, (late_ns - 1) // length_ns * length_ns)
+                self._set_meta(f"{key}_id", last_id)
+
+    def _end_of_some(self, start_ns: int, length_ns: int) -> int:
+        """The end of the intervals of this length that hold the next rows: not many more than what one bite holds."""
+        last_ns = self._one(
+            "SELECT max(end_ns) FROM (SELECT end_ns FROM interval WHERE end_ns > ? ORDER BY end_ns LIMIT ?)",
+            start_ns,
+            _ROWS,
+        )
+        return max(start_ns + length_ns, (last_ns or 0) // length_ns * length_ns)
+
+    def _groups(self, length_ns: int, since_ns: int, until_ns: int) -> list[_Group]:
+        """What becomes one row each."""
+        groups: dict[tuple[int, int], _Group] = {}
         rows = self._db.execute(
             f"SELECT id, series, start_ns, {COUNTS} FROM interval"
             " WHERE end_ns > ? AND end_ns <= ? AND end_ns - start_ns < ? AND start_ns / ? = (end_ns - 1) / ?",
             (since_ns, until_ns, length_ns, length_ns, length_ns),
-        ).fetchall()
+        )
         for id_, series, start_ns, *columns in rows:
-            counts = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            group = groups.get((series, start_ns // length_ns))
-            if group is None:
-                groups[series, start_ns // length_ns] = (id_, [], counts)
-                continue
-            highest, others, total = group
-            aggregate.add(total, counts)
-            groups[series, start_ns // length_ns] = (max(highest, id_), [*others, min(highest, id_)], total)
-        self._behind(Stream.INTERVALS, max((group[0] for group in groups.values() if group[1]), default=0))
-        for (_, slot), (id_, others, counts) in groups.items():
-            if not others:
-                continue
-            self._db.executemany("DELETE FROM interval WHERE id = ?", [(other,) for other in others])
-            self._db.execute(
-                f"UPDATE interval SET (start_ns, end_ns, {COUNTS}) = ({marks(9)}) WHERE id = ?",
-                (slot * length_ns, (slot + 1) * length_ns, *counts_row(counts), id_),
-            )
+            try:
+                counts = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            except msgspec.MsgspecError:
+                continue  # damaged on disk where SQLite can't see it: it stays as it is
+            slot = start_ns // length_ns
+            group = groups.setdefault((series, slot), _Group(slot, [], Counts()))
+            group.ids.append(id_)
+            aggregate.add(group.counts, counts)
+        return [group for group in groups.values() if len(group.ids) > 1]
+
+    def _merge_group(self, length_ns: int, group: _Group) -> None:
+        highest = max(group.ids)
+        self._db.executemany("DELETE FROM interval WHERE id = ?", [(id_,) for id_ in group.ids if id_ != highest])
+        self._db.execute(
+            f"UPDATE interval SET (start_ns, end_ns, {COUNTS}) = ({marks(9)}) WHERE id = ?",
+            (group.slot * length_ns, (group.slot + 1) * length_ns, *counts_row(group.counts), highest),
+        )
 
     def _compact(self, until_ns: int) -> Iterator[None]:
         """Put small blocks of a file (live ones hold a line each) together, up to ``until_ns``."""
         while True:
-            since_ns = int(self._one("SELECT value FROM meta WHERE key = 'compacted_ns'") or 0)
-            rows = self._db.execute(
-                "SELECT id, last_ns FROM block WHERE last_ns > ? AND last_ns <= ? AND count < ?"
-                " ORDER BY last_ns LIMIT ?",
-                (since_ns, until_ns, _SMALL, _ROWS),
-            ).fetchall()
-            if not rows:
-                return
-            by_file: dict[int, list[int]] = {}
-            for id_, _ in sorted(rows):
-                by_file.setdefault(id_ >> 40, []).append(id_)
+            rows, samples = self._small_blocks(self._meta("compacted_ns"), until_ns)
+            if not rows or (samples < _BLOCK and rows[0][1] > until_ns - _COMPACT_WITHIN_NS):
+                return  # a log with few lines: the block will hold more of them later
+            # not over hours: a block leaves as a whole, when its last sample is old
+            groups: dict[tuple[int, int], list[int]] = {}
+            for id_, last_ns in sorted(rows):
+                groups.setdefault((id_ >> OFFSET_BITS, last_ns // _COMPACT_WITHIN_NS), []).append(id_)
             with transaction(self._db):
-                for ids in by_file.values():
+                for ids in groups.values():
                     self._put_together(ids)
                 # with a full page, more may end at the very time of the last one: they stay small
-                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('compacted_ns', ?)", (str(rows[-1][1]),))
+                self._set_meta("compacted_ns", rows[-1][1])
             yield
 
+    def _small_blocks(self, since_ns: int, until_ns: int) -> tuple[list[tuple[int, int]], int]:
+        """Id and last_ns of the next ones, by time, and how many samples they hold."""
+        found, samples = [], 0
+        for id_, last_ns, count in self._db.execute(
+            "SELECT id, last_ns, count FROM block WHERE last_ns > ? AND last_ns <= ? AND count < ?"
+            " ORDER BY last_ns LIMIT ?",
+            (since_ns, until_ns, _SMALL, _ROWS),
+        ):
+            found.append((id_, last_ns))
+            samples += count
+            if samples >= _SAMPLES:
+                break
+        return found, samples
+
     def _put_together(self, ids: list[int]) -> None:
-        for at in range(0, len(ids), _BLOCK):
-            part = ids[at : at + _BLOCK]
-            if len(part) < 2:
-                continue
-            sources, samples = set(), []
-            for id_ in part:
-                source, first_ns, text = self._db.execute(
-                    "SELECT source, first_ns, samples FROM block WHERE id = ?", (id_,)
-                ).fetchone()
-                sources.add(source)
+        taken: list[int] = []
+        samples: list[SampleColumns] = []
+        source = 0
+        for id_ in ids:
+            source, first_ns, text = self._db.execute(  # a file belongs to one source
+                "SELECT source, first_ns, samples FROM block WHERE id = ?", (id_,)
+            ).fetchone()
+            try:
                 samples += decode_block(id_, first_ns, text)
-            self._db.executemany("DELETE FROM block WHERE id = ?", [(id_,) for id_ in part])
-            samples.sort()
-            (source,) = sources  # a file belongs to one source
-            for begin in range(0, len(samples), _BLOCK):
-                self._db.execute(
-                    f"INSERT INTO block VALUES ({marks(6)})", encode_block(source, samples[begin : begin + _BLOCK])
-                )
+            except msgspec.MsgspecError:
+                continue  # damaged on disk where SQLite can't see it: it stays as it is
+            taken.append(id_)
+        if len(taken) < 2:
+            return
+        samples.sort()
+        self._db.executemany("DELETE FROM block WHERE id = ?", [(id_,) for id_ in taken])
+        self._db.executemany(
+            f"INSERT INTO block VALUES ({marks(6)})",
+            [encode_block(source, samples[at : at + _BLOCK]) for at in range(0, len(samples), _BLOCK)],
+        )
 
     # --- leaving ----------------------------------------------------------------------------------------------------
 
     def _age(self, before_ns: int, wall_ns: int) -> Iterator[None]:
         """Let go of what is older and has reached everybody who counts."""
-        while self._delete_blocks(before_ns):
+        while self._delete_blocks(before_ns) is not None:
             yield
-        for stream in Stream:
-            if stream in _STREAMS:
-                while self._delete(stream, before_ns, self._delivered(stream, wall_ns)):
-                    yield
+        for stream in _STREAMS:
+            while (yield from self._delete(stream, before_ns, self._delivered(stream, wall_ns))):
+                pass
         with transaction(self._db):
             self._db.execute("DELETE FROM refused WHERE time_ns < ?", (before_ns,))
         yield
 
-    def _delete_blocks(self, before_ns: int) -> int:
-        with transaction(self._db):
-            return self._db.execute(
-                "DELETE FROM block WHERE id IN (SELECT id FROM block WHERE last_ns < ? ORDER BY last_ns LIMIT ?)",
-                (before_ns, _ROWS),
-            ).rowcount
+    def _delete_blocks(self, before_ns: int, samples: int = _SAMPLES) -> int | None:
+        """Delete the oldest blocks that end before, about so many samples; returns when the last one ended."""
+        ids: list[tuple[int]] = []
+        ended_ns = None
+        for id_, last_ns, count in self._db.execute(
+            "SELECT id, last_ns, count FROM block WHERE last_ns < ? ORDER BY last_ns LIMIT ?", (before_ns, _ROWS)
+        ):
+            ids.append((id_,))
+            ended_ns = int(last_ns)
+            samples -= count
+            if samples <= 0:
+                break
+        if ids:
+            with transaction(self._db):
+                self._db.executemany("DELETE FROM block WHERE id = ?", ids)
+        return ended_ns
 
-    def _delete(self, stream: Stream, before_ns: int, up_to_id: int) -> int:
+    def _delete(self, stream: Stream, before_ns: int, up_to_id: int) -> Generator[None, None, int]:
         """Delete some rows of a stream that are older and have no higher id; returns how many."""
         table, time_column, _ = _STREAMS[stream]
         if stream is Stream.BREACHES:  # an episode that is not delivered yet takes its breaches along
             before_ns = min(before_ns, self._oldest_needed_ns())
-        with transaction(self._db):
-            ids = [
-                id_
-                for (id_,) in self._db.execute(
-                    f"SELECT id FROM {table} WHERE {time_column} < ? AND id <= ? ORDER BY {time_column} LIMIT ?",
-                    (before_ns, up_to_id, _ROWS),
-                )
-            ]
-            if ids:
-                self._behind(stream, max(ids))
-                self._db.execute(f"DELETE FROM {table} WHERE id IN ({marks(len(ids))})", ids)
-            return len(ids)
+        ids = self._db.execute(
+            f"SELECT id FROM {table} WHERE {time_column} < ? AND id <= ? ORDER BY {time_column} LIMIT ?",
+            (before_ns, up_to_id, _ROWS),
+        ).fetchall()
+        if ids:
+            yield from self._behind(stream, max(id_ for (id_,) in ids))
+            with transaction(self._db):
+                self._db.executemany(f"DELETE FROM {table} WHERE id = ?", ids)
+            yield
+        return len(ids)
 
     def _oldest_needed_ns(self) -> int:
         delivered = self._delivered(Stream.EPISODES, time.time_ns())
@@ -292,16 +382,16 @@ class Upkeep:
             " UNION ALL SELECT start_ns FROM open_episode)",
             delivered,
         )
-        return 2**63 - 1 if needed is None else int(needed)
+        return _EVER_NS if needed is None else int(needed)
 
     def _forget_files(self, before_ns: int) -> Iterator[None]:
         """Finished files that left the disk long ago, once nothing in the store is from them."""
         with transaction(self._db):
             self._db.execute(
                 "DELETE FROM file WHERE done AND gone_ns AND gone_ns < ?"
-                " AND NOT EXISTS (SELECT 1 FROM block"
-                " WHERE block.id >= file.id << 40 AND block.id < (file.id + 1) << 40)"
-                " AND NOT EXISTS (SELECT 1 FROM breach WHERE breach.file = file.id)",
+                f" AND NOT EXISTS (SELECT 1 FROM block WHERE block.id >= file.id << {OFFSET_BITS}"
+                f" AND block.id < (file.id + 1) << {OFFSET_BITS})"
+                " AND id NOT IN (SELECT file FROM breach)",
                 (before_ns,),
             )
         yield
@@ -309,69 +399,96 @@ class Upkeep:
     def _shrink(self, max_bytes: int, wall_ns: int) -> Iterator[None]:
         """While the store is too large, let the oldest go: samples and what everybody has, then what is left."""
         while self._used_bytes() > max_bytes:
-            if not (self._drop_oldest_samples(wall_ns) or self._drop_oldest_waiting()):
-                return
+            if not (yield from self._drop_oldest_samples(wall_ns)) and not (yield from self._drop_oldest_waiting()):
+                break
+        while self._pages("page_count") * self._pages("page_size") > max_bytes and self._give_back_some():
             yield
+        self._cut_off()
+
+    def _pages(self, what: str) -> int:
+        return int(self._db.execute(f"PRAGMA {what}").fetchone()[0])
 
     def _used_bytes(self) -> int:
-        pages, free, size = (
-            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
+        return (self._pages("page_count") - self._pages("freelist_count")) * self._pages("page_size")
 
-    def _drop_oldest_samples(self, wall_ns: int) -> int:
-        """A fiftieth of the samples' blocks, and what is as old and delivered; returns how many rows left."""
-        number = int(self._one("SELECT count(*) FROM block") or 0)
-        horizon_ns = self._one(
-            "SELECT max(last_ns) FROM (SELECT last_ns FROM block ORDER BY last_ns LIMIT ?)",
-            min(max(number // 50, 100), _ROWS),
-        )
-        if horizon_ns is None:
-            before_ns = 2**63 - 1
-            deleted = 0
-        else:
-            before_ns = int(horizon_ns) + 1
-            deleted = self._delete_blocks(before_ns)
+    def _drop_oldest_samples(self, wall_ns: int) -> Generator[None, None, bool]:
+        """A fiftieth of the samples, and what is as old and delivered; returns whether anything left."""
+        number = int(self._one("SELECT ifnull(sum(count), 0) FROM block") or 0)
+        ended_ns = self._delete_blocks(_EVER_NS, min(max(number // 50, 1), _SAMPLES))
+        yield
+        before_ns = _EVER_NS if ended_ns is None else ended_ns + 1
+        deleted = 0
         for stream in _STREAMS:
-            deleted += self._delete(stream, before_ns, self._delivered(stream, wall_ns))
-        return deleted
+            deleted += yield from self._delete(stream, before_ns, self._delivered(stream, wall_ns))
+        return ended_ns is not None or deleted > 0
 
-    def _drop_oldest_waiting(self) -> int:
-        """Some of what waits for an exporter: the last to go."""
+    def _drop_oldest_waiting(self) -> Generator[None, None, bool]:
+        """Some of what waits for an exporter: the last to go; returns whether anything left."""
         deleted = 0
         for stream, (table, _, _) in _STREAMS.items():
             last = self._one(f"SELECT max(id) FROM (SELECT id FROM {table} ORDER BY id LIMIT {_ROWS // 4})")
             if last is not None:
+                yield from self._behind(stream, int(last))
                 with transaction(self._db):
-                    self._behind(stream, int(last))
                     deleted += self._db.execute(f"DELETE FROM {table} WHERE id <= ?", (last,)).rowcount
-        return deleted
+                yield
+        return deleted > 0
 
-    def _behind(self, stream: Stream, up_to_id: int) -> None:
-        """Rows up to this id leave now or are merged: move cursors that lack some of them, and count what they lack."""
-        table, to_column, from_column = _STREAMS[stream]
-        behind = self._db.execute(
-            "SELECT exporter, position FROM cursor WHERE stream = ? AND position < ?", (stream.value, up_to_id)
-        ).fetchall()
-        for exporter, position in behind:
-            count, from_ns, to_ns = self._db.execute(
-                f"SELECT count(*), min({from_column}), max({to_column}) FROM {table} WHERE id > ? AND id <= ?",
-                (position, up_to_id),
+    def _behind(self, stream: Stream, up_to_id: int) -> Iterator[None]:
+        """Rows up to this id leave next or are merged: move cursors that lack some of them, and count what they lack.
+
+        An exporter that was away for long lacks much: its cursor goes there some rows at a time. Rows leave only after
+        it has passed them, and nobody else moves them meanwhile; dying in between, the next pass goes on from there.
+        """
+        while True:
+            behind = self._db.execute(
+                "SELECT exporter FROM cursor WHERE stream = ? AND position < ? LIMIT 1", (stream.value, up_to_id)
             ).fetchone()
-            if stream is Stream.INTERVALS:
-                self._fold(exporter, position, up_to_id)
-            self._db.execute(
-                "UPDATE cursor SET position = ? WHERE exporter = ? AND stream = ?", (up_to_id, exporter, stream.value)
-            )
-            self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (exporter,))
-            if count:
-                self._db.execute(
-                    "INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                    " count = count + excluded.count, from_ns = min(from_ns, excluded.from_ns),"
-                    " to_ns = max(to_ns, excluded.to_ns), time_ns = excluded.time_ns",
-                    (exporter, stream.value, count, from_ns, to_ns, time.time_ns()),
-                )
-                self.dropped.append(Dropped(exporter, stream, count, from_ns, to_ns))
+            if behind is None:
+                return
+            with transaction(self._db):
+                drop = self._skip(stream, behind[0], up_to_id)
+            if drop is not None:
+                self._note(drop)
+            yield
+
+    def _note(self, drop: Dropped) -> None:
+        """One line for each exporter and stream, however many bites it took."""
+        for at, known in enumerate(self.dropped):
+            if (known.exporter, known.stream) == (drop.exporter, drop.stream):
+                from_ns, to_ns = min(known.from_ns, drop.from_ns), max(known.to_ns, drop.to_ns)
+                self.dropped[at] = Dropped(drop.exporter, drop.stream, known.count + drop.count, from_ns, to_ns)
+                return
+        self.dropped.append(drop)
+
+    def _skip(self, stream: Stream, exporter: str, up_to_id: int) -> Dropped | None:
+        table, to_column, from_column = _STREAMS[stream]
+        position = self._one(  # read again: it may have been moved by the exporter's own thread
+            "SELECT position FROM cursor WHERE exporter = ? AND stream = ?", exporter, stream.value
+        )
+        if position is None or position >= up_to_id:
+            return None
+        count, last, from_ns, to_ns = self._db.execute(
+            f"SELECT count(*), max(id), min({from_column}), max({to_column}) FROM"
+            f" (SELECT id, {from_column}, {to_column} FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT {_ROWS})",
+            (position, up_to_id),
+        ).fetchone()
+        until_id = last if count == _ROWS else up_to_id
+        if stream is Stream.INTERVALS:
+            self._fold(exporter, position, until_id)
+        self._db.execute(
+            "UPDATE cursor SET position = ? WHERE exporter = ? AND stream = ?", (until_id, exporter, stream.value)
+        )
+        if not count:
+            return None
+        self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (exporter,))
+        self._db.execute(
+            "INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " count = count + excluded.count, from_ns = min(from_ns, excluded.from_ns),"
+            " to_ns = max(to_ns, excluded.to_ns), time_ns = excluded.time_ns",
+            (exporter, stream.value, count, from_ns, to_ns, time.time_ns()),
+        )
+        return Dropped(exporter, stream, count, from_ns, to_ns)
 
     def _fold(self, exporter: str, position: int, up_to_id: int) -> None:
         """Add the counts of intervals that an exporter will never be given to the totals that it is told next."""
@@ -387,20 +504,31 @@ class Upkeep:
                 ).fetchone()
                 totals[series] = (end_ns, Counts()) if known is None else (known[0], counts_of(known[1:]))
             last_ns, total = totals[series]
+            # the very times that it would have been told: a point on the way may have been
+            last_ns = end_ns if not total.count else max(end_ns, last_ns + STEP_NS)
             aggregate.add(total, counts)
-            totals[series] = (max(last_ns, end_ns), total)
+            totals[series] = (last_ns, total)
         self._db.executemany(
             f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS}) VALUES ({marks(10)})",
             [(exporter, series, last_ns, *counts_row(total)) for series, (last_ns, total) in totals.items()],
         )
 
     def _give_back(self) -> Iterator[None]:
-        """Give free pages back to the file system."""
-        while (free := self._db.execute("PRAGMA freelist_count").fetchone()[0]) > 64:
-            self._db.execute("PRAGMA incremental_vacuum(2000)").fetchall()
-            if self._db.execute("PRAGMA freelist_count").fetchone()[0] >= free:
-                return  # a store without auto_vacuum: the pages are used again
+        """Give free pages back to the file system, but not what the next minutes need anyway."""
+        while self._pages("freelist_count") > _SPARE_PAGES and self._give_back_some():
             yield
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Make the file as short as it says: without this it is when somebody writes much the next time."""
+        if self._pages("page_count") * self._pages("page_size") < self._path.stat().st_size:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _give_back_some(self) -> bool:
+        """Returns whether that helped: a store without auto_vacuum uses its free pages again, but keeps them."""
+        free = self._pages("freelist_count")
+        self._db.execute(f"PRAGMA incremental_vacuum({_ROWS})").fetchall()
+        return self._pages("freelist_count") < free
 
     def _one(self, sql: str, *parameters: object) -> int | None:
         row = self._db.execute(sql, parameters).fetchone()

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIG = ROOT / "collector-config" / "collector.yaml"
+CONFIGS = ROOT / "collector-config"
 FINDER = ROOT / "scripts" / "collector"
 
 
@@ -58,7 +58,7 @@ class ReceivedPoint:
     @property
     def sum(self) -> float:
         """The sum of a histogram."""
-        return float(self.raw["sum"])
+        return float(self.raw.get("sum", 0))  # JSON leaves out what is 0
 
     @property
     def bounds(self) -> list[float]:
@@ -101,13 +101,14 @@ class ReceivedSpan:
 class Collector:
     """One collector on ports of its own, with its file in ``folder``; a context manager. It can be started again."""
 
-    def __init__(self, binary: Path, folder: Path, *configs: str) -> None:
-        """``configs`` are files of collector-config, laid over each other."""
+    def __init__(self, binary: Path, folder: Path, *configs: str, environ: Mapping[str, str] | None = None) -> None:
+        """``configs`` are files of collector-config, laid over each other; ``environ`` is what they ask for besides."""
         self._binary = binary
         self._folder = folder
-        self._configs = configs or (CONFIG.name,)
+        self._configs = configs or ("collector.yaml",)
+        self._environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
-        self._grpc, self._http, self._prometheus, self._health = _free_ports(4)
+        self._grpc, self._http, self._prometheus, self._health = free_ports(4)
         self.file = folder / "otel-logtail.jsonl"
         self.log = folder / "collector.log"
         self.grpc_endpoint = f"http://127.0.0.1:{self._grpc}"
@@ -134,10 +135,15 @@ class Collector:
             "PROMETHEUS_PORT": str(self._prometheus),
             "HEALTH_PORT": str(self._health),
             "OTLP_FILE": str(self.file),
+            "GATEWAY_LISTEN": f"127.0.0.1:{self._grpc}",
+            "HEALTH_LISTEN": f"127.0.0.1:{self._health}",
+            "QUEUE_DIR": str(self._folder / "queue"),
+            **self._environ,
         }
+        chosen = [f"--config={CONFIGS / name}" for name in self._configs]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._binary), *(f"--config={CONFIG.parent / name}" for name in self._configs)],
+                [str(self._binary), *chosen],
                 env=environ,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -223,7 +229,7 @@ def _get(port: int, path: str) -> str:
         connection.close()
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
     sockets = [socket.socket() for _ in range(number)]
     try:
         for one in sockets:
@@ -247,7 +253,7 @@ def _points(line: Mapping[str, Any]) -> list[ReceivedPoint]:
             attributes=_attributes(raw),
             start_ns=int(raw.get("startTimeUnixNano", 0)),  # a gauge has none
             time_ns=int(raw["timeUnixNano"]),
-            value=int(raw["asInt"] if kind in ("sum", "gauge") else raw["count"]),
+            value=int(raw.get("asInt" if kind in ("sum", "gauge") else "count", 0)),
             raw=raw,
         )
         for resource in line.get("resourceMetrics", [])

@@ -109,6 +109,19 @@ def test_exactly_the_quiet_window_is_still_the_same_episode(gap_ns: int, episode
     assert len(closed) + 1 == episodes
 
 
+@pytest.mark.parametrize(("back_ns", "episodes"), [(1, 1), (QUIET, 1), (QUIET + 1, 2), (900, 2)])
+@pytest.mark.parametrize("duration_ns", [1, 10])
+def test_a_clock_that_is_set_back_by_more_than_the_quiet_window_ends_an_episode(
+    back_ns: int, episodes: int, duration_ns: int
+) -> None:
+    lines = [hit(1000, 10), hit(1000 - back_ns, duration_ns), hit(1001 - back_ns, 10)]
+    open_, breaches, closed = run(lines)
+    assert open_ is not None
+    assert len(closed) + 1 == episodes
+    assert sum(episode.count for episode in [*closed, open_]) == len(breaches) == 2 + (duration_ns == 10)
+    assert open_.last_ns == (1000 if episodes == 1 and back_ns else 1001 - back_ns)
+
+
 @pytest.mark.parametrize(("gap_ns", "is_over"), [(QUIET, False), (QUIET + 1, True)])
 def test_a_sample_that_is_ok_closes_an_episode_and_never_extends_it(gap_ns: int, is_over: bool) -> None:
     open_, breaches, closed = run([hit(1000, 10), hit(1000 + gap_ns, 1)])

@@ -11,9 +11,19 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_logtail import drain as drain_module
-from otel_logtail.drain import FIRST_BACKOFF_S, LAST_BACKOFF_S, LONGEST_WAIT_S, Backoff, Drain, describe
+from otel_logtail.drain import (
+    FIRST_BACKOFF_S,
+    LAST_BACKOFF_S,
+    LONGEST_WAIT_S,
+    REFUSALS_IN_A_ROW,
+    Backoff,
+    Drain,
+    describe,
+)
+from otel_logtail.exporters.otlp_answer import HttpAnswer, judge_grpc, judge_http
 from otel_logtail.model import (
     Delivered,
     Delivery,
@@ -149,7 +159,7 @@ def test_a_long_backlog_comes_in_batches_in_order(store: Store, run: Callable[..
     Piece(store).commit(b"".join(line(n / 10, 0.6) for n in range(2500)))
     running = run()
     running.end()
-    assert [len(batch.items) for batch, _ in running.exporter.asked] == [1000, 1000, 500]
+    assert [len(batch.items) for batch, _ in running.exporter.asked] == [drain_module.BATCH_ITEMS] * 10
     assert running.ids() == list(range(1, 2501))
 
 
@@ -160,11 +170,12 @@ def test_all_silent_series_are_repeated_however_many_there_are(
     piece = Piece(store)
     piece.commit(line(1, 0.1) + line(1, 0.1, key="a") + line(1, 0.1, key="b"), seal_s=10)
     running = run(wants=frozenset({Stream.INTERVALS}))
-    assert running.exporter.wait_for(has(Stream.INTERVALS, 6))
+    assert running.exporter.wait_for(has(Stream.INTERVALS, 12))  # with the 0 that each begins with
     piece.seal(100)
     running.drain.notify()
     running.end()
-    repeats = [item for item in running.exporter.delivered(Stream.INTERVALS) if item.id == 0]
+    unnumbered = [item for item in running.exporter.delivered(Stream.INTERVALS) if item.id == 0]
+    repeats = [item for item in unnumbered if cast(Point, item).total.count]
     assert {cast(Point, item).time_ns for item in repeats} == {NOON + 100 * SECOND}
     assert len(repeats) == len({cast(Point, item).series for item in repeats}) == 6
 
@@ -355,15 +366,163 @@ def test_a_repeat_that_is_refused_is_dropped_and_does_not_stop_the_others(
 
     def judge(batch: ExportBatch) -> Delivery:
         strange = any(cast(Point, item).series.attributes[0] == ("fake.key", "a") for item in batch.items)
-        return Refused("no") if strange and batch.items[0].id == 0 else Delivered()
+        repeat = cast(Point, batch.items[0])
+        return Refused("no") if strange and repeat.id == 0 and repeat.total.count else Delivered()
 
     running = run(itertools.repeat(judge), wants=frozenset({Stream.INTERVALS}))
-    assert running.exporter.wait_for(has(Stream.INTERVALS, 4))
+    assert running.exporter.wait_for(has(Stream.INTERVALS, 8))
     piece.seal(100)
     running.drain.notify()
     running.end()
-    assert len([item for item in running.exporter.delivered(Stream.INTERVALS) if item.id == 0]) == 2
+    delivered = [cast(Point, item) for item in running.exporter.delivered(Stream.INTERVALS)]
+    assert len([point for point in delivered if point.id == 0 and point.total.count]) == 2
     assert rows(store.path, "SELECT * FROM refused") == []
+
+
+@pytest.fixture
+def slow_backoff(monkeypatch: pytest.MonkeyPatch, short_waits: None) -> None:
+    monkeypatch.setattr(drain_module, "FIRST_BACKOFF_S", 3600.0)
+    monkeypatch.setattr(drain_module, "LAST_BACKOFF_S", 3600.0)
+
+
+def refused(store: Store) -> list[object]:
+    return [item for (item,) in rows(store.path, "SELECT item FROM refused ORDER BY item")]
+
+
+def asked_alone(id_: int) -> Callable[[FakeExporter], bool]:
+    return lambda exporter: any([item.id for item in batch.items] == [id_] for batch, _ in exporter.asked)
+
+
+def nothing(batch: ExportBatch) -> Delivery:
+    return Refused("wrong tenant")
+
+
+@pytest.mark.usefixtures("slow_backoff")
+def test_of_a_receiver_that_refuses_everything_only_a_few_items_are_set_aside(
+    store: Store, run: Callable[..., Running]
+) -> None:
+    Piece(store).commit(breaches(100))
+    running = run(itertools.repeat(nothing))
+    assert running.said.wait_for("everything is refused")
+    for _ in range(3):
+        running.drain.notify()  # what comes meanwhile is no reason to try sooner
+    running.end(0.0)
+    assert refused(store) == list(range(1, REFUSALS_IN_A_ROW + 1))
+    assert (running.ids(), position(store)) == ([], REFUSALS_IN_A_ROW)
+    assert [text.split(":")[0] for text in running.said.lines()] == ["error"] * (REFUSALS_IN_A_ROW + 1)
+
+
+def test_each_further_back_off_sets_one_aside_and_says_nothing(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(100))
+    number = REFUSALS_IN_A_ROW + 20
+    running = run(itertools.chain(itertools.repeat(nothing, 6 + number), [Retry("busy")]))  # 6: halved from 100 on
+    assert running.exporter.wait_for(has(Stream.BREACHES, 100 - number))
+    running.end()
+    assert refused(store) == list(range(1, number + 1))
+    assert running.ids() == list(range(number + 1, 101))
+    assert [text for text in running.said.lines() if "set aside: wrong tenant" not in text] == [
+        "error: fake: everything is refused: wrong tenant; the rest is kept, and tried one by one now and then"
+        " (what was set aside: see `otel-logtail status`)",
+        "warning: fake: busy; everything is kept, trying again",
+        "fake: no longer refused",
+        "fake: delivering again",
+    ]
+    assert len(running.said.lines()) == REFUSALS_IN_A_ROW + 4
+
+
+def test_waits_between_refusals_grow(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits_s: list[float] = []
+
+    class Noted(Backoff):
+        def next_s(self, after_s: float) -> float:
+            waits_s.append(self._ceiling_s)
+            return super().next_s(after_s)
+
+    monkeypatch.setattr(drain_module, "Backoff", Noted)
+    Piece(store).commit(breaches(12))
+    running = run(itertools.repeat(nothing))
+    assert running.exporter.wait_for(asked(4 + 11))
+    running.end()
+    assert waits_s[:6] == [0.001, 0.002, 0.004, 0.008, 0.01, 0.01]
+
+
+@pytest.mark.usefixtures("slow_backoff")
+def test_a_success_in_between_makes_refusals_single_again(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(60))
+    strange = [n for n in range(1, 61) if n % REFUSALS_IN_A_ROW]  # all but each fifth: never five in a row
+    running = run(itertools.repeat(poisoned(*strange)))
+    running.end()
+    assert refused(store) == strange
+    assert running.ids() == list(range(5, 61, 5))
+    assert not [text for text in running.said.lines() if "everything" in text]
+
+
+@pytest.mark.usefixtures("slow_backoff")
+def test_a_part_that_is_taken_is_a_success_among_refusals(store: Store, run: Callable[..., Running]) -> None:
+    Piece(store).commit(breaches(30))
+
+    def judge(batch: ExportBatch) -> Delivery:
+        ids = [item.id for item in batch.items]
+        if ids[0] % 2:
+            return Partial(1, Refused("no")) if len(ids) > 1 else Delivered()
+        return Refused("no")
+
+    running = run(itertools.repeat(judge))
+    running.end()
+    assert refused(store) == list(range(2, 31, 2))
+    assert running.ids() == list(range(1, 31, 2))
+
+
+@pytest.mark.usefixtures("slow_backoff")
+def test_a_stream_that_is_refused_holds_up_no_other_and_is_not_said_to_work(
+    store: Store, run: Callable[..., Running]
+) -> None:
+    piece = Piece(store)
+    piece.commit(breaches(8) + line(60, 0.1), seal_s=100)
+
+    def judge(batch: ExportBatch) -> Delivery:
+        return Refused("no such tenant") if batch.stream is Stream.BREACHES else Delivered()
+
+    running = run(itertools.repeat(judge), wants=frozenset({Stream.BREACHES, Stream.EPISODES}))
+    assert running.said.wait_for("everything is refused")
+    assert running.exporter.wait_for(has(Stream.EPISODES, 1))
+    piece.commit(breaches(1, 70) + line(120, 0.1))
+    running.drain.notify()
+    assert running.exporter.wait_for(has(Stream.EPISODES, 2))
+    assert refused(store) == list(range(1, REFUSALS_IN_A_ROW + 1))
+    assert "again" not in running.said.getvalue()
+    assert "no longer" not in running.said.getvalue()
+
+
+def test_what_comes_after_all_was_refused_is_one_more_refusal(store: Store, run: Callable[..., Running]) -> None:
+    piece = Piece(store)
+    piece.commit(breaches(6))
+    running = run(itertools.repeat(nothing))
+    assert running.exporter.wait_for(asked_alone(6))
+    for number in range(6, 9):
+        piece.commit(breaches(1, number))
+        running.drain.notify()
+        assert running.exporter.wait_for(asked_alone(number + 1))
+    running.end()
+    assert refused(store) == list(range(1, 10))
+    assert len(running.said.lines()) == REFUSALS_IN_A_ROW + 1
+
+
+def test_a_wrong_token_or_address_sets_nothing_aside(store: Store, run: Callable[..., Running]) -> None:
+    """What those mean is decided by the exporter (see ``otlp_answer``): it is not the items' fault."""
+    Piece(store).commit(breaches(20))
+    answers = [
+        judge_http(HttpAnswer(status, {}, b""), ExportTraceServiceResponse, url="http://c", now_s=0.0)
+        for status in (301, 401, 403, 404, 405, 407, 408, 415, 500)
+    ]
+    codes = ("UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "NOT_FOUND", "INTERNAL")
+    answers += [judge_grpc(code, "", target="c", delay_s=None) for code in codes]
+    running = run(answers)
+    assert running.exporter.wait_for(has(Stream.BREACHES, 20))
+    running.end()
+    assert (running.ids(), refused(store)) == (list(range(1, 21)), [])
 
 
 # --- in part ----------------------------------------------------------------------------------------------------------
@@ -470,9 +629,9 @@ def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:
     outbox.register(Stream, NOON)
     first: list[Item] = []
     for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES):
-        batch = outbox.read(stream, 1)
+        batch = outbox.read(stream, 9)
         assert batch is not None
-        first += batch.items
+        first.append(next(item for item in batch.items if item.id))
     outbox.close()
     (span, uid) = rows(store.path, "SELECT span_id, uid FROM breach")[0]
     assert [describe(item) for item in first] == [

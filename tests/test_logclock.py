@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.logclock import SILENT_NS, LogClock
+from otel_logtail.logclock import BACK_NS, SILENT_NS, LogClock
 
 A, B = "a.log", "b.log"
 
@@ -24,6 +24,35 @@ def test_a_line_from_before_does_not_turn_a_logs_time_back() -> None:
     clock.saw(A, 1000, 50)
     clock.saw(A, 900, 60)
     assert (clock.come_to_ns(A), clock.now_ns(A, 61)) == (1000, 1001)
+
+
+def test_a_line_from_long_before_says_that_the_clock_was_set_back() -> None:
+    clock = LogClock(0)
+    clock.saw(A, 10 * BACK_NS, 50)
+    clock.saw(A, 9 * BACK_NS, 60)
+    assert clock.come_to_ns(A) == 10 * BACK_NS
+    assert [clock.is_set_back(A, 9 * BACK_NS - late_ns) for late_ns in (0, 1)] == [False, True]
+    clock.saw(A, 9 * BACK_NS - 1, 70)
+    assert (clock.come_to_ns(A), clock.now_ns(A, 71)) == (9 * BACK_NS - 1, 9 * BACK_NS)
+    assert clock.latest_ns(71, 10**18) == 9 * BACK_NS
+
+
+def test_a_clock_that_was_set_back_does_not_turn_back_the_other_logs() -> None:
+    clock = LogClock(0)
+    clock.saw(A, 10 * BACK_NS, 50)
+    clock.saw(B, 7 * BACK_NS, 50)
+    clock.saw(A, 2 * BACK_NS, 60)
+    assert (clock.come_to_ns(A), clock.come_to_ns(B)) == (2 * BACK_NS, 7 * BACK_NS)
+    assert clock.latest_ns(60, 10**18) == 7 * BACK_NS
+
+
+def test_after_a_restart_time_goes_on_from_where_the_logs_had_come() -> None:
+    clock = LogClock(100)
+    clock.resume(1000, 100)
+    assert clock.latest_ns(107, 10**18) == 1007
+    assert (clock.come_to_ns(A), clock.now_ns(A, 107)) == (0, 0)
+    clock.saw(A, 900, 110)
+    assert clock.latest_ns(110, 10**18) == 1000
 
 
 def test_each_log_has_its_own_time_and_the_latest_is_that_of_the_furthest() -> None:

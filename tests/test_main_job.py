@@ -14,7 +14,7 @@ import subprocess
 import sys
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -89,14 +89,16 @@ def read_episodes(samples: list[Truth], quiet_ns: int = 3_000_000_000) -> list[l
     return episodes
 
 
-def run(*arguments: object, home: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, home: Path, check: bool = True, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """The real command line, in a home of its own."""
-    environ = {
+    inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OTELCOL", "HEADROOM"))
     }
     return subprocess.run(
         [sys.executable, "-m", "otel_logtail", *map(str, arguments)],
-        env={**environ, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC"},
+        env={**inherited, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC", **(environ or {})},
         capture_output=True,
         text=True,
         timeout=60,

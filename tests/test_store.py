@@ -429,7 +429,10 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, content: bytes
     with pytest.raises(StoreError, match="no SQLite database") as caught:
         Store.open(path)
     assert not isinstance(caught.value, StoreCorrupt)
+    with pytest.raises(StoreError, match="no SQLite database"):
+        Store.open(path)
     assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -447,7 +450,6 @@ def test_a_store_that_could_not_be_opened_is_free_for_the_next(tmp_path: Path) -
     path.write_bytes(b"no database\n" * 100)
     with pytest.raises(StoreError):
         Store.open(path)
-    path.with_name("store.lock").unlink()
     path.unlink()
     with opened(path):
         pass

@@ -99,10 +99,14 @@ class Request(msgspec.Struct, frozen=True):
 def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
     """The requests that carry a batch, in order; each is made when it is asked for."""
     if batch.stream is Stream.INTERVALS:
-        # a silent series (id 0, and last in the batch) has nothing new to tell in deltas
-        points = [point for point in only(Point, batch.items) if point.id or not encoding.delta]
-        for group in groups(points, encoding.max_records, key=_identity, weight=_point_weight):
-            yield from fit(group, lambda part: encode_points(part, encoding), encoding.max_bytes)
+        # a point between the points (id 0) has nothing new to tell in deltas
+        kept = [(i, p) for i, p in enumerate(only(Point, batch.items), 1) if p.id or not encoding.delta]
+        told = sent = 0
+        for group in groups([p for _, p in kept], encoding.max_records, key=_identity, weight=_point_weight):
+            for request in fit(group, lambda part: encode_points(part, encoding), encoding.max_bytes):
+                sent += request.count
+                yield Request(kept[sent - 1][0] - told, request.message)
+                told = kept[sent - 1][0]
     elif batch.stream is Stream.EPISODES:
         episodes = only(EpisodeRecord, batch.items)
         for records in groups(episodes, encoding.max_records, key=lambda record: record.id, weight=_episode_weight):

@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
+from unittest import mock
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from otel_logtail import query
+from otel_logtail import query, upkeep
 from otel_logtail.model import Observed, Sample, Shape
 from otel_logtail.observe import Observer, PathRule
 from otel_logtail.pathtail import GRACE_S, SETTLE_S, Book
@@ -29,6 +30,7 @@ from otel_logtail.reporter import Reporter
 from otel_logtail.rows import OFFSET_BITS
 from otel_logtail.store import Store
 from otel_logtail.tail import Tail
+from otel_logtail.upkeep import Limits
 from tests.model.test_tail_model import TailMachine
 from tests.tailing import RULE
 
@@ -110,7 +112,7 @@ class StoreFollower:
             Reporter(self.stderr),
             trusted=True,
             first=self.store.first_look(self.info.id),
-            from_start=self.from_start,
+            from_start=self.from_start or self.store.replaces,
         )
         self.run = SourceRun(
             self.info, NumberObserver(), RULE, tail, self.store, Reporter(self.stderr), interval_ns=10 * SECOND
@@ -145,6 +147,20 @@ class StoreFollower:
             self.follow()
         except Killed:
             pass
+        self._begin_again()
+
+    def keep_up(self, statements: int | None) -> None:
+        """Let the upkeep do all of its work, or be killed before that statement and begin again."""
+        if statements is not None:
+            self.store._db = cast(sqlite3.Connection, MortalConnection(self.store._db, statements))
+        try:
+            self.store.upkeep(Limits(), ()).run()
+        except Killed:
+            pass
+        if statements is not None:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
         self.run.tail.close()
         self.store._file.connection.close()  # the kernel's part of dying: what was not committed is gone
         self.store._file.close()
@@ -190,6 +206,16 @@ class StoreMachine(TailMachine):
     @rule(calls=st.integers(0, 4))
     def follow_with_a_store_that_gets_full(self, calls: int) -> None:
         self.follower.die(calls)  # type: ignore[attr-defined]
+
+    @rule(statements=st.none() | st.integers(0, 60))
+    def upkeep(self, statements: int | None) -> None:
+        """Merging and compaction, at the scale of these seconds; perhaps killed before that statement."""
+        with (
+            mock.patch.object(upkeep, "_MERGES", ((20 * SECOND, 15 * SECOND), (60 * SECOND, 40 * SECOND))),
+            mock.patch.object(upkeep, "_COMPACT_AFTER_NS", 5 * SECOND),
+            mock.patch.object(upkeep, "_COMPACT_WITHIN_NS", 30 * SECOND),
+        ):
+            self.follower.keep_up(statements)  # type: ignore[attr-defined]
 
     @rule(statements=st.integers(0, 60))
     def killed(self, statements: int) -> None:

@@ -1,0 +1,1 @@
+"""What is measured: speed, memory, and the logs to measure with."""

@@ -1,0 +1,79 @@
+"""The hex bus: a breach or a closed episode as an event, by calling ``state::set`` of its engine.
+
+Subscribers act on events, so one that is older than a bound is skipped and counted; the store has it all the same. The
+engine takes one event a call and promises no order of calls that overlap: one is on the way at a time. What an answer
+did not confirm comes again with the same ``data.id``.
+
+Settings come from :mod:`hex_config`, events and frames from :mod:`hex_events`; :mod:`hex_link` is the connection.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from otel_logtail.errors import UsageError
+from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporters.hex_config import read_bus
+from otel_logtail.exporters.hex_events import Event, HexItem, Outcome, event_of, happened_ns
+from otel_logtail.model import BreachRecord, Delivered, Delivery, EpisodeRecord, ExportBatch, Partial, Stream
+
+
+class Sender(Protocol):
+    """Carries one event and tells what became of it."""
+
+    def send(self, event: Event) -> Outcome:
+        """Send one event; does not raise for what an engine does."""
+
+    def close(self) -> None:
+        """Give up what is on the way; may be called from another thread."""
+
+
+class HexExporter(Exporter):
+    """hex's event bus. ``max_age_ns`` None: no event is too old. ``now_ns`` is the clock that ages are measured by."""
+
+    name = "hex"
+    wants = frozenset({Stream.BREACHES, Stream.EPISODES})
+
+    def __init__(self, link: Sender, max_age_ns: int | None, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._link = link
+        self._max_age_ns = max_age_ns
+        self._now_ns = now_ns
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        """Send the batch one by one, up to the first that is not taken."""
+        skipped = 0
+        for done, item in enumerate(batch.items):
+            if not isinstance(item, BreachRecord | EpisodeRecord):
+                raise TypeError(f"hex has no event for {type(item).__name__}")
+            if self._too_old(item):
+                skipped += 1
+                continue
+            outcome = self._link.send(event_of(item))
+            if not isinstance(outcome, Delivered):
+                return Partial(done, outcome, skipped) if done else outcome
+        return Delivered(skipped)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._link.close()
+
+    def _too_old(self, item: HexItem) -> bool:
+        return self._max_age_ns is not None and self._now_ns() - happened_ns(item) > self._max_age_ns
+
+
+def make(context: ExporterContext) -> HexExporter:
+    """The hex bus: each breach and each episode as an event (--hex-url).
+
+    Raises:
+        UsageError: the environment or the flags say what can't be meant, or websockets is not installed.
+    """
+    settings = read_bus(context.environ, context.options)
+    try:
+        from otel_logtail.exporters.hex_link import Link
+    except ImportError as problem:
+        raise UsageError(
+            f"the exporter 'hex' needs websockets: {problem}", hint="pip install 'otel-logtail[hex]'"
+        ) from None
+    return HexExporter(Link(settings), settings.max_age_ns)

@@ -1,0 +1,88 @@
+"""What the environment and the flags say about hex, as settings: pure.
+
+A flag wins over a variable, an empty value is an unset one. Whatever can't be meant raises
+:class:`~otel_logtail.errors.UsageError`; the token is never repeated in an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from otel_logtail.errors import UsageError
+
+DEFAULT_URL = "ws://127.0.0.1:49134"
+"""Where an engine listens on the machine that it shares with us; ``localhost`` could mean ::1, and it has IPv4 only."""
+
+DEFAULT_MAX_AGE = "10m"
+
+_UNITS_NS = {"s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+
+
+class BusSettings(msgspec.Struct, frozen=True):
+    """Where the engine is. ``token`` is empty where it wants none; ``max_age_ns`` is None where no event is too old."""
+
+    url: str
+    host: str
+    port: int
+    token: str = ""
+    max_age_ns: int | None = None
+
+
+def read_bus(environ: Mapping[str, str], options: Mapping[str, str]) -> BusSettings:
+    """The settings that III_URL, III_TOKEN and the options ``hex_url`` and ``hex_max_age`` mean."""
+    url, origin = _first((options.get("hex_url", ""), "--hex-url"), (environ.get("III_URL", ""), "III_URL"))
+    host, port = _address(url or DEFAULT_URL, origin)
+    return BusSettings(
+        url=url or DEFAULT_URL,
+        host=host,
+        port=port,
+        token=_token(environ.get("III_TOKEN", "").strip()),
+        max_age_ns=_max_age_ns(options.get("hex_max_age", "").strip() or DEFAULT_MAX_AGE),
+    )
+
+
+def read_telemetry(environ: Mapping[str, str], options: Mapping[str, str]) -> str:
+    """The path of hex's telemetry database that the option ``hex_db`` or HEX_DIR means."""
+    path = options.get("hex_db", "").strip()
+    folder = environ.get("HEX_DIR", "").strip()
+    if not path and not folder:
+        raise UsageError("hex-telemetry: where is hex's database?", hint="set HEX_DIR, or name the file with --hex-db")
+    return path or f"{folder.rstrip('/')}/.hex/telemetry/events.db"
+
+
+def _first(*settings: tuple[str, str]) -> tuple[str, str]:
+    return next(((value.strip(), origin) for value, origin in settings if value.strip()), ("", ""))
+
+
+def _address(url: str, origin: str) -> tuple[str, int]:
+    hint = f"such as {DEFAULT_URL}, or wss:// for TLS"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"{origin}: {url!r} is no address", hint=hint) from None
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.fragment or re.search(r"\s", url):
+        raise UsageError(f"{origin}: {url!r} is no address of a WebSocket", hint=hint)
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(f"{origin}: a user or password in the address is not supported", hint="set III_TOKEN")
+    return parts.hostname, port or (443 if parts.scheme == "wss" else 80)
+
+
+def _token(token: str) -> str:
+    if not re.fullmatch(r"[!-~]*", token):
+        raise UsageError("III_TOKEN can't be sent in a header", hint="visible ASCII characters, without spaces")
+    return token
+
+
+def _max_age_ns(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(s|m|min|h|d)", text.lower())
+    ns = round(float(match[1]) * _UNITS_NS[match[2]]) if match else 0
+    if not ns:
+        raise UsageError(f"--hex-max-age {text!r} is no duration", hint="write 10m, 90s, 1h, or none (for ever)")
+    return ns

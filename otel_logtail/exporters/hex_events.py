@@ -1,0 +1,214 @@
+"""Breaches and episodes as hex knows them, and the engine's frames: pure.
+
+An event says when it happened by the log, not when it was sent, and carries an id: whoever gets it twice can tell. On
+the bus both kinds go under the event's name, told apart by ``data.kind``, which only an episode has.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import msgspec
+
+from otel_logtail.model import BreachRecord, Delivered, EpisodeRecord, Refused, Retry
+from otel_logtail.when import iso
+
+SET = "state::set"
+SCOPE = "events"
+
+HexItem = BreachRecord | EpisodeRecord
+Outcome = Delivered | Retry | Refused
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_MESSAGE = 300
+
+
+# --- events -----------------------------------------------------------------------------------------------------
+
+
+class BreachData(msgspec.Struct, frozen=True):
+    """What the bus is told of a breach; ``time`` has the log's full resolution."""
+
+    severity: str
+    value_ms: float
+    stage: str
+    source: str
+    id: str
+    time: str
+    cause: str
+
+
+class EpisodeData(msgspec.Struct, frozen=True, tag_field="kind", tag="stall_episode"):
+    """What the bus is told of an episode."""
+
+    count: int
+    peak_ms: float
+    severity: str
+    dominant_stage: str
+    source: str
+    id: str
+    start: str
+    end: str
+    trace_id: str
+
+
+class Event(msgspec.Struct, frozen=True):
+    """hex's envelope: these four keys and no others."""
+
+    event: str
+    producer: str
+    ts: str
+    data: BreachData | EpisodeData
+
+
+class TelemetryRow(msgspec.Struct, frozen=True):
+    """A row of hex's own telemetry table, as its log tailer writes it; ``detail`` is JSON, with our id in it."""
+
+    ts: str
+    source: str
+    event: str
+    status: str
+    duration_ms: int
+    detail: str
+
+
+def happened_ns(item: HexItem) -> int:
+    """When it was over, by the log."""
+    return item.time_ns if isinstance(item, BreachRecord) else item.episode.end_ns
+
+
+def identity(item: HexItem) -> str:
+    """The id that names it for ever, in hex: a breach's uid, an episode's span."""
+    return item.uid.hex() if isinstance(item, BreachRecord) else item.episode.span_id.hex()
+
+
+def event_of(item: HexItem) -> Event:
+    """The event that the bus is told."""
+    source = item.source.name
+    data: BreachData | EpisodeData
+    if isinstance(item, BreachRecord):
+        data = BreachData(
+            severity=item.severity.label,
+            value_ms=item.duration_ns / 1e6,
+            stage=item.stage,
+            source=source,
+            id=identity(item),
+            time=iso(item.time_ns),
+            cause=item.cause,
+        )
+    else:
+        episode = item.episode
+        data = EpisodeData(
+            count=episode.count,
+            peak_ms=episode.peak_ns / 1e6,
+            severity=episode.severity.label,
+            dominant_stage=episode.stage,
+            source=source,
+            id=identity(item),
+            start=iso(episode.start_ns),
+            end=iso(episode.end_ns),
+            trace_id=episode.trace_id.hex(),
+        )
+    return Event(item.source.event, source, timestamp(happened_ns(item)), data)
+
+
+def row_of(item: HexItem) -> TelemetryRow:
+    """The row that hex's telemetry table gets; an episode's duration is its peak's, as in hex's own rows."""
+    detail: dict[str, object]
+    if isinstance(item, BreachRecord):
+        event, severity, duration_ns = "overhead", item.severity, item.duration_ns
+        detail = {"stage": item.stage}
+    else:
+        episode = item.episode
+        event, severity, duration_ns = "stall_episode", episode.severity, episode.peak_ns
+        detail = {"count": episode.count, "peak_ms": episode.peak_ns / 1e6, "dominant_stage": episode.stage}
+    return TelemetryRow(
+        ts=timestamp(happened_ns(item)),
+        source=item.source.name,
+        event=event,
+        status=severity.label,
+        duration_ms=(duration_ns + 500_000) // 1_000_000,
+        detail=msgspec.json.encode({**detail, "id": identity(item)}).decode(),
+    )
+
+
+def timestamp(time_ns: int) -> str:
+    """A time as hex writes it: ISO 8601, UTC as +00:00, so that its rows compare as text."""
+    return (_EPOCH + timedelta(microseconds=time_ns // 1000)).isoformat()
+
+
+# --- frames -----------------------------------------------------------------------------------------------------
+
+
+class _Target(msgspec.Struct, frozen=True):
+    scope: str
+    key: str
+    value: Event
+
+
+class _Call(msgspec.Struct, frozen=True, tag_field="type", tag="invokefunction"):
+    invocation_id: str
+    function_id: str
+    data: _Target
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The engine's word on a call that failed."""
+
+    code: str = ""
+    message: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The end of one call; ``error`` is None when what was sent is stored and the triggers are under way."""
+
+    invocation_id: str
+    error: Problem | None = None
+
+
+class _Frame(msgspec.Struct, frozen=True):
+    type: str = ""
+    invocation_id: str | None = None
+    error: Problem | None = None
+
+
+_frame_of = msgspec.json.Decoder(_Frame).decode
+
+
+def call(event: Event, invocation_id: str) -> str:
+    """The frame that sets the state of an event's key: what its subscribers are called for."""
+    return msgspec.json.encode(_Call(invocation_id, SET, _Target(SCOPE, event.event, event))).decode()
+
+
+def read_answer(text: str | bytes) -> Answer | None:
+    """The answer in a frame; None where the frame is about something else, or can't be read."""
+    try:
+        frame = _frame_of(text)
+    except msgspec.DecodeError:
+        return None
+    if frame.type != "invocationresult" or frame.invocation_id is None:
+        return None
+    return Answer(frame.invocation_id, frame.error)
+
+
+def judge(error: Problem | None, *, url: str) -> Outcome:
+    """What an answer means for the event.
+
+    Only FORBIDDEN is for ever. A function that is not found is one whose worker is not up yet, and whatever else the
+    engine may say can be over the next time; what never ends is, for an event, over when it is too old.
+    """
+    if error is None:
+        return Delivered()
+    code, message = printable(error.code) or "an error without a code", printable(error.message)
+    why = f"{url} answered {code}" + (f": {message}" if message else "")
+    if error.code == "FORBIDDEN":
+        return Refused(f"{why}: this III_TOKEN may not call {SET}")
+    if error.code == "function_not_found":
+        return Retry(f"{why}: is the engine's state worker up?")
+    return Retry(why)
+
+
+def printable(text: str) -> str:
+    """A stranger's text as one short line that is safe on a terminal."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _MAX_MESSAGE else line[: _MAX_MESSAGE - 1] + "…"

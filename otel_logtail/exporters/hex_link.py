@@ -1,0 +1,141 @@
+"""One connection to the engine, and one call at a time on it.
+
+Invariants:
+
+- a frame is sent only on a connection that is open as far as we know; one that the engine closed while nothing was said
+  is replaced first, so an engine that was restarted costs no failed delivery;
+- a call that did not end in an answer ends the connection: an answer that comes too late can't be taken for the next
+  call's, nor can calls overtake each other;
+- :meth:`Link.close` ends whatever is waited for, but a connection that is being set up to a host that doesn't answer.
+
+The engine keeps a call that is under way by its id, across connections. So each try has a new one: a second call of the
+same id would push out the first, which may still be at work.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import uuid
+from contextlib import ExitStack
+
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.protocol import State
+from websockets.sync.client import ClientConnection, connect
+
+from otel_logtail.exporters.hex_config import BusSettings
+from otel_logtail.exporters.hex_events import Event, Outcome, call, judge, printable, read_answer
+from otel_logtail.model import Retry
+
+TIMEOUT_S = 5.0
+"""How long connecting may take, and how long an answer: the engine is on the same machine, or near."""
+
+_GOODBYE_S = 0.5
+"""How long an engine may take to say goodbye before its connection is cut."""
+
+
+class Link:
+    """Sends events to an engine, one after the other. ``send`` is called from one thread, ``close`` from any."""
+
+    def __init__(self, settings: BusSettings, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._socket: socket.socket | None = None
+        self._connection: ClientConnection | None = None
+        self._leave = ExitStack()
+
+    def send(self, event: Event) -> Outcome:
+        """Set the event's key, and say what became of it; does not raise for what an engine does."""
+        url = self._settings.url
+        try:
+            connection = self._open()
+        except TimeoutError:
+            return self._failed(f"{url} can't be reached within {self._timeout_s:g} s")
+        except InvalidStatus as error:
+            return self._failed(f"{url} answered {error.response.status_code}: {_hint(error.response.status_code)}")
+        # ValueError: websockets' word on a redirect
+        except (OSError, WebSocketException, EOFError, ValueError) as error:
+            return self._failed(f"{url} can't be reached: {printable(str(error)) or type(error).__name__}")
+        if connection is None:
+            return self._failed("the exporter is closed")
+        try:
+            return self._call(connection, event)
+        except TimeoutError:
+            return self._failed(f"{url} gave no answer within {self._timeout_s:g} s")
+        except ConnectionClosed as error:
+            return self._failed(f"{url} hung up before it answered: {printable(str(error))}")
+
+    def close(self) -> None:
+        """Hang up, also on an answer that another thread is waiting for."""
+        with self._lock:
+            self._closed.set()
+            connection, raw = self._connection, self._socket
+        if connection is not None:
+            connection.close()
+        elif raw is not None:
+            _cut(raw)
+
+    def _open(self) -> ClientConnection | None:
+        """The open connection, made if there is none; None once this is closed."""
+        if self._connection is not None:
+            if self._connection.state is State.OPEN and not self._closed.is_set():
+                return self._connection
+            self._hang_up()
+        settings, deadline_s = self._settings, time.monotonic() + self._timeout_s
+        # made here, so that close() can cut it while it is being set up; no proxy: the bus is a thing of the machine
+        raw = socket.create_connection((settings.host, settings.port), self._timeout_s)
+        with self._lock:
+            self._socket = raw
+            if self._closed.is_set():
+                return None
+        connection = self._leave.enter_context(
+            connect(
+                settings.url,
+                sock=raw,
+                compression=None,
+                proxy=None,
+                additional_headers={"Authorization": f"Bearer {settings.token}"} if settings.token else None,
+                open_timeout=max(deadline_s - time.monotonic(), 0.001),
+                close_timeout=_GOODBYE_S,
+            )
+        )
+        with self._lock:
+            self._connection = connection
+            return None if self._closed.is_set() else connection
+
+    def _call(self, connection: ClientConnection, event: Event) -> Outcome:
+        invocation_id = str(uuid.uuid4())
+        deadline_s = time.monotonic() + self._timeout_s
+        connection.send(call(event, invocation_id))
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            answer = read_answer(connection.recv(left_s))
+            if answer is not None and answer.invocation_id == invocation_id:
+                return judge(answer.error, url=self._settings.url)
+        raise TimeoutError
+
+    def _failed(self, why: str) -> Retry:
+        self._hang_up()
+        return Retry("the exporter is closed" if self._closed.is_set() else why)
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            raw, self._connection, self._socket = self._socket, None, None
+        self._leave.close()
+        if raw is not None:
+            raw.close()
+
+
+def _cut(raw: socket.socket) -> None:
+    try:
+        raw.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is down already, or TLS has taken it over: then the time-out ends it
+
+
+def _hint(status: int) -> str:
+    if status in (401, 403):
+        return "the engine wants credentials: set III_TOKEN"
+    return "is this the engine's address?"

@@ -1,0 +1,127 @@
+"""hex's own telemetry table: a row for each breach and each closed episode, as hex's log tailer writes them.
+
+Invariants:
+
+- the rows of a batch and the word that they are there belong together: one transaction, and delivered once it is
+  committed;
+- a row is there once, however often it is sent: its ``detail`` holds our id, and one that is there is not added again;
+- the table is hex's: it is made as hex makes it where it is missing, and nothing else in it is touched. The database is
+  opened anew for each batch, so that hex may move or restore it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporters.hex_config import read_telemetry
+from otel_logtail.exporters.hex_events import TelemetryRow, row_of
+from otel_logtail.model import (
+    BreachRecord,
+    Delivered,
+    Delivery,
+    EpisodeRecord,
+    ExportBatch,
+    Item,
+    Partial,
+    Refused,
+    Retry,
+    Stream,
+)
+
+LOCKED_S = 2.0
+"""How long to wait for another writer: hex's own hold the table for milliseconds."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS events (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  ts          TEXT NOT NULL,
+  source      TEXT NOT NULL,
+  event       TEXT NOT NULL,
+  status      TEXT NOT NULL,
+  duration_ms INTEGER,
+  exit_code   INTEGER,
+  detail      TEXT
+);
+CREATE INDEX IF NOT EXISTS idx_events_ts ON events(ts);
+CREATE INDEX IF NOT EXISTS idx_events_event ON events(event);
+"""
+
+# the plus keeps SQLite to the index on ts: the one on event would have it look at every row of ours
+_APPEND = """
+INSERT INTO events (ts, source, event, status, duration_ms, detail)
+SELECT :ts, :source, :event, :status, :duration_ms, :detail
+WHERE NOT EXISTS (SELECT 1 FROM events WHERE ts = :ts AND +event = :event AND source = :source AND detail = :detail)
+"""
+
+
+class HexTelemetryExporter(Exporter):
+    """The table ``events`` in the database at ``path``."""
+
+    name = "hex-telemetry"
+    wants = frozenset({Stream.BREACHES, Stream.EPISODES})
+
+    def __init__(self, path: Path, *, locked_s: float = LOCKED_S) -> None:
+        self._path = path
+        self._locked_s = locked_s
+        self._closed = False
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        """Append the batch, up to the first row that the table does not take."""
+        rows = [_row(item) for item in batch.items]
+        if self._closed:
+            return Retry("the exporter is closed")
+        try:
+            # hex makes the folder too; the one above it is hex's own, and where it is missing the path is wrong
+            self._path.parent.mkdir(exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=self._locked_s, isolation_level=None)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.executescript(_TABLE)
+                return _append(db, rows)
+        except (sqlite3.Error, OSError) as problem:
+            return Retry(f"{self._path} can't be written: {problem}")
+
+    def close(self) -> None:
+        """Take nothing more; a batch that is being written ends within the time that a lock is waited for."""
+        self._closed = True
+
+
+def make(context: ExporterContext) -> HexTelemetryExporter:
+    """Hex's own telemetry table: a row for each breach and each episode.
+
+    Raises:
+        UsageError: the environment or the flags say what can't be meant.
+    """
+    return HexTelemetryExporter(Path(read_telemetry(context.environ, context.options)).expanduser().absolute())
+
+
+def _row(item: Item) -> TelemetryRow:
+    if not isinstance(item, BreachRecord | EpisodeRecord):
+        raise TypeError(f"hex has no row for {type(item).__name__}")
+    return row_of(item)
+
+
+def _append(db: sqlite3.Connection, rows: list[TelemetryRow]) -> Delivery:
+    db.execute("BEGIN IMMEDIATE")
+    for done, row in enumerate(rows):
+        try:
+            db.execute(_APPEND, _columns(row))
+        except (sqlite3.IntegrityError, sqlite3.DataError) as problem:  # a newer hex has its own idea of a row
+            db.execute("COMMIT")
+            refused = Refused(f"hex's table takes no such row: {problem}")
+            return Partial(done, refused) if done else refused
+    db.execute("COMMIT")
+    return Delivered()
+
+
+def _columns(row: TelemetryRow) -> dict[str, str | int]:
+    return {
+        "ts": row.ts,
+        "source": row.source,
+        "event": row.event,
+        "status": row.status,
+        "duration_ms": row.duration_ms,
+        "detail": row.detail,
+    }

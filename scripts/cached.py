@@ -1,0 +1,106 @@
+"""Programs that the tests and examples need: found, or made once and kept. Used by ``collector`` and ``prometheus``.
+
+The cache is ``${XDG_CACHE_HOME:-~/.cache}/otel-logtail``, with a folder for each program in each of its versions. What
+goes to stdout is the program's path; everything else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+NOT_FOUND = 3
+
+
+class Unavailable(Exception):
+    """There is no such program, and why."""
+
+
+def say(text: str) -> None:
+    """To stderr: stdout is for the path."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def cache_folder(name: str) -> Path:
+    """Where one version of a program is kept."""
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(xdg) if xdg.startswith("/") else Path.home() / ".cache"  # a relative one is invalid, says its spec
+    return root / "otel-logtail" / name
+
+
+def find(variable: str, names: Sequence[str], cached: Path) -> Path | None:
+    """The first that is there already: named by the variable, on the PATH, in the cache."""
+    named = os.environ.get(variable)
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise Unavailable(f"{variable} is set to {named}, which is not a program")
+        return Path(found).resolve()
+    for name in names:
+        on_path = shutil.which(name)
+        if on_path is not None:
+            return Path(on_path).resolve()
+    return cached if os.access(cached, os.X_OK) else None
+
+
+def make_once(program: Path, make: Callable[[Path, Path], None]) -> Path:
+    """Make a program's folder beside its place, so that it appears there at once and whole.
+
+    Args:
+        program: Its path in the cache.
+        make: Gets a folder to work in and one to fill, which becomes the program's.
+    """
+    folder = program.parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another build is under way; waiting for it ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.access(program, os.X_OK):
+            return program
+        with tempfile.TemporaryDirectory(prefix="build-", dir=folder.parent) as work:
+            done = Path(work) / "done"
+            done.mkdir()
+            make(Path(work), done)
+            if not os.access(done / program.name, os.X_OK):
+                raise Unavailable(f"the build left no {program.name}")
+            if folder.exists():  # without a program in it, so of no use
+                shutil.rmtree(folder)
+            done.rename(folder)
+    return program
+
+
+def run(command: Sequence[str], cwd: Path | None = None, **environ: str) -> None:
+    """Run one step of a build, its output on stderr."""
+    say("$ " + " ".join(command))
+    try:
+        subprocess.run(
+            command, cwd=cwd, env={**os.environ, **environ}, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unavailable(f"{command[0]} failed: {error}") from error
+
+
+def main(what: str, look: Callable[[], Path | None], build: Callable[[], Path], how: str) -> int:
+    """Print the path, or say how to get one; returns the exit code."""
+    parser = argparse.ArgumentParser(description=f"Find a {what}, or build one; print its path.")
+    parser.add_argument("--no-build", action="store_true", help="only look")
+    arguments = parser.parse_args()
+    try:
+        found = look()
+        if found is None and arguments.no_build:
+            raise Unavailable(f"no {what} on the PATH or in the cache")
+        print(found or build())
+    except Unavailable as error:
+        say(f"{error}\n{how}")
+        return NOT_FOUND
+    return 0

@@ -1,0 +1,44 @@
+"""A backup is deleted before anybody could read it: that is said, and nothing is read twice for it (scenario 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.following import Following
+from tests.tailing import rotate
+
+
+@pytest.mark.parametrize("rotations", [1, 3])
+@pytest.mark.parametrize(("pending", "said"), [(b"", "an unknown number of"), (b"half a line", "11")])
+def test_rest_of_the_file_that_was_deleted_while_away_is_reported(
+    tmp_path: Path, pending: bytes, said: str, rotations: int
+) -> None:
+    with Following(tmp_path) as following:
+        following.log.write_bytes(following.lines(10) + pending)
+        following.start().caught_up()
+        with following.away(killed=True):
+            if not pending:
+                following.write(4)  # nobody has seen how long the file was in the end
+            rotate(following.log)
+            following.log.with_name(f"{following.log.name}.1").unlink()
+            lost = range(10, following.written)
+            for _ in range(rotations):
+                following.write(5)
+                rotate(following.log)
+            following.write(5)
+        following.finish(lost=lost, warnings=[rf"proxy-8787\.log is gone with {said} unread bytes"])
+
+
+def test_backups_deleted_faster_than_anybody_looks_lose_whole_files_and_double_nothing(tmp_path: Path) -> None:
+    with Following(tmp_path) as following:
+        following.write(10)
+        following.start().caught_up()
+        with following.frozen():
+            for _ in range(5):
+                rotate(following.log)
+                following.write(10)
+            for number in (2, 3):  # they hold 20 to 29 and 30 to 39, counted from behind
+                following.log.with_name(f"{following.log.name}.{number}").unlink()
+        following.finish(lost=range(20, 40))

@@ -1,0 +1,39 @@
+"""The connection ends in the midst of a request, in the midst of its answer, and while nothing is on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.receiving import SLOW_MS, Daemon, Wire, durations, flags, lines, receiving
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_nothing_is_lost_and_what_comes_again_is_the_same(tmp_path: Path, protocol: str) -> None:
+    with (
+        receiving(protocol) as receiver,
+        Wire(receiver.port) as wire,
+        Daemon(tmp_path, *flags(protocol), "--from-start", endpoint=wire.endpoint) as daemon,
+    ):
+        wire.up_bytes = 400
+        daemon.write(lines(0, 20), lines(20, 30, ms=SLOW_MS), lines(60, 70))
+        daemon.start()
+        daemon.wait_until(lambda: wire.cuts >= 2)
+        assert receiver.asked == []
+
+        wire.up_bytes, wire.down_bytes = None, 60
+        daemon.wait_until(lambda: any(request.points for request in receiver.taken))
+        cut = wire.cuts
+        daemon.wait_until(lambda: wire.cuts > cut)  # it was taken, and we were not told
+
+        wire.down_bytes = None
+        daemon.wait_until(lambda: receiver.counted() == 40)  # checks that equal times have equal totals
+        daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
+        daemon.wait_until(lambda: "delivering again" in daemon.said())
+
+        wire.cut()
+        daemon.write(lines(100, 110))
+        daemon.wait_until(lambda: receiver.counted() == 50)
+        daemon.stop()
+        assert daemon.rows("SELECT * FROM refused") == []

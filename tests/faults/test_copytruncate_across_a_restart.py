@@ -1,0 +1,30 @@
+"""The log is copied and cut off while nobody looks (scenario 19)."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tests.faults.following import Following
+from tests.tailing import copytruncate, squeeze
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("after", [0, 5, 40])
+def test_the_copys_tail_and_the_new_content_are_read_once(
+    tmp_path: Path, after: int, killed: bool, compressed: bool
+) -> None:
+    copy = tmp_path / "logs" / "proxy-8787.log.1"
+    with Following(tmp_path) as following:
+        following.write(10)
+        following.start().caught_up()
+        with following.away(killed=killed):
+            following.write(7)
+            copytruncate(following.log, copy)
+            if compressed:
+                squeeze(copy, gzip.compress, ".gz")
+            following.write(after)
+        following.finish()

@@ -1,0 +1,40 @@
+"""The log is deleted and made again (scenario 51)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.following import Following
+
+
+@pytest.mark.parametrize("between", ["nothing", "a look", "frozen"])
+@pytest.mark.parametrize("lines", [3, 10, 50])
+def test_the_new_file_is_read_from_its_start(tmp_path: Path, lines: int, between: str) -> None:
+    with Following(tmp_path) as following:
+        following.write(10)
+        following.start().caught_up()
+        for _ in range(3):
+            if between == "frozen":
+                with following.frozen():
+                    following.write(2)
+                    following.log.unlink()
+                    following.write(lines)
+            else:
+                following.log.unlink()
+                if between == "a look":
+                    following.rest()
+                following.write(lines)
+            following.caught_up()
+        following.finish()
+
+
+def test_while_away(tmp_path: Path) -> None:
+    with Following(tmp_path) as following:
+        following.write(10)
+        following.start().caught_up()
+        with following.away():
+            following.log.unlink()
+            following.write(5)
+        following.finish(warnings=["gone with an unknown number of unread bytes"])

@@ -1,0 +1,56 @@
+"""The log is deleted while it is read; its descriptor is freed in the end (scenarios 53 and 54)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults.following import Following
+
+SHORT_GRACE = """
+import otel_logtail.pathtail
+otel_logtail.pathtail.GRACE_S = 1.0
+from otel_logtail.cli import main
+main()
+"""
+"""The program itself, but that it lets go of a file after a second of silence, not after a minute."""
+
+
+def test_its_rest_is_read(tmp_path: Path) -> None:
+    with Following(tmp_path) as following:
+        following.write(10)
+        following.start().caught_up()
+        with following.frozen():
+            following.write(30_000)
+        following.log.unlink()
+        following.caught_up()
+        following.finish()
+
+
+def test_what_a_writer_goes_on_writing_to_it_is_read(tmp_path: Path) -> None:
+    with Following(tmp_path) as following:
+        with following.log.open("ab", buffering=0) as held:
+            held.write(following.lines(10))
+            following.start().caught_up()
+            following.log.unlink()
+            following.rest()
+            held.write(following.lines(10))
+            following.caught_up()
+            following.write(5)
+            held.write(following.lines(10))
+            following.caught_up()
+        following.finish()
+
+
+def test_descriptor_is_freed_when_nothing_more_comes(tmp_path: Path) -> None:
+    with Following(tmp_path, program=("-c", SHORT_GRACE)) as following:
+        following.write(10)
+        following.start().caught_up()
+        assert following.open_files() == [str(following.log)]
+        following.log.unlink()
+        following.write(10)
+        following.caught_up()
+        assert following.open_files() == [str(following.log), f"{following.log} (deleted)"]
+        following.wait_until(lambda: following.open_files() == [str(following.log)])
+        following.log.unlink()
+        following.wait_until(lambda: following.open_files() == [])
+        following.finish(warnings=["can't read .*: No such file or directory"])

@@ -1,0 +1,57 @@
+"""A receiver that takes nothing, for ever: by its word on the data, or for a wrong address or token."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from otel_logtail.drain import REFUSALS_IN_A_ROW
+from tests.faults.receiving import BAD_DATA, SLOW_MS, T0, Daemon, Fail, durations, flags, line, receiving, take
+
+STALLS = [line(number, ms=SLOW_MS, at=T0 + number * timedelta(seconds=10)) for number in range(40)]
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_few_items_are_set_aside_and_the_rest_waits_for_better_times(tmp_path: Path, protocol: str) -> None:
+    with receiving(protocol) as receiver:
+        receiver.judge = lambda _request: BAD_DATA
+        with Daemon(tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon:
+            daemon.write(*STALLS)
+            daemon.start()
+            daemon.wait_until(lambda: "otlp: everything is refused" in daemon.said())
+            aside = dict(daemon.rows("SELECT stream, count(*) FROM refused GROUP BY stream"))
+            assert max(aside.values()) <= REFUSALS_IN_A_ROW + 1
+            receiver.judge = take
+            daemon.wait_until(lambda: "otlp: no longer refused" in daemon.said())
+            daemon.wait_until(lambda: receiver.counted() == len(STALLS))
+            daemon.stop()
+            (spans,) = daemon.rows("SELECT count(*) FROM refused WHERE stream = 'episodes'")[0]
+            assert spans <= REFUSALS_IN_A_ROW + 3  # what the time until the change was good for
+            assert receiver.breaches() == durations(spans, len(STALLS), ms=SLOW_MS)
+            assert daemon.said().count("everything is refused") == 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "answer"),
+    [
+        ("http", Fail(404, "")),
+        ("http", Fail(401, "")),
+        ("grpc", Fail(0, "UNIMPLEMENTED")),
+        ("grpc", Fail(0, "UNAUTHENTICATED")),
+    ],
+)
+def test_a_wrong_address_or_token_sets_nothing_aside(tmp_path: Path, protocol: str, answer: Fail) -> None:
+    with receiving(protocol) as receiver:
+        receiver.judge = lambda _request: answer if len(receiver.asked) < 3 else take(_request)
+        with Daemon(tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon:
+            daemon.write(*STALLS)
+            daemon.start()
+            daemon.wait_until(lambda: receiver.counted() == len(STALLS))
+            daemon.wait_until(lambda: receiver.breaches() == durations(0, len(STALLS), ms=SLOW_MS))
+            daemon.stop()
+            assert daemon.rows("SELECT * FROM refused") == []
+            said = daemon.said()
+            assert said.count("warning: otlp") == 1
+            assert "OTLP endpoint" in said or "OTEL_EXPORTER_OTLP_HEADERS" in said  # what to do about it

@@ -1,0 +1,39 @@
+"""The receiver takes the request and gives no answer: the tail goes on, and so does the delivery when it recovers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.receiving import SLOW_MS, Answer, Daemon, Hang, Request, Take, durations, flags, lines, receiving
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"), [("http", "gave no answer within 300 ms"), ("grpc", "DEADLINE_EXCEEDED")]
+)
+def test_everything_comes_once_it_answers_again(tmp_path: Path, protocol: str, said: str) -> None:
+    with receiving(protocol) as receiver:
+        hangs = True
+
+        def judge(_request: Request) -> Answer:
+            return Hang() if hangs else Take()
+
+        receiver.judge = judge
+        daemon = Daemon(
+            tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="300"
+        )
+        with daemon:
+            daemon.write(lines(0, 20), lines(20, 30, ms=SLOW_MS), lines(60, 70))
+            daemon.start()
+            daemon.wait_until(lambda: said in daemon.said())
+            daemon.write(lines(70, 1000))  # the log is read all the same
+            daemon.wait_for(durations(0, 20) + durations(20, 30, ms=SLOW_MS) + durations(60, 1000))
+            assert receiver.taken == []
+            hangs = False
+            daemon.wait_until(lambda: receiver.counted() == 970)
+            daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
+            daemon.wait_until(lambda: "otlp: delivering again" in daemon.said())
+            daemon.stop()
+            assert daemon.rows("SELECT * FROM refused") == []
+            assert daemon.said().count("warning: otlp") == 1

@@ -1,0 +1,33 @@
+"""The log of what waits in the store is deleted: what was read of it is delivered and told all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.collector import Collector, find_collector
+from tests.faults.keeping import NOBODY, Daemon, append, lines, stored
+
+
+def test_what_waits_of_a_file_that_was_deleted_is_delivered_whole(tmp_path: Path) -> None:
+    log, db = tmp_path / "proxy-8787.log", tmp_path / "store.db"
+    append(log, lines(range(100), ms=600))
+    with Daemon(tmp_path, db, log, "--from-start", "--otlp-endpoint", NOBODY) as daemon:
+        daemon.wait_for(lambda: len(stored(db)) == 100)
+        assert daemon.stop() == 0
+    log.unlink()
+    append(log, lines(range(10_000, 10_050), ms=600))
+    (tmp_path / "collector").mkdir()
+    with (
+        Collector(find_collector(), tmp_path / "collector") as collector,
+        Daemon(tmp_path, db, log, "--otlp-endpoint", collector.http_endpoint) as daemon,
+    ):
+        daemon.wait_for(lambda: len(stored(db)) == 150)
+        collector.wait_until(lambda: sum(len(span.events) + span.dropped_events for span in collector.spans()) == 150)
+        assert {span.attributes["log.file.path"] for span in collector.spans()} == {str(log)}
+        samples = daemon.ask("query", "samples", "--limit", 0)
+        assert {sample["file"] for sample in samples} == {str(log)}
+        assert len({sample["id"] for sample in samples}) == 150
+        known = [file["path"] for file in daemon.ask("status")["sources"][0]["files"]]
+        assert known == [str(log)]
+        assert "unread bytes" not in daemon.said
+        assert daemon.stop() == 0

@@ -1,0 +1,63 @@
+"""A store of an older version: the daemon goes on where that one stopped, and delivers what it had not."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.collector import Collector, find_collector
+from tests.faults.keeping import T0, Daemon, append, line, stored
+
+HERE = Path(__file__).parents[1]
+LATER_S = (datetime(2026, 11, 23, 18, 20, tzinfo=timezone.utc) - T0).total_seconds()  # four minutes behind the capture
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    (tmp_path / "collector").mkdir()
+    with Collector(find_collector(), tmp_path / "collector") as running:
+        yield running
+
+
+def old(folder: Path, *arguments: object) -> Daemon:
+    """On the store of schema 1 and the log that it was made from, read to its end."""
+    log = folder / "proxy-8787.log"
+    shutil.copy(HERE / "captures" / "0.42.0-burst.log", log)
+    db = Path(shutil.copy(HERE / "stores" / "1.db", folder / "store.db"))
+    with closing(sqlite3.connect(db)) as conn, conn:
+        known = (str(log), str(log), log.stat().st_dev, log.stat().st_ino)
+        conn.execute("UPDATE file SET live = ?, path = ?, device = ?, inode = ?", known)
+    return Daemon(folder, db, log, *arguments)
+
+
+def test_an_older_store_goes_on_behind_its_position_and_delivers_what_waited(
+    tmp_path: Path, collector: Collector
+) -> None:
+    daemon = old(tmp_path, "--otlp-endpoint", collector.http_endpoint)
+    refused = daemon.run("query", "summary", "--db", daemon.db)
+    assert refused.returncode == 2
+    assert "brings it up to date" in refused.stderr
+    with daemon:
+        append(daemon.log, line(1, after_s=LATER_S))
+        daemon.wait_for(lambda: len(stored(daemon.db)) == 61)
+        assert daemon.ask("query", "summary")["count"] == 61
+        collector.wait_until(lambda: 60 in told(collector))  # what waited since schema 1
+        collector.wait_until(lambda: len(collector.spans()) == 1)
+        assert len(collector.spans()[0].events) == 19
+        assert daemon.stop() == 0
+
+
+def told(collector: Collector) -> list[int]:
+    return [point.value for point in collector.metrics() if point.name == "log.overhead.duration"]
+
+
+def test_pruning_brings_an_older_store_up_to_date(tmp_path: Path) -> None:
+    daemon = old(tmp_path)
+    assert daemon.run("prune", "--db", daemon.db, "--retention", "none").returncode == 0
+    assert daemon.ask("query", "summary")["count"] == 60

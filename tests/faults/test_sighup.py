@@ -1,0 +1,35 @@
+"""SIGHUP: look at all files now, without waiting for the timed look, and go on."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from otel_logtail.app import LOOK_S
+from tests.faults.receiving import Daemon, durations, lines
+
+
+def test_a_file_that_no_event_tells_of_is_found_at_once(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--path", tmp_path / "*" / "proxy.log") as daemon:
+        daemon.start()
+        for number in range(3):
+            folder = tmp_path / f"new-{number}"
+            folder.mkdir()
+            (folder / "proxy.log").write_bytes(lines(number, number + 1))
+            began_s = time.monotonic()
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for(durations(0, number + 1))
+            # each round begins right after a look: without the signal it would take the whole time to the next one
+            assert number == 0 or time.monotonic() - began_s < 0.75 * LOOK_S
+        daemon.stop()
+
+
+def test_many_of_them_do_no_harm(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--from-start") as daemon:
+        daemon.start()
+        for number in range(200):
+            daemon.write(lines(number, number + 1))
+            daemon.signal(signal.SIGHUP)
+        daemon.wait_for(durations(0, 200))
+        daemon.stop()

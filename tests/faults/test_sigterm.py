@@ -1,0 +1,33 @@
+"""SIGTERM: what was read is committed and delivered, and the exit code is 0, whatever it was doing."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from tests.faults.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
+
+
+def test_an_idle_one_ends_at_once(tmp_path: Path) -> None:
+    with (
+        receiving("http") as receiver,
+        Daemon(tmp_path, *flags("http"), "--from-start", endpoint=receiver.endpoint) as daemon,
+    ):
+        daemon.write(lines(0, 20), lines(20, 30, ms=SLOW_MS), lines(60, 70))
+        daemon.start()
+        daemon.wait_until(lambda: receiver.counted() == 40)
+        daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
+        began_s = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - began_s < 3
+        assert "otel-logtail: stopping" in daemon.said()
+
+
+def test_one_that_has_just_started_ends_in_order(tmp_path: Path) -> None:
+    """The signal comes before there is a store, a log or a receiver."""
+    with Daemon(tmp_path, *flags("http"), endpoint="http://127.0.0.1:1") as daemon:
+        daemon.start()
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGTERM)  # a second one changes nothing
+        assert daemon.ends() == 0

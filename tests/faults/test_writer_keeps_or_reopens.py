@@ -1,0 +1,58 @@
+"""Writers that keep their descriptor, and such that open the log for each line, in each way to rotate (scenario 12)."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.following import Following
+from tests.tailing import copytruncate, rotate, squeeze
+
+ROTATIONS = 5
+
+
+def create(log: Path, number: int) -> None:
+    rotate(log)
+
+
+def nocreate(log: Path, number: int) -> None:
+    rotate(log, create=False)
+
+
+def copy_and_truncate(log: Path, number: int) -> None:
+    copytruncate(log, log.with_name(f"{log.name}-202601{number + 1:02}"))
+
+
+def delayed_compression(log: Path, number: int) -> None:
+    rotate(log)
+    second = log.with_name(f"{log.name}.2")
+    if second.exists():
+        squeeze(second, gzip.compress, ".gz")
+
+
+@pytest.mark.parametrize("writer", ["keeps", "reopens at the rotation", "reopens for each line"])
+@pytest.mark.parametrize("mode", [create, nocreate, copy_and_truncate, delayed_compression])
+def test_every_line_is_read_once(tmp_path: Path, mode: Callable[[Path, int], None], writer: str) -> None:
+    stays = writer == "keeps" and mode is not copy_and_truncate  # in the first file, for ever
+    with Following(tmp_path) as following:
+        following.log.touch()
+        following.start()
+        held = os.open(following.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for number in range(1 if stays else ROTATIONS):
+            for _ in range(10):
+                if writer == "reopens for each line":
+                    following.write()
+                else:
+                    os.write(held, following.lines())
+            mode(following.log, number)
+            if writer == "reopens at the rotation":
+                os.write(held, following.lines(2))  # before it is told
+                os.close(held)
+                held = os.open(following.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(held, following.lines(10))
+        os.close(held)
+        following.finish()

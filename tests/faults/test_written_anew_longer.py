@@ -1,0 +1,40 @@
+"""The log is cut off and written anew before anybody looks, to more than was there (scenarios 27 and 28)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.following import Following
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("lines", [10, 11, 500])
+def test_new_content_that_is_as_long_or_longer_is_read_whole(tmp_path: Path, lines: int, away: bool) -> None:
+    with Following(tmp_path) as following:
+        following.write(10)
+        following.start().caught_up()
+        if away:
+            with following.away(killed=True):
+                following.log.write_bytes(following.lines(lines))
+        else:
+            with following.frozen():
+                following.log.write_bytes(following.lines(lines))
+        following.finish(warnings=["unknown number of unread bytes"] if away else [])
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("header", [100, 1024, 5000])
+def test_same_first_bytes_and_a_different_rest(tmp_path: Path, header: int, away: bool) -> None:
+    same = b"=" * (header - 1) + b"\n"
+    with Following(tmp_path) as following:
+        following.log.write_bytes(same + following.lines(10))
+        following.start().caught_up()
+        if away:
+            with following.away(killed=True):
+                following.log.write_bytes(same + following.lines(30))
+        else:
+            with following.frozen():
+                following.log.write_bytes(same + following.lines(30))
+        following.finish(warnings=["unknown number of unread bytes"] if away else [])

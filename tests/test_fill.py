@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from otel_logtail.aggregate import add, count
+from otel_logtail.fill import FILL_NS, LONGEST_NS, Known, fill
+from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
+
+SOURCE = SourceInfo(1, "proxy", "fake", "log.overhead", "instance", 1, 2, 3)
+SECOND = 10**9
+MINUTE = 60 * SECOND
+START = 1_795_608_000 * SECOND
+
+
+def known(
+    id_: int, time_ns: int | None, *, attributes: Attributes = (), bounds_ns: tuple[int, ...] = (5,), start_ns: int = 0
+) -> Known:
+    total = Counts()
+    if time_ns is not None:
+        add(total, count([3], bounds_ns))
+    return Known(id_, SOURCE, SeriesKey(Instrument.DURATION, attributes, bounds_ns), start_ns or START, time_ns, total)
+
+
+def told(points: list[Point]) -> list[tuple[object, ...]]:
+    return [(dict(p.series.attributes).get("n", ""), p.time_ns, p.previous_ns, p.total.count, p.id) for p in points]
+
+
+def test_a_series_begins_with_a_0_at_its_start() -> None:
+    new = known(1, None, bounds_ns=(5, 9))
+    (point,) = fill([new], START, {1})
+    assert (point.id, point.start_ns, point.previous_ns, point.time_ns) == (0, START, START, START)
+    assert (point.delta, point.total) == (Counts(), Counts(explicit=[0, 0, 0]))
+    assert list(fill([new], START, {1})) == [], "it is known from then on"
+
+
+def test_a_series_that_is_not_coming_is_not_begun() -> None:
+    assert list(fill([known(1, None)], START, {2})) == []
+
+
+def test_a_series_that_goes_on_after_other_bounds_is_neither_begun_again_nor_repeated() -> None:
+    old = known(1, START)
+    new = known(2, None, bounds_ns=(7,), start_ns=START + SECOND)
+    assert list(fill([old, new], START + SECOND, {2})) == []
+    new.time_ns = START + 11 * SECOND
+    later = fill([old, new], new.time_ns + FILL_NS, {2})
+    assert [point.series.bounds_ns for point in later] == [(7,)]
+
+
+def test_in_a_gap_all_series_are_repeated_in_step() -> None:
+    a, b = known(1, START, attributes=(("n", "a"),)), known(2, START - SECOND, attributes=(("n", "b"),))
+    points = list(fill([a, b], START + 2 * FILL_NS + MINUTE, {1}))
+    assert told(points) == [
+        ("a", START + FILL_NS, START, 1, 0),
+        ("b", START + FILL_NS, START - SECOND, 1, 0),
+        ("a", START + 2 * FILL_NS, START + FILL_NS, 1, 0),
+        ("b", START + 2 * FILL_NS, START + FILL_NS, 1, 0),
+    ]
+    assert all(point.total.explicit == [1, 0] for point in points)
+
+
+def test_a_rare_series_is_repeated_while_others_of_its_source_go_on() -> None:
+    rare = known(1, START, attributes=(("n", "rare"),))
+    busy = known(2, START, attributes=(("n", "busy"),))
+    seen: list[Point] = []
+    for start_ns in range(START, START + 10 * MINUTE, 10 * SECOND):
+        seen += fill([rare, busy], start_ns, {2})
+        busy.time_ns = start_ns + 10 * SECOND
+    assert told(seen) == [
+        ("rare", START + FILL_NS, START, 1, 0),
+        ("rare", START + 2 * FILL_NS, START + FILL_NS, 1, 0),
+    ]
+
+
+def test_a_source_that_was_away_for_longer_than_a_day_leaves_a_gap() -> None:
+    series, back_ns = known(1, START), START + LONGEST_NS + SECOND
+    assert told(list(fill([series], back_ns, {1}))) == [("", back_ns, START, 1, 0)]
+
+
+def test_a_late_interval_calls_for_nothing() -> None:
+    assert list(fill([known(1, START)], START - MINUTE, {1})) == []

@@ -1,0 +1,186 @@
+"""The real program, killed again and again while its log is written and rotated and its collector comes and goes.
+
+What kills hit: the start, reading a backlog, commits, sealing, delivery, and (now and then) the end in order.
+
+A collector that is killed loses what it took and had not written to its file yet, and that is not what is looked for
+here: so the network is cut first, and the kill waits until the file stands still. (Then what it took is in the file,
+and whatever it had not answered is sent again.)
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from tests.collector import Collector
+from tests.torture.compare import EVENT, Result, compare
+from tests.torture.relay import Relay
+from tests.torture.upstream import QUIET_S, THRESHOLD_NS, Upstream
+
+STANDS_STILL_S = 1.0
+"""Five times the collector's flush interval."""
+
+COMPLAINTS = ("Traceback", "internal error", "unread bytes", "is damaged", "was refused", "left the store")
+"""What must not be on standard error: nothing here is the program's to lose, or the collector's to refuse."""
+
+
+class Torture:
+    """One run in a folder of its own. ``seed`` fixes what is done, in which order; the machine's clocks do the rest."""
+
+    def __init__(self, folder: Path, collector: Collector, *, kills: int, seed: int) -> None:
+        self.log = folder / "logs" / "proxy-8787.log"
+        self.log.parent.mkdir(parents=True)
+        self.log.touch()
+        self.db = folder / "store.db"
+        self.stderr = folder / "stderr.txt"
+        self._collector = collector
+        self._kills = kills
+        self._chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+        self._upstream = Upstream(self.log, self.db, seed + 1)
+        self._relay = Relay(int(collector.http_endpoint.rpartition(":")[2]), seed + 2)
+        self._up = False
+
+    def run(self, progress: bool = False) -> Result:
+        """Kill so many times, let it end in order, and compare."""
+        self._upstream.start()
+        try:
+            for done in range(self._kills):
+                self._weather()
+                if self._chance.random() < 0.05:
+                    self._end_in_order()
+                self._kill()
+                if progress and (done + 1) % 25 == 0:
+                    print(f"{done + 1} kills, {self._upstream.lines} lines", file=sys.stderr, flush=True)
+        finally:
+            self._upstream.stop()
+        try:
+            self._relay.loses = 0.0
+            self._relay.set_cut(False)
+            if not self._up:
+                self._collector.start()
+            self._finish()
+        finally:
+            self._relay.close()
+        self._collector.stop()
+        said = self.stderr.read_text()
+        complaints = [line for line in said.splitlines() if any(word in line for word in COMPLAINTS)]
+        return compare(self._kills, self._upstream.lines, self._upstream.slow, self.db, self._collector, complaints)
+
+    def _kill(self) -> None:
+        process, said = self._start()
+        try:
+            if self._chance.random() < 0.8:
+                self._has_begun(process, said)
+                wait_s = self._chance.choice((0.05, 0.3, 1.0)) * self._chance.random()
+            else:
+                wait_s = 0.5 * self._chance.random()
+            process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            raise AssertionError(f"it ended by itself with {process.returncode}: {self.stderr.read_text()[-2000:]}")
+        finally:
+            process.kill()
+            process.wait()
+
+    def _end_in_order(self) -> None:
+        process, said = self._start()
+        try:
+            self._has_begun(process, said)
+            # a signal handler is set a moment after the first words: what comes before it ends the process at once
+            _wait_until(lambda: len(self.stderr.read_bytes()) > said + 1, 1.0)
+            time.sleep(self._chance.random() * 0.3)  # the schedule, not a wait
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, self.stderr.read_text()[-2000:]
+        finally:
+            process.kill()
+            process.wait()
+
+    def _has_begun(self, process: subprocess.Popen[bytes], said: int) -> None:
+        """Wait until it has said its first words, which is right before it reads."""
+        assert _wait_until(lambda: self.stderr.stat().st_size > said or process.poll() is not None, 60.0)
+
+    def _weather(self) -> None:
+        """What the collector and the network do next."""
+        if self._chance.random() < 0.15:
+            if not self._up:
+                self._collector.start()
+            elif self._chance.random() < 0.5:
+                self._collector.stop()
+            else:
+                self._relay.set_cut(True)
+                self._wait_for_its_file()
+                self._collector.kill()
+            self._up = not self._up
+        self._relay.set_cut(self._chance.random() < 0.1)
+        self._relay.loses = self._chance.choice((0.0, 0.0, 0.3, 1.0))
+
+    def _wait_for_its_file(self) -> None:
+        size, since_s = -1, time.monotonic()
+
+        def stands_still() -> bool:
+            nonlocal size, since_s
+            now = self._collector.file.stat().st_size if self._collector.file.exists() else 0
+            if now != size:
+                size, since_s = now, time.monotonic()
+            return time.monotonic() - since_s >= STANDS_STILL_S
+
+        assert _wait_until(stands_still, 60.0)
+
+    def _command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(self.log)),
+            *("--db", str(self.db), "--from-start", "--event", EVENT, "--export-interval", "500ms"),
+            *("--threshold-ms", str(THRESHOLD_NS // 10**6), "--quiet-ms", str(round(QUIET_S * 1000))),
+            *("--otlp-endpoint", self._relay.endpoint),
+        ]
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], int]:
+        """Start it; returns how much was on its standard error before, too."""
+        with self.stderr.open("ab") as stderr:
+            said = stderr.tell()
+            process = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
+            )
+        return process, said
+
+    def _finish(self) -> None:
+        """Let it read to the end, then stop it in order, then deliver what waits."""
+        process, _ = self._start()
+        try:
+            _wait_until(lambda: self._samples() >= self._upstream.lines, 120.0)  # if not, that is what is compared
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, self.stderr.read_text()[-2000:]
+        finally:
+            process.kill()
+            process.wait()
+        time.sleep(2 * QUIET_S + 0.5)  # the quiet window of the last episode, by the clock: then `--once` closes it
+        with self.stderr.open("ab") as stderr:
+            last = subprocess.run([*self._command(), "--once"], check=False, timeout=300, stderr=stderr)
+        assert last.returncode == 0, self.stderr.read_text()[-2000:]
+
+    def _samples(self) -> int:
+        """How many samples the store has."""
+        try:
+            with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=5)) as db:
+                row = db.execute("SELECT samples FROM source").fetchone()
+        except sqlite3.Error:
+            return 0  # it is being made
+        return 0 if row is None else int(row[0])
+
+
+def _wait_until(so: Callable[[], bool], timeout_s: float) -> bool:
+    """Look again and again, for a bounded time; returns whether it came to be."""
+    deadline_s = time.monotonic() + timeout_s
+    while not so():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.005)  # a real process has to get there; bounded
+    return True

@@ -1,0 +1,221 @@
+"""Grafana dashboards as plain data: the few parts of the classic JSON schema that ours are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 41
+COLUMNS = 24
+PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
+TEMPO = {"type": "tempo", "uid": "${tempo}"}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Query:
+    """One PromQL expression of a panel.
+
+    ``instant`` asks for the end of the dashboard's range only; ``step`` is the least distance of points (a duration).
+    """
+
+    expr: str
+    legend: str = ""
+    instant: bool = False
+    exemplars: bool = False
+    heatmap: bool = False
+    step: str = ""
+
+    def json(self, ref: str) -> Json:
+        """The target of a panel."""
+        made: Json = {
+            "refId": ref,
+            "datasource": PROMETHEUS,
+            "expr": self.expr,
+            "legendFormat": self.legend or "__auto",
+            "instant": self.instant,
+            "range": not self.instant,
+            "exemplar": self.exemplars,
+            "editorMode": "code",
+        }
+        if self.heatmap:
+            made["format"] = "heatmap"
+        if self.step:
+            made["interval"] = self.step
+        return made
+
+
+@dataclass(frozen=True)
+class Traces:
+    """One TraceQL search of a panel."""
+
+    query: str
+    limit: int = 200
+
+    def json(self, ref: str) -> Json:
+        """The target of a panel."""
+        return {
+            "refId": ref,
+            "datasource": TEMPO,
+            "queryType": "traceql",
+            "query": self.query,
+            "limit": self.limit,
+            "tableType": "spans",
+        }
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: ``kind`` is Grafana's type, ``width`` of 24 columns, ``steps`` the thresholds (from, colour)."""
+
+    kind: str
+    title: str
+    queries: Sequence[Query | Traces]
+    text: str
+    unit: str = "short"
+    width: int = 12
+    height: int = 8
+    steps: Sequence[tuple[float | None, str]] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    custom: Mapping[str, Any] = field(default_factory=dict)
+    decimals: int | None = None
+
+    def json(self, id_: int, x: int, y: int) -> Json:
+        """The panel at its place."""
+        defaults: Json = {"unit": self.unit, "color": {"mode": "thresholds" if self.steps else "palette-classic"}}
+        if self.steps:
+            steps = [{"value": value, "color": colour} for value, colour in self.steps]
+            defaults["thresholds"] = {"mode": "absolute", "steps": steps}
+        if self.custom:
+            defaults["custom"] = dict(self.custom)
+        if self.decimals is not None:
+            defaults["decimals"] = self.decimals
+        source = TEMPO if any(isinstance(query, Traces) for query in self.queries) else PROMETHEUS
+        return {
+            "id": id_,
+            "type": self.kind,
+            "title": self.title,
+            "description": self.text,
+            "datasource": source,
+            "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
+            "targets": [query.json(chr(ord("A") + index)) for index, query in enumerate(self.queries)],
+            "fieldConfig": {"defaults": defaults, "overrides": []},
+            "options": dict(self.options),
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A heading; the panels under it follow."""
+
+    title: str
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A template variable: ``json`` holds what its type needs beside the name."""
+
+    name: str
+    label: str
+    kind: str
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def json(self) -> Json:
+        """The variable."""
+        return {"name": self.name, "label": self.label, "type": self.kind, "hide": 0, "skipUrlSync": False, **self.more}
+
+
+def data_source(name: str, label: str, kind: str) -> Variable:
+    """Which of the data sources of one kind is asked."""
+    return Variable(name, label, "datasource", {"query": kind, "refresh": 1, "regex": "", "multi": False})
+
+
+def labels_of(name: str, label: str, query: str) -> Variable:
+    """Any number of values of a label; all of them at first."""
+    more = {
+        "datasource": PROMETHEUS,
+        "query": {"query": query, "refId": name},
+        "refresh": 2,
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": ["All"], "value": ["$__all"]},
+    }
+    return Variable(name, label, "query", more)
+
+
+def choice(name: str, label: str, values: Sequence[str], first: str) -> Variable:
+    """One of some words, or another that is typed in."""
+    options = [{"text": value, "value": value, "selected": value == first} for value in values]
+    more = {
+        "query": ",".join(values),
+        "options": options,
+        "current": {"text": first, "value": first},
+        "multi": False,
+        "includeAll": False,
+        "allowCustomValue": True,
+    }
+    return Variable(name, label, "custom", more)
+
+
+def dashboard(
+    uid: str, title: str, text: str, variables: Iterable[Variable], parts: Iterable[Panel | Row], *, since: str
+) -> Json:
+    """A dashboard whose panels flow from left to right, a new line where the next doesn't fit."""
+    panels: list[Json] = []
+    x = y = line = 0
+    for id_, part in enumerate(parts, 1):
+        if isinstance(part, Row):
+            x, y, line = 0, y + line, 0
+            panels.append(
+                {
+                    "id": id_,
+                    "type": "row",
+                    "title": part.title,
+                    "collapsed": False,
+                    "gridPos": {"x": 0, "y": y, "w": COLUMNS, "h": 1},
+                    "panels": [],
+                }
+            )
+            y += 1
+            continue
+        if x + part.width > COLUMNS:
+            x, y, line = 0, y + line, 0
+        panels.append(part.json(id_, x, y))
+        x, line = x + part.width, max(line, part.height)
+    return {
+        "id": None,
+        "uid": uid,
+        "title": title,
+        "description": text,
+        "tags": ["otel-logtail"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": True,
+        "graphTooltip": 1,
+        "timezone": "browser",
+        "refresh": "1m",
+        "time": {"from": since, "to": "now"},
+        "timepicker": {},
+        "fiscalYearStartMonth": 0,
+        "annotations": {"list": []},
+        "links": [
+            {
+                "title": "otel-logtail",
+                "type": "dashboards",
+                "tags": ["otel-logtail"],
+                "asDropdown": False,
+                "includeVars": True,
+                "keepTime": True,
+                "targetBlank": False,
+                "icon": "external link",
+                "tooltip": "",
+                "url": "",
+            }
+        ],
+        "templating": {"list": [variable.json() for variable in variables]},
+        "panels": panels,
+    }
