@@ -140,14 +140,15 @@ class Drain:
                 if self._resumed or self._resume():
                     for stream in self._streams:
                         self._drain(stream)
-                if stopping or not self._not_before_s:
-                    self._tell_skipped()
                 if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
                     self._tell_health()
                 if stopping and (not self._not_before_s or self._over()):
                     return
         except Exception as problem:  # noqa: BLE001 - the last resort of a thread: said, not swallowed
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
+        finally:
+            if self._skipped:
+                self._reporter.skipped(self.name, self._skipped)
 
     def _pause_s(self) -> float | None:
         """How long until there is something to do without being told: the next try of a stream that failed."""
@@ -260,13 +261,9 @@ class Drain:
 
     def _advance(self, batch: ExportBatch, count: int, skipped: int) -> None:
         self._outbox.advance(batch, count, time.time_ns(), skipped=skipped)
-        self._skipped += skipped
-
-    def _tell_skipped(self) -> None:
-        """Say how many were skipped since it was last said: once they all are, not once for each batch of them."""
-        if self._skipped:
-            self._reporter.skipped(self.name, self._skipped)
-            self._skipped = 0
+        if skipped:
+            self._skipped += skipped
+            self._reporter.skips(self.name)
 
     def _succeeded(self, stream: Stream) -> None:
         self._refusals[stream] = 0

@@ -127,9 +127,17 @@ class Reporter:
         """A delivery succeeded."""
         self._end(f"export {exporter}", f"{exporter}: delivering again")
 
+    def skips(self, exporter: str) -> None:
+        """A destination was not given what is too old for it."""
+        self._begin(
+            f"skip {exporter}",
+            "warning",
+            f"{exporter}: what is too old for it is skipped (the store has it; how many is said at the end)",
+        )
+
     def skipped(self, exporter: str, count: int) -> None:
-        """Items that a destination was not given, because they are too old for it."""
-        self._say("warning", f"{exporter}: {count} items were too old for it and skipped; the store has them")
+        """How many items a destination was not given in all, when its drain ends."""
+        self._say("info", f"{exporter}: {count} items were skipped, too old for it")
 
     def refused(self, exporter: str, item: str, why: str) -> None:
         """The receiver will never take an item: it was set aside."""

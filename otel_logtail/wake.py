@@ -6,11 +6,12 @@ queue, a symlink, a network file system, a directory that was replaced), and the
 
 from __future__ import annotations
 
+import inspect
 import os
 from abc import abstractmethod
 from collections.abc import Iterable
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -105,6 +106,9 @@ class WatchdogWaker(TimedWaker):
         self._handler = Handler()
         self._watches: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
         self._observer: BaseObserver = Observer()
+        # watchdog 6, the last for Python 3.10, follows links as it is; 7 has to be asked to
+        asked = "follow_symlink" in inspect.signature(self._observer.schedule).parameters
+        self._links: dict[str, Any] = {"follow_symlink": True} if asked else {}
         self._observer.start()
 
     def watch(self, directories: Iterable[str]) -> None:
@@ -128,7 +132,7 @@ class WatchdogWaker(TimedWaker):
         for directory, identity in wanted.items():
             if directory not in self._watches:
                 watch = self._observer.schedule(
-                    self._handler, directory, recursive=False, event_filter=self._filter, follow_symlink=True
+                    self._handler, directory, recursive=False, event_filter=self._filter, **self._links
                 )
                 self._watches[directory] = (watch, identity)
 

@@ -20,7 +20,7 @@ def main(url: str, event: str, number: int) -> int:
 
     def take(change: Any) -> None:
         got.append(change["new_value"])
-        print(json.dumps(change["new_value"]), flush=True)
+        sys.stdout.write(json.dumps(change["new_value"]) + "\n")  # at once: events are handled in several threads
         if len(got) >= number:
             done.set()
 

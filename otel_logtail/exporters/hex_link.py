@@ -87,6 +87,7 @@ class Link:
         settings, deadline_s = self._settings, time.monotonic() + self._timeout_s
         # made here, so that close() can cut it while it is being set up; no proxy: the bus is a thing of the machine
         raw = socket.create_connection((settings.host, settings.port), self._timeout_s)
+        raw.settimeout(None)  # or older websockets would take a silence for the end of the connection
         with self._lock:
             self._socket = raw
             if self._closed.is_set():

@@ -1,7 +1,8 @@
 """One signal over OTLP/HTTP: bytes out, the receiver's real answer back.
 
 Known limit: the time-out holds for each wait (connecting, each piece of the answer) and the body as a whole; an answer
-whose headers drip in byte by byte can take longer. ``close`` ends a wait for an answer, not one for a connection.
+whose headers drip in byte by byte can take longer. One that ends within its headers counts by its status alone.
+``close`` ends a wait for an answer, not one for a connection.
 """
 
 from __future__ import annotations

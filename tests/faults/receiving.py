@@ -170,7 +170,7 @@ class Daemon:
         """Send it a signal."""
         self._running().send_signal(number)
 
-    def ends(self, within_s: float = 15.0) -> int:
+    def ends(self, within_s: float = 30.0) -> int:
         """Wait for its end; returns its exit code (negative: the signal that it died of)."""
         code = self._running().wait(within_s)
         self._process = None
@@ -495,13 +495,12 @@ def _response(name: str, answer: Answer) -> Any:
 class Wire:
     """What lies between the program and a receiver, and can break: a port that passes bytes on, until it is cut.
 
-    ``up_bytes`` and ``down_bytes``: after so many bytes of a connection towards the receiver, or back, it is closed;
-    None passes all. They hold for connections that are made from then on.
+    ``up_bytes``: after so many bytes towards the receiver a connection is closed; None passes all. It holds for
+    connections that are made from then on.
     """
 
     def __init__(self, port: int) -> None:
         self.up_bytes: int | None = None
-        self.down_bytes: int | None = None
         self.cuts = 0
         self._to = port
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -536,7 +535,7 @@ class Wire:
             except OSError:
                 return
             self._open |= {near, far}
-            for source, target, most in ((near, far, self.up_bytes), (far, near, self.down_bytes)):
+            for source, target, most in ((near, far, self.up_bytes), (far, near, None)):
                 thread = threading.Thread(target=self._pass, args=(source, target, most))
                 self._threads.append(thread)
                 thread.start()

@@ -33,7 +33,7 @@ def test_the_second_does_not_wait_for_a_receiver_that_hangs(tmp_path: Path) -> N
         began_s = time.monotonic()
         daemon.signal(signal.SIGINT)
         assert daemon.ends() == 130
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 4  # 5 s would be the receiver's
         receiver.released.set()
         receiver.judge = take
         daemon.start()

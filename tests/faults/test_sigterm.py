@@ -20,7 +20,7 @@ def test_an_idle_one_ends_at_once(tmp_path: Path) -> None:
         daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
         began_s = time.monotonic()
         daemon.stop()
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < 4
         assert "otel-logtail: stopping" in daemon.said()
 
 
