@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +18,8 @@ from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from otel_logtail.testing import FakeExporter
 from tests.pieces import NOON, SECOND, Piece, line, opened
+
+CAPTURE = Path(__file__).parent / "captures" / "0.42.0-stall.log"
 
 
 @pytest.fixture
@@ -181,3 +185,25 @@ def test_exemplars_are_those_of_their_own_series_and_interval_and_of_durations_o
         for item in batch.items
         if isinstance(item, Point) and item.series.instrument is not Instrument.DURATION
     )
+
+
+# --- from the command line --------------------------------------------------------------------------------------------
+
+
+def command(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    start = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE), "--once"]
+    arguments = ["--db", str(tmp_path / "store.db"), *more]
+    return subprocess.run([*start, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(("begin", "lines"), [("start", 10), ("now", 0)])
+def test_a_destination_that_is_added_later_begins_where_it_is_told(tmp_path: Path, begin: str, lines: int) -> None:
+    assert command(tmp_path).returncode == 0
+    done = command(tmp_path, "--exporter", "console", "--exporter-from", begin)
+    assert (done.returncode, done.stdout.count(" breach: ")) == (0, lines)
+
+
+def test_another_beginning_is_a_usage_error(tmp_path: Path) -> None:
+    done = command(tmp_path, "--exporter", "console", "--exporter-from", "yesterday")
+    assert done.returncode == 2
+    assert done.stderr == "otel-logtail: error: --exporter-from 'yesterday' is not known\nhint: use start or now\n"
