@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otel_logtail.errors import Drift as Drift
+    from otel_logtail.errors import UsageError as UsageError
     from otel_logtail.export import Exporter as Exporter
     from otel_logtail.export import ExporterContext as ExporterContext
     from otel_logtail.model import BreachRecord as BreachRecord
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from otel_logtail.model import EpisodeRecord as EpisodeRecord
     from otel_logtail.model import ExportBatch as ExportBatch
     from otel_logtail.model import Ignored as Ignored
+    from otel_logtail.model import Item as Item
     from otel_logtail.model import Observed as Observed
     from otel_logtail.model import Partial as Partial
     from otel_logtail.model import Point as Point
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
 _HOME_OF = {
     name: home
     for home, names in {
-        "errors": "Drift",
+        "errors": "Drift UsageError",
         "export": "Exporter ExporterContext",
-        "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Observed Partial Point Refused"
+        "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Item Observed Partial Point Refused"
         " Rejected Retry Sample Shape Stream",
         "observe": "Observer ObserverContext PathRule",
     }.items()
@@ -54,6 +56,7 @@ __all__ = [
     "Exporter",
     "ExporterContext",
     "Ignored",
+    "Item",
     "Observed",
     "Observer",
     "ObserverContext",
@@ -66,6 +69,7 @@ __all__ = [
     "Sample",
     "Shape",
     "Stream",
+    "UsageError",
 ]
 
 

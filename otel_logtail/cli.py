@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
 from otel_logtail.cli_service import service_app
@@ -43,6 +44,8 @@ app.add_typer(query_app)
 app.add_typer(service_app)
 app.command()(status)
 app.command()(prune)
+app.command()(observers)
+app.command()(exporters)
 
 _FOLLOW = "Following"
 _EXPORT = "Exporting"
@@ -314,7 +317,7 @@ def follow(
     endpoint_known = otlp_endpoint or any(
         environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )
-    exporters = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
+    chosen = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
     given = {
         "otlp_endpoint": otlp_endpoint,
         "otlp_protocol": otlp_protocol,
@@ -355,7 +358,7 @@ def follow(
         from_start=from_start,
         once=once,
         limits=limits_of(retention, max_db_size),
-        exporters=exporters,
+        exporters=chosen,
         exporters_from_now=exporter_from == "now",
         exporter_options={name: value for name, value in given.items() if value},
     )

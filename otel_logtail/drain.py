@@ -87,7 +87,7 @@ class Drain:
         self._work = threading.Event()
         self._stop = threading.Event()
         self._deadline_s = float("inf")
-        self._resumed = Stream.INTERVALS not in self._streams
+        self._resumed = not self._streams
         # a stream that fails waits by itself: a receiver may take spans and not metrics
         self._backoff = {stream: Backoff() for stream in self._streams}
         self._not_before_s: dict[Stream, float] = {}
@@ -171,7 +171,8 @@ class Drain:
 
     def _resume(self) -> bool:
         """Tell the exporter what its receiver knows already; returns whether it has been told."""
-        if time.monotonic() < self._not_before_s.get(Stream.INTERVALS, 0.0):
+        stream = self._streams[0]
+        if time.monotonic() < self._not_before_s.get(stream, 0.0):
             return False
         try:
             self._exporter.resume(self._outbox.told())
@@ -183,7 +184,7 @@ class Drain:
         else:
             self._resumed = True
             return True
-        self._failed(Stream.INTERVALS, Retry(why))
+        self._failed(stream, Retry(why))
         return False
 
     def _drain(self, stream: Stream) -> None:

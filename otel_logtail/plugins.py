@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib.metadata import entry_points
 from typing import cast
+
+import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.export import Exporter, ExporterContext
@@ -13,9 +16,30 @@ OBSERVERS = "otel_logtail.observers"
 EXPORTERS = "otel_logtail.exporters"
 
 
+class Plugin(msgspec.Struct, frozen=True):
+    """One of them: what it says of itself (the first line of its docstring), and the package that brings it."""
+
+    name: str
+    what: str
+    package: str
+
+
 def names(group: str) -> list[str]:
     """The names that are registered in an entry point group."""
     return sorted({point.name for point in entry_points(group=group)})
+
+
+def describe(group: str) -> list[Plugin]:
+    """What is registered in an entry point group, by name; each is loaded, and one that can't be says why."""
+    found = []
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        try:
+            what = (inspect.getdoc(point.load()) or "").partition("\n")[0]
+        except Exception as problem:  # noqa: BLE001 - whatever a stranger's module raises when it is imported
+            what = f"can't be loaded: {problem}"
+        package = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+        found.append(Plugin(point.name, what, package))
+    return found
 
 
 def make_observer(name: str, context: ObserverContext) -> Observer:
@@ -33,7 +57,13 @@ def make_exporter(name: str, context: ExporterContext) -> Exporter:
     Raises:
         UsageError: there is none, it can't be loaded, or its options are wrong.
     """
-    return cast(Exporter, _make(EXPORTERS, name, "exporter", context))
+    exporter = cast(Exporter, _make(EXPORTERS, name, "exporter", context))
+    if exporter.name != name:  # its cursors are kept under the one, and asked for by the other
+        exporter.close()
+        raise UsageError(
+            f"the exporter '{name}' calls itself '{exporter.name}'", hint="ask its author to give it one name"
+        )
+    return exporter
 
 
 def _make(group: str, name: str, what: str, context: object) -> object:

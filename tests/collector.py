@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -169,6 +170,11 @@ class Collector:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def pause(self) -> None:
+        """Make it hang (SIGSTOP): it takes connections, and never answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def wait_until(self, predicate: Callable[[], object], timeout: float = 10.0) -> None:
         """Look again and again, for a bounded time, until ``predicate()`` is true."""

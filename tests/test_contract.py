@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import select
+import sqlite3
 import tempfile
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
 import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import msgspec
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-untyped]  # nor does protobuf
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # nor does googleapis-common-protos
@@ -46,9 +49,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from websockets.sync.server import ServerConnection
 
+from otel_logtail import plugins
 from otel_logtail.export import Exporter, ExporterContext
 from otel_logtail.exporters import console, jsonl, otlp
+from otel_logtail.exporters.hex import HexExporter
+from otel_logtail.exporters.hex_config import read_bus
+from otel_logtail.exporters.hex_events import event_of, row_of
+from otel_logtail.exporters.hex_link import Link
+from otel_logtail.exporters.hex_telemetry import HexTelemetryExporter
 from otel_logtail.exporters.otlp_encode import Encoding
 from otel_logtail.exporters.prometheus import PrometheusExporter
 from otel_logtail.model import (
@@ -67,6 +77,7 @@ from otel_logtail.model import (
 )
 from otel_logtail.testing import RETRY_AFTER_S, ExporterContract, Fault, Receiver, Told
 from otel_logtail.testing import contract as contract_module
+from tests.hex_engine import Engine
 
 STREAMS = {"metrics": Stream.INTERVALS, "traces": Stream.EPISODES, "logs": Stream.BREACHES}
 INSTRUMENTS = {
@@ -108,7 +119,7 @@ def in_request(data: Mapping[str, Any]) -> Iterator[tuple[Stream, Told]]:
             (kind,) = {"sum", "histogram", "gauge"} & set(metric)
             for point in metric[kind]["dataPoints"]:
                 name = (metric["name"], tuple(sorted(attributes_of(point).items())), int(point["timeUnixNano"]))
-                count = int(point["asInt"] if kind == "sum" else point["count"])
+                count = int(point["asInt"] if kind == "sum" else point.get("count", 0))  # JSON leaves out what is 0
                 yield Stream.INTERVALS, (name, (int(point["startTimeUnixNano"]), count))
     for resource in data.get("resourceSpans", []):
         for span in resource["scopeSpans"][0]["spans"]:
@@ -278,6 +289,116 @@ class GrpcReceiver(OtlpReceiver):
 class TestOtlpOverGrpc(ExporterContract):
     def receiver(self) -> Receiver:
         return GrpcReceiver()
+
+
+# --- the hex bus ------------------------------------------------------------------------------------------------------
+
+
+class PlayedEngine(Engine):
+    """An engine that asks what to do with each call."""
+
+    def __init__(self, choose: Callable[[dict[str, Any]], str]) -> None:
+        super().__init__()
+        self._choose = choose
+
+    def _set(self, connection: ServerConnection, frame: dict[str, Any]) -> None:
+        self.script = iter([self._choose(frame["data"]["value"])])
+        super()._set(connection, frame)
+
+
+class HexReceiver(Receiver):
+    def __init__(self) -> None:
+        self._fault: Fault | None = None
+        self._poison = ""
+        self._before = 0
+        self._engine = PlayedEngine(self._choose)
+        self._engine.start()
+
+    def _choose(self, value: dict[str, Any]) -> str:
+        if self._fault is Fault.PARTIAL:
+            return "ok" if len(self._engine.stored) == self._before else "SET_ERROR"
+        if self._fault is Fault.REFUSE:
+            return "FORBIDDEN" if value["data"]["id"] == self._poison else "ok"
+        words = {None: "ok", Fault.LATER: "SET_ERROR", Fault.UNCLEAR: "drop", Fault.HANG: "mute"}
+        return words[self._fault]
+
+    def exporter(self) -> Exporter:
+        return HexExporter(Link(read_bus({}, {"hex_url": self._engine.url}), timeout_s=20.0), None)
+
+    def told(self, item: Item) -> Iterable[Told]:
+        assert isinstance(item, BreachRecord | EpisodeRecord)
+        data = json.loads(msgspec.json.encode(event_of(item)))
+        return [(data["data"]["id"], data)]
+
+    def received(self, stream: Stream) -> Sequence[Told]:
+        length = {Stream.BREACHES: 32, Stream.EPISODES: 16}[stream]  # a uid, a span id
+        return [(value["data"]["id"], value) for value in self._engine.stored if len(value["data"]["id"]) == length]
+
+    def play(self, fault: Fault, item: Item | None = None) -> None:
+        self._fault = fault
+        self._poison = "" if item is None else next(str(name) for name, _ in self.told(item))
+        self._before = len(self._engine.stored)
+
+    def recover(self) -> None:
+        self._fault = None
+
+    def close(self) -> None:
+        self._engine.stop()
+
+
+class TestHex(ExporterContract):
+    cannot: ClassVar = {Fault.RETRY_AFTER: "an answer of the engine holds no time to wait"}
+
+    def receiver(self) -> Receiver:
+        return HexReceiver()
+
+
+class TelemetryReceiver(Receiver):
+    """Hex's folder, which can be away: then the path leads nowhere."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._there, self._away = Path(self._folder.name, "there"), Path(self._folder.name, "away")
+        (self._there / ".hex").mkdir(parents=True)
+        self._path = self._there / ".hex" / "telemetry" / "events.db"
+
+    def exporter(self) -> Exporter:
+        return HexTelemetryExporter(self._path)
+
+    def told(self, item: Item) -> Iterable[Told]:
+        assert isinstance(item, BreachRecord | EpisodeRecord)
+        row = row_of(item)
+        return [(row.detail, (row.ts, row.source, row.event, row.status, row.duration_ms))]
+
+    def received(self, stream: Stream) -> Sequence[Told]:
+        with closing(sqlite3.connect(self._path)) as db:
+            columns = "detail, ts, source, event, status, duration_ms"
+            rows = db.execute(f"SELECT {columns} FROM events ORDER BY id").fetchall()
+        event = {Stream.BREACHES: "overhead", Stream.EPISODES: "stall_episode"}[stream]
+        return [(detail, tuple(values)) for detail, *values in rows if values[2] == event]
+
+    def play(self, fault: Fault, item: Item | None = None) -> None:
+        assert fault is Fault.LATER
+        self._there.rename(self._away)
+
+    def recover(self) -> None:
+        self._away.rename(self._there)
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+
+class TestHexTelemetry(ExporterContract):
+    cannot: ClassVar = {
+        Fault.RETRY_AFTER: "a database asks for nothing",
+        Fault.UNCLEAR: "a commit is known to have happened, or not to have",
+        Fault.REFUSE: "it takes what is a row; a table of another shape has a test of its own",
+        Fault.PARTIAL: "a batch is one transaction",
+        Fault.HANG: "a lock is waited for two seconds, whatever comes; it has a test of its own",
+    }
+
+    def receiver(self) -> Receiver:
+        return TelemetryReceiver()
 
 
 # --- a file -----------------------------------------------------------------------------------------------------------
@@ -494,9 +615,31 @@ class TestPrometheus(ExporterContract):
         return Scraper()
 
 
+EVERY = (
+    TestOtlpOverHttp,
+    TestOtlpOverGrpc,
+    TestHex,
+    TestHexTelemetry,
+    TestJsonl,
+    TestConsole,
+    TestPrometheus,
+)
+
+
+def test_every_exporter_of_ours_passes_it() -> None:
+    made = set()
+    for contract in EVERY:
+        receiver = contract().receiver()
+        exporter = receiver.exporter()
+        made.add(exporter.name)
+        exporter.close()
+        receiver.close()
+    assert made == set(plugins.names(plugins.EXPORTERS))
+
+
 def test_what_an_exporter_cannot_do_is_left_out_and_all_else_is_not() -> None:
     everything = {name for name in vars(ExporterContract) if name.startswith("test_")}
-    for contract in (TestOtlpOverHttp, TestOtlpOverGrpc, TestJsonl, TestConsole, TestPrometheus):
+    for contract in EVERY:
         left = {name for name in everything if getattr(contract, name) is None}
         needs = {name: vars(ExporterContract)[name].__dict__.get("needs") for name in everything}
         assert left == {name for name, fault in needs.items() if fault in contract.cannot}

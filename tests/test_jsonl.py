@@ -57,6 +57,13 @@ def test_a_line_is_a_whole_request_with_ids_in_hex_and_numbers_for_enumerations(
     assert span["events"][0]["timeUnixNano"] == str(T0 + 100_000_000)
 
 
+def test_what_is_said_about_endpoints_is_nothing_to_a_file(tmp_path: Path) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_RESOURCE_ATTRIBUTES": "team=x"}
+    to = make(ExporterContext(environ, {"jsonl_file": str(tmp_path / "x.jsonl")}))
+    assert to.export(points(1)) == Delivered()
+    assert '{"key":"team","value":{"stringValue":"x"}}' in (tmp_path / "x.jsonl").read_text()
+
+
 def test_batches_are_appended(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     first = exporter(path)

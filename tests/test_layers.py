@@ -93,6 +93,7 @@ LAYERS = [
     "cli_errors",
     "cli_prune",
     "cli_query",
+    "cli_plugins",
     "cli_service",
     "cli",
     "__main__",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +18,8 @@ from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from otel_logtail.testing import FakeExporter
 from tests.pieces import NOON, SECOND, Piece, line, opened
+
+CAPTURE = Path(__file__).parent / "captures" / "0.42.0-stall.log"
 
 
 @pytest.fixture
@@ -74,6 +78,11 @@ class Resuming(FakeExporter):
             raise ZeroDivisionError("a plug-in's bug")
 
 
+def counted(exporter: FakeExporter) -> list[int]:
+    """The ids of what was delivered, without the points between the points."""
+    return [item.id for item in exporter.delivered(Stream.INTERVALS) if item.id]
+
+
 def run(store: Store, exporter: Resuming) -> None:
     drain = Drain(exporter, outbox_of(store), Reporter(quiet=True))
     drain.start()
@@ -92,7 +101,7 @@ def test_an_exporter_is_told_what_its_receiver_knows_before_its_first_batch(stor
     ((asked, told),) = second.told
     assert asked == 0
     assert totals(told) == totals([item for item in first.delivered(Stream.INTERVALS) if isinstance(item, Point)])
-    assert len(second.delivered(Stream.INTERVALS)) == len(first.delivered(Stream.INTERVALS))
+    assert (counted(first), counted(second)) == ([1, 2], [3, 4])
 
 
 def test_an_exporter_that_fails_to_take_it_is_told_again_before_it_gets_anything(
@@ -103,7 +112,7 @@ def test_an_exporter_that_fails_to_take_it_is_told_again_before_it_gets_anything
     exporter = Resuming(raises=2)
     run(store, exporter)
     assert [asked for asked, _ in exporter.told] == [0, 0, 0]
-    assert len(exporter.delivered(Stream.INTERVALS)) == 2
+    assert counted(exporter) == [1, 2]
     assert "internal error: ZeroDivisionError: a plug-in's bug" in capsys.readouterr().err
 
 
@@ -141,7 +150,7 @@ def test_from_now_does_not_touch_an_exporter_that_is_known(store: Store) -> None
 def durations_of(batch: ExportBatch | None) -> list[Point]:
     assert batch is not None
     points = [item for item in batch.items if isinstance(item, Point)]
-    return [point for point in points if point.series.instrument is Instrument.DURATION]
+    return [point for point in points if point.id and point.series.instrument is Instrument.DURATION]
 
 
 def test_the_worst_breaches_of_an_interval_are_its_exemplars_by_time(store: Store) -> None:
@@ -176,3 +185,25 @@ def test_exemplars_are_those_of_their_own_series_and_interval_and_of_durations_o
         for item in batch.items
         if isinstance(item, Point) and item.series.instrument is not Instrument.DURATION
     )
+
+
+# --- from the command line --------------------------------------------------------------------------------------------
+
+
+def command(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    start = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE), "--once"]
+    arguments = ["--db", str(tmp_path / "store.db"), *more]
+    return subprocess.run([*start, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(("begin", "lines"), [("start", 10), ("now", 0)])
+def test_a_destination_that_is_added_later_begins_where_it_is_told(tmp_path: Path, begin: str, lines: int) -> None:
+    assert command(tmp_path).returncode == 0
+    done = command(tmp_path, "--exporter", "console", "--exporter-from", begin)
+    assert (done.returncode, done.stdout.count(" breach: ")) == (0, lines)
+
+
+def test_another_beginning_is_a_usage_error(tmp_path: Path) -> None:
+    done = command(tmp_path, "--exporter", "console", "--exporter-from", "yesterday")
+    assert done.returncode == 2
+    assert done.stderr == "otel-logtail: error: --exporter-from 'yesterday' is not known\nhint: use start or now\n"

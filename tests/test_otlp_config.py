@@ -31,7 +31,7 @@ def test_without_any_word_it_is_http_to_this_machine() -> None:
     assert settings.metrics.timeout_s == 10.0
     assert not settings.metrics.gzip
     assert settings.metrics.headers == ()
-    assert not settings.exponential
+    assert not settings.form.exponential
 
 
 def test_a_signals_path_is_appended_to_a_base_endpoint() -> None:
@@ -234,14 +234,14 @@ def test_a_client_key_without_its_certificate_is_refused() -> None:
 
 def test_resource_attributes_are_url_decoded() -> None:
     environ = {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=a%2Cb,team = x%3Dy ,"}
-    assert read_settings(environ, {}).resource == (("deployment.environment.name", "a,b"), ("team", "x=y"))
+    assert read_settings(environ, {}).form.resource == (("deployment.environment.name", "a,b"), ("team", "x=y"))
     message, _ = refusal({"OTEL_RESOURCE_ATTRIBUTES": "a=1,b"})
     assert message == "OTEL_RESOURCE_ATTRIBUTES: 'b' is not name=value"
 
 
 @pytest.mark.parametrize(("value", "delta"), [("", False), ("CUMULATIVE", False), ("delta", True), ("LowMemory", True)])
 def test_low_memory_means_delta_and_nothing_said_means_cumulative(value: str, delta: bool) -> None:
-    assert read_settings({E + "METRICS_TEMPORALITY_PREFERENCE": value}, {}).delta == delta
+    assert read_settings({E + "METRICS_TEMPORALITY_PREFERENCE": value}, {}).form.delta == delta
 
 
 def test_an_unknown_temporality_is_refused() -> None:
@@ -251,8 +251,8 @@ def test_an_unknown_temporality_is_refused() -> None:
 def test_the_kind_of_histogram_is_the_flags_or_the_variables() -> None:
     variable = E + "METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
     environ = {variable: "base2_exponential_bucket_histogram"}
-    assert read_settings(environ, {}).exponential
-    assert not read_settings(environ, {"histogram": "explicit"}).exponential
-    assert read_settings({variable: "explicit_bucket_histogram"}, {"histogram": "exponential"}).exponential
+    assert read_settings(environ, {}).form.exponential
+    assert not read_settings(environ, {"histogram": "explicit"}).form.exponential
+    assert read_settings({variable: "explicit_bucket_histogram"}, {"histogram": "exponential"}).form.exponential
     assert refusal({}, histogram="linear")[1] == "use explicit or exponential"
     assert variable in refusal({variable: "exponential"})[0]

@@ -118,7 +118,8 @@ def test_another_word_is_a_usage_error() -> None:
 
 def test_logs_have_variables_of_their_own() -> None:
     environ = {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs:1/x", "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "a=b"}
-    settings = read_settings(environ, {})
+    settings = read_settings(environ, {"events": "both"})
+    assert settings.logs is not None
     assert (settings.logs.endpoint, settings.logs.headers) == ("http://logs:1/x", (("a", "b"),))
     assert (settings.traces.endpoint, settings.traces.headers) == ("http://localhost:4318/v1/traces", ())
 
@@ -152,3 +153,10 @@ def test_log_records_and_spans_arrive_at_a_real_collector_with_the_same_ids(
         ("log.overhead", one.time_ns) for one in stall.breaches
     ]
     assert (len(span.events), span.dropped_events) == (span_events, 0)
+
+
+def test_what_other_programs_say_about_logs_is_no_error_here() -> None:
+    environ = {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json"}
+    assert read_settings(environ, {}).logs is None
+    with pytest.raises(UsageError):
+        read_settings(environ, {"events": "log"})

@@ -276,6 +276,7 @@ class Daemon:
         self.port = free_port()
         command = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE)]
         command += ["--db", str(db), "--from-start", "--exporter", "prometheus", "--prometheus-port", str(self.port)]
+        command += ["--export-interval", "500ms"]
         self.process = subprocess.Popen(command, env={**os.environ, "TZ": "UTC"}, stderr=subprocess.DEVNULL)
 
     def wait_until(self, condition: Callable[[dict[str, Metric]], bool]) -> dict[str, Metric]:

@@ -64,7 +64,11 @@ class HexExporter(Exporter):
 
 
 def make(context: ExporterContext) -> HexExporter:
-    """The exporter that the environment and the flags ask for; raises UsageError for what can't be meant."""
+    """The hex bus: each breach and each episode as an event (--hex-url).
+
+    Raises:
+        UsageError: the environment or the flags say what can't be meant, or websockets is not installed.
+    """
     settings = read_bus(context.environ, context.options)
     try:
         from otel_logtail.exporters.hex_link import Link

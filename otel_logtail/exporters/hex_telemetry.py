@@ -89,7 +89,11 @@ class HexTelemetryExporter(Exporter):
 
 
 def make(context: ExporterContext) -> HexTelemetryExporter:
-    """The exporter that the environment and the flags ask for; raises UsageError for what can't be meant."""
+    """Hex's own telemetry table: a row for each breach and each episode.
+
+    Raises:
+        UsageError: the environment or the flags say what can't be meant.
+    """
     return HexTelemetryExporter(Path(read_telemetry(context.environ, context.options)).expanduser().absolute())
 
 

@@ -21,7 +21,7 @@ from google.protobuf.json_format import MessageToDict  # type: ignore[import-unt
 
 from otel_logtail.errors import UsageError
 from otel_logtail.export import Exporter, ExporterContext
-from otel_logtail.exporters.otlp_config import read_settings
+from otel_logtail.exporters.otlp_config import read_form
 from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp_requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
@@ -92,6 +92,7 @@ class _File:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.size = self._whole_lines(os.fstat(self._fd).st_size)
+            self._path, self._new = path, self.size == 0
         except BlockingIOError:
             self._free()
             raise OSError("another process is writing it") from None
@@ -116,6 +117,8 @@ class _File:
         if self._fd is not None:
             try:
                 os.fsync(self._fd)
+                if self._new:
+                    _sync_names(self._path.parent)
             finally:
                 self._free()
 
@@ -148,6 +151,15 @@ class _File:
         return end
 
 
+def _sync_names(folder: Path) -> None:
+    """Sync what the files of a directory are called: a new one is there after a power loss, too."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def to_json(message: ExportRequest) -> bytes:
     """A message in OTLP's JSON: ids in hexadecimal, enumerations as numbers, names in camel case."""
     data: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
@@ -173,7 +185,7 @@ def make(context: ExporterContext) -> JsonlExporter:
     Raises:
         UsageError: there is no file named, or it can't be one.
     """
-    settings = read_settings(context.environ, context.options)
+    form = read_form(context.environ, context.options)
     name = context.options.get("jsonl_file", "")
     if not name:
         raise UsageError("the exporter jsonl needs a file", hint="--jsonl-file PATH")
@@ -189,8 +201,8 @@ def make(context: ExporterContext) -> JsonlExporter:
         raise UsageError(f"--jsonl-file {name}: {problem.strerror}", hint="its directory must be there") from problem
     return JsonlExporter(
         path,
-        encoding_of(settings, context),
-        streams_of(settings),
+        encoding_of(form, context),
+        streams_of(form),
         max_bytes=_max_bytes(context.options.get("jsonl_max_size", "")),
         keep=_keep(context.options.get("jsonl_keep", "")),
     )

@@ -18,7 +18,7 @@ from otel_logtail.export import Exporter, ExporterContext
 from otel_logtail.exporters.otlp_answer import ExportResponse, Outcome
 from otel_logtail.exporters.otlp_config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
-from otel_logtail.exporters.otlp_requests import encoding_of, requests, streams_of
+from otel_logtail.exporters.otlp_requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
 
 _RESPONSES: dict[SignalName, type[ExportResponse]] = {
@@ -78,9 +78,9 @@ def make(context: ExporterContext) -> OtlpExporter:
         Stream.SELF: metrics,
         Stream.EPISODES: _sender(settings.traces, "traces", user_agent),
     }
-    if Stream.BREACHES in streams_of(settings):
+    if settings.logs is not None:
         senders[Stream.BREACHES] = _sender(settings.logs, "logs", user_agent)
-    return OtlpExporter(senders, encoding_of(settings, context))
+    return OtlpExporter(senders, encoding_of(settings.form, context))
 
 
 def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:

@@ -54,28 +54,43 @@ class Signal(msgspec.Struct, frozen=True):
     client_key: Setting | None = None
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """All that is to be known before the first request.
+class Form(msgspec.Struct, frozen=True):
+    """What requests look like, wherever they go.
 
     ``resource`` is OTEL_RESOURCE_ATTRIBUTES; ``events`` says what breaches become.
     """
 
-    metrics: Signal
-    traces: Signal
-    logs: Signal
     events: Events = "span"
     exponential: bool = False
     delta: bool = False
     resource: tuple[tuple[str, str], ...] = ()
 
 
+class Settings(msgspec.Struct, frozen=True):
+    """All that is to be known before the first request. ``logs`` is None where no log records are wanted."""
+
+    metrics: Signal
+    traces: Signal
+    logs: Signal | None
+    form: Form
+
+
 def read_settings(environ: Mapping[str, str], options: Mapping[str, str]) -> Settings:
     """The settings that the environment and the options (``otlp_endpoint``, ``histogram``, ``events`` ...) mean."""
-    resource = _general(environ, "OTEL_RESOURCE_ATTRIBUTES")
+    form = read_form(environ, options)
     return Settings(
         metrics=_signal(environ, options, "metrics"),
         traces=_signal(environ, options, "traces"),
-        logs=_signal(environ, options, "logs"),
+        # unasked for, its variables are some other program's
+        logs=None if form.events == "span" else _signal(environ, options, "logs"),
+        form=form,
+    )
+
+
+def read_form(environ: Mapping[str, str], options: Mapping[str, str]) -> Form:
+    """What requests are to look like; nothing is asked about endpoints."""
+    resource = _general(environ, "OTEL_RESOURCE_ATTRIBUTES")
+    return Form(
         events=_events(options),
         exponential=_exponential(environ, options),
         delta=_delta(environ),

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otel_logtail.export import ExporterContext
-from otel_logtail.exporters.otlp_config import Settings
+from otel_logtail.exporters.otlp_config import Form
 from otel_logtail.exporters.otlp_encode import Encoding, Request, encode, fit, groups, only
 from otel_logtail.exporters.otlp_health import encode_health
 from otel_logtail.exporters.otlp_logs import encode_breaches
 from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Stream
 
 
-def encoding_of(settings: Settings, context: ExporterContext) -> Encoding:
+def encoding_of(form: Form, context: ExporterContext) -> Encoding:
     """How the user wants requests to look."""
     return Encoding(
         version=context.version,
         host=context.host,
-        resource=settings.resource,
-        exponential=settings.exponential,
-        delta=settings.delta,
-        span_events=settings.events != "log",
+        resource=form.resource,
+        exponential=form.exponential,
+        delta=form.delta,
+        span_events=form.events != "log",
     )
 
 
-def streams_of(settings: Settings) -> frozenset[Stream]:
+def streams_of(form: Form) -> frozenset[Stream]:
     """The streams that have a place in what the user wants."""
     wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.SELF})
-    return wanted if settings.events == "span" else wanted | {Stream.BREACHES}
+    return wanted if form.events == "span" else wanted | {Stream.BREACHES}
 
 
 def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:

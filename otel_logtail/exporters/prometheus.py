@@ -25,7 +25,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
 from otel_logtail.errors import UsageError
 from otel_logtail.export import Exporter, ExporterContext
-from otel_logtail.exporters.otlp_config import read_settings
+from otel_logtail.exporters.otlp_config import read_form
 from otel_logtail.exporters.otlp_encode import Encoding, data_points, resource_of
 from otel_logtail.exporters.otlp_health import ITSELF
 from otel_logtail.exporters.otlp_requests import encoding_of
@@ -268,11 +268,11 @@ def make(context: ExporterContext) -> PrometheusExporter:
             "the exporter prometheus needs the package prometheus-client, which is not installed",
             hint="pip install 'otel-logtail[prometheus]', or: pipx inject otel-logtail prometheus-client",
         ) from problem
-    settings = read_settings(context.environ, context.options)
+    form = read_form(context.environ, context.options)
     host = context.options.get("prometheus_host") or context.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "").strip()
     port = _port(context)
     try:
-        return PrometheusExporter(host or DEFAULT_HOST, port, encoding_of(settings, context))
+        return PrometheusExporter(host or DEFAULT_HOST, port, encoding_of(form, context))
     except OSError as problem:
         why = problem.strerror or str(problem)
         raise UsageError(

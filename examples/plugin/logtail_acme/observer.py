@@ -1,0 +1,71 @@
+"""The log of acme: a line for each request, when it was answered.
+
+``2026-11-25T12:00:00.250Z acme request route=/search took=0.734 db=0.700``: seconds, of which so many in the database.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from otel_logtail import Drift, Observed, Observer, ObserverContext, PathRule, Rejected, Sample, Shape
+
+_LINE = re.compile(
+    rb"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z acme request"
+    rb" route=(?P<route>\S{1,200}) took=(?P<took>\d{1,6}\.\d{3}) db=(?P<db>\d{1,6}\.\d{3})"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+# one for each route, made once: a client can't invent a series by asking for /whatever
+_SHAPES = {route: Shape(("db", "render"), (("acme.route", route),)) for route in ("/", "/search", "/login")}
+
+
+class AcmeObserver(Observer):
+    """The web server acme: how long each request took, and whether the database or rendering was to blame."""
+
+    name = "acme"
+    source = "acme"
+    marker = b" acme request "
+
+    def __init__(self, context: ObserverContext) -> None:
+        """Nothing to set: acme writes UTC."""
+
+    def paths(self) -> PathRule:
+        """access.log, or access-2.log and so on where there are several workers."""
+        return PathRule(
+            patterns=("~/acme/access*.log",),
+            live=r"access(?:-(?P<worker>\d+))?\.log",
+            attributes=(("worker", "acme.worker"),),
+        )
+
+    def observe(self, line: bytes) -> Observed:
+        """A sample; a route that acme doesn't have is rejected; what does not look so is drift."""
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise Drift("not a request line of acme 1.x")
+        shape = _SHAPES.get(match["route"].decode(errors="replace"))
+        if shape is None:
+            return Rejected("unknown_route")
+        took_ns, db_ns = _ns(match["took"]), _ns(match["db"])
+        if db_ns > took_ns:
+            return Rejected("impossible")
+        try:
+            moment = datetime.fromisoformat(match["time"].decode()).replace(tzinfo=timezone.utc)
+        except ValueError:
+            return Rejected("impossible")
+        time_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+        slowest = "db" if db_ns * 2 >= took_ns else "render"
+        return Sample(
+            time_ns=time_ns,
+            duration_ns=took_ns,
+            logged_ns=time_ns,
+            cause=slowest,
+            stage=slowest,
+            shape=shape,
+            stage_ns=(db_ns, took_ns - db_ns),
+        )
+
+
+def _ns(seconds: bytes) -> int:
+    whole, _, thousandths = seconds.partition(b".")
+    return (int(whole) * 1000 + int(thousandths)) * 1_000_000
