@@ -185,17 +185,16 @@ class Outbox:
 
     def _points(self, position: int, limit: int) -> tuple[Point, ...]:
         rows = self._db.execute(
-            f"SELECT id, series, start_ns, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
-            (position, limit),
+            f"SELECT id, series, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
         ).fetchall()
         known = self._known(row[1] for row in rows)
         points: list[Point] = []
-        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[3])):
+        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[2])):
             together = list(group)
             siblings = [one for one in known.values() if one.source.id == source]
-            between = fill(siblings, min(row[2] for row in together), {row[1] for row in together})
+            between = fill(siblings, end_ns, {row[1] for row in together})
             points += islice(between, limit - len(points))
-            for row_id, series_id, _, _, *columns in together[: limit - len(points)]:
+            for row_id, series_id, _, *columns in together[: limit - len(points)]:
                 points.append(_next_point(row_id, known[series_id], end_ns, counts_of(tuple(columns))))
             if len(points) == limit:
                 break  # the rest comes with the next batch: what was told by then says where to go on
