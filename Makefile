@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check format collector dist clean
+.PHONY: help demo stack test check format dashboards collector prometheus dist clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -19,6 +19,9 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)  ## Follow a real log as it grows, and ask the store what was found (half a minute)
 	@$(BIN)/otel-logtail demo
 
+stack: $(INSTALLED)  ## Collector, Prometheus and dashboards on this machine, with a log that grows, until Ctrl-C (no Docker)
+	@$(BIN)/python -m tools.stack
+
 test: $(INSTALLED)  ## Run all tests (with a real collector where there is one: see `make collector`)
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -32,8 +35,14 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dashboards: $(INSTALLED)  ## Write Grafana's dashboards anew, out of tools/dashboards.py
+	@$(BIN)/python -m tools.dashboards
+
 collector:  ## Find or build the collector that the tests use (a build needs Go 1.25 and takes some minutes)
 	@scripts/collector
+
+prometheus:  ## Find or build the Prometheus that the tests use (a build needs Go 1.26 and takes some minutes)
+	@scripts/prometheus
 
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 
 CAPTURES = Path(__file__).resolve().parent.parent / "tests" / "captures"
@@ -16,11 +17,13 @@ _STAMP = re.compile(rb"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) ", re.MULTILINE
 _ID = re.compile(rb"\bhr_(\d{10})_")
 
 
+@lru_cache(maxsize=10_000)
 def seconds(stamp: bytes) -> int:
     """A line's time, without its milliseconds, in seconds since the epoch."""
     return int(datetime.strptime(stamp.decode(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc).timestamp())
 
 
+@lru_cache(maxsize=10_000)
 def stamp(time_s: int) -> bytes:
     """The time as a line has it."""
     return datetime.fromtimestamp(time_s, timezone.utc).strftime("%Y-%m-%d %H:%M:%S").encode()
