@@ -5,7 +5,7 @@ KILLS ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check format collector torture dist clean
+.PHONY: help demo stack test check format dashboards collector prometheus torture dist clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -20,6 +20,9 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)  ## Follow a real log as it grows, and ask the store what was found (half a minute)
 	@$(BIN)/otel-logtail demo
 
+stack: $(INSTALLED)  ## Collector, Prometheus and dashboards on this machine, with a log that grows, until Ctrl-C (no Docker)
+	@$(BIN)/python -m tools.stack
+
 test: $(INSTALLED)  ## Run all tests (with a real collector where there is one: see `make collector`)
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -33,8 +36,14 @@ format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dashboards: $(INSTALLED)  ## Write Grafana's dashboards anew, out of tools/dashboards.py
+	@$(BIN)/python -m tools.dashboards
+
 collector:  ## Find or build the collector that the tests use (a build needs Go 1.25 and takes some minutes)
 	@scripts/collector
+
+prometheus:  ## Find or build the Prometheus that the tests use (a build needs Go 1.26 and takes some minutes)
+	@scripts/prometheus
 
 torture: $(INSTALLED)  ## Kill it a thousand times while its log is written and rotated; ten thousand random histories (an hour)
 	$(BIN)/python -m tests.torture --kills $(KILLS)

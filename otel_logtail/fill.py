@@ -36,12 +36,12 @@ class Known(msgspec.Struct):
         return self.series.instrument, self.series.attributes
 
 
-def fill(series: Iterable[Known], start_ns: int, coming: Collection[int]) -> Iterator[Point]:
+def fill(series: Iterable[Known], end_ns: int, coming: Collection[int]) -> Iterator[Point]:
     """The points to send before those of one interval of one source, in order; ``series`` is kept up to date.
 
     Args:
         series: All of the source's series that the receiver knows, and those that are coming.
-        start_ns: When the interval begins.
+        end_ns: When the interval ends, which is the time of its points.
         coming: The ids of the series that have counts in it.
     """
     series = list(series)
@@ -51,11 +51,12 @@ def fill(series: Iterable[Known], start_ns: int, coming: Collection[int]) -> Ite
             latest[one.name] = max(one.time_ns, latest.get(one.name, 0))
     # after other thresholds the series with the old bounds has ended: a new one goes on under its name
     told = [one for one in series if one.time_ns is not None and one.time_ns == latest[one.name]]
-    for tick_ns in _ticks(max(latest.values(), default=start_ns), start_ns):
-        for one in told:
-            if one.time_ns is not None and tick_ns - one.time_ns >= FILL_NS:
-                yield Point(0, one.source, one.series, one.start_ns, one.time_ns, tick_ns, Counts(), one.total)
-                one.time_ns = tick_ns
+    newest_ns = max(latest.values(), default=end_ns)
+    if end_ns - newest_ns > LONGEST_NS:
+        yield from _repeated([one for one in told if one.id not in coming], end_ns)
+        told = []
+    while told and (tick_ns := max(_oldest_ns(told), newest_ns - FILL_NS) + FILL_NS) < end_ns:
+        yield from _repeated(told, tick_ns)
     for one in series:
         if one.id in coming and one.time_ns is None and one.name not in latest:
             one.total = Counts(explicit=[0] * (len(one.series.bounds_ns) + 1))
@@ -63,7 +64,13 @@ def fill(series: Iterable[Known], start_ns: int, coming: Collection[int]) -> Ite
             one.time_ns = one.start_ns
 
 
-def _ticks(last_ns: int, start_ns: int) -> Iterator[int]:
-    if start_ns - last_ns <= LONGEST_NS:
-        yield from range(last_ns + FILL_NS, start_ns, FILL_NS)
-    yield start_ns
+def _oldest_ns(told: Iterable[Known]) -> int:
+    return min(one.time_ns for one in told if one.time_ns is not None)
+
+
+def _repeated(told: Iterable[Known], tick_ns: int) -> Iterator[Point]:
+    for one in told:
+        # those that would be due soon come along, so that all fall into step and share a request
+        if one.time_ns is not None and tick_ns - one.time_ns >= FILL_NS // 2:
+            yield Point(0, one.source, one.series, one.start_ns, one.time_ns, tick_ns, Counts(), one.total)
+            one.time_ns = tick_ns

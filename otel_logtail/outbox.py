@@ -230,19 +230,19 @@ class Outbox:
 
     def _points(self, position: int, limit: int) -> tuple[Point, ...]:
         rows = self._db.execute(
-            f"SELECT id, series, start_ns, end_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT id, series, end_ns, start_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
             (position, limit),
         ).fetchall()
         if not rows:
             return ()
         known = self._known(row[1] for row in rows)
         points: list[Point] = []
-        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[3])):
+        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[2])):
             together = list(group)
             siblings = [one for one in known.values() if one.source.id == source]
-            between = fill(siblings, min(row[2] for row in together), {row[1] for row in together})
+            between = fill(siblings, end_ns, {row[1] for row in together})
             points += islice(between, limit - len(points))
-            for row_id, series_id, begin_ns, _, *columns in together[: limit - len(points)]:
+            for row_id, series_id, _, begin_ns, *columns in together[: limit - len(points)]:
                 one, delta = known[series_id], counts_of(tuple(columns))
                 breached = one.series.instrument is Instrument.DURATION and delta.max_ns >= one.source.threshold_ns
                 exemplars = self._exemplars(source, one.series, begin_ns, end_ns) if breached else ()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from otel_logtail.aggregate import add, count
 from otel_logtail.fill import FILL_NS, LONGEST_NS, Known, fill
 from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
@@ -25,10 +28,10 @@ def told(points: list[Point]) -> list[tuple[object, ...]]:
 
 def test_a_series_begins_with_a_0_at_its_start() -> None:
     new = known(1, None, bounds_ns=(5, 9))
-    (point,) = fill([new], START, {1})
+    (point,) = fill([new], START + SECOND, {1})
     assert (point.id, point.start_ns, point.previous_ns, point.time_ns) == (0, START, START, START)
     assert (point.delta, point.total) == (Counts(), Counts(explicit=[0, 0, 0]))
-    assert list(fill([new], START, {1})) == [], "it is known from then on"
+    assert list(fill([new], START + SECOND, {1})) == [], "it is known from then on"
 
 
 def test_a_series_that_is_not_coming_is_not_begun() -> None:
@@ -40,38 +43,48 @@ def test_a_series_that_goes_on_after_other_bounds_is_neither_begun_again_nor_rep
     new = known(2, None, bounds_ns=(7,), start_ns=START + SECOND)
     assert list(fill([old, new], START + SECOND, {2})) == []
     new.time_ns = START + 11 * SECOND
-    later = fill([old, new], new.time_ns + FILL_NS, {2})
+    later = fill([old, new], new.time_ns + FILL_NS + SECOND, {2})
     assert [point.series.bounds_ns for point in later] == [(7,)]
 
 
 def test_in_a_gap_all_series_are_repeated_in_step() -> None:
     a, b = known(1, START, attributes=(("n", "a"),)), known(2, START - SECOND, attributes=(("n", "b"),))
     points = list(fill([a, b], START + 2 * FILL_NS + MINUTE, {1}))
+    first, second = START - SECOND + FILL_NS, START - SECOND + 2 * FILL_NS
     assert told(points) == [
-        ("a", START + FILL_NS, START, 1, 0),
-        ("b", START + FILL_NS, START - SECOND, 1, 0),
-        ("a", START + 2 * FILL_NS, START + FILL_NS, 1, 0),
-        ("b", START + 2 * FILL_NS, START + FILL_NS, 1, 0),
+        ("a", first, START, 1, 0),
+        ("b", first, START - SECOND, 1, 0),
+        ("a", second, first, 1, 0),
+        ("b", second, first, 1, 0),
     ]
     assert all(point.total.explicit == [1, 0] for point in points)
 
 
-def test_a_rare_series_is_repeated_while_others_of_its_source_go_on() -> None:
+@given(st.lists(st.tuples(st.integers(0, 900), st.integers(1, 60)), min_size=1, max_size=40))
+def test_no_series_is_ever_silent_for_longer_while_others_of_its_source_go_on(steps_s: list[tuple[int, int]]) -> None:
     rare = known(1, START, attributes=(("n", "rare"),))
     busy = known(2, START, attributes=(("n", "busy"),))
     seen: list[Point] = []
-    for start_ns in range(START, START + 10 * MINUTE, 10 * SECOND):
-        seen += fill([rare, busy], start_ns, {2})
-        busy.time_ns = start_ns + 10 * SECOND
-    assert told(seen) == [
-        ("rare", START + FILL_NS, START, 1, 0),
-        ("rare", START + 2 * FILL_NS, START + FILL_NS, 1, 0),
-    ]
+    end_ns = START
+    for pause_s, length_s in steps_s:
+        end_ns += (pause_s + length_s) * SECOND
+        for point in fill([rare, busy], end_ns, {2}):
+            assert point.previous_ns < point.time_ns < end_ns
+            assert point.time_ns - point.previous_ns <= FILL_NS
+            seen.append(point)
+        for one in (rare, busy):
+            assert one.time_ns is not None
+            assert end_ns - one.time_ns <= FILL_NS
+        busy.time_ns = end_ns
+    assert [point.time_ns for point in seen] == sorted(point.time_ns for point in seen)
+    own = [point for point in seen if point.series == rare.series]
+    assert len(own) <= (end_ns - START) / (FILL_NS // 2)
 
 
 def test_a_source_that_was_away_for_longer_than_a_day_leaves_a_gap() -> None:
-    series, back_ns = known(1, START), START + LONGEST_NS + SECOND
-    assert told(list(fill([series], back_ns, {1}))) == [("", back_ns, START, 1, 0)]
+    back, other = known(1, START, attributes=(("n", "back"),)), known(2, START, attributes=(("n", "other"),))
+    end_ns = START + LONGEST_NS + SECOND
+    assert told(list(fill([back, other], end_ns, {1}))) == [("other", end_ns, START, 1, 0)]
 
 
 def test_a_late_interval_calls_for_nothing() -> None:

@@ -148,10 +148,12 @@ def test_prometheus_takes_the_history_by_its_own_otlp_endpoint(tmp_path: Path) -
         Collector(find_collector(), tmp_path / "collector") as collector,
     ):
         # metrics go to Prometheus itself, episodes to the collector
-        environ = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{prometheus.url}/api/v1/otlp/v1/metrics"}
+        environ = {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{prometheus.url}/api/v1/otlp/v1/metrics",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.http_endpoint}/v1/traces",
+        }
         follow = ("--observer", "headroom", "--path", log, "--from-start", "--once", "--db", db)
-        to = ("--otlp-endpoint", collector.http_endpoint)
-        deliver(lambda: run(*follow, *to, home=tmp_path, check=False, environ=environ))
+        deliver(lambda: run(*follow, home=tmp_path, check=False, environ=environ))
         (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
         assert (exporter["pending"], exporter["refused"]) == (0, 0)
         check_each_minute(prometheus, log, end_s - 12 * HOUR_S, end_s - HOUR_S // 6)

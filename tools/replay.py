@@ -1,20 +1,13 @@
-"""Logs for looking at dashboards: real captures moved in time, and days that were made up.
-
-    python -m tools.replay FILE   writes a day of captures into a growing file, line by line when due
-
-Pure but for `main`. Times are UTC, as in the captures.
-"""
+"""Logs for looking at dashboards: real captures moved in time, and days that were made up. Times are UTC, as there."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import re
-import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 
 CAPTURES = Path(__file__).resolve().parent.parent / "tests" / "captures"
@@ -24,11 +17,13 @@ _STAMP = re.compile(rb"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) ", re.MULTILINE
 _ID = re.compile(rb"\bhr_(\d{10})_")
 
 
+@lru_cache(maxsize=10_000)
 def seconds(stamp: bytes) -> int:
     """A line's time, without its milliseconds, in seconds since the epoch."""
     return int(datetime.strptime(stamp.decode(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc).timestamp())
 
 
+@lru_cache(maxsize=10_000)
 def stamp(time_s: int) -> bytes:
     """The time as a line has it."""
     return datetime.fromtimestamp(time_s, timezone.utc).strftime("%Y-%m-%d %H:%M:%S").encode()
@@ -117,22 +112,11 @@ def _line(chance: random.Random, time_s: float, cause: str, number: int) -> byte
     return (prefix + json.dumps(body) + "\n").encode()
 
 
-def main() -> int:
-    """Write a day that begins now; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Write a day of captured logs into a growing file, as it was written.")
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--captures", type=Path, default=CAPTURES)
-    arguments = parser.parse_args()
-    with arguments.file.open("ab", buffering=0) as growing:
-        for log in day(int(time.time()), arguments.captures):
-            for line in log.splitlines(keepends=True):
-                match = _STAMP.match(line)
-                if match is not None:
-                    due_s = seconds(match[1]) + int(match[2]) / 1000
-                    time.sleep(max(0.0, due_s - time.time()))
-                growing.write(line)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def due(log: bytes) -> Iterator[tuple[float, bytes]]:
+    """Each line with when it was written; lines without a time belong to the one before."""
+    at_s = 0.0
+    for line in log.splitlines(keepends=True):
+        match = _STAMP.match(line)
+        if match is not None:
+            at_s = seconds(match[1]) + int(match[2]) / 1000
+        yield at_s, line
