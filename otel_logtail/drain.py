@@ -207,6 +207,10 @@ class Drain:
             if isinstance(problem, StoreCorrupt):
                 self.damage = problem
             self._failed(stream, Retry(str(problem)))
+        except Exception as problem:  # noqa: BLE001 - a row that can't be read must not end the other streams
+            why = f"{type(problem).__name__}: {problem}"
+            self._reporter.crashed(self.name, why)
+            self._failed(stream, Retry(why))
 
     def _export(self, batch: ExportBatch) -> Delivery:
         try:

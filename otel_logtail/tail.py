@@ -43,6 +43,7 @@ class Tail:
         self._reporter = reporter
         self._from_start = from_start or not first
         self._buffer = new_buffer()
+        self._no_more: frozenset[int] = frozenset()
         self._known: dict[str, list[FileState]] = {}
         for state in states:
             self._known.setdefault(state.live, []).append(state)
@@ -85,6 +86,13 @@ class Tail:
                         from_start=self._from_start,
                         buffer=self._buffer,
                     )
+        self._no_more = frozenset(
+            state.id
+            for live, states in self._known.items()
+            if not os.path.lexists(live) and not siblings(live)
+            for state in states
+            if state.done
+        )
 
     def _left_behind(self, live: str) -> bool:
         """Whether a live path that is no more (its process has ended) was rotated with unread lines."""
@@ -144,10 +152,9 @@ class Tail:
     def gone(self) -> frozenset[int]:
         """Ids of finished files that are no longer on disk, as far as the live paths' last look tells.
 
-        Those of a live path that is no more are taken as gone with it: nobody looks for them.
+        Those of a live path that is no more are gone where nothing of it is left, not even rotated.
         """
-        left = (state.id for states in self._known.values() for state in states if state.done)
-        return frozenset([*left, *(id_ for tail in self._tails.values() for id_ in tail.gone)])
+        return self._no_more.union(*(tail.gone for tail in self._tails.values()))
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""

@@ -500,7 +500,10 @@ class Upkeep:
         ).fetchall()
         totals: dict[int, tuple[int, Counts]] = {}
         for series, end_ns, *columns in rows:
-            counts = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            try:
+                counts = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            except msgspec.MsgspecError:
+                continue  # damaged where SQLite can't see it: it counts as dropped all the same
             if series not in totals:
                 known = self._db.execute(
                     f"SELECT time_ns, {COUNTS} FROM total WHERE exporter = ? AND series = ?", (exporter, series)

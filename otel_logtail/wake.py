@@ -7,6 +7,7 @@ queue, a symlink, a network file system, a directory that was replaced), and the
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import threading
 from abc import abstractmethod
@@ -113,6 +114,8 @@ class WatchdogWaker(TimedWaker):
         self._own_hook = self._on_error  # one object, to be known again in close()
         threading.excepthook = self._own_hook
         try:
+            # what it says of lost events is true, and harmless: the timed look stands behind them
+            logging.getLogger("watchdog").addHandler(logging.NullHandler())
             self._observer: BaseObserver = Observer()
             # watchdog 6, the last for Python 3.10, follows links as it is; 7 has to be asked to
             asked = "follow_symlink" in inspect.signature(self._observer.schedule).parameters
