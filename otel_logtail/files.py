@@ -15,6 +15,7 @@ import io
 import lzma
 import os
 import re
+import stat
 import resource
 from abc import abstractmethod
 from typing import BinaryIO, Protocol, cast
@@ -85,8 +86,8 @@ class PlainReader(Reader):
 
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        stat = os.fstat(self._fd)
-        self.device, self.inode = stat.st_dev, stat.st_ino
+        status = os.fstat(self._fd)
+        self.device, self.inode = status.st_dev, status.st_ino
 
     def read_at(self, offset: int, length: int) -> bytes:
         return os.pread(self._fd, length, offset)
@@ -110,8 +111,8 @@ class CompressedReader(Reader):
     def __init__(self, path: str) -> None:
         self._opener = _decoder(path)
         self._raw = open(path, "rb")  # noqa: SIM115 - it lives as long as the reader
-        stat = os.fstat(self._raw.fileno())
-        self.device, self.inode = stat.st_dev, stat.st_ino
+        status = os.fstat(self._raw.fileno())
+        self.device, self.inode = status.st_dev, status.st_ino
         self._rewind()
 
     def _rewind(self) -> None:
@@ -214,8 +215,8 @@ def open_reader(path: str) -> Reader:
     Raises:
         OSError: it can't be opened, is no regular file, or has a codec that this Python has not.
     """
-    if not os.path.isfile(path):
-        os.stat(path)
+    # asked once: between two questions a rotation may take the name away and give it to the next file
+    if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
     return CompressedReader(path) if is_compressed(path) else PlainReader(path)
 
