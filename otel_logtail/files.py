@@ -15,8 +15,8 @@ import io
 import lzma
 import os
 import re
-import stat
 import resource
+import stat
 from abc import abstractmethod
 from typing import BinaryIO, Protocol, cast
 
