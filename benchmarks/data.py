@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from datetime import datetime, timedelta, timezone
 from itertools import accumulate
 from pathlib import Path
@@ -151,6 +152,6 @@ def captures(folder: Path, name: str, size: int) -> Log:
 
 
 def _place(folder: Path, name: str) -> Path:
-    place = folder / name.replace(" ", "-").replace("%", "")
+    place = folder / re.sub(r"\W+", "-", name)
     place.mkdir(parents=True)
     return place
