@@ -91,6 +91,7 @@ LAYERS = [
     "demo",
     "services",
     "cli_errors",
+    "cli_help",
     "cli_prune",
     "cli_query",
     "cli_plugins",
