@@ -37,7 +37,9 @@ class Log(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def write_log(path: Path, size: int, *, hits: float, a_second: int = 100, seed: int = 1) -> tuple[int, int]:
+def write_log(
+    path: Path, size: int, *, hits: float, a_second: int = 100, seed: int = 1, lines: int = 0, slow: float = 0.002
+) -> tuple[int, int]:
     """Write a headroom log of about ``size`` bytes, of whose lines a share ``hits`` holds a sample.
 
     The last line is a sample, if there is any: who has it has read all.
@@ -45,6 +47,8 @@ def write_log(path: Path, size: int, *, hits: float, a_second: int = 100, seed: 
     Args:
         path: Where to.
         size: Bytes, at least.
+        lines: Lines, at least.
+        slow: Share of the samples that are breaches.
         hits: From 0 to 1; below 1 the gaps between two are as long as they happen to be.
         a_second: Lines a second of the log's own time.
         seed: Of the random numbers.
@@ -53,15 +57,15 @@ def write_log(path: Path, size: int, *, hits: float, a_second: int = 100, seed: 
         (lines, samples).
     """
     chance = random.Random(seed)  # noqa: S311 - data, no secret
-    lots = [_stages(chance) for _ in range(_LOTS)]
+    lots = [_stages(chance, slow) for _ in range(_LOTS)]
     others, ends = _others(chance)
     widest = max(1, round(2 / hits) - 1) if hits else _OTHERS  # so that the mean is 1 / hits
     start_ms = round(START.timestamp() * 1000)
-    lines = samples = written = 0
+    least, lines, samples, written = lines, 0, 0, 0
     second, stamp = -1, b""
     parts: list[bytes] = []
     with path.open("wb", buffering=_WRITE) as file:
-        while written < size:
+        while written < size or lines < least:
             gap = chance.randint(1, widest) - 1 if hits else _OTHERS
             first = chance.randrange(_OTHERS) if gap else 0
             parts = []
@@ -91,10 +95,10 @@ _HIT = (
 )
 
 
-def _stages(chance: random.Random) -> tuple[int, bytes]:
-    """The stages of a request, and their total in whole milliseconds, rounded up. One in 500 is slow."""
+def _stages(chance: random.Random, slow: float) -> tuple[int, bytes]:
+    """The stages of a request, and their total in whole milliseconds, rounded up."""
     read, copy = chance.lognormvariate(-1, 1), chance.lognormvariate(-6, 0.5)
-    wait = chance.lognormvariate(-1, 1) if chance.random() > 0.002 else chance.uniform(500, 4000)
+    wait = chance.lognormvariate(-1, 1) if chance.random() >= slow else chance.uniform(500, 4000)
     total = wait + read + copy + chance.lognormvariate(0, 0.5)
     stages = {
         "pre_upstream_wait": wait,
@@ -121,11 +125,11 @@ def _others(chance: random.Random) -> tuple[bytes, list[int]]:
     return b"".join(lines), [0, *accumulate(map(len, lines))]
 
 
-def made(folder: Path, name: str, size: int, *, hits: float, a_second: int = 1000) -> Log:
+def made(folder: Path, name: str, size: int, *, hits: float, a_second: int = 1000, lines: int = 0) -> Log:
     """A log of one file, live by its name."""
     path = _place(folder, name) / "proxy-8787.log"
-    lines, samples = write_log(path, size, hits=hits, a_second=a_second)
-    return Log(name, (path,), lines, samples, path.stat().st_size)
+    found, samples = write_log(path, size, hits=hits, a_second=a_second, lines=lines)
+    return Log(name, (path,), found, samples, path.stat().st_size)
 
 
 def many_files(folder: Path, name: str, size: int, files: int, *, hits: float) -> Log:

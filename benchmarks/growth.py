@@ -1,0 +1,239 @@
+"""What becomes of cost when the log, or the store, grows: it grows with the new, and not with what is there already."""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import data
+from benchmarks.data import MB, Log
+from benchmarks.figures import Figure, at_most
+from benchmarks.ingest import CLEAN, PROGRAM, check, ours
+from benchmarks.memory import nowhere
+from benchmarks.process import Cost, least_cpu_s, run
+from tests.collector import Collector, find_collector
+
+GROUP = "growth"
+_ALL = ("--retention", "none", "--max-db-size", "none")
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How far it grows."""
+
+    logs: tuple[int, ...] = (10 * MB, 100 * MB, 1000 * MB, 2000 * MB)
+    copies: tuple[int, int] = (10, 10)
+    """Of a million samples, in the store that is asked, and in the one that is read into."""
+    million: int = 1_000_000
+    into: int = 50 * MB
+    dense: int = 150 * MB
+    intervals: int = 200
+    runs: int = 3
+
+
+TINY = Size(logs=(MB, 2 * MB), copies=(2, 3), million=1000, into=MB // 4, dense=MB, intervals=3, runs=1)
+FULL = Size(logs=(10 * MB, 100 * MB, 1000 * MB, 10_000 * MB), copies=(10, 50), dense=500 * MB)
+
+
+def measure(folder: Path, size: Size) -> Iterator[Figure]:
+    """Every figure of this group."""
+    yield from _larger_logs(folder, size)
+    yield from _memory(folder, size)
+    yield from _exporting(folder, size)
+    yield from _larger_stores(folder, size)
+
+
+def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
+    """CPU a GB, less the start, and memory, of 2 % hits."""
+    (empty := folder / "empty").mkdir()
+    (empty / "proxy-8787.log").touch()
+    nothing = Log("nothing", (empty / "proxy-8787.log",), 0, 0, 0)
+    start_s = least_cpu_s([ours(nothing, folder) for _ in range(size.runs)])
+    a_gb, peaks = [], []
+    for number, bytes_ in enumerate(size.logs):
+        log = data.made(folder, f"log {number}", bytes_, hits=0.02)
+        costs = [ours(log, folder) for _ in range(size.runs if bytes_ <= 2000 * MB else 1)]
+        log.files[0].unlink()
+        a_gb.append((least_cpu_s(costs) - start_s) / log.bytes * 1e9)
+        peaks.append(statistics.median(cost.peak_mib for cost in costs))
+    sizes = [_bytes(bytes_) for bytes_ in size.logs]
+    said = ", ".join(f"{name} {cpu:.2f} s" for name, cpu in zip(sizes, a_gb, strict=True))
+    yield Figure(
+        GROUP,
+        f"CPU a GB, {sizes[-1]} over {sizes[1] if len(sizes) > 2 else sizes[0]}",
+        a_gb[-1] / a_gb[1 if len(sizes) > 2 else 0],
+        "times",
+        at_most(1.15),
+        f"a GB: {said}; less the start ({start_s:.2f} s)",
+    )
+    said = ", ".join(f"{name} {peak:.0f}" for name, peak in zip(sizes, peaks, strict=True))
+    yield Figure(GROUP, f"peak RSS at {sizes[-1]}", peaks[-1], "MiB", at_most(60), f"no exporter; MiB: {said}")
+
+
+def _memory(folder: Path, size: Size) -> Iterator[Figure]:
+    """The most memory with OTLP, of a dense backlog in which breaches are as many as in real logs."""
+    log = data.made(folder, "dense", size.dense, hits=1, a_second=10)
+    (folder / "receiver").mkdir()
+    what = f"{log.samples:,} samples, 10 a second of the log's time"
+    with Collector(find_collector(), folder / "receiver") as collector:
+        cost = ours(log, folder, "--otlp-endpoint", collector.http_endpoint)
+        yield Figure(GROUP, "peak RSS, OTLP, a collector that is up", cost.peak_mib, "MiB", at_most(60), what)
+    for path in folder.glob("store.db*"):
+        path.unlink()
+    cost = _into(folder / "store.db", log, "--otlp-endpoint", nowhere(), codes=(1,))
+    check(folder / "store.db", log)
+    yield Figure(GROUP, "peak RSS, OTLP, a collector that is down", cost.peak_mib, "MiB", at_most(60), what)
+    log.files[0].unlink()
+
+
+def _exporting(folder: Path, size: Size) -> Iterator[Figure]:
+    """What sending adds, for so many intervals of few samples and of a hundred times as many."""
+    added = {}
+    (folder / "exporting").mkdir()
+    with Collector(find_collector(), folder / "exporting") as collector:
+        for a_second in (5, 500):
+            place = folder / f"rate-{a_second}"
+            place.mkdir()
+            path = place / "proxy-8787.log"
+            lines, samples = data.write_log(
+                path, 0, hits=1, a_second=a_second, lines=size.intervals * 10 * a_second, slow=0
+            )
+            log = Log(f"{a_second} a second", (path,), lines, samples, path.stat().st_size)
+            alone, sent = [], []
+            for _ in range(size.runs):
+                alone.append(ours(log, folder))
+                sent.append(ours(log, folder, "--otlp-endpoint", collector.http_endpoint))
+            added[a_second] = least_cpu_s(sent) - least_cpu_s(alone)
+            path.unlink()
+    few, many = added.values()
+    note = f"{size.intervals} intervals: {few:.2f} CPU s more with OTLP at 5 samples a second, {many:.2f} at 500"
+    yield Figure(GROUP, "exporting, 100 times the samples", many / few, "times", None, note)
+
+
+def _larger_stores(folder: Path, size: Size) -> Iterator[Figure]:
+    """A store of millions of samples: how large, how fast to ask, and how fast to read into."""
+    base = folder / "million.db"
+    log = data.made(folder, "million", 0, hits=1, a_second=10, lines=size.million)
+    _into(base, log)
+    fresh = _size(base)
+    run([*PROGRAM, "prune", "--db", str(base), *_ALL], environ=CLEAN)
+    with closing(sqlite3.connect(base)) as store:
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = (
+            store.execute("SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'block%'").fetchone()[0]
+            if _dbstat(store)
+            else 0
+        )
+    a_million = 1_000_000 / log.samples / MB
+    merged = _size(base)
+    note = f"10 samples a second; {fresh * a_million:.0f} MB before the upkeep has merged intervals into minutes"
+    if pages:
+        note += f"; {pages * a_million:.0f} MB of it the samples themselves"
+    yield Figure(GROUP, "store, a million samples", merged * a_million, "MB", at_most(60), note)
+    log.files[0].unlink()
+
+    asked = folder / "asked.db"
+    copies, more = size.copies
+    multiply(base, asked, copies)
+    yield from _summary(asked, log.samples * copies, size.runs)
+    if more != copies:
+        asked.unlink()
+        multiply(base, asked, more)
+    yield from _into_a_large_one(folder, asked, log.samples * more, size)
+
+
+def _summary(db: Path, samples: int, runs: int) -> Iterator[Figure]:
+    took_s = []
+    for _ in range(max(runs, 2) * 2):
+        begun_s = time.monotonic()
+        cost = run([*PROGRAM, "query", "summary", "--format", "json", "--db", str(db)], environ=CLEAN)
+        took_s.append(time.monotonic() - begun_s)
+        if (counted := msgspec.json.decode(cost.output)["count"]) != samples:
+            raise RuntimeError(f"summary counts {counted} of {samples} samples")
+    note = f"the whole command, {cost.cpu_s:.2f} CPU s, the best of {len(took_s)}"
+    yield Figure(GROUP, f"query summary, {samples:,} samples", min(took_s), "s", at_most(0.2), note)
+
+
+def _into_a_large_one(folder: Path, large: Path, samples: int, size: Size) -> Iterator[Figure]:
+    """The same log into an empty store and into a large one, in turn, from another file each time."""
+    log = data.made(folder, "into", size.into, hits=1)
+    path = log.files[0]
+    empty, full = [], []
+    for number in range(size.runs):
+        path = path.rename(path.with_name(f"proxy-{9000 + number}.log"))
+        again = msgspec.structs.replace(log, files=(path,))
+        empty.append(ours(again, folder))
+        full.append(_into(large, again))
+    ratio = statistics.median(b.cpu_s / a.cpu_s for a, b in zip(empty, full, strict=True))
+    note = (
+        f"{log.samples:,} samples: {_least(empty)} CPU s and {_least(full)}; the store has {_size(large) / 1e9:.1f} GB"
+    )
+    yield Figure(GROUP, f"reading into a store of {samples:,} samples", ratio, "times", at_most(1.15), note)
+
+
+def multiply(base: Path, into: Path, copies: int) -> None:
+    """A store that holds what another one holds so many times, each copy before the other in time.
+
+    Block by block and interval by interval, in SQL: fast enough for 50 million samples. Breaches and episodes stay as
+    they are: questions about counts do not look at them.
+    """
+    with closing(sqlite3.connect(base)) as store:
+        store.execute("VACUUM INTO ?", (str(into),))
+    with closing(sqlite3.connect(into, isolation_level=None)) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+        store.execute("PRAGMA synchronous = OFF")
+        first, last = store.execute("SELECT min(start_ns), max(end_ns) FROM interval").fetchone()
+        span = ((last - first) // (3600 * 10**9) + 1) * 3600 * 10**9
+        columns = [row[1] for row in store.execute("PRAGMA table_info(file)") if row[1] != "id"]
+        blocks = store.execute("SELECT max(rowid) FROM block").fetchone()[0]
+        for copy in range(1, copies):
+            store.execute("BEGIN")
+            picked = ", ".join({"inode": f"inode + {copy}", "done": "1"}.get(name, name) for name in columns)
+            store.execute(
+                f"INSERT INTO file (id, {', '.join(columns)}) SELECT id + {copy}, {picked} FROM file WHERE id = 1"
+            )
+            store.execute(
+                "INSERT INTO block SELECT id + (? << 40), source, first_ns - ?, last_ns - ?, count, samples FROM block"
+                " WHERE id <= ?",
+                (copy, copy * span, copy * span, blocks),
+            )
+            store.execute(
+                "INSERT INTO interval"
+                " (series, start_ns, end_ns, count, sum_ns, min_ns, max_ns, explicit, exponential, zeros)"
+                " SELECT series, start_ns - ?, end_ns - ?, count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
+                " FROM interval WHERE start_ns >= ?",
+                (copy * span, copy * span, first),
+            )
+            store.execute("COMMIT")
+        store.execute("UPDATE source SET samples = samples * ?", (copies,))
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _into(db: Path, log: Log, *arguments: str, codes: Sequence[int] = (0,)) -> Cost:
+    command = [*PROGRAM, "--observer", "headroom", "--path", str(log.files[0]), "--db", str(db), "--once", *_ALL]
+    return run([*command, *arguments], environ=CLEAN, codes=codes)
+
+
+def _dbstat(store: sqlite3.Connection) -> bool:
+    return bool(
+        store.execute(
+            "SELECT count(*) FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
+        ).fetchone()[0]
+    )
+
+
+def _size(db: Path) -> int:
+    return sum(path.stat().st_size for path in db.parent.glob(f"{db.name}*") if not path.name.endswith("-shm"))
+
+
+def _least(costs: Sequence[Cost]) -> str:
+    return f"{least_cpu_s(costs):.2f}"
+
+
+def _bytes(number: int) -> str:
+    return f"{number // (1000 * MB)} GB" if number >= 1000 * MB else f"{number // MB} MB"
