@@ -125,10 +125,12 @@ def _others(chance: random.Random) -> tuple[bytes, list[int]]:
     return b"".join(lines), [0, *accumulate(map(len, lines))]
 
 
-def made(folder: Path, name: str, size: int, *, hits: float, a_second: int = 1000, lines: int = 0) -> Log:
+def made(
+    folder: Path, name: str, size: int, *, hits: float, a_second: int = 1000, lines: int = 0, seed: int = 1
+) -> Log:
     """A log of one file, live by its name."""
     path = _place(folder, name) / "proxy-8787.log"
-    found, samples = write_log(path, size, hits=hits, a_second=a_second, lines=lines)
+    found, samples = write_log(path, size, hits=hits, a_second=a_second, lines=lines, seed=seed)
     return Log(name, (path,), found, samples, path.stat().st_size)
 
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks.floors decode LOG    find every sample's line in chunks of the log and decode it with msgspec
     python -m benchmarks.floors store LOG DB  executemany of the same samples as plain rows, with nothing else timed
+    python -m benchmarks.floors tail LOG DB   a row and a commit for each piece of the log that grows, until it is ended
 
 ``decode`` is measured from outside, as a whole process. ``store`` prints the CPU seconds of the inserts alone.
 """
@@ -118,8 +119,29 @@ def store(log: Path, db: Path) -> tuple[int, float]:
     return count, spent + time.process_time() - begun
 
 
+def tail(log: Path, db: Path) -> None:
+    """Follow a log by asking every 0.2 ms; insert a row for each of its lines and commit, for ever."""
+    connection = sqlite3.connect(db, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("CREATE TABLE sample (id INTEGER PRIMARY KEY, line BLOB)")
+    rest = b""
+    with log.open("rb", buffering=0) as file:
+        while True:
+            data = rest + file.read(_CHUNK)
+            lines, newline, rest = data.rpartition(b"\n")
+            if not newline:
+                time.sleep(0.0002)
+                continue
+            connection.execute("BEGIN")
+            connection.executemany("INSERT INTO sample (line) VALUES (?)", [(line,) for line in lines.split(b"\n")])
+            connection.execute("COMMIT")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "decode":
         print(decode(Path(sys.argv[2])))
+    elif sys.argv[1] == "tail":
+        tail(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
         print(*store(Path(sys.argv[2]), Path(sys.argv[3])))

@@ -54,22 +54,33 @@ def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
     (empty / "proxy-8787.log").touch()
     nothing = Log("nothing", (empty / "proxy-8787.log",), 0, 0, 0)
     start_s = least_cpu_s([ours(nothing, folder) for _ in range(size.runs)])
-    a_gb, peaks = [], []
-    for number, bytes_ in enumerate(size.logs):
-        log = data.made(folder, f"log {number}", bytes_, hits=0.02)
-        costs = [ours(log, folder) for _ in range(size.runs if bytes_ <= 2000 * MB else 1)]
+    logs = [data.made(folder, f"log {number}", bytes_, hits=0.02) for number, bytes_ in enumerate(size.logs)]
+
+    def a_gb_s(costs: Sequence[Cost], log: Log) -> float:
+        return (least_cpu_s(costs) - start_s) / log.bytes * 1e9
+
+    middle, largest = logs[-3 if len(logs) > 2 else 0], logs[-1]
+    smaller = [ours(log, folder) for log in logs[:-1]]
+    ratios, large = [], []
+    for _ in range(2 if largest.bytes > 5000 * MB else size.runs):
+        before = [ours(middle, folder) for _ in range(2)]
+        large.append(ours(largest, folder))
+        after = [ours(middle, folder) for _ in range(2)]
+        ratios.append(a_gb_s(large[-1:], largest) / a_gb_s([*before, *after], middle))
+    a_gb = [*(a_gb_s([cost], log) for cost, log in zip(smaller, logs, strict=False)), a_gb_s(large, largest)]
+    peaks = [*(cost.peak_mib for cost in smaller), statistics.median(cost.peak_mib for cost in large)]
+    for log in logs:
         log.files[0].unlink()
-        a_gb.append((least_cpu_s(costs) - start_s) / log.bytes * 1e9)
-        peaks.append(statistics.median(cost.peak_mib for cost in costs))
     sizes = [_bytes(bytes_) for bytes_ in size.logs]
     said = ", ".join(f"{name} {cpu:.2f} s" for name, cpu in zip(sizes, a_gb, strict=True))
+    each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     yield Figure(
         GROUP,
-        f"CPU a GB, {sizes[-1]} over {sizes[1] if len(sizes) > 2 else sizes[0]}",
-        a_gb[-1] / a_gb[1 if len(sizes) > 2 else 0],
+        f"CPU a GB, {sizes[-1]} over {_bytes(middle.bytes)}",
+        statistics.median(ratios),
         "times",
         at_most(1.15),
-        f"a GB: {said}; less the start ({start_s:.2f} s)",
+        f"less the start ({start_s:.2f} s), the large one between two of the small, median of {each}; a GB: {said}",
     )
     said = ", ".join(f"{name} {peak:.0f}" for name, peak in zip(sizes, peaks, strict=True))
     yield Figure(GROUP, f"peak RSS at {sizes[-1]}", peaks[-1], "MiB", at_most(60), f"no exporter; MiB: {said}")
@@ -121,26 +132,23 @@ def _larger_stores(folder: Path, size: Size) -> Iterator[Figure]:
     base = folder / "million.db"
     log = data.made(folder, "million", 0, hits=1, a_second=10, lines=size.million)
     _into(base, log)
+    log.files[0].unlink()
     fresh = _size(base)
     run([*PROGRAM, "prune", "--db", str(base), *_ALL], environ=CLEAN)
     with closing(sqlite3.connect(base)) as store:
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        pages = (
-            store.execute("SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'block%'").fetchone()[0]
-            if _dbstat(store)
-            else 0
-        )
     a_million = 1_000_000 / log.samples / MB
-    merged = _size(base)
-    note = f"10 samples a second; {fresh * a_million:.0f} MB before the upkeep has merged intervals into minutes"
-    if pages:
-        note += f"; {pages * a_million:.0f} MB of it the samples themselves"
-    yield Figure(GROUP, "store, a million samples", merged * a_million, "MB", at_most(60), note)
-    log.files[0].unlink()
+    kept = _size(base) * a_million
 
     asked = folder / "asked.db"
     copies, more = size.copies
     multiply(base, asked, copies)
+    run([*PROGRAM, "prune", "--db", str(asked), *_ALL], environ=CLEAN)  # what is days old merges into hours
+    note = (
+        f"of {log.samples * copies:,}, 10 a second, the last day's counts by the minute, older ones by the hour; of the"
+        f" first million {fresh * a_million:.0f} as it is written, {kept:.0f} when it is merged"
+    )
+    yield Figure(GROUP, "store, a million samples", _size(asked) * a_million / copies, "MB", at_most(60), note)
     yield from _summary(asked, log.samples * copies, size.runs)
     if more != copies:
         asked.unlink()
@@ -162,19 +170,21 @@ def _summary(db: Path, samples: int, runs: int) -> Iterator[Figure]:
 
 def _into_a_large_one(folder: Path, large: Path, samples: int, size: Size) -> Iterator[Figure]:
     """The same log into an empty store and into a large one, in turn, from another file each time."""
-    log = data.made(folder, "into", size.into, hits=1)
-    path = log.files[0]
-    empty, full = [], []
+    empty, full, before = [], [], samples
     for number in range(size.runs):
-        path = path.rename(path.with_name(f"proxy-{9000 + number}.log"))
-        again = msgspec.structs.replace(log, files=(path,))
-        empty.append(ours(again, folder))
-        full.append(_into(large, again))
+        log = data.made(folder, f"into {number}", size.into, hits=1, seed=number)
+        empty.append(ours(log, folder))
+        full.append(_into(large, log))
+        samples += log.samples
+        with closing(sqlite3.connect(f"file:{large}?mode=ro", uri=True)) as store:
+            found = store.execute("SELECT samples, (SELECT sum(count) FROM block) FROM source").fetchone()
+        if found != (samples, samples):
+            raise RuntimeError(f"{large}: {found} samples and not {samples}")
     ratio = statistics.median(b.cpu_s / a.cpu_s for a, b in zip(empty, full, strict=True))
     note = (
         f"{log.samples:,} samples: {_least(empty)} CPU s and {_least(full)}; the store has {_size(large) / 1e9:.1f} GB"
     )
-    yield Figure(GROUP, f"reading into a store of {samples:,} samples", ratio, "times", at_most(1.15), note)
+    yield Figure(GROUP, f"reading into a store of {before:,} samples", ratio, "times", at_most(1.15), note)
 
 
 def multiply(base: Path, into: Path, copies: int) -> None:
@@ -218,14 +228,6 @@ def multiply(base: Path, into: Path, copies: int) -> None:
 def _into(db: Path, log: Log, *arguments: str, codes: Sequence[int] = (0,)) -> Cost:
     command = [*PROGRAM, "--observer", "headroom", "--path", str(log.files[0]), "--db", str(db), "--once", *_ALL]
     return run([*command, *arguments], environ=CLEAN, codes=codes)
-
-
-def _dbstat(store: sqlite3.Connection) -> bool:
-    return bool(
-        store.execute(
-            "SELECT count(*) FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
-        ).fetchone()[0]
-    )
 
 
 def _size(db: Path) -> int:

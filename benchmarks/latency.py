@@ -2,6 +2,7 @@
 
 Committed: a reader polls the store (``PRAGMA data_version`` changes with each commit that it can see) and notes how
 many samples are there then. What it sees late counts as latency of ours: its resolution is said beside the figure.
+The floor is a bare loop in the same run, under the same reader: on a busy machine its p99 is that of the scheduler.
 
 At the collector: a real one, whose file is polled; its own flush (5 ms) and the poll (1 ms) are part of the figure.
 """
@@ -21,6 +22,7 @@ import msgspec
 
 from benchmarks.daemon import Following, writing
 from benchmarks.figures import Bar, Figure, at_most
+from benchmarks.ingest import FLOORS, ROOT
 from tests.collector import Collector, find_collector
 
 GROUP = "latency"
@@ -55,11 +57,15 @@ class Seen(msgspec.Struct, frozen=True):
 def measure(folder: Path, size: Size) -> Iterator[Figure]:
     """Every figure of this group."""
     for a_second, seconds in ((10.0, size.slow_s), (2000.0, size.fast_s)):
-        places = [folder / f"commit-{a_second:.0f}-{number}" for number in range(size.runs)]
-        runs = [committed(place, a_second, seconds) for place in places]
+        runs, floors = [], []
+        for number in range(size.runs):
+            place = folder / f"commit-{a_second:.0f}-{number}"
+            runs.append(committed(place, a_second, seconds))
+            floors.append(floor(place, a_second, seconds))
         name = f"append to committed, {a_second:,.0f} lines/s"
-        yield _figure(f"{name}: p50", runs, 0.5, at_most(1.5))
-        yield _figure(f"{name}: p99", runs, 0.99, at_most(5))
+        for share, most in ((0.5, 1.5), (0.99, 5.0)):
+            yield _figure(f"{name}: p{share * 100:.0f}", runs, share, at_most(most))
+            yield _figure(f"{name}: p{share * 100:.0f} of the floor", floors, share, None)
     binary = find_collector()
     for name, arguments, counted, bar in (
         ("its log record", ("--events", "log"), _records, at_most(1500)),
@@ -93,7 +99,38 @@ def committed(folder: Path, a_second: float, seconds: float) -> Seen:
         _warm_up(daemon)
         with closing(sqlite3.connect(f"file:{daemon.db}?mode=ro", uri=True, isolation_level=None)) as store:
             writer = writing(daemon.log, a_second, lines, stamps)
-            seen, gap_ms = _watch(store, writer, lines + 1, seconds + 30)
+            seen, gap_ms = _watch(store, "SELECT samples FROM source", writer, lines + 1, seconds + 30)
+    return _latencies(stamps, seen, gap_ms)
+
+
+def floor(folder: Path, a_second: float, seconds: float) -> Seen:
+    """The same of a bare loop that asks the file again and again and commits a row a line: what the machine allows."""
+    lines = max(2, round(a_second * seconds))
+    stamps, log, db = folder / "floor-stamps", folder / "floor.log", folder / "floor.db"
+    writing(log, 10, 1, stamps).wait()
+    loop = subprocess.Popen([*FLOORS, "tail", str(log), str(db)], cwd=ROOT, stdin=subprocess.DEVNULL)
+    try:
+        deadline_s = time.monotonic() + 30
+        while not _has_a_row(db) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, isolation_level=None)) as store:
+            writer = writing(log, a_second, lines, stamps)
+            seen, gap_ms = _watch(store, "SELECT max(id) FROM sample", writer, lines + 1, seconds + 30)
+    finally:
+        loop.terminate()
+        loop.wait()
+    return _latencies(stamps, seen, gap_ms)
+
+
+def _has_a_row(db: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as store:
+            return bool(store.execute("SELECT max(id) FROM sample").fetchone()[0])
+    except sqlite3.Error:
+        return False  # it is being made
+
+
+def _latencies(stamps: Path, seen: Sequence[tuple[int, int]], gap_ms: float) -> Seen:
     written = [int(text) for text in stamps.read_text().split()]
     arrived = iter(seen)
     at_ns, count = next(arrived)
@@ -112,11 +149,10 @@ def _warm_up(daemon: Following) -> None:
 
 
 def _watch(
-    store: sqlite3.Connection, writer: subprocess.Popen[bytes], samples: int, timeout_s: float
+    store: sqlite3.Connection, count: str, writer: subprocess.Popen[bytes], samples: int, timeout_s: float
 ) -> tuple[list[tuple[int, int]], float]:
     """When which number of samples was there, and the usual gap between two looks."""
     look = "PRAGMA data_version"
-    count = "SELECT samples FROM source"
     version = store.execute(look).fetchone()
     seen, gaps = [], []
     deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
