@@ -21,13 +21,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import growth, ingest, latency, rest
+from benchmarks import growth, ingest, latency, rest, stages
 from benchmarks.figures import Figure, Machine, Report, table
 
 Measure = Callable[[Path, str], Iterator[Figure]]
 
 GROUPS: dict[str, Measure] = {
     "ingest": lambda folder, size: ingest.measure(folder, ingest.TINY if size == "tiny" else ingest.Size()),
+    "stages": stages.measure,
     "latency": lambda folder, size: latency.measure(folder, latency.TINY if size == "tiny" else latency.Size()),
     "growth": lambda folder, size: growth.measure(
         folder, {"tiny": growth.TINY, "usual": growth.Size(), "full": growth.FULL}[size]
