@@ -33,9 +33,9 @@ _POLL_S = 0.0001
 class Size(msgspec.Struct, frozen=True):
     """How long each is measured."""
 
-    runs: int = 3
-    slow_s: float = 12.0
-    fast_s: float = 5.0
+    runs: int = 6
+    slow_s: float = 6.0
+    fast_s: float = 2.0
     breaches: int = 25
 
 

@@ -36,7 +36,7 @@ LOOK_S = 2.0
 LOOK_SHARE = 0.0005
 """What the timed look may take of a core where there are events: one that costs more (many files) comes less often."""
 
-LONGEST_LOOK_S = 10.0
+LONGEST_LOOK_S = 20.0
 """How seldom that may be."""
 
 BLIND_LOOK_S = 1.0
