@@ -13,6 +13,7 @@ from itertools import islice
 from math import ceil, log2
 from operator import le
 
+from otel_logtail import compiled
 from otel_logtail.model import (
     Attributes,
     Counts,
@@ -29,6 +30,7 @@ SCALE = 6
 """Index i counts values in (2**(i/64), 2**((i+1)/64)] seconds (opentelemetry data model, exponential histograms)."""
 
 _PER_OCTAVE = 1 << SCALE
+_hot = compiled.helper("_hot")
 _OFFSET = log2(1e9) * _PER_OCTAVE
 
 _DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
@@ -37,6 +39,9 @@ _DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_0
 def bounds(degraded_ns: int, stall_ns: int) -> tuple[int, ...]:
     """The explicit histogram's bounds in nanoseconds: a 1-2-5 ladder that holds both thresholds exactly."""
     return tuple(sorted({ms * 1_000_000 for ms in _DEFAULT_BOUNDS_MS} | {degraded_ns, stall_ns}))
+
+
+_Rows = list[tuple[int | None, ...]]
 
 
 def merge_attributes(*parts: Attributes) -> Attributes:
@@ -48,6 +53,8 @@ def merge_attributes(*parts: Attributes) -> Attributes:
 
 def count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> Counts:
     """The counts of some durations (at least one)."""
+    if _hot is not None and (found := _hot.count(values_ns, bounds_ns)) is not None:
+        return Counts(*found)
     ordered = sorted(values_ns)
     number = len(ordered)
     explicit = []
@@ -61,6 +68,15 @@ def count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> Counts:
     positive = ordered[zeros:] if zeros else ordered
     exponential = Counter([ceil(x * _PER_OCTAVE - _OFFSET) - 1 for x in map(log2, positive)])
     return Counts(number, sum(ordered), ordered[0], ordered[-1], explicit, dict(exponential), zeros)
+
+
+def count_stages(rows: _Rows, begin: int, end: int, width: int, bounds_ns: tuple[int, ...]) -> list[Counts | None]:
+    """The counts of each of the ``width`` stages in the rows from ``begin`` to ``end``; None: it never ran."""
+    if _hot is not None and (found := _hot.count_columns(rows, begin, end, width, bounds_ns)) is not None:
+        return [None if counted is None else Counts(*counted) for counted in found]
+    columns = zip(*rows[begin:end], strict=True) if width else ()
+    ran = [[ns for ns in column if ns is not None] for column in columns]
+    return [count(values, bounds_ns) if values else None for values in ran]
 
 
 def add(into: Counts, more: Counts) -> None:
@@ -100,37 +116,34 @@ def aggregate(
     """
     counts: dict[IntervalKey, Counts] = {}
 
-    def put(instrument: Instrument, attrs: Attributes, slot: int, values: Sequence[int], with_bounds: bool) -> None:
+    def put(instrument: Instrument, attrs: Attributes, slot: int, more: Counts, with_bounds: bool) -> None:
         series = SeriesKey(instrument, attrs, bounds_ns if with_bounds else ())
         key = IntervalKey(series, slot * interval_ns, (slot + 1) * interval_ns)
         if key in counts:
-            add(counts[key], count(values, series.bounds_ns))
+            add(counts[key], more)
         else:
-            counts[key] = count(values, series.bounds_ns)
+            counts[key] = more
 
-    for shape, slot, durations, stage_rows in _groups(samples, interval_ns):
+    for shape, slot, durations, rows, begin, end in _groups(samples, interval_ns):
         own = merge_attributes(shape.attributes, attributes)
-        put(Instrument.DURATION, own, slot, durations, with_bounds=True)
-        for stage, column in zip(shape.stages, zip(*stage_rows, strict=True), strict=True):
-            empty = column.count(None)
-            if empty == len(column):
-                continue
-            values = [ns for ns in column if ns is not None] if empty else column
-            put(Instrument.STAGE, merge_attributes(own, (("stage", stage),)), slot, values, with_bounds=True)
+        put(Instrument.DURATION, own, slot, count(durations, bounds_ns), with_bounds=True)
+        for stage, of_stage in zip(
+            shape.stages, count_stages(rows, begin, end, len(shape.stages), bounds_ns), strict=True
+        ):
+            if of_stage is not None:
+                labels = merge_attributes(own, (("stage", stage),))
+                put(Instrument.STAGE, labels, slot, of_stage, with_bounds=True)
     breaches: dict[tuple[int, Attributes], list[int]] = {}
     for hit in hits:
-        labels: Attributes = (("cause", hit.sample.cause), ("severity", hit.severity.label))
+        labels = (("cause", hit.sample.cause), ("severity", hit.severity.label))
         breaches.setdefault((hit.sample.time_ns // interval_ns, labels), []).append(hit.sample.duration_ns)
     for (slot, labels), values in breaches.items():
-        put(Instrument.BREACHES, labels, slot, values, with_bounds=False)
+        put(Instrument.BREACHES, labels, slot, count(values, ()), with_bounds=False)
     return counts
 
 
-_Rows = Sequence[tuple[int | None, ...]]
-
-
-def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], _Rows]]:
-    """The samples of each shape and interval: shape, number of the interval, durations, rows of stages."""
+def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], _Rows, int, int]]:
+    """The samples of each shape and interval: shape, number of the interval, durations, rows of stages from … to …."""
     slots = [time_ns // interval_ns for time_ns in samples.time_ns]
     shapes = samples.shapes
     if not slots:
@@ -140,7 +153,7 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
         begin = 0
         while begin < len(slots):
             end = bisect_right(slots, slots[begin], begin)
-            yield shapes[0], slots[begin], samples.duration_ns[begin:end], samples.stage_ns[begin:end]
+            yield shapes[0], slots[begin], samples.duration_ns[begin:end], samples.stage_ns, begin, end
             begin = end
         return
     groups: dict[tuple[int, int], list[int]] = {}
@@ -149,7 +162,7 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
         groups.setdefault(key, []).append(index)
     for (_, slot), places in groups.items():
         durations = [samples.duration_ns[place] for place in places]
-        yield shapes[places[0]], slot, durations, [samples.stage_ns[place] for place in places]
+        yield shapes[places[0]], slot, durations, [samples.stage_ns[place] for place in places], 0, len(places)
 
 
 def aggregate_episodes(

@@ -12,8 +12,6 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import repeat
-from operator import sub
 from pathlib import Path
 
 import msgspec
@@ -40,8 +38,8 @@ from otel_logtail.rows import (
     counts_of,
     counts_row,
     encode_attributes,
+    encode_columns,
     encode_json,
-    encode_samples,
     episode_columns,
     episode_of,
     file_columns,
@@ -223,25 +221,9 @@ class Store:
         samples, number = batch.samples, len(batch.samples.offsets)
         if not number:
             return
-        ok = self._kinds_of(batch)
-        kinds = [ok[key] for key in zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True)]
-        for breach in batch.breaches:
-            hit = breach.hit
-            sample = hit.sample
-            kinds[hit.index] = self._kind(batch, sample.shape, hit.severity, sample.cause, sample.stage)
+        kinds = self._kinds_of(batch)
         first, first_ns = samples.offsets[0], min(samples.time_ns)
-        text = encode_samples(
-            list(
-                zip(
-                    map(sub, samples.offsets, repeat(first)),
-                    map(sub, samples.time_ns, repeat(first_ns)),
-                    samples.duration_ns,
-                    kinds,
-                    samples.stage_ns,
-                    strict=False,
-                )
-            )
-        )
+        text = encode_columns(samples, kinds, first, first_ns)
         row = (file << OFFSET_BITS | first, batch.source, first_ns, max(samples.time_ns), number, text)
         self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", row)
         self._db.executemany(
@@ -264,13 +246,18 @@ class Store:
             ],
         )
 
-    def _kinds_of(self, batch: Batch) -> dict[tuple[int, str, str], int]:
-        """The ids of the kinds of all samples of a batch, as those that are ok."""
+    def _kinds_of(self, batch: Batch) -> list[int]:
+        """The id of each sample's kind."""
         samples = batch.samples
-        distinct = dict(
-            zip(zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True), samples.shapes, strict=True)
-        )
-        return {key: self._kind(batch, shape, Severity.OK, key[1], key[2]) for key, shape in distinct.items()}
+        # shapes are made once, so their identity stands for their value: hashing each would cost more
+        keys = list(zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True))
+        shapes = dict(zip(map(id, samples.shapes), samples.shapes, strict=True))
+        ok = {key: self._kind(batch, shapes[key[0]], Severity.OK, key[1], key[2]) for key in set(keys)}
+        kinds = list(map(ok.__getitem__, keys))
+        for breach in batch.breaches:
+            sample = breach.hit.sample
+            kinds[breach.hit.index] = self._kind(batch, sample.shape, breach.hit.severity, sample.cause, sample.stage)
+        return kinds
 
     def _kind(self, batch: Batch, shape: Shape, severity: Severity, cause: str, stage: str) -> int:
         # shapes are few and made once: looked up by identity, and kept so that the identity stays theirs
