@@ -6,12 +6,12 @@ fixed scale, so that both kinds can be sent and percentiles are known within hal
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from math import ceil, log2
-from operator import le
 
 from otel_logtail import compiled
 from otel_logtail.model import (
@@ -84,11 +84,11 @@ def add(into: Counts, more: Counts) -> None:
     if not more.count:
         return
     if not into.count:
-        into.min_ns, into.max_ns = more.min_ns, more.max_ns
-        into.explicit = list(more.explicit)
-    else:
-        into.min_ns, into.max_ns = min(into.min_ns, more.min_ns), max(into.max_ns, more.max_ns)
-        into.explicit = [a + b for a, b in zip(into.explicit, more.explicit, strict=True)]
+        into.count, into.sum_ns, into.min_ns, into.max_ns = more.count, more.sum_ns, more.min_ns, more.max_ns
+        into.explicit, into.exponential, into.zeros = list(more.explicit), dict(more.exponential), more.zeros
+        return
+    into.min_ns, into.max_ns = min(into.min_ns, more.min_ns), max(into.max_ns, more.max_ns)
+    into.explicit = list(map(operator.add, into.explicit, more.explicit))
     into.count += more.count
     into.sum_ns += more.sum_ns
     into.zeros += more.zeros
@@ -116,29 +116,32 @@ def aggregate(
     """
     counts: dict[IntervalKey, Counts] = {}
 
-    def put(instrument: Instrument, attrs: Attributes, slot: int, more: Counts, with_bounds: bool) -> None:
-        series = SeriesKey(instrument, attrs, bounds_ns if with_bounds else ())
+    def put(series: SeriesKey, slot: int, more: Counts) -> None:
         key = IntervalKey(series, slot * interval_ns, (slot + 1) * interval_ns)
-        if key in counts:
-            add(counts[key], more)
-        else:
-            counts[key] = more
+        known = counts.setdefault(key, more)
+        if known is not more:
+            add(known, more)
 
+    series: dict[int, tuple[SeriesKey, list[SeriesKey]]] = {}  # of a shape, by its identity
     for shape, slot, durations, rows, begin, end in _groups(samples, interval_ns):
-        own = merge_attributes(shape.attributes, attributes)
-        put(Instrument.DURATION, own, slot, count(durations, bounds_ns), with_bounds=True)
-        for stage, of_stage in zip(
-            shape.stages, count_stages(rows, begin, end, len(shape.stages), bounds_ns), strict=True
-        ):
-            if of_stage is not None:
-                labels = merge_attributes(own, (("stage", stage),))
-                put(Instrument.STAGE, labels, slot, of_stage, with_bounds=True)
+        if id(shape) not in series:
+            own = merge_attributes(shape.attributes, attributes)
+            stages = [merge_attributes(own, (("stage", stage),)) for stage in shape.stages]
+            series[id(shape)] = (
+                SeriesKey(Instrument.DURATION, own, bounds_ns),
+                [SeriesKey(Instrument.STAGE, labels, bounds_ns) for labels in stages],
+            )
+        of_duration, of_stages = series[id(shape)]
+        put(of_duration, slot, count(durations, bounds_ns))
+        for of_stage, more in zip(of_stages, count_stages(rows, begin, end, len(of_stages), bounds_ns), strict=True):
+            if more is not None:
+                put(of_stage, slot, more)
     breaches: dict[tuple[int, Attributes], list[int]] = {}
     for hit in hits:
-        labels = (("cause", hit.sample.cause), ("severity", hit.severity.label))
+        labels: Attributes = (("cause", hit.sample.cause), ("severity", hit.severity.label))
         breaches.setdefault((hit.sample.time_ns // interval_ns, labels), []).append(hit.sample.duration_ns)
     for (slot, labels), values in breaches.items():
-        put(Instrument.BREACHES, labels, slot, count(values, ()), with_bounds=False)
+        put(SeriesKey(Instrument.BREACHES, labels), slot, count(values, ()))
     return counts
 
 
@@ -148,7 +151,7 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
     shapes = samples.shapes
     if not slots:
         return
-    if shapes.count(shapes[0]) == len(shapes) and all(map(le, slots, islice(slots, 1, None))):
+    if shapes.count(shapes[0]) == len(shapes) and all(map(operator.le, slots, islice(slots, 1, None))):
         # nearly always: one kind of line, in the order of time
         begin = 0
         while begin < len(slots):

@@ -60,6 +60,14 @@ class Committed(msgspec.Struct, frozen=True):
     breaches: int = 0
 
 
+class _Series(msgspec.Struct):
+    """A series that this process has met: no interval of it that is open begins at ``open_ns`` or later."""
+
+    id: int
+    start_ns: int
+    open_ns: int
+
+
 class Store:
     """The write side of one store. Not for use by two threads at once."""
 
@@ -68,7 +76,7 @@ class Store:
         self._file = file
         self._db = file.connection
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
-        self._series: dict[tuple[int, SeriesKey], tuple[int, int]] = {}
+        self._series: dict[tuple[int, SeriesKey], _Series] = {}
         # open intervals as they are in the store: the daemon is the only one who changes them
         self._open: dict[tuple[int, int, int], Counts] = {}
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
@@ -282,14 +290,14 @@ class Store:
         self._kinds[key] = (shape, int(str(found)))
         return self._kinds[key][1]
 
-    def _series_id(self, source: int, key: IntervalKey) -> int:
+    def _series_of(self, source: int, key: IntervalKey) -> _Series:
         series = key.series
         known = self._series.get((source, series))
         if known is not None:
-            if key.start_ns < known[1]:
-                self._begin_earlier(known[0], key.start_ns)
-                self._series[source, series] = (known[0], key.start_ns)
-            return known[0]
+            if key.start_ns < known.start_ns:
+                self._begin_earlier(known.id, key.start_ns)
+                known.start_ns = key.start_ns
+            return known
         columns = (source, series.instrument.value, encode_attributes(series.attributes), encode_json(series.bounds_ns))
         self._db.execute(
             "INSERT INTO series (source, instrument, attributes, bounds, start_ns) VALUES (?, ?, ?, ?, ?)"
@@ -301,8 +309,9 @@ class Store:
         )
         series_id = int(str(found))
         self._begin_earlier(series_id, key.start_ns)
-        self._series[source, series] = (series_id, key.start_ns)
-        return series_id
+        open_ns = self._one("SELECT coalesce(max(end_ns), 0) FROM open_interval WHERE series = ?", series_id)
+        self._series[source, series] = _Series(series_id, key.start_ns, int(str(open_ns)))
+        return self._series[source, series]
 
     def _begin_earlier(self, series: int, start_ns: int) -> None:
         # lines come out of order, so the first interval that is met need not be the earliest; but what was made final
@@ -317,14 +326,15 @@ class Store:
     def _add_counts(self, batch: Batch) -> None:
         rows = []
         for key, more in batch.counts.items():
-            series = self._series_id(batch.source, key)
-            place = (series, key.start_ns, key.end_ns)
+            series = self._series_of(batch.source, key)
+            place = (series.id, key.start_ns, key.end_ns)
             counts = self._open.get(place)
             if counts is None:
-                counts = self._read_counts(place)
+                counts = Counts() if key.start_ns >= series.open_ns else self._read_counts(place)
                 if len(self._open) >= _MEMO:
                     self._open.clear()
                 self._open[place] = counts
+            series.open_ns = max(series.open_ns, key.end_ns)
             aggregate.add(counts, more)
             rows.append((*place, *counts_row(counts)))
         self._db.executemany(
