@@ -346,7 +346,10 @@ encode_samples(PyObject *module, PyObject *args)
         *at++ = ',';
         *at++ = '[';
         PyObject *row = PyList_GET_ITEM(rows, i);
-        for (Py_ssize_t column = 0; column < PyTuple_GET_SIZE(row); column++) {
+        Py_ssize_t columns = PyTuple_GET_SIZE(row);
+        while (columns > 1 && PyTuple_GET_ITEM(row, columns - 1) == Py_None)
+            columns--;
+        for (Py_ssize_t column = 0; column < columns; column++) {
             PyObject *value = PyTuple_GET_ITEM(row, column);
             if (column)
                 *at++ = ',';

@@ -7,7 +7,7 @@ fixed scale, so that both kinds can be sent and percentiles are known within hal
 from __future__ import annotations
 
 import operator
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -147,18 +147,19 @@ def aggregate(
 
 def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], _Rows, int, int]]:
     """The samples of each shape and interval: shape, number of the interval, durations, rows of stages from … to …."""
-    slots = [time_ns // interval_ns for time_ns in samples.time_ns]
-    shapes = samples.shapes
-    if not slots:
+    times, shapes = samples.time_ns, samples.shapes
+    if not times:
         return
-    if shapes.count(shapes[0]) == len(shapes) and all(map(operator.le, slots, islice(slots, 1, None))):
+    if shapes.count(shapes[0]) == len(shapes) and all(map(operator.le, times, islice(times, 1, None))):
         # nearly always: one kind of line, in the order of time
         begin = 0
-        while begin < len(slots):
-            end = bisect_right(slots, slots[begin], begin)
-            yield shapes[0], slots[begin], samples.duration_ns[begin:end], samples.stage_ns, begin, end
+        while begin < len(times):
+            slot = times[begin] // interval_ns
+            end = bisect_left(times, (slot + 1) * interval_ns, begin)
+            yield shapes[0], slot, samples.duration_ns[begin:end], samples.stage_ns, begin, end
             begin = end
         return
+    slots = [time_ns // interval_ns for time_ns in times]
     groups: dict[tuple[int, int], list[int]] = {}
     # shapes are made once by the observer, so their identity stands for their value: hashing them would cost more
     for index, key in enumerate(zip(map(id, shapes), slots, strict=True)):

@@ -160,11 +160,12 @@ def scan(
     samples = scanner.samples
     hits = []
     if samples.duration_ns and max(samples.duration_ns) >= thresholds.degraded_ns:
-        for index, duration_ns in enumerate(samples.duration_ns):
-            if duration_ns >= thresholds.degraded_ns:
-                offset = samples.offsets[index]
-                uid = name_of(source, offset, lines[scanner.line_of[index]])
-                hits.append(Hit(offset, sample_at(samples, index), thresholds.classify(duration_ns), uid, index))
+        slow_ns = thresholds.degraded_ns
+        for index in [place for place, ns in enumerate(samples.duration_ns) if ns >= slow_ns]:
+            offset = samples.offsets[index]
+            uid = name_of(source, offset, lines[scanner.line_of[index]])
+            severity = thresholds.classify(samples.duration_ns[index])
+            hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
     tally = Tally(
         bytes=end - start,
         samples=len(samples.offsets),
@@ -254,7 +255,7 @@ class _Scanner:
             and max(columns.logged_ns) <= self._latest_ns
             and all(map(le, columns.duration_ns, columns.time_ns))
             and all(map(le, columns.time_ns, columns.logged_ns))
-            and {len(stage_ns) for stage_ns in columns.stage_ns} == {len(columns.shape.stages)}
+            and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
         )
 
     def _take_columns(self, columns: Columns, begin: int, end: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import repeat
 from operator import sub
@@ -162,8 +163,11 @@ def encode_block(source: int, samples: Sequence[SampleColumns]) -> BlockRow:
 
 
 def encode_samples(rows: Sequence[SampleColumns]) -> str:
-    """The text of a block: of each sample its offset and time past the first's, duration, kind and stages."""
-    return _encode(rows).decode()
+    """The text of a block: of each sample its offset and time past the first's, duration, kind and stages.
+
+    The last stages that did not run are left out: a third of the text would be ``null``.
+    """
+    return _NULLS.sub(b"]]", _encode(rows)).decode()
 
 
 def encode_columns(samples: Samples, kinds: list[int], first: int, first_ns: int) -> str:
@@ -184,5 +188,6 @@ def decode_block(id_: int, first_ns: int, text: str) -> list[SampleColumns]:
 
 
 _hot = compiled.helper("_hot")
+_NULLS = re.compile(rb"(?:,null)+\]\]")
 _encode = msgspec.json.Encoder().encode
 _decode_samples = msgspec.json.Decoder(list[tuple[int, int, int, int, tuple[int | None, ...]]]).decode

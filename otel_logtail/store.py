@@ -258,10 +258,16 @@ class Store:
         """The id of each sample's kind."""
         samples = batch.samples
         # shapes are made once, so their identity stands for their value: hashing each would cost more
-        keys = list(zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True))
-        shapes = dict(zip(map(id, samples.shapes), samples.shapes, strict=True))
-        ok = {key: self._kind(batch, shapes[key[0]], Severity.OK, key[1], key[2]) for key in set(keys)}
-        kinds = list(map(ok.__getitem__, keys))
+        shapes = samples.shapes
+        if shapes.count(shapes[0]) == len(shapes):
+            pairs = list(zip(samples.causes, samples.stages, strict=True))
+            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in set(pairs)}
+            kinds = list(map(ok.__getitem__, pairs))
+        else:
+            of = {id(shape): shape for shape in shapes}
+            keys = list(zip(map(id, shapes), samples.causes, samples.stages, strict=True))
+            known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in set(keys)}
+            kinds = list(map(known.__getitem__, keys))
         for breach in batch.breaches:
             sample = breach.hit.sample
             kinds[breach.hit.index] = self._kind(batch, sample.shape, breach.hit.severity, sample.cause, sample.stage)
