@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml setup.py otel_logtail/_hot.c otel_logtail/observers
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'otel-logtail needs Python 3.10 or newer; name one with: make PYTHON=python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[dev]'
 	@touch $@
 
 demo: $(INSTALLED)  ## Follow a real log as it grows, and ask the store what was found (half a minute)

@@ -25,6 +25,37 @@ find_back(const char *begin, const char *end, char byte)
 #endif
 }
 
+/* Which byte of the marker is the rarest in these bytes: looking for it alone is several times as fast as for all. */
+static Py_ssize_t
+rarest_of(const char *marker, Py_ssize_t length, const char *begin, const char *end)
+{
+    uint32_t seen[256] = {0};
+    for (const char *at = begin; at < end && at < begin + 4096; at++)
+        seen[(unsigned char)*at]++;
+    Py_ssize_t rarest = 0;
+    for (Py_ssize_t i = 1; i < length; i++)
+        if (seen[(unsigned char)marker[i]] < seen[(unsigned char)marker[rarest]])
+            rarest = i;
+    return rarest;
+}
+
+static const char *
+find_marker(const char *at, const char *end, const char *marker, Py_ssize_t length, Py_ssize_t rarest)
+{
+    const char *begin = at;
+    for (Py_ssize_t wrong = 0; end - at >= length; at++, wrong++) {
+        if (wrong * 128 > at - begin + 4096) /* it is not that rare here */
+            return memmem(at, (size_t)(end - at), marker, (size_t)length);
+        at = memchr(at + rarest, marker[rarest], (size_t)(end - at - length + 1));
+        if (at == NULL)
+            return NULL;
+        at -= rarest;
+        if (memcmp(at, marker, (size_t)length) == 0)
+            return at;
+    }
+    return NULL;
+}
+
 static int
 append_line(PyObject *starts, PyObject *lines, const char *base, const char *begin, const char *end)
 {
@@ -64,8 +95,9 @@ find_lines(PyObject *module, PyObject *args)
         goto done;
     }
     const char *base = (const char *)buffer.buf + begin, *last = (const char *)buffer.buf + end, *at = base;
+    Py_ssize_t rarest = rarest_of(marker.buf, marker.len, at, last);
     while (at < last) {
-        const char *hit = marker.len ? memmem(at, (size_t)(last - at), marker.buf, (size_t)marker.len) : at;
+        const char *hit = marker.len ? find_marker(at, last, marker.buf, marker.len, rarest) : at;
         if (hit == NULL)
             break;
         const char *stop = memchr(hit, '\n', (size_t)(last - hit));
