@@ -15,6 +15,7 @@ import os
 import platform
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import growth, ingest, latency, rest, stages
-from benchmarks.figures import Figure, Machine, Report, table
+from benchmarks.figures import Figure, Machine, Report, at_most, table
 
 Measure = Callable[[Path, str], Iterator[Figure]]
 
@@ -43,7 +44,7 @@ def measure(groups: Sequence[str], size: str, folder: Path) -> Report:
     figures: list[Figure] = []
     for name in groups:
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=folder) as place:
-            for figure in GROUPS[name](Path(place), size):
+            for figure in _all_of(name, Path(place), size):
                 figures.append(figure)
                 print(table([figure]).replace("\n", ""), file=sys.stderr, flush=True)
     machine = Machine(
@@ -56,6 +57,16 @@ def measure(groups: Sequence[str], size: str, folder: Path) -> Report:
         load_after=round(os.getloadavg()[0], 1),
     )
     return Report(machine, size, tuple(figures))
+
+
+def _all_of(name: str, folder: Path, size: str) -> Iterator[Figure]:
+    """A group's figures; one that breaks off says so, fails the run, and leaves the others theirs."""
+    try:
+        yield from GROUPS[name](folder, size)
+    except Exception as problem:  # whatever it is: what was measured so far is not thrown away
+        traceback.print_exc()
+        why = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
+        yield Figure(name, f"{name} broke off", None, "", at_most(0), why)
 
 
 def _cpu() -> str:

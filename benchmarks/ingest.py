@@ -42,15 +42,16 @@ class Size(msgspec.Struct, frozen=True):
 TINY = Size(hits=MB, few=2 * MB, captures=MB, many=MB, files=5, peers=MB // 2, peers_few=MB, runs=1)
 
 
-def ours(log: Log, folder: Path, *arguments: str) -> Cost:
-    """Read all of a log into an empty store, and see that all of it is there."""
+def ours(log: Log, folder: Path, *arguments: str, pure: bool = False) -> Cost:
+    """Read all of a log into an empty store, and see that all of it is there; ``pure``: without the helpers in C."""
     db = folder / "store.db"
     for path in folder.glob("store.db*"):
         path.unlink()
     paths = [part for path in log.files for part in ("--path", str(path))]
     if len(log.files) > 1:
         paths = ["--path", str(log.files[0].parent / "proxy*.log")]
-    cost = run([*PROGRAM, "--observer", "headroom", *paths, "--db", str(db), "--once", *arguments], environ=CLEAN)
+    environ = {**CLEAN, "OTEL_LOGTAIL_PURE_PYTHON": "1" if pure else ""}
+    cost = run([*PROGRAM, "--observer", "headroom", *paths, "--db", str(db), "--once", *arguments], environ=environ)
     check(db, log)
     return cost
 
@@ -117,7 +118,14 @@ def measure(folder: Path, size: Size) -> Iterator[Figure]:
 
 
 def _all_hits(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
-    found = in_turn(runs, {"ours": lambda: ours(log, folder), "decode": lambda: decode(log)})
+    found = in_turn(
+        runs,
+        {
+            "ours": lambda: ours(log, folder),
+            "decode": lambda: decode(log),
+            "pure": lambda: ours(log, folder, pure=True),
+        },
+    )
     mine, floor = found["ours"], found["decode"]
     rows_s = min(store_cpu_s(log, folder) for _ in range(runs))
     yield _rate(log, mine, at_least(300_000))
@@ -128,6 +136,9 @@ def _all_hits(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
         least_cpu_s(mine) / rows_s,
         None,
         f"inserting alone: {rows_s / log.samples * 1e6:.2f} us a sample",
+    )
+    yield _times(
+        log, "ours without the helpers in C", ratio(mine, found["pure"]), None, _each(log, found["pure"], "it")
     )
     yield _peak(log, mine)
 

@@ -111,6 +111,19 @@ def test_it_ends_with_1_when_a_bar_is_missed_by_more_than_a_tenth(
     assert page.read(out).figures == (Figure("a group", "a figure", value, "s", at_most(1.0), "a note"),)
 
 
+def test_a_group_that_breaks_off_fails_the_run_and_keeps_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(folder: Path, size: str) -> Iterator[Figure]:
+        yield Figure("a group", "a figure", 1.0, "s")
+        raise RuntimeError("no collector")
+
+    monkeypatch.setitem(program.GROUPS, "rest", found)
+    assert program.main(["--only", "rest", "--size", "tiny", "--json", str(tmp_path / "bench.json")]) == 1
+    first, second = page.read(tmp_path / "bench.json").figures
+    assert (first.value, second.name, second.note) == (1.0, "rest broke off", "RuntimeError: no collector")
+
+
 def test_a_figure_that_should_be_large_misses_its_bar_below_it() -> None:
     assert at_least(300).missed_by(240) == pytest.approx(0.2)
     assert at_least(300).missed_by(400) < 0
