@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -40,7 +41,7 @@ GROUPS: dict[str, Measure] = {
 
 def measure(groups: Sequence[str], size: str, folder: Path) -> Report:
     """Measure some groups, each in a folder that is empty and goes afterwards."""
-    begun, load = datetime.now(timezone.utc), os.getloadavg()[0]
+    begun, load, commit = datetime.now(timezone.utc), os.getloadavg()[0], _commit()
     figures: list[Figure] = []
     for name in groups:
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=folder) as place:
@@ -55,6 +56,7 @@ def measure(groups: Sequence[str], size: str, folder: Path) -> Report:
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         load_before=round(load, 1),
         load_after=round(os.getloadavg()[0], 1),
+        commit=commit,
     )
     return Report(machine, size, tuple(figures))
 
@@ -67,6 +69,16 @@ def _all_of(name: str, folder: Path, size: str) -> Iterator[Figure]:
         traceback.print_exc()
         why = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
         yield Figure(name, f"{name} broke off", None, "", at_most(0), why)
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ingest.ROOT, capture_output=True, text=True, check=True).stdout
+
+    try:
+        return git("rev-parse", "--short", "HEAD").strip() + "+" * bool(git("status", "--porcelain", "-uno"))
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # no checkout
 
 
 def _cpu() -> str:

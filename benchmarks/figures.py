@@ -70,6 +70,8 @@ class Machine(msgspec.Struct, frozen=True):
     memory_gib: float
     load_before: float
     load_after: float
+    commit: str = ""
+    """What was measured; with a + where the tree held more than that."""
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -29,8 +29,8 @@ Against = Callable[[Log, Path, int], Iterator[Figure]]
 class Size(msgspec.Struct, frozen=True):
     """How much log, and how often each is measured."""
 
-    hits: int = 200 * MB
-    few: int = 1000 * MB
+    hits: int = 500 * MB
+    few: int = 2000 * MB
     captures: int = 200 * MB
     many: int = 100 * MB
     files: int = 200

@@ -32,8 +32,8 @@ def tables(report: Report) -> str:
     machine = report.machine
     parts = [
         f"Measured {machine.when}: {machine.cpus} CPUs ({machine.cpu}), {machine.memory_gib} GiB,"
-        f" Python {machine.python}, size `{report.size}`. The machine was not ours alone: its load was"
-        f" {machine.load_before} before and {machine.load_after} after.\n"
+        f" Python {machine.python}; size `{report.size}`, commit `{machine.commit}`. The machine was not ours alone:"
+        f" its load was {machine.load_before} before and {machine.load_after} after.\n"
     ]
     groups: dict[str, list[Figure]] = {}
     for figure in report.figures:

@@ -51,7 +51,7 @@ def _idle(folder: Path, size: Size) -> Iterator[Figure]:
             found[name] = stack.enter_context(daemon)
         for daemon in found.values():
             daemon.wait_until(lambda daemon=daemon: daemon.samples() > 0)  # type: ignore[misc]
-        time.sleep(min(size.idle_s / 2, 30.0))  # what it has read settles: sealed, sent, and looked at once more
+        time.sleep(size.idle_s * 1.25)  # what it has read settles: sealed, sent, looked at once more, put together
         before = {name: (time.monotonic(), daemon.spent()) for name, daemon in found.items()}
         time.sleep(size.idle_s)
         for name, daemon in found.items():
