@@ -21,7 +21,10 @@ from otel_logtail.model import FileState
 def claim(
     readers: Mapping[str, Reader], states: Iterable[FileState], live: str, held: Iterable[Reader]
 ) -> dict[str, FileState | None]:
-    """What is known of each file: its state; None for a copy of another one that is here; nothing for a new one.
+    """What is known of each file: its state; nothing for a new one; None for one that is only looked at for now.
+
+    That is a copy of another one that is here, however much of it is made already, or an empty one that may become one.
+    When it grows it may turn out to be a new file: whoever asks looks at it again then.
 
     Args:
         readers: The open files by path, oldest first, the live one last.
@@ -41,6 +44,9 @@ def claim(
     known = [*held, *(readers[path] for path in claims)]
     if live in readers and live not in claims:
         known.append(readers[live])
+    for path, reader in readers.items():
+        if path != live and path not in claims and not is_compressed(path) and _is_empty(reader):
+            claims[path] = None  # it may become a copy, and has nothing to give before something is in it
     fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
     for path, reader in readers.items():
         # what is compressed of a new file is a copy of it too, whatever number it has by now
@@ -92,6 +98,13 @@ def _is_unchanged(reader: Reader, state: FileState) -> bool:
         return False
 
 
+def _is_empty(reader: Reader) -> bool:
+    try:
+        return not reader.read_at(0, 1)
+    except OSError:
+        return False
+
+
 def _is_copy(reader: Reader, other: Reader) -> bool:
     """Whether this file is the beginning of the other (a copy that is being made before a truncation)."""
     try:
@@ -101,6 +114,6 @@ def _is_copy(reader: Reader, other: Reader) -> bool:
         end = length(reader)
         start = max(0, end - HEAD_BYTES)
         tail = reader.read_at(start, end - start)
-        return b"\n" in head + tail and tail == other.read_at(start, end - start)
+        return tail == other.read_at(start, end - start)
     except OSError:
         return False
