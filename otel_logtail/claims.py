@@ -2,12 +2,14 @@
 
 In this order, the newest known file first, so that a name which was taken over by another file does not mislead:
   1. the same device and inode, and the same content as far as it was read;
-  2. the same content in another file: compressed, copied before a truncation, moved over a file system's border;
+  2. the same content in another file: compressed, copied before a truncation, moved over a file system's border (first
+     for what is not read to its end; a compressed file that is, is known by its inode and head without unpacking it);
   3. a compressed file that ends before the position: its writer went on writing to the file that it was made from;
   4. the same device and inode, where nothing was read yet: there is nothing to lose.
 
 Known limit: of files that are equal in all that was read of one of them (a common first line, and nothing more), a
-copy or compressed one can't be told from a new one. Inodes tell them apart where files are only renamed.
+copy or compressed one can't be told from a new one. Inodes tell them apart where files are only renamed. A new
+compressed file that has both the inode and the first KiB of one that was read and deleted is taken for that one.
 """
 
 from __future__ import annotations
@@ -34,7 +36,14 @@ def claim(
     """
     claims: dict[str, FileState | None] = {}
     left, newest_first = list(states), list(readers)[::-1]
-    for same in (_same_inode, _same_content, _compressed_before_its_end, _nothing_read_yet):
+    for same in (
+        _same_inode,
+        _same_content_unfinished,
+        _same_compressed,
+        _same_content,
+        _compressed_before_its_end,
+        _nothing_read_yet,
+    ):
         for state in list(left):
             for path in newest_first:
                 if path not in claims and same(path, readers[path], state):
@@ -59,9 +68,16 @@ def claim(
 def _same_inode(path: str, reader: Reader, state: FileState) -> bool:
     if reader.identity != (state.device, state.inode):
         return False
-    if is_compressed(path):
-        return _begins(reader, state)  # it is never changed in place, and reading it to its end would take long
-    return holds(reader, state)
+    return not is_compressed(path) and holds(reader, state)
+
+
+def _same_content_unfinished(path: str, reader: Reader, state: FileState) -> bool:
+    return not state.done and holds(reader, state)
+
+
+def _same_compressed(path: str, reader: Reader, state: FileState) -> bool:
+    # it is never changed in place, and reading it to its end would take long
+    return is_compressed(path) and reader.identity == (state.device, state.inode) and _begins(reader, state)
 
 
 def _begins(reader: Reader, state: FileState) -> bool:

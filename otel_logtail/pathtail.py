@@ -36,6 +36,7 @@ from otel_logtail.files import (
     goes_on,
     holds,
     is_compressed,
+    is_rotated_name,
     open_reader,
     siblings,
 )
@@ -109,10 +110,10 @@ class PathTail:
             changed = folders != self._folders or any(was != _size(path) for path, was in self._undecided.items())
             # with no live file there before and now, one may have come and gone: no event will tell of it again
             urgent = seen != self._seen or self._is_another() or (changed and not seen)
-            if urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S):
-                if self._sync(now_s):
-                    self._seen, self._folders, self._told_apart_s = seen, folders, now_s
-                    self._look_again = urgent or changed  # a further change in the same tick of the clock is not seen
+            due = urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S)
+            if due and self._sync(now_s):
+                self._seen, self._folders, self._told_apart_s = seen, folders, now_s
+                self._look_again = urgent or changed  # a further change in the same tick of the clock does not show
         except OSError as problem:
             self._reporter.unreadable(self.live, problem.strerror or str(problem))
         self._release(now_s)
@@ -222,7 +223,10 @@ class PathTail:
     def _adopt(
         self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float, *, complete: bool
     ) -> None:
-        newest_known = max(self._states, default=0)
+        usual = {self.live, self._place(self.live)}
+        last_live = max(
+            (s.id for s in self._states.values() if s.path in usual or not is_rotated_name(s.path)), default=0
+        )
         fresh = [path for path in readers if path not in claims]
         added = self._book.add([self._new_state(path, readers[path]) for path in fresh]) if fresh else []
         for new in added:
@@ -241,6 +245,9 @@ class PathTail:
             live = path == self.live
             held = left.pop(state.id, None)
             if held is None and not live and not _has_more(reader, state):
+                if is_compressed(path) and reader.identity != (state.device, state.inode):
+                    # finished, and its end is known: known by its inode from now on, it is not unpacked once more
+                    changed.append(msgspec.structs.replace(state, path=path, device=reader.device, inode=reader.inode))
                 continue
             moved = msgspec.structs.replace(
                 state, live=self.live, path=self._place(path), device=reader.device, inode=reader.inode, done=False
@@ -269,11 +276,14 @@ class PathTail:
             self._book.update(state)
         self._states.update((state.id, state) for state in changed)
         for state in lost:
-            # what was written to the last file after we went away (and before it was deleted) nobody can know; one that
-            # was empty can't be known again, and may be here under another name
-            unseen = state.id == newest_known and state.id not in left and state.head.length > 0
-            if state.size != state.offset or unseen:
-                self._reporter.gone(state.path, state.size - state.offset if state.size > state.offset else None)
+            unread = max(0, state.size - state.offset)
+            if state.id in left:
+                if unread:
+                    self._reporter.gone(state.path, unread)
+            elif unread or (state.id == last_live and state.head.length > 0):
+                # what was written to the last live file after we went away nobody can know; one that was empty can't be
+                # known again, and may be here under another name
+                self._reporter.unseen(state.path, max(state.size, state.offset), unread)
         self._hold(holding)
 
     def _hold(self, holding: list[_Held]) -> None:

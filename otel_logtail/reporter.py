@@ -36,10 +36,20 @@ class Reporter:
         """A live file was cut off and written anew."""
         self._say("info", f"{path} was truncated: reading it from its start")
 
-    def gone(self, path: str, unread: int | None) -> None:
-        """A file that was not read to its end can't be found any more."""
-        size = "an unknown number of" if unread is None else str(unread)
-        self._say("warning", f"{path} is gone with {size} unread bytes")
+    def gone(self, path: str, unread: int) -> None:
+        """A file that was followed was cut off before it was read to its end."""
+        self._say("warning", f"{path} is gone with {unread} unread bytes")
+
+    def unseen(self, path: str, size: int, unread: int) -> None:
+        """A file was deleted or cut off while nobody looked: what was written to it after the last look is not known.
+
+        ``size`` is how long it was then, and ``unread`` how much of that was not read.
+        """
+        known = f", and the {unread} bytes before that were not read" if unread else ""
+        self._say(
+            "warning",
+            f"{path} was deleted or cut off while nobody looked: what came to it after byte {size} is not known{known}",
+        )
 
     def unreadable(self, path: str, why: str) -> None:
         """A file can't be read now; it is tried again."""
