@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import claims
+from otel_logtail import claims, files
 from otel_logtail.files import Reader
 from otel_logtail.pathtail import GRACE_S
 from tests.tailing import Follower, append, append_bytes, copytruncate, rotate, squeeze
@@ -111,7 +111,7 @@ def test_copy_over_the_last_one_in_place_is_not_read_a_second_time(log: Path, co
 def _while_told_apart(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Let something happen between the first and the second look of ``claims`` at a file that may be a copy."""
     pending = [happens]
-    real = claims.length
+    real = files.length
 
     def length(reader: Reader) -> int:
         if pending:

@@ -661,7 +661,7 @@ def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return pieces
 
 
-@pytest.mark.parametrize("read", ["plain", "compressed"])
+@pytest.mark.parametrize("read", ["plain", "compressed", "let go"])
 def test_compressed_file_that_was_read_to_its_end_is_not_unpacked_again(
     log: Path, follower: Follower, unpacked: list[int], read: str
 ) -> None:
@@ -669,7 +669,12 @@ def test_compressed_file_that_was_read_to_its_end_is_not_unpacked_again(
     append(log, *lines)
     if read == "plain":
         follower.follow()
-    rotate(log, compress=gzip.compress, suffix=".gz")
+    if read == "let go":  # compressed one rotation later, when nobody holds it any more
+        rotate(log)
+        follower.follow_over_grace()
+        squeeze(log.with_name("proxy.log.1"), gzip.compress, ".gz")
+    else:
+        rotate(log, compress=gzip.compress, suffix=".gz")
     follower.follow_over_grace()
     assert follower.lines == lines
     before = list(follower.memory.states.values())
