@@ -36,6 +36,9 @@ LOOK_S = 2.0
 BLIND_LOOK_S = 1.0
 """The same where there are no events."""
 
+UPKEEP_ONCE_S = 10.0
+"""How long the upkeep may take at the end of ``--once``: what it does not finish, the next run goes on with."""
+
 RETRY_STORE_S = 1.0
 """How long until a store that could not be written is tried again."""
 
@@ -100,7 +103,7 @@ class App:
                 self._patterns,
                 rule,
                 self._store.files(info.id),
-                Book(lambda states: self._store.add_files(info.id, states), self._store.update_file),
+                Book(lambda states: self._store.add_files(info.id, states), partial(self._store.update_file, info.id)),
                 reporter,
                 trusted=bool(settings.patterns),
                 first=self._store.first_look(info.id),
@@ -146,6 +149,8 @@ class App:
                 drain.stop(settings.drain_s)
             for drain in self._drains:
                 drain.join()
+        if settings.once and not self._stopping:
+            self._attempt(self._keep_up_once)
         if settings.once and (pending := self._pending()):
             self._reporter.finished(f"{pending} items still wait in the store for delivery")
             return 1
@@ -196,9 +201,7 @@ class App:
                 raise drain.damage
         source = self._source
         looked_s = time.monotonic()
-        source.tail.look(hints, looked_s)
-        if hints is None:
-            self._watch()
+        self._look(hints, looked_s)
         while not self._stopping:
             now_s = time.monotonic()
             if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
@@ -219,6 +222,28 @@ class App:
             return 0.0
         return source.due_s()
 
+    def _look(self, hints: frozenset[str] | None, now_s: float) -> None:
+        """Watch first, then look: what comes in between is seen by the look, what comes later brings an event."""
+        tail = self._source.tail
+        if hints is not None:
+            tail.look(hints, now_s)
+            return
+        watched = tail.directories()
+        self._watch(watched)
+        tail.look(None, now_s)
+        found = tail.directories()
+        if found != watched:
+            self._watch(found)
+        if found - watched:  # what came there before it was watched
+            tail.look(None, now_s)
+
+    def _keep_up_once(self) -> float:
+        """After a run that does not stay: what is old leaves all the same, where such runs are all there is."""
+        end_s = time.monotonic() + UPKEEP_ONCE_S
+        while self._keep_up(time.monotonic()) and time.monotonic() < end_s:
+            pass
+        return 0.0
+
     def _keep_up(self, now_s: float) -> bool:
         """Let the old merge and leave, a small piece at a time; returns whether there is more to do at once."""
         more = False
@@ -236,11 +261,11 @@ class App:
             self._reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)
         return more
 
-    def _watch(self) -> None:
+    def _watch(self, directories: set[str]) -> None:
         if self._settings.once:
             return
         try:
-            self._waker.watch(self._source.tail.directories())
+            self._waker.watch(directories)
         except OSError as problem:
             self._reporter.watcher_failed(problem.strerror or str(problem))
             blind, self._waker = self._waker, TimedWaker()

@@ -112,6 +112,14 @@ class Reporter:
         """The store was damaged: a new one is begun, and the logs are read again."""
         self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")
 
+    def counts_mended(self, source: str, count: int) -> None:
+        """Counts in the store were damaged on disk; reading goes on with what is left of them."""
+        self._say(
+            "error",
+            f"{source}: {count} counts of an interval were damaged in the store: their number and sum are kept, their"
+            " distribution is lost (the samples themselves are not touched)",
+        )
+
     def dropped(self, exporter: str, stream: str, count: int, span: str) -> None:
         """The store's bounds made undelivered items leave."""
         self._begin(
