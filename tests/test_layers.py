@@ -13,6 +13,8 @@ import otel_logtail
 ROOT = Path(otel_logtail.__file__).parent
 
 LAYERS = [
+    # the hot path's helpers in C, where they are built
+    "compiled",
     # words that all stages speak
     "errors",
     "sizes",
