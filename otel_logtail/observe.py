@@ -251,7 +251,7 @@ class _Scanner:
         if not columns.time_ns:
             return True
         return (
-            _are_possible(columns.stage_ns)
+            (columns.bounded or _are_possible(columns.stage_ns))
             and min(columns.duration_ns) >= 0
             and max(columns.logged_ns) <= self._latest_ns
             and all(map(le, columns.duration_ns, columns.time_ns))
@@ -310,7 +310,7 @@ class _Scanner:
         self.drifted = self.drifted or (offset, why)
 
 
-def _are_possible(stage_ns: Sequence[Sequence[int | None]]) -> bool:
+def _are_possible(stage_ns: Sequence[tuple[int | None, ...]]) -> bool:
     """Whether no stage took less than nothing, or so long that sums of it would not fit."""
     took = list(filter(None, chain.from_iterable(stage_ns)))
     return not took or (min(took) >= 0 and max(took) < _MOST_NS)

@@ -190,7 +190,9 @@ def test_a_stage_that_took_less_than_nothing_or_for_ever_is_rejected_alone_and_a
             took = [stage_ns if line.endswith(b"bad") else None if line.endswith(b"none") else 5 for line in lines]
             much = len(lines)
             empty = [""] * much
-            return Columns(SHAPE, None, [NOON] * much, [10] * much, [NOON] * much, empty, empty, [[0] * much, took])
+            return Columns(
+                SHAPE, None, [NOON] * much, [10] * much, [NOON] * much, empty, empty, [(0, ns) for ns in took]
+            )
 
     good = [b"fake: good\n", b"fake: none\n"] * number
     data = b"".join([*good, b"fake: bad\n", *good])
