@@ -5,7 +5,8 @@ In this order, the newest known file first, so that a name which was taken over 
   2. the same content in another file: compressed, copied before a truncation, moved over a file system's border (first
      for what is not read to its end; a compressed file that is, is known by its inode and head without unpacking it);
   3. a compressed file that ends before the position: its writer went on writing to the file that it was made from;
-  4. the same device and inode, where nothing was read yet: there is nothing to lose.
+  4. the same device and inode, where nothing was read yet: there is nothing to lose. (A rotated one only while it is
+     open: else it is a new file, and perhaps a copy that was given the inode.)
 
 Known limit: of files that are equal in all that was read of one of them (a common first line, and nothing more), a
 copy or compressed one can't be told from a new one. Inodes tell them apart where files are only renamed. A new
@@ -34,6 +35,14 @@ def claim(
         live: The path that is never only a copy.
         held: What is open from before, whatever its names are now.
     """
+    held = list(held)
+    surely_same = {reader.identity for reader in held}  # an inode is not used again while it is open
+
+    def nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
+        if path != live and reader.identity not in surely_same and not is_compressed(path):
+            return False  # it may be a copy that was given the inode
+        return _nothing_read_yet(path, reader, state)
+
     claims: dict[str, FileState | None] = {}
     left, newest_first = list(states), list(readers)[::-1]
     for same in (
@@ -42,7 +51,7 @@ def claim(
         _same_compressed,
         _same_content,
         _compressed_before_its_end,
-        _nothing_read_yet,
+        nothing_read_yet,
     ):
         for state in list(left):
             for path in newest_first:
@@ -103,7 +112,7 @@ def _compressed_before_its_end(path: str, reader: Reader, state: FileState) -> b
 def _nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
     if state.offset or reader.identity != (state.device, state.inode):
         return False
-    return not state.done or _is_unchanged(reader, state)
+    return (not state.done and not is_compressed(path)) or _is_unchanged(reader, state)
 
 
 def _is_unchanged(reader: Reader, state: FileState) -> bool:

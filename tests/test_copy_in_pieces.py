@@ -180,6 +180,38 @@ def test_new_rotated_file_that_began_like_the_live_one_is_read_when_it_goes_on(l
         assert follower.follow() == ["line 12"]
 
 
+def test_copy_that_was_given_the_inode_of_an_empty_file_that_is_gone_is_not_read_a_second_time(
+    log: Path, copy: Path, follower: Follower
+) -> None:
+    def while_away() -> None:
+        log.rename(log.with_name("kept"))  # its inode is that of the copy later: as if it were deleted, and used again
+        append(log, "one")
+
+    follower.restart(before=while_away)
+    log.with_name("kept").rename(copy)
+    assert follower.follow() == ["one"]
+    copy.write_bytes(log.read_bytes())
+    os.truncate(log, 0)
+    append(log, "two")
+    assert follower.follow_over_grace() == ["two"]
+    follower.restart()
+    assert follower.follow_over_grace() == []
+
+
+def test_empty_file_that_was_renamed_while_nobody_looked_is_read_when_something_comes(
+    log: Path, copy: Path, follower: Follower
+) -> None:
+    def while_away() -> None:
+        rotate(log)
+        append(log, "two")
+
+    follower.restart(before=while_away)
+    assert follower.follow() == ["two"]
+    append(copy, "one")
+    assert follower.follow() == ["one"]
+    assert "nobody looked" not in follower.said
+
+
 def test_empty_rotated_file_is_compressed_and_nothing_is_said(log: Path, follower: Follower) -> None:
     rotate(log)
     rotate(log)
