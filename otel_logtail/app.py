@@ -33,6 +33,12 @@ from otel_logtail.when import iso
 LOOK_S = 2.0
 """The slow timed look that stands behind the events."""
 
+LOOK_SHARE = 0.0005
+"""What the timed look may take of a core where there are events: one that costs more (many files) comes less often."""
+
+LONGEST_LOOK_S = 20.0
+"""How seldom that may be."""
+
 BLIND_LOOK_S = 1.0
 """The same where there are no events."""
 
@@ -81,6 +87,7 @@ class App:
         self._waker = waker
         self._reporter = reporter
         self._stopping = False
+        self._look_s = LOOK_S
         observer = make_observer(settings.observer, observer_context)
         rule = observer.paths()
         self._patterns = expand(settings.patterns or rule.patterns, exporter_context.environ, home)
@@ -175,7 +182,7 @@ class App:
         looked_s = -math.inf
         while not self._stopping:
             now_s = time.monotonic()
-            look_s = LOOK_S if self._waker.alive() else BLIND_LOOK_S
+            look_s = self._look_s if self._waker.alive() else BLIND_LOOK_S
             if now_s - looked_s >= look_s:
                 hints = None
             if hints is None:
@@ -201,7 +208,11 @@ class App:
                 raise drain.damage
         source = self._source
         looked_s = time.monotonic()
+        begun_s = time.thread_time()
         self._look(hints, looked_s)
+        if hints is None:
+            cost_s = time.thread_time() - begun_s
+            self._look_s = min(max(LOOK_S, cost_s / LOOK_SHARE), LONGEST_LOOK_S)
         while not self._stopping:
             now_s = time.monotonic()
             if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile

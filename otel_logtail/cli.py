@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_help import Sections
 from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
 from otel_logtail.cli_query import query_app, status
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="otel-logtail",
+    cls=Sections,
+    rich_markup_mode=None,
     help="Follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.",
     epilog="Each option can also be given as OTEL_LOGTAIL_<NAME>; the standard OTEL_* variables are honoured.",
     add_completion=False,

@@ -36,7 +36,7 @@ from otel_logtail.model import (
 from otel_logtail.outbox import Outbox
 from otel_logtail.reporter import Reporter
 
-BATCH_ITEMS = 250  # an interval with its totals is some 20 KB in memory
+BATCH_ITEMS = 100  # an interval with its totals is some 20 KB in memory, and its request as much again
 REPEAT_NS = 60 * 10**9
 """How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
 

@@ -129,8 +129,8 @@ class Tail:
 
     def read(self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES) -> tuple[PathTail, Chunk] | None:
         """The next chunk, out of the live path that is first by ``order``; None when all are read to their end."""
-        while self._ready:
-            live = min(self._ready, key=order)
+        # sorted once: each look makes all of them ready, and with many files most have nothing
+        for live in sorted(self._ready, key=order):
             tail = self._tails[live]
             chunk = tail.read(now_s, most)
             if chunk is not None:

@@ -159,7 +159,7 @@ def test_a_long_backlog_comes_in_batches_in_order(store: Store, run: Callable[..
     Piece(store).commit(b"".join(line(n / 10, 0.6) for n in range(2500)))
     running = run()
     running.end()
-    assert [len(batch.items) for batch, _ in running.exporter.asked] == [drain_module.BATCH_ITEMS] * 10
+    assert [len(batch.items) for batch, _ in running.exporter.asked] == [drain_module.BATCH_ITEMS] * 25
     assert running.ids() == list(range(1, 2501))
 
 

@@ -93,6 +93,7 @@ LAYERS = [
     "demo",
     "services",
     "cli_errors",
+    "cli_help",
     "cli_prune",
     "cli_query",
     "cli_plugins",
