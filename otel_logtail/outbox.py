@@ -169,7 +169,7 @@ class Outbox:
     def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
         """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
 
-        ``skipped`` of them it was not given; they don't count as delivered, and are no success where they are all.
+        ``skipped`` of them it was not given; they are counted apart, and are no success where they are all.
         """
         items = batch.items[:count]
         last = max((item.id for item in items), default=0)
@@ -177,6 +177,8 @@ class Outbox:
             if self._still_holds():
                 self._move(batch.stream, last)
                 self._remember(items)
+            if skipped:
+                self._db.execute("UPDATE exporter SET skipped = skipped + ? WHERE name = ?", (skipped, self.exporter))
             if skipped < len(items):
                 self._db.execute(
                     "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL"

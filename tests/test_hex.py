@@ -395,7 +395,7 @@ def test_a_backlog_that_is_too_old_is_skipped_and_said_once_and_counted(
     uids, spans = in_store(store)
     assert told(engine) == (uids[-6:], spans[-5:])
     assert running.said.lines() == [SKIPS, "hex: 188 items were skipped, too old for it"]
-    assert rows(store.path, "SELECT delivered FROM exporter") == [(11,)]
+    assert rows(store.path, "SELECT delivered, skipped FROM exporter") == [(11, 188)]
 
 
 @pytest.mark.parametrize("batch_items", [1, 1000])
@@ -418,7 +418,9 @@ def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
     assert running.said.getvalue().count("can't be reached") == 1
     assert "delivering again" not in running.said.getvalue()
     assert running.said.lines()[-1] == "hex: 25 items were skipped, too old for it"
-    assert rows(store.path, "SELECT delivered, last_success_ns, last_error IS NULL FROM exporter") == [(0, None, 0)]
+    assert rows(store.path, "SELECT delivered, skipped, last_success_ns, last_error IS NULL FROM exporter") == [
+        (0, 25, None, 0)
+    ]
     with engine:
         drained(to_the_engine()).end()
     assert told(engine) == (in_store(store)[0][25:], [])
@@ -479,8 +481,11 @@ def test_a_capture_is_too_old_by_default_and_leaves_nothing_waiting(tmp_path: Pa
     assert ended.stderr.count(SKIPS) == 1
     assert ended.stderr.count("hex: 12 items were skipped, too old for it") == 1
     assert engine.calls == []
-    (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
-    assert (exporter["delivered"], exporter["pending"], exporter["last_success"]) == (0, 0, None)
+    for _ in range(2):
+        (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
+        assert (exporter["delivered"], exporter["pending"], exporter["last_success"]) == (0, 0, None)
+        assert exporter["skipped"] == 12
+        run(*command, "--hex-url", engine.url, home=tmp_path)  # none of them is counted twice
 
 
 def test_an_engine_that_is_down_leaves_all_in_the_store_for_the_next_run(tmp_path: Path) -> None:
