@@ -7,6 +7,7 @@ retried here, and sending a batch again sends the same bytes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -86,6 +87,8 @@ def make(context: ExporterContext) -> OtlpExporter:
 def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:
     # each of the two libraries costs tens of milliseconds and megabytes: only the one that is used is imported
     if signal.protocol == "grpc":
+        # its core would write on standard error itself, in its own words and at each try
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from otel_logtail.exporters.otlp_grpc import GrpcSender
 
         return GrpcSender(signal, name, user_agent=user_agent)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import time
 from http.client import BadStatusLine
 from threading import Lock
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
@@ -19,10 +21,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from otel_logtail.exporters.otlp_answer import ExportResponse, HttpAnswer, Outcome, judge_http, printable
+from otel_logtail.exporters.answers import printable
+from otel_logtail.exporters.otlp_answer import ExportResponse, HttpAnswer, Outcome, judge_http
 from otel_logtail.exporters.otlp_config import Signal
 from otel_logtail.exporters.otlp_encode import ExportRequest
-from otel_logtail.exporters.otlp_tls import read_tls
+from otel_logtail.exporters.otlp_tls import ask, explain, read_tls
 from otel_logtail.model import Retry
 
 MAX_ANSWER = 64 * 1024
@@ -60,7 +63,7 @@ class HttpSender:
         except requests.Timeout:
             return Retry(f"{signal.endpoint} gave no answer within {signal.timeout_s * 1000:.0f} ms")
         except requests.RequestException as error:
-            return Retry(f"{signal.endpoint} can't be reached: {_root(error)}")
+            return Retry(f"{signal.endpoint} can't be reached: {_words(_root(error), signal)}")
         return judge_http(answer, self._response_type, url=signal.endpoint, now_s=time.time())
 
     def _post(self, body: bytes) -> HttpAnswer:
@@ -95,17 +98,22 @@ class HttpSender:
         self._session.close()
 
 
-def _root(error: BaseException) -> str:
-    """What is at the bottom of an error, in the words of the system and not of three libraries."""
+def _root(error: BaseException) -> BaseException:
     while error.__context__ is not None:
         error = error.__context__
+    return error
+
+
+def _words(error: BaseException, signal: Signal) -> str:
+    """An error in the words of the system and not of three libraries, and what would be right."""
     text = printable(str(error)) or type(error).__name__
+    url = urlsplit(signal.endpoint)
+    if url.scheme == "https" and isinstance(error, OSError | EOFError):
+        known = explain(signal, str(error))
+        broken = isinstance(error, ssl.SSLError | ConnectionError | EOFError)
+        return known or (broken and ask(signal, url.hostname or "", url.port or 443)) or text
     if isinstance(error, BadStatusLine | ConnectionResetError):  # what a gRPC server does to HTTP/1: either, by chance
-        return f"{text}: if it is a gRPC port, use --otlp-protocol grpc"
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"{text}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate to trust"
-    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
-        return f"{text}: the receiver doesn't speak TLS: use http:// in the endpoint"
+        return f"{text}: if it is a gRPC port, use --otlp-protocol grpc; if it speaks TLS, https:// in the endpoint"
     return text
 
 
