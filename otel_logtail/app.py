@@ -123,6 +123,8 @@ class App:
     def stop(self) -> None:
         """Stop after what is being read now; may be called from a signal handler."""
         self._stopping = True
+        for drain in self._drains:
+            drain.hurry()
         self._waker.wake()
 
     def look_now(self) -> None:
@@ -143,7 +145,7 @@ class App:
             code = self._once() if settings.once else self._follow()
         finally:
             for drain in self._drains:
-                drain.stop(settings.drain_s)
+                drain.stop(settings.drain_s, while_taken=settings.once and not self._stopping)
             for drain in self._drains:
                 drain.join()
         if settings.once and (pending := self._pending()):
