@@ -113,7 +113,9 @@ class App:
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
-                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
+                from_now = settings.exporters_from_now
+                if held := outbox.register(exporter.wants, time.time_ns(), from_now=from_now):
+                    reporter.begins(exporter.name, held, left_out=from_now)
         except BaseException:
             for drain in self._drains:
                 drain.join()

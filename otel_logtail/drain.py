@@ -88,6 +88,7 @@ class Drain:
         self._stop = threading.Event()
         self._deadline_s = float("inf")
         self._patience_s = 0.0
+        self._given_up = False
         self._resumed = not self._streams
         # a stream that fails waits by itself: a receiver may take spans and not metrics
         self._backoff = {stream: Backoff() for stream in self._streams}
@@ -126,6 +127,7 @@ class Drain:
             while self._thread.is_alive() and (left_s := self._deadline_s - time.monotonic()) > 0:
                 self._thread.join(left_s)
             if self._thread.is_alive():
+                self._given_up = True
                 self._close_exporter()
                 self._thread.join(1.0)
         if not self._thread.is_alive():
@@ -302,6 +304,8 @@ class Drain:
             self._reporter.exporter_works(self.name)
 
     def _failed(self, stream: Stream, retry: Retry) -> None:
+        if self._given_up:
+            return  # by us, and not by the receiver: what it did last stays the last word on it
         self._reporter.exporter_failed(self.name, retry.why)
         try:
             self._outbox.failed(retry.why, time.time_ns())

@@ -329,6 +329,8 @@ def test_an_export_that_hangs_is_given_up_at_the_end_and_loses_nothing(store: St
     running.end(0.05)
     assert time.monotonic() - before_s < 5
     assert (running.ids(), position(store)) == ([], 0)
+    assert running.said.lines() == []  # that we gave it up is no word on the receiver
+    assert rows(store.path, "SELECT last_error, failures FROM exporter") == [(None, 0)]
 
 
 def test_a_drain_has_nothing_to_do_when_what_failed_is_gone(store: Store, run: Callable[..., Running]) -> None:
