@@ -41,6 +41,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.connections: set[tuple[str, int]] = set()
         self.answers: list[Callable[[BaseHTTPRequestHandler], None]] = []
         self.arrived = threading.Event()
         self.released = threading.Event()
@@ -52,6 +53,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                receiver.connections.add(self.client_address)
                 receiver.arrived.set()
                 answer = receiver.answers.pop(0) if receiver.answers else reply(200, b"", PROTOBUF)
                 answer(self)
@@ -162,6 +164,28 @@ def test_metrics_and_traces_are_posted_to_their_paths(receiver: Receiver, export
     assert headers["user-agent"].startswith("otel-logtail/")
     assert "content-encoding" not in headers or headers["content-encoding"] == "identity"
     assert ExportMetricsServiceRequest.FromString(body).resource_metrics
+
+
+def test_all_requests_of_a_signal_go_over_one_connection(receiver: Receiver, exporting: Exporting) -> None:
+    exporter = exporting(receiver.url)
+    for number in range(1, 20):
+        assert exporter.export(intervals(point([1] * number, time_ns=T0 + number))) == Delivered()
+    assert (len(receiver.requests), len(receiver.connections)) == (19, 1)
+    assert len({body for _, _, body in receiver.requests}) == 19
+
+
+def test_a_proxy_of_the_environment_is_asked_unless_it_says_not_to(
+    receiver: Receiver, exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", receiver.url)
+    assert exporting("http://collector.example:4318").export(BATCH) == Delivered()
+    assert [path for path, _, _ in receiver.requests] == ["http://collector.example:4318/v1/metrics"]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert exporting(receiver.url).export(BATCH) == Delivered()
+    assert receiver.requests[-1][0] == "/v1/metrics"
 
 
 def test_gzip_is_the_same_message_and_the_same_bytes_each_time(receiver: Receiver, exporting: Exporting) -> None:
