@@ -123,7 +123,9 @@ class App:
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
-                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
+                from_now = settings.exporters_from_now
+                if held := outbox.register(exporter.wants, time.time_ns(), from_now=from_now):
+                    reporter.begins(exporter.name, held, left_out=from_now)
         except BaseException:
             for drain in self._drains:
                 drain.join()
@@ -133,6 +135,8 @@ class App:
     def stop(self) -> None:
         """Stop after what is being read now; may be called from a signal handler."""
         self._stopping = True
+        for drain in self._drains:
+            drain.hurry()
         self._waker.wake()
 
     def look_now(self) -> None:
@@ -153,7 +157,7 @@ class App:
             code = self._once() if settings.once else self._follow()
         finally:
             for drain in self._drains:
-                drain.stop(settings.drain_s)
+                drain.stop(settings.drain_s, while_taken=settings.once and not self._stopping)
             for drain in self._drains:
                 drain.join()
         if settings.once and not self._stopping:

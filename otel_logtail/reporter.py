@@ -137,6 +137,15 @@ class Reporter:
         """It could."""
         self._end("upkeep", "upkeep of the store works again")
 
+    def begins(self, exporter: str, held: int, *, left_out: bool) -> None:
+        """A destination that is new to a store which holds something already."""
+        what = (
+            f"the {held} items that it holds are left out (--exporter-from now)"
+            if left_out
+            else f"it begins with the {held} items that it holds (--exporter-from now leaves them out)"
+        )
+        self._say("info", f"{exporter}: new to this store: {what}")
+
     def exporter_failed(self, exporter: str, why: str) -> None:
         """A delivery failed; it is tried again."""
         self._begin(f"export {exporter}", "warning", f"{exporter}: {why}; everything is kept, trying again")

@@ -276,12 +276,12 @@ class Store:
         shapes = samples.shapes
         if shapes.count(shapes[0]) == len(shapes):
             pairs = list(zip(samples.causes, samples.stages, strict=True))
-            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in set(pairs)}
+            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in dict.fromkeys(pairs)}
             kinds = list(map(ok.__getitem__, pairs))
         else:
             of = {id(shape): shape for shape in shapes}
             keys = list(zip(map(id, shapes), samples.causes, samples.stages, strict=True))
-            known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in set(keys)}
+            known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in dict.fromkeys(keys)}
             kinds = list(map(known.__getitem__, keys))
         for breach in batch.breaches:
             sample = breach.hit.sample
