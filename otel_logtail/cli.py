@@ -380,6 +380,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
     from otel_logtail.app import App
     from otel_logtail.export import ExporterContext
     from otel_logtail.files import allow_many_files
+    from otel_logtail.notify import Supervisor
     from otel_logtail.observe import ObserverContext
     from otel_logtail.reporter import Reporter
     from otel_logtail.wake import TimedWaker, WatchdogWaker
@@ -400,6 +401,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         home=str(Path.home()),
         waker=waker,
         reporter=reporter,
+        supervisor=Supervisor(os.environ),
     )
     try:
         running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
