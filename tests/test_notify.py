@@ -230,9 +230,9 @@ def test_a_main_loop_that_hangs_is_silent_though_all_other_threads_go_on(tmp_pat
     os.mkfifo(fifo)
     log.touch()
     told = {"NOTIFY_SOCKET": listener.address, "WATCHDOG_USEC": "1000000", "PYTHONPATH": str(plugin(tmp_path))}
-    command = [sys.executable, "-m", "otel_logtail", "--observer", "hanging", "--path", log, "--db", tmp_path / "s.db"]
+    command = [sys.executable, "-m", "otel_logtail", "--observer", "hanging", "--path", str(log)]
     # an exporter that can't deliver is a thread that goes on turning
-    command += ["--otlp-endpoint", "http://127.0.0.1:1"]
+    command += ["--db", str(tmp_path / "s.db"), "--otlp-endpoint", "http://127.0.0.1:1"]
     with subprocess.Popen(command, env={"HOME": str(tmp_path), **told}, stderr=subprocess.DEVNULL) as program:
         try:
             assert listener.until("READY")
