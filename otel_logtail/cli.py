@@ -22,7 +22,7 @@ from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limit
 from otel_logtail.cli_query import query_app, status
 from otel_logtail.cli_service import service_app
 from otel_logtail.errors import LogtailError, StoreFull, UsageError
-from otel_logtail.paths import default_db
+from otel_logtail.paths import default_db, home_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -398,7 +398,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         settings,
         observer_context=ObserverContext(timezone=zone),
         exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
-        home=str(Path.home()),
+        home=home_directory(),
         waker=waker,
         reporter=reporter,
         supervisor=Supervisor(os.environ),

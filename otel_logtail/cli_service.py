@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.errors import UsageError
+from otel_logtail.paths import home_directory
 
 if TYPE_CHECKING:
     from otel_logtail.services import Daemon
@@ -89,7 +90,7 @@ def launchd(
     from otel_logtail.services import launchd_plist
 
     daemon = _daemon(context.args, _given(context), [], user, group, program)
-    typer.echo(launchd_plist(daemon, str(Path.home())), nl=False)
+    typer.echo(launchd_plist(daemon, home_directory()), nl=False)
 
 
 @service_app.command("hex", context_settings=_DAEMONS_OPTIONS)
@@ -156,7 +157,7 @@ def _patterns(given: dict[str, Any], home: str) -> list[str]:
 
     own = make_observer(given["observer"], ObserverContext()).paths().patterns
     patterns = given.get("path") or own
-    return expand([pattern for pattern in patterns if home or not pattern.startswith("~")], {}, home)
+    return expand(patterns, {}, home)
 
 
 def _home_of(user: str) -> str:

@@ -105,9 +105,7 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, who: list[str]) -> 
 
 
 @needs_analyze
-def test_its_exposure_is_ok_in_systemds_own_words(
-    tmp_path: Path, record_property: Record
-) -> None:
+def test_its_exposure_is_ok_in_systemds_own_words(tmp_path: Path, record_property: Record) -> None:
     unit = tmp_path / "otel-logtail.service"
     unit.write_text((EXAMPLES / "otel-logtail.service").read_text())
     command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=20", str(unit)]
