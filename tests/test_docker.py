@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
 
 from tests.image import Image, built, context, steps
 
@@ -20,6 +23,7 @@ CAPTURES = ROOT / "tests" / "captures"
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     with built(ROOT, tmp_path_factory.mktemp("image")) as made:
         made.read_only(logs=CAPTURES)
+        made.run(*made.entrypoint, "--observer", "headroom", "--path", "/logs/0.42.0-stall.log", "--once")
         yield made
 
 
@@ -39,9 +43,6 @@ def test_its_bases_are_pinned_to_a_version_and_the_last_is_slim() -> None:
 def test_what_it_makes_reads_a_log_read_only_as_nobody_without_a_home(image: Image) -> None:
     assert image.entrypoint == ["otel-logtail"]
     assert image.user == "10001:0"
-    options = ["--observer", "headroom", "--path", "/logs/0.42.0-stall.log", "--once"]
-    done = image.run(*image.entrypoint, *options)
-    assert "Traceback" not in done.stderr
     summary = json.loads(image.run(*image.entrypoint, "query", "summary", "--format", "json").stdout)
     assert (summary["count"], summary["degraded"] + summary["stall"]) == (111, 10)
     assert image.run("sh", "-c", "id -u; id -g").stdout.split() == ["10001", "0"]
@@ -50,12 +51,10 @@ def test_what_it_makes_reads_a_log_read_only_as_nobody_without_a_home(image: Ima
 
 
 def test_without_a_home_what_would_lie_there_has_to_be_named(image: Image) -> None:
-    for options, hint in (
-        (["--observer", "headroom"], "hint: name the log with --path"),
-        (["--observer", "headroom", "--path", "/logs/0.42.0-stall.log", "--db", ""], "hint: name the store with --db"),
-    ):
-        clean = ["env", "-u", "OTEL_LOGTAIL_DB", *image.entrypoint] if "--db" in options else image.entrypoint
-        done = image.run(*clean, *[word for word in options if word not in ("--db", "")], check=False)
+    log = ["--path", "/logs/0.42.0-stall.log"]
+    for options, hint in (([], "hint: name the log with --path"), (log, "hint: name the store with --db")):
+        clean = ["env", "-u", "OTEL_LOGTAIL_DB"] if options else ["env"]
+        done = image.run(*clean, *image.entrypoint, "--observer", "headroom", *options, check=False)
         assert (done.returncode, done.stderr.splitlines()[1:]) == (2, [hint]), done.stderr
 
 
@@ -74,3 +73,30 @@ def test_all_its_destinations_are_there(image: Image) -> None:
 
 def test_without_arguments_it_says_what_there_is(image: Image) -> None:
     assert "--observer" in image.run(*image.entrypoint, *image.command).stdout
+
+
+def test_compose_runs_it_as_it_is_meant_to_be_run() -> None:
+    compose = yaml.safe_load((ROOT / "collector-config" / "compose.yaml").read_text())
+    service = compose["services"]["otel-logtail"]
+    assert service["profiles"] == ["follow"], "docker compose up alone starts what looks at the data"
+    assert (ROOT / "collector-config" / service["build"] / "Dockerfile").exists()
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["user"] == "${LOG_UID:-10001}:0", "the group to which the store's folder belongs"
+    (volume,) = [step.rest for step in steps(DOCKERFILE) if step.name == "VOLUME"]
+    mounts = [mount.rsplit(":", 1)[0] if mount.endswith(":ro") else mount for mount in service["volumes"]]
+    assert f"store:{volume}" in mounts
+    assert "store" in compose["volumes"]
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_logtail", "service", "hex", *service["command"]], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_whoever_owns_the_log_can_be_the_user(image: Image) -> None:
+    """``--user 1000:0``: another user than the image's, in the group 0; with a store of its own."""
+    image.user = "1000:0"
+    try:
+        db = "/var/lib/otel-logtail/other.db"
+        image.run(*image.entrypoint, "--observer", "headroom", "--path", "/logs/0.42.0-stall.log", "--once", "--db", db)
+    finally:
+        image.user = "10001:0"
