@@ -29,8 +29,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 def test_it_is_sent_what_the_wheel_is_made_of_and_nothing_else(tmp_path: Path) -> None:
     sent = {path.name for path in context(ROOT, tmp_path).iterdir()}
-    assert sent == {"pyproject.toml", "README.md", "LICENSE", "otel_logtail"}
-    assert not list(tmp_path.rglob("__pycache__"))
+    assert sent == {"pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "otel_logtail"}
+    assert not [*tmp_path.rglob("__pycache__"), *tmp_path.rglob("*.so")]
 
 
 def test_its_bases_are_pinned_to_a_version_and_the_last_is_slim() -> None:
@@ -69,6 +69,11 @@ def test_all_its_destinations_are_there(image: Image) -> None:
     assert "can't be loaded" not in listed.stdout
     modules = "import websockets, prometheus_client, otel_logtail; print(otel_logtail.__file__)"
     assert image.run("/opt/otel-logtail/bin/python", "-c", modules).stdout.startswith("/opt/otel-logtail/")
+
+
+def test_the_helpers_in_c_are_there(image: Image) -> None:
+    compiled = "from otel_logtail import compiled; assert compiled.helper('_hot')"
+    assert image.run("/opt/otel-logtail/bin/python", "-c", compiled).returncode == 0
 
 
 def test_without_arguments_it_says_what_there_is(image: Image) -> None:
