@@ -17,6 +17,7 @@ import msgspec
 from otel_logtail.drain import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError
 from otel_logtail.export import ExporterContext
+from otel_logtail.notify import Supervisor
 from otel_logtail.observe import ObserverContext
 from otel_logtail.outbox import Outbox
 from otel_logtail.pathtail import Book
@@ -82,9 +83,11 @@ class App:
         home: str,
         waker: Waker,
         reporter: Reporter,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._settings = settings
         self._waker = waker
+        self._supervisor = supervisor or Supervisor({})
         self._reporter = reporter
         self._stopping = False
         self._look_s = LOOK_S
@@ -156,6 +159,7 @@ class App:
         try:
             code = self._once() if settings.once else self._follow()
         finally:
+            self._supervisor.stopping()
             for drain in self._drains:
                 drain.stop(settings.drain_s, while_taken=settings.once and not self._stopping)
             for drain in self._drains:
@@ -198,8 +202,10 @@ class App:
             else:
                 looked_s = -math.inf
                 wait_s = RETRY_STORE_S
+            now_s = time.monotonic()
+            self._supervisor.turned(now_s, self._status)
             if not self._stopping:
-                hints = self._waker.wait(max(wait_s, 0.001))
+                hints = self._waker.wait(max(min(wait_s, self._supervisor.due_s(now_s)), 0.001))
         self._reporter.stopping(
             "stopping" + (": what can't be delivered in time stays in the store" if self._drains else "")
         )
@@ -217,8 +223,10 @@ class App:
         if hints is None:
             cost_s = time.thread_time() - begun_s
             self._look_s = min(max(LOOK_S, cost_s / LOOK_SHARE), LONGEST_LOOK_S)
+            self._supervisor.ready(self._status())
         while not self._stopping:
             now_s = time.monotonic()
+            self._supervisor.turned(now_s, self._status)
             if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
                 source.tail.look(None, now_s)
                 looked_s = now_s
@@ -301,6 +309,14 @@ class App:
             return None
         self._reporter.store_works()
         return done
+
+    def _status(self) -> str:
+        files = sum(map(bool, self._source.tail.held.values()))
+        troubles = self._reporter.troubles()
+        text = f"{self._source.info.name}: following {files} file{'' if files == 1 else 's'}"
+        if troubles:
+            text += f"; {troubles[-1]}" + (f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else "")
+        return text
 
     def _notify(self) -> None:
         for drain in self._drains:

@@ -23,7 +23,7 @@ from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limit
 from otel_logtail.cli_query import query_app, status
 from otel_logtail.cli_service import service_app
 from otel_logtail.errors import LogtailError, StoreFull, UsageError
-from otel_logtail.paths import default_db
+from otel_logtail.paths import default_db, home_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -389,6 +389,7 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
     from otel_logtail.app import App
     from otel_logtail.export import ExporterContext
     from otel_logtail.files import allow_many_files
+    from otel_logtail.notify import Supervisor
     from otel_logtail.observe import ObserverContext
     from otel_logtail.reporter import Reporter
     from otel_logtail.wake import TimedWaker, WatchdogWaker
@@ -406,9 +407,10 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         settings,
         observer_context=ObserverContext(timezone=zone),
         exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
-        home=str(Path.home()),
+        home=home_directory(),
         waker=waker,
         reporter=reporter,
+        supervisor=Supervisor(os.environ),
     )
     try:
         running = _when_there_is_room(make, waker, reporter, patient=not settings.once)

@@ -18,7 +18,7 @@ class Reporter:
         self._stream = stream
         self._quiet = quiet
         self._lock = threading.Lock()
-        self._going_on: dict[str, str] = {}
+        self._going_on: dict[str, tuple[str, str]] = {}
 
     # --- the tail ---
 
@@ -201,13 +201,18 @@ class Reporter:
         """The last word."""
         self._say("info", text)
 
+    def troubles(self) -> list[str]:
+        """What has been warned of and is not over, the oldest first."""
+        with self._lock:
+            return [text for level, text in self._going_on.values() if level != "info"]
+
     # --- saying it ---
 
     def _begin(self, key: str, level: str, text: str) -> None:
         with self._lock:
             if key in self._going_on:
                 return
-            self._going_on[key] = text
+            self._going_on[key] = (level, text)
         self._say(level, text)
 
     def _end(self, key: str, text: str) -> None:

@@ -25,8 +25,9 @@ LAYERS = [
     "export",
     "__init__",
     "plugins",
-    # what happened, said on standard error
+    # what happened, said on standard error; how it goes, said to systemd
     "reporter",
+    "notify",
     # bytes: files that rotate as one endless source
     "wake",
     "files",
