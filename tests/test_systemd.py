@@ -37,7 +37,9 @@ class Service:
     def __init__(self, manager: Systemd, name: str, *options: object, drop_in: str = "") -> None:
         self.manager, self.name = manager, f"{name}.service"
         self.log = manager.folder / "log" / f"{name}.log"
-        own = ["--observer", "headroom", "--path", f"/var/log/headroom/{name}.log", "--from-start", *map(str, options)]
+        own = ["--observer", "headroom", "--from-start", *map(str, options)]
+        if "--path" not in own:
+            own += ["--path", f"/var/log/headroom/{name}.log"]
         unit = subprocess.run([PROGRAM, "service", "systemd", *own], capture_output=True, text=True, check=True).stdout
         unit = unit.replace("/var/lib/otel-logtail", f"/var/lib/{name}")
         unit = re.sub(r"(?m)^StateDirectory=.*", f"StateDirectory={name}", unit)
@@ -134,6 +136,17 @@ def test_one_that_is_busy_or_idle_for_long_is_left_alone(manager: Systemd) -> No
         wait_until(next_sign, told=manager.said)
         before = manager.show(service.name, "WatchdogTimestampMonotonic")
     assert manager.show(service.name, "NRestarts", "ActiveState") == {"NRestarts": "0", "ActiveState": "active"}
+    manager.ctl("stop", service.name)
+
+
+def test_a_log_in_tmp_is_seen_though_the_service_has_its_own(manager: Systemd) -> None:
+    """The test's folder lies there, and lets nobody but root through."""
+    service = Service(manager, "temporary", "--path", manager.folder / "log" / "temporary.log")
+    service.write(0, 10)
+    service.start()
+    service.holds(0, 10)
+    service.write(10, 20)
+    service.holds(0, 20)
     manager.ctl("stop", service.name)
 
 
