@@ -188,7 +188,7 @@ def test_each_word_of_the_command_comes_through_as_it_is(manager: Systemd) -> No
     ]
     words += ["", "-", "@x", "ünï", "a=b,c", "#no comment", "\x01", "*.log", "~", "$", "trailing\\"]
     write = "import json, os, sys; json.dump(sys.argv[1:], open(os.environ['STATE_DIRECTORY'] + '/words', 'w'))"
-    unit = systemd_unit(Daemon(command=(sys.executable, "-c", write, *words), uses=(sys.base_prefix,)))
+    unit = systemd_unit(Daemon(command=(sys.executable, "-c", write, *words), uses=(sys.prefix, sys.base_prefix)))
     manager.unit("words.service", unit, test="[Service]\nType=oneshot\nRestart=no\n")
     manager.ctl("start", "words.service")
     assert json.loads((manager.folder / "lib/private/otel-logtail/words").read_text()) == words
