@@ -17,6 +17,7 @@ import msgspec
 from otel_logtail.drain import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError
 from otel_logtail.export import ExporterContext
+from otel_logtail.notify import Supervisor
 from otel_logtail.observe import ObserverContext
 from otel_logtail.outbox import Outbox
 from otel_logtail.pathtail import Book
@@ -41,6 +42,9 @@ LONGEST_LOOK_S = 20.0
 
 BLIND_LOOK_S = 1.0
 """The same where there are no events."""
+
+UPKEEP_ONCE_S = 10.0
+"""How long the upkeep may take at the end of ``--once``: what it does not finish, the next run goes on with."""
 
 RETRY_STORE_S = 1.0
 """How long until a store that could not be written is tried again."""
@@ -79,9 +83,11 @@ class App:
         home: str,
         waker: Waker,
         reporter: Reporter,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._settings = settings
         self._waker = waker
+        self._supervisor = supervisor or Supervisor({})
         self._reporter = reporter
         self._stopping = False
         self._look_s = LOOK_S
@@ -107,7 +113,7 @@ class App:
                 self._patterns,
                 rule,
                 self._store.files(info.id),
-                Book(lambda states: self._store.add_files(info.id, states), self._store.update_file),
+                Book(lambda states: self._store.add_files(info.id, states), partial(self._store.update_file, info.id)),
                 reporter,
                 trusted=bool(settings.patterns),
                 first=self._store.first_look(info.id),
@@ -120,7 +126,9 @@ class App:
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
-                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
+                from_now = settings.exporters_from_now
+                if held := outbox.register(exporter.wants, time.time_ns(), from_now=from_now):
+                    reporter.begins(exporter.name, held, left_out=from_now)
         except BaseException:
             for drain in self._drains:
                 drain.join()
@@ -130,6 +138,8 @@ class App:
     def stop(self) -> None:
         """Stop after what is being read now; may be called from a signal handler."""
         self._stopping = True
+        for drain in self._drains:
+            drain.hurry()
         self._waker.wake()
 
     def look_now(self) -> None:
@@ -149,10 +159,13 @@ class App:
         try:
             code = self._once() if settings.once else self._follow()
         finally:
+            self._supervisor.stopping()
             for drain in self._drains:
-                drain.stop(settings.drain_s)
+                drain.stop(settings.drain_s, while_taken=settings.once and not self._stopping)
             for drain in self._drains:
                 drain.join()
+        if settings.once and not self._stopping:
+            self._attempt(self._keep_up_once)
         if settings.once and (pending := self._pending()):
             self._reporter.finished(f"{pending} items still wait in the store for delivery")
             return 1
@@ -189,8 +202,10 @@ class App:
             else:
                 looked_s = -math.inf
                 wait_s = RETRY_STORE_S
+            now_s = time.monotonic()
+            self._supervisor.turned(now_s, self._status)
             if not self._stopping:
-                hints = self._waker.wait(max(wait_s, 0.001))
+                hints = self._waker.wait(max(min(wait_s, self._supervisor.due_s(now_s)), 0.001))
         self._reporter.stopping(
             "stopping" + (": what can't be delivered in time stays in the store" if self._drains else "")
         )
@@ -204,13 +219,14 @@ class App:
         source = self._source
         looked_s = time.monotonic()
         begun_s = time.thread_time()
-        source.tail.look(hints, looked_s)
+        self._look(hints, looked_s)
         if hints is None:
-            self._watch()
             cost_s = time.thread_time() - begun_s
             self._look_s = min(max(LOOK_S, cost_s / LOOK_SHARE), LONGEST_LOOK_S)
+            self._supervisor.ready(self._status())
         while not self._stopping:
             now_s = time.monotonic()
+            self._supervisor.turned(now_s, self._status)
             if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
                 source.tail.look(None, now_s)
                 looked_s = now_s
@@ -229,6 +245,28 @@ class App:
             return 0.0
         return source.due_s()
 
+    def _look(self, hints: frozenset[str] | None, now_s: float) -> None:
+        """Watch first, then look: what comes in between is seen by the look, what comes later brings an event."""
+        tail = self._source.tail
+        if hints is not None:
+            tail.look(hints, now_s)
+            return
+        watched = tail.directories()
+        self._watch(watched)
+        tail.look(None, now_s)
+        found = tail.directories()
+        if found != watched:
+            self._watch(found)
+        if found - watched:  # what came there before it was watched
+            tail.look(None, now_s)
+
+    def _keep_up_once(self) -> float:
+        """After a run that does not stay: what is old leaves all the same, where such runs are all there is."""
+        end_s = time.monotonic() + UPKEEP_ONCE_S
+        while self._keep_up(time.monotonic()) and time.monotonic() < end_s:
+            pass
+        return 0.0
+
     def _keep_up(self, now_s: float) -> bool:
         """Let the old merge and leave, a small piece at a time; returns whether there is more to do at once."""
         more = False
@@ -246,11 +284,11 @@ class App:
             self._reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)
         return more
 
-    def _watch(self) -> None:
+    def _watch(self, directories: set[str]) -> None:
         if self._settings.once:
             return
         try:
-            self._waker.watch(self._source.tail.directories())
+            self._waker.watch(directories)
         except OSError as problem:
             self._reporter.watcher_failed(problem.strerror or str(problem))
             blind, self._waker = self._waker, TimedWaker()
@@ -271,6 +309,14 @@ class App:
             return None
         self._reporter.store_works()
         return done
+
+    def _status(self) -> str:
+        files = sum(map(bool, self._source.tail.held.values()))
+        troubles = self._reporter.troubles()
+        text = f"{self._source.info.name}: following {files} file{'' if files == 1 else 's'}"
+        if troubles:
+            text += f"; {troubles[-1]}" + (f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else "")
+        return text
 
     def _notify(self) -> None:
         for drain in self._drains:

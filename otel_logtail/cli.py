@@ -23,10 +23,10 @@ from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limit
 from otel_logtail.cli_query import query_app, status
 from otel_logtail.cli_service import service_app
 from otel_logtail.errors import LogtailError, StoreFull, UsageError
-from otel_logtail.paths import default_db
+from otel_logtail.paths import default_db, home_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import tzinfo
     from types import FrameType
 
@@ -293,10 +293,10 @@ def follow(
         typer.Option(
             envvar="OTEL_LOGTAIL_EXPORT_INTERVAL",
             metavar="DURATION",
-            help="How much of the log's time one point covers: 10s, 500ms, 1m.",
+            help="The log's time that one point covers: 500ms, 1m. Default: OTEL_METRIC_EXPORT_INTERVAL, else 10s.",
             rich_help_panel=_EXPORT,
         ),
-    ] = "10s",
+    ] = "",
     version: Annotated[bool, typer.Option("--version", help="Say the version and end.")] = False,
 ) -> None:
     """Follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.
@@ -309,6 +309,7 @@ def follow(
     if context.invoked_subcommand is not None:
         return
     from otel_logtail.app import Settings
+    from otel_logtail.otel import asks_for_otlp, service_name
     from otel_logtail.plugins import OBSERVERS, names
 
     if not observer:
@@ -317,10 +318,7 @@ def follow(
             hint=f"--observer {' | '.join(names(OBSERVERS))}; --help shows all",
         )
     environ = os.environ
-    endpoint_known = otlp_endpoint or any(
-        environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "METRICS_", "TRACES_", "LOGS_")
-    )
-    chosen = tuple(dict.fromkeys(exporter or (["otlp"] if endpoint_known else [])))
+    chosen = tuple(dict.fromkeys(exporter or (["otlp"] if otlp_endpoint or asks_for_otlp(environ) else [])))
     given = {
         "otlp_endpoint": otlp_endpoint,
         "otlp_protocol": otlp_protocol,
@@ -351,13 +349,13 @@ def follow(
     settings = Settings(
         observer=observer,
         db=(db or default_db()).absolute(),
-        source=source or environ.get("OTEL_SERVICE_NAME", ""),
+        source=source or service_name(environ),
         event=event,
         patterns=tuple(path or ()),
         threshold_ns=threshold_ns,
         stall_ns=stall_ns,
         quiet_ns=_ns(quiet_ms, "--quiet-ms", least_ms=50),
-        interval_ns=_duration_ns(export_interval, "--export-interval"),
+        interval_ns=_interval_ns(export_interval, environ),
         from_start=from_start,
         once=once,
         limits=limits_of(retention, max_db_size),
@@ -377,12 +375,21 @@ def demo() -> None:
     raise typer.Exit(shown.run(sys.stdout))
 
 
+def _interval_ns(text: str, environ: Mapping[str, str]) -> int:
+    from otel_logtail.otel import export_interval
+
+    if text:
+        return _duration_ns(text, "--export-interval")
+    return _duration_ns(export_interval(environ) or "10s", "OTEL_METRIC_EXPORT_INTERVAL")
+
+
 def _run(settings: Settings, zone: tzinfo | None) -> int:
     import socket
 
     from otel_logtail.app import App
     from otel_logtail.export import ExporterContext
     from otel_logtail.files import allow_many_files
+    from otel_logtail.notify import Supervisor
     from otel_logtail.observe import ObserverContext
     from otel_logtail.reporter import Reporter
     from otel_logtail.wake import TimedWaker, WatchdogWaker
@@ -400,9 +407,10 @@ def _run(settings: Settings, zone: tzinfo | None) -> int:
         settings,
         observer_context=ObserverContext(timezone=zone),
         exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
-        home=str(Path.home()),
+        home=home_directory(),
         waker=waker,
         reporter=reporter,
+        supervisor=Supervisor(os.environ),
     )
     try:
         running = _when_there_is_room(make, waker, reporter, patient=not settings.once)

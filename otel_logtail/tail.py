@@ -183,13 +183,15 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:
-    """Patterns with ``~`` and ``$VARIABLES`` filled in; one that names a variable which is not set is left out."""
+    """Patterns with ``~`` and ``$VARIABLES`` filled in; one that names what is not set (``home`` empty) is left out."""
     expanded = []
     for pattern in patterns:
         text = re.sub(r"\$\{(\w+)\}", lambda match: environ.get(match[1]) or match[0], pattern)
         if "${" in text:
             continue
         if text == "~" or text.startswith("~/"):
+            if not home:
+                continue
             text = home + text[1:]
         expanded.append(os.path.abspath(text))
     return expanded
@@ -222,9 +224,12 @@ def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once:
     """Say no at the start to what can never be followed, and to nothing at all to read where nobody will wait for it.
 
     Raises:
-        UsageError: a path is a directory or a device; with ``once``: it can't be read, or nothing matches.
+        UsageError: there are no patterns, a path is a directory or a device; with ``once``: it can't be read, or
+            nothing matches.
     """
     patterns = list(patterns)
+    if not patterns:
+        raise UsageError("there is no home directory to look for the log in", hint="name the log with --path")
     for pattern in patterns:
         if os.path.isdir(pattern):
             raise UsageError(

@@ -25,8 +25,9 @@ LAYERS = [
     "export",
     "__init__",
     "plugins",
-    # what happened, said on standard error
+    # what happened, said on standard error; how it goes, said to systemd
     "reporter",
+    "notify",
     # bytes: files that rotate as one endless source
     "wake",
     "files",
@@ -59,7 +60,9 @@ LAYERS = [
     "testing.fakes",
     "testing.contract",
     "testing.__init__",
+    "otel",
     "exporters.__init__",
+    "exporters.answers",
     "exporters.otlp_config",
     "exporters.otlp_tls",
     "exporters.otlp_encode",
@@ -115,6 +118,8 @@ PURE = [
     "logclock",
     "when",
     "rows",
+    "otel",
+    "exporters.answers",
     "exporters.hex_config",
     "exporters.hex_events",
     "fill",
