@@ -34,8 +34,8 @@ class Size(msgspec.Struct, frozen=True):
     captures: int = 200 * MB
     many: int = 100 * MB
     files: int = 200
-    peers: int = 30 * MB
-    peers_few: int = 200 * MB
+    peers: int = 100 * MB
+    peers_few: int = 500 * MB
     runs: int = 3
 
 
