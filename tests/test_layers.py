@@ -48,6 +48,7 @@ LAYERS = [
     "store",
     # a source, from its files into the store
     "pipeline",
+    "sources",
     # out of the store, to the destinations
     "health",
     "fill",
@@ -77,6 +78,7 @@ LAYERS = [
     "exporters.console",
     "exporters.prometheus",
     # the only module that knows all stages
+    "settings",
     "app",
     # questions to the store, and their answers
     "query.database",
@@ -88,6 +90,8 @@ LAYERS = [
     "render",
     # the command line
     "paths",
+    "toml_lines",
+    "config",
     "demo",
     "services",
     "cli_errors",
@@ -95,6 +99,7 @@ LAYERS = [
     "cli_query",
     "cli_plugins",
     "cli_service",
+    "cli_follow",
     "cli",
     "__main__",
 ]
@@ -114,6 +119,7 @@ PURE = [
     "exporters.hex_config",
     "exporters.hex_events",
     "fill",
+    "toml_lines",
     "exporters.otlp_answer",
     "exporters.otlp_encode",
     "exporters.otlp_logs",
