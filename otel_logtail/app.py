@@ -40,6 +40,28 @@ RETRY_STORE_S = 1.0
 """How long until a store that could not be written is tried again."""
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """A source that is asked for: who knows its log, and where that lies."""
+
+    settings: SourceSettings
+    name: str
+    observer: Observer
+    rule: PathRule
+    patterns: list[str]
+
+
+def wanted_of(settings: SourceSettings, context: ExporterContext, home: str) -> Wanted:
+    """What a source's settings come to on this machine.
+
+    Raises:
+        UsageError: there is no such observer.
+    """
+    observer = make_observer(settings.observer, ObserverContext(timezone=settings.timezone))
+    rule = observer.paths()
+    patterns = expand(settings.patterns or rule.patterns, context.environ, home)
+    return Wanted(settings, settings.name or observer.source, observer, rule, patterns)
+
+
 class App:
     """A run of the whole: made, run, closed."""
 
@@ -57,7 +79,7 @@ class App:
         self._reporter = reporter
         self._stopping = False
         self._unreadable = False
-        wanted = self._readable([_wanted(source, exporter_context, home) for source in settings.sources])
+        wanted = self._readable([wanted_of(source, exporter_context, home) for source in settings.sources])
         exporters = [
             make_exporter(
                 name, msgspec.structs.replace(exporter_context, options=settings.exporter_options.get(name, {}))
@@ -81,7 +103,7 @@ class App:
             self._store.close()
             raise
 
-    def _readable(self, wanted: list[_Wanted]) -> list[_Wanted]:
+    def _readable(self, wanted: list[Wanted]) -> list[Wanted]:
         """Those that can be read: following waits for what is not there yet, reading once does not."""
         found, problems = [], []
         for source in wanted:
@@ -100,7 +122,7 @@ class App:
             self._unreadable = True
         return found
 
-    def _begin(self, wanted: _Wanted) -> SourceRun:
+    def _begin(self, wanted: Wanted) -> SourceRun:
         """One source, where it left off."""
         store, settings, run = self._store, wanted.settings, self._settings
         info = store.source(
@@ -277,20 +299,3 @@ class App:
             pending += outbox.pending()
             outbox.close()
         return pending
-
-
-class _Wanted(msgspec.Struct, frozen=True):
-    """A source that is asked for: who knows its log, and where that lies."""
-
-    settings: SourceSettings
-    name: str
-    observer: Observer
-    rule: PathRule
-    patterns: list[str]
-
-
-def _wanted(settings: SourceSettings, context: ExporterContext, home: str) -> _Wanted:
-    observer = make_observer(settings.observer, ObserverContext(timezone=settings.timezone))
-    rule = observer.paths()
-    patterns = expand(settings.patterns or rule.patterns, context.environ, home)
-    return _Wanted(settings, settings.name or observer.source, observer, rule, patterns)

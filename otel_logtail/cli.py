@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from otel_logtail.cli_doctor import doctor
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(query_app)
 app.add_typer(service_app)
 app.command()(status)
+app.command()(doctor)
 app.command()(prune)
 app.command()(observers)
 app.command()(exporters)

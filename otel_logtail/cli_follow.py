@@ -45,12 +45,15 @@ OF_A_SOURCE = (
 _OPTIONS = tuple(dict.fromkeys(option for keys in EXPORTER_KEYS.values() for option in keys.values()))
 
 
-def settings_of(params: Mapping[str, Any], given: Mapping[str, str]) -> tuple[Settings, Config | None]:
+def settings_of(
+    params: Mapping[str, Any], given: Mapping[str, str], *, none_will_do: bool = False
+) -> tuple[Settings, Config | None]:
     """What a daemon with these options is asked to do, and the file that says the rest, if one was named.
 
     Args:
         params: The values of all options, by their names.
         given: How those that were given were given (a flag or a variable): they win over the file.
+        none_will_do: No source need be named.
 
     Raises:
         UsageError: something can't be meant.
@@ -65,7 +68,7 @@ def settings_of(params: Mapping[str, Any], given: Mapping[str, str]) -> tuple[Se
         config = read_config(params["config"], environ, str(Path.home()))
         sources = config.sources
     else:
-        sources = (_source(params),)
+        sources = () if none_will_do and not params["observer"] else (_source(params),)
 
     def once(name: str, default: Any) -> Any:
         if name in given or config is None:

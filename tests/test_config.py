@@ -227,8 +227,8 @@ def test_flags_and_variables_win_over_the_file(tmp_path: Path) -> None:
     assert "logRecords" in (tmp_path / "file.jsonl").read_text()
 
     environ = {"OTEL_LOGTAIL_DB": str(tmp_path / "variable.db"), "OTEL_LOGTAIL_CONFIG": str(file)}
-    flags = ("--once", "--jsonl-file", tmp_path / "flag.jsonl", "--events", "span")
-    assert run(*flags, home=tmp_path, environ=environ).returncode == 0
+    other = ("--once", "--jsonl-file", tmp_path / "flag.jsonl", "--events", "span")
+    assert run(*other, home=tmp_path, environ=environ).returncode == 0
     assert ask(tmp_path / "variable.db", "query", "summary", home=tmp_path)["count"] == 111
     assert "logRecords" not in (tmp_path / "flag.jsonl").read_text()
 

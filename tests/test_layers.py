@@ -87,6 +87,12 @@ LAYERS = [
     "query.sums",
     "query.status",
     "query.__init__",
+    "doctor.check",
+    "doctor.logs",
+    "doctor.store",
+    "doctor.destinations",
+    "doctor.machine",
+    "doctor.__init__",
     "render",
     # the command line
     "paths",
@@ -100,6 +106,7 @@ LAYERS = [
     "cli_plugins",
     "cli_service",
     "cli_follow",
+    "cli_doctor",
     "cli",
     "__main__",
 ]

@@ -10,9 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+import msgspec
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from otel_logtail.export import Exporter, ExporterContext
 from otel_logtail.exporters.otlp_answer import ExportResponse, Outcome
@@ -21,6 +28,11 @@ from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp_requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
 
+_REQUESTS: dict[SignalName, type[ExportRequest]] = {
+    "metrics": ExportMetricsServiceRequest,
+    "traces": ExportTraceServiceRequest,
+    "logs": ExportLogsServiceRequest,
+}
 _RESPONSES: dict[SignalName, type[ExportResponse]] = {
     "metrics": ExportMetricsServiceResponse,
     "traces": ExportTraceServiceResponse,
@@ -81,6 +93,32 @@ def make(context: ExporterContext) -> OtlpExporter:
     if settings.logs is not None:
         senders[Stream.BREACHES] = _sender(settings.logs, "logs", user_agent)
     return OtlpExporter(senders, encoding_of(settings.form, context))
+
+
+def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, str, Outcome]]:
+    """What the receiver says to an empty request of each signal, which changes nothing there.
+
+    Returns the signal, where it goes, and what became of it.
+
+    Raises:
+        UsageError: as for :func:`make`.
+    """
+    settings = read_settings(context.environ, context.options)
+    signals: dict[SignalName, Signal | None] = {
+        "metrics": settings.metrics,
+        "traces": settings.traces,
+        "logs": settings.logs,
+    }
+    said = []
+    for name, signal in signals.items():
+        if signal is not None:
+            hasty = msgspec.structs.replace(signal, timeout_s=min(signal.timeout_s, timeout_s))
+            sender = _sender(hasty, name, f"otel-logtail/{context.version}")
+            try:
+                said.append((name, signal.endpoint, sender.send(_REQUESTS[name]())))
+            finally:
+                sender.close()
+    return said
 
 
 def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:
