@@ -16,6 +16,7 @@ from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
 from otel_logtail.cli_query import query_app, status
+from otel_logtail.cli_report import report
 from otel_logtail.cli_service import service_app
 from otel_logtail.errors import LogtailError
 
@@ -30,6 +31,7 @@ app.add_typer(query_app)
 app.add_typer(service_app)
 app.command()(status)
 app.command()(doctor)
+app.command()(report)
 app.command()(prune)
 app.command()(observers)
 app.command()(exporters)

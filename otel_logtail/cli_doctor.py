@@ -45,7 +45,7 @@ def doctor(
         if form is Format.TABLE:
             todo = f"  \u2013 {check.todo}" if check.todo else ""
             line = render.printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
             sys.stdout.flush()
         else:
             found.append(check)

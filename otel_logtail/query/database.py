@@ -80,13 +80,15 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
-    """Let all that is read inside see the same moment."""
+    """Let all that is read inside see the same moment: that of the outermost one."""
     with translated():
-        conn.execute("BEGIN")
+        outermost = not conn.in_transaction
+        if outermost:
+            conn.execute("BEGIN")
         try:
             yield
         finally:
-            if conn.in_transaction:
+            if outermost and conn.in_transaction:
                 conn.execute("ROLLBACK")
 
 
