@@ -41,7 +41,7 @@ def _command(options: Sequence[str]) -> list[str]:
     """
     if "--once" in options:
         raise UsageError("--once ends by itself: a supervisor would start it again for ever", hint="leave --once out")
-    if not any(option == "--observer" or option.startswith("--observer=") for option in options):
+    if not any(option.partition("=")[0] in ("--observer", "--config") for option in options):
         raise UsageError("no observer is named: whose log is it?", hint="such as --observer headroom")
     beside = Path(sys.executable).with_name("otel-logtail")
     found = str(beside) if beside.is_file() else shutil.which("otel-logtail")

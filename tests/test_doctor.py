@@ -258,7 +258,7 @@ def test_a_disk_without_room_fails(tmp_path: Path) -> None:
         assert "free some space" in todo
 
 
-def test_a_machine_without_watches_is_said(tmp_path: Path) -> None:
+def test_machine_without_watches_is_said(tmp_path: Path) -> None:
     alone = ("unshare", "--user", "--map-root-user")
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no user namespace here, in which watches could be used up for one process alone")
