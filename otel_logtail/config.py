@@ -224,6 +224,8 @@ class _Reader:
             return f"{value}"
         if not isinstance(value, str):
             self._type(at, "a text or a number", value)
+        if at[1] not in EXPORTER_KEYS:
+            return value  # somebody else's, with a meaning of its own
         if option == "events":
             settings.one_of(value, self._where(at), ("span", "log", "both"))
         if option == "histogram":

@@ -22,23 +22,21 @@ class Sources:
 
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Let each look at what the hints may mean for it; with None, at all of its files."""
-        for index, run in enumerate(self.runs):
-            if hints is None or len(self.runs) == 1:
-                run.tail.look(hints, now_s)
-            elif mine := self._for(index, hints):
-                run.tail.look(mine, now_s)
-            if hints is None:
+        if len(self.runs) == 1:
+            self.runs[0].tail.look(hints, now_s)
+        elif hints is None:
+            for index, run in enumerate(self.runs):
+                run.tail.look(None, now_s)
                 self._directories[index] = run.tail.directories()
-
-    def _for(self, index: int, hints: frozenset[str]) -> frozenset[str]:
-        """A source's own live paths, and what nobody follows yet in a directory where it looks for files."""
-        live, where = self.runs[index].tail.live, self._directories[index]
-        others = {path for run in self.runs for path in run.tail.live}
-        return frozenset(
-            path
-            for path in hints
-            if path in live or (path not in others and os.path.dirname(path) in where)  # noqa: PTH120
-        )
+        else:
+            followed = set().union(*(run.tail.live for run in self.runs))
+            strange = {path: os.path.dirname(path) for path in hints - followed}  # noqa: PTH120 - many times a second
+            for run, directories in zip(self.runs, self._directories, strict=True):
+                mine = [path for path in hints if path in run.tail.live]
+                # what nobody follows yet may be a new file of whoever looks for files there
+                mine += [path for path, directory in strange.items() if directory in directories]
+                if mine:
+                    run.tail.look(frozenset(mine), now_s)
 
     def step(self, now_s: float) -> bool | None:
         """Read and commit one chunk of the next source that has one: a backlog keeps no other source waiting.

@@ -21,7 +21,9 @@ import pytest
 
 from otel_logtail.app import LOOK_S
 from tests.collector import Collector, find_collector
+from tests.faults.following import MODULE
 from tests.faults.receiving import SLOW_MS, durations, lines, wait_until
+from tests.faults.test_no_events import DEADLY
 from tests.test_main_job import CAPTURES, ask, run
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "otel-logtail.toml"
@@ -53,8 +55,9 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
 class Several:
     """The real daemon with a configuration; ``with`` ends it however the test ends."""
 
-    def __init__(self, folder: Path, config: str, *arguments: object) -> None:
+    def __init__(self, folder: Path, config: str, *arguments: object, program: tuple[str, ...] = MODULE) -> None:
         self.folder = folder
+        self._program = program
         self.config = folder / "otel-logtail.toml"
         self.config.write_text(config)
         self.db = folder / "store.db"
@@ -82,7 +85,7 @@ class Several:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "HEADROOM"))}
         with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "otel_logtail", "--config", str(self.config), *self._arguments],
+                [sys.executable, *self._program, "--config", str(self.config), *self._arguments],
                 env={**own, "HOME": str(self.folder), "TZ": "UTC"},
                 stderr=stderr,
             )
@@ -323,4 +326,51 @@ def test_the_same_file_may_be_followed_by_two_sources(tmp_path: Path) -> None:
         daemon.start()
         for name in ("one", "two"):
             daemon.wait_until(lambda name=name: daemon.samples(name) == durations(0, 100))  # type: ignore[misc]
+        daemon.end()
+
+
+def test_sighup_looks_at_the_files_of_each(tmp_path: Path) -> None:
+    config = TWO.replace("one/proxy*.log", "one/*/proxy.log").replace("two/proxy*.log", "two/*/proxy.log")
+    with Several(tmp_path, config) as daemon:
+        daemon.start()
+        for number in range(3):
+            for name in ("one", "two"):
+                (tmp_path / name / f"new-{number}").mkdir()  # which no event tells of
+                daemon.append(name, lines(number, number + 1), f"new-{number}/proxy.log")
+            began_s = time.monotonic()
+            daemon.send(signal.SIGHUP)
+            for name in ("one", "two"):
+                daemon.wait_until(lambda name=name, number=number: daemon.counted(name) == number + 1)  # type: ignore[misc]
+            # each round begins right after a look: without the signal it would take the whole time to the next one
+            assert number == 0 or time.monotonic() - began_s < 0.75 * LOOK_S
+        daemon.end()
+
+
+def test_a_watcher_that_dies_is_said_once_and_both_go_on(tmp_path: Path) -> None:
+    with Several(tmp_path, TWO, program=("-c", DEADLY)) as daemon:
+        for name in ("one", "two"):
+            daemon.append(name, lines(0, 1))
+        daemon.start()
+        daemon.wait_until(lambda: daemon.counted("one") == daemon.counted("two") == 1)
+        daemon.send(signal.SIGUSR1)
+        daemon.append("one", lines(1, 2))  # an event, for it to die of
+        daemon.wait_until(lambda: "file system events failed" in daemon.said())
+        for number in (2, 3):
+            for name in ("one", "two"):
+                daemon.append(name, lines(number, number + 1))
+            for name, count in (("one", number + 1), ("two", number)):
+                daemon.wait_until(lambda name=name, count=count: daemon.counted(name) == count)  # type: ignore[misc]
+        daemon.end()
+        assert daemon.said().count("file system events failed") == 1
+
+
+def test_one_that_may_not_be_read_does_not_stop_the_other(tmp_path: Path) -> None:
+    with Several(tmp_path, TWO) as daemon:
+        (tmp_path / "two" / "proxy.log").symlink_to("proxy.log")  # nobody can open it, not even root
+        daemon.append("one", lines(0, 5))
+        daemon.start()
+        daemon.wait_until(lambda: daemon.samples("one") == durations(0, 5))
+        (tmp_path / "two" / "proxy.log").unlink()
+        daemon.append("two", lines(5, 9))
+        daemon.wait_until(lambda: daemon.samples("two") == durations(5, 9))
         daemon.end()
