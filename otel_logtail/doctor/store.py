@@ -6,7 +6,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -107,15 +106,14 @@ def lock_holder(path: Path) -> int | None:
         said = lock.read_text(errors="replace").partition("\n")[0].strip()
     except OSError:
         return None
-    if sys.platform == "linux":
-        place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        try:
-            locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-        except OSError:
-            locks = []
-        if locks:
-            held = [fields for fields in locks if "FLOCK" in fields and place in fields and "->" not in fields]
-            return int(said) if held and said.isdecimal() else None
+    if locks := _locks():
+        device, inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}", f"{status.st_ino}"
+        for kind, pid, place in locks:
+            where, _, number = place.rpartition(":")
+            # some file systems say another device here than there; then the pid must be the one that the file says
+            if kind == "FLOCK" and number == inode and (where == device or pid == said):
+                return int(pid) if pid.isdecimal() and int(pid) > 0 else int(said or 0)
+        return None
     if not said.isdecimal():
         return None
     try:
@@ -125,6 +123,15 @@ def lock_holder(path: Path) -> int | None:
     except PermissionError:
         pass  # somebody else's, and alive
     return int(said)
+
+
+def _locks() -> list[tuple[str, str, str]]:
+    """Kind, pid and place of every lock that is held on this machine; none where the system does not tell."""
+    try:
+        rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return []
+    return [(row[1], row[4], row[5]) for row in rows if len(row) > 5 and row[1] != "->"]
 
 
 def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:
