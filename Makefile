@@ -10,11 +10,11 @@ INSTALLED := $(VENV)/.installed
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml setup.py otel_logtail/_hot.c otel_logtail/observers/_headroom.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'otel-logtail needs Python 3.10 or newer; name one with: make PYTHON=python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[dev]'
 	@touch $@
 
 demo: $(INSTALLED)  ## Follow a real log as it grows, and ask the store what was found (half a minute)

@@ -6,13 +6,14 @@ fixed scale, so that both kinds can be sent and percentiles are known within hal
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import operator
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from math import ceil, log2
-from operator import le
 
+from otel_logtail import compiled
 from otel_logtail.model import (
     Attributes,
     Counts,
@@ -29,6 +30,7 @@ SCALE = 6
 """Index i counts values in (2**(i/64), 2**((i+1)/64)] seconds (opentelemetry data model, exponential histograms)."""
 
 _PER_OCTAVE = 1 << SCALE
+_hot = compiled.helper("_hot")
 _OFFSET = log2(1e9) * _PER_OCTAVE
 
 _DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
@@ -37,6 +39,9 @@ _DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_0
 def bounds(degraded_ns: int, stall_ns: int) -> tuple[int, ...]:
     """The explicit histogram's bounds in nanoseconds: a 1-2-5 ladder that holds both thresholds exactly."""
     return tuple(sorted({ms * 1_000_000 for ms in _DEFAULT_BOUNDS_MS} | {degraded_ns, stall_ns}))
+
+
+_Rows = list[tuple[int | None, ...]]
 
 
 def merge_attributes(*parts: Attributes) -> Attributes:
@@ -48,6 +53,8 @@ def merge_attributes(*parts: Attributes) -> Attributes:
 
 def count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> Counts:
     """The counts of some durations (at least one)."""
+    if _hot is not None and (found := _hot.count(values_ns, bounds_ns)) is not None:
+        return Counts(*found)
     ordered = sorted(values_ns)
     number = len(ordered)
     explicit = []
@@ -63,16 +70,25 @@ def count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> Counts:
     return Counts(number, sum(ordered), ordered[0], ordered[-1], explicit, dict(exponential), zeros)
 
 
+def count_stages(rows: _Rows, begin: int, end: int, width: int, bounds_ns: tuple[int, ...]) -> list[Counts | None]:
+    """The counts of each of the ``width`` stages in the rows from ``begin`` to ``end``; None: it never ran."""
+    if _hot is not None and (found := _hot.count_columns(rows, begin, end, width, bounds_ns)) is not None:
+        return [None if counted is None else Counts(*counted) for counted in found]
+    columns = zip(*rows[begin:end], strict=True) if width else ()
+    ran = [[ns for ns in column if ns is not None] for column in columns]
+    return [count(values, bounds_ns) if values else None for values in ran]
+
+
 def add(into: Counts, more: Counts) -> None:
     """Add ``more`` to ``into`` in place; both are of one series."""
     if not more.count:
         return
     if not into.count:
-        into.min_ns, into.max_ns = more.min_ns, more.max_ns
-        into.explicit = list(more.explicit)
-    else:
-        into.min_ns, into.max_ns = min(into.min_ns, more.min_ns), max(into.max_ns, more.max_ns)
-        into.explicit = [a + b for a, b in zip(into.explicit, more.explicit, strict=True)]
+        into.count, into.sum_ns, into.min_ns, into.max_ns = more.count, more.sum_ns, more.min_ns, more.max_ns
+        into.explicit, into.exponential, into.zeros = list(more.explicit), dict(more.exponential), more.zeros
+        return
+    into.min_ns, into.max_ns = min(into.min_ns, more.min_ns), max(into.max_ns, more.max_ns)
+    into.explicit = list(map(operator.add, into.explicit, more.explicit))
     into.count += more.count
     into.sum_ns += more.sum_ns
     into.zeros += more.zeros
@@ -100,56 +116,57 @@ def aggregate(
     """
     counts: dict[IntervalKey, Counts] = {}
 
-    def put(instrument: Instrument, attrs: Attributes, slot: int, values: Sequence[int], with_bounds: bool) -> None:
-        series = SeriesKey(instrument, attrs, bounds_ns if with_bounds else ())
+    def put(series: SeriesKey, slot: int, more: Counts) -> None:
         key = IntervalKey(series, slot * interval_ns, (slot + 1) * interval_ns)
-        if key in counts:
-            add(counts[key], count(values, series.bounds_ns))
-        else:
-            counts[key] = count(values, series.bounds_ns)
+        known = counts.setdefault(key, more)
+        if known is not more:
+            add(known, more)
 
-    for shape, slot, durations, stage_rows in _groups(samples, interval_ns):
-        own = merge_attributes(shape.attributes, attributes)
-        put(Instrument.DURATION, own, slot, durations, with_bounds=True)
-        for stage, column in zip(shape.stages, zip(*stage_rows, strict=True), strict=True):
-            empty = column.count(None)
-            if empty == len(column):
-                continue
-            values = [ns for ns in column if ns is not None] if empty else column
-            put(Instrument.STAGE, merge_attributes(own, (("stage", stage),)), slot, values, with_bounds=True)
+    series: dict[int, tuple[SeriesKey, list[SeriesKey]]] = {}  # of a shape, by its identity
+    for shape, slot, durations, rows, begin, end in _groups(samples, interval_ns):
+        if id(shape) not in series:
+            own = merge_attributes(shape.attributes, attributes)
+            stages = [merge_attributes(own, (("stage", stage),)) for stage in shape.stages]
+            series[id(shape)] = (
+                SeriesKey(Instrument.DURATION, own, bounds_ns),
+                [SeriesKey(Instrument.STAGE, labels, bounds_ns) for labels in stages],
+            )
+        of_duration, of_stages = series[id(shape)]
+        put(of_duration, slot, count(durations, bounds_ns))
+        for of_stage, more in zip(of_stages, count_stages(rows, begin, end, len(of_stages), bounds_ns), strict=True):
+            if more is not None:
+                put(of_stage, slot, more)
     breaches: dict[tuple[int, Attributes], list[int]] = {}
     for hit in hits:
         labels: Attributes = (("cause", hit.sample.cause), ("severity", hit.severity.label))
         breaches.setdefault((hit.sample.time_ns // interval_ns, labels), []).append(hit.sample.duration_ns)
     for (slot, labels), values in breaches.items():
-        put(Instrument.BREACHES, labels, slot, values, with_bounds=False)
+        put(SeriesKey(Instrument.BREACHES, labels), slot, count(values, ()))
     return counts
 
 
-_Rows = Sequence[tuple[int | None, ...]]
-
-
-def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], _Rows]]:
-    """The samples of each shape and interval: shape, number of the interval, durations, rows of stages."""
-    slots = [time_ns // interval_ns for time_ns in samples.time_ns]
-    shapes = samples.shapes
-    if not slots:
+def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], _Rows, int, int]]:
+    """The samples of each shape and interval: shape, number of the interval, durations, rows of stages from … to …."""
+    times, shapes = samples.time_ns, samples.shapes
+    if not times:
         return
-    if shapes.count(shapes[0]) == len(shapes) and all(map(le, slots, islice(slots, 1, None))):
+    if shapes.count(shapes[0]) == len(shapes) and all(map(operator.le, times, islice(times, 1, None))):
         # nearly always: one kind of line, in the order of time
         begin = 0
-        while begin < len(slots):
-            end = bisect_right(slots, slots[begin], begin)
-            yield shapes[0], slots[begin], samples.duration_ns[begin:end], samples.stage_ns[begin:end]
+        while begin < len(times):
+            slot = times[begin] // interval_ns
+            end = bisect_left(times, (slot + 1) * interval_ns, begin)
+            yield shapes[0], slot, samples.duration_ns[begin:end], samples.stage_ns, begin, end
             begin = end
         return
+    slots = [time_ns // interval_ns for time_ns in times]
     groups: dict[tuple[int, int], list[int]] = {}
     # shapes are made once by the observer, so their identity stands for their value: hashing them would cost more
     for index, key in enumerate(zip(map(id, shapes), slots, strict=True)):
         groups.setdefault(key, []).append(index)
     for (_, slot), places in groups.items():
         durations = [samples.duration_ns[place] for place in places]
-        yield shapes[places[0]], slot, durations, [samples.stage_ns[place] for place in places]
+        yield shapes[places[0]], slot, durations, [samples.stage_ns[place] for place in places], 0, len(places)
 
 
 def aggregate_episodes(

@@ -8,7 +8,10 @@ from otel_logtail.files import ANCHOR_BYTES, HEAD_BYTES, PlainReader, Reader, fi
 from otel_logtail.model import FileState
 
 CHUNK_BYTES = 1 << 20
-"""How much is read at once, and the bound on a line: a longer one has no newline in a whole chunk."""
+"""How much is read at once, and the bound on a line: a longer one has no newline in so many bytes."""
+
+SPARSE_BYTES = 4 << 20
+"""How much is read at once where a log holds few samples: a transaction costs as much as many lines without one."""
 
 _LINE_STARTS = (b"\n", b"\0")
 
@@ -39,18 +42,19 @@ def new_buffer() -> bytearray:
     return bytearray(ANCHOR_BYTES + CHUNK_BYTES)
 
 
-def read_chunk(reader: Reader, state: FileState, buffer: bytearray) -> Chunk | None:
+def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = CHUNK_BYTES) -> Chunk | None:
     """The next whole lines behind the state's position; None where there are none (yet), or where it is another file.
 
     Args:
         reader: The file.
         state: How far it was read.
         buffer: Of :func:`new_buffer`; the chunk lies in it, so it is good until the next one is read.
+        most: How much to read, at least the bound on a line; the buffer grows to hold it.
 
     Raises:
         OSError: it can't be read.
     """
-    size, want = state.size, CHUNK_BYTES
+    size, want = state.size, most
     if isinstance(reader, PlainReader):
         size = reader.size()
         want = min(want, size - state.offset)
@@ -58,6 +62,8 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray) -> Chunk | N
         return None
     # the bytes before the position are read again with the next ones: if they are others now, so is the file
     back = state.anchor.length
+    if len(buffer) < back + want:
+        buffer.extend(bytes(ANCHOR_BYTES + most - len(buffer)))
     length = reader.read_into(memoryview(buffer)[: back + want], state.offset - back)
     if length < back or fingerprint(bytes(buffer[:back])) != state.anchor:
         return None  # the next look sorts it out
@@ -88,11 +94,14 @@ def _whole_lines(buffer: bytearray, begin: int, length: int, *, skipping: bool) 
         if not start:
             end = begin + len(buffer[begin:length].rstrip(b"\0"))
             return (end, end, 0) if end > begin else (length, length, 0)
-    end = buffer.rfind(b"\n", begin, length) + 1
-    if end:
+    end = start
+    while (newline := buffer.rfind(b"\n", end, min(end + CHUNK_BYTES, length))) >= 0:
+        end = newline + 1  # where so many bytes hold none, a line begins that is longer than the bound
+    if end > begin:
         return start, end, 0
     if length - begin < CHUNK_BYTES:
         return begin, begin, 0
+    length = begin + CHUNK_BYTES
     data = buffer[begin:length]
     hole = len(data) - len(data.lstrip(b"\0"))
     end = begin + (hole or len(data.rstrip(b"\0")))

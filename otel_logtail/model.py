@@ -87,8 +87,7 @@ class Columns(msgspec.Struct, frozen=True):
     """What an observer read out of many lines at once, column by column: the samples of one shape.
 
     ``kept`` are the indices of the lines that the samples are from (None: of all lines); the others were ignored. The
-    other columns have one value a sample, with the meaning that it has in :class:`Sample`; ``stage_ns`` has one column
-    a stage of the shape.
+    other columns have one value a sample, with the meaning that it has in :class:`Sample`.
     """
 
     shape: Shape
@@ -98,7 +97,7 @@ class Columns(msgspec.Struct, frozen=True):
     logged_ns: Sequence[int]
     causes: Sequence[str]
     stages: Sequence[str]
-    stage_ns: Sequence[Sequence[int | None]]
+    stage_ns: Sequence[tuple[int | None, ...]]
 
 
 class Samples(msgspec.Struct):

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from otel_logtail import compiled
 from otel_logtail.columns import append, sample_at
 from otel_logtail.errors import Drift
 from otel_logtail.model import Attributes, Columns, Hit, Ignored, Observed, Rejected, Sample, Samples, Severity, Tally
@@ -120,6 +121,7 @@ class Scanned(msgspec.Struct, frozen=True):
     drifted: tuple[int, str] | None = None
 
 
+_hot = compiled.helper("_hot")
 _BOM = b"\xef\xbb\xbf"
 _ODD = frozenset((b"\0", b"\xef"))
 _LEAST_BULK = 16
@@ -158,11 +160,12 @@ def scan(
     samples = scanner.samples
     hits = []
     if samples.duration_ns and max(samples.duration_ns) >= thresholds.degraded_ns:
-        for index, duration_ns in enumerate(samples.duration_ns):
-            if duration_ns >= thresholds.degraded_ns:
-                offset = samples.offsets[index]
-                uid = name_of(source, offset, lines[scanner.line_of[index]])
-                hits.append(Hit(offset, sample_at(samples, index), thresholds.classify(duration_ns), uid, index))
+        slow_ns = thresholds.degraded_ns
+        for index in [place for place, ns in enumerate(samples.duration_ns) if ns >= slow_ns]:
+            offset = samples.offsets[index]
+            uid = name_of(source, offset, lines[scanner.line_of[index]])
+            severity = thresholds.classify(samples.duration_ns[index])
+            hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
     tally = Tally(
         bytes=end - start,
         samples=len(samples.offsets),
@@ -178,6 +181,9 @@ def find_lines(buffer: bytes | bytearray, marker: bytes, begin: int, end: int) -
 
     What a stale writer left after a truncation (NULs), a byte order mark and a carriage return are taken off too.
     """
+    if _hot is not None:
+        in_c: tuple[list[int], list[bytes]] = _hot.find_lines(buffer, marker, begin, end)
+        return in_c
     view = memoryview(buffer)
     if not marker or buffer.count(marker, begin, min(end, begin + _PROBE)) * _DENSE > min(end - begin, _PROBE):
         lines = bytes(view[begin:end]).split(b"\n")
@@ -249,7 +255,7 @@ class _Scanner:
             and max(columns.logged_ns) <= self._latest_ns
             and all(map(le, columns.duration_ns, columns.time_ns))
             and all(map(le, columns.time_ns, columns.logged_ns))
-            and len(columns.stage_ns) == len(columns.shape.stages)
+            and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
         )
 
     def _take_columns(self, columns: Columns, begin: int, end: int) -> None:
@@ -266,7 +272,7 @@ class _Scanner:
         into.causes += columns.causes
         into.stages += columns.stages
         into.shapes += [columns.shape] * len(places)
-        into.stage_ns += zip(*columns.stage_ns, strict=True) if columns.stage_ns else [()] * len(places)
+        into.stage_ns += columns.stage_ns
         self.line_of += places
 
     def _take_one(self, index: int) -> None:

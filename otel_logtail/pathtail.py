@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from otel_logtail.chunks import Chunk, end_of_lines, read_chunk
+from otel_logtail.chunks import CHUNK_BYTES, Chunk, end_of_lines, read_chunk
 from otel_logtail.claims import claim
 from otel_logtail.files import (
     ANCHOR_BYTES,
@@ -310,15 +310,15 @@ class PathTail:
         """Let go of files that are no longer live, have been read to their end and have not grown for long."""
         for held in list(self._held):
             quiet = held.quiet_since is not None and now_s - held.quiet_since >= GRACE_S
-            if quiet and self._next(held) is None and held in self._held:
+            if quiet and self._next(held, CHUNK_BYTES) is None and held in self._held:
                 self._finish(held)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def read(self, now_s: float) -> Chunk | None:
-        """The next chunk, the same one until it is accepted; None where there is nothing (more) now."""
+    def read(self, now_s: float, most: int = CHUNK_BYTES) -> Chunk | None:
+        """The next chunk, of ``most`` bytes; the same lines until it is accepted. None: there is nothing (more) now."""
         for held in list(self._held):
-            chunk = self._next(held)
+            chunk = self._next(held, most)
             if chunk is not None:
                 if held.quiet_since is not None:
                     held.quiet_since = now_s
@@ -332,9 +332,9 @@ class PathTail:
             if held.state.id == chunk.after.id:
                 held.state = chunk.after
 
-    def _next(self, held: _Held) -> Chunk | None:
+    def _next(self, held: _Held, most: int) -> Chunk | None:
         try:
-            chunk = read_chunk(held.reader, held.state, self._buffer)
+            chunk = read_chunk(held.reader, held.state, self._buffer, most)
         except OSError as problem:
             self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None

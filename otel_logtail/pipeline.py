@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
-from otel_logtail.chunks import Chunk
+from otel_logtail.chunks import CHUNK_BYTES, SPARSE_BYTES, Chunk
 from otel_logtail.coalesce import coalesce, tick
 from otel_logtail.logclock import LogClock
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
@@ -33,6 +33,9 @@ SETTLE_NS = 250_000_000
 AHEAD_NS = 300 * 10**9
 """How far ahead of the machine's clock a log's time may seal: one line from the future must not make all that follow
 late. (A log whose clock is further ahead is sealed by so much later.)"""
+
+MANY_SAMPLES = 1000
+"""How many samples a transaction may hold before it is worth more, in memory, than it saves."""
 
 REPEAT_NS = 60 * 10**9
 """How often the sealed time moves on while the log is silent, so that exporters can repeat silent series up to it."""
@@ -69,6 +72,7 @@ class SourceRun:
         if open_ns is not None:  # what is open need not wait for the next line
             self._clock.resume(open_ns - interval_ns, time.monotonic_ns())
         self._sealed_ns = 0
+        self._read_bytes = CHUNK_BYTES
 
     def step(self, now_s: float) -> bool | None:
         """Read, work out and commit one chunk.
@@ -78,7 +82,7 @@ class SourceRun:
         Raises:
             StoreError: it could not be committed; the same chunk comes again.
         """
-        found = self.tail.read(self._clock.come_to_ns, now_s)
+        found = self.tail.read(self._clock.come_to_ns, now_s, self._read_bytes)
         if found is None:
             return None
         tail, chunk = found
@@ -126,6 +130,8 @@ class SourceRun:
             )
         )
         tail.accept(chunk)
+        sparse = tally.samples * SPARSE_BYTES <= chunk.advanced * MANY_SAMPLES
+        self._read_bytes = SPARSE_BYTES if sparse else CHUNK_BYTES
         self._keep(live, open_)
         if come_to_ns:
             self._clock.saw(live, come_to_ns, time.monotonic_ns())

@@ -78,7 +78,8 @@ CREATE TABLE block (                      -- samples of one piece of log: one ro
   last_ns  INTEGER NOT NULL,
   count    INTEGER NOT NULL,
   samples  TEXT NOT NULL                  -- JSON array of [offset - offset of the first, time_ns - first_ns, duration_ns,
-                                          --   kind.id, [nanoseconds of each stage (null: it did not run)]], by offset
+                                          --   kind.id, [nanoseconds of each stage (null: it did not run, as those that
+                                          --   are left out at the end)]], by offset
 );
 CREATE INDEX block_last ON block (last_ns, first_ns, count);
 CREATE INDEX block_first ON block (first_ns, last_ns);

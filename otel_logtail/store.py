@@ -12,8 +12,6 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import repeat
-from operator import sub
 from pathlib import Path
 
 import msgspec
@@ -40,8 +38,8 @@ from otel_logtail.rows import (
     counts_of,
     counts_row,
     encode_attributes,
+    encode_columns,
     encode_json,
-    encode_samples,
     episode_columns,
     episode_of,
     file_columns,
@@ -62,6 +60,14 @@ class Committed(msgspec.Struct, frozen=True):
     breaches: int = 0
 
 
+class _Series(msgspec.Struct):
+    """A series that this process has met: no interval of it that is open begins at ``open_ns`` or later."""
+
+    id: int
+    start_ns: int
+    open_ns: int
+
+
 class Store:
     """The write side of one store. Not for use by two threads at once."""
 
@@ -70,7 +76,7 @@ class Store:
         self._file = file
         self._db = file.connection
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
-        self._series: dict[tuple[int, SeriesKey], tuple[int, int]] = {}
+        self._series: dict[tuple[int, SeriesKey], _Series] = {}
         # open intervals as they are in the store: the daemon is the only one who changes them
         self._open: dict[tuple[int, int, int], Counts] = {}
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
@@ -223,25 +229,9 @@ class Store:
         samples, number = batch.samples, len(batch.samples.offsets)
         if not number:
             return
-        ok = self._kinds_of(batch)
-        kinds = [ok[key] for key in zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True)]
-        for breach in batch.breaches:
-            hit = breach.hit
-            sample = hit.sample
-            kinds[hit.index] = self._kind(batch, sample.shape, hit.severity, sample.cause, sample.stage)
+        kinds = self._kinds_of(batch)
         first, first_ns = samples.offsets[0], min(samples.time_ns)
-        text = encode_samples(
-            list(
-                zip(
-                    map(sub, samples.offsets, repeat(first)),
-                    map(sub, samples.time_ns, repeat(first_ns)),
-                    samples.duration_ns,
-                    kinds,
-                    samples.stage_ns,
-                    strict=False,
-                )
-            )
-        )
+        text = encode_columns(samples, kinds, first, first_ns)
         row = (file << OFFSET_BITS | first, batch.source, first_ns, max(samples.time_ns), number, text)
         self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", row)
         self._db.executemany(
@@ -264,13 +254,24 @@ class Store:
             ],
         )
 
-    def _kinds_of(self, batch: Batch) -> dict[tuple[int, str, str], int]:
-        """The ids of the kinds of all samples of a batch, as those that are ok."""
+    def _kinds_of(self, batch: Batch) -> list[int]:
+        """The id of each sample's kind."""
         samples = batch.samples
-        distinct = dict(
-            zip(zip(map(id, samples.shapes), samples.causes, samples.stages, strict=True), samples.shapes, strict=True)
-        )
-        return {key: self._kind(batch, shape, Severity.OK, key[1], key[2]) for key, shape in distinct.items()}
+        # shapes are made once, so their identity stands for their value: hashing each would cost more
+        shapes = samples.shapes
+        if shapes.count(shapes[0]) == len(shapes):
+            pairs = list(zip(samples.causes, samples.stages, strict=True))
+            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in set(pairs)}
+            kinds = list(map(ok.__getitem__, pairs))
+        else:
+            of = {id(shape): shape for shape in shapes}
+            keys = list(zip(map(id, shapes), samples.causes, samples.stages, strict=True))
+            known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in set(keys)}
+            kinds = list(map(known.__getitem__, keys))
+        for breach in batch.breaches:
+            sample = breach.hit.sample
+            kinds[breach.hit.index] = self._kind(batch, sample.shape, breach.hit.severity, sample.cause, sample.stage)
+        return kinds
 
     def _kind(self, batch: Batch, shape: Shape, severity: Severity, cause: str, stage: str) -> int:
         # shapes are few and made once: looked up by identity, and kept so that the identity stays theirs
@@ -295,14 +296,14 @@ class Store:
         self._kinds[key] = (shape, int(str(found)))
         return self._kinds[key][1]
 
-    def _series_id(self, source: int, key: IntervalKey) -> int:
+    def _series_of(self, source: int, key: IntervalKey) -> _Series:
         series = key.series
         known = self._series.get((source, series))
         if known is not None:
-            if key.start_ns < known[1]:
-                self._begin_earlier(known[0], key.start_ns)
-                self._series[source, series] = (known[0], key.start_ns)
-            return known[0]
+            if key.start_ns < known.start_ns:
+                self._begin_earlier(known.id, key.start_ns)
+                known.start_ns = key.start_ns
+            return known
         columns = (source, series.instrument.value, encode_attributes(series.attributes), encode_json(series.bounds_ns))
         self._db.execute(
             "INSERT INTO series (source, instrument, attributes, bounds, start_ns) VALUES (?, ?, ?, ?, ?)"
@@ -314,8 +315,9 @@ class Store:
         )
         series_id = int(str(found))
         self._begin_earlier(series_id, key.start_ns)
-        self._series[source, series] = (series_id, key.start_ns)
-        return series_id
+        open_ns = self._one("SELECT coalesce(max(end_ns), 0) FROM open_interval WHERE series = ?", series_id)
+        self._series[source, series] = _Series(series_id, key.start_ns, int(str(open_ns)))
+        return self._series[source, series]
 
     def _begin_earlier(self, series: int, start_ns: int) -> None:
         # lines come out of order, so the first interval that is met need not be the earliest; but what was made final
@@ -330,14 +332,15 @@ class Store:
     def _add_counts(self, batch: Batch) -> None:
         rows = []
         for key, more in batch.counts.items():
-            series = self._series_id(batch.source, key)
-            place = (series, key.start_ns, key.end_ns)
+            series = self._series_of(batch.source, key)
+            place = (series.id, key.start_ns, key.end_ns)
             counts = self._open.get(place)
             if counts is None:
-                counts = self._read_counts(place)
+                counts = Counts() if key.start_ns >= series.open_ns else self._read_counts(place)
                 if len(self._open) >= _MEMO:
                     self._open.clear()
                 self._open[place] = counts
+            series.open_ns = max(series.open_ns, key.end_ns)
             aggregate.add(counts, more)
             rows.append((*place, *counts_row(counts)))
         self._db.executemany(

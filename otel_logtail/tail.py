@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from otel_logtail.chunks import Chunk, new_buffer
+from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
 from otel_logtail.errors import UsageError
 from otel_logtail.files import PlainReader, holds, is_rotated_name, siblings
 from otel_logtail.model import FileState
@@ -129,12 +129,12 @@ class Tail:
         finally:
             reader.close()
 
-    def read(self, order: Callable[[str], int], now_s: float) -> tuple[PathTail, Chunk] | None:
+    def read(self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES) -> tuple[PathTail, Chunk] | None:
         """The next chunk, out of the live path that is first by ``order``; None when all are read to their end."""
         while self._ready:
             live = min(self._ready, key=order)
             tail = self._tails[live]
-            chunk = tail.read(now_s)
+            chunk = tail.read(now_s, most)
             if chunk is not None:
                 return tail, chunk
             del self._ready[live]

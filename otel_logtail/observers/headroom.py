@@ -35,6 +35,7 @@ from typing import Annotated
 
 import msgspec
 
+from otel_logtail import compiled
 from otel_logtail.errors import Drift
 from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Shape
 from otel_logtail.observe import Observer, ObserverContext, PathRule
@@ -219,6 +220,9 @@ class HeadroomObserver(Observer):
 
     def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         """The same for many lines, none of which is out of the ordinary: column by column, nearly all of it in C."""
+        return self._observe_all(lines) if _headroom is None else _observe_compiled(lines)
+
+    def _observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         parts = [line.partition(_AFTER_ID) for line in lines]
         heads = _HEAD.findall(b"\n".join([head for head, _, _ in parts]) + b"\n")
         if len(heads) != len(parts):
@@ -236,7 +240,7 @@ class HeadroomObserver(Observer):
             requests = [requests[place] for place in kept]
             seconds, millis, epochs = (tuple(column[place] for place in kept) for column in (seconds, millis, epochs))
             if not kept:
-                return Columns(SHAPE, (), (), (), (), (), (), ((),) * len(SHAPE.stages))
+                return Columns(SHAPE, (), (), (), (), (), (), ())
         if any(request.event != "stage_timings" for request in requests):
             return None
         naive = {second: _naive_ns(match) for second in set(seconds) if (match := _SECOND.match(second))}
@@ -333,6 +337,38 @@ class HeadroomObserver(Observer):
 _CAUSES = ("wait", "read", "compress", "other")
 _LONGEST = (*STAGES[:5], "other")
 
+_headroom = compiled.helper("observers._headroom")
+if _headroom is not None:
+    _headroom.configure(
+        _HttpRequest,
+        _WebSocket,
+        "stage_timings",
+        _CAUSES,
+        _LONGEST,
+        STAGES,
+        _QUARTER_NS,
+        SLACK_NS,
+        JITTER_NS,
+        _WEST_NS,
+        _EAST_NS,
+    )
+
+
+def _observe_compiled(lines: Sequence[bytes]) -> Columns | None:
+    found = _headroom.heads(lines)
+    if found is None:
+        return None
+    heads, payloads = found
+    try:
+        requests = _decode_lines(payloads)
+    except _UNREADABLE:
+        return None
+    columns = _headroom.columns(lines, heads, requests)
+    if columns is None:
+        return None
+    kept, (time_ns, total_ns, logged_ns, causes, longest, stage_ns) = columns
+    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, stage_ns)
+
 
 def _columns(
     kept: Sequence[int] | None, local_ns: list[int], began_ns: list[int], requests: list[_Stages]
@@ -380,7 +416,7 @@ def _columns(
     longest = [
         _LONGEST[shares.index(max(shares))] for shares in zip(wait, read, copy, compression, memory, other, strict=True)
     ]
-    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, stage_ns)
+    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, list(zip(*stage_ns, strict=True)))
 
 
 def _start_of_id(line: bytes) -> int:

@@ -1,0 +1,439 @@
+/* The hot path's loops over one chunk: find its lines, count durations, write a block's text.
+
+   Each function has a twin in Python (hot.py) which gives the same for the same arguments, and which is used where this
+   module could not be built. None as an answer means "not so simple": the caller takes the twin. */
+
+#define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* --- find_lines ------------------------------------------------------------------------------------------------- */
+
+static const char *
+find_back(const char *begin, const char *end, char byte)
+{
+#ifdef __GLIBC__
+    return memrchr(begin, byte, (size_t)(end - begin));
+#else
+    while (end > begin)
+        if (*--end == byte)
+            return end;
+    return NULL;
+#endif
+}
+
+/* Which byte of the marker is the rarest in these bytes: looking for it alone is several times as fast as for all. */
+static Py_ssize_t
+rarest_of(const char *marker, Py_ssize_t length, const char *begin, const char *end)
+{
+    uint32_t seen[256] = {0};
+    for (const char *at = begin; at < end && at < begin + 4096; at++)
+        seen[(unsigned char)*at]++;
+    Py_ssize_t rarest = 0;
+    for (Py_ssize_t i = 1; i < length; i++)
+        if (seen[(unsigned char)marker[i]] < seen[(unsigned char)marker[rarest]])
+            rarest = i;
+    return rarest;
+}
+
+static const char *
+find_marker(const char *at, const char *end, const char *marker, Py_ssize_t length, Py_ssize_t rarest)
+{
+    const char *begin = at;
+    for (Py_ssize_t wrong = 0; end - at >= length; at++, wrong++) {
+        if (wrong * 128 > at - begin + 4096) /* it is not that rare here */
+            return memmem(at, (size_t)(end - at), marker, (size_t)length);
+        at = memchr(at + rarest, marker[rarest], (size_t)(end - at - length + 1));
+        if (at == NULL)
+            return NULL;
+        at -= rarest;
+        if (memcmp(at, marker, (size_t)length) == 0)
+            return at;
+    }
+    return NULL;
+}
+
+static int
+append_line(PyObject *starts, PyObject *lines, const char *base, const char *begin, const char *end)
+{
+    PyObject *number = PyLong_FromSsize_t(begin - base);
+    if (number == NULL || PyList_Append(starts, number) < 0) {
+        Py_XDECREF(number);
+        return -1;
+    }
+    Py_DECREF(number);
+    while (begin < end && *begin == '\0')
+        begin++;
+    if (end - begin >= 3 && memcmp(begin, "\xef\xbb\xbf", 3) == 0)
+        begin += 3;
+    if (end > begin && end[-1] == '\r')
+        end--;
+    PyObject *line = PyBytes_FromStringAndSize(begin, end - begin);
+    if (line == NULL || PyList_Append(lines, line) < 0) {
+        Py_XDECREF(line);
+        return -1;
+    }
+    Py_DECREF(line);
+    return 0;
+}
+
+static PyObject *
+find_lines(PyObject *module, PyObject *args)
+{
+    Py_buffer buffer, marker;
+    Py_ssize_t begin, end;
+    if (!PyArg_ParseTuple(args, "y*y*nn", &buffer, &marker, &begin, &end))
+        return NULL;
+    PyObject *starts = PyList_New(0), *lines = PyList_New(0), *found = NULL;
+    if (starts == NULL || lines == NULL)
+        goto done;
+    if (begin < 0 || begin > end || end > buffer.len) {
+        PyErr_SetString(PyExc_ValueError, "begin and end lie outside of the buffer");
+        goto done;
+    }
+    const char *base = (const char *)buffer.buf + begin, *last = (const char *)buffer.buf + end, *at = base;
+    Py_ssize_t rarest = rarest_of(marker.buf, marker.len, at, last);
+    while (at < last) {
+        const char *hit = marker.len ? find_marker(at, last, marker.buf, marker.len, rarest) : at;
+        if (hit == NULL)
+            break;
+        const char *stop = memchr(hit, '\n', (size_t)(last - hit));
+        if (stop == NULL) /* what follows the last newline is no line */
+            break;
+        const char *start = find_back(at, hit, '\n');
+        if (append_line(starts, lines, base, start == NULL ? at : start + 1, stop) < 0)
+            goto done;
+        at = stop + 1;
+    }
+    found = PyTuple_Pack(2, starts, lines);
+done:
+    Py_XDECREF(starts);
+    Py_XDECREF(lines);
+    PyBuffer_Release(&buffer);
+    PyBuffer_Release(&marker);
+    return found;
+}
+
+/* --- count ------------------------------------------------------------------------------------------------------ */
+
+#define PER_OCTAVE 64 /* 1 << SCALE of aggregate.py, which checks that it is the same */
+#define LOWEST (-30 * PER_OCTAVE) /* 1 ns is 2**-29.9 s */
+#define BUCKETS (64 * PER_OCTAVE)  /* up to 2**63 ns, which is 2**33.1 s */
+#define MOST_BOUNDS 64
+
+typedef struct {
+    int64_t count, sum, min, max, zeros;
+    int number;
+    int64_t bounds[MOST_BOUNDS];
+    int64_t explicit_[MOST_BOUNDS + 1];
+    uint32_t *exponential;
+    int lowest, highest; /* of the exponential buckets that hold something */
+} Counted;
+
+static double offset; /* log2(1e9) * PER_OCTAVE, by the C library that the twin uses too */
+
+static int
+read_bounds(PyObject *bounds, Counted *into)
+{
+    if (!PyTuple_Check(bounds) || PyTuple_GET_SIZE(bounds) > MOST_BOUNDS)
+        return 0;
+    into->number = (int)PyTuple_GET_SIZE(bounds);
+    for (int i = 0; i < into->number; i++) {
+        into->bounds[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(bounds, i));
+        if (into->bounds[i] == -1 && PyErr_Occurred()) {
+            PyErr_Clear();
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void
+start_count(Counted *counted)
+{
+    counted->count = counted->sum = counted->max = counted->zeros = 0;
+    counted->min = INT64_MAX;
+    memset(counted->explicit_, 0, sizeof counted->explicit_);
+    if (counted->lowest <= counted->highest)
+        memset(counted->exponential + counted->lowest, 0,
+               (size_t)(counted->highest - counted->lowest + 1) * sizeof *counted->exponential);
+    counted->lowest = BUCKETS;
+    counted->highest = -1;
+}
+
+/* Returns 0 where the value is none that can be counted here. */
+static int
+count_one(Counted *counted, PyObject *value)
+{
+    int overflow;
+    if (!PyLong_CheckExact(value))
+        return 0;
+    int64_t ns = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (overflow || ns < 0 || __builtin_add_overflow(counted->sum, ns, &counted->sum))
+        return 0;
+    counted->count++;
+    if (ns < counted->min)
+        counted->min = ns;
+    if (ns > counted->max)
+        counted->max = ns;
+    int low = 0, high = counted->number;
+    while (low < high) { /* bounds are upper-inclusive: the first that is not below the value */
+        int middle = (low + high) / 2;
+        if (counted->bounds[middle] < ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    counted->explicit_[low]++;
+    if (ns == 0) {
+        counted->zeros++;
+        return 1;
+    }
+    int bucket = (int)ceil(log2((double)ns) * PER_OCTAVE - offset) - 1 - LOWEST;
+    if (bucket < 0 || bucket >= BUCKETS)
+        return 0;
+    counted->exponential[bucket]++;
+    if (bucket < counted->lowest)
+        counted->lowest = bucket;
+    if (bucket > counted->highest)
+        counted->highest = bucket;
+    return 1;
+}
+
+static PyObject *
+result_of(const Counted *counted)
+{
+    PyObject *explicit_ = PyList_New(counted->number + 1), *exponential = PyDict_New();
+    if (explicit_ == NULL || exponential == NULL)
+        goto failed;
+    for (int i = 0; i <= counted->number; i++) {
+        PyObject *number = PyLong_FromLongLong(counted->explicit_[i]);
+        if (number == NULL)
+            goto failed;
+        PyList_SET_ITEM(explicit_, i, number);
+    }
+    for (int i = counted->lowest; i <= counted->highest; i++) {
+        if (counted->exponential[i] == 0)
+            continue;
+        PyObject *index = PyLong_FromLong(i + LOWEST), *number = PyLong_FromUnsignedLong(counted->exponential[i]);
+        int failed = index == NULL || number == NULL || PyDict_SetItem(exponential, index, number) < 0;
+        Py_XDECREF(index);
+        Py_XDECREF(number);
+        if (failed)
+            goto failed;
+    }
+    return Py_BuildValue("LLLLNNL", (long long)counted->count, (long long)counted->sum, (long long)counted->min,
+                         (long long)counted->max, explicit_, exponential, (long long)counted->zeros);
+failed:
+    Py_XDECREF(explicit_);
+    Py_XDECREF(exponential);
+    return NULL;
+}
+
+static PyObject *
+count(PyObject *module, PyObject *args)
+{
+    PyObject *values, *bounds, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OO", &values, &bounds))
+        return NULL;
+    PyObject *sequence = PySequence_Fast(values, "values are a sequence");
+    if (sequence == NULL)
+        return NULL;
+    Counted counted = {.exponential = PyMem_Calloc(BUCKETS, sizeof(uint32_t)), .lowest = BUCKETS, .highest = -1};
+    if (counted.exponential == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence);
+    int simple = size > 0 && size < UINT32_MAX && read_bounds(bounds, &counted);
+    start_count(&counted);
+    for (Py_ssize_t i = 0; simple && i < size; i++)
+        simple = count_one(&counted, PySequence_Fast_GET_ITEM(sequence, i));
+    if (PyErr_Occurred())
+        goto done;
+    result = simple ? result_of(&counted) : Py_NewRef(Py_None);
+done:
+    PyMem_Free(counted.exponential);
+    Py_DECREF(sequence);
+    return result;
+}
+
+static PyObject *
+count_columns(PyObject *module, PyObject *args)
+{
+    PyObject *rows, *bounds, *results = NULL;
+    Py_ssize_t begin, end, width;
+    if (!PyArg_ParseTuple(args, "O!nnnO", &PyList_Type, &rows, &begin, &end, &width, &bounds))
+        return NULL;
+    Counted counted = {.exponential = PyMem_Calloc(BUCKETS, sizeof(uint32_t)), .lowest = BUCKETS, .highest = -1};
+    if (counted.exponential == NULL)
+        return PyErr_NoMemory();
+    int simple = begin >= 0 && begin < end && end <= PyList_GET_SIZE(rows) && end - begin < UINT32_MAX
+                 && read_bounds(bounds, &counted);
+    for (Py_ssize_t i = begin; simple && i < end; i++) {
+        PyObject *row = PyList_GET_ITEM(rows, i);
+        simple = PyTuple_Check(row) && PyTuple_GET_SIZE(row) == width;
+    }
+    if (!simple || (results = PyList_New(width)) == NULL)
+        goto done;
+    for (Py_ssize_t column = 0; column < width; column++) {
+        start_count(&counted);
+        for (Py_ssize_t i = begin; simple && i < end; i++) {
+            PyObject *value = PyTuple_GET_ITEM(PyList_GET_ITEM(rows, i), column);
+            simple = value == Py_None || count_one(&counted, value);
+        }
+        PyObject *result = simple && counted.count ? result_of(&counted) : Py_NewRef(Py_None);
+        if (result == NULL) {
+            Py_CLEAR(results);
+            goto done;
+        }
+        PyList_SET_ITEM(results, column, result);
+    }
+done:
+    PyMem_Free(counted.exponential);
+    if (PyErr_Occurred()) {
+        Py_XDECREF(results);
+        return NULL;
+    }
+    if (!simple) {
+        Py_XDECREF(results);
+        return Py_NewRef(Py_None);
+    }
+    return results;
+}
+
+/* --- encode_samples --------------------------------------------------------------------------------------------- */
+
+#define DIGITS 20 /* of an int64, with its sign */
+
+static char *
+put(char *at, int64_t number)
+{
+    char digits[DIGITS];
+    int length = 0;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    if (number < 0)
+        *at++ = '-';
+    do
+        digits[length++] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    while (length)
+        *at++ = digits[--length];
+    return at;
+}
+
+static int
+number_of(PyObject *list, Py_ssize_t index, int64_t *number)
+{
+    int overflow;
+    PyObject *value = PyList_GET_ITEM(list, index);
+    if (!PyLong_CheckExact(value))
+        return 0;
+    *number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return !overflow;
+}
+
+static PyObject *
+encode_samples(PyObject *module, PyObject *args)
+{
+    PyObject *offsets, *times, *durations, *kinds, *rows;
+    long long first, first_ns;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!O!LL", &PyList_Type, &offsets, &PyList_Type, &times, &PyList_Type, &durations,
+                          &PyList_Type, &kinds, &PyList_Type, &rows, &first, &first_ns))
+        return NULL;
+    Py_ssize_t size = PyList_GET_SIZE(offsets), width = 0;
+    if (size == 0 || PyList_GET_SIZE(times) != size || PyList_GET_SIZE(durations) != size
+        || PyList_GET_SIZE(kinds) != size || PyList_GET_SIZE(rows) != size)
+        Py_RETURN_NONE;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *row = PyList_GET_ITEM(rows, i);
+        if (!PyTuple_Check(row))
+            Py_RETURN_NONE;
+        width += PyTuple_GET_SIZE(row);
+    }
+    char *text = PyMem_Malloc((size_t)(size * 4 + width) * (DIGITS + 1) + (size_t)size * 8 + 2);
+    if (text == NULL)
+        return PyErr_NoMemory();
+    char *at = text;
+    *at++ = '[';
+    for (Py_ssize_t i = 0; i < size; i++) {
+        int64_t offset_, time, duration, kind, past, past_ns;
+        if (!number_of(offsets, i, &offset_) || !number_of(times, i, &time) || !number_of(durations, i, &duration)
+            || !number_of(kinds, i, &kind) || __builtin_sub_overflow(offset_, first, &past)
+            || __builtin_sub_overflow(time, first_ns, &past_ns))
+            goto not_simple;
+        if (i)
+            *at++ = ',';
+        *at++ = '[';
+        at = put(at, past);
+        *at++ = ',';
+        at = put(at, past_ns);
+        *at++ = ',';
+        at = put(at, duration);
+        *at++ = ',';
+        at = put(at, kind);
+        *at++ = ',';
+        *at++ = '[';
+        PyObject *row = PyList_GET_ITEM(rows, i);
+        Py_ssize_t columns = PyTuple_GET_SIZE(row);
+        while (columns > 1 && PyTuple_GET_ITEM(row, columns - 1) == Py_None)
+            columns--;
+        for (Py_ssize_t column = 0; column < columns; column++) {
+            PyObject *value = PyTuple_GET_ITEM(row, column);
+            if (column)
+                *at++ = ',';
+            if (value == Py_None) {
+                memcpy(at, "null", 4);
+                at += 4;
+                continue;
+            }
+            int overflow;
+            if (!PyLong_CheckExact(value))
+                goto not_simple;
+            int64_t ns = PyLong_AsLongLongAndOverflow(value, &overflow);
+            if (overflow)
+                goto not_simple;
+            at = put(at, ns);
+        }
+        *at++ = ']';
+        *at++ = ']';
+    }
+    *at++ = ']';
+    PyObject *result = PyUnicode_New(at - text, 127);
+    if (result != NULL)
+        memcpy(PyUnicode_1BYTE_DATA(result), text, (size_t)(at - text));
+    PyMem_Free(text);
+    return result;
+not_simple:
+    PyMem_Free(text);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end): see hot.py"},
+    {"count", count, METH_VARARGS, "count(values, bounds): see hot.py"},
+    {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see hot.py"},
+    {"encode_samples", encode_samples, METH_VARARGS,
+     "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see hot.py"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "otel_logtail._hot",
+    .m_size = 0,
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC
+PyInit__hot(void)
+{
+    offset = log2(1e9) * PER_OCTAVE;
+    PyObject *module = PyModule_Create(&definition);
+    if (module != NULL && PyModule_AddIntConstant(module, "PER_OCTAVE", PER_OCTAVE) < 0)
+        Py_CLEAR(module);
+    return module;
+}

@@ -1,0 +1,183 @@
+"""The helpers in C say what their twins in Python say, and nothing needs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_logtail import aggregate, compiled, observe, rows
+from otel_logtail.model import Samples, Shape
+from otel_logtail.observe import ObserverContext
+from otel_logtail.observers import headroom
+
+ROOT = Path(__file__).parent.parent
+CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))
+TIMINGS = [line for path in CAPTURES for line in path.read_bytes().split(b"\n") if b"STAGE_TIMINGS" in line]
+BOUNDS = aggregate.bounds(500_000_000, 2_000_000_000)
+EDGES = sorted({*BOUNDS, *(b + 1 for b in BOUNDS), *(2**n for n in range(62)), *(2**n + 1 for n in range(62))})
+
+NS = st.one_of(st.integers(0, 10**12), st.sampled_from([0, 1, *EDGES]), st.integers(0, 2**66))
+MAYBE_NS = st.one_of(st.none(), NS)
+
+
+@contextmanager
+def in_python(*modules: ModuleType) -> Iterator[None]:
+    """Without the helpers in these modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in modules:
+            patch.setattr(module, "_headroom" if module is headroom else "_hot", None)
+        yield
+
+
+def test_the_helpers_are_built_wherever_there_is_a_compiler() -> None:
+    if os.environ.get("OTEL_LOGTAIL_PURE_PYTHON"):
+        assert (aggregate._hot, headroom._headroom) == (None, None)
+        return
+    assert shutil.which("cc") is None or (aggregate._hot is not None and headroom._headroom is not None)
+
+
+def test_scale_is_the_same_in_both() -> None:
+    if aggregate._hot is not None:
+        assert 1 << aggregate.SCALE == aggregate._hot.PER_OCTAVE
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [b"", b"M", b"xM", b"Mx", b"no", b"\r", b"M\r", b"\0\0M", b"\xef\xbb\xbfM", b"\0\xef\xbb\xbf", b"MM", b"y" * 90]
+    ),
+    max_size=30,
+)
+
+
+@given(LINES, st.sampled_from([b"M", b"", b"xM", b"nowhere"]), st.integers(0, 40), st.binary(max_size=5))
+def test_lines_that_are_found(lines: list[bytes], marker: bytes, begin: int, behind: bytes) -> None:
+    text = b"#" * begin + b"".join(line + b"\n" for line in lines) + behind
+    for buffer in (text, bytearray(text)):
+        end = len(text) - len(behind)
+        found = observe.find_lines(buffer, marker, begin, end)
+        with in_python(observe):
+            assert found == observe.find_lines(buffer, marker, begin, end)
+
+
+@given(st.lists(NS, min_size=1, max_size=60), st.sampled_from([BOUNDS, (), (5,), tuple(range(1, 100))]))
+def test_durations_that_are_counted(values: list[int], bounds: tuple[int, ...]) -> None:
+    counted = aggregate.count(values, bounds)
+    with in_python(aggregate):
+        assert counted == aggregate.count(values, bounds)
+
+
+@given(
+    st.integers(0, 4).flatmap(lambda width: st.lists(st.tuples(*[MAYBE_NS] * width), min_size=1, max_size=40)),
+    st.data(),
+)
+def test_stages_that_are_counted(stage_rows: list[tuple[int | None, ...]], data: st.DataObject) -> None:
+    begin = data.draw(st.integers(0, len(stage_rows) - 1))
+    end = data.draw(st.integers(begin + 1, len(stage_rows)))
+    counted = aggregate.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
+    with in_python(aggregate):
+        assert counted == aggregate.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
+
+
+@given(st.lists(st.tuples(NS, NS, NS, NS, st.lists(MAYBE_NS, max_size=5).map(tuple)), min_size=1, max_size=40))
+def test_text_of_a_block(found: list[tuple[int, int, int, int, tuple[int | None, ...]]]) -> None:
+    found = [row for row in found if max(*row[:4], *(ns or 0 for ns in row[4]), 0) < 2**63] or [(1, 2, 3, 4, ())]
+    offsets, times, durations, kinds, stages = (list(column) for column in zip(*found, strict=True))
+    samples = Samples(offsets, times, durations, [], [], [], [Shape()], stages)
+    text = rows.encode_columns(samples, kinds, offsets[0], min(times))
+    with in_python(rows):
+        assert text == rows.encode_columns(samples, kinds, offsets[0], min(times))
+    back = rows.decode_block(offsets[0], min(times), text)
+    assert [sample[:4] for sample in back] == list(zip(offsets, times, durations, kinds, strict=True))
+    for sample, stage_ns in zip(back, stages, strict=True):
+        assert [*sample[4], *[None] * (len(stage_ns) - len(sample[4]))] == list(stage_ns)
+
+
+OFTEN_GOOD = st.one_of(
+    st.sampled_from(TIMINGS),
+    st.tuples(st.sampled_from(TIMINGS), st.integers(0, 120), st.integers(0, 255)).map(
+        lambda it: it[0][: it[1]] + bytes([it[2]]) + it[0][it[1] + 1 :]
+    ),
+)
+
+
+@given(st.lists(OFTEN_GOOD, min_size=1, max_size=4))
+def test_lines_of_headroom_in_bulk(lines: list[bytes]) -> None:
+    observer = headroom.HeadroomObserver(ObserverContext())
+    columns = observer.observe_all(lines)
+    with in_python(headroom):
+        twin = observer.observe_all(lines)
+    # C says less often that lines are simple: never the other way about, and never anything else
+    if columns is not None:
+        assert twin is not None
+        assert (columns.kept is None) == (twin.kept is None)
+        assert list(columns.kept or ()) == list(twin.kept or ())
+        for name in ("time_ns", "duration_ns", "logged_ns", "causes", "stages", "stage_ns"):
+            assert list(getattr(columns, name)) == list(getattr(twin, name)), name
+
+
+def test_bulk_in_c_takes_what_the_bulk_in_python_takes() -> None:
+    observer = headroom.HeadroomObserver(ObserverContext())
+    for line in TIMINGS:
+        columns = observer.observe_all([line])
+        with in_python(headroom):
+            assert (columns is None) == (observer.observe_all([line]) is None), line
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda hot: hot.find_lines(b"abc", b"a", 2, 1),
+        lambda hot: hot.find_lines(b"abc", b"a", 0, 4),
+        lambda hot: hot.find_lines(b"abc", b"a", -1, 2),
+        lambda hot: hot.find_lines("abc", b"a", 0, 2),
+        lambda hot: hot.count(7, ()),
+        lambda hot: hot.count_columns((), 0, 1, 1, ()),
+        lambda hot: hot.encode_samples([1], [1], [1], [1], (), 0, 0),
+    ],
+)
+def test_wrong_arguments_are_errors(wrong: object) -> None:
+    if aggregate._hot is not None:
+        assert callable(wrong)
+        with pytest.raises((TypeError, ValueError)):
+            wrong(aggregate._hot)
+
+
+@pytest.mark.parametrize("values", [[1.5], [-1], ["a"], [True], [None], []])
+def test_what_c_does_not_count_is_left_to_python(values: list[object]) -> None:
+    if aggregate._hot is not None:
+        assert aggregate._hot.count(values, BOUNDS) is None
+
+
+def test_environment_variable_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_LOGTAIL_PURE_PYTHON", "1")
+    assert compiled.helper("_hot") is None
+    monkeypatch.delenv("OTEL_LOGTAIL_PURE_PYTHON")
+    assert compiled.helper("_there_is_none") is None
+
+
+def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(
+        ROOT / "otel_logtail", tmp_path / "otel_logtail", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    built = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "out", "--build-temp", "temp"],
+        cwd=tmp_path,
+        env={**os.environ, "CC": "false"},
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    assert "_hot" in built.stderr
+    assert not list((tmp_path).rglob("*.so"))
