@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import threading
 from collections import Counter
 from datetime import datetime, timedelta, timezone, tzinfo
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -241,9 +245,9 @@ def test_the_text_fits_a_terminal_and_plain_ones_get_plain_bars(tmp_path: Path) 
     assert "#" in text.stdout
 
 
-def hostile(folder: Path) -> Report:
+def hostile(folder: Path, where: str = "https://evil.example") -> Report:
     """A report of names that would like to be more than text."""
-    evil = '<script src="https://evil.example/x.js"></script>&\x1b[2J\'"'
+    evil = f'<script src="{where}/x.js"></script><img src="{where}/x.png"/>&\x1b[2J\'"'
     samples = [
         Written(
             NOON + n * SECOND, 900 * 10**6, source=evil, attributes=(("path", evil),), stages=((evil, 5),), cause=evil
@@ -289,6 +293,53 @@ def test_the_page_is_well_formed_and_asks_for_nothing(what: str, tmp_path: Path)
     policies = [e.get("content") for e in root.iter(f"{HTML}meta") if e.get("http-equiv")]
     assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
     assert not re.search(r"[\x00-\x08\x0b-\x1f]", text)
+
+
+def test_a_real_browser_asks_for_the_page_and_for_nothing_else(tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here: `apt-get install chromium` brings it")
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: pytest's output is for failures."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        # a page that would ask for more if it could: its names point at the very server that counts
+        text = page(hostile(tmp_path, f"http://127.0.0.1:{server.server_address[1]}"), made_ns=NOON).encode()
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            done = subprocess.run(
+                [
+                    *(
+                        browser,
+                        "--headless",
+                        "--no-sandbox",
+                        "--disable-gpu",
+                        f"--user-data-dir={tmp_path / 'profile'}",
+                    ),
+                    *("--virtual-time-budget=2000", "--dump-dom", f"http://127.0.0.1:{server.server_address[1]}/page"),
+                ],
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=True,
+            )
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked == ["/page"]
+    assert "By path" in done.stdout
+    assert 'aria-label="histogram of durations"' in done.stdout
 
 
 def test_the_page_shows_what_the_text_shows(tmp_path: Path) -> None:
