@@ -5,7 +5,7 @@ KILLS ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo stack test check format dashboards collector prometheus torture dist clean
+.PHONY: help demo stack test check bench format dashboards collector prometheus torture dist clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -31,6 +31,9 @@ check: $(INSTALLED)  ## Lint, formatting, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: $(INSTALLED)  ## Measure, and hold each figure to its bar (some minutes; ARGS=--full for the long ones)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ import msgspec
 from otel_logtail.drain import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.export import ExporterContext
+from otel_logtail.notify import Supervisor
 from otel_logtail.observe import Observer, ObserverContext, PathRule
 from otel_logtail.outbox import Outbox
 from otel_logtail.pathtail import Book
@@ -33,8 +34,17 @@ from otel_logtail.when import iso
 LOOK_S = 2.0
 """The slow timed look that stands behind the events."""
 
+LOOK_SHARE = 0.0005
+"""What the timed look may take of a core where there are events: one that costs more (many files) comes less often."""
+
+LONGEST_LOOK_S = 20.0
+"""How seldom that may be."""
+
 BLIND_LOOK_S = 1.0
 """The same where there are no events."""
+
+UPKEEP_ONCE_S = 10.0
+"""How long the upkeep may take at the end of ``--once``: what it does not finish, the next run goes on with."""
 
 RETRY_STORE_S = 1.0
 """How long until a store that could not be written is tried again."""
@@ -73,11 +83,14 @@ class App:
         home: str,
         waker: Waker,
         reporter: Reporter,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._settings = settings
         self._waker = waker
+        self._supervisor = supervisor or Supervisor({})
         self._reporter = reporter
         self._stopping = False
+        self._look_s = LOOK_S
         self._unreadable = False
         wanted = self._readable([wanted_of(source, exporter_context, home) for source in settings.sources])
         exporters = [
@@ -96,7 +109,9 @@ class App:
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
-                outbox.register(exporter.wants, time.time_ns(), from_now=settings.exporters_from_now)
+                from_now = settings.exporters_from_now
+                if held := outbox.register(exporter.wants, time.time_ns(), from_now=from_now):
+                    reporter.begins(exporter.name, held, left_out=from_now)
         except BaseException:
             for drain in self._drains:
                 drain.join()
@@ -137,7 +152,7 @@ class App:
             wanted.patterns,
             wanted.rule,
             store.files(info.id),
-            Book(lambda states: store.add_files(info.id, states), store.update_file),
+            Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id)),
             self._reporter,
             trusted=bool(settings.patterns),
             first=store.first_look(info.id),
@@ -148,6 +163,8 @@ class App:
     def stop(self) -> None:
         """Stop after what is being read now; may be called from a signal handler."""
         self._stopping = True
+        for drain in self._drains:
+            drain.hurry()
         self._waker.wake()
 
     def look_now(self) -> None:
@@ -168,10 +185,13 @@ class App:
         try:
             code = self._once() if settings.once else self._follow()
         finally:
+            self._supervisor.stopping()
             for drain in self._drains:
-                drain.stop(settings.drain_s)
+                drain.stop(settings.drain_s, while_taken=settings.once and not self._stopping)
             for drain in self._drains:
                 drain.join()
+        if settings.once and not self._stopping:
+            self._attempt(self._keep_up_once)
         if settings.once and (pending := self._pending()):
             self._reporter.finished(f"{pending} items still wait in the store for delivery")
             return 1
@@ -196,7 +216,7 @@ class App:
         looked_s = -math.inf
         while not self._stopping:
             now_s = time.monotonic()
-            look_s = LOOK_S if self._waker.alive() else BLIND_LOOK_S
+            look_s = self._look_s if self._waker.alive() else BLIND_LOOK_S
             if now_s - looked_s >= look_s:
                 hints = None
             if hints is None:
@@ -208,8 +228,10 @@ class App:
             else:
                 looked_s = -math.inf
                 wait_s = RETRY_STORE_S
+            now_s = time.monotonic()
+            self._supervisor.turned(now_s, self._status)
             if not self._stopping:
-                hints = self._waker.wait(max(wait_s, 0.001))
+                hints = self._waker.wait(max(min(wait_s, self._supervisor.due_s(now_s)), 0.001))
         self._reporter.stopping(
             "stopping" + (": what can't be delivered in time stays in the store" if self._drains else "")
         )
@@ -222,11 +244,15 @@ class App:
                 raise drain.damage
         sources = self._sources
         looked_s = time.monotonic()
-        sources.look(hints, looked_s)
+        begun_s = time.thread_time()
+        self._look(hints, looked_s)
         if hints is None:
-            self._watch()
+            cost_s = time.thread_time() - begun_s
+            self._look_s = min(max(LOOK_S, cost_s / LOOK_SHARE), LONGEST_LOOK_S)
+            self._supervisor.ready(self._status())
         while not self._stopping:
             now_s = time.monotonic()
+            self._supervisor.turned(now_s, self._status)
             if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
                 sources.look(None, now_s)
                 looked_s = now_s
@@ -245,6 +271,28 @@ class App:
             return 0.0
         return sources.due_s()
 
+    def _look(self, hints: frozenset[str] | None, now_s: float) -> None:
+        """Watch first, then look: what comes in between is seen by the look, what comes later brings an event."""
+        sources = self._sources
+        if hints is not None:
+            sources.look(hints, now_s)
+            return
+        watched = sources.directories()
+        self._watch(watched)
+        sources.look(None, now_s)
+        found = sources.directories()
+        if found != watched:
+            self._watch(found)
+        if found - watched:  # what came there before it was watched
+            sources.look(None, now_s)
+
+    def _keep_up_once(self) -> float:
+        """After a run that does not stay: what is old leaves all the same, where such runs are all there is."""
+        end_s = time.monotonic() + UPKEEP_ONCE_S
+        while self._keep_up(time.monotonic()) and time.monotonic() < end_s:
+            pass
+        return 0.0
+
     def _keep_up(self, now_s: float) -> bool:
         """Let the old merge and leave, a small piece at a time; returns whether there is more to do at once."""
         more = False
@@ -262,11 +310,11 @@ class App:
             self._reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)
         return more
 
-    def _watch(self) -> None:
+    def _watch(self, directories: set[str]) -> None:
         if self._settings.once:
             return
         try:
-            self._waker.watch(self._sources.directories())
+            self._waker.watch(directories)
         except OSError as problem:
             self._reporter.watcher_failed(problem.strerror or str(problem))
             blind, self._waker = self._waker, TimedWaker()
@@ -287,6 +335,15 @@ class App:
             return None
         self._reporter.store_works()
         return done
+
+    def _status(self) -> str:
+        runs = self._sources.runs
+        files = sum(bool(held) for run in runs for held in run.tail.held.values())
+        troubles = self._reporter.troubles()
+        text = f"{', '.join(run.info.name for run in runs)}: following {files} file{'' if files == 1 else 's'}"
+        if troubles:
+            text += f"; {troubles[-1]}" + (f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else "")
+        return text
 
     def _notify(self) -> None:
         for drain in self._drains:

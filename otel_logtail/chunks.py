@@ -67,6 +67,8 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
     length = reader.read_into(memoryview(buffer)[: back + want], state.offset - back)
     if length < back or fingerprint(bytes(buffer[:back])) != state.anchor:
         return None  # the next look sorts it out
+    if not state.offset and fingerprint(bytes(buffer[: min(length, state.head.length)])) != state.head:
+        return None  # nothing was read of it, but its first bytes were seen
     skipping = state.offset > 0 and bytes(buffer[back - 1 : back]) not in _LINE_STARTS
     start, end, oversized = _whole_lines(buffer, back, length, skipping=skipping)
     if end == back:

@@ -2,12 +2,15 @@
 
 In this order, the newest known file first, so that a name which was taken over by another file does not mislead:
   1. the same device and inode, and the same content as far as it was read;
-  2. the same content in another file: compressed, copied before a truncation, moved over a file system's border;
+  2. the same content in another file: compressed, copied before a truncation, moved over a file system's border (first
+     for what is not read to its end; a compressed file that is, is known by its inode and head without unpacking it);
   3. a compressed file that ends before the position: its writer went on writing to the file that it was made from;
-  4. the same device and inode, where nothing was read yet: there is nothing to lose.
+  4. the same device and inode, where nothing was read yet: there is nothing to lose. (A rotated one only while it is
+     open: else it is a new file, and perhaps a copy that was given the inode.)
 
 Known limit: of files that are equal in all that was read of one of them (a common first line, and nothing more), a
-copy or compressed one can't be told from a new one. Inodes tell them apart where files are only renamed.
+copy or compressed one can't be told from a new one. Inodes tell them apart where files are only renamed. A new
+compressed file that has both the inode and the first KiB of one that was read and deleted is taken for that one.
 """
 
 from __future__ import annotations
@@ -21,7 +24,10 @@ from otel_logtail.model import FileState
 def claim(
     readers: Mapping[str, Reader], states: Iterable[FileState], live: str, held: Iterable[Reader]
 ) -> dict[str, FileState | None]:
-    """What is known of each file: its state; None for a copy of another one that is here; nothing for a new one.
+    """What is known of each file: its state; nothing for a new one; None for one that is only looked at for now.
+
+    That is a copy of another one that is here, however much of it is made already, or an empty one that may become one.
+    When it grows it may turn out to be a new file: whoever asks looks at it again then.
 
     Args:
         readers: The open files by path, oldest first, the live one last.
@@ -29,9 +35,24 @@ def claim(
         live: The path that is never only a copy.
         held: What is open from before, whatever its names are now.
     """
+    held = list(held)
+    surely_same = {reader.identity for reader in held}  # an inode is not used again while it is open
+
+    def nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
+        if path != live and reader.identity not in surely_same and not is_compressed(path):
+            return False  # it may be a copy that was given the inode
+        return _nothing_read_yet(path, reader, state)
+
     claims: dict[str, FileState | None] = {}
     left, newest_first = list(states), list(readers)[::-1]
-    for same in (_same_inode, _same_content, _compressed_before_its_end, _nothing_read_yet):
+    for same in (
+        _same_inode,
+        _same_content_unfinished,
+        _same_compressed,
+        _same_content,
+        _compressed_before_its_end,
+        nothing_read_yet,
+    ):
         for state in list(left):
             for path in newest_first:
                 if path not in claims and same(path, readers[path], state):
@@ -41,6 +62,9 @@ def claim(
     known = [*held, *(readers[path] for path in claims)]
     if live in readers and live not in claims:
         known.append(readers[live])
+    for path, reader in readers.items():
+        if path != live and path not in claims and not is_compressed(path) and _is_empty(reader):
+            claims[path] = None  # it may become a copy, and has nothing to give before something is in it
     fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
     for path, reader in readers.items():
         # what is compressed of a new file is a copy of it too, whatever number it has by now
@@ -53,9 +77,16 @@ def claim(
 def _same_inode(path: str, reader: Reader, state: FileState) -> bool:
     if reader.identity != (state.device, state.inode):
         return False
-    if is_compressed(path):
-        return _begins(reader, state)  # it is never changed in place, and reading it to its end would take long
-    return holds(reader, state)
+    return not is_compressed(path) and holds(reader, state)
+
+
+def _same_content_unfinished(path: str, reader: Reader, state: FileState) -> bool:
+    return not state.done and holds(reader, state)
+
+
+def _same_compressed(path: str, reader: Reader, state: FileState) -> bool:
+    # it is never changed in place, and reading it to its end would take long
+    return is_compressed(path) and reader.identity == (state.device, state.inode) and _begins(reader, state)
 
 
 def _begins(reader: Reader, state: FileState) -> bool:
@@ -81,13 +112,20 @@ def _compressed_before_its_end(path: str, reader: Reader, state: FileState) -> b
 def _nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
     if state.offset or reader.identity != (state.device, state.inode):
         return False
-    return not state.done or _is_unchanged(reader, state)
+    return (not state.done and not is_compressed(path)) or _is_unchanged(reader, state)
 
 
 def _is_unchanged(reader: Reader, state: FileState) -> bool:
     """Whether a file that ended with nothing read still is as it was: else it is another one with its inode."""
     try:
         return begins(reader, state) if state.head.length else not reader.read_at(0, 1)
+    except OSError:
+        return False
+
+
+def _is_empty(reader: Reader) -> bool:
+    try:
+        return not reader.read_at(0, 1)
     except OSError:
         return False
 
@@ -101,6 +139,6 @@ def _is_copy(reader: Reader, other: Reader) -> bool:
         end = length(reader)
         start = max(0, end - HEAD_BYTES)
         tail = reader.read_at(start, end - start)
-        return b"\n" in head + tail and tail == other.read_at(start, end - start)
+        return tail == other.read_at(start, end - start)
     except OSError:
         return False

@@ -13,6 +13,7 @@ import typer
 
 from otel_logtail.cli_doctor import doctor
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_help import Sections
 from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
 from otel_logtail.cli_query import query_app, status
@@ -22,6 +23,8 @@ from otel_logtail.errors import LogtailError
 
 app = typer.Typer(
     name="otel-logtail",
+    cls=Sections,
+    rich_markup_mode=None,
     help="Follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.",
     epilog="Each option can also be given as OTEL_LOGTAIL_<NAME>; the standard OTEL_* variables are honoured.",
     add_completion=False,
@@ -279,10 +282,10 @@ def follow(
         typer.Option(
             envvar="OTEL_LOGTAIL_EXPORT_INTERVAL",
             metavar="DURATION",
-            help="How much of the log's time one point covers: 10s, 500ms, 1m.",
+            help="The log's time that one point covers: 500ms, 1m. Default: OTEL_METRIC_EXPORT_INTERVAL, else 10s.",
             rich_help_panel=_EXPORT,
         ),
-    ] = "10s",
+    ] = "",
     config: Annotated[
         Path | None,
         typer.Option(

@@ -31,6 +31,7 @@ def doctor(
     from otel_logtail import render
     from otel_logtail.cli_follow import context_of_exporters, settings_of
     from otel_logtail.doctor import Check, examine
+    from otel_logtail.paths import home_directory
 
     params, given = context.obj
     if config is not None:
@@ -40,7 +41,7 @@ def doctor(
     settings, _ = settings_of(params, given, none_will_do=True)
     failed = False
     found = []
-    for check in examine(settings, context_of_exporters(), str(Path.home())):
+    for check in examine(settings, context_of_exporters(), home_directory()):
         failed = failed or check.level == "FAIL"
         if form is Format.TABLE:
             todo = f"  \u2013 {check.todo}" if check.todo else ""

@@ -18,10 +18,14 @@ from otel_logtail.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.errors import StoreFull, UsageError
 from otel_logtail.export import ExporterContext
 from otel_logtail.files import allow_many_files
-from otel_logtail.paths import default_db
+from otel_logtail.notify import Supervisor
+from otel_logtail.otel import asks_for_otlp, service_name
+from otel_logtail.otel import export_interval as metric_export_interval
+from otel_logtail.paths import default_db, home_directory
 from otel_logtail.plugins import OBSERVERS, names
 from otel_logtail.reporter import Reporter
 from otel_logtail.settings import (
+    DEFAULT_EXPORT_INTERVAL,
     Settings,
     SourceSettings,
     event_name,
@@ -65,7 +69,7 @@ def settings_of(
             raise UsageError(
                 f"{beside[0]} beside --config: which source is meant?", hint="write it in the file, under [source.NAME]"
             )
-        config = read_config(params["config"], environ, str(Path.home()))
+        config = read_config(Path(params["config"]), environ, home_directory())
         sources = config.sources
     else:
         sources = () if none_will_do and not params["observer"] else (_source(params),)
@@ -76,9 +80,9 @@ def settings_of(
         return config.once.get(name, default)
 
     return Settings(
-        db=Path(once("db", default_db())).absolute(),
+        db=Path(once("db", "") or default_db()).absolute(),
         sources=sources,
-        interval_ns=export_interval(once("export_interval", params["export_interval"]), "--export-interval"),
+        interval_ns=_interval_ns(once("export_interval", ""), environ),
         once=params["once"],
         limits=Limits(
             retention_ns(once("retention", params["retention"]), "--retention"),
@@ -96,6 +100,12 @@ def settings_of(
     ), config
 
 
+def _interval_ns(text: str, environ: Mapping[str, str]) -> int:
+    if text:
+        return export_interval(text, "--export-interval")
+    return export_interval(metric_export_interval(environ) or DEFAULT_EXPORT_INTERVAL, "OTEL_METRIC_EXPORT_INTERVAL")
+
+
 def _source(params: Mapping[str, Any]) -> SourceSettings:
     if not params["observer"]:
         raise UsageError(
@@ -105,7 +115,7 @@ def _source(params: Mapping[str, Any]) -> SourceSettings:
     threshold_ns = milliseconds(params["threshold_ms"], "--threshold-ms")
     return SourceSettings(
         observer=params["observer"],
-        name=params["source"] or os.environ.get("OTEL_SERVICE_NAME", ""),
+        name=params["source"] or service_name(os.environ),
         event=event_name(params["event"], "--event"),
         patterns=tuple(params["path"] or ()),
         threshold_ns=threshold_ns,
@@ -119,10 +129,8 @@ def _source(params: Mapping[str, Any]) -> SourceSettings:
 def _exporters(params: Mapping[str, Any], config: Config | None) -> tuple[str, ...]:
     """Those that are named; else those that have a table; else otlp, where an endpoint is given."""
     chosen = params["exporter"] or (list(config.exporters) if config else [])
-    if not chosen:
-        variables = (f"OTEL_EXPORTER_OTLP_{part}ENDPOINT" for part in ("", "METRICS_", "TRACES_", "LOGS_"))
-        if params["otlp_endpoint"] or any(os.environ.get(variable) for variable in variables):
-            chosen = ["otlp"]
+    if not chosen and (params["otlp_endpoint"] or asks_for_otlp(os.environ)):
+        chosen = ["otlp"]
     return tuple(dict.fromkeys(chosen))
 
 
@@ -145,9 +153,10 @@ def run(settings: Settings, config: Config | None) -> int:
         App,
         settings,
         exporter_context=context_of_exporters(),
-        home=str(Path.home()),
+        home=home_directory(),
         waker=waker,
         reporter=reporter,
+        supervisor=Supervisor(os.environ),
     )
     try:
         running = _when_there_is_room(make, waker, reporter, patient=not settings.once)

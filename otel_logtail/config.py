@@ -255,6 +255,8 @@ class _Reader:
                 self._wrong(at, f"the variable {variable} is not set", "set it, or write the path out")
             value = value.replace(f"${{{variable}}}", self._environ[variable])
         if value == "~" or value.startswith("~/"):
+            if not self._home:
+                self._wrong(at, "there is no home directory for ~", "write the path out")
             value = self._home + value[1:]
         return str(self._folder / value)
 

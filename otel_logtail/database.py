@@ -10,7 +10,7 @@ from pathlib import Path
 
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _BUSY_MS = 5_000
 _ROOM_BYTES = 64 * 1024
 

@@ -36,7 +36,7 @@ from otel_logtail.model import (
 from otel_logtail.outbox import Outbox
 from otel_logtail.reporter import Reporter
 
-BATCH_ITEMS = 250  # an interval with its totals is some 20 KB in memory
+BATCH_ITEMS = 100  # an interval with its totals is some 20 KB in memory, and its request as much again
 REPEAT_NS = 60 * 10**9
 """How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
 
@@ -87,6 +87,8 @@ class Drain:
         self._work = threading.Event()
         self._stop = threading.Event()
         self._deadline_s = float("inf")
+        self._patience_s = 0.0
+        self._given_up = False
         self._resumed = not self._streams
         # a stream that fails waits by itself: a receiver may take spans and not metrics
         self._backoff = {stream: Backoff() for stream in self._streams}
@@ -105,17 +107,27 @@ class Drain:
         """There may be something new."""
         self._work.set()
 
-    def stop(self, within_s: float) -> None:
-        """Deliver what waits, but no longer than this; :meth:`join` waits for the end."""
+    def stop(self, within_s: float, *, while_taken: bool = False) -> None:
+        """Deliver what waits, but no longer than this; :meth:`join` waits for the end.
+
+        With ``while_taken`` the bound begins anew whenever the receiver takes something, until :meth:`hurry`.
+        """
+        self._patience_s = within_s if while_taken else 0.0
         self._deadline_s = time.monotonic() + within_s
         self._stop.set()
         self._work.set()
 
+    def hurry(self) -> None:
+        """Let the bound of a stop be as it is now; may be called from a signal handler."""
+        self._patience_s = 0.0
+
     def join(self) -> None:
         """Wait until it has ended; an export that still hangs at the deadline is given up."""
         if self._thread.ident is not None:
-            self._thread.join(max(0.0, self._deadline_s - time.monotonic()))
+            while self._thread.is_alive() and (left_s := self._deadline_s - time.monotonic()) > 0:
+                self._thread.join(left_s)
             if self._thread.is_alive():
+                self._given_up = True
                 self._close_exporter()
                 self._thread.join(1.0)
         if not self._thread.is_alive():
@@ -266,6 +278,8 @@ class Drain:
     def _advance(self, batch: ExportBatch, count: int, skipped: int) -> None:
         skipped = min(max(skipped, 0), count)
         self._outbox.advance(batch, count, time.time_ns(), skipped=skipped)
+        if self._patience_s:
+            self._deadline_s = time.monotonic() + self._patience_s
         if skipped:
             self._skipped += skipped
             self._reporter.skips(self.name)
@@ -290,6 +304,8 @@ class Drain:
             self._reporter.exporter_works(self.name)
 
     def _failed(self, stream: Stream, retry: Retry) -> None:
+        if self._given_up:
+            return  # by us, and not by the receiver: what it did last stays the last word on it
         self._reporter.exporter_failed(self.name, retry.why)
         try:
             self._outbox.failed(retry.why, time.time_ns())

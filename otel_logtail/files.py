@@ -18,6 +18,7 @@ import re
 import resource
 import stat
 from abc import abstractmethod
+from functools import lru_cache
 from typing import BinaryIO, Protocol, cast
 
 import msgspec
@@ -308,8 +309,12 @@ def siblings(live: str) -> list[Sibling]:
 def is_rotated_name(path: str) -> bool:
     """Whether a file of this name was put aside by a rotation, as far as its name tells."""
     folder, name = os.path.split(path)
-    if is_compressed(name) or _ROTATED_END.search(name):
-        return True
+    sure, base = _rotated_from(name)
     # what stands before the extension tells only beside the live file that it belongs to
-    base = _ROTATED_MIDDLE.sub(r"\g<extension>", name)
-    return base != name and os.path.exists(os.path.join(folder, base))
+    return sure or (base != name and os.path.exists(os.path.join(folder, base)))
+
+
+@lru_cache(maxsize=4096)  # the same names are asked about at each look
+def _rotated_from(name: str) -> tuple[bool, str]:
+    """Whether a name by itself says that it was rotated; and what it would be without what says so in its middle."""
+    return bool(is_compressed(name) or _ROTATED_END.search(name)), _ROTATED_MIDDLE.sub(r"\g<extension>", name)

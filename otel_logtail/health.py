@@ -99,14 +99,15 @@ def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
 
 
 def _exporters(db: sqlite3.Connection) -> Iterator[HealthValue]:
-    rows = db.execute("SELECT name, delivered, failures FROM exporter ORDER BY name").fetchall()
-    for name, delivered, failures in rows:
+    rows = db.execute("SELECT name, delivered, failures, skipped FROM exporter ORDER BY name").fetchall()
+    for name, delivered, failures, skipped in rows:
         whose = (("exporter", name),)
         refused = db.execute("SELECT count(*) FROM refused WHERE exporter = ?", (name,)).fetchone()[0]
         yield _gauge("exporter.pending", "{item}", "Items that wait for delivery.", pending(db, name), whose)
         yield _sum("exporter.delivered", "{item}", "Items that the receiver has.", delivered, whose)
         yield _sum("exporter.failures", "{attempt}", "Deliveries that had to be tried again.", failures, whose)
         yield _sum("exporter.refused", "{item}", "Items that the receiver will never take, set aside.", refused, whose)
+        yield _sum("exporter.skipped", "{item}", "Items that it was not given: too old to act on.", skipped, whose)
     for name, stream, count in db.execute("SELECT exporter, stream, count FROM dropped ORDER BY 1, 2").fetchall():
         attributes = (("exporter", name), ("stream", stream))
         yield _sum("dropped", "{item}", "Items that left the store before an exporter had them.", count, attributes)

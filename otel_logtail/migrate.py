@@ -120,4 +120,9 @@ def _to_2(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE exporter SET last_seen_ns = ?", (time.time_ns(),))
 
 
-_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
+def _to_3(connection: sqlite3.Connection) -> None:
+    """What an exporter is not given, since it is too old to act on, is counted."""
+    connection.execute("ALTER TABLE exporter ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0")
+
+
+_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2, 2: _to_3}

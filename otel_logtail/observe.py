@@ -11,7 +11,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from itertools import accumulate, compress
+from itertools import accumulate, chain, compress
 from operator import le
 from typing import Protocol
 
@@ -251,7 +251,8 @@ class _Scanner:
         if not columns.time_ns:
             return True
         return (
-            min(columns.duration_ns) >= 0
+            (columns.bounded or _are_possible(columns.stage_ns))
+            and min(columns.duration_ns) >= 0
             and max(columns.logged_ns) <= self._latest_ns
             and all(map(le, columns.duration_ns, columns.time_ns))
             and all(map(le, columns.time_ns, columns.logged_ns))
@@ -307,6 +308,12 @@ class _Scanner:
     def _drifted(self, offset: int, why: str) -> None:
         self.drift += 1
         self.drifted = self.drifted or (offset, why)
+
+
+def _are_possible(stage_ns: Sequence[tuple[int | None, ...]]) -> bool:
+    """Whether no stage took less than nothing, or so long that sums of it would not fit."""
+    took = list(filter(None, chain.from_iterable(stage_ns)))
+    return not took or (min(took) >= 0 and max(took) < _MOST_NS)
 
 
 def name_of(source: str, offset: int, line: bytes) -> bytes:

@@ -55,6 +55,7 @@ tens of megabytes."""
 MAX_EXEMPLARS = 3
 """How many breaches an interval's point points at."""
 
+_TABLES = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
 _PAGE = 500
 """Series of one look-up: SQLite bounds the parameters of a statement."""
 
@@ -79,8 +80,10 @@ class Outbox:
         """Close the connection."""
         self._db.close()
 
-    def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False) -> None:
+    def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False) -> int:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds.
+
+        Returns how many items that is: 0 for one that is known, or where the store is empty.
 
         With ``from_now`` a new one begins behind that; its totals count it, as if it had been told. What it no longer
         wants does not wait for it; should it want that again, it begins as a new one does.
@@ -88,6 +91,7 @@ class Outbox:
         streams = tuple(streams)
         wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
         with translated(self.path), transaction(self._db):
+            known = self._db.execute("SELECT 1 FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
             self._db.execute(
                 "INSERT INTO exporter (name, last_seen_ns) VALUES (?, ?)"
                 " ON CONFLICT DO UPDATE SET last_seen_ns = excluded.last_seen_ns",
@@ -105,6 +109,7 @@ class Outbox:
             )
             if Stream.INTERVALS.value not in wanted:
                 self._db.execute("DELETE FROM total WHERE exporter = ?", (self.exporter,))
+            return 0 if known else sum(self._held(stream) for stream in streams if stream in _TABLES)
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """The next items after the cursor, at most ``limit``; None where there are none."""
@@ -169,7 +174,7 @@ class Outbox:
     def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
         """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
 
-        ``skipped`` of them it was not given; they don't count as delivered, and are no success where they are all.
+        ``skipped`` of them it was not given; they are counted apart, and are no success where they are all.
         """
         items = batch.items[:count]
         last = max((item.id for item in items), default=0)
@@ -177,6 +182,8 @@ class Outbox:
             if self._still_holds():
                 self._move(batch.stream, last)
                 self._remember(items)
+            if skipped:
+                self._db.execute("UPDATE exporter SET skipped = skipped + ? WHERE name = ?", (skipped, self.exporter))
             if skipped < len(items):
                 self._db.execute(
                     "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL"
@@ -365,13 +372,15 @@ class Outbox:
             (last, self.exporter, stream.value),
         )
 
+    def _held(self, stream: Stream) -> int:
+        return int(self._db.execute(f"SELECT count(*) FROM {_TABLES[stream]}").fetchone()[0])
+
     def _skip(self, streams: Iterable[Stream]) -> None:
         """Put new cursors behind what is there, and count that as told."""
-        tables = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
         for stream in streams:
-            if stream not in tables:
+            if stream not in _TABLES:
                 continue
-            (last,) = self._db.execute(f"SELECT coalesce(max(id), 0) FROM {tables[stream]}").fetchone()
+            (last,) = self._db.execute(f"SELECT coalesce(max(id), 0) FROM {_TABLES[stream]}").fetchone()
             new = self._db.execute(
                 "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (self.exporter, stream.value, last)
             ).rowcount

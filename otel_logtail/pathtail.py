@@ -31,10 +31,12 @@ from otel_logtail.files import (
     HEAD_BYTES,
     PlainReader,
     Reader,
+    begins,
     fingerprint,
     goes_on,
     holds,
     is_compressed,
+    is_rotated_name,
     open_reader,
     siblings,
 )
@@ -94,6 +96,8 @@ class PathTail:
         self._folders: tuple[int, ...] = ()
         self._told_apart_s = 0.0
         self._look_again = False
+        # rotated files that are copies as far as they go, as they were then: one that grows is told apart again
+        self._undecided: dict[str, tuple[int, ...]] = {}
         self.gone: frozenset[int] = frozenset()
         """Ids of finished files that were not there when all files were told apart last."""
 
@@ -103,11 +107,11 @@ class PathTail:
         """See what the live path names now, and open what has to be read."""
         try:
             seen, folders = self._identity(), self._changes()
-            changed = folders != self._folders
+            changed = folders != self._folders or any(was != _size(path) for path, was in self._undecided.items())
             # with no live file there before and now, one may have come and gone: no event will tell of it again
             urgent = seen != self._seen or self._is_another() or (changed and not seen)
-            if urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S):
-                self._sync(now_s)
+            due = urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S)
+            if due and self._sync(now_s):
                 self._seen, self._folders, self._told_apart_s = seen, folders, now_s
                 self._look_again = urgent or changed  # a further change in the same tick of the clock does not show
         except OSError as problem:
@@ -135,20 +139,28 @@ class PathTail:
     def _is_another(self) -> bool:
         """Whether the live file was cut off, and perhaps written anew, since it was read."""
         held = self._current
-        if held is None or not isinstance(held.reader, PlainReader):
-            return False
-        return held.reader.size() < held.state.offset or not goes_on(held.reader, held.state)
+        return held is not None and isinstance(held.reader, PlainReader) and _is_cut_off(held.reader, held.state)
 
-    def _sync(self, now_s: float) -> None:
-        """Tell all files of this live path apart, and hold those that have something to give, in order."""
+    def _sync(self, now_s: float) -> bool:
+        """Tell all files of this live path apart, and hold those that have something to give, in order.
+
+        Returns whether that was possible: nothing was done where the live file was cut off meanwhile.
+        """
         elsewhere = self._elsewhere()
         readers, complete = self._open(elsewhere)
+        sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items()}
         try:
             open_states = [held.state for held in self._held]
             unfinished = [s for s in self._states.values() if not s.done and s not in open_states]
             finished = [s for s in self._states.values() if s.done]
             newest_first = sorted([*open_states, *unfinished], key=lambda s: -s.id) + finished[::-1]
             claims = claim(readers, newest_first, self.live, [held.reader for held in self._held])
+            live = claims.get(self.live)
+            if live is not None and readers.keys() - claims.keys() and _is_cut_off(readers[self.live], live):
+                return False  # what looks new may be the copy that was made of it before
+            self._undecided = {
+                path: sizes[path] for path, state in claims.items() if state is None and not is_compressed(path)
+            }
             for path in elsewhere:
                 claims.setdefault(path, None)  # only looked at for what we knew to be there
             self._adopt(readers, claims, now_s, complete=complete)
@@ -163,6 +175,7 @@ class PathTail:
             self._reporter.readable(self.live)
         elif not self._held:
             self._reporter.unreadable(self.live, os.strerror(errno.ENOENT))
+        return True
 
     def _elsewhere(self) -> list[str]:
         """Where unfinished files were last seen, if that is no rotated name: what a symbolic link pointed at."""
@@ -210,7 +223,10 @@ class PathTail:
     def _adopt(
         self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float, *, complete: bool
     ) -> None:
-        newest_known = max(self._states, default=0)
+        usual = {self.live, self._place(self.live)}
+        last_live = max(
+            (s.id for s in self._states.values() if s.path in usual or not is_rotated_name(s.path)), default=0
+        )
         fresh = [path for path in readers if path not in claims]
         added = self._book.add([self._new_state(path, readers[path]) for path in fresh]) if fresh else []
         for new in added:
@@ -229,6 +245,9 @@ class PathTail:
             live = path == self.live
             held = left.pop(state.id, None)
             if held is None and not live and not _has_more(reader, state):
+                if is_compressed(path) and reader.identity != (state.device, state.inode):
+                    # finished, and its end is known: known by its inode from now on, it is not unpacked once more
+                    changed.append(msgspec.structs.replace(state, path=path, device=reader.device, inode=reader.inode))
                 continue
             moved = msgspec.structs.replace(
                 state, live=self.live, path=self._place(path), device=reader.device, inode=reader.inode, done=False
@@ -257,11 +276,14 @@ class PathTail:
             self._book.update(state)
         self._states.update((state.id, state) for state in changed)
         for state in lost:
-            # what was written to the last file after we went away (and before it was deleted) nobody can know; one that
-            # was empty can't be known again, and may be here under another name
-            unseen = state.id == newest_known and state.id not in left and state.head.length > 0
-            if state.size != state.offset or unseen:
-                self._reporter.gone(state.path, state.size - state.offset if state.size > state.offset else None)
+            unread = max(0, state.size - state.offset)
+            if state.id in left:
+                if unread:
+                    self._reporter.gone(state.path, unread)
+            elif unread or (state.id == last_live and state.head.length > 0):
+                # what was written to the last live file after we went away nobody can know; one that was empty can't be
+                # known again, and may be here under another name
+                self._reporter.unseen(state.path, max(state.size, state.offset), unread)
         self._hold(holding)
 
     def _hold(self, holding: list[_Held]) -> None:
@@ -367,6 +389,22 @@ class PathTail:
 
 def _has_more(reader: Reader, state: FileState) -> bool:
     return not state.done or (isinstance(reader, PlainReader) and reader.size() > state.size)
+
+
+def _is_cut_off(reader: Reader, state: FileState) -> bool:
+    """Whether a plain file that had this state was cut off, and perhaps written anew, since."""
+    if not state.offset:
+        return not begins(reader, state)
+    return reader.size() < state.offset or not goes_on(reader, state)
+
+
+def _size(path: str) -> tuple[int, ...]:
+    """What changes when a file grows, or is another one; empty where there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ()
+    return stat.st_dev, stat.st_ino, stat.st_size
 
 
 def _is_at(path: str, reader: Reader) -> bool:

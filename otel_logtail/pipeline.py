@@ -20,7 +20,7 @@ from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, 
 from otel_logtail.observe import Observer, PathRule, Thresholds, scan
 from otel_logtail.pathtail import PathTail
 from otel_logtail.reporter import Reporter
-from otel_logtail.store import Store
+from otel_logtail.store import Committed, Store
 from otel_logtail.tail import Tail
 
 LATE_NS = 300 * 10**9
@@ -136,6 +136,7 @@ class SourceRun:
         if come_to_ns:
             self._clock.saw(live, come_to_ns, time.monotonic_ns())
         self._say(scanned.drifted, tally, chunk)
+        self._say_mended(committed)
         return bool(committed.sealed or committed.closed or committed.breaches)
 
     def tick(self) -> bool:
@@ -167,7 +168,8 @@ class SourceRun:
         if open_ns is not None:
             ends_ns.append(open_ns)
         if ends_ns:
-            self._commit_closed(closed, max(ends_ns))
+            # not what a line from the future has opened: it would make all that comes until then late
+            self._commit_closed(closed, min(max(ends_ns), now_ns + AHEAD_NS))
 
     def due_s(self) -> float:
         """How long until :meth:`tick` has something to do, if no line comes before; infinite while nothing is open."""
@@ -188,7 +190,7 @@ class SourceRun:
     def _commit_closed(self, closed: list[Episode], seal_until_ns: int) -> None:
         counts: dict[IntervalKey, Counts] = {}
         self._add_episodes(counts, closed)
-        self._store.commit(
+        committed = self._store.commit(
             Batch(
                 source=self.info.id,
                 counts=counts,
@@ -200,6 +202,7 @@ class SourceRun:
         for episode in closed:
             self._keep(episode.live, None)
         self._sealed_ns = seal_until_ns
+        self._say_mended(committed)
 
     def _add_episodes(self, counts: dict[IntervalKey, Counts], closed: Iterable[Episode]) -> None:
         for key, more in aggregate_episodes(closed, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns).items():
@@ -228,3 +231,7 @@ class SourceRun:
             self._reporter.rejected(self.info.name, reason)
         if chunk.oversized:
             self._reporter.oversized(chunk.after.path, chunk.base)
+
+    def _say_mended(self, committed: Committed) -> None:
+        if committed.mended:
+            self._reporter.counts_mended(self.info.name, committed.mended)

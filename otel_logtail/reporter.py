@@ -18,7 +18,7 @@ class Reporter:
         self._stream = stream
         self._quiet = quiet
         self._lock = threading.Lock()
-        self._going_on: dict[str, str] = {}
+        self._going_on: dict[str, tuple[str, str]] = {}
 
     # --- the tail ---
 
@@ -34,10 +34,20 @@ class Reporter:
         """A live file was cut off and written anew."""
         self._say("info", f"{path} was truncated: reading it from its start")
 
-    def gone(self, path: str, unread: int | None) -> None:
-        """A file that was not read to its end can't be found any more."""
-        size = "an unknown number of" if unread is None else str(unread)
-        self._say("warning", f"{path} is gone with {size} unread bytes")
+    def gone(self, path: str, unread: int) -> None:
+        """A file that was followed was cut off before it was read to its end."""
+        self._say("warning", f"{path} is gone with {unread} unread bytes")
+
+    def unseen(self, path: str, size: int, unread: int) -> None:
+        """A file was deleted or cut off while nobody looked: what was written to it after the last look is not known.
+
+        ``size`` is how long it was then, and ``unread`` how much of that was not read.
+        """
+        known = f", and the {unread} bytes before that were not read" if unread else ""
+        self._say(
+            "warning",
+            f"{path} was deleted or cut off while nobody looked: what came to it after byte {size} is not known{known}",
+        )
 
     def unreadable(self, path: str, why: str) -> None:
         """A file can't be read now; it is tried again."""
@@ -109,6 +119,14 @@ class Reporter:
         """The store was damaged: a new one is begun, and the logs are read again."""
         self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")
 
+    def counts_mended(self, source: str, count: int) -> None:
+        """Counts in the store were damaged on disk; reading goes on with what is left of them."""
+        self._say(
+            "error",
+            f"{source}: {count} counts of an interval were damaged in the store: their number and sum are kept, their"
+            " distribution is lost (the samples themselves are not touched)",
+        )
+
     def dropped(self, exporter: str, stream: str, count: int, span: str) -> None:
         """The store's bounds made undelivered items leave."""
         self._begin(
@@ -125,6 +143,15 @@ class Reporter:
     def upkeep_works(self) -> None:
         """It could."""
         self._end("upkeep", "upkeep of the store works again")
+
+    def begins(self, exporter: str, held: int, *, left_out: bool) -> None:
+        """A destination that is new to a store which holds something already."""
+        what = (
+            f"the {held} items that it holds are left out (--exporter-from now)"
+            if left_out
+            else f"it begins with the {held} items that it holds (--exporter-from now leaves them out)"
+        )
+        self._say("info", f"{exporter}: new to this store: {what}")
 
     def exporter_failed(self, exporter: str, why: str) -> None:
         """A delivery failed; it is tried again."""
@@ -181,13 +208,18 @@ class Reporter:
         """The last word."""
         self._say("info", text)
 
+    def troubles(self) -> list[str]:
+        """What has been warned of and is not over, the oldest first."""
+        with self._lock:
+            return [text for level, text in self._going_on.values() if level != "info"]
+
     # --- saying it ---
 
     def _begin(self, key: str, level: str, text: str) -> None:
         with self._lock:
             if key in self._going_on:
                 return
-            self._going_on[key] = text
+            self._going_on[key] = (level, text)
         self._say(level, text)
 
     def _end(self, key: str, text: str) -> None:

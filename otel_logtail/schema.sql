@@ -1,4 +1,4 @@
--- The store, schema version 2. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+-- The store, schema version 3. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
 -- What it promises:
 --   * what a piece of log gave rise to (samples, breaches, intervals, episodes, counters) and the position behind it
@@ -179,6 +179,7 @@ CREATE INDEX interval_end ON interval (end_ns);
 CREATE TABLE exporter (                   -- a destination, and how it fares (shown by `status`)
   name            TEXT PRIMARY KEY,
   delivered       INTEGER NOT NULL DEFAULT 0,
+  skipped         INTEGER NOT NULL DEFAULT 0, -- items that it was not given: too old to act on; the cursor passed them
   failures        INTEGER NOT NULL DEFAULT 0, -- attempts that have to be made again
   last_success_ns INTEGER,
   last_error      TEXT,

@@ -35,6 +35,7 @@ from otel_logtail.rows import (
     EPISODE,
     FILE,
     OFFSET_BITS,
+    CountsRow,
     counts_of,
     counts_row,
     encode_attributes,
@@ -51,6 +52,9 @@ from otel_logtail.upkeep import Limits, Upkeep
 
 _MEMO = 2_000
 
+_MEMO_BUCKETS = 60_000
+"""Of all counts that are kept in memory: about 100 bytes each."""
+
 
 class Committed(msgspec.Struct, frozen=True):
     """What a commit made final, so that exporters have something to do."""
@@ -58,6 +62,8 @@ class Committed(msgspec.Struct, frozen=True):
     sealed: int = 0
     closed: int = 0
     breaches: int = 0
+    mended: int = 0
+    """How many counts that were damaged on disk are now only known by their number and sum."""
 
 
 class _Series(msgspec.Struct):
@@ -79,6 +85,7 @@ class Store:
         self._series: dict[tuple[int, SeriesKey], _Series] = {}
         # open intervals as they are in the store: the daemon is the only one who changes them
         self._open: dict[tuple[int, int, int], Counts] = {}
+        self._mended = 0
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
         self.set_aside = file.set_aside
         """Where a damaged store went, in whose place this one is new; None: nothing was wrong."""
@@ -141,10 +148,10 @@ class Store:
                 added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
         return added
 
-    def update_file(self, state: FileState) -> None:
-        """Remember where a known file is now, and whether it is done."""
+    def update_file(self, source: int, state: FileState) -> None:
+        """Remember where a known file of a source is now, and whether it is done."""
         with translated(self.path), transaction(self._db):
-            self._update_file(state)
+            self._update_file(source, state)
 
     def open_episodes(self, source: int) -> dict[str, Episode]:
         """The episodes that were open at the last commit, by live path."""
@@ -202,8 +209,9 @@ class Store:
             raise
 
     def _write(self, batch: Batch) -> Committed:
+        self._mended = 0
         if batch.file is not None:
-            self._update_file(batch.file)
+            self._update_file(batch.source, batch.file)
             self._add_samples(batch, batch.file.id)
         self._add_counts(batch)
         for live, episode in batch.open_episodes.items():
@@ -220,10 +228,17 @@ class Store:
         )
         self._count(batch)
         sealed = 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns)
-        return Committed(sealed, len(batch.closed), len(batch.breaches))
+        return Committed(sealed, len(batch.closed), len(batch.breaches), self._mended)
 
-    def _update_file(self, state: FileState) -> None:
-        self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(11)}) WHERE id = ?", (*file_columns(state), state.id))
+    def _update_file(self, source: int, state: FileState) -> None:
+        columns = file_columns(state)
+        cursor = self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(11)}) WHERE id = ?", (*columns, state.id))
+        if not cursor.rowcount:
+            # upkeep forgot it when it was gone for long, and now it is here again: without its row nobody would know
+            # after a restart how far it was read
+            self._db.execute(
+                f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(13)})", (state.id, source, *columns)
+            )
 
     def _add_samples(self, batch: Batch, file: int) -> None:
         samples, number = batch.samples, len(batch.samples.offsets)
@@ -261,12 +276,12 @@ class Store:
         shapes = samples.shapes
         if shapes.count(shapes[0]) == len(shapes):
             pairs = list(zip(samples.causes, samples.stages, strict=True))
-            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in set(pairs)}
+            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in dict.fromkeys(pairs)}
             kinds = list(map(ok.__getitem__, pairs))
         else:
             of = {id(shape): shape for shape in shapes}
             keys = list(zip(map(id, shapes), samples.causes, samples.stages, strict=True))
-            known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in set(keys)}
+            known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in dict.fromkeys(keys)}
             kinds = list(map(known.__getitem__, keys))
         for breach in batch.breaches:
             sample = breach.hit.sample
@@ -346,14 +361,46 @@ class Store:
         self._db.executemany(
             f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})", rows
         )
+        if sum(len(counts.exponential) for counts in self._open.values()) > _MEMO_BUCKETS:
+            self._open.clear()
 
     def _read_counts(self, place: tuple[int, int, int]) -> Counts:
         row = self._db.execute(
             f"SELECT {COUNTS} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?", place
         ).fetchone()
-        return Counts() if row is None else counts_of(row)
+        if row is None:
+            return Counts()
+        try:
+            return counts_of(row)
+        except msgspec.MsgspecError:  # damaged on disk where SQLite can't see it: no reason to stop reading for ever
+            self._mended += 1
+            return self._at_their_mean(place[0], row)
+
+    def _at_their_mean(self, series: int, row: CountsRow) -> Counts:
+        """What is still known of counts without their distribution: as many, adding up to as much."""
+        number, sum_ns, min_ns, max_ns = row[:4]
+        if not all(isinstance(value, int) for value in row[:4]) or number <= 0 or sum_ns < 0:
+            return Counts()
+        bounds_ns = msgspec.json.decode(str(self._one("SELECT bounds FROM series WHERE id = ?", series)))
+        one = aggregate.count([sum_ns // number], tuple(bounds_ns))
+        explicit = [number * hits for hits in one.explicit]
+        exponential = {index: number * hits for index, hits in one.exponential.items()}
+        return Counts(number, sum_ns, min_ns, max_ns, explicit, exponential, number * one.zeros)
+
+    def _mend(self, source: int, until_ns: int) -> None:
+        """Exporters could never get past counts that can't be read: mend them before they become final."""
+        damaged = self._db.execute(
+            "SELECT series, o.start_ns, end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            " WHERE o.end_ns <= ? AND s.source = ? AND NOT (json_valid(explicit) AND json_valid(exponential))",
+            (until_ns, source),
+        ).fetchall()
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})",
+            [(*place, *counts_row(self._open.get(place) or self._read_counts(place))) for place in damaged],
+        )
 
     def _seal(self, source: int, until_ns: int) -> int:
+        self._mend(source, until_ns)
         # in order of time, so that an exporter meets each series' intervals in order
         cursor = self._db.execute(
             f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS})"

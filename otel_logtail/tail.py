@@ -131,8 +131,8 @@ class Tail:
 
     def read(self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES) -> tuple[PathTail, Chunk] | None:
         """The next chunk, out of the live path that is first by ``order``; None when all are read to their end."""
-        while self._ready:
-            live = min(self._ready, key=order)
+        # sorted once: each look makes all of them ready, and with many files most have nothing
+        for live in sorted(self._ready, key=order):
             tail = self._tails[live]
             chunk = tail.read(now_s, most)
             if chunk is not None:
@@ -190,13 +190,15 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:
-    """Patterns with ``~`` and ``$VARIABLES`` filled in; one that names a variable which is not set is left out."""
+    """Patterns with ``~`` and ``$VARIABLES`` filled in; one that names what is not set (``home`` empty) is left out."""
     expanded = []
     for pattern in patterns:
         text = re.sub(r"\$\{(\w+)\}", lambda match: environ.get(match[1]) or match[0], pattern)
         if "${" in text:
             continue
         if text == "~" or text.startswith("~/"):
+            if not home:
+                continue
             text = home + text[1:]
         expanded.append(os.path.abspath(text))
     return expanded
@@ -229,9 +231,12 @@ def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once:
     """Say no at the start to what can never be followed, and to nothing at all to read where nobody will wait for it.
 
     Raises:
-        UsageError: a path is a directory or a device; with ``once``: it can't be read, or nothing matches.
+        UsageError: there are no patterns, a path is a directory or a device; with ``once``: it can't be read, or
+            nothing matches.
     """
     patterns = list(patterns)
+    if not patterns:
+        raise UsageError("there is no home directory to look for the log in", hint="name the log with --path")
     for pattern in patterns:
         if os.path.isdir(pattern):
             raise UsageError(

@@ -10,6 +10,7 @@ import inspect
 import logging
 import os
 import threading
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable
 from queue import Empty, SimpleQueue
@@ -88,6 +89,20 @@ class TimedWaker(Waker):
         """Nothing to do."""
 
 
+def _quieten_watchdog() -> None:
+    """Keep to itself what watchdog says, whatever handlers and filters others have set up in this process.
+
+    What it says of lost events and folders that went is true, and harmless: the timed look stands behind them. What
+    matters to a user (that no events come any more) is said by our reporter.
+    """
+    for name in ("watchdog", "fsevents"):
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+    warnings.filterwarnings("ignore", module=r"watchdog\.")
+
+
 class WatchdogWaker(TimedWaker):
     """Hints from the operating system, through watchdog."""
 
@@ -114,8 +129,7 @@ class WatchdogWaker(TimedWaker):
         self._own_hook = self._on_error  # one object, to be known again in close()
         threading.excepthook = self._own_hook
         try:
-            # what it says of lost events is true, and harmless: the timed look stands behind them
-            logging.getLogger("watchdog").addHandler(logging.NullHandler())
+            _quieten_watchdog()
             self._observer: BaseObserver = Observer()
             # watchdog 6, the last for Python 3.10, follows links as it is; 7 has to be asked to
             asked = "follow_symlink" in inspect.signature(self._observer.schedule).parameters

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -39,8 +40,11 @@ class Engine:
     it stored, in order. ``invocations`` are the ids of the calls, ``together`` how often two were on the way at once.
     """
 
-    def __init__(self, script: Iterable[str] = (), *, token: str = "", slow: bool = False) -> None:
+    def __init__(
+        self, script: Iterable[str] = (), *, token: str = "", slow: bool = False, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.script = iter(script)
+        self.tls = tls
         self.token = token
         self.calls: list[dict[str, Any]] = []
         self.stored: list[dict[str, Any]] = []
@@ -60,7 +64,7 @@ class Engine:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        self.url = f"ws://127.0.0.1:{self.port}"
+        self.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Engine:
         self.start()
@@ -73,7 +77,13 @@ class Engine:
 
     def start(self) -> None:
         self._server = serve(
-            self._serve, "127.0.0.1", self.port, process_request=self._admit, compression=None, close_timeout=0.5
+            self._serve,
+            "127.0.0.1",
+            self.port,
+            ssl=self.tls,
+            process_request=self._admit,
+            compression=None,
+            close_timeout=0.5,
         )
         self._thread = threading.Thread(target=self._server.serve_forever, name="engine")
         self._thread.start()

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Sequence
-from pathlib import Path
-
-import pytest
 
 from otel_logtail.aggregate import aggregate, bounds, count
 from otel_logtail.columns import columns_of
@@ -135,15 +130,3 @@ def intervals(*points: Point) -> ExportBatch:
 
 def episodes(*records: EpisodeRecord) -> ExportBatch:
     return ExportBatch(Stream.EPISODES, records)
-
-
-def self_signed(folder: Path) -> Path:
-    """Put ``key.pem`` and a ``cert.pem`` for 127.0.0.1 that signs itself into the folder."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed: it makes the certificate for this test")
-    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return folder

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import otel_logtail
 from otel_logtail.aggregate import bounds, count
+from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.rows import SampleColumns, encode_block
 
 SECOND = 10**9
@@ -63,7 +64,7 @@ def make_file(path: Path, samples: Iterable[Written] = (), stalls: Iterable[Stal
 def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iterable[Stall] = ()) -> None:
     samples, stalls = list(samples), list(stalls)
     conn.executescript(SCHEMA)
-    conn.execute("PRAGMA user_version = 2")
+    conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     sources = {name: n for n, name in enumerate(sorted({s.source for s in samples} | {s.source for s in stalls}), 1)}
     for name, id_ in sources.items():
         total = sum(s.source == name for s in samples)

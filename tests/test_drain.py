@@ -159,7 +159,7 @@ def test_a_long_backlog_comes_in_batches_in_order(store: Store, run: Callable[..
     Piece(store).commit(b"".join(line(n / 10, 0.6) for n in range(2500)))
     running = run()
     running.end()
-    assert [len(batch.items) for batch, _ in running.exporter.asked] == [drain_module.BATCH_ITEMS] * 10
+    assert [len(batch.items) for batch, _ in running.exporter.asked] == [drain_module.BATCH_ITEMS] * 25
     assert running.ids() == list(range(1, 2501))
 
 
@@ -265,6 +265,44 @@ def test_a_stop_ends_within_its_bound_when_nothing_is_taken(store: Store, run: C
     assert running.ids() == [1, 2, 3]
 
 
+class Slow(FakeExporter):
+    """Its receiver takes everything, and its time for each batch."""
+
+    def __init__(self) -> None:
+        super().__init__(itertools.repeat(self.take), wants=BREACHES)
+        self.hurried: Callable[[], None] = lambda: None
+        self._never = threading.Event()
+
+    def take(self, batch: ExportBatch) -> Delivery:
+        self._never.wait(0.02)
+        if len(self.asked) == 5:
+            self.hurried()
+        return Delivered()
+
+
+@pytest.mark.parametrize("while_taken", [True, False])
+def test_a_run_that_ends_by_itself_delivers_as_long_as_the_receiver_takes_something(
+    store: Store, monkeypatch: pytest.MonkeyPatch, while_taken: bool
+) -> None:
+    monkeypatch.setattr(drain_module, "BATCH_ITEMS", 1)
+    Piece(store).commit(breaches(40))
+    running = Running(store, Slow())
+    running.drain.stop(0.3, while_taken=while_taken)  # forty take 0.8 s
+    running.drain.join()
+    assert (running.ids() == list(range(1, 41))) == while_taken
+
+
+def test_it_is_told_to_hurry_and_ends_within_its_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "BATCH_ITEMS", 1)
+    Piece(store).commit(breaches(40))
+    slow = Slow()
+    running = Running(store, slow)
+    slow.hurried = running.drain.hurry
+    running.drain.stop(0.3, while_taken=True)
+    running.drain.join()
+    assert 5 <= len(running.ids()) < 40
+
+
 class Hanging(FakeExporter):
     """Its receiver never answers; closing it gives up."""
 
@@ -291,6 +329,8 @@ def test_an_export_that_hangs_is_given_up_at_the_end_and_loses_nothing(store: St
     running.end(0.05)
     assert time.monotonic() - before_s < 5
     assert (running.ids(), position(store)) == ([], 0)
+    assert running.said.lines() == []  # that we gave it up is no word on the receiver
+    assert rows(store.path, "SELECT last_error, failures FROM exporter") == [(None, 0)]
 
 
 def test_a_drain_has_nothing_to_do_when_what_failed_is_gone(store: Store, run: Callable[..., Running]) -> None:

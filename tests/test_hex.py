@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from otel_logtail.outbox import Outbox
 from otel_logtail.plugins import make_exporter
 from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
+from tests.certificates import Authority, Pair
 from tests.hex_engine import Engine
 from tests.hex_items import breach, breaches, episode, episodes
 from tests.pieces import NOON, SECOND, Piece, line, opened, rows
@@ -230,6 +232,80 @@ def test_nothing_is_sent_once_it_is_closed(engine: Engine, exporter: HexExporter
     assert len(engine.calls) == 1
 
 
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+
+def speaking_tls(pair: Pair) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    return context
+
+
+def test_over_tls_events_and_the_token_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path / "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.trust))
+    with Engine(token=RIGHT, tls=speaking_tls(authority.issue())) as engine:
+        assert engine.url.startswith("wss://")
+        exporter = make(ExporterContext({"III_TOKEN": RIGHT, "III_URL": engine.url}, {"hex_max_age": "none"}))
+        assert exporter.export(breaches(breach(1), breach(2))) == Delivered()
+        assert exporter.export(episodes(episode(3))) == Delivered()
+        assert engine.ids() == [f"{1:032x}", f"{2:032x}", f"{3:016x}"]
+        assert engine.connections == 1
+        exporter.close()
+        stranger = make(ExporterContext({"III_TOKEN": WRONG}, {"hex_url": engine.url, "hex_max_age": "none"}))
+        answer = stranger.export(breaches(breach(4)))
+        stranger.close()
+    assert isinstance(answer, Retry)
+    assert "set III_TOKEN" in answer.why
+
+
+COMPLAINTS = {
+    "an authority that nobody knows": ("local issuer certificate", "SSL_CERT_FILE must be a PEM file"),
+    "another host": ("not valid for '127.0.0.1'", "the endpoint's host must be a name"),
+    "one that has ended": ("certificate has expired", "renewed there"),
+    "no TLS at all": ("in the TLS handshake", "use ws://"),
+}
+
+
+@pytest.mark.parametrize("wrong", COMPLAINTS)
+def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything(tmp_path: Path, wrong: str) -> None:
+    known, unknown = Authority(tmp_path / "known"), Authority(tmp_path / "unknown")
+    pairs = {
+        "an authority that nobody knows": unknown.issue(),
+        "another host": known.issue("engine.example"),
+        "one that has ended": known.issue(ended=True),
+    }
+    engine = Engine(tls=speaking_tls(pairs[wrong]) if wrong in pairs else None)
+    command = ["--observer", "headroom", "--path", CAPTURES / "0.42.0-burst.log", "--once", "--db", tmp_path / "s.db"]
+    chosen = ["--exporter", "hex", "--hex-max-age", "none", "--hex-url", engine.url.replace("ws://", "wss://")]
+    trust = {"SSL_CERT_FILE": str(known.trust)}
+    with engine:
+        failed = run(*command, *chosen, home=tmp_path, check=False, environ=trust)
+        assert failed.returncode == 1
+        (complaint,) = [text for text in failed.stderr.splitlines() if " hex: " in text]
+        (exporter,) = ask(tmp_path / "s.db", "status", home=tmp_path)["exporters"]
+        for words in COMPLAINTS[wrong]:
+            assert words.casefold() in complaint.casefold()
+            assert words.casefold() in exporter["last_error"].casefold()
+        assert engine.calls == []
+        engine.stop()
+        engine.tls = speaking_tls(known.issue())
+        engine.start()
+        run(*command, *chosen, home=tmp_path, environ=trust)
+        assert len(engine.stored) == 20
+
+
+def test_a_tls_handshake_that_does_not_end_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"wss://127.0.0.1:{silent.getsockname()[1]}"
+        exporter = exporter_to(url, timeout_s=SHORT_S)
+        begun_s = time.monotonic()
+        answer = exporter.export(breaches(breach(1)))
+        exporter.close()
+    assert answer == Retry(f"{url} can't be reached within {SHORT_S:g} s")
+    assert time.monotonic() - begun_s < 10 * SHORT_S
+
+
 # --- age ------------------------------------------------------------------------------------------------------------
 
 
@@ -395,7 +471,7 @@ def test_a_backlog_that_is_too_old_is_skipped_and_said_once_and_counted(
     uids, spans = in_store(store)
     assert told(engine) == (uids[-6:], spans[-5:])
     assert running.said.lines() == [SKIPS, "hex: 188 items were skipped, too old for it"]
-    assert rows(store.path, "SELECT delivered FROM exporter") == [(11,)]
+    assert rows(store.path, "SELECT delivered, skipped FROM exporter") == [(11, 188)]
 
 
 @pytest.mark.parametrize("batch_items", [1, 1000])
@@ -418,7 +494,9 @@ def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
     assert running.said.getvalue().count("can't be reached") == 1
     assert "delivering again" not in running.said.getvalue()
     assert running.said.lines()[-1] == "hex: 25 items were skipped, too old for it"
-    assert rows(store.path, "SELECT delivered, last_success_ns, last_error IS NULL FROM exporter") == [(0, None, 0)]
+    assert rows(store.path, "SELECT delivered, skipped, last_success_ns, last_error IS NULL FROM exporter") == [
+        (0, 25, None, 0)
+    ]
     with engine:
         drained(to_the_engine()).end()
     assert told(engine) == (in_store(store)[0][25:], [])
@@ -479,8 +557,11 @@ def test_a_capture_is_too_old_by_default_and_leaves_nothing_waiting(tmp_path: Pa
     assert ended.stderr.count(SKIPS) == 1
     assert ended.stderr.count("hex: 12 items were skipped, too old for it") == 1
     assert engine.calls == []
-    (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
-    assert (exporter["delivered"], exporter["pending"], exporter["last_success"]) == (0, 0, None)
+    for _ in range(2):
+        (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
+        assert (exporter["delivered"], exporter["pending"], exporter["last_success"]) == (0, 0, None)
+        assert exporter["skipped"] == 12
+        run(*command, "--hex-url", engine.url, home=tmp_path)  # none of them is counted twice
 
 
 def test_an_engine_that_is_down_leaves_all_in_the_store_for_the_next_run(tmp_path: Path) -> None:

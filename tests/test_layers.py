@@ -25,8 +25,9 @@ LAYERS = [
     "export",
     "__init__",
     "plugins",
-    # what happened, said on standard error
+    # what happened, said on standard error; how it goes, said to systemd
     "reporter",
+    "notify",
     # bytes: files that rotate as one endless source
     "wake",
     "files",
@@ -60,7 +61,9 @@ LAYERS = [
     "testing.fakes",
     "testing.contract",
     "testing.__init__",
+    "otel",
     "exporters.__init__",
+    "exporters.answers",
     "exporters.otlp_config",
     "exporters.otlp_tls",
     "exporters.otlp_encode",
@@ -111,6 +114,7 @@ LAYERS = [
     "demo",
     "services",
     "cli_errors",
+    "cli_help",
     "cli_prune",
     "cli_query",
     "cli_plugins",
@@ -135,6 +139,8 @@ PURE = [
     "logclock",
     "when",
     "rows",
+    "otel",
+    "exporters.answers",
     "exporters.hex_config",
     "exporters.hex_events",
     "fill",

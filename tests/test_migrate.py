@@ -1,7 +1,7 @@
 """Stores of older versions: brought up to date with the same answers, whole or not at all, and nobody else's touched.
 
-``stores/1.db`` was written by schema 1 (the burst's capture; an exporter that had delivered nothing), beside it what
-the queries of its day said.
+``stores/N.db`` was written by schema N: the burst's capture, an exporter ``otlp`` that had delivered nothing, and in 2
+an exporter ``hex`` to which all was too old. Beside 1 stands what the queries of its day said; of 2 they said the same.
 """
 
 from __future__ import annotations
@@ -31,8 +31,15 @@ STORES = Path(__file__).parent / "stores"
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
+def first(tmp_path: Path) -> Path:
+    """A store of schema 1."""
     return Path(shutil.copy(STORES / "1.db", tmp_path / "store.db"))
+
+
+@pytest.fixture(params=range(1, SCHEMA_VERSION))
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A store of each older schema."""
+    return Path(shutil.copy(STORES / f"{request.param}.db", tmp_path / "store.db"))
 
 
 def said(name: str) -> Any:
@@ -125,29 +132,48 @@ def test_ids_go_on_behind_the_old_ones_also_where_rows_have_left(old: Path) -> N
         assert rows(old, "SELECT max(id) FROM file") == [(2,)]
 
 
+def test_what_an_exporter_was_not_given_is_counted_from_here_on(tmp_path: Path) -> None:
+    path = Path(shutil.copy(STORES / "2.db", tmp_path / "store.db"))
+    with opened(path) as store:
+        assert rows(path, "SELECT name, delivered, skipped FROM exporter ORDER BY name") == [
+            ("hex", 0, 0),
+            ("otlp", 0, 0),
+        ]
+        outbox = Outbox(path, "hex")
+        outbox.register({Stream.BREACHES, Stream.EPISODES}, 0)
+        Piece(store).commit(line(0, 1.0))
+        batch = outbox.read(Stream.BREACHES, 100)
+        assert batch is not None
+        outbox.advance(batch, 1, 0, skipped=1)
+        outbox.close()
+    with opened(path):
+        pass
+    assert rows(path, "SELECT name, delivered, skipped FROM exporter ORDER BY name") == [("hex", 0, 1), ("otlp", 0, 0)]
+
+
 def test_the_upkeep_takes_an_older_store_as_its_own(old: Path) -> None:
     with opened(old) as store:
         store.upkeep(Limits(retention_ns=60 * 10**9), ["otlp"]).run()
     check_answers(old)
 
 
-def test_a_large_store_is_put_into_blocks_of_a_bounded_size(old: Path) -> None:
-    with closing(sqlite3.connect(old)) as conn, conn:
+def test_a_large_store_is_put_into_blocks_of_a_bounded_size(first: Path) -> None:
+    with closing(sqlite3.connect(first)) as conn, conn:
         conn.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)"
             " INSERT INTO sample SELECT id + i * 200000, time_ns + i, duration_ns, kind, stages FROM sample, n"
         )
         ids = [id_ for (id_,) in conn.execute("SELECT id FROM sample ORDER BY id")]
     assert len(ids) == 60 * 51
-    with opened(old):
+    with opened(first):
         pass
-    assert rows(old, "SELECT count FROM block ORDER BY id") == [(1000,), (1000,), (1000,), (60,)]
-    with closing(query.open_readonly(old)) as conn:
+    assert rows(first, "SELECT count FROM block ORDER BY id") == [(1000,), (1000,), (1000,), (60,)]
+    with closing(query.open_readonly(first)) as conn:
         assert sorted(sample.id for sample in query.samples(conn)) == ids
 
 
-def test_killed_in_the_middle_it_is_the_old_store_still(old: Path, tmp_path: Path) -> None:
-    statements = 0
+def test_killed_in_the_middle_it_is_an_older_store_still(tmp_path: Path) -> None:
+    statements, versions = 0, set()
     while True:
         path = Path(shutil.copy(STORES / "1.db", tmp_path / "killed.db"))
         connection = sqlite3.connect(path, isolation_level=None)
@@ -160,7 +186,8 @@ def test_killed_in_the_middle_it_is_the_old_store_still(old: Path, tmp_path: Pat
         finally:
             connection.close()  # the kernel's part of dying: what was not committed is gone
         version = rows(path, "PRAGMA user_version")[0][0]
-        assert version in (1, SCHEMA_VERSION)
+        assert version in range(1, SCHEMA_VERSION + 1)
+        versions.add(version)
         if version == 1:
             assert rows(path, "SELECT * FROM sample") == rows(STORES / "1.db", "SELECT * FROM sample")
         with opened(path):
@@ -171,6 +198,7 @@ def test_killed_in_the_middle_it_is_the_old_store_still(old: Path, tmp_path: Pat
             left.unlink()
         statements += 1
     assert statements > 20
+    assert versions == {*range(1, SCHEMA_VERSION + 1)}  # each step is whole or not made
 
 
 class MortalWithCursor(MortalConnection):
@@ -178,24 +206,24 @@ class MortalWithCursor(MortalConnection):
         return self
 
 
-def test_where_there_is_no_room_to_rewrite_it_the_store_works_all_the_same(old: Path) -> None:
-    with opened(old):
+def test_where_there_is_no_room_to_rewrite_it_the_store_works_all_the_same(first: Path) -> None:
+    with opened(first):
         pass  # how large it gets
-    size = rows(old, "PRAGMA page_count")[0][0]
-    shutil.copy(STORES / "1.db", old)
-    connection = sqlite3.connect(old, isolation_level=None)
+    size = rows(first, "PRAGMA page_count")[0][0]
+    shutil.copy(STORES / "1.db", first)
+    connection = sqlite3.connect(first, isolation_level=None)
     try:
         connection.execute("PRAGMA temp_store = MEMORY")
-        migrate.migrate(cast(sqlite3.Connection, WithoutVacuum(connection)), old)
+        migrate.migrate(cast(sqlite3.Connection, WithoutVacuum(connection)), first)
     finally:
         connection.close()
-    assert rows(old, "PRAGMA auto_vacuum") == [(0,)]
-    check_answers(old)
-    with opened(old) as store:  # the next start tries again
-        assert rows(old, "PRAGMA auto_vacuum") == [(2,)]
-        assert rows(old, "PRAGMA page_count") == [(size,)]
+    assert rows(first, "PRAGMA auto_vacuum") == [(0,)]
+    check_answers(first)
+    with opened(first) as store:  # the next start tries again
+        assert rows(first, "PRAGMA auto_vacuum") == [(2,)]
+        assert rows(first, "PRAGMA page_count") == [(size,)]
         store.upkeep(Limits(max_bytes=1), []).run()
-    check = dump(old)
+    check = dump(first)
     assert check["block"] == []
 
 

@@ -17,7 +17,7 @@ from otel_logtail.outbox import MAX_EXEMPLARS, Outbox
 from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from otel_logtail.testing import FakeExporter
-from tests.pieces import NOON, SECOND, Piece, line, opened
+from tests.pieces import NOON, SECOND, Piece, line, opened, rows
 
 CAPTURE = Path(__file__).parent / "captures" / "0.42.0-stall.log"
 
@@ -196,11 +196,29 @@ def command(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*start, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
+SAYS = {
+    "start": "it begins with the N items that it holds (--exporter-from now leaves them out)",
+    "now": "the N items that it holds are left out (--exporter-from now)",
+}
+
+
 @pytest.mark.parametrize(("begin", "lines"), [("start", 10), ("now", 0)])
 def test_a_destination_that_is_added_later_begins_where_it_is_told(tmp_path: Path, begin: str, lines: int) -> None:
     assert command(tmp_path).returncode == 0
     done = command(tmp_path, "--exporter", "console", "--exporter-from", begin)
     assert (done.returncode, done.stdout.count(" breach: ")) == (0, lines)
+    (held,) = rows(
+        tmp_path / "store.db",
+        "SELECT (SELECT count(*) FROM interval) + (SELECT count(*) FROM episode) + (SELECT count(*) FROM breach)",
+    )[0]
+    told = [text for text in done.stderr.splitlines() if "new to this store" in text]
+    assert told == [f"otel-logtail: console: new to this store: {SAYS[begin].replace('N', str(held))}"]
+    again = command(tmp_path, "--exporter", "console", "--exporter-from", begin)
+    assert (again.stdout, "new to this store" in again.stderr) == ("", False)
+
+
+def test_a_destination_of_a_new_store_has_nothing_to_be_told(tmp_path: Path) -> None:
+    assert "new to this store" not in command(tmp_path, "--exporter", "console").stderr
 
 
 def test_another_beginning_is_a_usage_error(tmp_path: Path) -> None:

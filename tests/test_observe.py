@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timezone
 
 import msgspec
@@ -8,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.columns import sample_at
-from otel_logtail.model import Ignored, Observed, Sample, Samples, Severity, Shape, Tally
+from otel_logtail.model import Columns, Ignored, Observed, Sample, Samples, Severity, Shape, Tally
 from otel_logtail.observe import FUTURE_NS, ObserverContext, PathRule, Scanned, Thresholds, scan
 from otel_logtail.testing import FakeObserver, fake_line
 from tests.pieces import NOON, SECOND, THRESHOLDS, scanned
 
 GOOD = fake_line(NOON, 1_000)
 SLOW = fake_line(NOON, SECOND)
+SHAPE = Shape(("read", "work"))
 
 LINES = st.one_of(
     st.sampled_from(
@@ -170,6 +172,33 @@ def test_samples_that_no_clock_could_have_given_are_rejected(time_ns: int, durat
 
     found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
     assert found.tally == Tally(bytes=len(GOOD), rejected={"impossible": 1})
+
+
+@pytest.mark.parametrize("number", [1, 40])
+@pytest.mark.parametrize("stage_ns", [-1, 2**53, 2**70])
+def test_a_stage_that_took_less_than_nothing_or_for_ever_is_rejected_alone_and_among_many(
+    stage_ns: int, number: int
+) -> None:
+    class Bulk(FakeObserver):
+        """A plug-in that believes what its lines say."""
+
+        def observe(self, line: bytes) -> Observed:
+            took = stage_ns if line.endswith(b"bad") else None if line.endswith(b"none") else 5
+            return Sample(NOON, 10, NOON, "", "", SHAPE, (0, took))
+
+        def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
+            took = [stage_ns if line.endswith(b"bad") else None if line.endswith(b"none") else 5 for line in lines]
+            much = len(lines)
+            empty = [""] * much
+            return Columns(
+                SHAPE, None, [NOON] * much, [10] * much, [NOON] * much, empty, empty, [(0, ns) for ns in took]
+            )
+
+    good = [b"fake: good\n", b"fake: none\n"] * number
+    data = b"".join([*good, b"fake: bad\n", *good])
+    found = scan(Bulk(), data, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    assert found.tally.rejected == {"impossible": 1}
+    assert found.tally.samples == 4 * number
 
 
 def test_rejected_lines_are_counted_by_reason() -> None:

@@ -32,7 +32,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from otel_logtail.export import ExporterContext
 from otel_logtail.exporters.otlp import OtlpExporter, make
 from otel_logtail.model import Delivered, Delivery, Partial, Refused, Retry
-from tests.otlp_items import T0, episode, episodes, intervals, point, self_signed
+from tests.certificates import Authority
+from tests.otlp_items import T0, episode, episodes, intervals, point
 
 BATCH = intervals(point([1, 2]))
 
@@ -245,12 +246,14 @@ def test_a_closed_exporter_sends_nothing(receiver: Receiver, exporting: Exportin
 
 
 def test_tls_trusts_the_certificate_that_is_named_and_shows_its_own(tmp_path: Path, exporting: Exporting) -> None:
-    pem = self_signed(tmp_path)
-    key, certificate = (pem / "key.pem").read_bytes(), (pem / "cert.pem").read_bytes()
-    receiver = Receiver(grpc.ssl_server_credentials([(key, certificate)], certificate, require_client_auth=True))
+    authority = Authority(tmp_path / "authority")
+    server, mine = authority.issue(), authority.issue("otel-logtail")
+    pair = (server.key.read_bytes(), server.certificate.read_bytes())
+    trust = authority.trust.read_bytes()
+    receiver = Receiver(grpc.ssl_server_credentials([pair], trust, require_client_auth=True))
     try:
-        own = {"CLIENT_CERTIFICATE": str(pem / "cert.pem"), "CLIENT_KEY": str(pem / "key.pem")}
-        trusting = exporting(receiver.target, "https", CERTIFICATE=str(pem / "cert.pem"), **own)
+        own = {"CLIENT_CERTIFICATE": str(mine.certificate), "CLIENT_KEY": str(mine.key)}
+        trusting = exporting(receiver.target, "https", CERTIFICATE=str(authority.trust), **own)
         assert trusting.export(BATCH) == Delivered()
         assert isinstance(exporting(receiver.target, "https", **own).export(BATCH), Retry)
         assert isinstance(exporting(receiver.target, "http").export(BATCH), Retry)

@@ -29,7 +29,8 @@ from otel_logtail.export import ExporterContext
 from otel_logtail.exporters.otlp import OtlpExporter, make
 from otel_logtail.exporters.otlp_answer import MAX_AFTER_S, retry_after_s
 from otel_logtail.model import Delivered, Delivery, Partial, Refused, Retry
-from tests.otlp_items import T0, episode, episodes, intervals, point, self_signed
+from tests.certificates import Authority
+from tests.otlp_items import T0, episode, episodes, intervals, point
 
 PROTOBUF = "application/x-protobuf"
 BATCH = intervals(point([1, 2]))
@@ -40,6 +41,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.connections: set[tuple[str, int]] = set()
         self.answers: list[Callable[[BaseHTTPRequestHandler], None]] = []
         self.arrived = threading.Event()
         self.released = threading.Event()
@@ -51,6 +53,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                receiver.connections.add(self.client_address)
                 receiver.arrived.set()
                 answer = receiver.answers.pop(0) if receiver.answers else reply(200, b"", PROTOBUF)
                 answer(self)
@@ -161,6 +164,28 @@ def test_metrics_and_traces_are_posted_to_their_paths(receiver: Receiver, export
     assert headers["user-agent"].startswith("otel-logtail/")
     assert "content-encoding" not in headers or headers["content-encoding"] == "identity"
     assert ExportMetricsServiceRequest.FromString(body).resource_metrics
+
+
+def test_all_requests_of_a_signal_go_over_one_connection(receiver: Receiver, exporting: Exporting) -> None:
+    exporter = exporting(receiver.url)
+    for number in range(1, 20):
+        assert exporter.export(intervals(point([1] * number, time_ns=T0 + number))) == Delivered()
+    assert (len(receiver.requests), len(receiver.connections)) == (19, 1)
+    assert len({body for _, _, body in receiver.requests}) == 19
+
+
+def test_a_proxy_of_the_environment_is_asked_unless_it_says_not_to(
+    receiver: Receiver, exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", receiver.url)
+    assert exporting("http://collector.example:4318").export(BATCH) == Delivered()
+    assert [path for path, _, _ in receiver.requests] == ["http://collector.example:4318/v1/metrics"]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert exporting(receiver.url).export(BATCH) == Delivered()
+    assert receiver.requests[-1][0] == "/v1/metrics"
 
 
 def test_gzip_is_the_same_message_and_the_same_bytes_each_time(receiver: Receiver, exporting: Exporting) -> None:
@@ -369,7 +394,7 @@ def test_a_receiver_that_does_not_speak_http_may_be_a_grpc_port(receiver: Receiv
     for fault in (speak_http_2, hang_up):
         answer = outcome(receiver, exporting, fault)
         assert isinstance(answer, Retry)
-        assert answer.why.endswith(": if it is a gRPC port, use --otlp-protocol grpc")
+        assert ": if it is a gRPC port, use --otlp-protocol grpc" in answer.why
 
 
 def test_closing_ends_a_wait_in_another_thread(receiver: Receiver, exporting: Exporting) -> None:
@@ -395,22 +420,19 @@ def test_a_closed_exporter_sends_nothing(receiver: Receiver, exporting: Exportin
 # --- TLS --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return self_signed(tmp_path_factory.mktemp("pem"))
-
-
-def test_tls_trusts_the_certificate_that_is_named_and_shows_its_own(pem: Path, exporting: Exporting) -> None:
+def test_tls_trusts_the_certificate_that_is_named_and_shows_its_own(tmp_path: Path, exporting: Exporting) -> None:
+    authority = Authority(tmp_path / "authority")
+    server, mine = authority.issue(), authority.issue("otel-logtail")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem / "cert.pem", pem / "key.pem")
-    context.load_verify_locations(pem / "cert.pem")
+    context.load_cert_chain(server.certificate, server.key)
+    context.load_verify_locations(authority.trust)
     context.verify_mode = ssl.CERT_REQUIRED
     receiver = Receiver()
     receiver.start(context)
     try:
         url = receiver.url.replace("http:", "https:")
-        own = {"CLIENT_CERTIFICATE": str(pem / "cert.pem"), "CLIENT_KEY": str(pem / "key.pem")}
-        assert exporting(url, CERTIFICATE=str(pem / "cert.pem"), **own).export(BATCH) == Delivered()
+        own = {"CLIENT_CERTIFICATE": str(mine.certificate), "CLIENT_KEY": str(mine.key)}
+        assert exporting(url, CERTIFICATE=str(authority.trust), **own).export(BATCH) == Delivered()
         stranger = exporting(url, **own).export(BATCH)
     finally:
         receiver.close()

@@ -646,6 +646,51 @@ def test_files_compressed_while_away_are_finished_in_order(
     assert follower.lines == numbered(1, 60_000) + [f"after rotation {n}" for n in range(3)]
 
 
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes came out of compressed files, piece by piece."""
+    pieces: list[int] = []
+    real = files.CompressedReader._more
+
+    def more(reader: files.CompressedReader) -> bytes:
+        data = real(reader)
+        pieces.append(len(data))
+        return data
+
+    monkeypatch.setattr(files.CompressedReader, "_more", more)
+    return pieces
+
+
+@pytest.mark.parametrize("read", ["plain", "compressed", "let go"])
+def test_compressed_file_that_was_read_to_its_end_is_not_unpacked_again(
+    log: Path, follower: Follower, unpacked: list[int], read: str
+) -> None:
+    lines = numbered(1, 50_000)
+    append(log, *lines)
+    if read == "plain":
+        follower.follow()
+    if read == "let go":  # compressed one rotation later, when nobody holds it any more
+        rotate(log)
+        follower.follow_over_grace()
+        squeeze(log.with_name("proxy.log.1"), gzip.compress, ".gz")
+    else:
+        rotate(log, compress=gzip.compress, suffix=".gz")
+    follower.follow_over_grace()
+    assert follower.lines == lines
+    before = list(follower.memory.states.values())
+    assert follower.follow_over_grace() == []  # at most here it is told apart from the plain one
+    unpacked.clear()
+    for turn in range(3):
+        follower.restart()
+        append(log, f"more {turn}")
+        follower.follow_over_grace()
+        rotate(log)  # its name is another one now
+        follower.follow_over_grace()
+    assert sum(unpacked) < 6 * 300_000 < len("\n".join(lines))
+    assert follower.lines == [*lines, "more 0", "more 1", "more 2"]
+    assert next(state for state in follower.memory.states.values() if state.done).offset == before[0].offset
+
+
 def test_damaged_compressed_file_is_read_up_to_its_damage_and_reported(log: Path, follower: Follower) -> None:
     append(log, "one")
     follower.follow()
@@ -687,7 +732,10 @@ def test_missing_file_is_reported_gone_with_its_unread_bytes(log: Path, follower
 
     follower.restart(before=while_away)
     assert follower.follow() == ["new"]
-    assert f"{log} is gone with 10 unread bytes" in follower.said
+    assert (
+        f"{log} was deleted or cut off while nobody looked: what came to it after byte 14 is not known,"
+        " and the 10 bytes before that were not read"
+    ) in follower.said
 
 
 def test_last_file_that_is_gone_when_we_come_back_is_reported_though_all_that_was_seen_of_it_was_read(
@@ -706,8 +754,53 @@ def test_last_file_that_is_gone_when_we_come_back_is_reported_though_all_that_wa
 
     follower.restart(before=while_away)
     assert follower.follow() == ["new"]
-    assert follower.said.count("is gone with") == 1
-    assert f"{log} is gone with an unknown number of unread bytes" in follower.said
+    assert follower.said.count("nobody looked") == 1
+    assert (
+        f"{log} was deleted or cut off while nobody looked: what came to it after byte 4 is not known\n"
+        in follower.said
+    )
+
+
+def test_live_file_that_went_away_while_nobody_looked_is_reported_though_no_new_one_came(
+    log: Path, follower: Follower
+) -> None:
+    append(log, "one")
+    follower.follow()
+    follower.restart(before=log.unlink)
+    assert follower.follow() == []
+    assert (
+        f"{log} was deleted or cut off while nobody looked: what came to it after byte 4 is not known\n"
+        in follower.said
+    )
+    follower.restart()
+    follower.follow()
+    assert follower.said.count("nobody looked") == 1
+
+
+def test_rotated_file_that_was_decided_on_late_does_not_hide_that_the_live_one_went(
+    log: Path, follower: Follower
+) -> None:
+    rotate(log)
+    with log.open("ab", buffering=0) as late:
+        rotate(log)
+        append(log, "one")
+        follower.follow()
+        late.write(b"late\n")  # known only now, so newer than the live file by its number
+        assert follower.follow() == ["late"]
+    follower.restart(before=log.unlink)
+    assert follower.follow() == []
+    assert f"{log} was deleted or cut off while nobody looked" in follower.said
+
+
+def test_what_was_unread_of_a_file_that_was_cut_off_while_it_was_followed_is_reported_in_bytes(
+    log: Path, follower: Follower
+) -> None:
+    append_bytes(log, b"one\nhalf a line")
+    follower.follow()
+    os.truncate(log, 0)
+    follower.follow()
+    assert f"{log} is gone with 11 unread bytes" in follower.said
+    assert "nobody looked" not in follower.said
 
 
 def test_backup_deleted_before_it_was_read_is_a_loss_but_never_a_repetition(log: Path, follower: Follower) -> None:

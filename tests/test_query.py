@@ -453,8 +453,8 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             (str(log),),
         )
         writer.execute(
-            "INSERT INTO exporter (name, delivered, last_success_ns, last_error, last_error_ns)"
-            " VALUES ('otlp', 7, ?, 'refused it', 5), ('idle', 0, NULL, NULL, NULL)",
+            "INSERT INTO exporter (name, delivered, skipped, last_success_ns, last_error, last_error_ns)"
+            " VALUES ('otlp', 7, 3, ?, 'refused it', 5), ('idle', 0, 0, NULL, NULL, NULL)",
             (NOON,),
         )
         writer.execute(
@@ -489,6 +489,7 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "delivered": 0,
             "pending": 0,
             "refused": 0,
+            "skipped": 0,
             "last_success": None,
             "last_error": None,
             "failures": 0,
@@ -500,6 +501,7 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "delivered": 7,
             "pending": 4,
             "refused": 1,
+            "skipped": 3,
             "last_success": iso(NOON),
             "last_error": "refused it",
             "failures": 0,

@@ -72,7 +72,7 @@ def test_it_names_every_option_and_command_as_the_program_does(environ: dict[str
             text=True,
             check=True,
         ).stdout
-        for command in ([], ["query", "samples"], ["report"], ["doctor"])
+        for command in ([], ["query", "samples"], ["report"], ["doctor"], ["service", "systemd"])
     )
     used = set(re.findall(r"(--[a-z][a-z-]+)", README))
     assert used

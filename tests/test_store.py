@@ -16,6 +16,7 @@ from typing import cast
 import msgspec
 import pytest
 
+from otel_logtail import store as store_module
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from otel_logtail.model import Batch, FileState, Fingerprint, Tally
 from otel_logtail.rows import OFFSET_BITS
@@ -352,8 +353,80 @@ def test_files_are_remembered_as_they_were_seen(tmp_path: Path) -> None:
         state = FileState(0, "/l", "/l", 2**40, 2**60, 7, 9, Fingerprint(3, b"h"), Fingerprint(2, b"a"), done=False)
         (added,) = store.add_files(source, [state])
         moved = msgspec.structs.replace(added, path="/l.1", done=True)
-        store.update_file(moved)
+        store.update_file(source, moved)
         assert store.files(source)[-1] == moved
+
+
+@pytest.mark.parametrize("by", ["commit", "update"])
+def test_a_file_that_was_forgotten_while_it_was_gone_is_remembered_again_when_it_is_back(
+    tmp_path: Path, by: str
+) -> None:
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        piece = Piece(store)
+        piece.commit(FIRST)
+        before = piece.file
+        store._db.execute("DELETE FROM file")  # as upkeep does with one that is done and long gone
+        if by == "commit":
+            piece.commit(SECOND_PIECE)
+        else:
+            store.update_file(piece.info.id, before)
+        assert store.files(piece.info.id) == [piece.file]
+        assert piece.file.id == before.id
+        (new,) = store.add_files(piece.info.id, [before])
+        assert new.id > before.id
+
+
+@pytest.mark.parametrize("damage", ["explicit = '[1,'", "exponential = x'ff00'", "explicit = '[1,', sum_ns = 'x'"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_counts_that_are_damaged_on_disk_end_nothing_and_keep_their_number_and_sum(
+    tmp_path: Path, damage: str, *, restart: bool
+) -> None:
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        piece = Piece(store)
+        piece.commit(FIRST)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE open_interval SET {damage}")
+    known = "sum_ns" not in damage
+    with opened(path) as store:
+        piece = Piece(store)
+        if not restart:  # more comes to what is damaged; else it is only sealed
+            mended = store.commit(piece.batch(line(4, 0.2), seal_s=100)).mended
+        else:
+            mended = store.commit(Batch(source=piece.info.id, seal_until_ns=NOON + 100 * 10**9)).mended
+        assert mended > 0
+    sql = (
+        "SELECT count, sum_ns, explicit, exponential FROM interval JOIN series ON series.id = interval.series"
+        " WHERE instrument = 'duration' AND attributes LIKE '%8787%'"
+    )
+    found = rows(path, sql)
+    assert len(found) == 1 if known or not restart else found
+    for count, sum_ns, explicit, exponential in found:
+        more = 0 if restart else 1
+        assert count == (3 + more if known else more)
+        assert sum_ns == (3_300_000_000 if known else 0) + more * 200_000_000
+        if count:
+            assert sum(msgspec.json.decode(str(explicit))) == count
+            assert sum(msgspec.json.decode(str(exponential)).values()) == count
+
+
+def test_counts_in_memory_are_bounded_by_their_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dumped(name: str) -> dict[str, list[tuple[object, ...]]]:
+        with opened(tmp_path / name) as store:
+            piece = Piece(store)
+            for second in range(0, 400, 5):
+                piece.commit(b"".join(line(second + n / 10, 0.01 * (n + 1)) for n in range(20)))
+                held.append(sum(len(counts.exponential) for counts in store._open.values()))
+        return dump(tmp_path / name)
+
+    held: list[int] = []
+    before = dumped("unbounded.db")
+    assert max(held) > 500
+    held.clear()
+    monkeypatch.setattr(store_module, "_MEMO_BUCKETS", 200)
+    assert dumped("bounded.db") == before
+    assert max(held) <= 200
 
 
 def test_the_first_look_is_once_for_each_source(tmp_path: Path) -> None:

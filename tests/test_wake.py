@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,6 +184,38 @@ def test_it_is_alive_until_it_is_closed() -> None:
     assert waker.alive()
     waker.close()
     assert not waker.alive()
+
+
+def test_watchdog_says_nothing_by_itself_whatever_happens_to_a_folder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger()
+    before = logger.level
+    handler = logging.StreamHandler(sys.stderr)  # as anything else in the process may have set it up
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        waker = WatchdogWaker()
+        folder = tmp_path / "logs"
+        for way in (shutil.rmtree, lambda path: path.rename(tmp_path / "old")):
+            folder.mkdir()
+            waker.watch([str(folder)])
+            append(folder / "a.log")
+            assert hints_until(waker, folder / "a.log")
+            way(folder)
+            waker.watch([str(folder)])
+        # what it says where the kernel's queue is full
+        logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            waker.close()
+            waker = WatchdogWaker()
+            warnings.warn_explicit("Callback exists", RuntimeWarning, "inotify.py", 1, "watchdog.observers.inotify")
+            waker.close()
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_watching_thread_that_dies_ends_the_wait_and_is_known(tmp_path: Path, waker: WatchdogWaker) -> None:

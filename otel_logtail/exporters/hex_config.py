@@ -23,7 +23,10 @@ _UNITS_NS = {"s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, 
 
 
 class BusSettings(msgspec.Struct, frozen=True):
-    """Where the engine is. ``token`` is empty where it wants none; ``max_age_ns`` is None where no event is too old."""
+    """Where the engine is, over TLS with wss:// (SSL_CERT_FILE says whom to trust).
+
+    ``token`` is empty where it wants none; ``max_age_ns`` is None where no event is too old.
+    """
 
     url: str
     host: str

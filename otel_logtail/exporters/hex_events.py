@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import msgspec
 
+from otel_logtail.exporters.answers import printable
 from otel_logtail.model import BreachRecord, Delivered, EpisodeRecord, Refused, Retry
 from otel_logtail.when import iso
 
@@ -20,7 +21,6 @@ HexItem = BreachRecord | EpisodeRecord
 Outcome = Delivered | Retry | Refused
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MAX_MESSAGE = 300
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -206,9 +206,3 @@ def judge(error: Problem | None, *, url: str) -> Outcome:
     if error.code == "function_not_found":
         return Retry(f"{why}: is the engine's state worker up?")
     return Retry(why)
-
-
-def printable(text: str) -> str:
-    """A stranger's text as one short line that is safe on a terminal."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _MAX_MESSAGE else line[: _MAX_MESSAGE - 1] + "…"

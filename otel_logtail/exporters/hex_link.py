@@ -15,6 +15,7 @@ same id would push out the first, which may still be at work.
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 import uuid
@@ -24,8 +25,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
+from otel_logtail.exporters.answers import printable, tls_problem
 from otel_logtail.exporters.hex_config import BusSettings
-from otel_logtail.exporters.hex_events import Event, Outcome, call, judge, printable, read_answer
+from otel_logtail.exporters.hex_events import Event, Outcome, call, judge, read_answer
 from otel_logtail.model import Retry
 
 TIMEOUT_S = 5.0
@@ -58,7 +60,7 @@ class Link:
             return self._failed(f"{url} answered {error.response.status_code}: {_hint(error.response.status_code)}")
         # ValueError: websockets' word on a redirect
         except (OSError, WebSocketException, EOFError, ValueError) as error:
-            return self._failed(f"{url} can't be reached: {printable(str(error)) or type(error).__name__}")
+            return self._failed(f"{url} can't be reached: {_words(error)}")
         if connection is None:
             return self._failed("the exporter is closed")
         try:
@@ -133,6 +135,14 @@ def _cut(raw: socket.socket) -> None:
         raw.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass  # it is down already, or TLS has taken it over: then the time-out ends it
+
+
+def _words(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, ssl.SSLEOFError):
+        return "it hung up in the TLS handshake: if it doesn't speak TLS, use ws://"
+    problem = tls_problem(text, trust="SSL_CERT_FILE", own="(hex has no place for one)", plain="use ws://")
+    return problem or printable(text) or type(error).__name__
 
 
 def _hint(status: int) -> str:

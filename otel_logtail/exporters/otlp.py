@@ -7,6 +7,7 @@ retried here, and sending a batch again sends the same bytes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -21,12 +22,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from otel_logtail.errors import UsageError
 from otel_logtail.export import Exporter, ExporterContext
 from otel_logtail.exporters.otlp_answer import ExportResponse, Outcome
 from otel_logtail.exporters.otlp_config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp_requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
+from otel_logtail.otel import unwanted
 
 _REQUESTS: dict[SignalName, type[ExportRequest]] = {
     "metrics": ExportMetricsServiceRequest,
@@ -83,14 +86,20 @@ def make(context: ExporterContext) -> OtlpExporter:
         UsageError: the environment or the flags say what can't be meant.
     """
     settings = read_settings(context.environ, context.options)
+    without = unwanted(context.environ)
+    if without >= {"metrics", "traces"} and (settings.logs is None or "logs" in without):
+        raise UsageError(
+            "the exporter otlp has nothing to send: OTEL_METRICS_EXPORTER and OTEL_TRACES_EXPORTER are none",
+            hint="leave out --exporter otlp, or one of the variables",
+        )
     user_agent = f"otel-logtail/{context.version}"
-    metrics = _sender(settings.metrics, "metrics", user_agent)
-    senders = {
-        Stream.INTERVALS: metrics,
-        Stream.SELF: metrics,
-        Stream.EPISODES: _sender(settings.traces, "traces", user_agent),
-    }
-    if settings.logs is not None:
+    senders: dict[Stream, Sender] = {}
+    if "metrics" not in without:
+        metrics = _sender(settings.metrics, "metrics", user_agent)
+        senders |= {Stream.INTERVALS: metrics, Stream.SELF: metrics}
+    if "traces" not in without:
+        senders[Stream.EPISODES] = _sender(settings.traces, "traces", user_agent)
+    if settings.logs is not None and "logs" not in without:
         senders[Stream.BREACHES] = _sender(settings.logs, "logs", user_agent)
     return OtlpExporter(senders, encoding_of(settings.form, context))
 
@@ -124,6 +133,8 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
 def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:
     # each of the two libraries costs tens of milliseconds and megabytes: only the one that is used is imported
     if signal.protocol == "grpc":
+        # its core would write on standard error itself, in its own words and at each try
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from otel_logtail.exporters.otlp_grpc import GrpcSender
 
         return GrpcSender(signal, name, user_agent=user_agent)

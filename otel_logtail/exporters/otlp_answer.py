@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from otel_logtail.exporters.answers import printable
 from otel_logtail.model import Delivered, Refused, Retry
 
 Outcome = Delivered | Retry | Refused
@@ -33,7 +34,6 @@ _REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
 MAX_AFTER_S = 86_400.0
 """A receiver that asks for more than a day of patience gets a day."""
 
-_MAX_MESSAGE = 300
 _HTTP_REFUSED = frozenset({400, 409, 413, 422})
 _HTTP_HINTS = {
     401: "the receiver wants credentials: set OTEL_EXPORTER_OTLP_HEADERS",
@@ -52,6 +52,7 @@ _GRPC_HINTS = {
     "NOT_FOUND": "is this an OTLP endpoint?",
 }
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
+_TLS_SPOKEN = "does this port speak TLS? then use https:// in the endpoint"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
@@ -60,12 +61,6 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-def printable(text: str) -> str:
-    """A stranger's text as one short line that is safe on a terminal."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _MAX_MESSAGE else line[: _MAX_MESSAGE - 1] + "…"
 
 
 def judge_response(response: ExportResponse) -> Delivered | Refused:
@@ -144,6 +139,8 @@ def judge_grpc(code: str, details: str, *, target: str, delay_s: float | None) -
     hint = _GRPC_HINTS.get(code, "")
     if code in ("UNAVAILABLE", "INTERNAL", "UNKNOWN") and "http1" in message.lower().replace("/", "").replace(".", ""):
         hint = _HTTP_SPOKEN
+    if "failed to connect" in message and message.endswith("Socket closed"):
+        hint = _TLS_SPOKEN
     why = ": ".join(part for part in (f"{target} answered {code}", message, hint) if part)
     # our own side speaks of sizes too ("CLIENT: ..."): then it was the answer that was too large, not the request
     too_large = code == "RESOURCE_EXHAUSTED" and "larger than max" in message and not message.startswith("CLIENT:")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 # none of these four ships types
 import grpc  # type: ignore[import-untyped]
@@ -17,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from otel_logtail.exporters.otlp_answer import Outcome, judge_grpc, judge_response
 from otel_logtail.exporters.otlp_config import Signal, SignalName
 from otel_logtail.exporters.otlp_encode import ExportRequest
-from otel_logtail.exporters.otlp_tls import read_tls
+from otel_logtail.exporters.otlp_tls import ask, explain, read_tls
 from otel_logtail.model import Retry
 
 _STUBS: dict[SignalName, Any] = {"metrics": MetricsServiceStub, "traces": TraceServiceStub, "logs": LogsServiceStub}
@@ -55,6 +56,8 @@ class GrpcSender:
             code, details = error.code().name, error.details() or ""
             if code == "DEADLINE_EXCEEDED":
                 details = f"no answer within {signal.timeout_s * 1000:.0f} ms"
+            if code == "UNAVAILABLE" and signal.tls:
+                details = _tls_words(signal, details) or details
             delay_s = _retry_delay_s(error.trailing_metadata() or ())
             return judge_grpc(code, details, target=signal.endpoint, delay_s=delay_s)
         except ValueError:  # the only word that grpc has for a call on a closed channel
@@ -64,6 +67,16 @@ class GrpcSender:
     def close(self) -> None:
         """Hang up: a call that another thread waits for ends as cancelled."""
         self._channel.close()
+
+
+def _tls_words(signal: Signal, details: str) -> str:
+    """What is wrong with TLS, if that is what is wrong: gRPC keeps a receiver's complaint to itself."""
+    address = urlsplit(f"//{signal.endpoint}")
+    try:
+        host, port = address.hostname, address.port
+    except ValueError:  # a target in gRPC's own words, such as unix:///run/otel.sock
+        host = port = None
+    return (ask(signal, host, port) if host and port else "") or explain(signal, details)
 
 
 def _retry_delay_s(metadata: Iterable[tuple[str, str | bytes]]) -> float | None:

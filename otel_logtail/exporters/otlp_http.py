@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import time
 from http.client import BadStatusLine
-from threading import Lock
+from threading import Event, Lock
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
@@ -19,10 +21,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from otel_logtail.exporters.otlp_answer import ExportResponse, HttpAnswer, Outcome, judge_http, printable
+from otel_logtail.exporters.answers import printable
+from otel_logtail.exporters.otlp_answer import ExportResponse, HttpAnswer, Outcome, judge_http
 from otel_logtail.exporters.otlp_config import Signal
 from otel_logtail.exporters.otlp_encode import ExportRequest
-from otel_logtail.exporters.otlp_tls import read_tls
+from otel_logtail.exporters.otlp_tls import ask, explain, read_tls
 from otel_logtail.model import Retry
 
 MAX_ANSWER = 64 * 1024
@@ -36,7 +39,7 @@ class HttpSender:
         read_tls(signal)
         self._signal = signal
         self._response_type = response_type
-        self._closed = False
+        self._closed = Event()
         self._lines = _Lines()
         self._session = requests.Session()
         # requests would take a password out of ~/.netrc and put it over the header that the user has set
@@ -47,36 +50,43 @@ class HttpSender:
         encoding = {"Content-Encoding": "gzip"} if signal.gzip else {}
         own = {"Content-Type": "application/x-protobuf", **encoding}
         self._session.headers.update({"User-Agent": user_agent, **dict(signal.headers), **own})
+        # Made once: to a receiver near by, going through the environment (proxies) for each request is half its cost.
+        self._request = self._session.prepare_request(requests.Request("POST", signal.endpoint))
+        certificate, key = signal.client_certificate, signal.client_key
+        shown = None if certificate is None else certificate.value
+        self._settings = self._session.merge_environment_settings(
+            signal.endpoint,
+            {},
+            True,  # stream: what is read of an answer is bounded
+            # given here: in the session, REQUESTS_CA_BUNDLE would win over it
+            True if signal.certificate is None else signal.certificate.value,
+            (shown, key.value) if shown is not None and key is not None else shown,
+        )
 
     def send(self, message: ExportRequest) -> Outcome:
         """Post one message."""
         signal, body = self._signal, message.SerializeToString()
         if signal.gzip:
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
-        if self._closed:
+        if self._closed.is_set():
             return Retry("the exporter is closed")
         try:
             answer = self._post(body)
         except requests.Timeout:
             return Retry(f"{signal.endpoint} gave no answer within {signal.timeout_s * 1000:.0f} ms")
         except requests.RequestException as error:
-            return Retry(f"{signal.endpoint} can't be reached: {_root(error)}")
+            if self._closed.is_set():
+                return Retry("the exporter is closed")
+            return Retry(f"{signal.endpoint} can't be reached: {_words(_root(error), signal)}")
         return judge_http(answer, self._response_type, url=signal.endpoint, now_s=time.time())
 
     def _post(self, body: bytes) -> HttpAnswer:
         signal = self._signal
         deadline = time.monotonic() + signal.timeout_s
-        certificate, key = signal.client_certificate, signal.client_key
-        own = None if certificate is None else certificate.value
-        with self._session.post(
-            signal.endpoint,
-            data=body,
-            timeout=(signal.timeout_s, signal.timeout_s),
-            allow_redirects=False,
-            stream=True,
-            # given with each request: in the session, REQUESTS_CA_BUNDLE would win over it
-            verify=True if signal.certificate is None else signal.certificate.value,
-            cert=(own, key.value) if own is not None and key is not None else own,
+        request = self._request.copy()
+        request.prepare_body(body, None)
+        with self._session.send(
+            request, timeout=(signal.timeout_s, signal.timeout_s), allow_redirects=False, **self._settings
         ) as response:
             read = bytearray()
             for chunk in response.iter_content(8192):
@@ -90,22 +100,27 @@ class HttpSender:
 
     def close(self) -> None:
         """Hang up, also on an answer that another thread is waiting for."""
-        self._closed = True
+        self._closed.set()
         self._lines.close()
         self._session.close()
 
 
-def _root(error: BaseException) -> str:
-    """What is at the bottom of an error, in the words of the system and not of three libraries."""
+def _root(error: BaseException) -> BaseException:
     while error.__context__ is not None:
         error = error.__context__
+    return error
+
+
+def _words(error: BaseException, signal: Signal) -> str:
+    """An error in the words of the system and not of three libraries, and what would be right."""
     text = printable(str(error)) or type(error).__name__
+    url = urlsplit(signal.endpoint)
+    if url.scheme == "https" and isinstance(error, OSError | EOFError):
+        known = explain(signal, str(error))
+        broken = isinstance(error, ssl.SSLError | ConnectionError | EOFError)
+        return known or (broken and ask(signal, url.hostname or "", url.port or 443)) or text
     if isinstance(error, BadStatusLine | ConnectionResetError):  # what a gRPC server does to HTTP/1: either, by chance
-        return f"{text}: if it is a gRPC port, use --otlp-protocol grpc"
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return f"{text}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate to trust"
-    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
-        return f"{text}: the receiver doesn't speak TLS: use http:// in the endpoint"
+        return f"{text}: if it is a gRPC port, use --otlp-protocol grpc; if it speaks TLS, https:// in the endpoint"
     return text
 
 
@@ -115,17 +130,17 @@ class _Lines:
     def __init__(self) -> None:
         self._lock = Lock()
         self._open: WeakSet[HTTPConnection] = WeakSet()
-        self._closed = False
+        self._closed = Event()
 
     def add(self, connection: HTTPConnection) -> None:
         with self._lock:
             self._open.add(connection)
-            if self._closed:
+            if self._closed.is_set():
                 _hang_up(connection)
 
     def close(self) -> None:
         with self._lock:
-            self._closed = True
+            self._closed.set()
             for connection in self._open:
                 _hang_up(connection)
 

@@ -1,14 +1,19 @@
-"""The certificates and keys that settings name, read and tried before anything is sent."""
+"""The certificates and keys that settings name: tried before anything is sent, and what a receiver has against them."""
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
 import msgspec
 
 from otel_logtail.errors import UsageError
+from otel_logtail.exporters.answers import tls_problem
 from otel_logtail.exporters.otlp_config import Setting, Signal
+
+_ASK_S = 2.0
+"""How long asking for a receiver's complaint may take: it comes at once, or not at all."""
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -24,8 +29,45 @@ def read_tls(signal: Signal) -> Tls:
     roots = _read(signal.certificate)
     certificate = _read(signal.client_certificate)
     key = _read(signal.client_key) if signal.client_key is not None else certificate  # one file may hold both
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _context(signal)
+    return Tls(roots, certificate, key)
+
+
+def explain(signal: Signal, complaint: str) -> str:
+    """A TLS library's complaint with what would be right for this signal; empty where it is none that we know."""
+    trust = "OTEL_EXPORTER_OTLP_CERTIFICATE"
     if signal.certificate is not None:
+        trust = f"{signal.certificate.origin} ({signal.certificate.value})"
+    own = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY"
+    if signal.client_certificate is not None:
+        own = f"{signal.client_certificate.origin} ({signal.client_certificate.value})"
+    return tls_problem(complaint, trust=trust, own=own, plain="use http:// in the endpoint")
+
+
+def ask(signal: Signal, host: str, port: int) -> str:
+    """Ask a receiver that failed what it has against TLS with us, by a handshake of our own; empty where it is nothing.
+
+    In TLS 1.3 a server refuses a client's certificate only after the handshake, while the request is on its way: what
+    the libraries then report is a broken connection, and the reason is lost.
+    """
+    context = _context(signal)
+    context.set_alpn_protocols(["h2"] if signal.protocol == "grpc" else ["http/1.1"])
+    try:
+        with (
+            socket.create_connection((host, port), min(_ASK_S, signal.timeout_s)) as raw,
+            context.wrap_socket(raw, server_hostname=host) as line,
+        ):
+            line.recv(1)
+    except (OSError, ValueError) as error:
+        return explain(signal, str(error))
+    return ""
+
+
+def _context(signal: Signal) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if signal.certificate is None:
+        context.load_default_certs()
+    else:
         try:
             context.load_verify_locations(signal.certificate.value)
         except ssl.SSLError as error:
@@ -38,7 +80,7 @@ def read_tls(signal: Signal) -> Tls:
         except (ssl.SSLError, ValueError) as error:
             hint = "a PEM file with a certificate, and its key without a passphrase in the same or in the key's file"
             raise _wrong(signal.client_certificate, "is no certificate that fits its key", hint) from error
-    return Tls(roots, certificate, key)
+    return context
 
 
 def _read(setting: Setting | None) -> bytes | None:

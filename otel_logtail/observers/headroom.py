@@ -367,7 +367,7 @@ def _observe_compiled(lines: Sequence[bytes]) -> Columns | None:
     if columns is None:
         return None
     kept, (time_ns, total_ns, logged_ns, causes, longest, stage_ns) = columns
-    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, stage_ns)
+    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, stage_ns, bounded=True)  # by _Ms
 
 
 def _columns(
@@ -416,7 +416,8 @@ def _columns(
     longest = [
         _LONGEST[shares.index(max(shares))] for shares in zip(wait, read, copy, compression, memory, other, strict=True)
     ]
-    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, list(zip(*stage_ns, strict=True)))
+    rows = list(zip(*stage_ns, strict=True))
+    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, rows, bounded=True)  # by _Ms
 
 
 def _start_of_id(line: bytes) -> int:

@@ -64,6 +64,7 @@ def _exporter(conn: sqlite3.Connection, row: Record) -> Record:
         "delivered": row["delivered"],
         "pending": pending(conn, name),
         "refused": conn.execute("SELECT count(*) FROM refused WHERE exporter = ?", (name,)).fetchone()[0],
+        "skipped": row["skipped"],
         "last_success": iso(success_ns) if isinstance(success_ns, int) else None,
         "last_error": row["last_error"],
         "failures": row["failures"],

@@ -25,21 +25,22 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
         yield running
 
 
-def old(folder: Path, *arguments: object) -> Daemon:
-    """On the store of schema 1 and the log that it was made from, read to its end."""
+def old(folder: Path, schema: int, *arguments: object) -> Daemon:
+    """On the store of an older schema and the log that it was made from, read to its end."""
     log = folder / "proxy-8787.log"
     shutil.copy(HERE / "captures" / "0.42.0-burst.log", log)
-    db = Path(shutil.copy(HERE / "stores" / "1.db", folder / "store.db"))
+    db = Path(shutil.copy(HERE / "stores" / f"{schema}.db", folder / "store.db"))
     with closing(sqlite3.connect(db)) as conn, conn:
         known = (str(log), str(log), log.stat().st_dev, log.stat().st_ino)
         conn.execute("UPDATE file SET live = ?, path = ?, device = ?, inode = ?", known)
     return Daemon(folder, db, log, *arguments)
 
 
+@pytest.mark.parametrize("schema", [1, 2])
 def test_an_older_store_goes_on_behind_its_position_and_delivers_what_waited(
-    tmp_path: Path, collector: Collector
+    tmp_path: Path, collector: Collector, schema: int
 ) -> None:
-    daemon = old(tmp_path, "--otlp-endpoint", collector.http_endpoint)
+    daemon = old(tmp_path, schema, "--otlp-endpoint", collector.http_endpoint)
     refused = daemon.run("query", "summary", "--db", daemon.db)
     assert refused.returncode == 2
     assert "brings it up to date" in refused.stderr
@@ -47,7 +48,7 @@ def test_an_older_store_goes_on_behind_its_position_and_delivers_what_waited(
         append(daemon.log, line(1, after_s=LATER_S))
         daemon.wait_for(lambda: len(stored(daemon.db)) == 61)
         assert daemon.ask("query", "summary")["count"] == 61
-        collector.wait_until(lambda: 60 in told(collector))  # what waited since schema 1
+        collector.wait_until(lambda: 60 in told(collector))  # what waited since then
         collector.wait_until(lambda: len(collector.spans()) == 1)
         assert len(collector.spans()[0].events) == 19
         assert daemon.stop() == 0
@@ -57,7 +58,8 @@ def told(collector: Collector) -> list[int]:
     return [point.value for point in collector.metrics() if point.name == "log.overhead.duration"]
 
 
-def test_pruning_brings_an_older_store_up_to_date(tmp_path: Path) -> None:
-    daemon = old(tmp_path)
+@pytest.mark.parametrize("schema", [1, 2])
+def test_pruning_brings_an_older_store_up_to_date(tmp_path: Path, schema: int) -> None:
+    daemon = old(tmp_path, schema)
     assert daemon.run("prune", "--db", daemon.db, "--retention", "none").returncode == 0
     assert daemon.ask("query", "summary")["count"] == 60

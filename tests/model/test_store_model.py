@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import cast
 from unittest import mock
@@ -112,7 +113,9 @@ class StoreFollower:
             [str(self.log)],
             RULE,
             self.store.files(self.info.id),
-            Book(lambda states: self.store.add_files(self.info.id, states), self.store.update_file),
+            Book(
+                lambda states: self.store.add_files(self.info.id, states), partial(self.store.update_file, self.info.id)
+            ),
             Reporter(self.stderr),
             trusted=True,
             first=self.store.first_look(self.info.id),

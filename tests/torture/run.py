@@ -27,7 +27,15 @@ from tests.torture.upstream import QUIET_S, THRESHOLD_NS, Upstream
 STANDS_STILL_S = 1.0
 """Five times the collector's flush interval."""
 
-COMPLAINTS = ("Traceback", "internal error", "unread bytes", "is damaged", "was refused", "left the store")
+COMPLAINTS = (
+    "Traceback",
+    "internal error",
+    "unread bytes",
+    "nobody looked",
+    "is damaged",
+    "was refused",
+    "left the store",
+)
 """What must not be on standard error: nothing here is the program's to lose, or the collector's to refuse."""
 
 

@@ -1,0 +1,30 @@
+# docker build -t otel-logtail .
+# docker run --read-only -v ~/.headroom/logs:/logs:ro -v logtail:/var/lib/otel-logtail --user "$(id -u):0" otel-logtail \
+#     --observer headroom --path '/logs/proxy*.log' --otlp-endpoint http://collector:4318
+#
+# It runs as 10001, or as whom --user says (the log's owner, whose file nobody else may read), always in the group 0, to which
+# the store's folder belongs. Nothing but that folder is written to.
+
+FROM python:3.13.9-bookworm AS build
+WORKDIR /src
+COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
+COPY otel_logtail ./otel_logtail
+RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+RUN python -m venv /opt/otel-logtail
+RUN wheel=$(echo /wheels/otel_logtail-*.whl) \
+    && /opt/otel-logtail/bin/python -m pip install --no-cache-dir "$wheel[hex,prometheus]" \
+    && /opt/otel-logtail/bin/python -m pip uninstall --yes pip
+
+FROM python:3.13.9-slim-bookworm
+RUN install -d -m 2770 -o 10001 -g 0 /var/lib/otel-logtail
+COPY --from=build /opt/otel-logtail /opt/otel-logtail
+ENV PATH=/opt/otel-logtail/bin:$PATH \
+    OTEL_LOGTAIL_DB=/var/lib/otel-logtail/otel-logtail.db
+USER 10001:0
+WORKDIR /
+VOLUME /var/lib/otel-logtail
+# That the store is there and answers: a daemon that died takes its container along, one that hangs is not found by this.
+# Rarely, since asking takes a fresh Python, more CPU than an idle daemon in a minute.
+HEALTHCHECK --interval=5m --timeout=10s --start-period=1m CMD ["otel-logtail", "status", "--format", "json"]
+ENTRYPOINT ["otel-logtail"]
+CMD ["--help"]

@@ -1,0 +1,103 @@
+"""Measure, and hold each figure to its bar.
+
+    python -m benchmarks                       some minutes
+    python -m benchmarks --full                the long ones too: 10 GB of log, a store of 50 M samples
+    python -m benchmarks --only ingest         some of the groups
+    python -m benchmarks --size tiny           seconds: to see that it runs, its figures mean nothing
+
+Prints a table, writes all of it as JSON, and ends with 1 if a bar is missed by more than a tenth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import growth, ingest, latency, rest, stages
+from benchmarks.figures import Figure, Machine, Report, at_most, table
+
+Measure = Callable[[Path, str], Iterator[Figure]]
+
+GROUPS: dict[str, Measure] = {
+    "ingest": lambda folder, size: ingest.measure(folder, ingest.TINY if size == "tiny" else ingest.Size()),
+    "stages": stages.measure,
+    "latency": lambda folder, size: latency.measure(folder, latency.TINY if size == "tiny" else latency.Size()),
+    "growth": lambda folder, size: growth.measure(
+        folder, {"tiny": growth.TINY, "usual": growth.Size(), "full": growth.FULL}[size]
+    ),
+    "rest": lambda folder, size: rest.measure(folder, rest.TINY if size == "tiny" else rest.Size()),
+}
+
+
+def measure(groups: Sequence[str], size: str, folder: Path) -> Report:
+    """Measure some groups, each in a folder that is empty and goes afterwards."""
+    begun, load = datetime.now(timezone.utc), os.getloadavg()[0]
+    figures: list[Figure] = []
+    for name in groups:
+        with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=folder) as place:
+            for figure in _all_of(name, Path(place), size):
+                figures.append(figure)
+                print(table([figure]).replace("\n", ""), file=sys.stderr, flush=True)
+    machine = Machine(
+        when=begun.strftime("%Y-%m-%d %H:%M UTC"),
+        python=platform.python_version(),
+        cpus=len(os.sched_getaffinity(0)),
+        cpu=_cpu(),
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        load_before=round(load, 1),
+        load_after=round(os.getloadavg()[0], 1),
+    )
+    return Report(machine, size, tuple(figures))
+
+
+def _all_of(name: str, folder: Path, size: str) -> Iterator[Figure]:
+    """A group's figures; one that breaks off says so, fails the run, and leaves the others theirs."""
+    try:
+        yield from GROUPS[name](folder, size)
+    except Exception as problem:  # noqa: BLE001 - whatever it is: what was measured so far is not thrown away
+        traceback.print_exc()
+        why = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
+        yield Figure(name, f"{name} broke off", None, "", at_most(0), why)
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="GROUP")
+    parser.add_argument("--size", choices=("tiny", "usual", "full"), default="usual")
+    parser.add_argument("--full", action="store_const", const="full", dest="size", help="the same as --size full")
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where to write (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="where logs and stores are made, some GB (the temporary folder)")
+    chosen = parser.parse_args(arguments)
+    report = measure(chosen.only, chosen.size, chosen.folder)
+    chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    print(table(report.figures))
+    machine = report.machine
+    load = f"load {machine.load_before} before and {machine.load_after} after"
+    print(f"\n{machine.cpus} CPUs ({machine.cpu}), Python {machine.python}, {load}; all of it is in {chosen.json}")
+    for figure in report.failed:
+        print(f"missed by {figure.missed_by:.0%}: {figure.group}, {figure.name}", file=sys.stderr)
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

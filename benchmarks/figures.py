@@ -1,0 +1,117 @@
+"""What was measured, each with the bar that it is held to: as a table, as JSON, and as a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+TOLERANCE = 0.1
+"""A bar that is missed by no more than this share of it is said to be missed, but fails nothing: machines differ."""
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """What a figure must be at most, or at least."""
+
+    value: float
+    at_least: bool = False
+
+    def missed_by(self, value: float) -> float:
+        """By which share of the bar it is missed; 0 or less: it is kept."""
+        return (self.value - value if self.at_least else value - self.value) / self.value
+
+
+def at_most(value: float) -> Bar:
+    """The bar of a figure that should be small."""
+    return Bar(value)
+
+
+def at_least(value: float) -> Bar:
+    """The bar of a figure that should be large."""
+    return Bar(value, at_least=True)
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One number. ``note`` is what one must know to read it; ``value`` is None for what could not be measured."""
+
+    group: str
+    name: str
+    value: float | None
+    unit: str
+    bar: Bar | None = None
+    note: str = ""
+
+    @property
+    def missed_by(self) -> float:
+        """By which share the bar is missed; 0 or less: it is kept, or there is none."""
+        if self.bar is None:
+            return 0.0
+        return 1.0 if self.value is None else self.bar.missed_by(self.value)
+
+    @property
+    def verdict(self) -> str:
+        """The same in a word."""
+        if self.bar is None:
+            return ""
+        if self.value is None:
+            return "not measured"
+        if self.missed_by <= 0:
+            return "kept"
+        return "missed" if self.missed_by > TOLERANCE else "just missed"
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """Where it was measured."""
+
+    when: str
+    python: str
+    cpus: int
+    cpu: str
+    memory_gib: float
+    load_before: float
+    load_after: float
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A run of the whole harness."""
+
+    machine: Machine
+    size: str
+    figures: tuple[Figure, ...]
+
+    @property
+    def failed(self) -> list[Figure]:
+        """The figures that miss their bar by more than the tolerance."""
+        return [figure for figure in self.figures if figure.missed_by > TOLERANCE]
+
+
+def number(value: float | None) -> str:
+    """A figure as one reads it: three digits that count, thousands apart."""
+    if value is None:
+        return "–"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def cells(figure: Figure) -> tuple[str, str, str, str, str]:
+    """A figure's row: name, figure, bar, verdict, note."""
+    bar = ""
+    if figure.bar is not None:
+        bar = ("≥ " if figure.bar.at_least else "≤ ") + number(figure.bar.value)
+    unit = "" if figure.value is None else figure.unit
+    return figure.name, f"{number(figure.value)} {unit}".strip(), bar, figure.verdict, figure.note
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """All of them, group by group, for a terminal."""
+    rows = [cells(figure) for figure in figures]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    lines, group = [], ""
+    for figure, row in zip(figures, rows, strict=True):
+        if figure.group != group:
+            group = figure.group
+            lines.append(f"\n{group}")
+        columns = (row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2]), row[3].ljust(widths[3]))
+        lines.append(f"  {'  '.join(columns)}  {row[4]}".rstrip())
+    return "\n".join(lines).lstrip("\n")

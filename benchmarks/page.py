@@ -1,0 +1,65 @@
+"""The tables of docs/performance.md, out of the figures of one run.
+
+    python -m benchmarks.page build/bench.json    keep these figures, and write the page anew
+
+The run that the page shows lies beside this as results.json; a test holds the page to it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.figures import Figure, Report, cells
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+PAGE = HERE.parent / "docs" / "performance.md"
+_TABLES = re.compile(r"(?<=<!-- figures: python -m benchmarks\.page -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
+
+
+def read(path: Path) -> Report:
+    """A run, as it was written."""
+    return msgspec.json.decode(path.read_bytes(), type=Report)
+
+
+def tables(report: Report) -> str:
+    """All figures, a table for each group."""
+    machine = report.machine
+    parts = [
+        f"Measured {machine.when}: {machine.cpus} CPUs ({machine.cpu}), {machine.memory_gib} GiB,"
+        f" Python {machine.python}, size `{report.size}`. The machine was not ours alone: its load was"
+        f" {machine.load_before} before and {machine.load_after} after.\n"
+    ]
+    groups: dict[str, list[Figure]] = {}
+    for figure in report.figures:
+        groups.setdefault(figure.group, []).append(figure)
+    for group, figures in groups.items():
+        barred = any(figure.bar is not None for figure in figures)
+        parts.append(f"### {group.capitalize()}\n")
+        parts.append(
+            "| | measured | bar | | |\n|---|---:|---:|---|---|" if barred else "| | measured | |\n|---|---:|---|"
+        )
+        for figure in figures:
+            name, value, bar, verdict, note = cells(figure)
+            strong = f"**{verdict}**" if "missed" in verdict or "not" in verdict else verdict
+            parts.append(
+                f"| {name} | {value} | {bar} | {strong} | {note} |" if barred else f"| {name} | {value} | {note} |"
+            )
+        parts.append("")
+    return "\n".join(parts)
+
+
+def written(page: str, report: Report) -> str:
+    """The page with the figures of this run."""
+    return _TABLES.sub(lambda _: tables(report), page)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        shutil.copyfile(sys.argv[1], RESULTS)
+    PAGE.write_text(written(PAGE.read_text(), read(RESULTS)))

@@ -1,0 +1,44 @@
+"""What strangers say, as one line that a person can act on: what all exporters over a network share. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_MAX_MESSAGE = 300
+_NOISE = re.compile(r"^\[SSL: \w+\] |certificate verify failed: |\.? ?\(_ssl\.c:\d+\)$|\.$", re.IGNORECASE)
+
+
+def printable(text: str) -> str:
+    """A stranger's text as one short line that is safe on a terminal."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _MAX_MESSAGE else line[: _MAX_MESSAGE - 1] + "…"
+
+
+def tls_problem(text: str, *, trust: str, own: str, plain: str) -> str:
+    """What a TLS library complains about, and what would be right; empty where it is no complaint that we know.
+
+    Args:
+        text: The complaint, in the words of OpenSSL or BoringSSL.
+        trust: What makes an authority trusted, as in "set TRUST to ...".
+        own: The same for our own certificate.
+        plain: What makes the connection one without TLS.
+    """
+    what = _NOISE.sub("", printable(text))
+    lower = text.lower().replace("_", " ")
+    if "local issuer" in lower or "self-signed" in lower or "self signed" in lower:
+        hint = f"{trust} must be a PEM file with the certificate of the authority that signed the receiver's"
+    elif "not valid for" in lower or "hostname" in lower:
+        hint = "the endpoint's host must be a name that stands in the receiver's certificate"
+    elif "alert certificate expired" in lower:
+        hint = f"our own certificate is over: renew what {own} names"
+    elif "has expired" in lower or "not yet valid" in lower:
+        hint = "the receiver's certificate must be renewed there (or a clock is wrong)"
+    elif "alert certificate required" in lower or "alert handshake failure" in lower:
+        hint = f"the receiver wants to see a certificate of ours: set {own}"
+    elif "alert unknown ca" in lower or "alert bad certificate" in lower or "alert access denied" in lower:
+        hint = f"the receiver doesn't trust our own certificate: {own} must be one that its authority has signed"
+    elif "wrong version number" in lower or "record layer failure" in lower:
+        hint = f"the receiver doesn't speak TLS: {plain}"
+    else:
+        return ""
+    return f"{what}: {hint}"

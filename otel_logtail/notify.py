@@ -1,0 +1,81 @@
+"""What systemd is told over its socket (sd_notify): ready, alive, stopping, and one line on how it goes.
+
+Without ``NOTIFY_SOCKET`` nothing is sent. A datagram that can't be sent is let go: systemd draws its own conclusions
+from silence, and no log is followed any worse for it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+STATUS_S = 30.0
+"""How often the status line is told anew where no watchdog sets the pace."""
+
+
+class Supervisor:
+    """The one that started us, if it listens. Used by the main loop only, which says by it that it really turns."""
+
+    def __init__(self, environ: Mapping[str, str], pid: int | None = None) -> None:
+        self._address = _address(environ.get("NOTIFY_SOCKET", ""))
+        self._ready = False
+        self._told_s = -math.inf
+        timeout_s = _watchdog_s(environ, os.getpid() if pid is None else pid)
+        self._watched = timeout_s is not None
+        # half the timeout, as sd_watchdog_enabled(3) asks, and a little earlier, since a turn takes its time
+        self._every_s = min(STATUS_S, timeout_s * 0.4) if timeout_s is not None else STATUS_S
+
+    def ready(self, status: str) -> None:
+        """Started: everything is found and watched. Said once, however often it is called."""
+        if not self._ready:
+            self._ready = True
+            self._send("READY=1", f"STATUS={_line(status)}")
+
+    def turned(self, now_s: float, status: Callable[[], str]) -> None:
+        """The main loop has come round; it is said when it is time to."""
+        if self._ready and self._address and now_s - self._told_s >= self._every_s:
+            self._told_s = now_s
+            self._send(*(["WATCHDOG=1"] if self._watched else []), f"STATUS={_line(status())}")
+
+    def due_s(self, now_s: float) -> float:
+        """How long the main loop may wait until it should come round; infinite where nobody waits for it."""
+        if not (self._ready and self._watched and self._address):
+            return math.inf
+        return max(self._told_s + self._every_s - now_s, 0.0)
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        if self._ready:
+            self._send("STOPPING=1", "STATUS=stopping")
+
+    def _send(self, *fields: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                sender.setblocking(False)  # a full queue must not hold up the main loop
+                sender.sendto("\n".join(fields).encode(), self._address)
+        except OSError:
+            pass
+
+
+def _address(name: str) -> str | bytes:
+    """The socket's address; empty for none, and for what is no AF_UNIX address (systemd has vsock, for machines)."""
+    if name.startswith("@"):
+        return b"\0" + os.fsencode(name[1:])  # the abstract name space
+    return name if name.startswith("/") else ""
+
+
+def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:
+    """Within what time systemd wants to hear of this process; None: it does not."""
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None  # meant for the one that started us
+    given = environ.get("WATCHDOG_USEC", "")
+    return int(given) / 1e6 if given.isascii() and given.isdigit() and int(given) else None
+
+
+def _line(text: str) -> str:
+    """One line: a newline would begin another field."""
+    return " ".join(text.split())

@@ -1,0 +1,138 @@
+"""The stages put together, stepped in this process: when it looks, and what a run that does not stay leaves behind."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_logtail.app import App
+from otel_logtail.export import ExporterContext
+from otel_logtail.pipeline import AHEAD_NS
+from otel_logtail.reporter import Reporter
+from otel_logtail.settings import Settings, SourceSettings
+from otel_logtail.upkeep import Limits
+from otel_logtail.wake import TimedWaker
+from tests.faults.following import line
+
+HOUR = 360_000
+"""So many lines are an hour of log; line 0 is an hour old."""
+
+
+class StepWaker(TimedWaker):
+    """Is told what to watch, and ends the run at the first wait."""
+
+    def __init__(self, watched: Callable[[set[str]], object]) -> None:
+        super().__init__()
+        self._watched = watched
+        self.stop: Callable[[], object] = lambda: None
+
+    def watch(self, directories: Iterable[str]) -> None:
+        self._watched(set(directories))
+
+    def alive(self) -> bool:
+        return True
+
+    def wait(self, timeout_s: float) -> frozenset[str] | None:
+        self.stop()
+        return frozenset()
+
+
+def run(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> int:
+    of_the_source = {name: settings.pop(name) for name in ("patterns", "from_start") if name in settings}
+    source = SourceSettings(observer="headroom", **of_the_source)
+    app = App(
+        Settings(db=tmp_path / "store.db", sources=(source,), **settings),
+        exporter_context=ExporterContext({}),
+        home=str(tmp_path),
+        waker=waker,
+        reporter=Reporter(said or io.StringIO()),
+    )
+    if isinstance(waker, StepWaker):
+        waker.stop = app.stop
+    try:
+        return app.run()
+    finally:
+        app.close()
+
+
+def ask(tmp_path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def write(log: Path, *numbers: int) -> None:
+    with log.open("ab") as file:
+        file.write(b"".join(map(line, numbers)))
+
+
+def test_file_that_comes_right_before_the_watch_begins_is_read_by_the_first_look(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+
+    def watched(directories: set[str]) -> None:
+        if not log.exists():  # no event will tell of it, and the timed look is two seconds away
+            write(log, 1)
+
+    run(tmp_path, StepWaker(watched), patterns=(str(log),), from_start=True)
+    assert ask(tmp_path, "SELECT samples FROM source") == [(1,)]
+
+
+def test_what_is_written_before_a_folder_that_was_just_found_is_watched_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "a" / "proxy.log"
+    log.parent.mkdir(parents=True)
+    write(log, 0)
+
+    def watched(directories: set[str]) -> None:
+        if str(log.parent) in directories and log.exists():
+            log.rename(log.with_name("proxy.log.1"))
+            write(log, 1)
+
+    run(tmp_path, StepWaker(watched), patterns=(str(tmp_path / "logs" / "*" / "proxy.log"),), from_start=True)
+    assert ask(tmp_path, "SELECT samples FROM source") == [(2,)]
+
+
+def test_a_run_that_does_not_stay_seals_no_further_than_the_clock_though_a_line_is_from_the_future(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "proxy.log"
+    write(log, 0, 1, 20 * HOUR)
+    assert run(tmp_path, TimedWaker(), patterns=(str(log),), once=True) == 0
+    ((sealed_ns,),) = ask(tmp_path, "SELECT sealed_ns FROM source")
+    assert sealed_ns <= time.time_ns() + AHEAD_NS
+    assert ask(tmp_path, "SELECT count(*) > 0 FROM interval") == [(1,)]
+    assert ask(tmp_path, "SELECT count(*) > 0 FROM open_interval") == [(1,)]
+    write(log, 2)  # what is written now is not late
+    run(tmp_path, TimedWaker(), patterns=(str(log),), once=True)
+    durations = "SELECT sum(count) FROM {} JOIN series ON series.id = series WHERE instrument = 'duration'"
+    assert ask(tmp_path, durations.format("interval")) == [(3,)]
+    assert ask(tmp_path, durations.format("open_interval")) == [(1,)]
+
+
+@pytest.mark.parametrize("retention_ns", [None, 3600 * 10**9])
+def test_retention_holds_where_no_run_ever_stays(tmp_path: Path, retention_ns: int | None) -> None:
+    log = tmp_path / "proxy.log"
+    settings: dict[str, Any] = {"patterns": (str(log),), "once": True, "limits": Limits(retention_ns=retention_ns)}
+    write(log, 0, 1)
+    run(tmp_path, TimedWaker(), **settings)
+    assert ask(tmp_path, "SELECT sum(count) FROM block") == [(2,)]  # the newest is what age counts from
+    write(log, 2 * HOUR)
+    run(tmp_path, TimedWaker(), **settings)
+    assert ask(tmp_path, "SELECT sum(count) FROM block") == [(1 if retention_ns else 3,)]
+    assert ask(tmp_path, "SELECT samples FROM source") == [(3,)]
+
+
+def test_the_size_bound_holds_where_no_run_ever_stays(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    bound = 1 << 20
+    for turn in range(4):
+        write(log, *range(turn * 6000, (turn + 1) * 6000))
+        run(tmp_path, TimedWaker(), patterns=(str(log),), once=True, limits=Limits(max_bytes=bound))
+        assert (tmp_path / "store.db").stat().st_size <= bound
+    assert ask(tmp_path, "SELECT samples FROM source") == [(24_000,)]
+    assert 0 < ask(tmp_path, "SELECT sum(count) FROM block")[0][0] < 24_000

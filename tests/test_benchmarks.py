@@ -1,0 +1,142 @@
+"""What measures is a program too: it counts right, says when a bar is missed, and the page shows what it found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import data, page, rest
+from benchmarks.figures import Figure, at_least, at_most, table
+from benchmarks.floors import decode, store
+from benchmarks.growth import multiply
+from benchmarks.ingest import TINY, check, measure, ours
+from benchmarks.process import run
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figure]:
+    """The whole of one group, in a tiny size."""
+    found = measure(tmp_path_factory.mktemp("ingest"), TINY)
+    return {figure.name: figure for figure in found}
+
+
+def test_each_data_set_is_read_and_has_its_floor(figures: dict[str, Figure]) -> None:
+    for name in ("all hits", "2 % hits", "0 hits", "captures", "many files"):
+        assert figures[f"{name}: into the store"].value
+    assert figures["all hits: CPU, in the decode floor"].bar == at_most(3.3)
+    assert figures["2 % hits: CPU, in grep -c -F"].bar == at_most(5)
+    assert figures["0 hits: CPU, in grep -c -F"].bar == at_most(3)
+
+
+def test_a_peer_that_is_not_there_is_named_in_the_table(figures: dict[str, Figure]) -> None:
+    vector = figures["all hits, peers: CPU of Vector, in ours"]
+    assert vector.value is None
+    assert "not measured" in table([vector])
+
+
+def test_the_same_seed_makes_the_same_log_and_it_says_what_is_in_it(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.log", tmp_path / "two.log"
+    lines, samples = data.write_log(one, 300_000, hits=0.3, seed=7)
+    assert (lines, samples) == data.write_log(two, 300_000, hits=0.3, seed=7)
+    text = one.read_bytes()
+    assert text == two.read_bytes()
+    assert (text.count(b"\n"), text.count(data.MARKER)) == (lines, samples)
+    assert 0.25 < samples / lines < 0.35
+    assert data.MARKER in text.splitlines()[-1]
+
+
+def test_the_floors_find_every_sample(tmp_path: Path) -> None:
+    log = data.made(tmp_path, "log", 3_000_000, hits=0.5)
+    assert decode(log.files[0]) == log.samples
+    rows, spent_s = store(log.files[0], tmp_path / "floor.db")
+    assert (rows, spent_s > 0) == (log.samples, True)
+
+
+def test_a_run_that_loses_a_sample_is_no_measurement(tmp_path: Path) -> None:
+    log = data.made(tmp_path, "log", 100_000, hits=1)
+    ours(log, tmp_path)
+    log.files[0].write_bytes(b"")
+    with pytest.raises(RuntimeError, match="has"):
+        check(tmp_path / "store.db", data.Log("log", log.files, log.lines, log.samples + 1, log.bytes))
+
+
+def test_the_cost_of_a_program_is_its_own_and_that_of_its_children() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    alone = run(["python3", "-c", burn])
+    inside = run(["python3", "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"])
+    assert 0.3 <= alone.cpu_s < 2
+    assert 0.3 <= inside.cpu_s < 2
+    assert alone.peak_mib > 3
+
+
+def test_a_store_is_multiplied_sample_by_sample(tmp_path: Path) -> None:
+    log = data.made(tmp_path, "log", 200_000, hits=1, a_second=10)
+    ours(log, tmp_path)
+    multiply(tmp_path / "store.db", tmp_path / "large.db", 4)
+    answer = run([*program_words(), "query", "summary", "--format", "json", "--db", str(tmp_path / "large.db")])
+    assert json.loads(answer.output)["count"] == 4 * log.samples
+
+
+def program_words() -> list[str]:
+    from benchmarks.ingest import PROGRAM
+
+    return list(PROGRAM)
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "verdict"),
+    [(0.9, 0, "kept"), (1.05, 0, "just missed"), (1.2, 1, "missed"), (None, 1, "not measured")],
+)
+def test_it_ends_with_1_when_a_bar_is_missed_by_more_than_a_tenth(
+    value: float | None,
+    code: int,
+    verdict: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def found(folder: Path, size: str) -> Iterator[Figure]:
+        yield Figure("a group", "a figure", value, "s", at_most(1.0), "a note")
+
+    monkeypatch.setitem(program.GROUPS, "rest", found)
+    out = tmp_path / "made" / "bench.json"
+    assert program.main(["--only", "rest", "--size", "tiny", "--json", str(out)]) == code
+    shown = capsys.readouterr().out
+    assert f" {verdict} " in shown
+    assert "≤ 1.00" in shown
+    assert page.read(out).figures == (Figure("a group", "a figure", value, "s", at_most(1.0), "a note"),)
+
+
+def test_a_group_that_breaks_off_fails_the_run_and_keeps_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(folder: Path, size: str) -> Iterator[Figure]:
+        yield Figure("a group", "a figure", 1.0, "s")
+        raise RuntimeError("no collector")
+
+    monkeypatch.setitem(program.GROUPS, "rest", found)
+    assert program.main(["--only", "rest", "--size", "tiny", "--json", str(tmp_path / "bench.json")]) == 1
+    first, second = page.read(tmp_path / "bench.json").figures
+    assert (first.value, second.name, second.note) == (1.0, "rest broke off", "RuntimeError: no collector")
+
+
+def test_a_figure_that_should_be_large_misses_its_bar_below_it() -> None:
+    assert at_least(300).missed_by(240) == pytest.approx(0.2)
+    assert at_least(300).missed_by(400) < 0
+
+
+def test_starts_are_measured(tmp_path: Path) -> None:
+    found = list(rest._starts(tmp_path, rest.TINY))
+    assert [figure.name for figure in found] == ["start to first committed line", "--help"]
+    assert all(0 < (figure.value or 0) < 60 for figure in found)
+
+
+def test_the_page_shows_the_figures_of_the_run_that_is_kept() -> None:
+    text = page.PAGE.read_text()
+    report = page.read(page.RESULTS)
+    assert text == page.written(text, report)
+    assert all(figure.name in text for figure in report.figures)
