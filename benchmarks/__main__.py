@@ -63,7 +63,7 @@ def _all_of(name: str, folder: Path, size: str) -> Iterator[Figure]:
     """A group's figures; one that breaks off says so, fails the run, and leaves the others theirs."""
     try:
         yield from GROUPS[name](folder, size)
-    except Exception as problem:  # noqa: BLE001 - whatever it is: what was measured so far is not thrown away
+    except Exception as problem:  # noqa: BLE001 - whatever it is, what was measured so far is not thrown away
         traceback.print_exc()
         why = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
         yield Figure(name, f"{name} broke off", None, "", at_most(0), why)

@@ -1,0 +1,87 @@
+"""How often all files are looked at: seldom where that costs much, since events come; often where there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from otel_logtail import app as app_module
+from otel_logtail.app import BLIND_LOOK_S, LONGEST_LOOK_S, LOOK_S, App, Settings
+from otel_logtail.export import ExporterContext
+from otel_logtail.observe import ObserverContext
+from otel_logtail.reporter import Reporter
+from otel_logtail.wake import TimedWaker
+from tests.tailing import Follower
+
+FILES = 150
+
+
+class Waits(TimedWaker):
+    """Says that events come (or not), notes how long the first waits would be, and then ends the run."""
+
+    def __init__(self, *, alive: bool) -> None:
+        super().__init__()
+        self._alive = alive
+        self.waits: list[float] = []
+        self.running: App | None = None
+
+    def alive(self) -> bool:
+        return self._alive
+
+    def wait(self, timeout_s: float) -> frozenset[str] | None:
+        self.waits.append(timeout_s)
+        if len(self.waits) == 2:
+            assert self.running is not None
+            self.running.stop()
+        return frozenset()
+
+
+def waits(folder: Path, files: int, *, alive: bool = True) -> float:
+    """How long the daemon would wait for its next look at so many files, once it has read them."""
+    logs = folder / "logs"
+    logs.mkdir()
+    for number in range(files):
+        (logs / f"proxy-{10_000 + number}.log").touch()
+    waker = Waits(alive=alive)
+    waker.running = App(
+        Settings(observer="headroom", db=folder / "store.db", patterns=(str(logs / "proxy-*.log"),)),
+        observer_context=ObserverContext(),
+        exporter_context=ExporterContext({}, {}, "host", "0"),
+        home=str(folder),
+        waker=waker,
+        reporter=Reporter(),
+    )
+    try:
+        assert waker.running.run() == 0
+    finally:
+        waker.running.close()
+    return waker.waits[-1]
+
+
+def test_few_files_are_looked_at_every_two_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "LOOK_SHARE", 1.0)  # whatever this machine is doing besides
+    assert waits(tmp_path, 1) == pytest.approx(LOOK_S, abs=1.0)
+
+
+def test_a_look_that_costs_much_comes_less_often_and_yet_it_comes(tmp_path: Path) -> None:
+    assert LOOK_S * 2 < waits(tmp_path, FILES) <= LONGEST_LOOK_S
+
+
+def test_where_no_events_come_the_look_is_as_often_as_ever(tmp_path: Path) -> None:
+    assert waits(tmp_path, FILES, alive=False) <= BLIND_LOOK_S
+
+
+def test_with_nothing_to_read_each_file_is_asked_for_its_place_once(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"proxy-{10_000 + number}.log").touch()
+    follower = Follower(tmp_path / "proxy-*.log").look()
+    asked: list[str] = []
+
+    def place(live: str) -> int:
+        asked.append(live)
+        return 0
+
+    assert follower.tail.read(place, follower.now_s) is None
+    assert len(asked) == 50
+    follower.close()
