@@ -312,6 +312,13 @@ def test_the_real_collector_takes_what_is_asked_and_is_told_nothing(tmp_path: Pa
         assert collector.lines() == []
 
 
+def test_a_signal_that_is_not_wanted_is_not_asked_for(tmp_path: Path) -> None:
+    with receiving("http") as receiver:
+        daemon = Daemon(tmp_path, endpoint=receiver.endpoint, OTEL_TRACES_EXPORTER="none")
+        daemon.write(lines(0, 1))
+        assert doctor(daemon).only("exporter otlp") == ("ok", f"takes metrics at {receiver.endpoint}/v1/metrics", "")
+
+
 @contextmanager
 def server_whose_clock_is(ahead: timedelta) -> Iterator[str]:
     """A receiver that takes everything, with another time of day."""

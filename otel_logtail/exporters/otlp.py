@@ -119,8 +119,9 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
         "logs": settings.logs,
     }
     said = []
+    without = unwanted(context.environ)
     for name, signal in signals.items():
-        if signal is not None:
+        if signal is not None and name not in without:
             hasty = msgspec.structs.replace(signal, timeout_s=min(signal.timeout_s, timeout_s))
             sender = _sender(hasty, name, f"otel-logtail/{context.version}")
             try:
