@@ -197,8 +197,9 @@ def _daemon(
     # what is written beside the store's own folder
     written = [given[name] for name in ("db", "jsonl_file", "hex_db") if given.get(name)]
     configured = [str(Path(given["config"]).parent)] if "config" in given else []
-    # a program in a virtual environment needs the interpreter that this was made with
-    uses = [program] if program else [*command[:1], sys.prefix, sys.base_prefix]
+    # a virtual environment needs the interpreter that it was made with, and a checkout may lie elsewhere
+    own = str(Path(__file__).resolve().parent)
+    uses = [program] if program else [*command[:1], sys.prefix, sys.base_prefix, own]
     return Daemon(
         command=(*command, *options),
         user=user,

@@ -12,7 +12,7 @@ STATE = "otel-logtail"
 """The folder of the store where systemd makes it: under /var/lib, on every start, with the right owner and mode."""
 
 _HOMES = ("/home", "/root", "/run/user")
-_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - systemd gives the service others of its own there
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the service has others of its own there
 
 
 class Daemon(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +57,15 @@ def systemd_unit(daemon: Daemon) -> str:
     identity = [f"User={_specifiers(daemon.user)}"] if daemon.user else ["DynamicUser=yes"]
     if daemon.group:  # a user that is made for the run has a group of its own, and joins the log's
         identity.append(f"{'Group' if daemon.user else 'SupplementaryGroups'}={_specifiers(daemon.group)}")
+    elsewhere = [path for path in daemon.writes if not _any_under([path], [f"/var/lib/{STATE}"])]
     paths = [f'ReadOnlyPaths="-{_quoted(path)}"' for path in daemon.reads]
-    paths += [f'ReadWritePaths="-{_quoted(path)}"' for path in daemon.writes]
+    paths += [f'ReadWritePaths="-{_quoted(path)}"' for path in elsewhere]
+    paths += [
+        f'{name}="-{_quoted(path.replace(":", chr(92) + ":"))}"'
+        for name, wanted in (("BindReadOnlyPaths", (*daemon.reads, *daemon.uses)), ("BindPaths", elsewhere))
+        for path in wanted
+        if _any_under([path], _TEMPORARY)
+    ]
     own_lines = "\n".join([*identity, *paths])
     return f"""\
 # /etc/systemd/system/otel-logtail.service, then: systemctl daemon-reload && systemctl enable --now otel-logtail
@@ -94,7 +101,7 @@ NoNewPrivileges=yes
 CapabilityBoundingSet=
 ProtectSystem=strict
 ProtectHome={"read-only" if _any_under(every_path, _HOMES) else "yes"}
-PrivateTmp={"no" if _any_under(every_path, _TEMPORARY) else "yes"}
+PrivateTmp=yes
 PrivateDevices=yes
 ProtectClock=yes
 ProtectControlGroups=yes

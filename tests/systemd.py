@@ -28,7 +28,6 @@ BOUND_S = 30.0
 BOOT = """
 set -e
 mount --make-rprivate /
-made=""
 for mounted in $(awk '$3 ~ /^cgroup2?$/ {{ print $2 }}' /proc/mounts); do
     case $mounted in */systemd|*/unified|*/memory|*/pids|/sys/fs/cgroup) ;; *) continue;; esac
     mkdir "$mounted/{name}"
@@ -36,7 +35,6 @@ for mounted in $(awk '$3 ~ /^cgroup2?$/ {{ print $2 }}' /proc/mounts); do
 done
 grep -E ' cgroup2? ' /proc/mounts > {folder}/cgroups
 mount --bind {lib} /var/lib
-mkdir -p /var/log/headroom
 mount -t tmpfs -o mode=755 none /var/log
 mkdir /var/log/headroom
 mount --bind {log} /var/log/headroom

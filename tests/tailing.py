@@ -89,6 +89,8 @@ class Follower:
 
     def close(self) -> None:
         self.tail.close()
+        if self in Follower.made:
+            Follower.made.remove(self)  # ten thousand of them are not to be held until the end
 
     def look(self, hints: Iterable[Path] | None = None, *, after_s: float = 0.0) -> Follower:
         self.now_s += SETTLE_S + after_s

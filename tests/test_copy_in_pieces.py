@@ -23,7 +23,7 @@ def numbered(first: int, last: int) -> list[str]:
 def nothing_stays_open() -> Iterator[None]:
     Follower.made.clear()
     yield
-    for follower in Follower.made:
+    for follower in list(Follower.made):
         follower.close()
 
 

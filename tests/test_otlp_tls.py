@@ -127,11 +127,15 @@ def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everyth
     environ = trusting(getattr(site, case.trust)) if case.trust else {}
     if case.shown:
         environ |= showing(getattr(site, case.shown))
-    daemon = Daemon(tmp_path, *flags, endpoint=site.endpoint(case.receiver, protocol), **environ)
-    daemon.write(line(1), line(2, ms=700), line(500))
-    said = daemon.once(code=1)
-    complaints = [text for text in said.splitlines() if "otlp" in text and "exporting to" not in text]
-    assert len(complaints) == 1, said
+    endpoint = site.endpoint(case.receiver, protocol)
+    with Daemon(tmp_path, *flags, "--from-start", endpoint=endpoint, **environ) as daemon:
+        daemon.write(line(1), line(2, ms=700), line(500))
+        daemon.start()
+        daemon.wait_until(lambda: case.says in daemon.said(), 60)
+        daemon.wait_until(lambda: exporter(daemon)["failures"] > 2, 60)
+        daemon.stop()
+    complaints = [text for text in daemon.said().splitlines() if "otlp: " in text and "exporting to" not in text]
+    assert len(complaints) == 1, daemon.said()
     assert complaints[0].startswith("otel-logtail: warning: otlp: ")
     status = exporter(daemon)
     for told in (complaints[0], str(status["last_error"])):
@@ -167,12 +171,11 @@ def test_a_certificate_that_is_renewed_is_taken_without_a_restart(tmp_path: Path
 
     with Collector(find_collector(), tmp_path, "collector.yaml", serve(authority.issue(ended=True))) as collector:
         endpoint = collector.grpc_endpoint if protocol == "grpc" else collector.http_endpoint
-        flags = ("--otlp-protocol", protocol, "--export-interval", "100ms", "--quiet-ms", "50")
+        flags = ("--otlp-protocol", protocol, "--from-start", "--export-interval", "100ms", "--quiet-ms", "50")
         endpoint = endpoint.replace("http:", "https:")
         with Daemon(tmp_path, *flags, endpoint=endpoint, **trusting(authority.trust)) as daemon:
-            daemon.write(line(1))
+            daemon.write(line(1), line(2, ms=700), line(500))
             daemon.start()
-            daemon.write(line(2, ms=700), line(500))
             daemon.wait_until(lambda: "certificate has expired" in daemon.said())
             daemon.wait_until(lambda: exporter(daemon)["failures"] > 2)
             assert daemon.said().count("warning: otlp:") == 1
@@ -180,5 +183,5 @@ def test_a_certificate_that_is_renewed_is_taken_without_a_restart(tmp_path: Path
             serve(authority.issue())
             collector.start()
             daemon.wait_until(lambda: "otlp: delivering again" in daemon.said(), 60)
-            daemon.wait_until(lambda: delivered(collector, "headroom-proxy")[0] == 2)
+            daemon.wait_until(lambda: delivered(collector, "headroom-proxy")[0] == 3)
             daemon.stop()

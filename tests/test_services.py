@@ -90,13 +90,25 @@ def test_a_configuration_says_what_is_read_and_written(tmp_path: Path) -> None:
     assert f"{file}:1: source.a: observer is missing" in service("systemd", "--config", str(file), code=2)
 
 
-def test_what_is_written_elsewhere_may_be_written_and_what_lies_in_tmp_is_seen() -> None:
+def test_what_is_written_elsewhere_may_be_written() -> None:
     more = ["--exporter", "jsonl", "--jsonl-file", "/srv/out dir/a.jsonl", "--db", "/data/100%/s.db"]
-    unit = fields(service("systemd", "--program", AT, *HEADROOM, "--path", "/tmp/x/*/a.log", *more))
+    unit = fields(service("systemd", "--program", AT, *HEADROOM, *LOG, *more))
     assert unit["ReadWritePaths"] == ['"-/data/100%%"', '"-/srv/out dir"']
-    assert unit["ReadOnlyPaths"] == ['"-/tmp/x"']
-    assert unit["PrivateTmp"] == ["no"]
     assert unit["ExecStart"][0].endswith("--db /data/100%%/s.db")
+
+
+def test_the_folder_that_systemd_makes_needs_no_further_permission() -> None:
+    unit = fields(service("systemd", "--program", AT, *HEADROOM, *LOG, "--db", "/var/lib/otel-logtail/other.db"))
+    assert "ReadWritePaths" not in unit
+
+
+def test_what_lies_in_tmp_is_brought_into_the_services_own() -> None:
+    unit = fields(
+        service("systemd", "--program", AT, *HEADROOM, "--path", "/tmp/x:y/*/a.log", "--db", "/var/tmp/z/s.db")
+    )
+    assert unit["PrivateTmp"] == ["yes"], "a user that is made for the run has no other, whatever is written here"
+    assert unit["BindReadOnlyPaths"] == ['"-/tmp/x\\\\:y"']
+    assert unit["BindPaths"] == ['"-/var/tmp/z"']
 
 
 def test_a_program_in_a_home_directory_can_be_got_at() -> None:

@@ -37,7 +37,9 @@ class Service:
     def __init__(self, manager: Systemd, name: str, *options: object, drop_in: str = "") -> None:
         self.manager, self.name = manager, f"{name}.service"
         self.log = manager.folder / "log" / f"{name}.log"
-        own = ["--observer", "headroom", "--path", f"/var/log/headroom/{name}.log", "--from-start", *map(str, options)]
+        own = ["--observer", "headroom", "--from-start", *map(str, options)]
+        if "--path" not in own:
+            own += ["--path", f"/var/log/headroom/{name}.log"]
         unit = subprocess.run([PROGRAM, "service", "systemd", *own], capture_output=True, text=True, check=True).stdout
         unit = unit.replace("/var/lib/otel-logtail", f"/var/lib/{name}")
         unit = re.sub(r"(?m)^StateDirectory=.*", f"StateDirectory={name}", unit)
@@ -137,6 +139,17 @@ def test_one_that_is_busy_or_idle_for_long_is_left_alone(manager: Systemd) -> No
     manager.ctl("stop", service.name)
 
 
+def test_a_log_in_tmp_is_seen_though_the_service_has_its_own(manager: Systemd) -> None:
+    """The test's folder lies there, and lets nobody but root through."""
+    service = Service(manager, "temporary", "--path", manager.folder / "log" / "temporary.log")
+    service.write(0, 10)
+    service.start()
+    service.holds(0, 10)
+    service.write(10, 20)
+    service.holds(0, 20)
+    manager.ctl("stop", service.name)
+
+
 def test_wrong_use_is_not_tried_again(manager: Systemd) -> None:
     service = Service(manager, "wrong", "--stall-ms", "1")
     manager.ctl("start", service.name, check=False)
@@ -175,7 +188,7 @@ def test_each_word_of_the_command_comes_through_as_it_is(manager: Systemd) -> No
     ]
     words += ["", "-", "@x", "ünï", "a=b,c", "#no comment", "\x01", "*.log", "~", "$", "trailing\\"]
     write = "import json, os, sys; json.dump(sys.argv[1:], open(os.environ['STATE_DIRECTORY'] + '/words', 'w'))"
-    unit = systemd_unit(Daemon(command=(sys.executable, "-c", write, *words), uses=(sys.base_prefix,)))
+    unit = systemd_unit(Daemon(command=(sys.executable, "-c", write, *words), uses=(sys.prefix, sys.base_prefix)))
     manager.unit("words.service", unit, test="[Service]\nType=oneshot\nRestart=no\n")
     manager.ctl("start", "words.service")
     assert json.loads((manager.folder / "lib/private/otel-logtail/words").read_text()) == words

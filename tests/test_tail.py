@@ -19,7 +19,7 @@ from tests.tailing import RULE, Follower, append, append_bytes, copytruncate, ro
 def nothing_stays_open() -> Iterator[None]:
     Follower.made.clear()
     yield
-    for follower in Follower.made:
+    for follower in list(Follower.made):
         follower.close()
 
 
