@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
 from otel_logtail.drain import Drain
-from otel_logtail.errors import StoreCorrupt, StoreError
+from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.export import ExporterContext
 from otel_logtail.notify import Supervisor
-from otel_logtail.observe import ObserverContext
+from otel_logtail.observe import Observer, ObserverContext, PathRule
 from otel_logtail.outbox import Outbox
 from otel_logtail.pathtail import Book
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.reporter import Reporter
+from otel_logtail.settings import Settings, SourceSettings
+from otel_logtail.sources import Sources
 from otel_logtail.store import Store
 from otel_logtail.storefile import suspect
 from otel_logtail.tail import Tail, check_paths, expand
-from otel_logtail.upkeep import Limits
 from otel_logtail.wake import TimedWaker, Waker
 from otel_logtail.when import iso
 
@@ -50,25 +50,26 @@ RETRY_STORE_S = 1.0
 """How long until a store that could not be written is tried again."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run is asked to do. ``patterns`` empty: the observer's own."""
+class Wanted(msgspec.Struct, frozen=True):
+    """A source that is asked for: who knows its log, and where that lies."""
 
-    observer: str
-    db: Path
-    source: str = ""
-    event: str = "log.overhead"
-    patterns: tuple[str, ...] = ()
-    threshold_ns: int = 500_000_000
-    stall_ns: int = 2_000_000_000
-    quiet_ns: int = 3_000_000_000
-    interval_ns: int = 10_000_000_000
-    from_start: bool = False
-    once: bool = False
-    exporters: tuple[str, ...] = ()
-    exporters_from_now: bool = False
-    exporter_options: Mapping[str, str] = {}
-    drain_s: float = 5.0
-    limits: Limits = Limits()
+    settings: SourceSettings
+    name: str
+    observer: Observer
+    rule: PathRule
+    patterns: list[str]
+
+
+def wanted_of(settings: SourceSettings, context: ExporterContext, home: str) -> Wanted:
+    """What a source's settings come to on this machine.
+
+    Raises:
+        UsageError: there is no such observer.
+    """
+    observer = make_observer(settings.observer, ObserverContext(timezone=settings.timezone))
+    rule = observer.paths()
+    patterns = expand(settings.patterns or rule.patterns, context.environ, home)
+    return Wanted(settings, settings.name or observer.source, observer, rule, patterns)
 
 
 class App:
@@ -78,7 +79,6 @@ class App:
         self,
         settings: Settings,
         *,
-        observer_context: ObserverContext,
         exporter_context: ExporterContext,
         home: str,
         waker: Waker,
@@ -91,38 +91,21 @@ class App:
         self._reporter = reporter
         self._stopping = False
         self._look_s = LOOK_S
-        observer = make_observer(settings.observer, observer_context)
-        rule = observer.paths()
-        self._patterns = expand(settings.patterns or rule.patterns, exporter_context.environ, home)
-        exporters = [make_exporter(name, exporter_context) for name in settings.exporters]
-        check_paths(self._patterns, rule, trusted=bool(settings.patterns), once=settings.once)
+        self._unreadable = False
+        wanted = self._readable([wanted_of(source, exporter_context, home) for source in settings.sources])
+        exporters = [
+            make_exporter(
+                name, msgspec.structs.replace(exporter_context, options=settings.exporter_options.get(name, {}))
+            )
+            for name in settings.exporters
+        ]
         self._drains: list[Drain] = []
         self._store = Store.open(settings.db)
         try:
             if self._store.set_aside is not None:
                 reporter.store_set_aside(str(settings.db), str(self._store.set_aside))
-            info = self._store.source(
-                settings.source or observer.source,
-                settings.observer,
-                settings.event,
-                threshold_ns=settings.threshold_ns,
-                stall_ns=settings.stall_ns,
-                quiet_ns=settings.quiet_ns,
-            )
-            tail = Tail(
-                self._patterns,
-                rule,
-                self._store.files(info.id),
-                Book(lambda states: self._store.add_files(info.id, states), partial(self._store.update_file, info.id)),
-                reporter,
-                trusted=bool(settings.patterns),
-                first=self._store.first_look(info.id),
-                from_start=settings.from_start or settings.once or self._store.replaces,
-            )
             self._upkeep = self._store.upkeep(settings.limits, [exporter.name for exporter in exporters])
-            self._source = SourceRun(
-                info, observer, rule, tail, self._store, reporter, interval_ns=settings.interval_ns
-            )
+            self._sources = Sources([self._begin(source) for source in wanted])
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
@@ -134,6 +117,48 @@ class App:
                 drain.join()
             self._store.close()
             raise
+
+    def _readable(self, wanted: list[Wanted]) -> list[Wanted]:
+        """Those that can be read: following waits for what is not there yet, reading once does not."""
+        found, problems = [], []
+        for source in wanted:
+            trusted = bool(source.settings.patterns)
+            check_paths(source.patterns, source.rule, trusted=trusted, once=False)
+            try:
+                check_paths(source.patterns, source.rule, trusted=trusted, once=self._settings.once)
+            except UsageError as problem:
+                problems.append((source.name, problem))
+            else:
+                found.append(source)
+        if not found:
+            raise problems[0][1]
+        for name, why in problems:
+            self._reporter.source_failed(name, str(why))
+            self._unreadable = True
+        return found
+
+    def _begin(self, wanted: Wanted) -> SourceRun:
+        """One source, where it left off."""
+        store, settings, run = self._store, wanted.settings, self._settings
+        info = store.source(
+            wanted.name,
+            settings.observer,
+            settings.event,
+            threshold_ns=settings.threshold_ns,
+            stall_ns=settings.stall_ns,
+            quiet_ns=settings.quiet_ns,
+        )
+        tail = Tail(
+            wanted.patterns,
+            wanted.rule,
+            store.files(info.id),
+            Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id)),
+            self._reporter,
+            trusted=bool(settings.patterns),
+            first=store.first_look(info.id),
+            from_start=settings.from_start or run.once or store.replaces,
+        )
+        return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=run.interval_ns)
 
     def stop(self) -> None:
         """Stop after what is being read now; may be called from a signal handler."""
@@ -148,12 +173,13 @@ class App:
 
     def run(self) -> int:
         """Follow until stopped, or read once; returns the exit code."""
-        settings, info = self._settings, self._source.info
+        settings = self._settings
         where = ", ".join(settings.exporters)
-        self._reporter.started(
-            f"{info.name}: observer {info.observer}, store {settings.db}, "
-            + (f"exporting to {where}" if where else "no exporter: the store alone answers")
-        )
+        for info in (run.info for run in self._sources.runs):
+            self._reporter.started(
+                f"{info.name}: observer {info.observer}, store {settings.db}, "
+                + (f"exporting to {where}" if where else "no exporter: the store alone answers")
+            )
         for drain in self._drains:
             drain.start()
         try:
@@ -169,11 +195,11 @@ class App:
         if settings.once and (pending := self._pending()):
             self._reporter.finished(f"{pending} items still wait in the store for delivery")
             return 1
-        return code
+        return code or int(self._unreadable)
 
     def close(self) -> None:
         """Free everything."""
-        self._source.tail.close()
+        self._sources.close()
         self._waker.close()
         self._store.close()
 
@@ -181,7 +207,7 @@ class App:
         if self._attempt(partial(self._pump, None)) is None:
             return 1
         if not self._stopping:
-            self._source.finish(time.time_ns())
+            self._sources.finish(time.time_ns())
             self._notify()
         return 0
 
@@ -216,7 +242,7 @@ class App:
         for drain in self._drains:
             if drain.damage is not None:
                 raise drain.damage
-        source = self._source
+        sources = self._sources
         looked_s = time.monotonic()
         begun_s = time.thread_time()
         self._look(hints, looked_s)
@@ -228,9 +254,9 @@ class App:
             now_s = time.monotonic()
             self._supervisor.turned(now_s, self._status)
             if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
-                source.tail.look(None, now_s)
+                sources.look(None, now_s)
                 looked_s = now_s
-            news = source.step(now_s)
+            news = sources.step(now_s)
             if news is None:
                 break
             if news:
@@ -239,26 +265,26 @@ class App:
                 self._keep_up(now_s)
         if self._stopping or self._settings.once:
             return 0.0
-        if source.tick():
+        if sources.tick():
             self._notify()
         if self._keep_up(time.monotonic()):
             return 0.0
-        return source.due_s()
+        return sources.due_s()
 
     def _look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Watch first, then look: what comes in between is seen by the look, what comes later brings an event."""
-        tail = self._source.tail
+        sources = self._sources
         if hints is not None:
-            tail.look(hints, now_s)
+            sources.look(hints, now_s)
             return
-        watched = tail.directories()
+        watched = sources.directories()
         self._watch(watched)
-        tail.look(None, now_s)
-        found = tail.directories()
+        sources.look(None, now_s)
+        found = sources.directories()
         if found != watched:
             self._watch(found)
         if found - watched:  # what came there before it was watched
-            tail.look(None, now_s)
+            sources.look(None, now_s)
 
     def _keep_up_once(self) -> float:
         """After a run that does not stay: what is old leaves all the same, where such runs are all there is."""
@@ -271,7 +297,7 @@ class App:
         """Let the old merge and leave, a small piece at a time; returns whether there is more to do at once."""
         more = False
         try:
-            more = self._upkeep.step(now_s, self._source.tail.gone)
+            more = self._upkeep.step(now_s, self._sources.gone)
         except StoreCorrupt:
             raise
         except StoreError as problem:  # no reason to stop reading: where there is no room, the next commit says so
@@ -311,9 +337,10 @@ class App:
         return done
 
     def _status(self) -> str:
-        files = sum(map(bool, self._source.tail.held.values()))
+        runs = self._sources.runs
+        files = sum(bool(held) for run in runs for held in run.tail.held.values())
         troubles = self._reporter.troubles()
-        text = f"{self._source.info.name}: following {files} file{'' if files == 1 else 's'}"
+        text = f"{', '.join(run.info.name for run in runs)}: following {files} file{'' if files == 1 else 's'}"
         if troubles:
             text += f"; {troubles[-1]}" + (f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else "")
         return text

@@ -5,34 +5,21 @@ Heavy imports stand inside the commands, so that ``--help`` is fast.
 
 from __future__ import annotations
 
-import math
-import os
-import re
-import signal
 import sys
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from otel_logtail.cli_doctor import doctor
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.cli_help import Sections
 from otel_logtail.cli_plugins import exporters, observers
-from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, limits_of, prune
+from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
 from otel_logtail.cli_query import query_app, status
+from otel_logtail.cli_report import report
 from otel_logtail.cli_service import service_app
-from otel_logtail.errors import LogtailError, StoreFull, UsageError
-from otel_logtail.paths import default_db, home_directory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import tzinfo
-    from types import FrameType
-
-    from otel_logtail.app import App, Settings
-    from otel_logtail.reporter import Reporter
-    from otel_logtail.wake import Waker
+from otel_logtail.errors import LogtailError
 
 app = typer.Typer(
     name="otel-logtail",
@@ -46,6 +33,8 @@ app = typer.Typer(
 app.add_typer(query_app)
 app.add_typer(service_app)
 app.command()(status)
+app.command()(doctor)
+app.command()(report)
 app.command()(prune)
 app.command()(observers)
 app.command()(exporters)
@@ -297,6 +286,15 @@ def follow(
             rich_help_panel=_EXPORT,
         ),
     ] = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            envvar="OTEL_LOGTAIL_CONFIG",
+            metavar="FILE",
+            help="Several sources in one daemon, and all of the above, out of a TOML file.",
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Say the version and end.")] = False,
 ) -> None:
     """Follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.
@@ -304,66 +302,19 @@ def follow(
     The main job: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318
     """
     if version:
-        typer.echo(f"otel-logtail {_version()}")
-        return
-    if context.invoked_subcommand is not None:
-        return
-    from otel_logtail.app import Settings
-    from otel_logtail.otel import asks_for_otlp, service_name
-    from otel_logtail.plugins import OBSERVERS, names
+        from otel_logtail.cli_follow import version as installed
 
-    if not observer:
-        raise UsageError(
-            "no observer is named: whose log is it?",
-            hint=f"--observer {' | '.join(names(OBSERVERS))}; --help shows all",
-        )
-    environ = os.environ
-    chosen = tuple(dict.fromkeys(exporter or (["otlp"] if otlp_endpoint or asks_for_otlp(environ) else [])))
-    given = {
-        "otlp_endpoint": otlp_endpoint,
-        "otlp_protocol": otlp_protocol,
-        "histogram": histogram,
-        "events": events,
-        "hex_url": hex_url,
-        "hex_max_age": hex_max_age,
-        "hex_db": hex_db,
-        "prometheus_port": prometheus_port,
-        "prometheus_host": prometheus_host,
-        "jsonl_file": jsonl_file,
-        "jsonl_max_size": jsonl_max_size,
-        "jsonl_keep": jsonl_keep,
-    }
-    threshold_ns = _ns(threshold_ms, "--threshold-ms", least_ms=0.001)
-    stall_ns = 4 * threshold_ns if stall_ms is None else _ns(stall_ms, "--stall-ms", least_ms=0.001)
-    if stall_ns <= threshold_ns:
-        raise UsageError(
-            f"--stall-ms {stall_ns / 1e6:g} is not above --threshold-ms {threshold_ns / 1e6:g}",
-            hint="a stall is worse than degraded: leave --stall-ms out for 4 times the threshold",
-        )
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]{0,200}", event):
-        raise UsageError(
-            f"--event {event!r} can't be the name of a metric", hint="letters, digits and _ . - /, such as log.overhead"
-        )
-    if exporter_from not in ("start", "now"):
-        raise UsageError(f"--exporter-from {exporter_from!r} is not known", hint="use start or now")
-    settings = Settings(
-        observer=observer,
-        db=(db or default_db()).absolute(),
-        source=source or service_name(environ),
-        event=event,
-        patterns=tuple(path or ()),
-        threshold_ns=threshold_ns,
-        stall_ns=stall_ns,
-        quiet_ns=_ns(quiet_ms, "--quiet-ms", least_ms=50),
-        interval_ns=_interval_ns(export_interval, environ),
-        from_start=from_start,
-        once=once,
-        limits=limits_of(retention, max_db_size),
-        exporters=chosen,
-        exporters_from_now=exporter_from == "now",
-        exporter_options={name: value for name, value in given.items() if value},
-    )
-    raise typer.Exit(_run(settings, _zone(timezone)))
+        typer.echo(f"otel-logtail {installed()}")
+        return
+    if context.invoked_subcommand not in (None, "doctor"):
+        return
+    from otel_logtail.cli_follow import run, settings_of
+
+    given = given_as(context)
+    if context.invoked_subcommand == "doctor":  # of the daemon with these options
+        context.obj = (dict(context.params), given)
+        return
+    raise typer.Exit(run(*settings_of(context.params, given)))
 
 
 @app.command()
@@ -375,125 +326,17 @@ def demo() -> None:
     raise typer.Exit(shown.run(sys.stdout))
 
 
-def _interval_ns(text: str, environ: Mapping[str, str]) -> int:
-    from otel_logtail.otel import export_interval
-
-    if text:
-        return _duration_ns(text, "--export-interval")
-    return _duration_ns(export_interval(environ) or "10s", "OTEL_METRIC_EXPORT_INTERVAL")
-
-
-def _run(settings: Settings, zone: tzinfo | None) -> int:
-    import socket
-
-    from otel_logtail.app import App
-    from otel_logtail.export import ExporterContext
-    from otel_logtail.files import allow_many_files
-    from otel_logtail.notify import Supervisor
-    from otel_logtail.observe import ObserverContext
-    from otel_logtail.reporter import Reporter
-    from otel_logtail.wake import TimedWaker, WatchdogWaker
-
-    allow_many_files()
-    reporter = Reporter()
-    waker: Waker
-    try:
-        waker = TimedWaker() if settings.once else WatchdogWaker()
-    except OSError as problem:
-        reporter.watcher_failed(problem.strerror or str(problem))
-        waker = TimedWaker()
-    make = partial(
-        App,
-        settings,
-        observer_context=ObserverContext(timezone=zone),
-        exporter_context=ExporterContext(os.environ, settings.exporter_options, socket.gethostname(), _version()),
-        home=home_directory(),
-        waker=waker,
-        reporter=reporter,
-        supervisor=Supervisor(os.environ),
-    )
-    try:
-        running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
-    except BaseException:
-        waker.close()
-        raise
-    _on_signals(running)
-    try:
-        return running.run()
-    finally:
-        running.close()
-
-
-def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporter, *, patient: bool) -> App:
-    """A full disk at the start is no other than later: it is said once, and waited for."""
-    from otel_logtail.app import RETRY_STORE_S
-
-    while True:
-        try:
-            running = make()
-        except StoreFull as problem:
-            if not patient:
-                raise
-            reporter.store_failed(str(problem))
-            waker.wait(RETRY_STORE_S)
-        else:
-            reporter.store_works()
-            return running
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("otel-logtail")
-    except PackageNotFoundError:  # run from a checkout
-        return "0"
-
-
-def _on_signals(running: App) -> None:
-    """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction)."""
-    interrupts = 0
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += number == signal.SIGINT
-        if interrupts > 1:
-            os._exit(130)
-        running.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, lambda number, frame: running.look_now())
-
-
-def _ns(value_ms: float, flag: str, *, least_ms: float) -> int:
-    if not math.isfinite(value_ms) or not least_ms <= value_ms <= 86_400_000:
-        raise UsageError(
-            f"{flag} {value_ms:g} is out of range", hint=f"milliseconds from {least_ms:g} to 86400000 (a day)"
-        )
-    return round(value_ms * 1_000_000)
-
-
-_UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
-
-
-def _duration_ns(text: str, flag: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|min|h)", text.strip())
-    ns = round(float(match[1]) * _UNITS_NS[match[2]]) if match else 0
-    if not 10 * 10**6 <= ns <= 3600 * 10**9:
-        raise UsageError(f"{flag} {text!r} is no duration from 10ms to 1h", hint="write 500ms, 10s or 1m")
-    return ns
-
-
-def _zone(name: str) -> tzinfo | None:
-    if not name:
-        return None
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UsageError(f"unknown time zone '{name}'", hint="a name such as Europe/Vienna or UTC") from None
+def given_as(context: typer.Context) -> dict[str, str]:
+    """How each option that was given was given: as a flag, or as a variable; by the option's name."""
+    found = {}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = getattr(context.get_parameter_source(name), "name", "")
+        if source == "COMMANDLINE":
+            found[name] = "--" + name.replace("_", "-")
+        elif source == "ENVIRONMENT":
+            found[name] = f"OTEL_LOGTAIL_{name.upper()}"
+    return found
 
 
 def main() -> NoReturn:

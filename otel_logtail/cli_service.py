@@ -129,18 +129,31 @@ def _given(context: typer.Context) -> dict[str, Any]:
     }
     if given.get("once"):
         raise UsageError("--once ends by itself: a supervisor would start it again for ever", hint="leave --once out")
-    if not given.get("observer"):
+    if not given.get("observer") and not given.get("config"):
         raise UsageError("no observer is named: whose log is it?", hint="such as --observer headroom")
-    for name in ("path", "db", "jsonl_file", "hex_db"):
+    for name in ("config", "path", "db", "jsonl_file", "hex_db"):
         values = given.get(name, ())
         for value in values if isinstance(values, (list, tuple)) else [values]:
             if not str(value).startswith(("/", "~/")):
                 raise _relative("--" + name.replace("_", "-"), str(value))
+    if given.get("config"):
+        return {**_configured(Path(given["config"])), **given}
     make_observer(given["observer"], ObserverContext())
     for name in given.get("exporter", ()):
         if name not in names(EXPORTERS):
             raise UsageError(f"unknown exporter '{name}'", hint=f"known: {', '.join(names(EXPORTERS))}")
     return given
+
+
+def _configured(file: Path) -> dict[str, Any]:
+    """What a configuration says of the files that are read and written, under the names of the flags."""
+    from otel_logtail.config import read_config
+
+    config = read_config(file.expanduser(), os.environ, home_directory())
+    found: dict[str, Any] = {"sources": config.sources, **{k: v for k, v in config.once.items() if k == "db"}}
+    for options in config.exporters.values():
+        found |= {name: options[name] for name in ("jsonl_file", "hex_db") if name in options}
+    return found
 
 
 def _relative(flag: str, value: str) -> UsageError:
@@ -155,9 +168,15 @@ def _patterns(given: dict[str, Any], home: str) -> list[str]:
     from otel_logtail.plugins import make_observer
     from otel_logtail.tail import expand
 
-    own = make_observer(given["observer"], ObserverContext()).paths().patterns
-    patterns = given.get("path") or own
-    return expand(patterns, {}, home)
+    if "sources" in given:
+        asked = [(source.observer, source.patterns) for source in given["sources"]]
+    else:
+        asked = [(given["observer"], given.get("path"))]
+    return [
+        pattern
+        for observer, patterns in asked
+        for pattern in expand(patterns or make_observer(observer, ObserverContext()).paths().patterns, {}, home)
+    ]
 
 
 def _home_of(user: str) -> str:
@@ -177,6 +196,7 @@ def _daemon(
     command = _program(program)
     # what is written beside the store's own folder
     written = [given[name] for name in ("db", "jsonl_file", "hex_db") if given.get(name)]
+    configured = [str(Path(given["config"]).parent)] if "config" in given else []
     # a virtual environment needs the interpreter that it was made with, and a checkout may lie elsewhere
     own = str(Path(__file__).resolve().parent)
     uses = [program] if program else [*command[:1], sys.prefix, sys.base_prefix, own]
@@ -184,7 +204,7 @@ def _daemon(
         command=(*command, *options),
         user=user,
         group=group,
-        reads=tuple(dict.fromkeys(_folder(pattern) for pattern in logs)),
+        reads=tuple(dict.fromkeys([*map(_folder, logs), *configured])),
         writes=tuple(dict.fromkeys(str(Path(path).absolute().parent) for path in written)),
         uses=tuple(uses),
     )

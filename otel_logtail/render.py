@@ -88,6 +88,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
+def encodable(line: str, out: TextIO) -> str:
+    """The line as a stream can take it: where it is no UTF-8, dashes and bars are plainer, and the rest is escaped."""
+    encoding = out.encoding or "ascii"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        plainer = line.replace("–", "-").replace("█", "#")
+        return plainer.encode(encoding, "backslashreplace").decode(encoding)
+    return line
+
+
 # --- tables -------------------------------------------------------------------------------------------------------
 
 

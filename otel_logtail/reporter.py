@@ -24,8 +24,6 @@ class Reporter:
 
     def follows(self, path: str, offset: int) -> None:
         """A file is read from here on."""
-        with self._lock:
-            self._going_on.pop("follow", None)
         self._say("info", f"following {path} from byte {offset}")
 
     def rotated(self, path: str) -> None:
@@ -65,7 +63,16 @@ class Reporter:
 
     def nothing_to_follow(self, patterns: str) -> None:
         """No file matches yet."""
-        self._begin("follow", "warning", f"no file matches {patterns} yet: waiting for one")
+        self._begin(f"follow {patterns}", "warning", f"no file matches {patterns} yet: waiting for one")
+
+    def something_to_follow(self, patterns: str) -> None:
+        """A file matches: should they all be gone one day, that is said again."""
+        with self._lock:
+            self._going_on.pop(f"follow {patterns}", None)
+
+    def source_failed(self, source: str, why: str) -> None:
+        """One of several sources can't be read; the others are."""
+        self._say("error", f"{source}: {why}; the other sources are read")
 
     def same_file(self, path: str, other: str) -> None:
         """Two names of one file: it is followed once."""

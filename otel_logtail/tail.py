@@ -67,6 +67,8 @@ class Tail:
         found = discover(self._patterns, self._rule, trusted=self._trusted)
         if not found:
             self._reporter.nothing_to_follow(" or ".join(self._patterns))
+        else:
+            self._reporter.something_to_follow(" or ".join(self._patterns))
         found += [live for live in self._known if live not in found and self._left_behind(live)]
         for live in [live for live in self._tails if live not in found]:
             tail = self._tails[live]
@@ -142,6 +144,11 @@ class Tail:
     def ready(self) -> Collection[str]:
         """Live paths that may have more to give: all others are read to their end."""
         return self._ready.keys()
+
+    @property
+    def live(self) -> Collection[str]:
+        """The live paths that are followed now."""
+        return self._tails.keys()
 
     @property
     def held(self) -> Mapping[str, tuple[FileState, ...]]:

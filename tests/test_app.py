@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from otel_logtail.app import App, Settings
+from otel_logtail.app import App
 from otel_logtail.export import ExporterContext
-from otel_logtail.observe import ObserverContext
 from otel_logtail.pipeline import AHEAD_NS
 from otel_logtail.reporter import Reporter
+from otel_logtail.settings import Settings, SourceSettings
 from otel_logtail.upkeep import Limits
 from otel_logtail.wake import TimedWaker
 from tests.faults.following import line
@@ -45,9 +45,10 @@ class StepWaker(TimedWaker):
 
 
 def run(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> int:
+    of_the_source = {name: settings.pop(name) for name in ("patterns", "from_start") if name in settings}
+    source = SourceSettings(observer="headroom", **of_the_source)
     app = App(
-        Settings(observer="headroom", db=tmp_path / "store.db", **settings),
-        observer_context=ObserverContext(),
+        Settings(db=tmp_path / "store.db", sources=(source,), **settings),
         exporter_context=ExporterContext({}),
         home=str(tmp_path),
         waker=waker,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from otel_logtail import app as app_module
-from otel_logtail.app import BLIND_LOOK_S, LONGEST_LOOK_S, LOOK_S, App, Settings
+from otel_logtail.app import BLIND_LOOK_S, LONGEST_LOOK_S, LOOK_S, App
 from otel_logtail.export import ExporterContext
-from otel_logtail.observe import ObserverContext
 from otel_logtail.reporter import Reporter
+from otel_logtail.settings import Settings, SourceSettings
 from otel_logtail.wake import TimedWaker
 from tests.tailing import Follower
 
@@ -45,8 +45,10 @@ def waits(folder: Path, files: int, *, alive: bool = True) -> float:
         (logs / f"proxy-{10_000 + number}.log").touch()
     waker = Waits(alive=alive)
     waker.running = App(
-        Settings(observer="headroom", db=folder / "store.db", patterns=(str(logs / "proxy-*.log"),)),
-        observer_context=ObserverContext(),
+        Settings(
+            db=folder / "store.db",
+            sources=(SourceSettings(observer="headroom", patterns=(str(logs / "proxy-*.log"),)),),
+        ),
         exporter_context=ExporterContext({}, {}, "host", "0"),
         home=str(folder),
         waker=waker,

@@ -98,6 +98,18 @@ def test_both_are_used_on_a_log(installed: Path, tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 2  # nothing is told twice
 
 
+def test_both_are_used_by_a_configuration_whose_keys_are_handed_on(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "access-2.log").write_text("2025-11-25T12:00:01.000Z acme request route=/search took=2.900 db=0.005\n")
+    file = tmp_path / "x.toml"
+    file.write_text(
+        f"db = 'store.db'\n[source.web]\nobserver = 'acme'\npaths = ['access-*.log']\n"
+        f"[exporter.csv]\nfile = '{tmp_path / 'out.csv'}'\n"
+    )
+    run(installed / "otel-logtail", "--config", file, "--once")
+    with (tmp_path / "out.csv").open() as out:
+        assert [row[3:] for row in csv.reader(out)] == [["1", "2900.0", "stall", "render"]]
+
+
 def test_a_plug_ins_usage_error_is_one_like_ours(installed: Path, tmp_path: Path) -> None:
     log = str(tmp_path / "access.log")
     command = [str(installed / "otel-logtail"), "--observer", "acme", "--path", log, "--exporter", "csv"]

@@ -75,6 +75,21 @@ def test_the_logs_owner_is_the_user_and_the_home_stays_readable() -> None:
     assert unit["ProtectHome"] == ["read-only"]
 
 
+def test_a_configuration_says_what_is_read_and_written(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(
+        'db = "/data/s.db"\n[source.a]\nobserver = "headroom"\npaths = ["/srv/a/*.log"]\n'
+        '[source.b]\nobserver = "headroom"\npaths = ["/srv/b/proxy.log"]\n[exporter.jsonl]\nfile = "/out/x.jsonl"\n'
+    )
+    unit = fields(service("systemd", "--program", AT, "--config", str(file)))
+    assert unit["ExecStart"] == [f"{AT} --config {file}"]
+    assert unit["ReadOnlyPaths"] == ['"-/srv/a"', '"-/srv/b"', f'"-{tmp_path}"']
+    assert unit["ReadWritePaths"] == ['"-/data"', '"-/out"']
+    assert "begins in this folder" in service("systemd", "--config", "x.toml", code=2)
+    file.write_text("[source.a]\n")
+    assert f"{file}:1: source.a: observer is missing" in service("systemd", "--config", str(file), code=2)
+
+
 def test_what_is_written_elsewhere_may_be_written() -> None:
     more = ["--exporter", "jsonl", "--jsonl-file", "/srv/out dir/a.jsonl", "--db", "/data/100%/s.db"]
     unit = fields(service("systemd", "--program", AT, *HEADROOM, *LOG, *more))

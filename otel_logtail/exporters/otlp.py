@@ -11,9 +11,16 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+import msgspec
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from otel_logtail.errors import UsageError
 from otel_logtail.export import Exporter, ExporterContext
@@ -24,6 +31,11 @@ from otel_logtail.exporters.otlp_requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
 from otel_logtail.otel import unwanted
 
+_REQUESTS: dict[SignalName, type[ExportRequest]] = {
+    "metrics": ExportMetricsServiceRequest,
+    "traces": ExportTraceServiceRequest,
+    "logs": ExportLogsServiceRequest,
+}
 _RESPONSES: dict[SignalName, type[ExportResponse]] = {
     "metrics": ExportMetricsServiceResponse,
     "traces": ExportTraceServiceResponse,
@@ -90,6 +102,33 @@ def make(context: ExporterContext) -> OtlpExporter:
     if settings.logs is not None and "logs" not in without:
         senders[Stream.BREACHES] = _sender(settings.logs, "logs", user_agent)
     return OtlpExporter(senders, encoding_of(settings.form, context))
+
+
+def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, str, Outcome]]:
+    """What the receiver says to an empty request of each signal, which changes nothing there.
+
+    Returns the signal, where it goes, and what became of it.
+
+    Raises:
+        UsageError: as for :func:`make`.
+    """
+    settings = read_settings(context.environ, context.options)
+    signals: dict[SignalName, Signal | None] = {
+        "metrics": settings.metrics,
+        "traces": settings.traces,
+        "logs": settings.logs,
+    }
+    said = []
+    without = unwanted(context.environ)
+    for name, signal in signals.items():
+        if signal is not None and name not in without:
+            hasty = msgspec.structs.replace(signal, timeout_s=min(signal.timeout_s, timeout_s))
+            sender = _sender(hasty, name, f"otel-logtail/{context.version}")
+            try:
+                said.append((name, signal.endpoint, sender.send(_REQUESTS[name]())))
+            finally:
+                sender.close()
+    return said
 
 
 def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:

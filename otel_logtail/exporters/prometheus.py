@@ -269,16 +269,25 @@ def make(context: ExporterContext) -> PrometheusExporter:
             hint="pip install 'otel-logtail[prometheus]', or: pipx inject otel-logtail prometheus-client",
         ) from problem
     form = read_form(context.environ, context.options)
-    host = context.options.get("prometheus_host") or context.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "").strip()
-    port = _port(context)
+    host, port = address_of(context)
     try:
-        return PrometheusExporter(host or DEFAULT_HOST, port, encoding_of(form, context))
+        return PrometheusExporter(host, port, encoding_of(form, context))
     except OSError as problem:
         why = problem.strerror or str(problem)
         raise UsageError(
-            f"the exporter prometheus can't listen on {host or DEFAULT_HOST} port {port}: {why}",
+            f"the exporter prometheus can't listen on {host} port {port}: {why}",
             hint="another port: --prometheus-port; another address: --prometheus-host",
         ) from problem
+
+
+def address_of(context: ExporterContext) -> tuple[str, int]:
+    """Where it listens.
+
+    Raises:
+        UsageError: that is no port.
+    """
+    host = context.options.get("prometheus_host") or context.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "").strip()
+    return host or DEFAULT_HOST, _port(context)
 
 
 def _port(context: ExporterContext) -> int:

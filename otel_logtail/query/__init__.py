@@ -8,6 +8,7 @@ Durations in answers are milliseconds.
 from __future__ import annotations
 
 from otel_logtail.query.database import open_readonly
+from otel_logtail.query.parts import Parts, parts
 from otel_logtail.query.rows import EpisodeRow, SampleRow, SqlResult, episodes, samples, sql
 from otel_logtail.query.status import status
 from otel_logtail.query.sums import StageRow, Summary, stages, summary
@@ -15,6 +16,7 @@ from otel_logtail.when import parse_when
 
 __all__ = [
     "EpisodeRow",
+    "Parts",
     "SampleRow",
     "SqlResult",
     "StageRow",
@@ -22,6 +24,7 @@ __all__ = [
     "episodes",
     "open_readonly",
     "parse_when",
+    "parts",
     "samples",
     "sql",
     "stages",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 
 import msgspec
 
@@ -142,14 +143,14 @@ def add_values(into: Counts, values_ns: Sequence[int]) -> None:
         add(into, more)
 
 
-def percentiles_ns(counts: Counts, percents: Iterable[int]) -> list[float]:
+def percentiles_ns(counts: Counts, percents: Iterable[int | Fraction]) -> list[float]:
     """The nearest-rank percentiles in ns, within 0.6 % (half a bucket); the first and last rank are exact."""
     if not counts.count:
         return [0.0 for _ in percents]
     buckets = sorted(counts.exponential.items())
     found = []
     for percent in percents:
-        rank = max(1, -(-counts.count * percent // 100))
+        rank = int(max(1, -(-counts.count * percent // 100)))
         if rank == 1 or rank == counts.count:
             found.append(float(counts.min_ns if rank == 1 else counts.max_ns))
             continue

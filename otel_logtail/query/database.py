@@ -13,8 +13,13 @@ from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 _NO_STORE = "run otel-logtail --observer … first, or name the store with --db"
 
 
-def open_readonly(path: Path) -> sqlite3.Connection:
+def open_readonly(path: Path, *, traceless: bool = False) -> sqlite3.Connection:
     """Open a store to read it, beside its writer if there is one.
+
+    Args:
+        path: Its file.
+        traceless: Make no file beside it. Where nobody is writing it is then read as it lies there: a writer that
+            begins meanwhile may be seen by halves.
 
     Raises:
         StoreError: there is no store, it is a newer program's, or it can't be read.
@@ -23,7 +28,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
         raise StoreError(f"no store at {path}", hint=_NO_STORE)
     uri = path.resolve().as_uri() + "?mode=ro"
     try:
-        return _connect(uri, path)
+        return _connect(uri + ("&immutable=1" if traceless and not Path(f"{path}-wal").exists() else ""), path)
     except sqlite3.OperationalError as error:
         # A reader needs the -shm file beside the store, and can't make it in a read-only directory. Without a -wal file
         # nobody is writing and all that was committed is in the one file.
@@ -75,13 +80,15 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def snapshot(conn: sqlite3.Connection) -> Iterator[None]:
-    """Let all that is read inside see the same moment."""
+    """Let all that is read inside see the same moment: that of the outermost one."""
     with translated():
-        conn.execute("BEGIN")
+        outermost = not conn.in_transaction
+        if outermost:
+            conn.execute("BEGIN")
         try:
             yield
         finally:
-            if conn.in_transaction:
+            if outermost and conn.in_transaction:
                 conn.execute("ROLLBACK")
 
 

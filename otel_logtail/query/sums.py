@@ -53,8 +53,8 @@ def summary(
     """What the samples and episodes of a range add up to (without a source: all sources together)."""
     only = source_id(conn, source)
     with snapshot(conn):
-        duration = _series(conn, Instrument.DURATION, only)
-        breaches = _series(conn, Instrument.BREACHES, only)
+        duration = series_of(conn, Instrument.DURATION, only)
+        breaches = series_of(conn, Instrument.BREACHES, only)
         by_severity = {word: [id_ for id_, attrs in breaches if attrs.get("severity") == word] for word in _BAD}
         ids = [id_ for id_, _ in duration]
         coverage = cover(conn, [*ids, *(id_ for id_, _ in breaches)], since_ns, until_ns)
@@ -83,7 +83,7 @@ def summary(
         ).fetchone()
     return Summary(
         count=counts.count,
-        **_figures(counts),
+        **figures(counts),
         degraded=bad["degraded"],
         stall=bad["stall"],
         episodes=number,
@@ -100,7 +100,7 @@ def stages(
     only = source_id(conn, source)
     with snapshot(conn):
         by_stage: dict[str, list[int]] = {}
-        for id_, attributes in _series(conn, Instrument.STAGE, only):
+        for id_, attributes in series_of(conn, Instrument.STAGE, only):
             by_stage.setdefault(str(attributes.get("stage", "")), []).append(id_)
         coverage = cover(conn, [id_ for ids in by_stage.values() for id_ in ids], since_ns, until_ns)
         totals = {stage: interval_counts(conn, ids, coverage).counts for stage, ids in by_stage.items()}
@@ -108,12 +108,13 @@ def stages(
             for stage, values in _edge_stages(conn, edge, only).items():
                 add_values(totals.setdefault(stage, Counts()), values)
     ordered = sorted(totals.items(), key=lambda item: (-item[1].sum_ns, item[0]))
-    return [StageRow(stage=stage, count=counts.count, **_figures(counts)) for stage, counts in ordered if counts.count]
+    return [StageRow(stage=stage, count=counts.count, **figures(counts)) for stage, counts in ordered if counts.count]
 
 
-def _series(
+def series_of(
     conn: sqlite3.Connection, instrument: Instrument, source: int | None
 ) -> list[tuple[int, dict[str, str | int]]]:
+    """The series of an instrument (of one source, or of all): their ids and attributes."""
     rows = conn.execute(
         "SELECT id, attributes FROM series WHERE instrument = :instrument AND (:source IS NULL OR source = :source)",
         {"instrument": instrument.value, "source": source},
@@ -157,7 +158,8 @@ def _sample_time(conn: sqlite3.Connection, interval: tuple[int, int], source: in
     return best
 
 
-def _figures(counts: Counts) -> dict[str, float]:
+def figures(counts: Counts) -> dict[str, float]:
+    """What counts say of the durations in them, in milliseconds."""
     p50, p90, p99 = percentiles_ns(counts, _PERCENTS)
     return {
         "mean_ms": counts.sum_ns / counts.count / 1e6 if counts.count else 0.0,

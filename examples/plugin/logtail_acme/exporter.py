@@ -71,7 +71,7 @@ def make(context: ExporterContext) -> CsvExporter:
     Raises:
         UsageError: the variable is not set.
     """
-    name = context.environ.get("ACME_CSV", "")
+    name = context.options.get("file") or context.environ.get("ACME_CSV", "")
     if not name:
         raise UsageError("the exporter csv needs a file", hint="set ACME_CSV to its path")
     return CsvExporter(Path(name))

@@ -1,0 +1,56 @@
+"""`otel-logtail doctor`: what is well, what is not, and what to do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_query import Format
+
+
+@errors_as_exit()
+def doctor(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="The daemon's configuration, if it has one.")
+    ] = None,
+    db: Annotated[
+        Path | None, typer.Option("--db", help="The store; default: the one in your state directory.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to write the answer.")] = Format.TABLE,
+) -> None:
+    """Check logs, store, exporters and the machine; 0 when nothing fails, else 1. Disturbs no daemon that runs.
+
+    Give it the daemon's own options, before the word: otel-logtail --observer headroom --otlp-endpoint URL doctor.
+    Without them it looks at what the store knows, and asks no receiver.
+    """
+    from otel_logtail import render
+    from otel_logtail.cli_follow import context_of_exporters, settings_of
+    from otel_logtail.doctor import Check, examine
+    from otel_logtail.paths import home_directory
+
+    params, given = context.obj
+    if config is not None:
+        params["config"] = config
+    if db is not None:
+        params["db"], given["db"] = db, "--db"
+    settings, _ = settings_of(params, given, none_will_do=True)
+    failed = False
+    found = []
+    for check in examine(settings, context_of_exporters(), home_directory()):
+        failed = failed or check.level == "FAIL"
+        if form is Format.TABLE:
+            todo = f"  \u2013 {check.todo}" if check.todo else ""
+            line = render.printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
+            sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
+            sys.stdout.flush()
+        else:
+            found.append(check)
+    if form is not Format.TABLE:
+        render.write_rows(sys.stdout, render.keys_of(Check), render.structs(found), form.value)
+    if failed:
+        raise typer.Exit(1)

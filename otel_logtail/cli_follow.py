@@ -1,0 +1,212 @@
+"""The daemon's command line into settings, and the run: signals, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from otel_logtail.app import RETRY_STORE_S, App
+from otel_logtail.config import EXPORTER_KEYS, Config, read_config
+from otel_logtail.errors import StoreFull, UsageError
+from otel_logtail.export import ExporterContext
+from otel_logtail.files import allow_many_files
+from otel_logtail.notify import Supervisor
+from otel_logtail.otel import asks_for_otlp, service_name
+from otel_logtail.otel import export_interval as metric_export_interval
+from otel_logtail.paths import default_db, home_directory
+from otel_logtail.plugins import OBSERVERS, names
+from otel_logtail.reporter import Reporter
+from otel_logtail.settings import (
+    DEFAULT_EXPORT_INTERVAL,
+    Settings,
+    SourceSettings,
+    event_name,
+    export_interval,
+    max_bytes,
+    milliseconds,
+    one_of,
+    quiet_window,
+    retention_ns,
+    stall_threshold,
+    zone,
+)
+from otel_logtail.upkeep import Limits
+from otel_logtail.wake import TimedWaker, Waker, WatchdogWaker
+
+OF_A_SOURCE = (
+    *("observer", "path", "source", "event", "threshold_ms", "stall_ms", "quiet_ms", "from_start", "timezone"),
+)
+"""Options that a file of several sources has for each of them."""
+
+_OPTIONS = tuple(dict.fromkeys(option for keys in EXPORTER_KEYS.values() for option in keys.values()))
+
+
+def settings_of(
+    params: Mapping[str, Any], given: Mapping[str, str], *, none_will_do: bool = False
+) -> tuple[Settings, Config | None]:
+    """What a daemon with these options is asked to do, and the file that says the rest, if one was named.
+
+    Args:
+        params: The values of all options, by their names.
+        given: How those that were given were given (a flag or a variable): they win over the file.
+        none_will_do: No source need be named.
+
+    Raises:
+        UsageError: something can't be meant.
+    """
+    environ = os.environ
+    config = None
+    if params["config"]:
+        if beside := [given[name] for name in OF_A_SOURCE if name in given]:
+            raise UsageError(
+                f"{beside[0]} beside --config: which source is meant?", hint="write it in the file, under [source.NAME]"
+            )
+        config = read_config(Path(params["config"]), environ, home_directory())
+        sources = config.sources
+    else:
+        sources = () if none_will_do and not params["observer"] else (_source(params),)
+
+    def once(name: str, default: Any) -> Any:
+        if name in given or config is None:
+            return params[name] or default
+        return config.once.get(name, default)
+
+    return Settings(
+        db=Path(once("db", "") or default_db()).absolute(),
+        sources=sources,
+        interval_ns=_interval_ns(once("export_interval", ""), environ),
+        once=params["once"],
+        limits=Limits(
+            retention_ns(once("retention", params["retention"]), "--retention"),
+            max_bytes(once("max_db_size", params["max_db_size"]), "--max-db-size"),
+        ),
+        exporters=(chosen := _exporters(params, config)),
+        exporters_from_now=one_of(once("exporter_from", "start"), "--exporter-from", ("start", "now")) == "now",
+        exporter_options={
+            name: {
+                **(config.exporters.get(name, {}) if config else {}),
+                **{option: params[option] for option in _OPTIONS if params[option]},
+            }
+            for name in chosen
+        },
+    ), config
+
+
+def _interval_ns(text: str, environ: Mapping[str, str]) -> int:
+    if text:
+        return export_interval(text, "--export-interval")
+    return export_interval(metric_export_interval(environ) or DEFAULT_EXPORT_INTERVAL, "OTEL_METRIC_EXPORT_INTERVAL")
+
+
+def _source(params: Mapping[str, Any]) -> SourceSettings:
+    if not params["observer"]:
+        raise UsageError(
+            "no observer is named: whose log is it?",
+            hint=f"--observer {' | '.join(names(OBSERVERS))}; --help shows all",
+        )
+    threshold_ns = milliseconds(params["threshold_ms"], "--threshold-ms")
+    return SourceSettings(
+        observer=params["observer"],
+        name=params["source"] or service_name(os.environ),
+        event=event_name(params["event"], "--event"),
+        patterns=tuple(params["path"] or ()),
+        threshold_ns=threshold_ns,
+        stall_ns=stall_threshold(params["stall_ms"], threshold_ns, "--stall-ms", "--threshold-ms"),
+        quiet_ns=quiet_window(params["quiet_ms"], "--quiet-ms"),
+        from_start=params["from_start"],
+        timezone=zone(params["timezone"]),
+    )
+
+
+def _exporters(params: Mapping[str, Any], config: Config | None) -> tuple[str, ...]:
+    """Those that are named; else those that have a table; else otlp, where an endpoint is given."""
+    chosen = params["exporter"] or (list(config.exporters) if config else [])
+    if not chosen and (params["otlp_endpoint"] or asks_for_otlp(os.environ)):
+        chosen = ["otlp"]
+    return tuple(dict.fromkeys(chosen))
+
+
+def context_of_exporters() -> ExporterContext:
+    """What exporters are made with, but for their options."""
+    return ExporterContext(os.environ, {}, socket.gethostname(), version())
+
+
+def run(settings: Settings, config: Config | None) -> int:
+    """Follow until stopped, or read once; returns the exit code."""
+    allow_many_files()
+    reporter = Reporter()
+    waker: Waker
+    try:
+        waker = TimedWaker() if settings.once else WatchdogWaker()
+    except OSError as problem:
+        reporter.watcher_failed(problem.strerror or str(problem))
+        waker = TimedWaker()
+    make = partial(
+        App,
+        settings,
+        exporter_context=context_of_exporters(),
+        home=home_directory(),
+        waker=waker,
+        reporter=reporter,
+        supervisor=Supervisor(os.environ),
+    )
+    try:
+        running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
+    except UsageError as problem:
+        waker.close()
+        raise (config.explain(problem, settings) if config else problem) from None
+    except BaseException:
+        waker.close()
+        raise
+    _on_signals(running)
+    try:
+        return running.run()
+    finally:
+        running.close()
+
+
+def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporter, *, patient: bool) -> App:
+    """A full disk at the start is no other than later: it is said once, and waited for."""
+    while True:
+        try:
+            running = make()
+        except StoreFull as problem:
+            if not patient:
+                raise
+            reporter.store_failed(str(problem))
+            waker.wait(RETRY_STORE_S)
+        else:
+            reporter.store_works()
+            return running
+
+
+def version() -> str:
+    """What is installed."""
+    try:
+        return version_of("otel-logtail")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
+
+
+def _on_signals(running: App) -> None:
+    """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction)."""
+    interrupts = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += number == signal.SIGINT
+        if interrupts > 1:
+            os._exit(130)
+        running.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, lambda number, frame: running.look_now())

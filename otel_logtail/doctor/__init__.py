@@ -1,0 +1,124 @@
+"""``doctor``: what is well and what is not, and what to do, without disturbing a daemon that runs.
+
+Nothing is written, no lock is taken, and the store is opened to be read. Each check is one line; one that can't be made
+is a line, too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from otel_logtail.app import Wanted, wanted_of
+from otel_logtail.doctor.check import FAIL, WARN, Check
+from otel_logtail.doctor.destinations import check_deliveries, check_receiver
+from otel_logtail.doctor.logs import check_logs
+from otel_logtail.doctor.machine import check_machine
+from otel_logtail.doctor.store import check_counts, check_store, lock_holder
+from otel_logtail.errors import LogtailError
+from otel_logtail.export import ExporterContext
+from otel_logtail.query import open_readonly, status
+from otel_logtail.settings import Settings, SourceSettings
+from otel_logtail.tail import discover
+
+__all__ = ["Check", "examine"]
+
+
+def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator[Check]:
+    """All checks, one after the other, for a daemon with these settings.
+
+    Without sources, those that the store knows are looked at, where their observers' files lie by default.
+    """
+    db = settings.db
+    yield from _made("store", check_store(db, settings.limits.max_bytes))
+    running = lock_holder(db) is not None
+    known = _status(db)
+    sources = settings.sources or _known_sources(db)
+    if not sources:
+        yield Check(WARN, "logs", "no source is known", "give the daemon's options before the word doctor, or --config")
+    yield from check_counts(known)
+    wanted, problems = _wanted(sources, context, home)
+    yield from problems
+    for source in wanted:
+        yield from _made(f"logs of {source.name}", check_logs(source))
+    if wanted:
+        yield from _made("machine", check_machine(*_places(wanted)))
+    delivered = {exporter["name"]: exporter for exporter in known["exporters"]}
+    for name in dict.fromkeys((*settings.exporters, *delivered)):
+        if name in settings.exporters:
+            options = settings.exporter_options.get(name, {})
+            own = msgspec.structs.replace(context, options=options)
+            yield from _made(f"exporter {name}", check_receiver(name, own, running=running))
+        if name in delivered:
+            yield check_deliveries(delivered[name], time.time_ns(), running=running)
+
+
+def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """The checks; where one can't be made, that is said, and the next area's are."""
+    try:
+        yield from checks
+    except (OSError, sqlite3.Error, LogtailError) as problem:
+        yield Check(FAIL, area, f"can't be looked at: {problem}", getattr(problem, "hint", ""))
+
+
+def _status(db: Path) -> Mapping[str, Any]:
+    try:
+        conn = open_readonly(db, traceless=True)
+        try:
+            return status(conn, db)
+        finally:
+            conn.close()
+    except LogtailError:  # said already, by the check of the store
+        return {"sources": [], "exporters": []}
+
+
+def _known_sources(db: Path) -> Sequence[SourceSettings]:
+    try:
+        conn = open_readonly(db, traceless=True)
+    except LogtailError:
+        return ()
+    try:
+        rows = conn.execute("SELECT id, observer, name, event, threshold_ns, stall_ns, quiet_ns FROM source").fetchall()
+        live = {
+            id_: conn.execute("SELECT DISTINCT live FROM file WHERE source = ?", (id_,)).fetchall() for id_, *_ in rows
+        }
+    except sqlite3.Error:  # damaged, as was said
+        return ()
+    finally:
+        conn.close()
+    return [
+        SourceSettings(
+            observer=observer,
+            name=name,
+            event=event,
+            patterns=tuple(path for (path,) in live[id_] if Path(path).exists()),
+            threshold_ns=threshold_ns,
+            stall_ns=stall_ns,
+            quiet_ns=quiet_ns,
+        )
+        for id_, observer, name, event, threshold_ns, stall_ns, quiet_ns in rows
+    ]
+
+
+def _wanted(sources: Sequence[SourceSettings], context: ExporterContext, home: str) -> tuple[list[Wanted], list[Check]]:
+    found, problems = [], []
+    for source in sources:
+        try:
+            found.append(wanted_of(source, context, home))
+        except LogtailError as problem:
+            problems.append(Check(FAIL, f"logs of {source.name}", str(problem), problem.hint))
+    return found, problems
+
+
+def _places(wanted: Sequence[Wanted]) -> tuple[set[str], int]:
+    files = {
+        path
+        for source in wanted
+        for path in discover(source.patterns, source.rule, trusted=bool(source.settings.patterns))
+    }
+    return {str(Path(path).parent) for path in files}, len(files)

@@ -1,0 +1,156 @@
+"""Can each exporter's receiver be reached, and what does the store say of its deliveries?
+
+What is asked of a receiver changes nothing there: an empty OTLP request, a connection, a scrape.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from otel_logtail.doctor.check import FAIL, OK, WARN, Check, span
+from otel_logtail.errors import LogtailError
+from otel_logtail.export import ExporterContext
+from otel_logtail.model import Delivered
+from otel_logtail.plugins import EXPORTERS, describe
+from otel_logtail.when import parse_when
+
+PATIENCE_S = 5.0
+_SKEW_S = 5.0
+
+
+def check_receiver(name: str, context: ExporterContext, *, running: bool) -> Iterator[Check]:
+    """Whether an exporter's receiver is there; ``running``: a daemon is, so its own port is taken."""
+    area = f"exporter {name}"
+    try:
+        if name == "otlp":
+            yield from _check_otlp(context, area)
+        elif name == "hex":
+            from otel_logtail.exporters.hex_config import read_bus
+
+            bus = read_bus(context.environ, context.options)
+            yield _check_connection(bus.host, bus.port, area, "is hex running? its engine's address: --hex-url")
+        elif name == "hex-telemetry":
+            from otel_logtail.exporters.hex_config import read_telemetry
+
+            path = Path(read_telemetry(context.environ, context.options)).expanduser().absolute()
+            yield _check_writable(
+                path, area, there=True, todo="hex makes it when it starts; its place: --hex-db, HEX_DIR"
+            )
+        elif name == "prometheus":
+            from otel_logtail.exporters.prometheus import address_of
+
+            yield _check_scrape(*address_of(context), area, running=running)
+        elif name == "jsonl":
+            path = Path(context.options.get("jsonl_file", "")).absolute()
+            yield _check_writable(path, area, there=False, todo="mend its mode, or name another file with --jsonl-file")
+        else:
+            (what,) = [plugin.what for plugin in describe(EXPORTERS) if plugin.name == name] or ["is not installed"]
+            bad = what.startswith(("can't be loaded", "is not installed"))
+            yield Check(FAIL if bad else OK, area, what, "install the package that brings it" if bad else "")
+    except LogtailError as problem:
+        yield Check(FAIL, area, str(problem), problem.hint)
+
+
+def _check_otlp(context: ExporterContext, area: str) -> Iterator[Check]:
+    from otel_logtail.exporters.otlp import ask
+
+    endpoints: dict[str, list[str]] = {}
+    for signal, endpoint, outcome in ask(context, PATIENCE_S):
+        if isinstance(outcome, Delivered):
+            endpoints.setdefault(endpoint, []).append(signal)
+        else:
+            why = outcome.why if hasattr(outcome, "why") else str(outcome)
+            todo = "is the collector running, and is this its address? nothing is lost meanwhile: the store keeps all"
+            yield Check(FAIL, area, f"{signal}: {why}", todo)
+    if endpoints:
+        where = ", ".join(f"{' and '.join(signals)} at {endpoint}" for endpoint, signals in endpoints.items())
+        yield Check(OK, area, f"takes {where}")
+    for endpoint in list(endpoints)[:1]:
+        yield from _check_clock(endpoint)
+
+
+def _check_clock(url: str) -> Iterator[Check]:
+    """Two machines' clocks, by the date that the receiver's HTTP server puts on every answer."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return  # gRPC says no date
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", "/")
+        date = connection.getresponse().headers.get("Date")
+        skew_s = time.time() - parsedate_to_datetime(date).timestamp() if date else None
+    except (OSError, HTTPException, ValueError):
+        return
+    finally:
+        connection.close()
+    if skew_s is None:
+        return
+    if abs(skew_s) > _SKEW_S:
+        apart = f"{span(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} the receiver's"
+        yield Check(WARN, "clock", f"this machine's clock is {apart}", "let both keep the time (NTP)")
+    else:
+        yield Check(OK, "clock", "this machine and the receiver have the same time, within some seconds")
+
+
+def _check_connection(host: str, port: int, area: str, todo: str) -> Check:
+    try:
+        socket.create_connection((host, port), PATIENCE_S).close()
+    except OSError as problem:
+        return Check(FAIL, area, f"{host} port {port}: {problem.strerror or problem}", todo)
+    return Check(OK, area, f"{host} port {port} can be reached")
+
+
+def _check_scrape(host: str, port: int, area: str, *, running: bool) -> Check:
+    where = f"http://{host}:{port}/metrics"
+    if not running:
+        return Check(OK, area, f"{where} is there while the daemon runs")
+    connection = HTTPConnection(host, port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", "/metrics")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as problem:
+        return Check(FAIL, area, f"{where}: {problem}", "does the daemon run with these options?")
+    finally:
+        connection.close()
+    if status != 200:
+        return Check(FAIL, area, f"{where} answers {status}", "another program has the port: --prometheus-port")
+    return Check(OK, area, f"{where} can be scraped")
+
+
+def _check_writable(path: Path, area: str, *, there: bool, todo: str) -> Check:
+    if there and not path.is_file():
+        return Check(FAIL, area, f"{path} is not there", todo)
+    target = path if path.exists() else path.parent
+    if not os.access(target, os.W_OK):
+        return Check(FAIL, area, f"{target} can't be written by this user", todo)
+    return Check(OK, area, f"{path} can be written")
+
+
+def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool) -> Check:
+    """What the store says of one exporter (an entry of ``query.status``)."""
+    area, pending = f"exporter {exporter['name']}", exporter["pending"]
+    ago = "never"
+    if exporter["last_success"]:
+        ago = span((now_ns - parse_when(exporter["last_success"], 0)) / 1e9) + " ago"
+    what = f"{exporter['delivered']} delivered, last {ago}; {pending} pending"
+    if exporter["dropped"]:
+        lost = ", ".join(f"{d['count']} {d['stream']} of {d['from']} to {d['to']}" for d in exporter["dropped"])
+        return Check(WARN, area, f"{what}; left the store undelivered: {lost}", "more room for it: --max-db-size")
+    if exporter["last_error"]:
+        todo = "everything is kept and tried again" + ("" if running else " once a daemon runs")
+        return Check(WARN, area, f"{what}; last error: {exporter['last_error']}", todo)
+    if exporter["refused"]:
+        todo = "query sql 'SELECT * FROM refused' says which and why; they are kept, and not sent again"
+        return Check(WARN, area, f"{what}; {exporter['refused']} refused for ever", todo)
+    if pending and not running:
+        return Check(WARN, area, what, "they are delivered once a daemon runs with this exporter")
+    return Check(OK, area, what)

@@ -1,0 +1,122 @@
+"""Are the files found and readable, and does the observer read what stands in them?"""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from otel_logtail.app import Wanted
+from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size, span
+from otel_logtail.observe import Scanned, Thresholds, scan
+from otel_logtail.tail import discover
+
+LOOKED_AT = 8 << 20
+"""Of each file, so many bytes before its end are read through."""
+
+_AHEAD_S = 5.0
+_FORMAT_TODO = (
+    "the program has changed its log: look for a newer otel-logtail, else report that line; keep the log, so that"
+    " a fresh store can read it with --from-start then"
+)
+
+
+def check_logs(wanted: Wanted) -> Iterator[Check]:
+    """The files of one source."""
+    area = f"logs of {wanted.name}"
+    found = discover(wanted.patterns, wanted.rule, trusted=bool(wanted.settings.patterns))
+    if not any(Path(path).exists() for path in found):
+        yield Check(
+            FAIL,
+            area,
+            f"no file matches {' or '.join(wanted.patterns) or 'anything: a variable in its path is not set'}",
+            "is the program running, and does it write there? name its files with --path (in a configuration: paths)",
+        )
+        return
+    for path in found:
+        yield _check_file(wanted, Path(path), area)
+
+
+def _check_file(wanted: Wanted, path: Path, area: str) -> Check:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return Check(
+                FAIL, area, f"{path} is not a regular file", "name files with --path, no directory and no pipe"
+            )
+        with path.open("rb") as file:
+            first = max(0, status.st_size - LOOKED_AT)
+            file.seek(first)
+            data = file.read(LOOKED_AT)
+    except OSError as problem:
+        return Check(
+            FAIL, area, f"{path} can't be read: {problem.strerror}", "run as its owner, or as a member of its group"
+        )
+    begin = data.find(b"\n") + 1 if first else 0
+    end = data.rfind(b"\n") + 1
+    now_ns = time.time_ns()
+    settings = wanted.settings
+    scanned = scan(
+        wanted.observer,
+        data,
+        first + begin,
+        start=min(begin, end),
+        end=end,
+        source=wanted.name,
+        thresholds=Thresholds(settings.threshold_ns, settings.stall_ns),
+        now_ns=now_ns,
+    )
+    return _judge(path, area, scanned, written_s=status.st_mtime, now_s=now_ns / 1e9, looked_at=end - begin)
+
+
+def _judge(path: Path, area: str, scanned: Scanned, *, written_s: float, now_s: float, looked_at: int) -> Check:
+    tally = scanned.tally
+    where = f"the last {size(looked_at)}, written {span(now_s - written_s)} ago"
+    if scanned.drifted is not None:
+        offset, why = scanned.drifted
+        return Check(FAIL, area, f"{path} at byte {offset}: {why} ({tally.drift} such lines in {where})", _FORMAT_TODO)
+    newest_s = max(scanned.samples.logged_ns, default=0) / 1e9
+    if newest_s > now_s + _AHEAD_S:
+        return Check(
+            WARN,
+            area,
+            f"{path}: its newest sample is {span(newest_s - now_s)} ahead of this machine's clock",
+            "set the clocks; if the hour is wrong, --timezone says what zone the program writes in",
+        )
+    if newest_s > written_s + _AHEAD_S:
+        return Check(
+            WARN,
+            area,
+            f"{path}: its newest sample is {span(newest_s - written_s)} later than the file was written",
+            "if the hour is wrong, --timezone says what zone the program writes in",
+        )
+    samples = f"{tally.samples} samples in {where}"
+    if tally.rejected:
+        reasons = ", ".join(f"{count} as {reason}" for reason, count in sorted(tally.rejected.items()))
+        return Check(
+            WARN,
+            area,
+            f"{path}: {samples}; rejected: {reasons}",
+            "lines that can't be true, perhaps a client's text in the log; they are counted, and never samples",
+        )
+    unknown = sum(
+        ns[shape.stages.index("unknown")] is not None
+        for shape, ns in zip(scanned.samples.shapes, scanned.samples.stage_ns, strict=True)
+        if "unknown" in shape.stages
+    )
+    if unknown:
+        return Check(
+            WARN,
+            area,
+            f"{path}: {samples}; {unknown} have stages that have no name here",
+            "their time is counted under 'unknown'; look for a newer otel-logtail",
+        )
+    if not tally.samples and looked_at:
+        return Check(
+            WARN,
+            area,
+            f"{path}: no sample in {where}",
+            "is it this program's log, and does the program log its latencies at this level?",
+        )
+    return Check(OK, area, f"{path}: {samples}")

@@ -1,0 +1,46 @@
+"""What this machine gives: file system events, and descriptors."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from otel_logtail.doctor.check import OK, WARN, Check
+from otel_logtail.wake import WatchdogWaker
+
+_LIMITS = Path("/proc/sys/fs/inotify")
+_RESERVE = 100
+
+
+def check_machine(directories: Collection[str], files: int) -> Iterator[Check]:
+    """Whether so many files can be followed, with events, in these directories."""
+    yield _check_events(directories)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and files + _RESERVE > hard:
+        what = f"{files} files are to be followed, and a process may open {hard}"
+        yield Check(WARN, "descriptors", what, "raise its limit: ulimit -n, LimitNOFILE= in a unit")
+
+
+def _check_events(directories: Collection[str]) -> Check:
+    limits = []
+    for name in ("max_user_instances", "max_user_watches"):
+        try:
+            limits.append(f"{name} {(_LIMITS / name).read_text().strip()}")
+        except OSError:
+            continue
+    known = f" ({', '.join(limits)})" if limits else ""
+    try:
+        waker = WatchdogWaker()
+        try:
+            waker.watch(directories)
+        finally:
+            waker.close()
+    except OSError as problem:
+        return Check(
+            WARN,
+            "events",
+            f"no file system events: {problem.strerror or problem}{known}",
+            "the files are looked at every second instead; sysctl fs.inotify raises the limits",
+        )
+    return Check(OK, "events", f"file system events work{known}")

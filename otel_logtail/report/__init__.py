@@ -1,0 +1,1 @@
+"""``report``: the local answer to "can I tolerate this?", as text and as one page, over what ``query`` says."""

@@ -1,0 +1,75 @@
+"""Durations and counts as bars: which there are, how long they are, what stands beside them. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from otel_logtail.aggregate import SCALE
+from otel_logtail.model import Counts
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """How many samples took more than ``from_ms`` and up to ``to_ms``."""
+
+    from_ms: float
+    to_ms: float
+    count: int
+
+
+def histogram(counts: Counts, per_octave: int) -> list[Bar]:
+    """Bars of equal width on a logarithmic scale, from the first that holds a sample to the last, empty ones too.
+
+    A bar ends where a bucket of the store does, so its count is exact; 0.5 s, 1 s, 2 s … are always ends. Samples of
+    0 are in the first bar.
+    """
+    width = (1 << SCALE) // per_octave
+    grouped: dict[int, int] = {}
+    for index, number in counts.exponential.items():
+        grouped[index // width] = grouped.get(index // width, 0) + number
+    if counts.zeros:
+        first = min(grouped, default=-10 * per_octave)
+        grouped[first] = grouped.get(first, 0) + counts.zeros
+    if not grouped:
+        return []
+    return [
+        Bar(_ms(place, per_octave), _ms(place + 1, per_octave), grouped.get(place, 0))
+        for place in range(min(grouped), max(grouped) + 1)
+    ]
+
+
+def _ms(place: int, per_octave: int) -> float:
+    return float(2 ** (place / per_octave) * 1000)
+
+
+def severity_of(bar: Bar, thresholds_ms: tuple[float, float] | None) -> str:
+    """How bad the samples of a bar are, by the middle of it; nothing where there is no one threshold."""
+    if thresholds_ms is None:
+        return ""
+    middle = math.sqrt(bar.from_ms * bar.to_ms)
+    return "ok" if middle < thresholds_ms[0] else "degraded" if middle < thresholds_ms[1] else "stall"
+
+
+def length(count: int, most: int) -> float:
+    """How long a bar is, from 0 to 1: logarithmic, since the few slow ones are what matters; 0 is 0, and 1 is seen."""
+    return math.log1p(count) / math.log1p(most) if most else 0.0
+
+
+def ticks(most: int) -> list[int]:
+    """1, 10, 100 … up to the most."""
+    return [10**power for power in range(len(str(most))) if 10**power <= most]
+
+
+def short(ms: float) -> str:
+    """A duration in three figures: ``15.6 ms``, ``500 ms``, ``2 s``, ``1.5 min``."""
+    if ms < 1000:
+        return f"{ms:.3g} ms"
+    return f"{ms / 1000:.3g} s" if ms < 120_000 else f"{ms / 60_000:.3g} min"
+
+
+def shares(values: Mapping[str, int]) -> dict[str, float]:
+    """What share of the whole each is."""
+    total = sum(values.values())
+    return {name: value / total if total else 0.0 for name, value in values.items()}

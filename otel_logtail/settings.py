@@ -1,0 +1,143 @@
+"""What a run is asked to do, and values as people write them. Pure, but for the machine's time zones.
+
+Each value is read with ``where``: how the user named it (a flag, or a key with its file and line), for the error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import tzinfo
+from pathlib import Path
+
+import msgspec
+
+from otel_logtail.errors import UsageError
+from otel_logtail.sizes import parse_bytes
+from otel_logtail.upkeep import Limits
+
+DEFAULT_EVENT = "log.overhead"
+DEFAULT_EXPORT_INTERVAL = "10s"
+DEFAULT_MAX_DB_SIZE = "1GiB"
+DEFAULT_QUIET_MS = 3000.0
+DEFAULT_RETENTION = "30d"
+DEFAULT_THRESHOLD_MS = 500.0
+
+_LEAST_BYTES = 1 << 20
+_DAY_MS = 86_400_000
+_INTERVAL_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
+_RETENTION_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One source. ``name`` empty: the observer's; ``patterns`` empty: the observer's own; ``timezone`` None: local."""
+
+    observer: str
+    name: str = ""
+    event: str = DEFAULT_EVENT
+    patterns: tuple[str, ...] = ()
+    threshold_ns: int = 500_000_000
+    stall_ns: int = 2_000_000_000
+    quiet_ns: int = 3_000_000_000
+    from_start: bool = False
+    timezone: tzinfo | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run is asked to do. ``exporter_options`` are by exporter: what was given for it, and only that."""
+
+    db: Path
+    sources: tuple[SourceSettings, ...]
+    interval_ns: int = 10_000_000_000
+    once: bool = False
+    exporters: tuple[str, ...] = ()
+    exporters_from_now: bool = False
+    exporter_options: Mapping[str, Mapping[str, str]] = {}
+    drain_s: float = 5.0
+    limits: Limits = Limits()
+
+
+def milliseconds(value: float, where: str, *, least_ms: float = 0.001) -> int:
+    """Milliseconds (up to a day) as nanoseconds."""
+    if not math.isfinite(value) or not least_ms <= value <= _DAY_MS:
+        raise UsageError(f"{where} {value:g} is out of range", hint=f"milliseconds from {least_ms:g} to {_DAY_MS}")
+    return round(value * 1_000_000)
+
+
+def quiet_window(value_ms: float, where: str) -> int:
+    """The quiet window in nanoseconds."""
+    return milliseconds(value_ms, where, least_ms=50)
+
+
+def stall_threshold(stall_ms: float | None, threshold_ns: int, where: str, threshold: str) -> int:
+    """The stall threshold in nanoseconds; None is 4 times the threshold, which it must be above."""
+    stall_ns = 4 * threshold_ns if stall_ms is None else milliseconds(stall_ms, where)
+    if stall_ns <= threshold_ns:
+        raise UsageError(
+            f"{where} {stall_ns / 1e6:g} is not above {threshold} {threshold_ns / 1e6:g}",
+            hint="a stall is worse than degraded: leave it out for 4 times the threshold",
+        )
+    return stall_ns
+
+
+def event_name(text: str, where: str) -> str:
+    """What metrics and spans are called."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]{0,200}", text):
+        raise UsageError(
+            f"{where} {text!r} can't be the name of a metric", hint="letters, digits and _ . - /, such as log.overhead"
+        )
+    return text
+
+
+def one_of(text: str, where: str, known: tuple[str, ...]) -> str:
+    """A word out of a few."""
+    if text not in known:
+        raise UsageError(f"{where} {text!r} is not known", hint=f"use {' or '.join(known)}")
+    return text
+
+
+def export_interval(text: str, where: str) -> int:
+    """How much of the log's time one point covers, in nanoseconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|min|h)", text.strip())
+    ns = round(float(match[1]) * _INTERVAL_NS[match[2]]) if match else 0
+    if not 10 * 10**6 <= ns <= 3600 * 10**9:
+        raise UsageError(f"{where} {text!r} is no duration from 10ms to 1h", hint="write 500ms, 10s or 1m")
+    return ns
+
+
+def retention_ns(text: str, where: str) -> int | None:
+    """How long what is delivered stays in the store; None: for ever."""
+    text = text.strip().lower()
+    if text == "none":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h|d|w)", text)
+    ns = round(float(match[1]) * _RETENTION_S[match[2]] * 10**9) if match else 0
+    if not 60 * 10**9 <= ns < 2**62:
+        raise UsageError(f"{where} '{text}' is no duration of a minute or more", hint="write 30d, 12h, 2w or none")
+    return ns
+
+
+def max_bytes(text: str, where: str) -> int | None:
+    """How large the store may be; None: without bound."""
+    text = text.strip().lower()
+    if text == "none":
+        return None
+    size = parse_bytes(text) or 0
+    if not _LEAST_BYTES <= size < 2**62:
+        raise UsageError(f"{where} '{text}' is no size of 1 MiB or more", hint="write 1GiB, 500MB or none")
+    return size
+
+
+def zone(name: str, where: str = "") -> tzinfo | None:
+    """A time zone by its name; nothing is the machine's (None)."""
+    if not name:
+        return None
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"unknown time zone '{name}'"
+        hint = "a name such as Europe/Vienna or UTC"
+        raise UsageError(f"{where} {message}".strip(), hint=hint) from None
