@@ -388,16 +388,24 @@ class Store:
         return Counts(number, sum_ns, min_ns, max_ns, explicit, exponential, number * one.zeros)
 
     def _mend(self, source: int, until_ns: int) -> None:
-        """Exporters could never get past counts that can't be read: mend them before they become final."""
-        damaged = self._db.execute(
+        """Exporters could never get past counts that can't be read: mend them before they become final.
+
+        Those that are in memory were read or written by this process, and are as good as they were then.
+        """
+        places = self._db.execute(
             "SELECT series, o.start_ns, end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
-            " WHERE o.end_ns <= ? AND s.source = ? AND NOT (json_valid(explicit) AND json_valid(exponential))",
+            " WHERE o.end_ns <= ? AND s.source = ?",
             (until_ns, source),
         ).fetchall()
-        self._db.executemany(
-            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})",
-            [(*place, *counts_row(self._open.get(place) or self._read_counts(place))) for place in damaged],
-        )
+        for place in places:
+            if place not in self._open:
+                before, counts = self._mended, self._read_counts(place)
+                if self._mended > before:
+                    self._db.execute(
+                        f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS})"
+                        f" VALUES ({marks(10)})",
+                        (*place, *counts_row(counts)),
+                    )
 
     def _seal(self, source: int, until_ns: int) -> int:
         self._mend(source, until_ns)
