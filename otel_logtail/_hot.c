@@ -1,7 +1,7 @@
 /* The hot path's loops over one chunk: find its lines, count durations, write a block's text.
 
-   Each function has a twin in Python (hot.py) which gives the same for the same arguments, and which is used where this
-   module could not be built. None as an answer means "not so simple": the caller takes the twin. */
+   Each function has a twin in Python which gives the same for the same arguments, and which is used where this module
+   could not be built: find_lines in observe.py, count and count_stages in aggregate.py, encode_columns in rows.py. None as an answer means "not so simple": the caller takes the twin. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -413,11 +413,11 @@ not_simple:
 }
 
 static PyMethodDef methods[] = {
-    {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end): see hot.py"},
-    {"count", count, METH_VARARGS, "count(values, bounds): see hot.py"},
-    {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see hot.py"},
+    {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end): see observe.py"},
+    {"count", count, METH_VARARGS, "count(values, bounds): see aggregate.py"},
+    {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see aggregate.py"},
     {"encode_samples", encode_samples, METH_VARARGS,
-     "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see hot.py"},
+     "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see rows.py"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,8 +11,8 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from itertools import accumulate, chain, compress
-from operator import le
+from itertools import accumulate, chain, compress, islice
+from operator import le, lt
 from typing import Protocol
 
 import msgspec
@@ -20,7 +20,19 @@ import msgspec
 from otel_logtail import compiled
 from otel_logtail.columns import append, sample_at
 from otel_logtail.errors import Drift
-from otel_logtail.model import Attributes, Columns, Hit, Ignored, Observed, Rejected, Sample, Samples, Severity, Tally
+from otel_logtail.model import (
+    Attributes,
+    Columns,
+    Hit,
+    Ignored,
+    Observed,
+    Rejected,
+    Sample,
+    Samples,
+    Severity,
+    Shape,
+    Tally,
+)
 
 _MOST_NS = 2**53  # of one stage: a hundred days, and sums of many still fit into the store's integers
 
@@ -237,21 +249,24 @@ class _Scanner:
         lines = self._lines if end - begin == len(self._lines) else self._lines[begin:end]
         try:
             columns = self._observe_all(lines)
-        except Exception:  # noqa: BLE001 - a plug-in's bug on one line: it shows when that line is observed alone
-            columns = None
-        if columns is not None and self._can_be_true(columns):
-            self._take_columns(columns, begin, end)
-            return
+            if columns is not None and self._can_be_true(columns, end - begin):
+                self._take_columns(columns, begin, end)
+                return
+        except Exception:  # noqa: BLE001, S110 - a plug-in's bug on one line: it shows when that line is observed alone
+            pass
         # something unusual is among them: the halves without it still go at once
         middle = (begin + end) // 2
         self.take(begin, middle)
         self.take(middle, end)
 
-    def _can_be_true(self, columns: Columns) -> bool:
+    def _can_be_true(self, columns: Columns, number: int) -> bool:
+        kept = range(number) if columns.kept is None else columns.kept
+        if {len(getattr(columns, name)) for name in _COLUMNS} != {len(kept)} or not _are_places(kept, number):
+            return False
         if not columns.time_ns:
             return True
         return (
-            (columns.bounded or _are_possible(columns.stage_ns))
+            (columns.bounded or _are_possible(columns))
             and min(columns.duration_ns) >= 0
             and max(columns.logged_ns) <= self._latest_ns
             and all(map(le, columns.duration_ns, columns.time_ns))
@@ -280,27 +295,27 @@ class _Scanner:
         offset = self._base + self._starts[index]
         try:
             observed = self._observe(self._lines[index])
+            wrong = _wrong_in(observed)
         except Drift as problem:
             self._drifted(offset, str(problem))
             return
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug on one line must not stop the log; it is counted
             self._drifted(offset, f"{type(problem).__name__}: {problem}")
             return
-        if type(observed) is Sample and len(observed.stage_ns) == len(observed.shape.stages):
+        if wrong:
+            self._drifted(offset, f"the observer answered {wrong}")
+        elif isinstance(observed, Sample):
             if not 0 <= observed.duration_ns <= observed.time_ns <= observed.logged_ns <= self._latest_ns:
                 self._rejected("future" if observed.logged_ns > self._latest_ns else "impossible")
-                return
-            if any(ns is not None and not 0 <= ns < _MOST_NS for ns in observed.stage_ns):
+            elif any(ns is not None and not 0 <= ns < _MOST_NS for ns in observed.stage_ns):
                 self._rejected("impossible")
-                return
-            append(self.samples, offset, observed)
-            self.line_of.append(index)
-        elif type(observed) is Rejected:
+            else:
+                append(self.samples, offset, observed)
+                self.line_of.append(index)
+        elif isinstance(observed, Rejected):
             self._rejected(observed.why)
-        elif type(observed) is Ignored:
-            self.ignored += 1
         else:
-            self._drifted(offset, f"the observer answered {observed!r}")
+            self.ignored += 1
 
     def _rejected(self, why: str) -> None:
         self.rejected[why] = self.rejected.get(why, 0) + 1
@@ -310,10 +325,61 @@ class _Scanner:
         self.drifted = self.drifted or (offset, why)
 
 
-def _are_possible(stage_ns: Sequence[tuple[int | None, ...]]) -> bool:
-    """Whether no stage took less than nothing, or so long that sums of it would not fit."""
-    took = list(filter(None, chain.from_iterable(stage_ns)))
-    return not took or (min(took) >= 0 and max(took) < _MOST_NS)
+_COLUMNS = ("time_ns", "duration_ns", "logged_ns", "causes", "stages", "stage_ns")
+_INT, _STAGE = {int}, {int, type(None)}
+
+
+def _are_places(kept: Sequence[int], number: int) -> bool:
+    """Whether these are indices of so many lines, each later than the one before."""
+    return not kept or (kept[0] >= 0 and kept[-1] < number and all(map(lt, kept, islice(kept, 1, None))))
+
+
+def _are_possible(columns: Columns) -> bool:
+    """Whether all is of the types that it should be, and each stage took a time of which sums of many fit."""
+    stages = list(chain.from_iterable(columns.stage_ns))
+    took = list(filter(None, stages))
+    return (
+        set(map(type, chain(columns.time_ns, columns.duration_ns, columns.logged_ns))) <= _INT
+        and set(map(type, columns.stage_ns)) == {tuple}
+        and set(map(type, stages)) <= _STAGE
+        and (not took or (min(took) >= 0 and max(took) < _MOST_NS))
+        and all(map(_is_text, {*columns.causes, *columns.stages}))
+        and not _wrong_in_shape(columns.shape)
+    )
+
+
+def _wrong_in(observed: object) -> str:
+    """What is not as the types of a plug-in's answer promise: nothing checks them while it runs. Empty: all is well."""
+    if type(observed) is Sample:
+        for name in ("time_ns", "duration_ns", "logged_ns"):
+            if type(value := getattr(observed, name)) is not int:
+                return f"{name}={value!r}, which is no int"
+        for name in ("cause", "stage"):
+            if not _is_text(value := getattr(observed, name)):
+                return f"{name}={value!r}, which is no text"
+        if type(observed.stage_ns) is not tuple or not set(map(type, observed.stage_ns)) <= _STAGE:
+            return f"stage_ns={observed.stage_ns!r}, which is no tuple of int and None"
+        wrong = _wrong_in_shape(observed.shape)
+        if not wrong and len(observed.stage_ns) != len(observed.shape.stages):
+            wrong = f"{len(observed.stage_ns)} stage_ns for {len(observed.shape.stages)} stages"
+        return wrong
+    if type(observed) is Rejected:
+        return "" if _is_text(observed.why) else f"Rejected({observed.why!r}), whose reason is no text"
+    return "" if type(observed) is Ignored else repr(observed)
+
+
+def _wrong_in_shape(shape: object) -> str:
+    if type(shape) is not Shape or type(shape.stages) is not tuple or not all(map(_is_text, shape.stages)):
+        return f"{shape!r}, which is no Shape with a tuple of names"
+    for name, value in shape.attributes:
+        if not _is_text(name) or not (type(value) is int or _is_text(value)):
+            return f"{shape!r}, whose attributes are not pairs of a name and a text or int"
+    return ""
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text that can be written down (a lone surrogate can't)."""
+    return type(value) is str and (value.isascii() or value.encode(errors="replace").decode() == value)
 
 
 def name_of(source: str, offset: int, line: bytes) -> bytes:

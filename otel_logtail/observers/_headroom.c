@@ -90,7 +90,16 @@ head_of(const char *line, Py_ssize_t length, Head *head)
     head->id_length = at - line - head->id;
     if (at == first || end - at < (Py_ssize_t)sizeof after_id - 1 || memcmp(at, after_id, sizeof after_id - 1) != 0)
         return NULL;
-    return at + sizeof after_id - 1;
+    at += sizeof after_id - 1;
+    /* Two values in one line, and one value in two: the decoder takes both, and would count a forged pair as two lines. */
+    for (const char *close = at; (close = memchr(close, '}', (size_t)(end - close))) != NULL;) {
+        do
+            close++;
+        while (close < end && (*close == ' ' || *close == '\t' || *close == '\r'));
+        if (close < end && *close == '{')
+            return NULL;
+    }
+    return at;
 }
 
 static PyObject *
@@ -360,7 +369,7 @@ columns(PyObject *module, PyObject *args)
     int64_t zone_ns = 0;
     if (taken) {
         zone_ns = floored(least + state.quarter_ns / 2, state.quarter_ns);
-        if (most - zone_ns > state.slack_ns || zone_ns < state.west_ns || zone_ns > state.east_ns
+        if (zone_ns < state.west_ns || zone_ns > state.east_ns || most - zone_ns > state.slack_ns
             || least_past - zone_ns < -state.jitter_ns)
             goto done; /* late, or in another zone */
     }
