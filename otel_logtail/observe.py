@@ -11,7 +11,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from itertools import accumulate, chain, compress, islice
+from itertools import accumulate, chain, compress, count, islice
 from operator import le, lt
 from typing import Protocol
 
@@ -166,14 +166,14 @@ def scan(
         now_ns: The clock, only to reject lines that are more than a day ahead of it (``future``).
     """
     end = len(buffer) if end is None else end
-    starts, lines = find_lines(buffer, observer.marker, start, end)
-    scanner = _Scanner(observer, base, starts, lines, now_ns + FUTURE_NS)
+    offsets, lines = find_lines(buffer, observer.marker, start, end, base)
+    scanner = _Scanner(observer, offsets, lines, now_ns + FUTURE_NS)
     scanner.take(0, len(lines))
     samples = scanner.samples
     hits = []
     if samples.duration_ns and max(samples.duration_ns) >= thresholds.degraded_ns:
         slow_ns = thresholds.degraded_ns
-        for index in [place for place, ns in enumerate(samples.duration_ns) if ns >= slow_ns]:
+        for index in compress(count(), map(slow_ns.__le__, samples.duration_ns)):
             offset = samples.offsets[index]
             uid = name_of(source, offset, lines[scanner.line_of[index]])
             severity = thresholds.classify(samples.duration_ns[index])
@@ -188,18 +188,20 @@ def scan(
     return Scanned(samples, tuple(hits), tally, scanner.drifted)
 
 
-def find_lines(buffer: bytes | bytearray, marker: bytes, begin: int, end: int) -> tuple[list[int], list[bytes]]:
-    """The lines that hold the marker (an empty one: all), and where each begins past ``begin``; without line ends.
+def find_lines(
+    buffer: bytes | bytearray, marker: bytes, begin: int, end: int, base: int
+) -> tuple[list[int], list[bytes]]:
+    """The lines that hold the marker (an empty one: all) without ends, and where each begins (``begin`` is ``base``).
 
     What a stale writer left after a truncation (NULs), a byte order mark and a carriage return are taken off too.
     """
     if _hot is not None:
-        in_c: tuple[list[int], list[bytes]] = _hot.find_lines(buffer, marker, begin, end)
+        in_c: tuple[list[int], list[bytes]] = _hot.find_lines(buffer, marker, begin, end, base)
         return in_c
     view = memoryview(buffer)
     if not marker or buffer.count(marker, begin, min(end, begin + _PROBE)) * _DENSE > min(end - begin, _PROBE):
         lines = bytes(view[begin:end]).split(b"\n")
-        starts = [0, *accumulate([len(line) + 1 for line in lines])]
+        starts = list(accumulate([len(line) + 1 for line in lines], initial=base))
         del lines[-1], starts[-2:]  # what follows the last newline is no line
         found = [marker in line for line in lines]
         if not all(found):
@@ -212,7 +214,7 @@ def find_lines(buffer: bytes | bytearray, marker: bytes, begin: int, end: int) -
             start = rfind(b"\n", position, at) + 1 or position
             stop = find(b"\n", at, end)
             position = stop + 1
-            starts.append(start - begin)
+            starts.append(base + start - begin)
             lines.append(bytes(view[start:stop]))
     if not _ODD.isdisjoint([line[:1] for line in lines]) or b"\r" in {line[-1:] for line in lines}:
         lines = [line.lstrip(b"\0").removeprefix(_BOM).removesuffix(b"\r") for line in lines]
@@ -227,11 +229,10 @@ _DENSE = 2000
 class _Scanner:
     """Collects what an observer says of the lines of one chunk: of many at once where it can, else of each."""
 
-    def __init__(self, observer: Observer, base: int, starts: list[int], lines: list[bytes], latest_ns: int) -> None:
+    def __init__(self, observer: Observer, offsets: list[int], lines: list[bytes], latest_ns: int) -> None:
         self._observe = observer.observe
         self._observe_all: Callable[[Sequence[bytes]], Columns | None] | None = getattr(observer, "observe_all", None)
-        self._base = base
-        self._starts = starts
+        self._offsets = offsets
         self._lines = lines
         self._latest_ns = latest_ns
         self.samples = Samples([], [], [], [], [], [], [], [])
@@ -265,14 +266,7 @@ class _Scanner:
             return False
         if not columns.time_ns:
             return True
-        return (
-            (columns.bounded or _are_possible(columns))
-            and min(columns.duration_ns) >= 0
-            and max(columns.logged_ns) <= self._latest_ns
-            and all(map(le, columns.duration_ns, columns.time_ns))
-            and all(map(le, columns.time_ns, columns.logged_ns))
-            and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
-        )
+        return max(columns.logged_ns) <= self._latest_ns and (columns.bounded or _are_possible(columns))
 
     def _take_columns(self, columns: Columns, begin: int, end: int) -> None:
         into = self.samples
@@ -280,8 +274,7 @@ class _Scanner:
         if columns.kept is not None:
             self.ignored += end - begin - len(columns.kept)
             places = [begin + index for index in columns.kept]
-        base = self._base
-        into.offsets += [base + self._starts[place] for place in places]
+        into.offsets += self._offsets[begin:end] if columns.kept is None else [self._offsets[at] for at in places]
         into.time_ns += columns.time_ns
         into.duration_ns += columns.duration_ns
         into.logged_ns += columns.logged_ns
@@ -292,7 +285,7 @@ class _Scanner:
         self.line_of += places
 
     def _take_one(self, index: int) -> None:
-        offset = self._base + self._starts[index]
+        offset = self._offsets[index]
         try:
             observed = self._observe(self._lines[index])
             wrong = _wrong_in(observed)
@@ -335,7 +328,7 @@ def _are_places(kept: Sequence[int], number: int) -> bool:
 
 
 def _are_possible(columns: Columns) -> bool:
-    """Whether all is of the types that it should be, and each stage took a time of which sums of many fit."""
+    """Whether all is of its types, and no sample ended before it began or was written before it ended."""
     stages = list(chain.from_iterable(columns.stage_ns))
     took = list(filter(None, stages))
     return (
@@ -343,6 +336,10 @@ def _are_possible(columns: Columns) -> bool:
         and set(map(type, columns.stage_ns)) == {tuple}
         and set(map(type, stages)) <= _STAGE
         and (not took or (min(took) >= 0 and max(took) < _MOST_NS))
+        and min(columns.duration_ns) >= 0
+        and all(map(le, columns.duration_ns, columns.time_ns))
+        and all(map(le, columns.time_ns, columns.logged_ns))
+        and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
         and all(map(_is_text, {*columns.causes, *columns.stages}))
         and not _wrong_in_shape(columns.shape)
     )

@@ -347,6 +347,7 @@ if _headroom is not None:
     _headroom.configure(
         _HttpRequest,
         _WebSocket,
+        _Stages,
         "stage_timings",
         _CAUSES,
         _LONGEST,
