@@ -63,11 +63,16 @@ class Book(msgspec.Struct, frozen=True):
 
 
 class _Held(msgspec.Struct):
-    """A file that is open. ``quiet_since``: not the live one any more, and since when it has not grown."""
+    """A file that is open.
+
+    ``quiet_since``: not the live one any more, and since when it has not grown. ``ended_at``: what its size was before
+    the last read, which found nothing behind the position; None where that read found something, or failed.
+    """
 
     reader: Reader
     state: FileState
     quiet_since: float | None = None
+    ended_at: int | None = None
 
 
 class PathTail:
@@ -245,7 +250,8 @@ class PathTail:
             live = path == self.live
             held = left.pop(state.id, None)
             if held is None and not live and not _has_more(reader, state):
-                if is_compressed(path) and reader.identity != (state.device, state.inode):
+                known = is_compressed(state.path) and reader.identity == (state.device, state.inode)
+                if is_compressed(path) and not known:
                     # finished, and its end is known: known by its inode from now on, it is not unpacked once more
                     changed.append(msgspec.structs.replace(state, path=path, device=reader.device, inode=reader.inode))
                 continue
@@ -304,7 +310,7 @@ class PathTail:
 
     def _new_state(self, path: str, reader: Reader) -> FileState:
         live = path == self.live
-        offset = 0
+        offset, size = 0, reader.size()  # before its end is looked for: what comes after that is seen as growth
         if not self._from_start:  # of what is compressed already it is enough to know it again
             offset = end_of_lines(reader) if live or not is_compressed(path) else len(reader.read_at(0, HEAD_BYTES))
         return FileState(
@@ -314,14 +320,13 @@ class PathTail:
             device=reader.device,
             inode=reader.inode,
             offset=offset,
-            size=offset if is_compressed(path) else reader.size(),
+            size=offset if is_compressed(path) else max(offset, size),
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset or HEAD_BYTES))),
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
             done=not live and not self._from_start,
         )
 
-    def _finish(self, held: _Held) -> None:
-        size = held.reader.size() if isinstance(held.reader, PlainReader) else held.state.offset
+    def _finish(self, held: _Held, size: int) -> None:
         done = msgspec.structs.replace(held.state, size=size, done=True)
         self._book.update(done)
         self._states[done.id] = done
@@ -332,8 +337,8 @@ class PathTail:
         """Let go of files that are no longer live, have been read to their end and have not grown for long."""
         for held in list(self._held):
             quiet = held.quiet_since is not None and now_s - held.quiet_since >= GRACE_S
-            if quiet and self._next(held, CHUNK_BYTES) is None and held in self._held:
-                self._finish(held)
+            if quiet and self._next(held, CHUNK_BYTES) is None and held.ended_at is not None and held in self._held:
+                self._finish(held, held.ended_at)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -355,13 +360,17 @@ class PathTail:
                 held.state = chunk.after
 
     def _next(self, held: _Held, most: int) -> Chunk | None:
+        held.ended_at = None
         try:
+            size = held.reader.size()  # first: what is written from here on is more than that
             chunk = read_chunk(held.reader, held.state, self._buffer, most)
         except OSError as problem:
             self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None
+        if chunk is None:
+            held.ended_at = size
         if chunk is None and not isinstance(held.reader, PlainReader):  # it will not grow
-            self._finish(held)
+            self._finish(held, held.state.offset)
             if held.reader.damage:
                 self._reporter.damaged(held.state.path, held.reader.damage)
         return chunk
@@ -388,7 +397,16 @@ class PathTail:
 
 
 def _has_more(reader: Reader, state: FileState) -> bool:
-    return not state.done or (isinstance(reader, PlainReader) and reader.size() > state.size)
+    if not state.done:
+        return True
+    if isinstance(reader, PlainReader):
+        return reader.size() > state.size
+    if is_compressed(state.path):
+        return False  # it does not grow
+    try:
+        return bool(reader.read_at(state.size, 1))  # it may have grown before it was compressed
+    except OSError:
+        return True  # reading it says why
 
 
 def _is_cut_off(reader: Reader, state: FileState) -> bool:
