@@ -36,12 +36,14 @@ from otel_logtail.model import (
 from otel_logtail.rows import (
     COUNTS,
     EPISODE,
+    IDS,
     STEP_NS,
     counts_of,
     counts_row,
     decode_attributes,
     encode_attributes,
     episode_of,
+    json_ids,
     marks,
 )
 
@@ -56,8 +58,6 @@ MAX_EXEMPLARS = 3
 """How many breaches an interval's point points at."""
 
 _TABLES = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
-_PAGE = 500
-"""Series of one look-up: SQLite bounds the parameters of a statement."""
 
 _BREACH = (
     "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
@@ -138,9 +138,7 @@ class Outbox:
                 f"SELECT series, time_ns, time_ns, {COUNTS} FROM total WHERE exporter = ? ORDER BY time_ns, series",
                 (self.exporter,),
             ).fetchall()
-            points: list[Point] = []
-            for at in range(0, len(rows), _PAGE):
-                points += self._repeats(rows[at : at + _PAGE])
+            points = self._repeats(rows)
         return tuple(points)
 
     def silent(self, older_ns: int, limit: int) -> ExportBatch | None:
@@ -315,11 +313,9 @@ class Outbox:
         return {row[0]: SourceInfo(row[0], row[1], row[2], row[3], instance, row[4], row[5], row[6]) for row in rows}
 
     def _series(self, ids: Iterable[int]) -> dict[int, tuple[int, SeriesKey, int]]:
-        wanted = tuple(set(ids))
         rows = self._db.execute(
-            "SELECT id, source, instrument, attributes, bounds, start_ns FROM series"
-            f" WHERE id IN ({marks(len(wanted))})",
-            wanted,
+            f"SELECT id, source, instrument, attributes, bounds, start_ns FROM series WHERE id IN {IDS}",
+            (json_ids(set(ids)),),
         )
         return {
             row[0]: (

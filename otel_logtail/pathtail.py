@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -42,6 +42,7 @@ from otel_logtail.files import (
 )
 from otel_logtail.model import FileState
 from otel_logtail.reporter import Reporter
+from otel_logtail.states import States
 
 GRACE_S = 60.0
 """How long a renamed file is read on after its last growth: its writer may still hold it."""
@@ -63,11 +64,16 @@ class Book(msgspec.Struct, frozen=True):
 
 
 class _Held(msgspec.Struct):
-    """A file that is open. ``quiet_since``: not the live one any more, and since when it has not grown."""
+    """A file that is open.
+
+    ``quiet_since``: not the live one any more, and since when it has not grown. ``ended_at``: what its size was before
+    the last read, which found nothing behind the position; None where that read found something, or failed.
+    """
 
     reader: Reader
     state: FileState
     quiet_since: float | None = None
+    ended_at: int | None = None
 
 
 class PathTail:
@@ -84,7 +90,7 @@ class PathTail:
         buffer: bytearray,
     ) -> None:
         self.live = live
-        self._states = {state.id: state for state in states}
+        self._states = States(states)
         self._book = book
         self._reporter = reporter
         self._from_start = from_start
@@ -98,8 +104,8 @@ class PathTail:
         self._look_again = False
         # rotated files that are copies as far as they go, as they were then: one that grows is told apart again
         self._undecided: dict[str, tuple[int, ...]] = {}
-        self.gone: frozenset[int] = frozenset()
-        """Ids of finished files that were not there when all files were told apart last."""
+        # ids of the files that were there when all were told apart last
+        self._here: frozenset[int] | None = None
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -151,9 +157,9 @@ class PathTail:
         sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items()}
         try:
             open_states = [held.state for held in self._held]
-            unfinished = [s for s in self._states.values() if not s.done and s not in open_states]
-            finished = [s for s in self._states.values() if s.done]
-            newest_first = sorted([*open_states, *unfinished], key=lambda s: -s.id) + finished[::-1]
+            unfinished = [state for state in self._states.unfinished() if state not in open_states]
+            newest_first = sorted([*open_states, *unfinished], key=lambda s: -s.id)
+            newest_first += self._states.finished_like(readers.values())
             claims = claim(readers, newest_first, self.live, [held.reader for held in self._held])
             live = claims.get(self.live)
             if live is not None and readers.keys() - claims.keys() and _is_cut_off(readers[self.live], live):
@@ -165,8 +171,7 @@ class PathTail:
                 claims.setdefault(path, None)  # only looked at for what we knew to be there
             self._adopt(readers, claims, now_s, complete=complete)
             if complete:
-                here = {state.id for state in claims.values() if state is not None}
-                self.gone = frozenset(s.id for s in self._states.values() if s.done and s.id not in here)
+                self._here = frozenset(state.id for state in claims.values() if state is not None)
         finally:
             kept = {id(held.reader) for held in self._held}
             _close(reader for reader in readers.values() if id(reader) not in kept)
@@ -180,7 +185,7 @@ class PathTail:
     def _elsewhere(self) -> list[str]:
         """Where unfinished files were last seen, if that is no rotated name: what a symbolic link pointed at."""
         usual = {self.live, *self._rotated()}
-        paths = [state.path for state in self._states.values() if not state.done]
+        paths = [state.path for state in self._states.unfinished()]
         return [path for path in dict.fromkeys(paths) if path not in usual and os.path.isfile(path)]
 
     def _rotated(self) -> list[str]:
@@ -223,14 +228,10 @@ class PathTail:
     def _adopt(
         self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float, *, complete: bool
     ) -> None:
-        usual = {self.live, self._place(self.live)}
-        last_live = max(
-            (s.id for s in self._states.values() if s.path in usual or not is_rotated_name(s.path)), default=0
-        )
         fresh = [path for path in readers if path not in claims]
         added = self._book.add([self._new_state(path, readers[path]) for path in fresh]) if fresh else []
         for new in added:
-            self._states[new.id] = new
+            self._states.put(new)
             if not new.done:
                 self._reporter.follows(new.path, new.offset)
         states = {**claims, **dict(zip(fresh, added, strict=True))}
@@ -245,7 +246,8 @@ class PathTail:
             live = path == self.live
             held = left.pop(state.id, None)
             if held is None and not live and not _has_more(reader, state):
-                if is_compressed(path) and reader.identity != (state.device, state.inode):
+                known = is_compressed(state.path) and reader.identity == (state.device, state.inode)
+                if is_compressed(path) and not known:
                     # finished, and its end is known: known by its inode from now on, it is not unpacked once more
                     changed.append(msgspec.structs.replace(state, path=path, device=reader.device, inode=reader.inode))
                 continue
@@ -269,12 +271,14 @@ class PathTail:
                 newer = [i for i, other in enumerate(holding) if other.state.id > held.state.id]
                 holding.insert(newer[0] if newer else len(holding), _Held(held.reader, held.state, quiet_since))
         kept = {held.state.id for held in holding}
-        lost = [s for s in self._states.values() if not s.done and s.id not in kept and (complete or s.id in left)]
+        lost = [s for s in self._states.unfinished() if s.id not in kept and (complete or s.id in left)]
+        last_live = self._last_live(but={new.id for new in added}) if lost else 0
         changed += [msgspec.structs.replace(state, size=state.offset, done=True) for state in lost]
 
         for state in changed:
             self._book.update(state)
-        self._states.update((state.id, state) for state in changed)
+        for state in changed:
+            self._states.put(state)
         for state in lost:
             unread = max(0, state.size - state.offset)
             if state.id in left:
@@ -285,6 +289,12 @@ class PathTail:
                 # known again, and may be here under another name
                 self._reporter.unseen(state.path, max(state.size, state.offset), unread)
         self._hold(holding)
+
+    def _last_live(self, but: Collection[int]) -> int:
+        """The id of the last file that was the live one, as far as its name tells."""
+        usual = {self.live, self._place(self.live)}
+        ids = (s.id for s in self._states if s.path in usual or not is_rotated_name(s.path))
+        return max((id_ for id_ in ids if id_ not in but), default=0)
 
     def _hold(self, holding: list[_Held]) -> None:
         before = self._current
@@ -304,7 +314,7 @@ class PathTail:
 
     def _new_state(self, path: str, reader: Reader) -> FileState:
         live = path == self.live
-        offset = 0
+        offset, size = 0, reader.size()  # before its end is looked for: what comes after that is seen as growth
         if not self._from_start:  # of what is compressed already it is enough to know it again
             offset = end_of_lines(reader) if live or not is_compressed(path) else len(reader.read_at(0, HEAD_BYTES))
         return FileState(
@@ -314,17 +324,16 @@ class PathTail:
             device=reader.device,
             inode=reader.inode,
             offset=offset,
-            size=offset if is_compressed(path) else reader.size(),
+            size=offset if is_compressed(path) else max(offset, size),
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset or HEAD_BYTES))),
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
             done=not live and not self._from_start,
         )
 
-    def _finish(self, held: _Held) -> None:
-        size = held.reader.size() if isinstance(held.reader, PlainReader) else held.state.offset
+    def _finish(self, held: _Held, size: int) -> None:
         done = msgspec.structs.replace(held.state, size=size, done=True)
         self._book.update(done)
-        self._states[done.id] = done
+        self._states.put(done)
         held.reader.close()
         self._held.remove(held)
 
@@ -332,8 +341,8 @@ class PathTail:
         """Let go of files that are no longer live, have been read to their end and have not grown for long."""
         for held in list(self._held):
             quiet = held.quiet_since is not None and now_s - held.quiet_since >= GRACE_S
-            if quiet and self._next(held, CHUNK_BYTES) is None and held in self._held:
-                self._finish(held)
+            if quiet and self._next(held, CHUNK_BYTES) is None and held.ended_at is not None and held in self._held:
+                self._finish(held, held.ended_at)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -349,19 +358,23 @@ class PathTail:
 
     def accept(self, chunk: Chunk) -> None:
         """The chunk is committed: go on behind it."""
-        self._states[chunk.after.id] = chunk.after
+        self._states.put(chunk.after)
         for held in self._held:
             if held.state.id == chunk.after.id:
                 held.state = chunk.after
 
     def _next(self, held: _Held, most: int) -> Chunk | None:
+        held.ended_at = None
         try:
+            size = held.reader.size()  # first: what is written from here on is more than that
             chunk = read_chunk(held.reader, held.state, self._buffer, most)
         except OSError as problem:
             self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None
+        if chunk is None:
+            held.ended_at = size
         if chunk is None and not isinstance(held.reader, PlainReader):  # it will not grow
-            self._finish(held)
+            self._finish(held, held.state.offset)
             if held.reader.damage:
                 self._reporter.damaged(held.state.path, held.reader.damage)
         return chunk
@@ -374,11 +387,15 @@ class PathTail:
     @property
     def states(self) -> tuple[FileState, ...]:
         """All files of this live path that are known."""
-        return tuple(self._states.values())
+        return tuple(self._states)
 
-    def forget(self, state: FileState) -> None:
-        """A file that is not open here belongs to another live path now."""
-        self._states.pop(state.id, None)
+    def gone(self) -> frozenset[int]:
+        """Ids of finished files that were not there when all files were told apart last."""
+        return frozenset() if self._here is None else self._states.finished(but=self._here)
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Know these no more, of which none is open here: another live path's now, or gone and in the store no more."""
+        self._states.drop(ids)
 
     def close(self) -> None:
         """Free all descriptors."""
@@ -388,7 +405,16 @@ class PathTail:
 
 
 def _has_more(reader: Reader, state: FileState) -> bool:
-    return not state.done or (isinstance(reader, PlainReader) and reader.size() > state.size)
+    if not state.done:
+        return True
+    if isinstance(reader, PlainReader):
+        return reader.size() > state.size
+    if is_compressed(state.path):
+        return False  # it does not grow
+    try:
+        return bool(reader.read_at(state.size, 1))  # it may have grown before it was compressed
+    except OSError:
+        return True  # reading it says why
 
 
 def _is_cut_off(reader: Reader, state: FileState) -> bool:

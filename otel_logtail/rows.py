@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import sub
 
@@ -43,8 +43,17 @@ FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int]
 
 
 def marks(number: int) -> str:
-    """Placeholders of so many parameters."""
+    """Placeholders of so many parameters: few, for SQLite bounds them; of ids see :data:`IDS`."""
     return ", ".join("?" * number)
+
+
+IDS = "(SELECT value FROM json_each(?))"
+"""Any number of ids as one parameter (:func:`json_ids`), to be looked for with IN."""
+
+
+def json_ids(ids: Iterable[int]) -> str:
+    """Any number of ids as one parameter."""
+    return msgspec.json.encode(list(ids)).decode()
 
 
 def encode_attributes(attributes: Attributes) -> str:

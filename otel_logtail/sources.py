@@ -7,7 +7,7 @@ each of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from otel_logtail.pipeline import SourceRun
 
@@ -67,10 +67,14 @@ class Sources:
         """How long until ``tick`` has something to do, if no line comes before; infinite while nothing is open."""
         return min(run.due_s() for run in self.runs)
 
-    @property
     def gone(self) -> frozenset[int]:
         """Ids of finished files that are no longer on disk."""
-        return frozenset().union(*(run.tail.gone for run in self.runs))
+        return frozenset().union(*(run.tail.gone() for run in self.runs))
+
+    def forget(self, ids: Collection[int]) -> None:
+        """Know these files no more, which were ``gone`` and are in the store no more."""
+        for run in self.runs:
+            run.tail.forget(ids)
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at."""

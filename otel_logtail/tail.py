@@ -6,7 +6,8 @@ import fnmatch
 import glob
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
 from otel_logtail.errors import UsageError
@@ -43,7 +44,6 @@ class Tail:
         self._reporter = reporter
         self._from_start = from_start or not first
         self._buffer = new_buffer()
-        self._no_more: frozenset[int] = frozenset()
         self._known: dict[str, list[FileState]] = {}
         for state in states:
             self._known.setdefault(state.live, []).append(state)
@@ -88,13 +88,6 @@ class Tail:
                         from_start=self._from_start,
                         buffer=self._buffer,
                     )
-        self._no_more = frozenset(
-            state.id
-            for live, states in self._known.items()
-            if not os.path.lexists(live) and not siblings(live)
-            for state in states
-            if state.done
-        )
 
     def _left_behind(self, live: str) -> bool:
         """Whether a live path that is no more (its process has ended) was rotated with unread lines."""
@@ -121,7 +114,7 @@ class Tail:
                 for state in states:
                     if (state.device, state.inode) == identity and holds(reader, state):
                         if other in self._tails:
-                            self._tails[other].forget(state)
+                            self._tails[other].forget([state.id])
                         else:
                             self._known[other] = [s for s in states if s.id != state.id]
                         return [*own, state]
@@ -155,13 +148,37 @@ class Tail:
         """The open files of each live path."""
         return {live: tail.held for live, tail in self._tails.items()}
 
-    @property
     def gone(self) -> frozenset[int]:
         """Ids of finished files that are no longer on disk, as far as the live paths' last look tells.
 
         Those of a live path that is no more are gone where nothing of it is left, not even rotated.
         """
-        return self._no_more.union(*(tail.gone for tail in self._tails.values()))
+        no_more = (state.id for live in self._nothing_left() for state in self._known[live] if state.done)
+        return frozenset(no_more).union(*(tail.gone() for tail in self._tails.values()))
+
+    def _nothing_left(self) -> Iterator[str]:
+        """Known live paths that no file has the name of, nor a rotated one's."""
+        names: dict[str, list[str]] = {}  # listed once: a name for each process that ever ran can be very many
+        for live in self._known:
+            folder, name = os.path.split(live)
+            if folder not in names:
+                names[folder] = _names(folder)
+            stem, _ = os.path.splitext(name)
+            first = bisect_left(names[folder], stem)
+            any_left = any(found.startswith(stem) for found in names[folder][first : first + 1])
+            if not any_left or not (os.path.lexists(live) or siblings(live)):
+                yield live
+
+    def forget(self, ids: Collection[int]) -> None:
+        """Know these no more, which were ``gone`` and are in the store no more."""
+        for tail in self._tails.values():
+            tail.forget(ids)
+        for live, states in list(self._known.items()):
+            left = [state for state in states if state.id not in ids]
+            if left:
+                self._known[live] = left
+            else:
+                del self._known[live]
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
@@ -179,6 +196,13 @@ class Tail:
         """Free all descriptors."""
         for tail in self._tails.values():
             tail.close()
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,7 @@ from otel_logtail.database import transaction, translated
 from otel_logtail.model import Counts, Dropped, Stream
 from otel_logtail.rows import (
     COUNTS,
+    IDS,
     OFFSET_BITS,
     STEP_NS,
     SampleColumns,
@@ -39,6 +40,7 @@ from otel_logtail.rows import (
     counts_row,
     decode_block,
     encode_block,
+    json_ids,
     marks,
 )
 
@@ -72,6 +74,8 @@ _STREAMS = {
     Stream.BREACHES: ("breach", "time_ns", "time_ns"),
 }
 
+_Gone = Callable[[], Collection[int]]
+
 
 class Limits(msgspec.Struct, frozen=True):
     """How much is kept; None: no bound."""
@@ -103,13 +107,16 @@ class Upkeep:
         """Whether the last try to do something failed."""
         self.dropped: list[Dropped] = []
         """What left undelivered since somebody took it from here."""
+        self.forgotten: list[int] = []
+        """Ids of files that are known no more, since somebody took them from here."""
 
-    def step(self, now_s: float, gone: Collection[int] | None = None) -> bool:
+    def step(self, now_s: float, gone: _Gone | None = None) -> bool:
         """Do one small transaction if it is time; returns whether there is more to do at once.
 
         Args:
             now_s: A monotonic clock.
-            gone: Ids of finished files that are no longer on disk; None: nobody has looked.
+            gone: Tells the ids of finished files that are no longer on disk, when that is needed; None: nobody has
+                looked.
 
         Raises:
             StoreError: it could not be written; tried again at the next time.
@@ -129,12 +136,12 @@ class Upkeep:
             raise
         return True
 
-    def _begin(self, now_s: float, gone: Collection[int] | None) -> Iterator[None] | None:
+    def _begin(self, now_s: float, gone: _Gone | None) -> Iterator[None] | None:
         """What there is to do now, if there is something."""
         if now_s >= self._next_s:
             self._next_s = now_s + EVERY_S
             self._next_size_s = now_s + SIZE_EVERY_S
-            return self._run(None if gone is None else frozenset(gone))
+            return self._run(gone)
         if self._limits.max_bytes is not None and now_s >= self._next_size_s:
             self._next_size_s = now_s + SIZE_EVERY_S
             if self._used_bytes() > self._limits.max_bytes:
@@ -149,16 +156,18 @@ class Upkeep:
 
     # --- one pass ---------------------------------------------------------------------------------------------------
 
-    def _run(self, gone: frozenset[int] | None) -> Iterator[None]:
+    def _run(self, gone: _Gone | None) -> Iterator[None]:
         wall_ns = time.time_ns()
         with transaction(self._db):
             self._seen(wall_ns)
             if gone is not None:
-                self._note_gone(gone, wall_ns)
+                self._note_gone(gone(), wall_ns)
         newest_ns = self._one("SELECT max(last_ns) FROM block")
         if newest_ns is None:
             newest_ns = self._one("SELECT max(end_ns) FROM interval")
+        forget_ns = wall_ns - (self._limits.retention_ns or FORGOTTEN_NS)
         if newest_ns is None:
+            yield from self._forget_files(forget_ns, gone)
             return
         now_ns = min(newest_ns, wall_ns)
         yield
@@ -167,7 +176,7 @@ class Upkeep:
         yield from self._compact(now_ns - _COMPACT_AFTER_NS)
         if self._limits.retention_ns is not None:
             yield from self._age(now_ns - self._limits.retention_ns, wall_ns)
-            yield from self._forget_files(wall_ns - self._limits.retention_ns)
+        yield from self._forget_files(forget_ns, gone)
         if self._limits.max_bytes is not None:
             yield from self._shrink(self._limits.max_bytes, wall_ns)
         yield from self._give_back()
@@ -184,12 +193,10 @@ class Upkeep:
             (wall_ns, *self._exporters),
         )
 
-    def _note_gone(self, gone: frozenset[int], wall_ns: int) -> None:
-        ids = tuple(gone)
-        self._db.execute(f"UPDATE file SET gone_ns = 0 WHERE gone_ns AND id NOT IN ({marks(len(ids))})", ids)
-        self._db.execute(
-            f"UPDATE file SET gone_ns = ? WHERE NOT gone_ns AND id IN ({marks(len(ids))})", (wall_ns, *ids)
-        )
+    def _note_gone(self, gone: Collection[int], wall_ns: int) -> None:
+        ids = json_ids(gone)
+        self._db.execute(f"UPDATE file SET gone_ns = 0 WHERE gone_ns AND id NOT IN {IDS}", (ids,))
+        self._db.execute(f"UPDATE file SET gone_ns = ? WHERE NOT gone_ns AND id IN {IDS}", (wall_ns, ids))
 
     def _delivered(self, stream: Stream, wall_ns: int) -> int:
         """The highest id that all exporters which count have; all ids where there are none."""
@@ -387,17 +394,27 @@ class Upkeep:
         )
         return _EVER_NS if needed is None else int(needed)
 
-    def _forget_files(self, before_ns: int) -> Iterator[None]:
+    def _forget_files(self, before_ns: int, gone: _Gone | None) -> Iterator[None]:
         """Finished files that left the disk long ago, once nothing in the store is from them."""
-        with transaction(self._db):
-            self._db.execute(
-                "DELETE FROM file WHERE done AND gone_ns AND gone_ns < ?"
+        ids = [
+            int(id_)
+            for (id_,) in self._db.execute(
+                "SELECT id FROM file WHERE done AND gone_ns AND gone_ns < ?"
                 f" AND NOT EXISTS (SELECT 1 FROM block WHERE block.id >= file.id << {OFFSET_BITS}"
                 f" AND block.id < (file.id + 1) << {OFFSET_BITS})"
                 " AND id NOT IN (SELECT file FROM breach)",
                 (before_ns,),
             )
-        yield
+        ]
+        for at in range(0, len(ids), _ROWS):
+            page = ids[at : at + _ROWS]
+            if gone is not None:  # one may have come back since it was noted
+                now_gone = gone()
+                page = [id_ for id_ in page if id_ in now_gone]
+            with transaction(self._db):
+                self._db.executemany("DELETE FROM file WHERE id = ?", [(id_,) for id_ in page])
+            self.forgotten += page
+            yield
 
     def _shrink(self, max_bytes: int, wall_ns: int) -> Iterator[None]:
         """While the store is too large, let the oldest go: samples and what everybody has, then what is left."""

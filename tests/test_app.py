@@ -44,16 +44,20 @@ class StepWaker(TimedWaker):
         return frozenset()
 
 
-def run(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> int:
+def made(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> App:
     of_the_source = {name: settings.pop(name) for name in ("patterns", "from_start") if name in settings}
     source = SourceSettings(observer="headroom", **of_the_source)
-    app = App(
+    return App(
         Settings(db=tmp_path / "store.db", sources=(source,), **settings),
         exporter_context=ExporterContext({}),
         home=str(tmp_path),
         waker=waker,
         reporter=Reporter(said or io.StringIO()),
     )
+
+
+def run(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> int:
+    app = made(tmp_path, waker, said, **settings)
     if isinstance(waker, StepWaker):
         waker.stop = app.stop
     try:
@@ -136,3 +140,27 @@ def test_the_size_bound_holds_where_no_run_ever_stays(tmp_path: Path) -> None:
         assert (tmp_path / "store.db").stat().st_size <= bound
     assert ask(tmp_path, "SELECT samples FROM source") == [(24_000,)]
     assert 0 < ask(tmp_path, "SELECT sum(count) FROM block")[0][0] < 24_000
+
+
+def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    settings: dict[str, Any] = {"patterns": (str(log),), "from_start": True}
+    write(log, 0)
+    run(tmp_path, StepWaker(lambda _: None), **settings)
+    with closing(sqlite3.connect(tmp_path / "store.db")) as conn, conn:
+        conn.execute("INSERT INTO file SELECT 99, 1, live, live, 1, 2, 0, 0, 0, x'', 0, x'', 1, 1 FROM file")
+    waits: list[frozenset[int]] = []
+    waker = StepWaker(lambda _: None)
+    app = made(tmp_path, waker, limits=Limits(retention_ns=3600 * 10**9), **settings)
+
+    def wait() -> None:
+        waits.append(app._sources.gone())
+        if not waits[-1] or len(waits) == 100:
+            app.stop()
+
+    waker.stop = wait
+    app.run()
+    app.close()
+    assert waits[0] == frozenset({99})  # the upkeep does a little at a time
+    assert waits[-1] == frozenset()
+    assert ask(tmp_path, "SELECT id FROM file") == [(1,)]

@@ -32,6 +32,7 @@ LAYERS = [
     "wake",
     "files",
     "chunks",
+    "states",
     "claims",
     "pathtail",
     "tail",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -335,3 +337,15 @@ def test_other_bounds_are_another_series_with_totals_of_its_own(store: Store, ou
     piece.commit(line(2, 0.1), seal_s=20)
     first, second = durations(outbox.read(Stream.INTERVALS, 1000))
     assert (first.total.count, second.total.count, first.series.bounds_ns) == (1, 1, (7,))
+
+
+def test_any_number_of_series_may_be_known_to_a_receiver(store: Store, outbox: Outbox) -> None:
+    for number in range(40):
+        Piece(store, source=f"source-{number}").commit(line(1, 0.1), seal_s=10)
+    if sys.version_info >= (3, 11):  # as if they were 33,000, more than SQLite takes as parameters
+        outbox._db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 20)
+    batch = outbox.read(Stream.INTERVALS, 1000)
+    assert len(durations(batch)) == 40
+    deliver(outbox)
+    assert {point.source.name for point in outbox.told()} == {f"source-{number}" for number in range(40)}
+    assert outbox.silent(0, 1000) is not None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from otel_logtail import files
-from otel_logtail.chunks import CHUNK_BYTES
+from otel_logtail import chunks, files, pathtail
+from otel_logtail.chunks import CHUNK_BYTES, Chunk
 from otel_logtail.errors import StoreFull
+from otel_logtail.files import PlainReader, Reader
 from otel_logtail.pathtail import GRACE_S, SETTLE_S
 from tests.tailing import Follower, append, append_bytes, copytruncate, rotate, squeeze
 
@@ -211,6 +214,24 @@ def test_first_start_at_the_end_reads_no_rotated_file_later(log: Path) -> None:
     assert follower.follow_over_grace() == []
 
 
+def test_line_written_to_a_rotated_file_while_the_first_start_looks_for_its_end_is_found(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(log, "one")
+    rotate(log)
+    late = ["between the end and the size"]
+
+    def end_of_lines(reader: Reader) -> int:
+        end = chunks.end_of_lines(reader)
+        if late:
+            append(log.with_name("proxy.log.1"), late.pop())
+        return end
+
+    monkeypatch.setattr(pathtail, "end_of_lines", end_of_lines)
+    follower = Follower(log)
+    assert (follower.follow(), late) == (["between the end and the size"], [])
+
+
 def test_new_file_after_a_first_start_at_the_end_is_read_from_its_start(log: Path) -> None:
     append(log, "old")
     follower = Follower(log)
@@ -282,6 +303,49 @@ def test_lines_after_the_grace_period_are_found_at_the_next_rotation(log: Path, 
     rotate(log)
     append(log, "three")
     assert sorted(follower.follow()) == ["three", "very late"]
+
+
+def test_line_written_while_a_renamed_file_is_let_go_is_found_at_the_next_rotation(
+    log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(log, "one")
+    follower.follow()
+    rotate(log)
+    follower.follow()
+    late = ["between the last read and the end"]
+
+    def read_chunk(*args: Any) -> Chunk | None:
+        chunk = chunks.read_chunk(*args)
+        if chunk is None and late:
+            append(log.with_name("proxy.log.1"), late.pop())
+        return chunk
+
+    monkeypatch.setattr(pathtail, "read_chunk", read_chunk)
+    follower.look(after_s=GRACE_S + 1)
+    assert (late, follower.open_files) == ([], 1)
+    assert follower.read() == []
+    rotate(log)
+    assert follower.follow() == ["between the last read and the end"]
+
+
+def test_renamed_file_that_can_not_be_read_now_is_not_let_go(
+    log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(log, "one")
+    follower.follow()
+    rotate(log)
+    follower.follow()
+    append(log.with_name("proxy.log.1"), "late")
+
+    def broken(reader: PlainReader, view: memoryview, offset: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainReader, "read_into", broken)
+        follower.look(after_s=GRACE_S + 1)
+        assert follower.open_files == 2
+    assert follower.follow() == ["late"]
+    assert follower.look(after_s=GRACE_S + 1).open_files == 1
 
 
 def test_several_rotations_between_two_looks_lose_nothing(log: Path, follower: Follower) -> None:
@@ -833,6 +897,24 @@ def test_writer_that_missed_rotation_and_compression_is_read_on_and_nothing_twic
         writer.write(b"late 2\n")
         assert sorted(follower.follow()) == ["late 2", "new"]
     follower.restart(before=lambda: rotate(log))
+    assert follower.follow_over_grace() == []
+
+
+@pytest.mark.parametrize(("suffix", "compress"), CODECS)
+def test_lines_after_the_grace_period_are_found_though_the_file_is_compressed_by_then(
+    log: Path, follower: Follower, suffix: str, compress: Callable[[bytes], bytes]
+) -> None:
+    append(log, "one")
+    follower.follow()
+    rotate(log)
+    follower.follow_over_grace()
+    append(log.with_name("proxy.log.1"), "very late")
+    assert follower.follow() == []
+    squeeze(log.with_name("proxy.log.1"), compress, suffix)
+    rotate(log)
+    append(log, "two")
+    assert sorted(follower.follow_over_grace()) == ["two", "very late"]
+    rotate(log)
     assert follower.follow_over_grace() == []
 
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -343,7 +344,7 @@ def test_files_are_forgotten_when_they_are_gone_for_long_and_nothing_is_from_the
     life.say((40 * DAY, 0.001), seal=39 * DAY)
     limits = Limits(retention_ns=30 * DAY * SECOND)
     done = life.store.upkeep(limits, ())
-    while done.step(0.0, [life.piece.file.id]):
+    while done.step(0.0, lambda: [life.piece.file.id]):
         pass
     assert life.count("file WHERE gone_ns > 0") == 1
     life.keep_up(limits)  # nobody looked: what was known stays
@@ -356,13 +357,56 @@ def test_files_are_forgotten_when_they_are_gone_for_long_and_nothing_is_from_the
     with closing(sqlite3.connect(life.path)) as conn, conn:
         conn.execute("INSERT INTO file SELECT 99, 2, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, 1")
     done = life.store.upkeep(limits, ())
-    while done.step(0.0, []):
+    while done.step(0.0, list):
         pass
     assert life.count("file WHERE gone_ns > 0") == 0  # it is there again
     with closing(sqlite3.connect(life.path)) as conn, conn:
         conn.execute("UPDATE file SET gone_ns = 1 WHERE id = 99")
     life.keep_up(limits)
     assert rows(life.path, "SELECT id FROM file") == [(life.piece.file.id,)]
+
+
+def add_gone_file(life: Life, id_: int, gone_ns: int) -> None:
+    with closing(sqlite3.connect(life.path)) as conn, conn:
+        conn.execute("INSERT INTO file SELECT ?, 1, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, ?", (id_, gone_ns))
+
+
+def test_any_number_of_files_may_be_gone(life: Life) -> None:
+    add_gone_file(life, 299_999, 0)
+    done = life.store.upkeep(Limits(retention_ns=DAY * SECOND), ())
+    while done.step(0.0, lambda: range(2, 300_000)):  # beyond what any SQLite takes as parameters
+        pass
+    assert rows(life.path, "SELECT id FROM file WHERE gone_ns > 0") == [(299_999,)]
+    while done.step(EVERY_S, lambda: range(2, 299_999)):
+        pass
+    assert life.count("file WHERE gone_ns > 0") == 0
+
+
+@pytest.mark.parametrize("samples", [0, 1])
+@pytest.mark.parametrize(("retention_ns", "kept_ns"), [(None, FORGOTTEN_NS), (DAY * SECOND, DAY * SECOND)])
+def test_files_that_are_gone_are_forgotten_with_samples_or_without_and_said_to_whoever_knows_them(
+    life: Life, samples: int, retention_ns: int | None, kept_ns: int
+) -> None:
+    life.say(*[(0, 0.001)] * samples)
+    add_gone_file(life, 98, time.time_ns() - kept_ns - MINUTE * SECOND)
+    add_gone_file(life, 99, time.time_ns() - kept_ns + MINUTE * SECOND)
+    done = life.keep_up(Limits(retention_ns=retention_ns))
+    assert rows(life.path, "SELECT id FROM file ORDER BY id") == [(life.piece.file.id,), (99,)]
+    assert done.forgotten == [98]
+
+
+def test_many_files_are_forgotten_in_several_small_transactions(life: Life) -> None:
+    with closing(sqlite3.connect(life.path)) as conn, conn:
+        conn.executemany(
+            "INSERT INTO file SELECT ?, 1, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, 1",
+            [(id_,) for id_ in range(100, 5100)],
+        )
+    done = life.store.upkeep(NO_LIMITS, ())
+    steps = [0]
+    while done.step(0.0):
+        steps.append(len(done.forgotten))
+    assert max(after - before for before, after in pairwise(steps)) == 2000
+    assert done.forgotten == list(range(100, 5100))
 
 
 # --- totals through drops -------------------------------------------------------------------------------------------

@@ -1,0 +1,105 @@
+"""The files of one live path that are known: a look costs by what is there now, not by how many were there before.
+
+A finished file is known until the upkeep forgets it, often long after it left the disk. Such files are found by what
+they begin with, so that thousands of them are not each compared with what is there.
+
+Known limit: of files that all begin with the same KiB, each is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import TypeVar
+
+from otel_logtail.files import HEAD_BYTES, Reader, fingerprint
+from otel_logtail.model import FileState
+
+_Key = TypeVar("_Key")
+
+
+class States:
+    """States by their ids."""
+
+    def __init__(self, states: Iterable[FileState] = ()) -> None:
+        self._all: dict[int, FileState] = {}
+        self._unfinished: dict[int, None] = {}
+        # ids of finished ones: by length and digest of their first bytes; of empty ones, by device and inode
+        self._begin: dict[int, dict[bytes, list[int]]] = {}
+        self._empty: dict[tuple[int, int], list[int]] = {}
+        for state in states:
+            self.put(state)
+
+    def __iter__(self) -> Iterator[FileState]:
+        return iter(self._all.values())
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def put(self, state: FileState) -> None:
+        """Remember this state, in place of what was known of its file."""
+        before = self._all.get(state.id)
+        if before is not None and before.done:
+            self._remove(before)
+        self._all[state.id] = state
+        if state.done:
+            self._unfinished.pop(state.id, None)
+            self._add(state)
+        else:
+            self._unfinished[state.id] = None
+
+    def drop(self, ids: Iterable[int]) -> None:
+        """Forget those of these ids that are known."""
+        for id_ in ids:
+            state = self._all.pop(id_, None)
+            if state is not None and state.done:
+                self._remove(state)
+            self._unfinished.pop(id_, None)
+
+    def unfinished(self) -> list[FileState]:
+        """Those that are not read to their end."""
+        return [self._all[id_] for id_ in self._unfinished]
+
+    def finished(self, but: Collection[int]) -> frozenset[int]:
+        """The ids of those that are read to their end, but for these."""
+        return frozenset(self._all.keys() - self._unfinished.keys()).difference(but)
+
+    def finished_like(self, readers: Iterable[Reader]) -> list[FileState]:
+        """The finished ones that one of these files may be, newest first: ``claims`` knows none of the others.
+
+        Whatever tells it that a file is a known one, they have their first bytes in common; an empty file, of which
+        there are none, is known by its inode only, and the newest is taken.
+        """
+        ids: set[int] = set()
+        for reader in readers:
+            ids.update(self._empty.get(reader.identity, ())[-1:])
+            try:
+                head = reader.read_at(0, HEAD_BYTES)
+            except OSError:
+                continue  # nothing knows it either
+            for length, by_digest in self._begin.items():
+                if length <= len(head):
+                    ids.update(by_digest.get(fingerprint(head[:length]).digest, ()))
+        return [self._all[id_] for id_ in sorted(ids, reverse=True)]
+
+    def _add(self, state: FileState) -> None:
+        if state.head.length:
+            self._begin.setdefault(state.head.length, {}).setdefault(state.head.digest, []).append(state.id)
+        else:
+            ids = self._empty.setdefault((state.device, state.inode), [])
+            ids.append(state.id)
+            ids.sort()
+
+    def _remove(self, state: FileState) -> None:
+        if state.head.length:
+            by_digest = self._begin[state.head.length]
+            _take_out(by_digest, state.head.digest, state.id)
+            if not by_digest:
+                del self._begin[state.head.length]
+        else:
+            _take_out(self._empty, (state.device, state.inode), state.id)
+
+
+def _take_out(lists: dict[_Key, list[int]], key: _Key, id_: int) -> None:
+    lists[key].remove(id_)
+    if not lists[key]:
+        del lists[key]
