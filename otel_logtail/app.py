@@ -304,6 +304,9 @@ class App:
             self._reporter.upkeep_failed(str(problem))
         if not self._upkeep.failing:
             self._reporter.upkeep_works()
+        if self._upkeep.mended:
+            self._reporter.counts_mended("upkeep", self._upkeep.mended)
+            self._upkeep.mended = 0
         while self._upkeep.dropped:
             drop = self._upkeep.dropped.pop()
             span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
