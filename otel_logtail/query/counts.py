@@ -31,7 +31,7 @@ LONGEST_NS = 24 * 3600 * 10**9
 _ROWS = 4096  # at a time: bounds memory
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 _TABLES = ("interval", "open_interval")
-_PAIR = re.compile(rb'"(-?[0-9]+)":([0-9]+)').fullmatch
+_PAIR = re.compile(r'"(-?[0-9]+)":([0-9]+)').fullmatch
 _Row = tuple[Any, ...]
 _Span = tuple[int, int]
 
@@ -98,7 +98,7 @@ def interval_counts(conn: sqlite3.Connection, series: Sequence[int], coverage: C
 
 def _together(chunks: Iterable[list[_Row]]) -> Covered:
     total = Counts()
-    pairs: Counter[bytes] = Counter()
+    pairs: Counter[str] = Counter()
     first: _Span | None = None
     last: _Span | None = None
     for rows in chunks:
@@ -113,7 +113,8 @@ def _together(chunks: Iterable[list[_Row]]) -> Covered:
         total.zeros += sum(zeros)
         # Compact JSON is cut into its pairs and equal pairs are counted as text, all in C: decoding every row into a
         # dict and adding these up takes twice as long, and there can be millions of pairs.
-        pairs.update(b",".join([text[1:-1] for text in exponential]).split(b","))
+        # (As str, not bytes: a dict finds those faster.)
+        pairs.update(b",".join([text[1:-1] for text in exponential]).decode("ascii").split(","))
     total.exponential = _unpack(pairs)
     if sum(total.exponential.values()) + total.zeros != total.count:
         raise ValueError("the buckets do not hold as many as there are")
@@ -165,7 +166,7 @@ def _chunks(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage)
             yield rows
 
 
-def _unpack(pairs: Counter[bytes]) -> dict[int, int]:
+def _unpack(pairs: Counter[str]) -> dict[int, int]:
     """``"-12":3``, seen 5 times, is 15 in bucket -12."""
     exponential: dict[int, int] = {}
     for pair, times in pairs.items():
