@@ -307,6 +307,9 @@ class App:
         if self._upkeep.forgotten:
             self._sources.forget(frozenset(self._upkeep.forgotten))
             self._upkeep.forgotten.clear()
+        if self._upkeep.mended:
+            self._reporter.counts_mended("upkeep", self._upkeep.mended)
+            self._upkeep.mended = 0
         while self._upkeep.dropped:
             drop = self._upkeep.dropped.pop()
             span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 import typer
 
 from otel_logtail.errors import LogtailError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What writing fails with where stdout is a file."""
 
 
 @contextmanager
@@ -29,6 +33,12 @@ def errors_as_exit() -> Iterator[None]:
     except BrokenPipeError:
         _let_go_of_stdout()
         raise typer.Exit(0) from None
+    except OSError as problem:
+        if problem.filename is not None or problem.errno not in _NO_ROOM:
+            raise
+        _let_go_of_stdout()
+        typer.echo(f"otel-logtail: error: standard output can't be written: {problem.strerror}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _let_go_of_stdout() -> None:

@@ -53,6 +53,8 @@ def prune(
         upkeep.run()
     finally:
         store.close()
+    if upkeep.mended:
+        Reporter().counts_mended("upkeep", upkeep.mended)
     for drop in upkeep.dropped:
         span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
         typer.echo(f"{drop.exporter}: {drop.count} {drop.stream.value} of {span} left undelivered", err=True)

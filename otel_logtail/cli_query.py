@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from otel_logtail.model import Severity
+    from otel_logtail.query import Damage
 
 _TABLE_LIMIT = 50
 
@@ -80,6 +81,7 @@ def samples(
     from otel_logtail import query, render
 
     since_ns, until_ns = _range(since, until)
+    damage = query.Damage()
     with _store(db) as conn:
         rows = query.samples(
             conn,
@@ -88,6 +90,7 @@ def samples(
             severities=_severities(severity),
             source=source,
             limit=_limit(limit, form),
+            damage=damage,
         )
         number = render.write_rows(
             sys.stdout,
@@ -98,6 +101,7 @@ def samples(
             width=render.terminal_width(sys.stdout),
         )
     _tell("samples", number, since, until, limit, form)
+    _end_with(damage)
 
 
 @query_app.command()
@@ -149,9 +153,11 @@ def summary(
 
     since_ns, until_ns = _range(since, until)
     with _store(db) as conn:
-        answer = query.summary(conn, since_ns=since_ns, until_ns=until_ns, source=source)
+        damage = query.Damage()
+        answer = query.summary(conn, since_ns=since_ns, until_ns=until_ns, source=source, damage=damage)
     render.write_summary(sys.stdout, answer, form.value, width=render.terminal_width(sys.stdout))
     _tell("samples", answer.count, since, until)
+    _end_with(damage)
 
 
 @query_app.command()
@@ -168,7 +174,8 @@ def stages(
 
     since_ns, until_ns = _range(since, until)
     with _store(db) as conn:
-        answer = query.stages(conn, since_ns=since_ns, until_ns=until_ns, source=source)
+        damage = query.Damage()
+        answer = query.stages(conn, since_ns=since_ns, until_ns=until_ns, source=source, damage=damage)
     number = render.write_rows(
         sys.stdout,
         render.keys_of(query.StageRow),
@@ -178,6 +185,7 @@ def stages(
         width=render.terminal_width(sys.stdout),
     )
     _tell("stages", number, since, until)
+    _end_with(damage)
 
 
 @query_app.command()
@@ -216,6 +224,14 @@ def _store(db: Path | None) -> Iterator[sqlite3.Connection]:
         yield conn
     finally:
         conn.close()
+
+
+def _end_with(damage: Damage) -> None:
+    """An answer that is not whole is one all the same, but a script must be able to tell."""
+    if text := str(damage):
+        sys.stdout.flush()
+        typer.echo(f"otel-logtail: error: the store is damaged: {text}", err=True)
+        raise typer.Exit(1)
 
 
 def _range(since: str | None, until: str | None) -> tuple[int | None, int | None]:

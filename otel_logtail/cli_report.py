@@ -51,9 +51,10 @@ def report(
     until_ns = None if until is None else query.parse_when(until, now_ns)
     if until_ns is not None and since_ns >= until_ns:
         raise UsageError(f"--since {since} is not before --until {until}", hint="24h means 24 hours ago")
+    damage = query.Damage()
     conn = query.open_readonly(db or default_db())
     try:
-        found = gather(conn, since_ns=since_ns, until_ns=until_ns, source=source, slos=slos)
+        found = gather(conn, since_ns=since_ns, until_ns=until_ns, source=source, slos=slos, damage=damage)
     finally:
         conn.close()
     for line in lines(found, width=render.terminal_width(sys.stdout)):
@@ -63,6 +64,8 @@ def report(
         typer.echo(f"written to {html}", err=True)
     if not found.summary.count:
         typer.echo("no samples in this range", err=True)
+    if text := str(damage):
+        typer.echo(f"otel-logtail: error: the store is damaged: {text}", err=True)
     if not all(verdict.kept for verdict in found.verdicts):
         raise typer.Exit(1)
 

@@ -187,7 +187,9 @@ class Drain:
         if time.monotonic() < self._not_before_s.get(stream, 0.0):
             return False
         try:
-            self._exporter.resume(self._outbox.told())
+            told = self._outbox.told()
+            self._say_mended()
+            self._exporter.resume(told)
         except LogtailError as problem:
             why = str(problem)
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not end the thread
@@ -224,7 +226,12 @@ class Drain:
             self._reporter.crashed(self.name, why)
             self._failed(stream, Retry(why))
 
+    def _say_mended(self) -> None:
+        if mended := self._outbox.take_mended():
+            self._reporter.counts_mended(self.name, mended)
+
     def _export(self, batch: ExportBatch) -> Delivery:
+        self._say_mended()
         try:
             delivery = self._exporter.export(batch)
             if not isinstance(delivery, Delivery):

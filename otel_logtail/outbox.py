@@ -38,8 +38,9 @@ from otel_logtail.rows import (
     EPISODE,
     IDS,
     STEP_NS,
-    counts_of,
+    counts_or_mean,
     counts_row,
+    counts_to_read,
     decode_attributes,
     encode_attributes,
     episode_of,
@@ -73,6 +74,8 @@ class Outbox:
         self.path = path
         self.exporter = exporter
         self._generation = 0
+        self._met: set[tuple[str, int]] = set()
+        self._mended = 0
         with translated(path):
             self._db = connect(path)
 
@@ -131,11 +134,20 @@ class Outbox:
                 items = self._breaches("b.id > ?", (position,), limit)
         return ExportBatch(stream, items) if items else None
 
+    def take_mended(self) -> int:
+        """How many damaged counts were met since somebody asked; each is told once, however often it is read.
+
+        They stand for what is left of them: as many, adding up to as much, all at their mean.
+        """
+        mended, self._mended = self._mended, 0
+        return mended
+
     def told(self) -> tuple[Point, ...]:
         """The last point of every series that the receiver has been told, by time, as for a silent series (id 0)."""
         with translated(self.path), self._snapshot():
             rows = self._db.execute(
-                f"SELECT series, time_ns, time_ns, {COUNTS} FROM total WHERE exporter = ? ORDER BY time_ns, series",
+                f"SELECT series, time_ns, time_ns, {counts_to_read()} FROM total WHERE exporter = ?"
+                " ORDER BY time_ns, series",
                 (self.exporter,),
             ).fetchall()
             points = self._repeats(rows)
@@ -156,7 +168,7 @@ class Outbox:
             if waiting is not None:
                 return None
             rows = self._db.execute(
-                f"SELECT s.id, src.sealed_ns, t.time_ns, {_prefixed('t', COUNTS)}"
+                f"SELECT s.id, src.sealed_ns, t.time_ns, {counts_to_read('t')}"
                 " FROM total AS t JOIN series AS s ON s.id = t.series JOIN source AS src ON src.id = s.source"
                 " WHERE t.exporter = ? AND src.sealed_ns - t.time_ns >= ?"
                 # after other thresholds the series with the old bounds has ended: a new one goes on under its name
@@ -235,7 +247,7 @@ class Outbox:
 
     def _points(self, position: int, limit: int) -> tuple[Point, ...]:
         rows = self._db.execute(
-            f"SELECT id, series, end_ns, start_ns, {COUNTS} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT id, series, end_ns, start_ns, {counts_to_read()} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
             (position, limit),
         ).fetchall()
         if not rows:
@@ -248,7 +260,8 @@ class Outbox:
             between = fill(siblings, end_ns, {row[1] for row in together})
             points += islice(between, limit - len(points))
             for row_id, series_id, _, begin_ns, *columns in together[: limit - len(points)]:
-                one, delta = known[series_id], counts_of(tuple(columns))
+                one = known[series_id]
+                delta = self._counts("interval", row_id, columns, one.series.bounds_ns)
                 breached = one.series.instrument is Instrument.DURATION and delta.max_ns >= one.source.threshold_ns
                 exemplars = self._exemplars(source, one.series, begin_ns, end_ns) if breached else ()
                 points.append(_next_point(row_id, one, end_ns, delta, exemplars))
@@ -262,7 +275,7 @@ class Outbox:
         points = []
         for series_id, time_ns, last_ns, *columns in rows:
             source, key, start_ns = series[series_id]
-            total = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            total = self._counts("total", series_id, columns, key.bounds_ns)
             points.append(Point(0, sources[source], key, start_ns, last_ns, time_ns, Counts(), total))
         return points
 
@@ -331,17 +344,28 @@ class Outbox:
     def _known(self, coming: Iterable[int]) -> dict[int, Known]:
         """What the receiver was told of each series, and the series that are new to it."""
         totals = {
-            row[0]: (row[1], counts_of(row[2:]))
-            for row in self._db.execute(
-                f"SELECT series, time_ns, {COUNTS} FROM total WHERE exporter = ?", (self.exporter,)
+            series: (time_ns, columns)
+            for series, time_ns, *columns in self._db.execute(
+                f"SELECT series, time_ns, {counts_to_read()} FROM total WHERE exporter = ?", (self.exporter,)
             )
         }
         sources = self._sources()
         known = {}
         for id_, (source, key, start_ns) in sorted(self._series({*coming, *totals}).items()):
-            time_ns, total = totals.get(id_, (None, Counts()))
-            known[id_] = Known(id_, sources[source], key, start_ns, time_ns, total)
+            known[id_] = one = Known(id_, sources[source], key, start_ns)
+            if id_ in totals:
+                # a damaged one: nobody but the receiver knows what it was told. Its number and sum go on from here
+                one.time_ns, columns = totals[id_]
+                one.total = self._counts("total", id_, columns, key.bounds_ns)
         return known
+
+    def _counts(self, table: str, id_: int, columns: Sequence[Any], bounds_ns: tuple[int, ...]) -> Counts:
+        """The counts of a row, or what is left of them where they were damaged: that holds nobody up."""
+        counts, whole = counts_or_mean(columns, bounds_ns)
+        if not whole and (table, id_) not in self._met:
+            self._met.add((table, id_))
+            self._mended += 1
+        return counts
 
     def _now_generation(self) -> int:
         row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
@@ -385,10 +409,12 @@ class Outbox:
 
     def _count_as_told(self, last: int) -> None:
         totals: dict[int, tuple[int, Counts]] = {}
-        for series, end_ns, *columns in self._db.execute(
-            f"SELECT series, end_ns, {COUNTS} FROM interval WHERE id <= ?", (last,)
+        all_series = self._db.execute("SELECT id, bounds FROM series")
+        bounds_ns = {id_: msgspec.json.decode(text, type=tuple[int, ...]) for id_, text in all_series}
+        for id_, series, end_ns, *columns in self._db.execute(
+            f"SELECT id, series, end_ns, {counts_to_read()} FROM interval WHERE id <= ?", (last,)
         ):
-            delta = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
+            delta = self._counts("interval", id_, columns, bounds_ns[series])
             time_ns, total = totals.get(series, (end_ns, Counts()))
             aggregate.add(total, delta)
             totals[series] = (max(time_ns, end_ns), total)
@@ -429,12 +455,10 @@ def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: t
     total = Counts()
     aggregate.add(total, known.total)
     aggregate.add(total, delta)
+    if not total.count:
+        total.explicit = [0] * (len(known.series.bounds_ns) + 1)
     last_ns = known.time_ns
     time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
     before_ns = known.start_ns if last_ns is None else last_ns
     known.time_ns, known.total = time_ns, total
     return Point(id_, known.source, known.series, known.start_ns, before_ns, time_ns, delta, total, exemplars)
-
-
-def _prefixed(table: str, columns: str) -> str:
-    return ", ".join(f"{table}.{column}" for column in columns.split(", "))

@@ -119,11 +119,11 @@ class Reporter:
         """The store was damaged: a new one is begun, and the logs are read again."""
         self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")
 
-    def counts_mended(self, source: str, count: int) -> None:
-        """Counts in the store were damaged on disk; reading goes on with what is left of them."""
+    def counts_mended(self, who: str, count: int) -> None:
+        """Counts in the store were damaged on disk: a source, an exporter or the upkeep goes on with what is left."""
         self._say(
             "error",
-            f"{source}: {count} counts of an interval were damaged in the store: their number and sum are kept, their"
+            f"{who}: {count} counts were damaged in the store: their number and sum are kept, their"
             " distribution is lost (the samples themselves are not touched)",
         )
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import sub
+from typing import Any
 
 import msgspec
 
-from otel_logtail import compiled
+from otel_logtail import aggregate, compiled
 from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Samples, Severity
 
 MOST = 2**63 - 1
@@ -89,6 +90,51 @@ def counts_of(row: CountsRow) -> Counts:
     explicit = msgspec.json.decode(row[4], type=list[int])
     exponential = msgspec.json.decode(row[5], type=dict[int, int])
     return Counts(row[0], row[1], row[2], row[3], explicit, exponential, row[6])
+
+
+def counts_to_read(table: str = "") -> str:
+    """Those columns (of a table, where several have them) for :func:`counts_or_mean`.
+
+    As bytes: a flipped bit can make text no UTF-8 any more, and that would be an error of the whole query.
+    """
+    texts, prefix = ("explicit", "exponential"), f"{table}." if table else ""
+    names = COUNTS.split(", ")
+    return ", ".join(f"CAST({prefix}{name} AS BLOB)" if name in texts else prefix + name for name in names)
+
+
+def counts_or_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> tuple[Counts, bool]:
+    """The counts in those seven columns, and whether they are whole.
+
+    Where they were damaged on disk (SQLite can't see that), what is still known of them: as many, adding up to as much,
+    with the least and the most, but all of them at their mean. Always the same, whoever asks and how often.
+    """
+    try:
+        counts = counts_of((row[0], row[1], row[2], row[3], row[4], row[5], row[6]))
+        if _adds_up(counts, len(bounds_ns) + 1):
+            return counts, True
+    except (msgspec.MsgspecError, TypeError):
+        pass
+    return at_their_mean(row, bounds_ns), False
+
+
+def at_their_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> Counts:
+    """Counts of which only number, sum, least and most are known (the first four columns); empty: not even these."""
+    number, sum_ns, min_ns, max_ns = row[:4]
+    if not all(isinstance(value, int) for value in row[:4]) or number <= 0 or sum_ns < 0:
+        return Counts(explicit=[0] * (len(bounds_ns) + 1))
+    one = aggregate.count([sum_ns // number], tuple(bounds_ns))
+    explicit = [number * hits for hits in one.explicit]
+    exponential = {index: number * hits for index, hits in one.exponential.items()}
+    return Counts(number, sum_ns, min_ns, max_ns, explicit, exponential, number * one.zeros)
+
+
+def _adds_up(counts: Counts, buckets: int) -> bool:
+    if not counts.count and not counts.explicit:
+        return not counts.exponential
+    return (
+        len(counts.explicit) == buckets
+        and sum(counts.explicit) == counts.count == sum(counts.exponential.values()) + counts.zeros
+    )
 
 
 def file_columns(state: FileState) -> tuple[object, ...]:
@@ -191,7 +237,7 @@ def encode_columns(samples: Samples, kinds: list[int], first: int, first_ns: int
     return encode_samples(list(zip(offsets, times, samples.duration_ns, kinds, samples.stage_ns, strict=True)))
 
 
-def decode_block(id_: int, first_ns: int, text: str) -> list[SampleColumns]:
+def decode_block(id_: int, first_ns: int, text: str | bytes) -> list[SampleColumns]:
     """The samples of a block, by id."""
     return [(id_ + at, first_ns + past_ns, d, k, stages) for at, past_ns, d, k, stages in _decode_samples(text)]
 

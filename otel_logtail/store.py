@@ -35,9 +35,9 @@ from otel_logtail.rows import (
     EPISODE,
     FILE,
     OFFSET_BITS,
-    CountsRow,
-    counts_of,
+    counts_or_mean,
     counts_row,
+    counts_to_read,
     encode_attributes,
     encode_columns,
     encode_json,
@@ -366,26 +366,14 @@ class Store:
 
     def _read_counts(self, place: tuple[int, int, int]) -> Counts:
         row = self._db.execute(
-            f"SELECT {COUNTS} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?", place
+            f"SELECT {counts_to_read()} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?", place
         ).fetchone()
         if row is None:
             return Counts()
-        try:
-            return counts_of(row)
-        except msgspec.MsgspecError:  # damaged on disk where SQLite can't see it: no reason to stop reading for ever
-            self._mended += 1
-            return self._at_their_mean(place[0], row)
-
-    def _at_their_mean(self, series: int, row: CountsRow) -> Counts:
-        """What is still known of counts without their distribution: as many, adding up to as much."""
-        number, sum_ns, min_ns, max_ns = row[:4]
-        if not all(isinstance(value, int) for value in row[:4]) or number <= 0 or sum_ns < 0:
-            return Counts()
-        bounds_ns = msgspec.json.decode(str(self._one("SELECT bounds FROM series WHERE id = ?", series)))
-        one = aggregate.count([sum_ns // number], tuple(bounds_ns))
-        explicit = [number * hits for hits in one.explicit]
-        exponential = {index: number * hits for index, hits in one.exponential.items()}
-        return Counts(number, sum_ns, min_ns, max_ns, explicit, exponential, number * one.zeros)
+        bounds_ns = msgspec.json.decode(str(self._one("SELECT bounds FROM series WHERE id = ?", place[0])))
+        counts, whole = counts_or_mean(row, bounds_ns)
+        self._mended += not whole  # damaged on disk where SQLite can't see it: no reason to stop reading for ever
+        return counts
 
     def _mend(self, source: int, until_ns: int) -> None:
         """Exporters could never get past counts that can't be read: mend them before they become final.

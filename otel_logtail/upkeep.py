@@ -36,8 +36,9 @@ from otel_logtail.rows import (
     OFFSET_BITS,
     STEP_NS,
     SampleColumns,
-    counts_of,
+    counts_or_mean,
     counts_row,
+    counts_to_read,
     decode_block,
     encode_block,
     json_ids,
@@ -109,6 +110,8 @@ class Upkeep:
         """What left undelivered since somebody took it from here."""
         self.forgotten: list[int] = []
         """Ids of files that are known no more, since somebody took them from here."""
+        self.mended = 0
+        """How many damaged counts went into an exporter's totals as what is left of them, likewise."""
 
     def step(self, now_s: float, gone: _Gone | None = None) -> bool:
         """Do one small transaction if it is time; returns whether there is more to do at once.
@@ -263,20 +266,25 @@ class Upkeep:
         """What becomes one row each."""
         groups: dict[tuple[int, int], _Group] = {}
         rows = self._db.execute(
-            f"SELECT id, series, start_ns, {COUNTS} FROM interval"
+            f"SELECT id, series, start_ns, {counts_to_read()} FROM interval"
             " WHERE end_ns > ? AND end_ns <= ? AND end_ns - start_ns < ? AND start_ns / ? = (end_ns - 1) / ?",
             (since_ns, until_ns, length_ns, length_ns, length_ns),
         )
+        bounds_ns = self._bounds()
         for id_, series, start_ns, *columns in rows:
-            try:
-                counts = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            except msgspec.MsgspecError:
-                continue  # damaged on disk where SQLite can't see it: it stays as it is
+            counts, whole = counts_or_mean(columns, bounds_ns[series])
+            if not whole:
+                continue  # damaged on disk where SQLite can't see it: it stays, so that who reads it can say so
             slot = start_ns // length_ns
             group = groups.setdefault((series, slot), _Group(slot, [], Counts()))
             group.ids.append(id_)
             aggregate.add(group.counts, counts)
         return [group for group in groups.values() if len(group.ids) > 1]
+
+    def _bounds(self) -> dict[int, tuple[int, ...]]:
+        """The explicit bounds of every series."""
+        rows = self._db.execute("SELECT id, bounds FROM series")
+        return {id_: msgspec.json.decode(text, type=tuple[int, ...]) for id_, text in rows}
 
     def _merge_group(self, length_ns: int, group: _Group) -> None:
         highest = max(group.ids)
@@ -323,7 +331,7 @@ class Upkeep:
         source = 0
         for id_ in ids:
             source, first_ns, text = self._db.execute(  # a file belongs to one source
-                "SELECT source, first_ns, samples FROM block WHERE id = ?", (id_,)
+                "SELECT source, first_ns, CAST(samples AS BLOB) FROM block WHERE id = ?", (id_,)
             ).fetchone()
             try:
                 samples += decode_block(id_, first_ns, text)
@@ -511,21 +519,30 @@ class Upkeep:
         return Dropped(exporter, stream, count, from_ns, to_ns)
 
     def _fold(self, exporter: str, position: int, up_to_id: int) -> None:
-        """Add the counts of intervals that an exporter will never be given to the totals that it is told next."""
+        """Add the counts of intervals that an exporter will never be given to the totals that it is told next.
+
+        Damaged ones count as they would have for the exporter: with what is left of them.
+        """
         rows = self._db.execute(
-            f"SELECT series, end_ns, {COUNTS} FROM interval WHERE id > ? AND id <= ? ORDER BY id", (position, up_to_id)
+            f"SELECT series, end_ns, {counts_to_read()} FROM interval WHERE id > ? AND id <= ? ORDER BY id",
+            (position, up_to_id),
         ).fetchall()
+        bounds_ns = self._bounds()
         totals: dict[int, tuple[int, Counts]] = {}
         for series, end_ns, *columns in rows:
-            try:
-                counts = counts_of((columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]))
-            except msgspec.MsgspecError:
-                continue  # damaged where SQLite can't see it: it counts as dropped all the same
+            counts, whole = counts_or_mean(columns, bounds_ns[series])
+            self.mended += not whole
             if series not in totals:
                 known = self._db.execute(
-                    f"SELECT time_ns, {COUNTS} FROM total WHERE exporter = ? AND series = ?", (exporter, series)
+                    f"SELECT time_ns, {counts_to_read()} FROM total WHERE exporter = ? AND series = ?",
+                    (exporter, series),
                 ).fetchone()
-                totals[series] = (end_ns, Counts()) if known is None else (known[0], counts_of(known[1:]))
+                if known is None:
+                    totals[series] = (end_ns, Counts())
+                else:
+                    total, whole = counts_or_mean(known[1:], bounds_ns[series])
+                    self.mended += not whole
+                    totals[series] = (known[0], total)
             last_ns, total = totals[series]
             # the very times that it would have been told: a point on the way may have been
             last_ns = end_ns if not total.count else max(end_ns, last_ns + STEP_NS)

@@ -7,7 +7,7 @@ Durations in answers are milliseconds.
 
 from __future__ import annotations
 
-from otel_logtail.query.database import open_readonly
+from otel_logtail.query.database import Damage, open_readonly
 from otel_logtail.query.parts import Parts, parts
 from otel_logtail.query.rows import EpisodeRow, SampleRow, SqlResult, episodes, samples, sql
 from otel_logtail.query.status import status
@@ -15,6 +15,7 @@ from otel_logtail.query.sums import StageRow, Summary, stages, summary
 from otel_logtail.when import parse_when
 
 __all__ = [
+    "Damage",
     "EpisodeRow",
     "Parts",
     "SampleRow",

@@ -10,15 +10,20 @@ The caller holds a read transaction, else an interval that is sealed meanwhile c
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
+from typing import Any
 
 import msgspec
 
 from otel_logtail.aggregate import SCALE, add, count
 from otel_logtail.model import Counts
+from otel_logtail.query.database import Damage
+from otel_logtail.rows import at_their_mean
 
 LONGEST_NS = 24 * 3600 * 10**9
 """No interval is longer: bounds how far back one that reaches into a range is looked for."""
@@ -26,6 +31,9 @@ LONGEST_NS = 24 * 3600 * 10**9
 _ROWS = 4096  # at a time: bounds memory
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 _TABLES = ("interval", "open_interval")
+_PAIR = re.compile(r'"(-?[0-9]+)":([0-9]+)').fullmatch
+_Row = tuple[Any, ...]
+_Span = tuple[int, int]
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -77,13 +85,23 @@ def _grow(conn: sqlite3.Connection, series: Sequence[int], edge_ns: int, far: st
         edge_ns = row[0]
 
 
-def interval_counts(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage) -> Covered:
-    """Add up the intervals of some series that lie in the coverage; bounds may differ, ``explicit`` is left out."""
+def interval_counts(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage, damage: Damage) -> Covered:
+    """Add up the intervals of some series that lie in the coverage; bounds may differ, ``explicit`` is left out.
+
+    Those that were damaged on disk are taken at their mean.
+    """
+    try:
+        return _together(_chunks(conn, series, coverage))
+    except (TypeError, ValueError):  # one of them is damaged: which?
+        return _one_by_one(_chunks(conn, series, coverage), damage)
+
+
+def _together(chunks: Iterable[list[_Row]]) -> Covered:
     total = Counts()
     pairs: Counter[str] = Counter()
-    first: tuple[int, int] | None = None
-    last: tuple[int, int] | None = None
-    for rows in _chunks(conn, series, coverage):
+    first: _Span | None = None
+    last: _Span | None = None
+    for rows in chunks:
         starts, ends, counts, sums, minima, maxima, zeros, exponential = zip(*rows, strict=True)
         low, high = min(zip(starts, ends, strict=True)), max(zip(ends, starts, strict=True))
         first = low if first is None else min(first, low)
@@ -95,9 +113,33 @@ def interval_counts(conn: sqlite3.Connection, series: Sequence[int], coverage: C
         total.zeros += sum(zeros)
         # Compact JSON is cut into its pairs and equal pairs are counted as text, all in C: decoding every row into a
         # dict and adding these up takes twice as long, and there can be millions of pairs.
-        pairs.update(",".join([text[1:-1] for text in exponential]).split(","))
+        # (As str, not bytes: a dict finds those faster.)
+        pairs.update(b",".join([text[1:-1] for text in exponential]).decode("ascii").split(","))
     total.exponential = _unpack(pairs)
+    if sum(total.exponential.values()) + total.zeros != total.count:
+        raise ValueError("the buckets do not hold as many as there are")
     return Covered(total, first, last)
+
+
+def _one_by_one(chunks: Iterable[list[_Row]], damage: Damage) -> Covered:
+    total = Counts()
+    spans: list[_Span] = []
+    for row in chain.from_iterable(chunks):
+        start_ns, end_ns, count, sum_ns, min_ns, max_ns, zeros, text = row
+        spans.append((start_ns, end_ns))
+        try:
+            exponential = msgspec.json.decode(text, type=dict[int, int])
+            whole = sum(exponential.values()) + zeros == count
+        except (TypeError, msgspec.MsgspecError):
+            whole = False
+        if whole:
+            add(total, Counts(count, sum_ns, min_ns, max_ns, [], exponential, zeros))
+        else:
+            counts = at_their_mean(row[2:6], ())
+            counts.explicit = []
+            damage.counts(row, counts.count)
+            add(total, counts)
+    return Covered(total, min(spans, default=None), max(spans, key=lambda span: span[1], default=None))
 
 
 def count_of(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage) -> int:
@@ -113,10 +155,10 @@ def _inside(series: Sequence[int]) -> str:
     return f"WHERE series IN ({_list(series)}) AND start_ns >= ? AND end_ns <= ? AND count > 0"
 
 
-def _chunks(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage) -> Iterator[list[tuple[object, ...]]]:
+def _chunks(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage) -> Iterator[list[_Row]]:
     for table in _TABLES:
         cursor = conn.execute(
-            "SELECT start_ns, end_ns, count, sum_ns, min_ns, max_ns, zeros, exponential"
+            "SELECT start_ns, end_ns, count, sum_ns, min_ns, max_ns, zeros, CAST(exponential AS BLOB)"
             f" FROM {table} {_inside(series)}",
             (coverage.start_ns, coverage.end_ns),
         )
@@ -125,13 +167,15 @@ def _chunks(conn: sqlite3.Connection, series: Sequence[int], coverage: Coverage)
 
 
 def _unpack(pairs: Counter[str]) -> dict[int, int]:
-    """``'"-12":3'``, seen 5 times, is 15 in bucket -12."""
+    """``"-12":3``, seen 5 times, is 15 in bucket -12."""
     exponential: dict[int, int] = {}
     for pair, times in pairs.items():
-        if pair:  # an interval of nothing but zeros
-            index, _, number = pair.partition(":")
-            key = int(index.strip('" '))
-            exponential[key] = exponential.get(key, 0) + int(number) * times
+        if pair:  # else an interval of nothing but zeros
+            match = _PAIR(pair)
+            if match is None:
+                raise ValueError(f"no pair: {pair!r}")
+            index = int(match[1])
+            exponential[index] = exponential.get(index, 0) + int(match[2]) * times
     return exponential
 
 

@@ -7,10 +7,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 
 _NO_STORE = "run otel-logtail --observer … first, or name the store with --db"
+
+_OF_JSON = "the disk or memory flips bits: look at the machine; move the store away and the logs are read again"
+
+
+class Damage:
+    """What an answer lacks since rows were damaged on disk where SQLite can't see it; each counts once."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, int] = {}
+        self._counts: dict[tuple[object, ...], int] = {}
+
+    def block(self, id_: int, samples: int) -> None:
+        """The samples of a block are left out."""
+        self._blocks[id_] = samples
+
+    def counts(self, row: tuple[object, ...], samples: int) -> None:
+        """The counts of an interval are taken at their mean."""
+        self._counts[row] = samples
+
+    @property
+    def left_out(self) -> int:
+        """How many samples are left out."""
+        return sum(self._blocks.values())
+
+    def __str__(self) -> str:
+        said = []
+        if self._blocks:
+            blocks = f"{len(self._blocks)} block{'' if len(self._blocks) == 1 else 's'}"
+            said.append(f"{self.left_out} samples of {blocks} can't be read and are left out")
+        if self._counts:
+            number = sum(self._counts.values())
+            said.append(f"{number} samples are counted at their mean, their distribution is lost")
+        return "; ".join(said)
 
 
 def open_readonly(path: Path, *, traceless: bool = False) -> sqlite3.Connection:
@@ -69,12 +104,16 @@ def _connect(uri: str, path: Path) -> sqlite3.Connection:
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn sqlite's errors into ours."""
+    hint = "the daemon sets a corrupt store aside when it starts"
     try:
         yield
+    except msgspec.MsgspecError as error:  # where SQLite can't see it: labels, which are few
+        raise StoreCorrupt(f"the store is damaged: {error}", hint=_OF_JSON) from error
     except sqlite3.OperationalError as error:
+        if "decode to UTF-8" in str(error):
+            raise StoreCorrupt(f"the store is damaged: {error}", hint=_OF_JSON) from error
         raise StoreError(f"can't read the store: {error}") from error
     except sqlite3.DatabaseError as error:
-        hint = "the daemon sets a corrupt store aside when it starts"
         raise StoreCorrupt(f"the store is damaged: {error}", hint=hint) from error
 
 

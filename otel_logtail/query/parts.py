@@ -9,7 +9,7 @@ import msgspec
 
 from otel_logtail.model import Counts, Instrument, Severity
 from otel_logtail.query.counts import add_values, count_of, cover, interval_counts
-from otel_logtail.query.database import snapshot, source_id
+from otel_logtail.query.database import Damage, snapshot, source_id
 from otel_logtail.query.rows import Kinds, in_range
 from otel_logtail.query.sums import series_of
 
@@ -24,9 +24,15 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 def parts(
-    conn: sqlite3.Connection, *, since_ns: int | None = None, until_ns: int | None = None, source: str | None = None
+    conn: sqlite3.Connection,
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    source: str | None = None,
+    damage: Damage | None = None,
 ) -> Parts:
     """What a range is made of (without a source: all sources together)."""
+    damage = damage or Damage()
     only = source_id(conn, source)
     with snapshot(conn):
         by_labels: dict[Labels, list[int]] = {}
@@ -37,12 +43,12 @@ def parts(
             by_cause.setdefault((str(attributes.get("severity")), str(attributes.get("cause"))), []).append(id_)
         everything = [id_ for ids in (*by_labels.values(), *by_cause.values()) for id_ in ids]
         coverage = cover(conn, everything, since_ns, until_ns)
-        durations = {labels: interval_counts(conn, ids, coverage).counts for labels, ids in by_labels.items()}
+        durations = {labels: interval_counts(conn, ids, coverage, damage).counts for labels, ids in by_labels.items()}
         breaches = Counter({cause: count_of(conn, ids, coverage) for cause, ids in by_cause.items()})
         kinds = Kinds(conn, only)
         for edge in coverage.edges:
             values: dict[Labels, list[int]] = {}
-            for sample in in_range(conn, *edge, kinds):
+            for sample in in_range(conn, *edge, kinds, damage):
                 kind = kinds.get(sample[3])
                 if kind is None:
                     continue

@@ -12,7 +12,7 @@ import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.model import Severity
-from otel_logtail.query.database import source_id, translated
+from otel_logtail.query.database import Damage, source_id, translated
 from otel_logtail.rows import OFFSET_BITS, SampleColumns, decode_block
 from otel_logtail.when import iso
 
@@ -53,6 +53,16 @@ class EpisodeRow(msgspec.Struct, frozen=True):
     span_id: str
     open: bool
     source: str
+
+
+BLOCK = "id, first_ns, last_ns, count, CAST(samples AS BLOB)"
+"""The columns of a block to be read; bytes, since damaged text may be no UTF-8, and end the whole query."""
+
+
+class _Block(msgspec.Struct, frozen=True):
+    first_ns: int
+    last_ns: int
+    samples: list[SampleColumns]
 
 
 class SqlResult(msgspec.Struct, frozen=True):
@@ -110,8 +120,13 @@ def samples(
     severities: Collection[Severity] = (),
     source: str | None = None,
     limit: int = 0,
+    damage: Damage | None = None,
 ) -> Iterator[SampleRow]:
-    """The newest ``limit`` samples (0: all), oldest first; read as they are taken. No severities: any."""
+    """The newest ``limit`` samples (0: all), oldest first; read as they are taken. No severities: any.
+
+    What can't be read is left out, and noted in ``damage``.
+    """
+    damage = damage or Damage()
     only = source_id(conn, source)
     bounds = (_FIRST_NS if since_ns is None else since_ns, _LAST_NS if until_ns is None else until_ns)
     kinds = Kinds(conn, only, severities)
@@ -119,40 +134,53 @@ def samples(
         # breaches are few: found by themselves, one need not look at every sample
         found = _breaches(conn, bounds, kinds, limit)
     elif limit:
-        found = _newest(conn, bounds, kinds, limit)
+        found = _newest(conn, bounds, kinds, limit, damage)
     else:
-        found = in_range(conn, *bounds, kinds)
+        found = in_range(conn, *bounds, kinds, damage)
     return _sample_rows(conn, found, kinds)
 
 
-def in_range(conn: sqlite3.Connection, since_ns: int, until_ns: int, kinds: Kinds) -> Iterator[SampleColumns]:
+def readable(blocks: Iterable[tuple[int, int, int, int, bytes]], damage: Damage) -> Iterator[_Block]:
+    """Blocks (:data:`BLOCK`), decoded; those that were damaged on disk are left out."""
+    for id_, first_ns, last_ns, count, text in blocks:
+        try:
+            yield _Block(first_ns, last_ns, decode_block(id_, first_ns, text))
+        except msgspec.MsgspecError:
+            damage.block(id_, count)
+
+
+def in_range(
+    conn: sqlite3.Connection, since_ns: int, until_ns: int, kinds: Kinds, damage: Damage
+) -> Iterator[SampleColumns]:
     """The samples of ``[since_ns, until_ns)``, oldest first; memory is that of the blocks that overlap."""
     waiting: list[tuple[int, int, SampleColumns]] = []
     blocks = conn.execute(
-        "SELECT id, first_ns, samples FROM block WHERE first_ns < ? AND last_ns >= ? ORDER BY first_ns",
+        f"SELECT {BLOCK} FROM block WHERE first_ns < ? AND last_ns >= ? ORDER BY first_ns",
         (until_ns, since_ns),
     )
-    for id_, first_ns, text in blocks:
-        while waiting and waiting[0][0] < first_ns:
+    for block in readable(blocks, damage):
+        while waiting and waiting[0][0] < block.first_ns:
             yield heapq.heappop(waiting)[2]
-        for sample in decode_block(id_, first_ns, text):
+        for sample in block.samples:
             if since_ns <= sample[1] < until_ns and kinds.get(sample[3]) is not None:
                 heapq.heappush(waiting, (sample[1], sample[0], sample))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
 
-def _newest(conn: sqlite3.Connection, bounds: tuple[int, int], kinds: Kinds, limit: int) -> Iterator[SampleColumns]:
+def _newest(
+    conn: sqlite3.Connection, bounds: tuple[int, int], kinds: Kinds, limit: int, damage: Damage
+) -> Iterator[SampleColumns]:
     since_ns, until_ns = bounds
     newest: list[tuple[int, int, SampleColumns]] = []
     blocks = conn.execute(
-        "SELECT id, first_ns, last_ns, samples FROM block WHERE last_ns >= ? AND first_ns < ? ORDER BY last_ns DESC",
+        f"SELECT {BLOCK} FROM block WHERE last_ns >= ? AND first_ns < ? ORDER BY last_ns DESC",
         (since_ns, until_ns),
     )
-    for id_, first_ns, last_ns, text in blocks:
-        if len(newest) == limit and last_ns < newest[0][0]:
+    for block in readable(blocks, damage):
+        if len(newest) == limit and block.last_ns < newest[0][0]:
             break
-        for sample in decode_block(id_, first_ns, text):
+        for sample in block.samples:
             if since_ns <= sample[1] < until_ns and kinds.get(sample[3]) is not None:
                 heapq.heappush(newest, (sample[1], sample[0], sample))
                 if len(newest) > limit:

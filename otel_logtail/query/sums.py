@@ -9,9 +9,8 @@ import msgspec
 
 from otel_logtail.model import Counts, Instrument, Severity
 from otel_logtail.query.counts import add_values, count_of, cover, interval_counts, percentiles_ns
-from otel_logtail.query.database import snapshot, source_id
-from otel_logtail.query.rows import EPISODES, OVERLAPS, Kinds, in_range
-from otel_logtail.rows import decode_block
+from otel_logtail.query.database import Damage, snapshot, source_id
+from otel_logtail.query.rows import BLOCK, EPISODES, OVERLAPS, Kinds, in_range, readable
 from otel_logtail.when import iso
 
 _PERCENTS = (50, 90, 99)
@@ -48,9 +47,18 @@ class StageRow(msgspec.Struct, frozen=True):
 
 
 def summary(
-    conn: sqlite3.Connection, *, since_ns: int | None = None, until_ns: int | None = None, source: str | None = None
+    conn: sqlite3.Connection,
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    source: str | None = None,
+    damage: Damage | None = None,
 ) -> Summary:
-    """What the samples and episodes of a range add up to (without a source: all sources together)."""
+    """What the samples and episodes of a range add up to (without a source: all sources together).
+
+    What can't be read is noted in ``damage``: counts are taken at their mean, samples left out.
+    """
+    damage = damage or Damage()
     only = source_id(conn, source)
     with snapshot(conn):
         duration = series_of(conn, Instrument.DURATION, only)
@@ -58,18 +66,18 @@ def summary(
         by_severity = {word: [id_ for id_, attrs in breaches if attrs.get("severity") == word] for word in _BAD}
         ids = [id_ for id_, _ in duration]
         coverage = cover(conn, [*ids, *(id_ for id_, _ in breaches)], since_ns, until_ns)
-        covered = interval_counts(conn, ids, coverage)
+        covered = interval_counts(conn, ids, coverage, damage)
         counts = covered.counts
         bad = {word: count_of(conn, series, coverage) for word, series in by_severity.items()}
         times = []
         if covered.first and covered.last:
             times = [
-                _sample_time(conn, covered.first, only, "ASC") or covered.first[0],
-                _sample_time(conn, covered.last, only, "DESC") or covered.last[1],
+                _sample_time(conn, covered.first, only, "ASC", damage) or covered.first[0],
+                _sample_time(conn, covered.last, only, "DESC", damage) or covered.last[1],
             ]
         kinds = Kinds(conn, only)
         for edge in coverage.edges:
-            found = list(in_range(conn, *edge, kinds))
+            found = list(in_range(conn, *edge, kinds, damage))
             add_values(counts, [sample[2] for sample in found])
             severities = Counter(kind.severity for sample in found if (kind := kinds.get(sample[3])) is not None)
             for word, severity in _BAD.items():
@@ -94,18 +102,24 @@ def summary(
 
 
 def stages(
-    conn: sqlite3.Connection, *, since_ns: int | None = None, until_ns: int | None = None, source: str | None = None
+    conn: sqlite3.Connection,
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    source: str | None = None,
+    damage: Damage | None = None,
 ) -> list[StageRow]:
-    """What each stage adds up to in a range, the one that took the most time first."""
+    """What each stage adds up to in a range, the one that took the most time first; ``damage`` as for a summary."""
+    damage = damage or Damage()
     only = source_id(conn, source)
     with snapshot(conn):
         by_stage: dict[str, list[int]] = {}
         for id_, attributes in series_of(conn, Instrument.STAGE, only):
             by_stage.setdefault(str(attributes.get("stage", "")), []).append(id_)
         coverage = cover(conn, [id_ for ids in by_stage.values() for id_ in ids], since_ns, until_ns)
-        totals = {stage: interval_counts(conn, ids, coverage).counts for stage, ids in by_stage.items()}
+        totals = {stage: interval_counts(conn, ids, coverage, damage).counts for stage, ids in by_stage.items()}
         for edge in coverage.edges:
-            for stage, values in _edge_stages(conn, edge, only).items():
+            for stage, values in _edge_stages(conn, edge, only, damage).items():
                 add_values(totals.setdefault(stage, Counts()), values)
     ordered = sorted(totals.items(), key=lambda item: (-item[1].sum_ns, item[0]))
     return [StageRow(stage=stage, count=counts.count, **figures(counts)) for stage, counts in ordered if counts.count]
@@ -122,10 +136,12 @@ def series_of(
     return [(id_, msgspec.json.decode(text, type=dict[str, str | int])) for id_, text in rows]
 
 
-def _edge_stages(conn: sqlite3.Connection, edge: tuple[int, int], source: int | None) -> dict[str, list[int]]:
+def _edge_stages(
+    conn: sqlite3.Connection, edge: tuple[int, int], source: int | None, damage: Damage
+) -> dict[str, list[int]]:
     by_stage: dict[str, list[int]] = {}
     kinds = Kinds(conn, source)
-    for *_, kind_id, stage_ns in in_range(conn, *edge, kinds):
+    for *_, kind_id, stage_ns in in_range(conn, *edge, kinds, damage):
         kind = kinds.get(kind_id)
         for stage, ns in zip(kind.stages if kind else (), stage_ns, strict=False):
             if ns is not None:
@@ -133,22 +149,24 @@ def _edge_stages(conn: sqlite3.Connection, edge: tuple[int, int], source: int | 
     return by_stage
 
 
-def _sample_time(conn: sqlite3.Connection, interval: tuple[int, int], source: int | None, order: str) -> int | None:
+def _sample_time(
+    conn: sqlite3.Connection, interval: tuple[int, int], source: int | None, order: str, damage: Damage
+) -> int | None:
     """The time of the first (ASC) or last (DESC) sample in an interval; None: they are no longer kept."""
     since_ns, until_ns = interval
     kinds, first = Kinds(conn, source), order == "ASC"
     best: int | None = None
     blocks = conn.execute(
-        "SELECT id, first_ns, last_ns, samples FROM block WHERE first_ns < ? AND last_ns >= ?"
+        f"SELECT {BLOCK} FROM block WHERE first_ns < ? AND last_ns >= ?"
         f" ORDER BY {'first_ns' if first else 'last_ns DESC'}",
         (until_ns, since_ns),
     )
-    for id_, first_ns, last_ns, text in blocks:
-        if best is not None and (first_ns > best if first else last_ns < best):
+    for block in readable(blocks, damage):
+        if best is not None and (block.first_ns > best if first else block.last_ns < best):
             break  # no later block can have a better one
         times = [
             time_ns
-            for _, time_ns, _, kind, _ in decode_block(id_, first_ns, text)
+            for _, time_ns, _, kind, _ in block.samples
             if since_ns <= time_ns < until_ns and kinds.get(kind) is not None
         ]
         if best is not None:

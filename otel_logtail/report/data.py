@@ -14,7 +14,7 @@ import msgspec
 from otel_logtail import query
 from otel_logtail.aggregate import add
 from otel_logtail.model import Counts
-from otel_logtail.query import EpisodeRow, StageRow, Summary
+from otel_logtail.query import Damage, EpisodeRow, StageRow, Summary
 from otel_logtail.query.counts import percentiles_ns
 from otel_logtail.query.database import snapshot
 from otel_logtail.query.sums import figures
@@ -81,6 +81,7 @@ def gather(
     source: str | None,
     slos: Sequence[Slo],
     tz: tzinfo | None = None,
+    damage: Damage | None = None,
 ) -> Report:
     """Ask all that is to be shown; the figures are those of ``query summary`` and its like.
 
@@ -91,11 +92,12 @@ def gather(
         source: Of which source; None: all together.
         slos: What is to be judged.
         tz: The zone of days and hours; None: the local one.
+        damage: Where to note what can't be read.
     """
     with snapshot(conn):
-        summary = query.summary(conn, since_ns=since_ns, until_ns=until_ns, source=source)
-        parts = query.parts(conn, since_ns=since_ns, until_ns=until_ns, source=source)
-        stages = query.stages(conn, since_ns=since_ns, until_ns=until_ns, source=source)
+        summary = query.summary(conn, since_ns=since_ns, until_ns=until_ns, source=source, damage=damage)
+        parts = query.parts(conn, since_ns=since_ns, until_ns=until_ns, source=source, damage=damage)
+        stages = query.stages(conn, since_ns=since_ns, until_ns=until_ns, source=source, damage=damage)
         known = conn.execute("SELECT name, threshold_ns, stall_ns FROM source ORDER BY name").fetchall()
         episodes = _Episodes(tz)
         for episode in query.episodes(conn, since_ns=since_ns, until_ns=until_ns, source=source):
@@ -103,7 +105,7 @@ def gather(
         sources = []
         if source is None and len(known) > 1:
             for name, *_ in known:
-                of_it = query.summary(conn, since_ns=since_ns, until_ns=until_ns, source=name)
+                of_it = query.summary(conn, since_ns=since_ns, until_ns=until_ns, source=name, damage=damage)
                 if of_it.count:
                     sources.append(Part(name, of_it.count, of_it.p50_ms, of_it.p90_ms, of_it.p99_ms, of_it.max_ms))
     total = Counts()
