@@ -18,6 +18,7 @@ from otel_logtail.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.errors import StoreFull, UsageError
 from otel_logtail.export import ExporterContext
 from otel_logtail.files import allow_many_files
+from otel_logtail.firstlook import FirstLooks
 from otel_logtail.notify import Supervisor
 from otel_logtail.otel import asks_for_otlp, service_name
 from otel_logtail.otel import export_interval as metric_export_interval
@@ -157,7 +158,9 @@ def run(settings: Settings, config: Config | None) -> int:
         waker=waker,
         reporter=reporter,
         supervisor=Supervisor(os.environ),
+        first_looks=FirstLooks(),
     )
+    signals = _Signals()
     try:
         running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
     except UsageError as problem:
@@ -166,8 +169,8 @@ def run(settings: Settings, config: Config | None) -> int:
     except BaseException:
         waker.close()
         raise
-    _on_signals(running)
     try:
+        signals.end(running)
         return running.run()
     finally:
         running.close()
@@ -196,17 +199,35 @@ def version() -> str:
         return "0"
 
 
-def _on_signals(running: App) -> None:
-    """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction)."""
-    interrupts = 0
+class _Signals:
+    """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction).
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += number == signal.SIGINT
-        if interrupts > 1:
+    Until the run is made there is nothing to end in order: they end the process there and then, with 0 all the same.
+    """
+
+    def __init__(self) -> None:
+        self._running: App | None = None
+        self._interrupts = 0
+        self._asked = False
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, self._look_now)
+
+    def end(self, running: App) -> None:
+        """From now on they end this run in order."""
+        self._running = running
+        if self._asked:  # before, and where an exception is lost (a destructor)
+            running.stop()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
             os._exit(130)
-        running.stop()
+        if self._running is None:
+            raise SystemExit(0)
+        self._running.stop()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, lambda number, frame: running.look_now())
+    def _look_now(self, number: int, frame: FrameType | None) -> None:
+        if self._running is not None:
+            self._running.look_now()

@@ -35,6 +35,7 @@ LAYERS = [
     "claims",
     "pathtail",
     "tail",
+    "firstlook",
     # samples, episodes, counts
     "observers.__init__",
     "observers.headroom",
