@@ -20,6 +20,7 @@ from otel_logtail.firstlook import FirstLooks, Found
 from otel_logtail.notify import Supervisor
 from otel_logtail.observe import Observer, ObserverContext, PathRule
 from otel_logtail.outbox import Outbox
+from otel_logtail.outputs import Read, check_outputs
 from otel_logtail.pathtail import Book
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
@@ -60,6 +61,11 @@ class Wanted(msgspec.Struct, frozen=True):
     rule: PathRule
     patterns: list[str]
 
+    @property
+    def read(self) -> Read:
+        """Which files are read for it."""
+        return Read(self.patterns, self.rule, bool(self.settings.patterns))
+
 
 def wanted_of(settings: SourceSettings, context: ExporterContext, home: str) -> Wanted:
     """What a source's settings come to on this machine.
@@ -99,7 +105,9 @@ class App:
         self._look_s = LOOK_S
         self._unreadable = False
         self._first_looks = first_looks or FirstLooks()
-        wanted = self._readable([wanted_of(source, exporter_context, home) for source in settings.sources])
+        asked = [wanted_of(source, exporter_context, home) for source in settings.sources]
+        wanted = self._readable(asked)
+        check_outputs(settings, [source.read for source in asked])
         exporters = [
             make_exporter(
                 name, msgspec.structs.replace(exporter_context, options=settings.exporter_options.get(name, {}))

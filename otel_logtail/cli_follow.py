@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -50,6 +50,10 @@ OF_A_SOURCE = (
 _OPTIONS = tuple(dict.fromkeys(option for keys in EXPORTER_KEYS.values() for option in keys.values()))
 
 
+_WORDS = {"histogram": ("explicit", "exponential"), "events": ("span", "log", "both")}
+"""What these options may say, whoever is to use them."""
+
+
 def settings_of(
     params: Mapping[str, Any], given: Mapping[str, str], *, none_will_do: bool = False
 ) -> tuple[Settings, Config | None]:
@@ -65,6 +69,9 @@ def settings_of(
     """
     environ = os.environ
     config = None
+    for option, known in _WORDS.items():
+        if given.get(option, "").startswith("--") and params[option]:
+            one_of(params[option].strip().lower(), given[option], known)
     if params["config"]:
         if beside := [given[name] for name in OF_A_SOURCE if name in given]:
             raise UsageError(
@@ -80,6 +87,8 @@ def settings_of(
             return params[name] or default
         return config.once.get(name, default)
 
+    chosen = _exporters(params, config)
+    _see_that_each_is_used(params, given, chosen)
     return Settings(
         db=Path(once("db", "") or default_db()).absolute(),
         sources=sources,
@@ -89,7 +98,7 @@ def settings_of(
             retention_ns(once("retention", params["retention"]), "--retention"),
             max_bytes(once("max_db_size", params["max_db_size"]), "--max-db-size"),
         ),
-        exporters=(chosen := _exporters(params, config)),
+        exporters=chosen,
         exporters_from_now=one_of(once("exporter_from", "start"), "--exporter-from", ("start", "now")) == "now",
         exporter_options={
             name: {
@@ -99,6 +108,23 @@ def settings_of(
             for name in chosen
         },
     ), config
+
+
+def _see_that_each_is_used(params: Mapping[str, Any], given: Mapping[str, str], chosen: Collection[str]) -> None:
+    """A flag of an exporter that is not chosen would be without effect. (A variable may be there for other runs.)
+
+    Raises:
+        UsageError: there is such a flag.
+    """
+    if not all(name in EXPORTER_KEYS for name in chosen):
+        return  # somebody else's may use any of them
+    for option in _OPTIONS:
+        if not params[option] or not given.get(option, "").startswith("--"):
+            continue
+        users = [name for name, keys in EXPORTER_KEYS.items() if option in keys.values()]
+        if not any(name in chosen for name in users):
+            hint = f"add --exporter {' or '.join(users)}" + (", or --otlp-endpoint URL" if "otlp" in users else "")
+            raise UsageError(f"{given[option]} is for {' or '.join(users)}, and that is not chosen", hint=hint)
 
 
 def _interval_ns(text: str, environ: Mapping[str, str]) -> int:

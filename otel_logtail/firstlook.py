@@ -1,7 +1,8 @@
 """Where a first start begins: what is there when it looks first, kept in memory until a store has it.
 
 A store may have to wait for room, and the log goes on meanwhile. So the look does not wait: what it finds is remembered
-as the store would remember it, and following goes on from there as after any other pause, across rotation and truncation.
+as the store would remember it, and following goes on from there as after any other pause, across rotation and
+truncation.
 """
 
 from __future__ import annotations

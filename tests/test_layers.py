@@ -85,6 +85,7 @@ LAYERS = [
     "exporters.prometheus",
     # the only module that knows all stages
     "settings",
+    "outputs",
     "app",
     # questions to the store, and their answers
     "query.database",
