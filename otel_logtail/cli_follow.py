@@ -111,7 +111,7 @@ def settings_of(
 
 
 def _see_that_each_is_used(params: Mapping[str, Any], given: Mapping[str, str], chosen: Collection[str]) -> None:
-    """A flag of an exporter that is not chosen would be without effect. (A variable may be there for other runs.)
+    """A flag of an exporter that is not chosen would be without effect; a variable may be there for others.
 
     Raises:
         UsageError: there is such a flag.

@@ -1,7 +1,7 @@
 """What a run writes is none of what it reads: a log is its program's, and is never written to.
 
-It is asked before anything is opened. Names count, not only files: one that is not there yet may be taken for a log when
-it comes.
+It is asked before anything is opened. Names count, not only files: one that is not there yet may be taken for a log
+when it comes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class _Output(msgspec.Struct, frozen=True):
-    """A file that is written, with those beside it. ``rotated`` matches what stands behind its name in a rotated one."""
+    """A file that is written, with those beside it. ``rotated`` matches what is behind its name in a rotated one."""
 
     flag: str
     path: str
