@@ -1,7 +1,7 @@
 /* The hot path's loops over one chunk: find its lines, count durations, write a block's text.
 
-   Each function has a twin in Python (hot.py) which gives the same for the same arguments, and which is used where this
-   module could not be built. None as an answer means "not so simple": the caller takes the twin. */
+   Each function has a twin in Python which gives the same for the same arguments, and which is used where this module
+   could not be built: find_lines in observe.py, count and count_stages in aggregate.py, encode_columns in rows.py. None as an answer means "not so simple": the caller takes the twin. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -57,9 +57,9 @@ find_marker(const char *at, const char *end, const char *marker, Py_ssize_t leng
 }
 
 static int
-append_line(PyObject *starts, PyObject *lines, const char *base, const char *begin, const char *end)
+append_line(PyObject *starts, PyObject *lines, int64_t offset_, const char *begin, const char *end)
 {
-    PyObject *number = PyLong_FromSsize_t(begin - base);
+    PyObject *number = PyLong_FromLongLong(offset_);
     if (number == NULL || PyList_Append(starts, number) < 0) {
         Py_XDECREF(number);
         return -1;
@@ -85,7 +85,8 @@ find_lines(PyObject *module, PyObject *args)
 {
     Py_buffer buffer, marker;
     Py_ssize_t begin, end;
-    if (!PyArg_ParseTuple(args, "y*y*nn", &buffer, &marker, &begin, &end))
+    long long first;
+    if (!PyArg_ParseTuple(args, "y*y*nnL", &buffer, &marker, &begin, &end, &first))
         return NULL;
     PyObject *starts = PyList_New(0), *lines = PyList_New(0), *found = NULL;
     if (starts == NULL || lines == NULL)
@@ -104,7 +105,8 @@ find_lines(PyObject *module, PyObject *args)
         if (stop == NULL) /* what follows the last newline is no line */
             break;
         const char *start = find_back(at, hit, '\n');
-        if (append_line(starts, lines, base, start == NULL ? at : start + 1, stop) < 0)
+        start = start == NULL ? at : start + 1;
+        if (append_line(starts, lines, first + (start - base), start, stop) < 0)
             goto done;
         at = stop + 1;
     }
@@ -305,6 +307,29 @@ done:
     return results;
 }
 
+static PyObject *
+add_to(PyObject *module, PyObject *args)
+{
+    PyObject *into, *more, *index, *number;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyDict_Type, &into, &PyDict_Type, &more))
+        return NULL;
+    if (into == more) {
+        PyErr_SetString(PyExc_ValueError, "a dict can't be added to itself");
+        return NULL;
+    }
+    for (Py_ssize_t at = 0; PyDict_Next(more, &at, &index, &number);) {
+        PyObject *known = PyDict_GetItemWithError(into, index);
+        if (known == NULL && PyErr_Occurred())
+            return NULL;
+        PyObject *sum = known == NULL ? Py_NewRef(number) : PyNumber_Add(known, number);
+        int failed = sum == NULL || PyDict_SetItem(into, index, sum) < 0;
+        Py_XDECREF(sum);
+        if (failed)
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 /* --- encode_samples --------------------------------------------------------------------------------------------- */
 
 #define DIGITS 20 /* of an int64, with its sign */
@@ -413,11 +438,12 @@ not_simple:
 }
 
 static PyMethodDef methods[] = {
-    {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end): see hot.py"},
-    {"count", count, METH_VARARGS, "count(values, bounds): see hot.py"},
-    {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see hot.py"},
+    {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end, base): see observe.py"},
+    {"count", count, METH_VARARGS, "count(values, bounds): see aggregate.py"},
+    {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see aggregate.py"},
+    {"add_to", add_to, METH_VARARGS, "add_to(into, more): see add in aggregate.py"},
     {"encode_samples", encode_samples, METH_VARARGS,
-     "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see hot.py"},
+     "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see rows.py"},
     {NULL, NULL, 0, NULL},
 };
 

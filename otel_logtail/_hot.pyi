@@ -9,6 +9,7 @@ def count(values: Sequence[int], bounds: tuple[int, ...], /) -> _Counted | None:
 def count_columns(
     rows: list[tuple[int | None, ...]], begin: int, end: int, width: int, bounds: tuple[int, ...], /
 ) -> list[_Counted | None] | None: ...
+def add_to(into: dict[int, int], more: dict[int, int], /) -> None: ...
 def encode_samples(
     offsets: list[int],
     times: list[int],

@@ -93,6 +93,9 @@ def add(into: Counts, more: Counts) -> None:
     into.sum_ns += more.sum_ns
     into.zeros += more.zeros
     exponential = into.exponential = dict(into.exponential)
+    if _hot is not None:
+        _hot.add_to(exponential, more.exponential)
+        return
     for index, number in more.exponential.items():
         exponential[index] = exponential.get(index, 0) + number
 

@@ -99,8 +99,8 @@ class Columns(msgspec.Struct, frozen=True):
     stages: Sequence[str]
     stage_ns: Sequence[tuple[int | None, ...]]
     bounded: bool = False
-    """Whether the observer has seen to it (by the types that it decodes into, perhaps) that no stage took less than
-    nothing or more than a hundred days. Else each is looked at."""
+    """Whether the observer has seen to it (by the types that it decodes into, perhaps) that all is of the types and as
+    :class:`Sample` says, and that no stage took less than nothing or over a hundred days. Else each is looked at."""
 
 
 class Samples(msgspec.Struct):

@@ -11,8 +11,8 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from itertools import accumulate, chain, compress
-from operator import le
+from itertools import accumulate, chain, compress, count, islice
+from operator import le, lt
 from typing import Protocol
 
 import msgspec
@@ -20,7 +20,19 @@ import msgspec
 from otel_logtail import compiled
 from otel_logtail.columns import append, sample_at
 from otel_logtail.errors import Drift
-from otel_logtail.model import Attributes, Columns, Hit, Ignored, Observed, Rejected, Sample, Samples, Severity, Tally
+from otel_logtail.model import (
+    Attributes,
+    Columns,
+    Hit,
+    Ignored,
+    Observed,
+    Rejected,
+    Sample,
+    Samples,
+    Severity,
+    Shape,
+    Tally,
+)
 
 _MOST_NS = 2**53  # of one stage: a hundred days, and sums of many still fit into the store's integers
 
@@ -154,14 +166,14 @@ def scan(
         now_ns: The clock, only to reject lines that are more than a day ahead of it (``future``).
     """
     end = len(buffer) if end is None else end
-    starts, lines = find_lines(buffer, observer.marker, start, end)
-    scanner = _Scanner(observer, base, starts, lines, now_ns + FUTURE_NS)
+    offsets, lines = find_lines(buffer, observer.marker, start, end, base)
+    scanner = _Scanner(observer, offsets, lines, now_ns + FUTURE_NS)
     scanner.take(0, len(lines))
     samples = scanner.samples
     hits = []
     if samples.duration_ns and max(samples.duration_ns) >= thresholds.degraded_ns:
         slow_ns = thresholds.degraded_ns
-        for index in [place for place, ns in enumerate(samples.duration_ns) if ns >= slow_ns]:
+        for index in compress(count(), map(slow_ns.__le__, samples.duration_ns)):
             offset = samples.offsets[index]
             uid = name_of(source, offset, lines[scanner.line_of[index]])
             severity = thresholds.classify(samples.duration_ns[index])
@@ -176,18 +188,20 @@ def scan(
     return Scanned(samples, tuple(hits), tally, scanner.drifted)
 
 
-def find_lines(buffer: bytes | bytearray, marker: bytes, begin: int, end: int) -> tuple[list[int], list[bytes]]:
-    """The lines that hold the marker (an empty one: all), and where each begins past ``begin``; without line ends.
+def find_lines(
+    buffer: bytes | bytearray, marker: bytes, begin: int, end: int, base: int
+) -> tuple[list[int], list[bytes]]:
+    """The lines that hold the marker (an empty one: all) without ends, and where each begins (``begin`` is ``base``).
 
     What a stale writer left after a truncation (NULs), a byte order mark and a carriage return are taken off too.
     """
     if _hot is not None:
-        in_c: tuple[list[int], list[bytes]] = _hot.find_lines(buffer, marker, begin, end)
+        in_c: tuple[list[int], list[bytes]] = _hot.find_lines(buffer, marker, begin, end, base)
         return in_c
     view = memoryview(buffer)
     if not marker or buffer.count(marker, begin, min(end, begin + _PROBE)) * _DENSE > min(end - begin, _PROBE):
         lines = bytes(view[begin:end]).split(b"\n")
-        starts = [0, *accumulate([len(line) + 1 for line in lines])]
+        starts = list(accumulate([len(line) + 1 for line in lines], initial=base))
         del lines[-1], starts[-2:]  # what follows the last newline is no line
         found = [marker in line for line in lines]
         if not all(found):
@@ -200,7 +214,7 @@ def find_lines(buffer: bytes | bytearray, marker: bytes, begin: int, end: int) -
             start = rfind(b"\n", position, at) + 1 or position
             stop = find(b"\n", at, end)
             position = stop + 1
-            starts.append(start - begin)
+            starts.append(base + start - begin)
             lines.append(bytes(view[start:stop]))
     if not _ODD.isdisjoint([line[:1] for line in lines]) or b"\r" in {line[-1:] for line in lines}:
         lines = [line.lstrip(b"\0").removeprefix(_BOM).removesuffix(b"\r") for line in lines]
@@ -215,11 +229,10 @@ _DENSE = 2000
 class _Scanner:
     """Collects what an observer says of the lines of one chunk: of many at once where it can, else of each."""
 
-    def __init__(self, observer: Observer, base: int, starts: list[int], lines: list[bytes], latest_ns: int) -> None:
+    def __init__(self, observer: Observer, offsets: list[int], lines: list[bytes], latest_ns: int) -> None:
         self._observe = observer.observe
         self._observe_all: Callable[[Sequence[bytes]], Columns | None] | None = getattr(observer, "observe_all", None)
-        self._base = base
-        self._starts = starts
+        self._offsets = offsets
         self._lines = lines
         self._latest_ns = latest_ns
         self.samples = Samples([], [], [], [], [], [], [], [])
@@ -237,27 +250,23 @@ class _Scanner:
         lines = self._lines if end - begin == len(self._lines) else self._lines[begin:end]
         try:
             columns = self._observe_all(lines)
-        except Exception:  # noqa: BLE001 - a plug-in's bug on one line: it shows when that line is observed alone
-            columns = None
-        if columns is not None and self._can_be_true(columns):
-            self._take_columns(columns, begin, end)
-            return
+            if columns is not None and self._can_be_true(columns, end - begin):
+                self._take_columns(columns, begin, end)
+                return
+        except Exception:  # noqa: BLE001, S110 - a plug-in's bug on one line: it shows when that line is observed alone
+            pass
         # something unusual is among them: the halves without it still go at once
         middle = (begin + end) // 2
         self.take(begin, middle)
         self.take(middle, end)
 
-    def _can_be_true(self, columns: Columns) -> bool:
+    def _can_be_true(self, columns: Columns, number: int) -> bool:
+        kept = range(number) if columns.kept is None else columns.kept
+        if {len(getattr(columns, name)) for name in _COLUMNS} != {len(kept)} or not _are_places(kept, number):
+            return False
         if not columns.time_ns:
             return True
-        return (
-            (columns.bounded or _are_possible(columns.stage_ns))
-            and min(columns.duration_ns) >= 0
-            and max(columns.logged_ns) <= self._latest_ns
-            and all(map(le, columns.duration_ns, columns.time_ns))
-            and all(map(le, columns.time_ns, columns.logged_ns))
-            and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
-        )
+        return max(columns.logged_ns) <= self._latest_ns and (columns.bounded or _are_possible(columns))
 
     def _take_columns(self, columns: Columns, begin: int, end: int) -> None:
         into = self.samples
@@ -265,8 +274,7 @@ class _Scanner:
         if columns.kept is not None:
             self.ignored += end - begin - len(columns.kept)
             places = [begin + index for index in columns.kept]
-        base = self._base
-        into.offsets += [base + self._starts[place] for place in places]
+        into.offsets += self._offsets[begin:end] if columns.kept is None else [self._offsets[at] for at in places]
         into.time_ns += columns.time_ns
         into.duration_ns += columns.duration_ns
         into.logged_ns += columns.logged_ns
@@ -277,30 +285,30 @@ class _Scanner:
         self.line_of += places
 
     def _take_one(self, index: int) -> None:
-        offset = self._base + self._starts[index]
+        offset = self._offsets[index]
         try:
             observed = self._observe(self._lines[index])
+            wrong = _wrong_in(observed)
         except Drift as problem:
             self._drifted(offset, str(problem))
             return
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug on one line must not stop the log; it is counted
             self._drifted(offset, f"{type(problem).__name__}: {problem}")
             return
-        if type(observed) is Sample and len(observed.stage_ns) == len(observed.shape.stages):
+        if wrong:
+            self._drifted(offset, f"the observer answered {wrong}")
+        elif isinstance(observed, Sample):
             if not 0 <= observed.duration_ns <= observed.time_ns <= observed.logged_ns <= self._latest_ns:
                 self._rejected("future" if observed.logged_ns > self._latest_ns else "impossible")
-                return
-            if any(ns is not None and not 0 <= ns < _MOST_NS for ns in observed.stage_ns):
+            elif any(ns is not None and not 0 <= ns < _MOST_NS for ns in observed.stage_ns):
                 self._rejected("impossible")
-                return
-            append(self.samples, offset, observed)
-            self.line_of.append(index)
-        elif type(observed) is Rejected:
+            else:
+                append(self.samples, offset, observed)
+                self.line_of.append(index)
+        elif isinstance(observed, Rejected):
             self._rejected(observed.why)
-        elif type(observed) is Ignored:
-            self.ignored += 1
         else:
-            self._drifted(offset, f"the observer answered {observed!r}")
+            self.ignored += 1
 
     def _rejected(self, why: str) -> None:
         self.rejected[why] = self.rejected.get(why, 0) + 1
@@ -310,10 +318,65 @@ class _Scanner:
         self.drifted = self.drifted or (offset, why)
 
 
-def _are_possible(stage_ns: Sequence[tuple[int | None, ...]]) -> bool:
-    """Whether no stage took less than nothing, or so long that sums of it would not fit."""
-    took = list(filter(None, chain.from_iterable(stage_ns)))
-    return not took or (min(took) >= 0 and max(took) < _MOST_NS)
+_COLUMNS = ("time_ns", "duration_ns", "logged_ns", "causes", "stages", "stage_ns")
+_INT, _STAGE = {int}, {int, type(None)}
+
+
+def _are_places(kept: Sequence[int], number: int) -> bool:
+    """Whether these are indices of so many lines, each later than the one before."""
+    return not kept or (kept[0] >= 0 and kept[-1] < number and all(map(lt, kept, islice(kept, 1, None))))
+
+
+def _are_possible(columns: Columns) -> bool:
+    """Whether all is of its types, and no sample ended before it began or was written before it ended."""
+    stages = list(chain.from_iterable(columns.stage_ns))
+    took = list(filter(None, stages))
+    return (
+        set(map(type, chain(columns.time_ns, columns.duration_ns, columns.logged_ns))) <= _INT
+        and set(map(type, columns.stage_ns)) == {tuple}
+        and set(map(type, stages)) <= _STAGE
+        and (not took or (min(took) >= 0 and max(took) < _MOST_NS))
+        and min(columns.duration_ns) >= 0
+        and all(map(le, columns.duration_ns, columns.time_ns))
+        and all(map(le, columns.time_ns, columns.logged_ns))
+        and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
+        and all(map(_is_text, {*columns.causes, *columns.stages}))
+        and not _wrong_in_shape(columns.shape)
+    )
+
+
+def _wrong_in(observed: object) -> str:
+    """What is not as the types of a plug-in's answer promise: nothing checks them while it runs. Empty: all is well."""
+    if type(observed) is Sample:
+        for name in ("time_ns", "duration_ns", "logged_ns"):
+            if type(value := getattr(observed, name)) is not int:
+                return f"{name}={value!r}, which is no int"
+        for name in ("cause", "stage"):
+            if not _is_text(value := getattr(observed, name)):
+                return f"{name}={value!r}, which is no text"
+        if type(observed.stage_ns) is not tuple or not set(map(type, observed.stage_ns)) <= _STAGE:
+            return f"stage_ns={observed.stage_ns!r}, which is no tuple of int and None"
+        wrong = _wrong_in_shape(observed.shape)
+        if not wrong and len(observed.stage_ns) != len(observed.shape.stages):
+            wrong = f"{len(observed.stage_ns)} stage_ns for {len(observed.shape.stages)} stages"
+        return wrong
+    if type(observed) is Rejected:
+        return "" if _is_text(observed.why) else f"Rejected({observed.why!r}), whose reason is no text"
+    return "" if type(observed) is Ignored else repr(observed)
+
+
+def _wrong_in_shape(shape: object) -> str:
+    if type(shape) is not Shape or type(shape.stages) is not tuple or not all(map(_is_text, shape.stages)):
+        return f"{shape!r}, which is no Shape with a tuple of names"
+    for name, value in shape.attributes:
+        if not _is_text(name) or not (type(value) is int or _is_text(value)):
+            return f"{shape!r}, whose attributes are not pairs of a name and a text or int"
+    return ""
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text that can be written down (a lone surrogate can't)."""
+    return type(value) is str and (value.isascii() or value.encode(errors="replace").decode() == value)
 
 
 def name_of(source: str, offset: int, line: bytes) -> bytes:

@@ -46,9 +46,15 @@ def make_observer(name: str, context: ObserverContext) -> Observer:
     """The observer of this name.
 
     Raises:
-        UsageError: there is none, or it can't be loaded.
+        UsageError: there is none, it can't be loaded, or its marker is none.
     """
-    return cast(Observer, _make(OBSERVERS, name, "observer", context))
+    observer = cast(Observer, _make(OBSERVERS, name, "observer", context))
+    if type(observer.marker) is not bytes or b"\n" in observer.marker:
+        raise UsageError(
+            f"the observer '{name}' has the marker {observer.marker!r}",
+            hint="ask its author for some bytes of one line, or b'' for every line",
+        )
+    return observer
 
 
 def make_exporter(name: str, context: ExporterContext) -> Exporter:

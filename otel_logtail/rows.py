@@ -179,7 +179,7 @@ def encode_columns(samples: Samples, kinds: list[int], first: int, first_ns: int
         if text is not None:
             return text
     offsets, times = map(sub, samples.offsets, repeat(first)), map(sub, samples.time_ns, repeat(first_ns))
-    return encode_samples(list(zip(offsets, times, samples.duration_ns, kinds, samples.stage_ns, strict=False)))
+    return encode_samples(list(zip(offsets, times, samples.duration_ns, kinds, samples.stage_ns, strict=True)))
 
 
 def decode_block(id_: int, first_ns: int, text: str) -> list[SampleColumns]:

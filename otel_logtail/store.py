@@ -275,9 +275,9 @@ class Store:
         # shapes are made once, so their identity stands for their value: hashing each would cost more
         shapes = samples.shapes
         if shapes.count(shapes[0]) == len(shapes):
-            pairs = list(zip(samples.causes, samples.stages, strict=True))
-            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in dict.fromkeys(pairs)}
-            kinds = list(map(ok.__getitem__, pairs))
+            distinct = dict.fromkeys(zip(samples.causes, samples.stages, strict=True))
+            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in distinct}
+            kinds = list(map(ok.__getitem__, zip(samples.causes, samples.stages, strict=True)))
         else:
             of = {id(shape): shape for shape in shapes}
             keys = list(zip(map(id, shapes), samples.causes, samples.stages, strict=True))

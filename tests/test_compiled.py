@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail import aggregate, compiled, observe, rows
-from otel_logtail.model import Samples, Shape
+from otel_logtail.model import Counts, Samples, Shape
 from otel_logtail.observe import ObserverContext
 from otel_logtail.observers import headroom
 
@@ -64,9 +65,9 @@ def test_lines_that_are_found(lines: list[bytes], marker: bytes, begin: int, beh
     text = b"#" * begin + b"".join(line + b"\n" for line in lines) + behind
     for buffer in (text, bytearray(text)):
         end = len(text) - len(behind)
-        found = observe.find_lines(buffer, marker, begin, end)
+        found = observe.find_lines(buffer, marker, begin, end, 7)
         with in_python(observe):
-            assert found == observe.find_lines(buffer, marker, begin, end)
+            assert found == observe.find_lines(buffer, marker, begin, end, 7)
 
 
 @given(st.lists(NS, min_size=1, max_size=60), st.sampled_from([BOUNDS, (), (5,), tuple(range(1, 100))]))
@@ -74,6 +75,21 @@ def test_durations_that_are_counted(values: list[int], bounds: tuple[int, ...]) 
     counted = aggregate.count(values, bounds)
     with in_python(aggregate):
         assert counted == aggregate.count(values, bounds)
+
+
+BUCKETS = st.dictionaries(st.integers(-5, 5), st.integers(1, 2**66), max_size=11)
+
+
+@given(BUCKETS, BUCKETS)
+def test_counts_that_are_added_up(one: dict[int, int], other: dict[int, int]) -> None:
+    sums = []
+    for patched in ((), (aggregate,)):
+        with in_python(*patched):
+            into = Counts(1, 1, 1, 1, [1], dict(one))
+            aggregate.add(into, Counts(2, 2, 0, 2, [2], other))
+            sums.append(into)
+    assert sums[0] == sums[1]
+    assert sums[0].exponential == dict(Counter(one) + Counter(other))
 
 
 @given(
@@ -136,11 +152,13 @@ def test_bulk_in_c_takes_what_the_bulk_in_python_takes() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda hot: hot.find_lines(b"abc", b"a", 2, 1),
-        lambda hot: hot.find_lines(b"abc", b"a", 0, 4),
-        lambda hot: hot.find_lines(b"abc", b"a", -1, 2),
-        lambda hot: hot.find_lines("abc", b"a", 0, 2),
+        lambda hot: hot.find_lines(b"abc", b"a", 2, 1, 0),
+        lambda hot: hot.find_lines(b"abc", b"a", 0, 4, 0),
+        lambda hot: hot.find_lines(b"abc", b"a", -1, 2, 0),
+        lambda hot: hot.find_lines("abc", b"a", 0, 2, 0),
         lambda hot: hot.count(7, ()),
+        lambda hot: hot.add_to({}, None),
+        lambda hot: hot.add_to({1: 2}, {1: "x"}),
         lambda hot: hot.count_columns((), 0, 1, 1, ()),
         lambda hot: hot.encode_samples([1], [1], [1], [1], (), 0, 0),
     ],

@@ -68,6 +68,17 @@ def test_web_socket_sessions_among_them_do_too() -> None:
     assert both(b"".join(sessions * 40)).lines == len(sessions) * 40
 
 
+def test_a_forged_pair_of_lines_is_no_more_at_once_than_one_by_one() -> None:
+    """One payload in two lines, and another behind it in the second: the decoder finds as many values as lines."""
+    first, second = [line for line in GOOD if b"[hr_1" in line][:2]
+    prefix, payload = first.split(b"STAGE_TIMINGS ")
+    cut = payload.index(b",") + 1
+    for between in (b"", b" ", b" \t\r "):
+        forged = prefix + b"STAGE_TIMINGS " + payload[:cut] + b"\n"
+        forged += second.replace(b"STAGE_TIMINGS ", b"STAGE_TIMINGS " + payload[cut:].rstrip(b"\n") + between)
+        both(b"".join([*GOOD[:40], forged, *GOOD[:40]]))
+
+
 MUTATIONS = st.sampled_from(
     [
         (b'"event": "stage_timings"', b'"event": "other"'),

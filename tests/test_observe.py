@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timezone
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.columns import sample_at
-from otel_logtail.model import Columns, Ignored, Observed, Sample, Samples, Severity, Shape, Tally
+from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
 from otel_logtail.observe import FUTURE_NS, ObserverContext, PathRule, Scanned, Thresholds, scan
 from otel_logtail.testing import FakeObserver, fake_line
 from tests.pieces import NOON, SECOND, THRESHOLDS, scanned
@@ -199,6 +200,96 @@ def test_a_stage_that_took_less_than_nothing_or_for_ever_is_rejected_alone_and_a
     found = scan(Bulk(), data, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
     assert found.tally.rejected == {"impossible": 1}
     assert found.tally.samples == 4 * number
+
+
+_NS = ("time_ns", "duration_ns", "logged_ns", "stage_ns")
+WRONG_SAMPLES = [
+    ({"duration_ns": None}, "duration_ns=None, which is no int"),
+    ({"duration_ns": 600_000_000.5}, "duration_ns=600000000.5, which is no int"),
+    ({"duration_ns": True}, "duration_ns=True, which is no int"),
+    ({"time_ns": "now"}, "time_ns='now', which is no int"),
+    ({"logged_ns": 1.5}, "logged_ns=1.5, which is no int"),
+    ({"cause": None}, "cause=None, which is no text"),
+    ({"cause": "\ud800"}, "cause='\\ud800', which is no text"),
+    ({"stage": b"read"}, "stage=b'read', which is no text"),
+    ({"stage_ns": (1, 2.0)}, "stage_ns=(1, 2.0), which is no tuple of int and None"),
+    ({"stage_ns": [1, 2]}, "stage_ns=[1, 2], which is no tuple of int and None"),
+    ({"stage_ns": None}, "stage_ns=None, which is no tuple of int and None"),
+    ({"shape": None}, "None, which is no Shape with a tuple of names"),
+    ({"shape": Shape(("a", 2))}, "Shape(stages=('a', 2), attributes=()), which is no Shape with a tuple of names"),  # type: ignore[arg-type]
+    (
+        {"shape": Shape(("a", "b"), (("k", None),))},  # type: ignore[arg-type]
+        "Shape(stages=('a', 'b'), attributes=(('k', None),)), whose attributes are not pairs of a name and a text or"
+        " int",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "said"), WRONG_SAMPLES)
+def test_a_sample_of_other_types_is_drift_and_no_other_line_is_hurt(wrong: dict[str, Any], said: str) -> None:
+    class Wrong(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            sample = Sample(NOON, 10, NOON, "wait", "", SHAPE, (1, None))
+            return msgspec.structs.replace(sample, **wrong) if line.endswith(b"bad") else sample
+
+        def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
+            samples = [self.observe(line) for line in lines]
+            assert all(isinstance(sample, Sample) for sample in samples)
+            columns = {
+                name: [getattr(sample, of or name) for sample in samples]
+                for name, of in {**dict.fromkeys(_NS), "causes": "cause", "stages": "stage"}.items()
+            }
+            shapes = [sample.shape for sample in samples]  # type: ignore[union-attr]
+            return Columns(max(shapes, key=lambda shape: shape is not SHAPE), None, **columns)  # type: ignore[arg-type]
+
+    for around in (0, 20):
+        data = b"fake: good\n" * around + b"fake: bad\n" + b"fake: good\n" * around
+        found = scan(Wrong(), data, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+        assert (found.tally.samples, found.tally.drift) == (2 * around, 1)
+        assert found.drifted == (11 * around, f"the observer answered {said}")
+
+
+def test_a_reason_that_is_no_text_is_drift() -> None:
+    class Wrong(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            return Rejected(7)  # type: ignore[arg-type]
+
+    found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    assert found.drifted == (0, "the observer answered Rejected(7), whose reason is no text")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"duration_ns": [10] * 3},
+        {"time_ns": [NOON] * 39},
+        {"causes": [""] * 41},
+        {"stage_ns": []},
+        {"kept": [0, 1]},
+        {"kept": [*range(39), 40]},
+        {"kept": [-1, *range(39)]},
+        {"kept": [0, 0, *range(2, 40)]},
+        {name: [] for name in ("time_ns", "duration_ns", "logged_ns", "causes", "stages", "stage_ns")},
+        {"time_ns": None},
+    ],
+)
+@pytest.mark.parametrize("bounded", [False, True])
+def test_columns_that_do_not_fit_their_lines_are_not_taken(wrong: dict[str, Any], bounded: bool) -> None:
+    class Wrong(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            return Sample(NOON, 10, NOON, "", "", SHAPE, (0, 5))
+
+        def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
+            much = len(lines)
+            if much < 40:
+                return None
+            of = [NOON] * much
+            columns = Columns(SHAPE, None, of, [10] * much, of, [""] * much, [""] * much, [(0, 5)] * much, bounded)
+            return msgspec.structs.replace(columns, **wrong)
+
+    found = scan(Wrong(), b"fake: good\n" * 40, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    assert (found.tally.samples, found.tally.drift) == (40, 0)
+    assert {len(column) for column in msgspec.structs.astuple(found.samples)} == {40}
 
 
 def test_rejected_lines_are_counted_by_reason() -> None:

@@ -19,6 +19,8 @@ import otel_logtail
 from otel_logtail import plugins
 from otel_logtail.errors import UsageError
 from otel_logtail.export import ExporterContext
+from otel_logtail.observe import ObserverContext
+from otel_logtail.observers.headroom import HeadroomObserver
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "plugin"
@@ -131,6 +133,15 @@ def test_a_name_that_is_not_the_exporters_own_is_said(monkeypatch: pytest.Monkey
     monkeypatch.setattr(plugins, "entry_points", lambda group: [renamed])
     with pytest.raises(UsageError, match="the exporter 'mine' calls itself 'otlp'"):
         plugins.make_exporter("mine", ExporterContext({}))
+
+
+@pytest.mark.parametrize("marker", [b"two\nlines", "text", None])
+def test_an_observer_with_a_marker_that_no_line_can_hold_is_refused(
+    marker: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HeadroomObserver, "marker", marker)
+    with pytest.raises(UsageError, match="the observer 'headroom' has the marker"):
+        plugins.make_observer("headroom", ObserverContext())
 
 
 def test_one_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

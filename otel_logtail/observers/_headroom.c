@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <structmember.h>
 
 #define SECOND_NS INT64_C(1000000000)
 #define TIME 23 /* bytes of "2026-11-23 18:16:10,245" */
@@ -90,7 +91,16 @@ head_of(const char *line, Py_ssize_t length, Head *head)
     head->id_length = at - line - head->id;
     if (at == first || end - at < (Py_ssize_t)sizeof after_id - 1 || memcmp(at, after_id, sizeof after_id - 1) != 0)
         return NULL;
-    return at + sizeof after_id - 1;
+    at += sizeof after_id - 1;
+    /* Two values in one line, and one value in two: the decoder takes both, and would count a forged pair as two lines. */
+    for (const char *close = at; (close = memchr(close, '}', (size_t)(end - close))) != NULL;) {
+        do
+            close++;
+        while (close < end && (*close == ' ' || *close == '\t' || *close == '\r'));
+        if (close < end && *close == '{')
+            return NULL;
+    }
+    return at;
 }
 
 static PyObject *
@@ -133,50 +143,95 @@ failed:
     return NULL;
 }
 
+/* An attribute, and where an object of its type holds it (0: asked for by name, which costs several times as much). */
+typedef struct {
+    PyObject *name;
+    Py_ssize_t offset;
+} Field;
+
 /* What `columns` is told once about the types and names of headroom.py. */
 typedef struct {
-    PyObject *request, *session, *event;           /* two types, and the event that every payload names */
-    PyObject *causes, *longest;                    /* tuples of str, in the order of the shares below */
-    PyObject *stages_name, *event_name, *id_name;  /* of attributes */
-    PyObject *total_name, *names[KNOWN];
+    PyObject *request, *session, *stages_type, *event; /* three types, and the event that every payload names */
+    PyObject *causes, *longest;          /* tuples of str, in the order of the shares below */
+    Field stages, request_event, request_id, session_id; /* of a request and of a session */
+    Field total, known[KNOWN];                           /* of its stages */
     int64_t quarter_ns, slack_ns, jitter_ns, west_ns, east_ns;
 } State;
 
 static State state;
 
+static int
+find_field(PyObject *type, PyObject *name, Field *field)
+{
+    PyObject *descriptor = PyObject_GetAttr(type, name);
+    if (descriptor == NULL)
+        return -1;
+    field->name = Py_NewRef(name);
+    field->offset = 0;
+    if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+        PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
+        if (member->type == T_OBJECT_EX)
+            field->offset = member->offset;
+    }
+    Py_DECREF(descriptor);
+    return 0;
+}
+
+static int
+find_named(PyObject *type, const char *text, Field *field)
+{
+    PyObject *name = PyUnicode_InternFromString(text);
+    int found = name == NULL ? -1 : find_field(type, name, field);
+    Py_XDECREF(name);
+    return found;
+}
+
+/* The value of a field (a new reference) of an object of the field's own type. */
+static PyObject *
+value_of(PyObject *from, const Field *field)
+{
+    PyObject *value = field->offset ? *(PyObject **)((char *)from + field->offset) : NULL;
+    return value == NULL ? PyObject_GetAttr(from, field->name) : Py_NewRef(value);
+}
+
 static PyObject *
 configure(PyObject *module, PyObject *args)
 {
-    PyObject *request, *session, *event, *causes, *longest, *names;
+    PyObject *request, *session, *stages, *event, *causes, *longest, *names;
     long long quarter, slack, jitter, west, east;
-    if (!PyArg_ParseTuple(args, "OOUO!O!O!LLLLL", &request, &session, &event, &PyTuple_Type, &causes, &PyTuple_Type,
-                          &longest, &PyTuple_Type, &names, &quarter, &slack, &jitter, &west, &east))
+    if (!PyArg_ParseTuple(args, "O!O!O!UO!O!O!LLLLL", &PyType_Type, &request, &PyType_Type, &session, &PyType_Type,
+                          &stages, &event, &PyTuple_Type, &causes, &PyTuple_Type, &longest, &PyTuple_Type, &names,
+                          &quarter, &slack, &jitter, &west, &east))
         return NULL;
     if (PyTuple_GET_SIZE(causes) != 4 || PyTuple_GET_SIZE(longest) != 6 || PyTuple_GET_SIZE(names) != KNOWN) {
         PyErr_SetString(PyExc_ValueError, "4 causes, 6 longest stages and 7 stages are known here");
         return NULL;
     }
-    state = (State){
-        .request = Py_NewRef(request),
-        .session = Py_NewRef(session),
-        .event = Py_NewRef(event),
-        .causes = Py_NewRef(causes),
-        .longest = Py_NewRef(longest),
-        .stages_name = PyUnicode_InternFromString("stages"),
-        .event_name = PyUnicode_InternFromString("event"),
-        .id_name = PyUnicode_InternFromString("request_id"),
-        .total_name = PyUnicode_InternFromString("total_pre_upstream"),
+    State told = {
+        .event = event,
+        .causes = causes,
+        .longest = longest,
         .quarter_ns = quarter,
         .slack_ns = slack,
         .jitter_ns = jitter,
         .west_ns = west,
         .east_ns = east,
     };
-    for (int i = 0; i < KNOWN; i++) {
-        PyObject *name = Py_NewRef(PyTuple_GET_ITEM(names, i));
-        PyUnicode_InternInPlace(&name);
-        state.names[i] = name;
-    }
+    if (find_named(request, "stages", &told.stages) < 0 || find_named(request, "event", &told.request_event) < 0
+        || find_named(request, "request_id", &told.request_id) < 0
+        || find_named(session, "request_id", &told.session_id) < 0
+        || find_named(stages, "total_pre_upstream", &told.total) < 0)
+        return NULL;
+    for (int i = 0; i < KNOWN; i++)
+        if (find_field(stages, PyTuple_GET_ITEM(names, i), &told.known[i]) < 0)
+            return NULL;
+    told.request = Py_NewRef(request);
+    told.session = Py_NewRef(session);
+    told.stages_type = Py_NewRef(stages);
+    Py_INCREF(event);
+    Py_INCREF(causes);
+    Py_INCREF(longest);
+    state = told; /* what was told before is kept for ever: it is told once */
     Py_RETURN_NONE;
 }
 
@@ -189,9 +244,9 @@ typedef struct {
 
 /* -1: an error; 0: not so simple; 1: read. */
 static int
-ns_of(PyObject *from, PyObject *name, int64_t *ns)
+ns_of(PyObject *from, const Field *field, int64_t *ns)
 {
-    PyObject *value = PyObject_GetAttr(from, name);
+    PyObject *value = value_of(from, field);
     if (value == NULL)
         return -1;
     int found = 1;
@@ -210,9 +265,9 @@ ns_of(PyObject *from, PyObject *name, int64_t *ns)
 }
 
 static int
-same_text(PyObject *from, PyObject *name, const char *text, Py_ssize_t length)
+same_text(PyObject *from, const Field *field, const char *text, Py_ssize_t length)
 {
-    PyObject *value = PyObject_GetAttr(from, name);
+    PyObject *value = value_of(from, field);
     if (value == NULL)
         return -1;
     Py_ssize_t size = 0;
@@ -227,13 +282,13 @@ same_text(PyObject *from, PyObject *name, const char *text, Py_ssize_t length)
 static int
 row_of(PyObject *request, const Head *head, Row *row)
 {
-    PyObject *stages = PyObject_GetAttr(request, state.stages_name);
+    PyObject *stages = value_of(request, &state.stages);
     if (stages == NULL)
         return -1;
-    int found = ns_of(stages, state.total_name, &row->total);
+    int found = (PyObject *)Py_TYPE(stages) == state.stages_type ? ns_of(stages, &state.total, &row->total) : 0;
     row->missing = 0;
     for (int i = 0; i < KNOWN && found > 0; i++) {
-        found = ns_of(stages, state.names[i], &row->stages[i]);
+        found = ns_of(stages, &state.known[i], &row->stages[i]);
         if (found > 0 && row->stages[i] < 0) {
             row->stages[i] = 0;
             row->missing |= 1 << i;
@@ -332,17 +387,20 @@ columns(PyObject *module, PyObject *args)
     int64_t least = INT64_MAX, most = INT64_MIN, least_past = INT64_MAX;
     for (Py_ssize_t i = 0; i < number; i++, head++) {
         PyObject *request = PyList_GET_ITEM(requests, i);
-        int simple = same_text(request, state.id_name, PyBytes_AS_STRING(PyList_GET_ITEM(lines, i)) + head->id,
-                               (Py_ssize_t)head->id_length);
-        if (simple > 0 && (PyObject *)Py_TYPE(request) == state.session)
+        int is_request = (PyObject *)Py_TYPE(request) == state.request;
+        if (!is_request && (PyObject *)Py_TYPE(request) != state.session)
+            goto done;
+        int simple = same_text(request, is_request ? &state.request_id : &state.session_id,
+                               PyBytes_AS_STRING(PyList_GET_ITEM(lines, i)) + head->id, (Py_ssize_t)head->id_length);
+        if (simple > 0 && !is_request)
             continue;
         if (simple > 0) {
-            PyObject *event = PyObject_GetAttr(request, state.event_name);
+            PyObject *event = value_of(request, &state.request_event);
             simple = event == NULL ? -1 : PyUnicode_Compare(event, state.event) == 0;
             Py_XDECREF(event);
         }
         if (simple > 0)
-            simple = (PyObject *)Py_TYPE(request) == state.request ? row_of(request, head, rows + taken) : 0;
+            simple = row_of(request, head, rows + taken);
         if (simple <= 0)
             goto done;
         int64_t ahead = rows[taken].past - rows[taken].total - rows[taken].stages[CONNECT];
@@ -360,7 +418,7 @@ columns(PyObject *module, PyObject *args)
     int64_t zone_ns = 0;
     if (taken) {
         zone_ns = floored(least + state.quarter_ns / 2, state.quarter_ns);
-        if (most - zone_ns > state.slack_ns || zone_ns < state.west_ns || zone_ns > state.east_ns
+        if (zone_ns < state.west_ns || zone_ns > state.east_ns || most - zone_ns > state.slack_ns
             || least_past - zone_ns < -state.jitter_ns)
             goto done; /* late, or in another zone */
     }

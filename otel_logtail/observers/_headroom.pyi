@@ -3,6 +3,7 @@ from collections.abc import Sequence
 def configure(
     request: type,
     session: type,
+    stages_type: type,
     event: str,
     causes: tuple[str, ...],
     longest: tuple[str, ...],

@@ -78,6 +78,8 @@ _OTHER_LEVEL = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - headroom\.pr
 _HEAD = re.compile(
     rb"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,)(\d{3}) - headroom\.proxy - INFO - \[(hr_(\d{1,12})_\d+)\n", re.MULTILINE
 )
+_TWO_VALUES = re.compile(rb"}[ \t\r]*{")
+"""In one line; another value may then lie in two lines, and the decoder would count what is forged so as two lines."""
 _FORMATTER = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - [\w.]+ - [A-Z]+ - ")
 _HOLES = b"\xef\xbb\xbf\0"  # a byte order mark, or the hole that a truncation leaves in front of the next line
 
@@ -227,8 +229,11 @@ class HeadroomObserver(Observer):
         heads = _HEAD.findall(b"\n".join([head for head, _, _ in parts]) + b"\n")
         if len(heads) != len(parts):
             return None
+        payloads = b"\n".join([payload for _, _, payload in parts])
+        if _TWO_VALUES.search(payloads):
+            return None
         try:
-            requests = _decode_lines(b"\n".join([payload for _, _, payload in parts]))
+            requests = _decode_lines(payloads)
         except _UNREADABLE:
             return None
         seconds, millis, ids, epochs = zip(*heads, strict=True)
@@ -342,6 +347,7 @@ if _headroom is not None:
     _headroom.configure(
         _HttpRequest,
         _WebSocket,
+        _Stages,
         "stage_timings",
         _CAUSES,
         _LONGEST,
