@@ -14,11 +14,13 @@ from functools import partial
 import msgspec
 
 from otel_logtail.drain import Drain
-from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
+from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, UsageError
 from otel_logtail.export import ExporterContext
+from otel_logtail.firstlook import FirstLooks, Found
 from otel_logtail.notify import Supervisor
 from otel_logtail.observe import Observer, ObserverContext, PathRule
 from otel_logtail.outbox import Outbox
+from otel_logtail.outputs import Read, check_outputs
 from otel_logtail.pathtail import Book
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
@@ -59,6 +61,11 @@ class Wanted(msgspec.Struct, frozen=True):
     rule: PathRule
     patterns: list[str]
 
+    @property
+    def read(self) -> Read:
+        """Which files are read for it."""
+        return Read(self.patterns, self.rule, bool(self.settings.patterns))
+
 
 def wanted_of(settings: SourceSettings, context: ExporterContext, home: str) -> Wanted:
     """What a source's settings come to on this machine.
@@ -73,7 +80,11 @@ def wanted_of(settings: SourceSettings, context: ExporterContext, home: str) -> 
 
 
 class App:
-    """A run of the whole: made, run, closed."""
+    """A run of the whole: made, run, closed.
+
+    Where making it fails with :class:`StoreFull`, it may be made again later: with the same ``first_looks``, what comes
+    to the logs meanwhile is read.
+    """
 
     def __init__(
         self,
@@ -84,6 +95,7 @@ class App:
         waker: Waker,
         reporter: Reporter,
         supervisor: Supervisor | None = None,
+        first_looks: FirstLooks | None = None,
     ) -> None:
         self._settings = settings
         self._waker = waker
@@ -92,7 +104,10 @@ class App:
         self._stopping = False
         self._look_s = LOOK_S
         self._unreadable = False
-        wanted = self._readable([wanted_of(source, exporter_context, home) for source in settings.sources])
+        self._first_looks = first_looks or FirstLooks()
+        asked = [wanted_of(source, exporter_context, home) for source in settings.sources]
+        wanted = self._readable(asked)
+        check_outputs(settings, [source.read for source in asked])
         exporters = [
             make_exporter(
                 name, msgspec.structs.replace(exporter_context, options=settings.exporter_options.get(name, {}))
@@ -100,11 +115,12 @@ class App:
             for name in settings.exporters
         ]
         self._drains: list[Drain] = []
-        self._store = Store.open(settings.db)
+        store: Store | None = None
         try:
-            if self._store.set_aside is not None:
-                reporter.store_set_aside(str(settings.db), str(self._store.set_aside))
-            self._upkeep = self._store.upkeep(settings.limits, [exporter.name for exporter in exporters])
+            store = self._store = Store.open(settings.db)
+            if store.set_aside is not None:
+                reporter.store_set_aside(str(settings.db), str(store.set_aside))
+            self._upkeep = store.upkeep(settings.limits, [exporter.name for exporter in exporters])
             self._sources = Sources([self._begin(source) for source in wanted])
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
@@ -112,10 +128,16 @@ class App:
                 from_now = settings.exporters_from_now
                 if held := outbox.register(exporter.wants, time.time_ns(), from_now=from_now):
                     reporter.begins(exporter.name, held, left_out=from_now)
-        except BaseException:
+        except BaseException as problem:
+            if isinstance(problem, StoreFull):  # nothing that comes from here on may be skipped
+                for source in wanted:
+                    self._first_look(source)
             for drain in self._drains:
                 drain.join()
-            self._store.close()
+            for exporter in exporters[len(self._drains) :]:  # what it holds (a port) is free for the next try
+                exporter.close()
+            if store is not None:
+                store.close()
             raise
 
     def _readable(self, wanted: list[Wanted]) -> list[Wanted]:
@@ -148,17 +170,33 @@ class App:
             stall_ns=settings.stall_ns,
             quiet_ns=settings.quiet_ns,
         )
+        if store.first_look(info.id):
+            self._first_looks.due.add(wanted.name)
+        files, unread = store.files(info.id), frozenset[str]()
+        if wanted.name in self._first_looks.due and not (settings.from_start or run.once or store.replaces):
+            found = self._first_look(wanted)
+            files, unread = store.add_files(info.id, found.states), found.unread
+            for state in files:
+                if not state.done:
+                    self._reporter.follows(state.path, state.offset)
+        self._first_looks.due.discard(wanted.name)
         tail = Tail(
             wanted.patterns,
             wanted.rule,
-            store.files(info.id),
+            files,
             Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id)),
             self._reporter,
             trusted=bool(settings.patterns),
-            first=store.first_look(info.id),
-            from_start=settings.from_start or run.once or store.replaces,
+            first=False,
+            from_start=False,
+            unread=unread,
         )
         return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=run.interval_ns)
+
+    def _first_look(self, wanted: Wanted) -> Found:
+        """What was there at this start's first look at a source."""
+        trusted = bool(wanted.settings.patterns)
+        return self._first_looks.of(wanted.name, wanted.patterns, wanted.rule, trusted=trusted)
 
     def stop(self) -> None:
         """Stop after what is being read now; may be called from a signal handler."""

@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that ``--help`` is fast.
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -308,6 +309,9 @@ def follow(
         return
     if context.invoked_subcommand not in (None, "doctor"):
         return
+    if context.invoked_subcommand is None:
+        for number in (signal.SIGTERM, signal.SIGINT):  # until the run has its own: nothing is begun yet
+            signal.signal(number, lambda number, frame: sys.exit(0))
     from otel_logtail.cli_follow import run, settings_of
 
     given = given_as(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -18,6 +18,7 @@ from otel_logtail.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.errors import StoreFull, UsageError
 from otel_logtail.export import ExporterContext
 from otel_logtail.files import allow_many_files
+from otel_logtail.firstlook import FirstLooks
 from otel_logtail.notify import Supervisor
 from otel_logtail.otel import asks_for_otlp, service_name
 from otel_logtail.otel import export_interval as metric_export_interval
@@ -49,6 +50,10 @@ OF_A_SOURCE = (
 _OPTIONS = tuple(dict.fromkeys(option for keys in EXPORTER_KEYS.values() for option in keys.values()))
 
 
+_WORDS = {"histogram": ("explicit", "exponential"), "events": ("span", "log", "both")}
+"""What these options may say, whoever is to use them."""
+
+
 def settings_of(
     params: Mapping[str, Any], given: Mapping[str, str], *, none_will_do: bool = False
 ) -> tuple[Settings, Config | None]:
@@ -64,6 +69,9 @@ def settings_of(
     """
     environ = os.environ
     config = None
+    for option, known in _WORDS.items():
+        if given.get(option, "").startswith("--") and params[option]:
+            one_of(params[option].strip().lower(), given[option], known)
     if params["config"]:
         if beside := [given[name] for name in OF_A_SOURCE if name in given]:
             raise UsageError(
@@ -79,6 +87,8 @@ def settings_of(
             return params[name] or default
         return config.once.get(name, default)
 
+    chosen = _exporters(params, config)
+    _see_that_each_is_used(params, given, chosen)
     return Settings(
         db=Path(once("db", "") or default_db()).absolute(),
         sources=sources,
@@ -88,7 +98,7 @@ def settings_of(
             retention_ns(once("retention", params["retention"]), "--retention"),
             max_bytes(once("max_db_size", params["max_db_size"]), "--max-db-size"),
         ),
-        exporters=(chosen := _exporters(params, config)),
+        exporters=chosen,
         exporters_from_now=one_of(once("exporter_from", "start"), "--exporter-from", ("start", "now")) == "now",
         exporter_options={
             name: {
@@ -98,6 +108,23 @@ def settings_of(
             for name in chosen
         },
     ), config
+
+
+def _see_that_each_is_used(params: Mapping[str, Any], given: Mapping[str, str], chosen: Collection[str]) -> None:
+    """A flag of an exporter that is not chosen would be without effect; a variable may be there for others.
+
+    Raises:
+        UsageError: there is such a flag.
+    """
+    if not all(name in EXPORTER_KEYS for name in chosen):
+        return  # somebody else's may use any of them
+    for option in _OPTIONS:
+        if not params[option] or not given.get(option, "").startswith("--"):
+            continue
+        users = [name for name, keys in EXPORTER_KEYS.items() if option in keys.values()]
+        if not any(name in chosen for name in users):
+            hint = f"add --exporter {' or '.join(users)}" + (", or --otlp-endpoint URL" if "otlp" in users else "")
+            raise UsageError(f"{given[option]} is for {' or '.join(users)}, and that is not chosen", hint=hint)
 
 
 def _interval_ns(text: str, environ: Mapping[str, str]) -> int:
@@ -157,7 +184,9 @@ def run(settings: Settings, config: Config | None) -> int:
         waker=waker,
         reporter=reporter,
         supervisor=Supervisor(os.environ),
+        first_looks=FirstLooks(),
     )
+    signals = _Signals()
     try:
         running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
     except UsageError as problem:
@@ -166,8 +195,8 @@ def run(settings: Settings, config: Config | None) -> int:
     except BaseException:
         waker.close()
         raise
-    _on_signals(running)
     try:
+        signals.end(running)
         return running.run()
     finally:
         running.close()
@@ -196,17 +225,35 @@ def version() -> str:
         return "0"
 
 
-def _on_signals(running: App) -> None:
-    """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction)."""
-    interrupts = 0
+class _Signals:
+    """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction).
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += number == signal.SIGINT
-        if interrupts > 1:
+    Until the run is made there is nothing to end in order: they end the process there and then, with 0 all the same.
+    """
+
+    def __init__(self) -> None:
+        self._running: App | None = None
+        self._interrupts = 0
+        self._asked = False
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, self._look_now)
+
+    def end(self, running: App) -> None:
+        """From now on they end this run in order."""
+        self._running = running
+        if self._asked:  # before, and where an exception is lost (a destructor)
+            running.stop()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
             os._exit(130)
-        running.stop()
+        if self._running is None:
+            raise SystemExit(0)
+        self._running.stop()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, lambda number, frame: running.look_now())
+    def _look_now(self, number: int, frame: FrameType | None) -> None:
+        if self._running is not None:
+            self._running.look_now()

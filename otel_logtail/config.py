@@ -55,7 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What a file asks for.
 
     ``once`` are settings of the whole run, checked, as text under the names of their flags; ``exporters`` the options
-    of each exporter that has a table. ``where`` says for each option of an exporter where it stands.
+    of each exporter that has a table. ``where`` says for each option of an exporter, and for ``db``, where it stands.
     """
 
     path: Path
@@ -66,15 +66,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def explain(self, problem: UsageError, run: Settings) -> UsageError:
         """The same error, of the file's key where it speaks of a flag whose value came from the file."""
-        for exporter, options in self.exporters.items():
-            for option, value in options.items():
-                flag = "--" + option.replace("_", "-")
-                ours = run.exporter_options.get(exporter, {}).get(option) == value
-                if ours and re.search(rf"{flag}(?![a-z-])", str(problem)):
-                    where = self.where[option]
-                    key = where.rpartition(" ")[2]
-                    message = str(problem).replace(flag, key)
-                    return UsageError(where.removesuffix(key) + message, hint=problem.hint.replace(flag, key))
+        given = [
+            (option, value, run.exporter_options.get(exporter, {}).get(option))
+            for exporter, options in self.exporters.items()
+            for option, value in options.items()
+        ]
+        if "db" in self.once:
+            given.append(("db", self.once["db"], str(run.db)))
+        for option, value, used in given:
+            flag = "--" + option.replace("_", "-")
+            if used == value and re.search(rf"{flag}(?![a-z-])", str(problem)):
+                where = self.where[option]
+                key = where.rpartition(" ")[2]
+                message = str(problem).replace(flag, key)
+                return UsageError(where.removesuffix(key) + message, hint=problem.hint.replace(flag, key))
         return problem
 
 
@@ -149,6 +154,7 @@ class _Reader:
             )
         sources = tuple(self._source(("source", name), table) for name, table in tables.items())
         exporters, where = self._exporters(values.get("exporter", {}))
+        where["db"] = self._where(("db",))
         return Config(path=self._path, sources=sources, once=once, exporters=exporters, where=where)
 
     def _source(self, at: KeyPath, value: object) -> SourceSettings:

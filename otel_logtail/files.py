@@ -279,22 +279,14 @@ def siblings(live: str) -> list[Sibling]:
     except OSError:
         return []
     for entry in entries:
-        if not entry.name.startswith(stem) or entry.name == name:
-            continue
-        plain = plain_name(entry.name)
-        if plain.startswith(name):
-            match = _BEHIND.fullmatch(plain[len(name) :])
-        elif extension and plain.endswith(extension):
-            # proxy-8787.log is another live file, not proxy.log rotated
-            match = _BEFORE_EXTENSION.fullmatch(plain[len(stem) : -len(extension)])
-        else:
-            continue
+        match = _rotated_as(entry.name, name, stem, extension)
         try:
             if match is None or not entry.is_file():
                 continue
             mtime_ns = entry.stat().st_mtime_ns
         except OSError:
             continue  # it went while we looked
+        plain = plain_name(entry.name)
         number = match["number"]
         order = (1, -int(number), "") if number else (0, 0, match["date"])
         previous = found.get(plain)
@@ -304,6 +296,25 @@ def siblings(live: str) -> list[Sibling]:
     if len({sibling.order[0] for sibling in ordered}) > 1:
         ordered.sort(key=lambda sibling: sibling.mtime_ns)  # two schemes at once: only the times can tell
     return ordered
+
+
+def _rotated_as(other: str, name: str, stem: str, extension: str) -> re.Match[str] | None:
+    """What makes a name that of a rotated file of ``name``, which is ``stem + extension``."""
+    if not other.startswith(stem) or other == name:
+        return None
+    plain = plain_name(other)
+    if plain.startswith(name):
+        return _BEHIND.fullmatch(plain[len(name) :])
+    if extension and plain.endswith(extension):
+        # proxy-8787.log is another live file, not proxy.log rotated
+        return _BEFORE_EXTENSION.fullmatch(plain[len(stem) : -len(extension)])
+    return None
+
+
+def is_sibling(live: str, path: str) -> bool:
+    """Whether a file of this path, there or not, counts as a rotated one of a live path."""
+    (folder, name), (other_folder, other) = os.path.split(live), os.path.split(path)
+    return folder == other_folder and _rotated_as(other, name, *os.path.splitext(name)) is not None
 
 
 def is_rotated_name(path: str) -> bool:

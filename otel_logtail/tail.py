@@ -22,7 +22,8 @@ class Tail:
     """All live paths of one source.
 
     With ``first`` (this source was never looked at), files that are there at the first look begin at their end, or at
-    their start with ``from_start``. Files that appear later begin at their start.
+    their start with ``from_start``. Files that appear later begin at their start. ``unread`` are live paths that were
+    there at a first look before this one, and could not be read: they begin at their end once they can.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Tail:
         trusted: bool,
         first: bool,
         from_start: bool,
+        unread: Collection[str] = (),
     ) -> None:
         self._patterns = tuple(patterns)
         self._rule = rule
@@ -43,6 +45,7 @@ class Tail:
         self._book = book
         self._reporter = reporter
         self._from_start = from_start or not first
+        self._unread = frozenset(unread)
         self._buffer = new_buffer()
         self._known: dict[str, list[FileState]] = {}
         for state in states:
@@ -61,7 +64,7 @@ class Tail:
             self._tails[live].look(now_s)
             self._ready[live] = None
         if everything:
-            self._from_start = True  # what comes from now on is new
+            self._from_start, self._unread = True, frozenset()  # what comes from now on is new
 
     def _discover(self) -> None:
         found = discover(self._patterns, self._rule, trusted=self._trusted)
@@ -85,7 +88,7 @@ class Tail:
                         states,
                         self._book,
                         self._reporter,
-                        from_start=self._from_start,
+                        from_start=self._from_start and live not in self._unread,
                         buffer=self._buffer,
                     )
 

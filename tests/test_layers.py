@@ -36,6 +36,7 @@ LAYERS = [
     "claims",
     "pathtail",
     "tail",
+    "firstlook",
     # samples, episodes, counts
     "observers.__init__",
     "observers.headroom",
@@ -85,6 +86,7 @@ LAYERS = [
     "exporters.prometheus",
     # the only module that knows all stages
     "settings",
+    "outputs",
     "app",
     # questions to the store, and their answers
     "query.database",

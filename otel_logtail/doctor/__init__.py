@@ -20,8 +20,9 @@ from otel_logtail.doctor.destinations import check_deliveries, check_receiver
 from otel_logtail.doctor.logs import check_logs
 from otel_logtail.doctor.machine import check_machine
 from otel_logtail.doctor.store import check_counts, check_store, lock_holder
-from otel_logtail.errors import LogtailError
+from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.export import ExporterContext
+from otel_logtail.outputs import check_outputs
 from otel_logtail.query import open_readonly, status
 from otel_logtail.settings import Settings, SourceSettings
 from otel_logtail.tail import discover
@@ -44,6 +45,10 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
     yield from check_counts(known)
     wanted, problems = _wanted(sources, context, home)
     yield from problems
+    try:
+        check_outputs(settings, [source.read for source in wanted])
+    except UsageError as problem:
+        yield Check(FAIL, "files", str(problem), problem.hint)
     for source in wanted:
         yield from _made(f"logs of {source.name}", check_logs(source))
     if wanted:

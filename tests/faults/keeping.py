@@ -142,10 +142,13 @@ class Daemon:
         wait_until(lambda: not self.lives, lambda: self.said)
         return self._process.returncode
 
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """End it in order; its exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return self.ends()
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.keeping import NOBODY, Daemon, append, fill, lines, small_disk, stored
+from tests.tailing import rotate
 
 
 @pytest.fixture
@@ -67,3 +72,85 @@ def test_one_that_reads_once_does_not_wait(tmp_path: Path, disk: Path) -> None:
     with Daemon(tmp_path, disk / "store.db", log, "--once") as daemon:
         assert daemon.ends() == 1
         assert "no room left" in daemon.said
+
+
+def rotated(log: Path) -> None:
+    rotate(log)
+    append(log, lines(range(150, 160)))
+
+
+def compressed(log: Path) -> None:
+    rotated(log)
+    old = log.with_name("proxy.log.1")
+    with gzip.open(f"{old}.gz", "wb") as packed:
+        packed.write(old.read_bytes())
+    old.unlink()
+
+
+def copied_and_cut_off(log: Path) -> None:
+    log.with_name("proxy.log.1").write_bytes(log.read_bytes())
+    os.truncate(log, 0)
+    append(log, lines(range(150, 160)))
+
+
+def untouched(log: Path) -> None:
+    append(log, lines(range(150, 160)))
+
+
+@pytest.mark.parametrize("happens", [untouched, rotated, compressed, copied_and_cut_off])
+def test_what_comes_while_the_first_start_waits_for_room_is_read(
+    tmp_path: Path, disk: Path, happens: Callable[[Path], None]
+) -> None:
+    log = tmp_path / "proxy.log"
+    append(log, lines(range(100)))
+    append(log, lines([100])[:50])  # a line that is just being written
+    ballast = fill(disk)
+    with Daemon(tmp_path, disk / "store.db", log, "--path", tmp_path / "*.log") as daemon:
+        daemon.wait_for(lambda: "reading stops" in daemon.said)
+        append(log, lines([100])[50:] + lines(range(101, 150)))
+        append(tmp_path / "another.log", lines(range(160, 170)))  # was not there when it started
+        happens(log)
+        ballast.unlink()
+        daemon.reads(range(100, 170))
+        append(log, lines(range(170, 180)))
+        daemon.reads(range(100, 180))
+        assert daemon.said.count("reading stops") == 1
+        assert daemon.said.count(f"following {log} from byte {len(lines(range(100)))}\n") == 1
+        assert daemon.stop() == 0
+
+
+def test_a_source_without_files_at_the_first_look_is_read_from_its_start(tmp_path: Path, disk: Path) -> None:
+    log = tmp_path / "proxy.log"
+    ballast = fill(disk)
+    with Daemon(tmp_path, disk / "store.db", log) as daemon:
+        daemon.wait_for(lambda: "reading stops" in daemon.said)
+        append(log, lines(range(100)))
+        ballast.unlink()
+        daemon.reads(range(100))
+        assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_waits_for_room_at_the_start_ends_in_order(tmp_path: Path, disk: Path, number: signal.Signals) -> None:
+    fill(disk)
+    with Daemon(tmp_path, disk / "store.db", tmp_path / "proxy.log") as daemon:
+        daemon.wait_for(lambda: "reading stops" in daemon.said)
+        daemon.signal(signal.SIGHUP)  # there is nothing to look at yet
+        daemon.signal(number)
+        assert daemon.ends() == 0
+        assert "Traceback" not in daemon.said
+
+
+def test_a_port_is_not_taken_by_the_try_before(tmp_path: Path, disk: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    log = tmp_path / "proxy.log"
+    append(log, lines(range(10)))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    ballast = fill(disk)
+    arguments = ["--from-start", "--exporter", "prometheus", "--prometheus-port", port]
+    with Daemon(tmp_path, disk / "store.db", log, *arguments) as daemon:
+        daemon.wait_for(lambda: "reading stops" in daemon.said)
+        ballast.unlink()
+        daemon.reads(range(10))
+        assert daemon.stop() == 0

@@ -74,8 +74,12 @@ def test_watcher_that_dies_is_reported_and_the_timed_look_goes_on(tmp_path: Path
         following.write(5)
         following.start().caught_up()
         following.signal(signal.SIGUSR1)
-        following.write(1)  # an event, for it to die of
-        following.wait_for_words("file system events failed")
+
+        def died() -> bool:
+            following.write(1)  # an event, for it to die of: one that came before the signal was none
+            return "file system events failed" in following.said()
+
+        following.wait_until(died, every_s=0.1)
         following.caught_up()
         for _ in range(2):
             following.write(5)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.faults.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
 
@@ -31,3 +35,29 @@ def test_one_that_has_just_started_ends_in_order(tmp_path: Path) -> None:
         daemon.signal(signal.SIGTERM)
         daemon.signal(signal.SIGTERM)  # a second one changes nothing
         assert daemon.ends() == 0
+
+
+AS_IT_STARTS = """
+import importlib.abc, os, sys
+from otel_logtail.cli import main
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+"""The program itself, with a signal in the midst of its start."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("module", ["otel_logtail.cli_follow", "otel_logtail.observers.headroom"])
+def test_one_that_is_still_starting_ends_in_order(tmp_path: Path, module: str, number: signal.Signals) -> None:
+    program = AS_IT_STARTS.format(module=module, number=int(number))
+    arguments = ["--observer", "headroom", "--path", tmp_path / "proxy.log", "--db", tmp_path / "store.db"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -35,3 +35,16 @@ def test_new_file_of_a_rotation_that_can_not_be_read_at_first(tmp_path: Path) ->
         following.log.chmod(0o644)
         following.write(5)
         following.finish(warnings=[r"can't read .*proxy-8787\.log: Permission denied; waiting for it"])
+
+
+def test_what_it_held_before_it_could_be_read_is_not_read_without_from_start(tmp_path: Path) -> None:
+    with Following(tmp_path, as_a_user=True, from_start=False) as following:
+        following.write(5)
+        following.log.chmod(0)
+        following.start()
+        following.wait_for_words("can't read")
+        following.log.chmod(0o644)
+        following.wait_for_words("following ")
+        following.write(5)
+        following.caught_up(lost=range(5))
+        following.stop()

@@ -1,0 +1,158 @@
+"""What a run writes is none of what it reads: a log is its program's, and is never written to.
+
+It is asked before anything is opened. Names count, not only files: one that is not there yet may be taken for a log
+when it comes.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from otel_logtail.errors import UsageError
+from otel_logtail.files import is_rotated_name, is_sibling, siblings
+from otel_logtail.observe import PathRule
+from otel_logtail.settings import Settings
+from otel_logtail.tail import discover
+
+_HINT = "name another file: a log is only read"
+_OF_SQLITE = ("-wal", "-shm", "-journal")
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What one source reads; ``trusted``: the patterns are the user's, and all that they match is meant."""
+
+    patterns: Sequence[str]
+    rule: PathRule
+    trusted: bool
+
+
+class _Output(msgspec.Struct, frozen=True):
+    """A file that is written, with those beside it. ``rotated`` matches what is behind its name in a rotated one."""
+
+    flag: str
+    path: str
+    beside: tuple[str, ...] = ()
+    rotated: str = r"(?!)"
+
+    @property
+    def names(self) -> list[str]:
+        return [self.path, *(self.path + suffix for suffix in self.beside)]
+
+    def among(self, files: _Files) -> str:
+        """One of these files that is where it writes, now or after a rotation; empty where none is."""
+        for name in self.names:
+            if found := files.find(name):
+                return found
+        own = os.path.realpath(self.path)
+        for real, path in files.by_name.items():
+            if real.startswith(own) and re.fullmatch(self.rotated, real[len(own) :]):
+                return path
+        return ""
+
+
+class _Files:
+    """Files by what they really are: no links in the path, or the same inode."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        folders: dict[str, str] = {}
+        self.by_name: dict[str, str] = {}
+        self._by_inode: dict[tuple[int, int], str] = {}
+        for path in paths:
+            folder, name = os.path.split(path)
+            if folder not in folders:
+                folders[folder] = os.path.realpath(folder)
+            self.by_name[os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)] = path
+            if identity := _identity(path):
+                self._by_inode[identity] = path
+
+    def find(self, path: str) -> str:
+        identity = _identity(path)
+        return self.by_name.get(os.path.realpath(path)) or (self._by_inode.get(identity, "") if identity else "")
+
+
+def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
+    """See that the store and the files of exporters are no logs that are followed, and are not each other.
+
+    Raises:
+        UsageError: one is.
+    """
+    outputs = _outputs(settings)
+    for number, output in enumerate(outputs):
+        for other in outputs[:number]:
+            if output.among(_Files(other.names)):
+                raise UsageError(f"{output.flag} {output.path} is the file of {other.flag}", hint="name another file")
+    for read in reads:
+        live = discover(read.patterns, read.rule, trusted=read.trusted)
+        files = _Files([*live, *(sibling.path for path in live for sibling in siblings(path))])
+        for output in outputs:
+            if log := output.among(files):
+                raise UsageError(f"{output.flag} {output.path}: {log} is a log that is followed", hint=_HINT)
+            for name in output.names:
+                if by := _would_be_read(name, live, read):
+                    raise UsageError(
+                        f"{output.flag} {output.path}: {name} would be followed as a log, by {by}", hint=_HINT
+                    )
+
+
+def _outputs(settings: Settings) -> list[_Output]:
+    found = [_Output("--db", str(settings.db), (*_OF_SQLITE, ".lock", ".suspect"))]
+    given = {option: value for options in settings.exporter_options.values() for option, value in options.items()}
+    if file := given.get("jsonl_file", "").strip():
+        found.append(_Output("--jsonl-file", os.path.abspath(file), rotated=r"\.\d+"))
+    if file := given.get("hex_db", "").strip():
+        found.append(_Output("--hex-db", os.path.abspath(file), _OF_SQLITE))
+    return found
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _would_be_read(path: str, live: Iterable[str], read: Read) -> str:
+    """What finds a file of this name: a pattern, or a live path that it counts as a rotated one of; else nothing."""
+    folder, name = os.path.split(path)
+    for known in live:
+        beside = os.path.dirname(known)
+        if is_sibling(known, os.path.join(beside, name)) and os.path.realpath(beside) == os.path.realpath(folder):
+            return known
+    if read.rule.is_copy(name) or not (read.trusted or read.rule.is_live(name)) or is_rotated_name(path):
+        return ""
+    real = os.path.realpath(path)
+    for pattern in filter(glob.has_magic, read.patterns):
+        if _matches(path, pattern) or _matches(real, _resolved(pattern)):
+            return pattern
+    return ""
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """As glob does, of a path that may not be there."""
+
+    def rest(parts: list[str], wanted: list[str]) -> bool:
+        if not parts or not wanted:
+            return parts == wanted or wanted == ["**"]
+        hidden = parts[0].startswith(".")
+        if wanted[0] == "**":
+            return rest(parts, wanted[1:]) or (not hidden and rest(parts[1:], wanted))
+        if hidden and not wanted[0].startswith("."):
+            return False
+        return fnmatch.fnmatchcase(parts[0], wanted[0]) and rest(parts[1:], wanted[1:])
+
+    return rest(path.split("/"), pattern.split("/"))
+
+
+def _resolved(pattern: str) -> str:
+    """The pattern with the links in the folder before its first wildcard followed."""
+    folder = os.path.dirname(pattern)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    return os.path.join(os.path.realpath(folder), pattern[len(folder) :].lstrip("/"))
