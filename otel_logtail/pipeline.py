@@ -28,7 +28,8 @@ LATE_NS = 300 * 10**9
 requests took. (At the end of the log the clock seals: nothing waits for lines that may never come.)"""
 
 SETTLE_NS = 250_000_000
-"""How long after its time a line may become visible to us: the clock closes and seals nothing that is younger."""
+"""How long after its time a line may become visible to us: the clock closes and seals nothing that is younger. (At most
+half an interval: who wants short ones wants to see them soon, and a line that is later is one more row.)"""
 
 AHEAD_NS = 300 * 10**9
 """How far ahead of the machine's clock a log's time may seal: one line from the future must not make all that follow
@@ -62,6 +63,7 @@ class SourceRun:
         self._store = store
         self._reporter = reporter
         self._interval_ns = interval_ns
+        self._settle_ns = min(SETTLE_NS, interval_ns // 2)
         self._thresholds = Thresholds(info.threshold_ns, info.stall_ns)
         self._bounds_ns = bounds(info.threshold_ns, info.stall_ns)
         self._open: dict[str, Episode] = store.open_episodes(info.id)
@@ -149,10 +151,10 @@ class SourceRun:
         elapsed_ns = time.monotonic_ns()
         closed = []
         for live, episode in self._open.items():
-            _, over = tick(episode, self._clock.now_ns(live, elapsed_ns) - SETTLE_NS, self.info.quiet_ns)
+            _, over = tick(episode, self._clock.now_ns(live, elapsed_ns) - self._settle_ns, self.info.quiet_ns)
             if over is not None:
                 closed.append(over)
-        now_ns = self._now_ns(elapsed_ns) - SETTLE_NS
+        now_ns = self._now_ns(elapsed_ns) - self._settle_ns
         seal_ns = self._store.next_seal_ns(self.info.id)
         due = seal_ns is not None and seal_ns <= now_ns
         if not closed and not due and now_ns - self._sealed_ns < REPEAT_NS:
@@ -162,7 +164,9 @@ class SourceRun:
 
     def finish(self, now_ns: int) -> None:
         """Seal what is open and close what is over by the machine's clock: nothing more is read for now."""
-        closed = [e for e in self._open.values() if tick(e, now_ns - SETTLE_NS, self.info.quiet_ns)[1] is not None]
+        closed = [
+            e for e in self._open.values() if tick(e, now_ns - self._settle_ns, self.info.quiet_ns)[1] is not None
+        ]
         ends_ns = [episode.end_ns + self._interval_ns for episode in closed]
         open_ns = self._store.last_open_ns(self.info.id)
         if open_ns is not None:
@@ -181,7 +185,7 @@ class SourceRun:
         seal_ns = self._store.next_seal_ns(self.info.id)
         if seal_ns is not None:
             waits_ns.append(seal_ns - self._now_ns(elapsed_ns))
-        return (min(waits_ns) + SETTLE_NS) / 1e9 + 0.001 if waits_ns else math.inf
+        return (min(waits_ns) + self._settle_ns) / 1e9 + 0.001 if waits_ns else math.inf
 
     def _now_ns(self, elapsed_ns: int) -> int:
         wall_ns = time.time_ns()
