@@ -29,6 +29,9 @@ from otel_logtail.model import (
 SCALE = 6
 """Index i counts values in (2**(i/64), 2**((i+1)/64)] seconds (opentelemetry data model, exponential histograms)."""
 
+BREACH_NS = 10**9
+"""The longest interval in which breaches are counted: they are few, and nobody wants to wait for one."""
+
 _PER_OCTAVE = 1 << SCALE
 _hot = compiled.helper("_hot")
 _OFFSET = log2(1e9) * _PER_OCTAVE
@@ -114,13 +117,13 @@ def aggregate(
         samples: All of them, in any order.
         hits: Those of them that are not ok.
         attributes: What their file's name says, on top of their shapes' attributes.
-        interval_ns: The length of an interval; intervals begin at its multiples.
+        interval_ns: The length of an interval; intervals begin at its multiples. (Of breaches: at most 1 s.)
         bounds_ns: The explicit histogram's bounds.
     """
     counts: dict[IntervalKey, Counts] = {}
 
-    def put(series: SeriesKey, slot: int, more: Counts) -> None:
-        key = IntervalKey(series, slot * interval_ns, (slot + 1) * interval_ns)
+    def put(series: SeriesKey, slot: int, more: Counts, length_ns: int = interval_ns) -> None:
+        key = IntervalKey(series, slot * length_ns, (slot + 1) * length_ns)
         known = counts.setdefault(key, more)
         if known is not more:
             add(known, more)
@@ -139,12 +142,13 @@ def aggregate(
         for of_stage, more in zip(of_stages, count_stages(rows, begin, end, len(of_stages), bounds_ns), strict=True):
             if more is not None:
                 put(of_stage, slot, more)
+    breach_ns = min(interval_ns, BREACH_NS)
     breaches: dict[tuple[int, Attributes], list[int]] = {}
     for hit in hits:
         labels: Attributes = (("cause", hit.sample.cause), ("severity", hit.severity.label))
-        breaches.setdefault((hit.sample.time_ns // interval_ns, labels), []).append(hit.sample.duration_ns)
+        breaches.setdefault((hit.sample.time_ns // breach_ns, labels), []).append(hit.sample.duration_ns)
     for (slot, labels), values in breaches.items():
-        put(SeriesKey(Instrument.BREACHES, labels), slot, count(values, ()))
+        put(SeriesKey(Instrument.BREACHES, labels), slot, count(values, ()), breach_ns)
     return counts
 
 

@@ -675,7 +675,7 @@ def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:
     outbox.close()
     (span, uid) = rows(store.path, "SELECT span_id, uid FROM breach")[0]
     assert [describe(item) for item in first] == [
-        "interval 1 of duration {'server.port': 8787}",
+        "interval 1 of breaches {'cause': 'wait', 'severity': 'stall'}",
         f"episode 1 (span {cast(bytes, span).hex()})",
         f"breach 1 ({cast(bytes, uid).hex()})",
     ]
