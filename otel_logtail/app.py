@@ -187,8 +187,7 @@ class App:
             Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id)),
             self._reporter,
             trusted=bool(settings.patterns),
-            first=False,
-            from_start=False,
+            from_start=True,
             unread=unread,
         )
         return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=run.interval_ns)

@@ -42,6 +42,7 @@ _Program = Annotated[
     str,
     typer.Option(metavar="PATH", help="Where otel-logtail will lie, if not where this one does."),
 ]
+_Group = Annotated[str, typer.Option(metavar="NAME", help="The group that may read the log.")]
 _SYSTEMD_DB = "/var/lib/otel-logtail/otel-logtail.db"
 
 
@@ -52,7 +53,7 @@ def systemd(
     user: Annotated[
         str, typer.Option(metavar="NAME", help="Whom it runs as, such as the log's owner. Default: one of its own.")
     ] = "",
-    group: Annotated[str, typer.Option(metavar="NAME", help="The group that may read the log.")] = "",
+    group: _Group = "",
     program: _Program = "",
 ) -> None:
     """Print a hardened unit for systemd; the daemon's options follow.
@@ -80,7 +81,7 @@ def launchd(
     user: Annotated[
         str, typer.Option(metavar="NAME", help="Whom it runs as, at boot. Default: you, once you are logged in.")
     ] = "",
-    group: Annotated[str, typer.Option(metavar="NAME", help="The group that may read the log.")] = "",
+    group: _Group = "",
     program: _Program = "",
 ) -> None:
     """Print a property list for macOS's launchd; the daemon's options follow.

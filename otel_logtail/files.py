@@ -257,6 +257,15 @@ def goes_on(reader: Reader, state: FileState) -> bool:
     return fingerprint(reader.read_at(state.offset - state.anchor.length, state.anchor.length)) == state.anchor
 
 
+def identity_at(path: str) -> tuple[int, int] | None:
+    """Device and inode of the file at a path; None: there is none that can be looked at."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 class Sibling(msgspec.Struct, frozen=True):
     """A rotated file of a live path."""
 

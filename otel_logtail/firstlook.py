@@ -52,7 +52,7 @@ def _look(patterns: Collection[str], rule: PathRule, *, trusted: bool) -> Found:
 
     # what it meets is said once following begins; it updates nothing, since it knows of no file
     book, silent = Book(add, lambda state: None), Reporter(io.StringIO())
-    tail = Tail(patterns, rule, (), book, silent, trusted=trusted, first=True, from_start=False)
+    tail = Tail(patterns, rule, (), book, silent, trusted=trusted, from_start=False)
     try:
         tail.look(None, 0.0)
         read = {state.live for state in states}

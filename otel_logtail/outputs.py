@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from otel_logtail.errors import UsageError
-from otel_logtail.files import is_rotated_name, is_sibling, siblings
+from otel_logtail.files import identity_at, is_rotated_name, is_sibling, siblings
 from otel_logtail.observe import PathRule
 from otel_logtail.settings import Settings
 from otel_logtail.tail import discover
@@ -68,11 +68,11 @@ class _Files:
             if folder not in folders:
                 folders[folder] = os.path.realpath(folder)
             self.by_name[os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)] = path
-            if identity := _identity(path):
+            if identity := identity_at(path):
                 self._by_inode[identity] = path
 
     def find(self, path: str) -> str:
-        identity = _identity(path)
+        identity = identity_at(path)
         return self.by_name.get(os.path.realpath(path)) or (self._by_inode.get(identity, "") if identity else "")
 
 
@@ -108,14 +108,6 @@ def _outputs(settings: Settings) -> list[_Output]:
     if file := given.get("hex_db", "").strip():
         found.append(_Output("--hex-db", os.path.abspath(file), _OF_SQLITE))
     return found
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
 
 
 def _would_be_read(path: str, live: Iterable[str], read: Read) -> str:

@@ -376,7 +376,7 @@ class Store:
         return counts
 
     def _mend(self, source: int, until_ns: int) -> None:
-        """Exporters could never get past counts that can't be read: mend them before they become final.
+        """Mend damaged counts once, before they become final, and not at each of their readers.
 
         Those that are in memory were read or written by this process, and are as good as they were then.
         """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
 from otel_logtail.errors import UsageError
-from otel_logtail.files import PlainReader, holds, is_rotated_name, siblings
+from otel_logtail.files import PlainReader, holds, identity_at, is_rotated_name, siblings
 from otel_logtail.model import FileState
 from otel_logtail.observe import PathRule
 from otel_logtail.pathtail import Book, PathTail
@@ -21,9 +21,9 @@ from otel_logtail.reporter import Reporter
 class Tail:
     """All live paths of one source.
 
-    With ``first`` (this source was never looked at), files that are there at the first look begin at their end, or at
-    their start with ``from_start``. Files that appear later begin at their start. ``unread`` are live paths that were
-    there at a first look before this one, and could not be read: they begin at their end once they can.
+    Files that are there at the first look and not known begin at their start, or at their end without ``from_start``.
+    Files that appear later begin at their start. ``unread`` are live paths that were there at a first look before this
+    one, and could not be read: they begin at their end once they can.
     """
 
     def __init__(
@@ -35,7 +35,6 @@ class Tail:
         reporter: Reporter,
         *,
         trusted: bool,
-        first: bool,
         from_start: bool,
         unread: Collection[str] = (),
     ) -> None:
@@ -44,7 +43,7 @@ class Tail:
         self._trusted = trusted
         self._book = book
         self._reporter = reporter
-        self._from_start = from_start or not first
+        self._from_start = from_start
         self._unread = frozenset(unread)
         self._buffer = new_buffer()
         self._known: dict[str, list[FileState]] = {}
@@ -108,7 +107,7 @@ class Tail:
         try:
             identity = reader.identity
             for other, tail in self._tails.items():
-                if any((s.device, s.inode) == identity for s in tail.held) or _identity(other) == identity:
+                if any((s.device, s.inode) == identity for s in tail.held) or identity_at(other) == identity:
                     self._reporter.same_file(live, other)
                     self._known[live] = own
                     return None
@@ -206,14 +205,6 @@ def _names(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
 
 
 def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:

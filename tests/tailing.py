@@ -49,6 +49,10 @@ class MemoryBook:
         self.states[state.id] = state
 
 
+def numbered(first: int, last: int) -> list[str]:
+    return [f"line {n} of a log that says something" for n in range(first, last + 1)]
+
+
 class Follower:
     """Follows patterns; what was read and committed is in ``lines``, as text without newlines, and in ``taken``."""
 
@@ -76,8 +80,7 @@ class Follower:
             self.memory.book,
             Reporter(self.stderr),
             trusted=self.trusted,
-            first=first,
-            from_start=from_start,
+            from_start=from_start or not first,
         )
 
     def restart(self, *, before: Callable[[], object] | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,19 +12,7 @@ import pytest
 from otel_logtail import claims, files
 from otel_logtail.files import Reader
 from otel_logtail.pathtail import GRACE_S
-from tests.tailing import Follower, append, append_bytes, copytruncate, rotate, squeeze
-
-
-def numbered(first: int, last: int) -> list[str]:
-    return [f"line {n} of a log that says something" for n in range(first, last + 1)]
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_open() -> Iterator[None]:
-    Follower.made.clear()
-    yield
-    for follower in list(Follower.made):
-        follower.close()
+from tests.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
 
 @pytest.fixture

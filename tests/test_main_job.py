@@ -14,7 +14,7 @@ import subprocess
 import sys
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from tests.collector import Collector, ReceivedPoint, find_collector
+from tests.collector import Collector, ReceivedPoint
 
 CAPTURES = Path(__file__).parent / "captures"
 EXPECTED = {  # samples, breaches, stalls, WebSocket lines, lines that a client's newline broke
@@ -109,14 +109,6 @@ def run(
 def ask(db: Path, *arguments: object, home: Path) -> Any:
     """A question's answer, from its JSON."""
     return json.loads(run(*arguments, "--db", db, "--format", "json", home=home).stdout)
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    folder = tmp_path / "collector"
-    folder.mkdir()
-    with Collector(find_collector(), folder) as running:
-        yield running
 
 
 @pytest.mark.parametrize("capture", sorted(EXPECTED))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.collector import Collector, find_collector
+from tests.collector import Collector
 from tests.faults.receiving import Daemon, free_port, line, wait_until
 from tests.hex_engine import Engine
 from tests.test_main_job import CAPTURES, EXPECTED, read_episodes, read_log
@@ -26,14 +26,6 @@ from tests.test_prometheus import families
 CAPTURE = "0.42.0-stall"
 LATENCIES = 8
 """How often each latency is measured; the median counts."""
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    folder = tmp_path / "collector"
-    folder.mkdir()
-    with Collector(find_collector(), folder) as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import errno
 import gzip
 import lzma
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,13 @@ from otel_logtail.chunks import CHUNK_BYTES, Chunk
 from otel_logtail.errors import StoreFull
 from otel_logtail.files import PlainReader, Reader
 from otel_logtail.pathtail import GRACE_S, SETTLE_S
-from tests.tailing import Follower, append, append_bytes, copytruncate, rotate, squeeze
+from tests.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
     (".gz", gzip.compress),
     (".bz2", bz2.compress),
     (".xz", lzma.compress),
 ]
-
-
-def numbered(first: int, last: int) -> list[str]:
-    return [f"line {n} of a log that says something" for n in range(first, last + 1)]
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_open() -> Iterator[None]:
-    Follower.made.clear()
-    yield
-    for follower in list(Follower.made):
-        follower.close()
 
 
 @pytest.fixture

@@ -11,16 +11,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
-
 from otel_logtail.app import LOOK_S
-from tests.collector import Collector, find_collector
+from tests.collector import Collector
 from tests.faults.following import MODULE
 from tests.faults.receiving import SLOW_MS, durations, lines, wait_until
 from tests.faults.test_no_events import DEADLY
@@ -42,14 +40,6 @@ event = "two.overhead"
 threshold_ms = 300
 from_start = true
 """
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    folder = tmp_path / "collector"
-    folder.mkdir()
-    with Collector(find_collector(), folder) as running:
-        yield running
 
 
 class Several:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,6 @@ from otel_logtail.errors import StoreFull, UsageError
 from otel_logtail.pathtail import GRACE_S
 from otel_logtail.tail import check_paths, discover, expand
 from tests.tailing import RULE, Follower, append, append_bytes, copytruncate, rotate
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_open() -> Iterator[None]:
-    Follower.made.clear()
-    yield
-    for follower in list(Follower.made):
-        follower.close()
 
 
 def touch(folder: Path, *names: str) -> None:

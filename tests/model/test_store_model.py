@@ -118,8 +118,7 @@ class StoreFollower:
             ),
             Reporter(self.stderr),
             trusted=True,
-            first=self.store.first_look(self.info.id),
-            from_start=self.from_start or self.store.replaces,
+            from_start=not self.store.first_look(self.info.id) or self.from_start or self.store.replaces,
         )
         self.run = SourceRun(
             self.info, NumberObserver(), RULE, tail, self.store, Reporter(self.stderr), interval_ns=10 * SECOND
