@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 
 SCHEMA_VERSION = 3
@@ -72,3 +74,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def series_bounds(connection: sqlite3.Connection) -> dict[int, tuple[int, ...]]:
+    """The explicit bounds of every series in nanoseconds, by its id."""
+    rows = connection.execute("SELECT id, bounds FROM series")
+    return {id_: msgspec.json.decode(text, type=tuple[int, ...]) for id_, text in rows}

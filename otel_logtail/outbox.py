@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from otel_logtail import aggregate
-from otel_logtail.database import connect, transaction, translated
+from otel_logtail.database import connect, series_bounds, transaction, translated
 from otel_logtail.fill import Known, fill
 from otel_logtail.health import health, pending
 from otel_logtail.model import (
@@ -43,6 +43,7 @@ from otel_logtail.rows import (
     counts_to_read,
     decode_attributes,
     encode_attributes,
+    encode_json,
     episode_of,
     json_ids,
     marks,
@@ -409,8 +410,7 @@ class Outbox:
 
     def _count_as_told(self, last: int) -> None:
         totals: dict[int, tuple[int, Counts]] = {}
-        all_series = self._db.execute("SELECT id, bounds FROM series")
-        bounds_ns = {id_: msgspec.json.decode(text, type=tuple[int, ...]) for id_, text in all_series}
+        bounds_ns = series_bounds(self._db)
         for id_, series, end_ns, *columns in self._db.execute(
             f"SELECT id, series, end_ns, {counts_to_read()} FROM interval WHERE id <= ?", (last,)
         ):
@@ -439,8 +439,8 @@ class Outbox:
                     *counts_row(point.total),
                     point.source.id,
                     point.series.instrument.value,
-                    msgspec.json.encode(dict(point.series.attributes)).decode(),
-                    msgspec.json.encode(point.series.bounds_ns).decode(),
+                    encode_attributes(point.series.attributes),
+                    encode_json(point.series.bounds_ns),
                 ),
             )
 

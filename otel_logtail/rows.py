@@ -54,7 +54,7 @@ IDS = "(SELECT value FROM json_each(?))"
 
 def json_ids(ids: Iterable[int]) -> str:
     """Any number of ids as one parameter."""
-    return msgspec.json.encode(list(ids)).decode()
+    return encode_json(list(ids))
 
 
 def encode_attributes(attributes: Attributes) -> str:

@@ -28,7 +28,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail import aggregate
-from otel_logtail.database import transaction, translated
+from otel_logtail.database import series_bounds, transaction, translated
 from otel_logtail.model import Counts, Dropped, Stream
 from otel_logtail.rows import (
     COUNTS,
@@ -270,7 +270,7 @@ class Upkeep:
             " WHERE end_ns > ? AND end_ns <= ? AND end_ns - start_ns < ? AND start_ns / ? = (end_ns - 1) / ?",
             (since_ns, until_ns, length_ns, length_ns, length_ns),
         )
-        bounds_ns = self._bounds()
+        bounds_ns = series_bounds(self._db)
         for id_, series, start_ns, *columns in rows:
             counts, whole = counts_or_mean(columns, bounds_ns[series])
             if not whole:
@@ -280,11 +280,6 @@ class Upkeep:
             group.ids.append(id_)
             aggregate.add(group.counts, counts)
         return [group for group in groups.values() if len(group.ids) > 1]
-
-    def _bounds(self) -> dict[int, tuple[int, ...]]:
-        """The explicit bounds of every series."""
-        rows = self._db.execute("SELECT id, bounds FROM series")
-        return {id_: msgspec.json.decode(text, type=tuple[int, ...]) for id_, text in rows}
 
     def _merge_group(self, length_ns: int, group: _Group) -> None:
         highest = max(group.ids)
@@ -527,7 +522,7 @@ class Upkeep:
             f"SELECT series, end_ns, {counts_to_read()} FROM interval WHERE id > ? AND id <= ? ORDER BY id",
             (position, up_to_id),
         ).fetchall()
-        bounds_ns = self._bounds()
+        bounds_ns = series_bounds(self._db)
         totals: dict[int, tuple[int, Counts]] = {}
         for series, end_ns, *columns in rows:
             counts, whole = counts_or_mean(columns, bounds_ns[series])
