@@ -330,24 +330,142 @@ add_to(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* --- sum_counts ------------------------------------------------------------------------------------------------- */
+
+/* An integer of a store's JSON, which has no spaces; returns what is behind it, or NULL. */
+static const char *
+integer_at(const char *at, const char *end, int64_t *number)
+{
+    int negative = at < end && *at == '-', digits = 0;
+    uint64_t value = 0;
+    for (at += negative; at < end && (unsigned char)(*at - '0') <= 9 && digits < 18; at++, digits++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    *number = negative ? -(int64_t)value : (int64_t)value;
+    return digits ? at : NULL;
+}
+
+/* Adds a JSON array of counts of the explicit buckets; returns whether it holds `count` in all. */
+static int
+add_explicit(Counted *into, const char *at, const char *end, int64_t count)
+{
+    int64_t number, all = 0;
+    for (int i = 0; i <= into->number; i++) {
+        if (at == end || *at++ != (i ? ',' : '[') || (at = integer_at(at, end, &number)) == NULL || number < 0
+            || __builtin_add_overflow(into->explicit_[i], number, &into->explicit_[i])
+            || __builtin_add_overflow(all, number, &all))
+            return 0;
+    }
+    return end - at == 1 && *at == ']' && all == count;
+}
+
+/* The same of a JSON object of counts by the index of their bucket. */
+static int
+add_exponential(Counted *into, const char *at, const char *end, int64_t count)
+{
+    int64_t index, number, all = 0;
+    uint64_t named[BUCKETS / 64] = {0};
+    if (end - at == 2 && memcmp(at, "{}", 2) == 0)
+        return count == 0;
+    for (char before = '{';; before = ',') {
+        if (end - at < 2 || *at++ != before || *at++ != '"' || (at = integer_at(at, end, &index)) == NULL
+            || end - at < 2 || *at++ != '"' || *at++ != ':' || (at = integer_at(at, end, &number)) == NULL
+            || index < LOWEST || index >= LOWEST + BUCKETS || number <= 0 || number > UINT32_MAX)
+            return 0;
+        int bucket = (int)index - LOWEST;
+        uint32_t *bucket_ = into->exponential + bucket;
+        uint64_t bit = UINT64_C(1) << bucket % 64;
+        if (named[bucket / 64] & bit)
+            return 0; /* said twice */
+        named[bucket / 64] |= bit;
+        if (__builtin_add_overflow(*bucket_, (uint32_t)number, bucket_) || __builtin_add_overflow(all, number, &all))
+            return 0;
+        if (bucket < into->lowest)
+            into->lowest = bucket;
+        if (bucket > into->highest)
+            into->highest = bucket;
+        if (at < end && *at == '}')
+            return end - at == 1 && all == count;
+    }
+}
+
+static int
+add_row(Counted *into, PyObject *row)
+{
+    int64_t values[7];
+    PyObject *text[2] = {NULL, NULL};
+    if (!PyTuple_Check(row) || PyTuple_GET_SIZE(row) != 7)
+        return 0;
+    for (int i = 0; i < 7; i++) {
+        PyObject *value = PyTuple_GET_ITEM(row, i);
+        int overflow;
+        if (i == 4 || i == 5) {
+            if (!PyBytes_CheckExact(value))
+                return 0;
+            text[i - 4] = value;
+            continue;
+        }
+        if (!PyLong_CheckExact(value))
+            return 0;
+        values[i] = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow || values[i] < 0)
+            return 0;
+    }
+    if (values[0] == 0 || __builtin_add_overflow(into->count, values[0], &into->count)
+        || __builtin_add_overflow(into->sum, values[1], &into->sum)
+        || __builtin_add_overflow(into->zeros, values[6], &into->zeros))
+        return 0;
+    if (values[2] < into->min)
+        into->min = values[2];
+    if (values[3] > into->max)
+        into->max = values[3];
+    const char *explicit_ = PyBytes_AS_STRING(text[0]), *exponential = PyBytes_AS_STRING(text[1]);
+    return add_explicit(into, explicit_, explicit_ + PyBytes_GET_SIZE(text[0]), values[0])
+           && add_exponential(into, exponential, exponential + PyBytes_GET_SIZE(text[1]), values[0] - values[6]);
+}
+
+static PyObject *
+sum_counts(PyObject *module, PyObject *args)
+{
+    PyObject *rows;
+    Py_ssize_t bounds;
+    if (!PyArg_ParseTuple(args, "O!n", &PyList_Type, &rows, &bounds))
+        return NULL;
+    if (bounds < 0 || bounds > MOST_BOUNDS)
+        Py_RETURN_NONE;
+    Counted counted = {.exponential = PyMem_Calloc(BUCKETS, sizeof(uint32_t)), .lowest = BUCKETS, .highest = -1};
+    if (counted.exponential == NULL)
+        return PyErr_NoMemory();
+    counted.number = (int)bounds;
+    start_count(&counted);
+    int simple = PyList_GET_SIZE(rows) > 0;
+    for (Py_ssize_t i = 0; simple && i < PyList_GET_SIZE(rows); i++)
+        simple = add_row(&counted, PyList_GET_ITEM(rows, i));
+    PyObject *result = simple ? result_of(&counted) : Py_NewRef(Py_None);
+    PyMem_Free(counted.exponential);
+    return result;
+}
+
 /* --- encode_samples --------------------------------------------------------------------------------------------- */
 
 #define DIGITS 20 /* of an int64, with its sign */
 
+static const char hundred[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+                              "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+                              "9899";
+
 static char *
 put(char *at, int64_t number)
 {
-    char digits[DIGITS];
-    int length = 0;
+    char digits[DIGITS], *first = digits + DIGITS;
     uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
     if (number < 0)
         *at++ = '-';
-    do
-        digits[length++] = (char)('0' + rest % 10);
-    while (rest /= 10);
-    while (length)
-        *at++ = digits[--length];
-    return at;
+    for (; rest >= 10; rest /= 100)
+        memcpy(first -= 2, hundred + rest % 100 * 2, 2);
+    if (rest || first == digits + DIGITS)
+        *--first = (char)('0' + rest);
+    memcpy(at, first, (size_t)(digits + DIGITS - first));
+    return at + (digits + DIGITS - first);
 }
 
 static int
@@ -442,6 +560,7 @@ static PyMethodDef methods[] = {
     {"count", count, METH_VARARGS, "count(values, bounds): see aggregate.py"},
     {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see aggregate.py"},
     {"add_to", add_to, METH_VARARGS, "add_to(into, more): see add in aggregate.py"},
+    {"sum_counts", sum_counts, METH_VARARGS, "sum_counts(rows, number of bounds): see rows.py"},
     {"encode_samples", encode_samples, METH_VARARGS,
      "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see rows.py"},
     {NULL, NULL, 0, NULL},

@@ -95,7 +95,7 @@ def add(into: Counts, more: Counts) -> None:
     into.count += more.count
     into.sum_ns += more.sum_ns
     into.zeros += more.zeros
-    exponential = into.exponential = dict(into.exponential)
+    exponential = into.exponential
     if _hot is not None:
         _hot.add_to(exponential, more.exponential)
         return

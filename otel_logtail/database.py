@@ -12,7 +12,7 @@ import msgspec
 
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _BUSY_MS = 5_000
 _ROOM_BYTES = 64 * 1024
 

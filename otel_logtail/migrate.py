@@ -125,4 +125,15 @@ def _to_3(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE exporter ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0")
 
 
-_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2, 2: _to_3}
+def _to_4(connection: sqlite3.Connection) -> None:
+    """Open intervals are kept in the order in which they are sealed."""
+    connection.execute("DROP VIEW minutes")  # it would be renamed with the table
+    connection.execute("ALTER TABLE open_interval RENAME TO open_interval_3")
+    connection.execute("DROP INDEX open_interval_end")
+    for statement in _statements("open_interval", "minutes"):
+        connection.execute(statement)
+    connection.execute("INSERT INTO open_interval SELECT * FROM open_interval_3 ORDER BY end_ns, start_ns, series")
+    connection.execute("DROP TABLE open_interval_3")
+
+
+_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4}

@@ -197,7 +197,7 @@ class Instrument(Enum):
     EPISODES = "episodes"
 
 
-class SeriesKey(msgspec.Struct, frozen=True):
+class SeriesKey(msgspec.Struct, frozen=True, cache_hash=True):
     """One instrument and one set of attribute values of a source.
 
     ``bounds_ns`` are the upper-inclusive bounds of the explicit histogram; other bounds are another series, so that

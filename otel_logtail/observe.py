@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from itertools import accumulate, chain, compress, count, islice
@@ -175,7 +176,7 @@ def scan(
         slow_ns = thresholds.degraded_ns
         for index in compress(count(), map(slow_ns.__le__, samples.duration_ns)):
             offset = samples.offsets[index]
-            uid = name_of(source, offset, lines[scanner.line_of[index]])
+            uid = name_of(source, offset, lines[bisect_left(offsets, offset)])
             severity = thresholds.classify(samples.duration_ns[index])
             hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
     tally = Tally(
@@ -236,7 +237,6 @@ class _Scanner:
         self._lines = lines
         self._latest_ns = latest_ns
         self.samples = Samples([], [], [], [], [], [], [], [])
-        self.line_of: list[int] = []
         self.rejected: dict[str, int] = {}
         self.ignored = self.drift = 0
         self.drifted: tuple[int, str] | None = None
@@ -270,19 +270,18 @@ class _Scanner:
 
     def _take_columns(self, columns: Columns, begin: int, end: int) -> None:
         into = self.samples
-        places: Sequence[int] = range(begin, end)
-        if columns.kept is not None:
+        if columns.kept is None:
+            into.offsets += self._offsets[begin:end]
+        else:
             self.ignored += end - begin - len(columns.kept)
-            places = [begin + index for index in columns.kept]
-        into.offsets += self._offsets[begin:end] if columns.kept is None else [self._offsets[at] for at in places]
+            into.offsets += [self._offsets[begin + index] for index in columns.kept]
         into.time_ns += columns.time_ns
         into.duration_ns += columns.duration_ns
         into.logged_ns += columns.logged_ns
         into.causes += columns.causes
         into.stages += columns.stages
-        into.shapes += [columns.shape] * len(places)
+        into.shapes += [columns.shape] * len(columns.time_ns)
         into.stage_ns += columns.stage_ns
-        self.line_of += places
 
     def _take_one(self, index: int) -> None:
         offset = self._offsets[index]
@@ -304,7 +303,6 @@ class _Scanner:
                 self._rejected("impossible")
             else:
                 append(self.samples, offset, observed)
-                self.line_of.append(index)
         elif isinstance(observed, Rejected):
             self._rejected(observed.why)
         else:

@@ -69,7 +69,7 @@ def decode_attributes(text: str) -> Attributes:
 
 def encode_json(value: object) -> str:
     """Compact JSON text."""
-    return msgspec.json.encode(value).decode()
+    return _encode(value).decode()
 
 
 def counts_row(counts: Counts) -> CountsRow:
@@ -87,9 +87,7 @@ def counts_row(counts: Counts) -> CountsRow:
 
 def counts_of(row: CountsRow) -> Counts:
     """The counts in those seven columns."""
-    explicit = msgspec.json.decode(row[4], type=list[int])
-    exponential = msgspec.json.decode(row[5], type=dict[int, int])
-    return Counts(row[0], row[1], row[2], row[3], explicit, exponential, row[6])
+    return Counts(row[0], row[1], row[2], row[3], _decode_explicit(row[4]), _decode_exponential(row[5]), row[6])
 
 
 def counts_to_read(table: str = "") -> str:
@@ -117,6 +115,19 @@ def counts_or_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> tuple[Counts
     return at_their_mean(row, bounds_ns), False
 
 
+def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple[Counts, list[int]]:
+    """What rows of those seven columns add up to, and the places of those that are whole: damaged ones are left out."""
+    if _hot is not None and (found := _hot.sum_counts(rows, len(bounds_ns))) is not None:
+        return Counts(*found), list(range(len(rows)))
+    total, places = Counts(), []
+    for place, row in enumerate(rows):
+        counts, whole = counts_or_mean(row, bounds_ns)
+        if whole:
+            aggregate.add(total, counts)
+            places.append(place)
+    return total, places
+
+
 def at_their_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> Counts:
     """Counts of which only number, sum, least and most are known (the first four columns); empty: not even these."""
     number, sum_ns, min_ns, max_ns = row[:4]
@@ -129,6 +140,8 @@ def at_their_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> Counts:
 
 
 def _adds_up(counts: Counts, buckets: int) -> bool:
+    if not type(counts.sum_ns) is type(counts.min_ns) is type(counts.max_ns) is int:
+        return False
     if not counts.count and not counts.explicit:
         return not counts.exponential
     return (
@@ -245,4 +258,6 @@ def decode_block(id_: int, first_ns: int, text: str | bytes) -> list[SampleColum
 _hot = compiled.helper("_hot")
 _NULLS = re.compile(rb"(?:,null)+\]\]")
 _encode = msgspec.json.Encoder().encode
+_decode_explicit = msgspec.json.Decoder(list[int]).decode
+_decode_exponential = msgspec.json.Decoder(dict[int, int]).decode
 _decode_samples = msgspec.json.Decoder(list[tuple[int, int, int, int, tuple[int | None, ...]]]).decode

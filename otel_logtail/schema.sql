@@ -1,4 +1,4 @@
--- The store, schema version 3. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+-- The store, schema version 4. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
 -- What it promises:
 --   * what a piece of log gave rise to (samples, breaches, intervals, episodes, counters) and the position behind it
@@ -156,9 +156,8 @@ CREATE TABLE open_interval (              -- counts that may still grow
   explicit    TEXT NOT NULL,              -- JSON array, one more than the series has bounds
   exponential TEXT NOT NULL,              -- JSON object: index at scale 6 of the value in seconds -> count
   zeros       INTEGER NOT NULL,
-  PRIMARY KEY (series, start_ns, end_ns)
-) WITHOUT ROWID;
-CREATE INDEX open_interval_end ON open_interval (end_ns);
+  UNIQUE (end_ns, start_ns, series)       -- as they are sealed; and a row of kilobytes is poorly kept in a key's tree
+);
 
 CREATE TABLE interval (                   -- stream: sealed counts, never changed; a late sample makes a further row
   id          INTEGER PRIMARY KEY AUTOINCREMENT,

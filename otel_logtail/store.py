@@ -11,7 +11,7 @@ old is merged and dropped by ``upkeep``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -50,6 +50,11 @@ from otel_logtail.rows import (
 from otel_logtail.storefile import StoreFile, open_file
 from otel_logtail.upkeep import Limits, Upkeep
 
+_PUT_OPEN = (
+    f"INSERT INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})"
+    f" ON CONFLICT DO UPDATE SET ({COUNTS}) = (excluded.{', excluded.'.join(COUNTS.split(', '))})"
+)
+
 _MEMO = 2_000
 
 _MEMO_BUCKETS = 60_000
@@ -72,6 +77,18 @@ class _Series(msgspec.Struct):
     id: int
     start_ns: int
     open_ns: int
+
+
+class _Kinds(dict[tuple[str, str], int]):
+    """The ids of kinds by cause and stage, each asked for once: nothing in it but a lookup for each sample."""
+
+    def __init__(self, ask: Callable[[tuple[str, str]], int]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, pair: tuple[str, str]) -> int:
+        self[pair] = found = self._ask(pair)
+        return found
 
 
 class Store:
@@ -170,17 +187,17 @@ class Store:
 
     def next_seal_ns(self, source: int) -> int | None:
         """The end of the earliest interval that is still open, or None."""
-        return self._open_end_ns("min", source)
+        return self._open_end_ns("ASC", source)
 
     def last_open_ns(self, source: int) -> int | None:
         """The end of the latest interval that is still open, or None."""
-        return self._open_end_ns("max", source)
+        return self._open_end_ns("DESC", source)
 
-    def _open_end_ns(self, which: str, source: int) -> int | None:
+    def _open_end_ns(self, order: str, source: int) -> int | None:
         with translated(self.path):
             end = self._one(
-                f"SELECT {which}(o.end_ns) FROM open_interval AS o JOIN series AS s ON s.id = o.series"
-                " WHERE s.source = ?",
+                "SELECT o.end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+                f" WHERE s.source = ? ORDER BY o.end_ns {order} LIMIT 1",
                 source,
             )
         return None if end is None else int(str(end))
@@ -275,8 +292,7 @@ class Store:
         # shapes are made once, so their identity stands for their value: hashing each would cost more
         shapes = samples.shapes
         if shapes.count(shapes[0]) == len(shapes):
-            distinct = dict.fromkeys(zip(samples.causes, samples.stages, strict=True))
-            ok = {pair: self._kind(batch, shapes[0], Severity.OK, *pair) for pair in distinct}
+            ok = _Kinds(lambda pair: self._kind(batch, shapes[0], Severity.OK, *pair))
             kinds = list(map(ok.__getitem__, zip(samples.causes, samples.stages, strict=True)))
         else:
             of = {id(shape): shape for shape in shapes}
@@ -351,16 +367,17 @@ class Store:
             place = (series.id, key.start_ns, key.end_ns)
             counts = self._open.get(place)
             if counts is None:
-                counts = Counts() if key.start_ns >= series.open_ns else self._read_counts(place)
+                counts = None if key.start_ns >= series.open_ns else self._read_counts(place)
                 if len(self._open) >= _MEMO:
                     self._open.clear()
-                self._open[place] = counts
+            if counts is None or not counts.count:
+                counts = more  # the batch is ours: what it counted goes on growing here
+            else:
+                aggregate.add(counts, more)
+            self._open[place] = counts
             series.open_ns = max(series.open_ns, key.end_ns)
-            aggregate.add(counts, more)
             rows.append((*place, *counts_row(counts)))
-        self._db.executemany(
-            f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})", rows
-        )
+        self._db.executemany(_PUT_OPEN, rows)
         if sum(len(counts.exponential) for counts in self._open.values()) > _MEMO_BUCKETS:
             self._open.clear()
 
@@ -380,20 +397,16 @@ class Store:
 
         Those that are in memory were read or written by this process, and are as good as they were then.
         """
-        places = self._db.execute(
-            "SELECT series, o.start_ns, end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
-            " WHERE o.end_ns <= ? AND s.source = ?",
-            (until_ns, source),
-        ).fetchall()
-        for place in places:
-            if place not in self._open:
+        places = self._db.execute("SELECT series, start_ns, end_ns FROM open_interval WHERE end_ns <= ?", (until_ns,))
+        unknown = [place for place in places if place not in self._open]
+        if not unknown:
+            return
+        own = {id_ for (id_,) in self._db.execute("SELECT id FROM series WHERE source = ?", (source,))}
+        for place in unknown:
+            if place[0] in own:
                 before, counts = self._mended, self._read_counts(place)
                 if self._mended > before:
-                    self._db.execute(
-                        f"INSERT OR REPLACE INTO open_interval (series, start_ns, end_ns, {COUNTS})"
-                        f" VALUES ({marks(10)})",
-                        (*place, *counts_row(counts)),
-                    )
+                    self._db.execute(_PUT_OPEN, (*place, *counts_row(counts)))
 
     def _seal(self, source: int, until_ns: int) -> int:
         self._mend(source, until_ns)

@@ -24,6 +24,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -43,6 +44,7 @@ from otel_logtail.rows import (
     encode_block,
     json_ids,
     marks,
+    whole_in_all,
 )
 
 FORGOTTEN_NS = 7 * 86_400 * 10**9
@@ -237,8 +239,7 @@ class Upkeep:
             groups = self._groups(length_ns, start_ns, end_ns)
             yield from self._behind(Stream.INTERVALS, max((max(group.ids) for group in groups), default=0))
             with transaction(self._db):
-                for group in groups:
-                    self._merge_group(length_ns, group)
+                self._merge_groups(length_ns, groups)
                 self._set_meta(key, end_ns)
             yield
 
@@ -264,30 +265,31 @@ class Upkeep:
 
     def _groups(self, length_ns: int, since_ns: int, until_ns: int) -> list[_Group]:
         """What becomes one row each."""
-        groups: dict[tuple[int, int], _Group] = {}
+        groups: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
         rows = self._db.execute(
             f"SELECT id, series, start_ns, {counts_to_read()} FROM interval"
             " WHERE end_ns > ? AND end_ns <= ? AND end_ns - start_ns < ? AND start_ns / ? = (end_ns - 1) / ?",
             (since_ns, until_ns, length_ns, length_ns, length_ns),
         )
-        bounds_ns = series_bounds(self._db)
-        for id_, series, start_ns, *columns in rows:
-            counts, whole = counts_or_mean(columns, bounds_ns[series])
-            if not whole:
-                continue  # damaged on disk where SQLite can't see it: it stays, so that who reads it can say so
-            slot = start_ns // length_ns
-            group = groups.setdefault((series, slot), _Group(slot, [], Counts()))
-            group.ids.append(id_)
-            aggregate.add(group.counts, counts)
-        return [group for group in groups.values() if len(group.ids) > 1]
+        for row in rows:
+            groups.setdefault((row[1], row[2] // length_ns), []).append(row)
+        bounds_ns, found = series_bounds(self._db), []
+        for (series, slot), members in groups.items():
+            if len(members) > 1:
+                # damaged on disk where SQLite can't see it: it stays, so that who reads it can say so
+                counts, whole = whole_in_all([row[3:] for row in members], bounds_ns[series])
+                found.append(_Group(slot, [members[place][0] for place in whole], counts))
+        return [group for group in found if len(group.ids) > 1]
 
-    def _merge_group(self, length_ns: int, group: _Group) -> None:
-        highest = max(group.ids)
-        self._db.executemany("DELETE FROM interval WHERE id = ?", [(id_,) for id_ in group.ids if id_ != highest])
-        self._db.execute(
-            f"UPDATE interval SET (start_ns, end_ns, {COUNTS}) = ({marks(9)}) WHERE id = ?",
-            (group.slot * length_ns, (group.slot + 1) * length_ns, *counts_row(group.counts), highest),
-        )
+    def _merge_groups(self, length_ns: int, groups: list[_Group]) -> None:
+        gone, merged = [], []
+        for group in groups:
+            highest = max(group.ids)
+            gone += [(id_,) for id_ in group.ids if id_ != highest]
+            begin_ns = group.slot * length_ns
+            merged.append((begin_ns, begin_ns + length_ns, *counts_row(group.counts), highest))
+        self._db.executemany("DELETE FROM interval WHERE id = ?", gone)
+        self._db.executemany(f"UPDATE interval SET (start_ns, end_ns, {COUNTS}) = ({marks(9)}) WHERE id = ?", merged)
 
     def _compact(self, until_ns: int) -> Iterator[None]:
         """Put small blocks of a file (live ones hold a line each) together, up to ``until_ns``."""

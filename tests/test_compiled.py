@@ -13,11 +13,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_logtail import aggregate, compiled, observe, rows
-from otel_logtail.model import Counts, Samples, Shape
+from otel_logtail.model import Counts, Ignored, Sample, Samples, Shape
 from otel_logtail.observe import ObserverContext
 from otel_logtail.observers import headroom
 
@@ -104,6 +104,29 @@ def test_stages_that_are_counted(stage_rows: list[tuple[int | None, ...]], data:
         assert counted == aggregate.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
 
 
+@st.composite
+def count_rows(draw: st.DrawFn) -> tuple[object, ...]:
+    """The columns of counts, most of them as the store writes them."""
+    counts = aggregate.count(draw(st.lists(st.integers(0, 2**62), min_size=1, max_size=8)), BOUNDS[:3])
+    row = list(rows.counts_row(counts))
+    row[4:6] = [str(text).encode() for text in row[4:6]]
+    if draw(st.integers(0, 5)) == 0:
+        place = draw(st.integers(0, 6))
+        odd: list[object] = [None, -1, 0, 1, 2**62, 2**63 - 1, "{}", b"{}", b"[]", b"[1]", b'{"0":1}', b'{"0":0}']
+        odd += [b'{"99999":1}', b'{"1":4294967296}', b'{"1":1,"1":1}', b'{"":1}', b'{"1":}', b"[0,0,0,1", b"[0,0,0,-1]"]
+        odd += [b'{"1": 1}', b"\xff", b'{"1":1}x', b"[1e0,0,0,0]", 1.5]
+        row[place] = draw(st.sampled_from(odd))
+    return tuple(row)
+
+
+@given(st.lists(count_rows(), min_size=1, max_size=5))
+@example([(2, 2, 1, 1, b"[2,0,0,0]", b'{"1":1,"1":1}', 0)])  # the same bucket twice: a decoder takes the last
+def test_rows_of_counts_that_are_added_up(found: list[tuple[object, ...]]) -> None:
+    summed = rows.whole_in_all(found, BOUNDS[:3])
+    with in_python(rows, aggregate):
+        assert summed == rows.whole_in_all(found, BOUNDS[:3])
+
+
 @given(st.lists(st.tuples(NS, NS, NS, NS, st.lists(MAYBE_NS, max_size=5).map(tuple)), min_size=1, max_size=40))
 def test_text_of_a_block(found: list[tuple[int, int, int, int, tuple[int | None, ...]]]) -> None:
     found = [row for row in found if max(*row[:4], *(ns or 0 for ns in row[4]), 0) < 2**63] or [(1, 2, 3, 4, ())]
@@ -139,6 +162,76 @@ def test_lines_of_headroom_in_bulk(lines: list[bytes]) -> None:
         assert list(columns.kept or ()) == list(twin.kept or ())
         for name in ("time_ns", "duration_ns", "logged_ns", "causes", "stages", "stage_ns"):
             assert list(getattr(columns, name)) == list(getattr(twin, name)), name
+
+
+NUMBERS = st.one_of(
+    st.floats(0, 90_000_000).map(repr),
+    st.floats(0, 5000).map(repr),
+    st.integers(0, 90_000_000).map(str),
+    # what lies in the middle between two nanoseconds, or next to it
+    st.tuples(st.integers(0, 5000), st.integers(0, 999_999), st.sampled_from(["5", "49999999999", "50000000001"])).map(
+        lambda it: f"{it[0]}.{it[1]:06d}{it[2]}"
+    ),
+    st.tuples(st.integers(0, 10**20), st.integers(0, 25)).map(lambda it: f"{it[0] % 10**5}.{it[0]:0{it[1] + 1}d}"),
+    st.sampled_from(
+        ["0", "-0.0", "-1", "0.0", "1e3", "1E-7", "1e+2", "01", "1.", ".5", "1e", "+1", "1e999", "NaN", "true", '"1"',
+         "86400000", "86400000.0", "86399999.9999999", "86400000.0000001", "4294.967295999999", "4294.967296",
+         "0." + "0" * 30 + "1", "1" * 40, "1." + "1" * 60]
+    ),
+)  # fmt: skip
+STAGES = st.dictionaries(
+    st.sampled_from([*headroom.STAGES, "total_pre_upstream"]), st.one_of(st.just("null"), NUMBERS), max_size=8
+)
+SPACES = st.sampled_from(["", " ", " ", " ", "  ", "\t", " \t", "\x0b"])
+
+
+@st.composite
+def payload_lines(draw: st.DrawFn) -> bytes:
+    """A line of headroom whose payload is written in any way that JSON allows, and in some that it does not."""
+    space = draw(SPACES)
+    stages = list(draw(STAGES).items())
+    if draw(st.booleans()):
+        stages.append(("total_pre_upstream", "7000.5"))
+    inner = f",{space}".join(f'"{name}":{space}{ms}' for name, ms in draw(st.permutations(stages)))
+    epoch = draw(st.sampled_from(["1795457770", "1795457769", "0", "99999999999"]))
+    said = draw(st.sampled_from(["hr_1795457770_000001"] * 6 + [f"hr_{epoch}_000001", "hr_1795457770_00000é", "x"]))
+    members = [
+        ("event", draw(st.sampled_from(['"stage_timings"'] * 5 + ['"other"', '"stage\\u005ftimings"', "1"]))),
+        ("path", draw(st.sampled_from(['"anthropic_messages"'] * 5 + ['"openai_responses_ws"', '"other"', "null"]))),
+        ("request_id", f'"{said}"'),
+        ("stages", f"{{{space}{inner}{space}}}"),
+    ]
+    members += draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    ("session_id", '"0"'),
+                    ("more", "1"),
+                    ("more", "{}"),
+                    ("é", '"é"'),
+                    ("x", '"\x01"'),
+                    ("path", '"twice"'),
+                ]
+            ),
+            max_size=2,
+        )
+    )
+    text = f",{space}".join(f'"{name}"{space}:{space}{value}' for name, value in draw(st.permutations(members)))
+    behind = draw(st.sampled_from([""] * 6 + [" ", "x", "{}", " {}", "\t"]))
+    line = f"2026-11-23 18:16:10,245 - headroom.proxy - INFO - [hr_1795457770_000001] STAGE_TIMINGS {{{text}}}{behind}"
+    return line.encode()
+
+
+@given(st.lists(payload_lines(), min_size=1, max_size=3))
+def test_payloads_of_headroom_in_bulk(lines: list[bytes]) -> None:
+    test_lines_of_headroom_in_bulk.hypothesis.inner_test(lines)  # type: ignore[attr-defined]
+    columns = headroom.HeadroomObserver(ObserverContext()).observe_all(lines)
+    if columns is not None:
+        observed = [headroom.HeadroomObserver(ObserverContext()).observe(line) for line in lines]
+        found = [one for one in observed if isinstance(one, Sample)]
+        assert [one.stage_ns for one in found] == list(columns.stage_ns)
+        assert [one.duration_ns for one in found] == list(columns.duration_ns)
+        assert all(isinstance(one, (Sample, Ignored)) for one in observed)
 
 
 def test_bulk_in_c_takes_what_the_bulk_in_python_takes() -> None:

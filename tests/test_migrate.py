@@ -1,7 +1,8 @@
 """Stores of older versions: brought up to date with the same answers, whole or not at all, and nobody else's touched.
 
-``stores/N.db`` was written by schema N: the burst's capture, an exporter ``otlp`` that had delivered nothing, and in 2
-an exporter ``hex`` to which all was too old. Beside 1 stands what the queries of its day said; of 2 they said the same.
+``stores/N.db`` was written by schema N (3: brought there from 2 by the program of its day): the burst's capture, an
+exporter ``otlp`` that had delivered nothing, and from 2 on an exporter ``hex`` to which all was too old. Beside 1
+stands what the queries of its day said; of the others they said the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pytest
 from otel_logtail import migrate, query, storefile
 from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.errors import StoreError
-from otel_logtail.model import BreachRecord, EpisodeRecord, Instrument, Point, Severity, Stream
+from otel_logtail.model import Batch, BreachRecord, EpisodeRecord, Instrument, Point, Severity, Stream
 from otel_logtail.outbox import Outbox
 from otel_logtail.store import Store
 from otel_logtail.upkeep import Limits
@@ -149,6 +150,22 @@ def test_what_an_exporter_was_not_given_is_counted_from_here_on(tmp_path: Path) 
     with opened(path):
         pass
     assert rows(path, "SELECT name, delivered, skipped FROM exporter ORDER BY name") == [("hex", 0, 1), ("otlp", 0, 0)]
+
+
+def test_what_may_still_grow_goes_on_growing(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as conn, conn:
+        conn.execute(
+            "INSERT INTO open_interval SELECT series, start_ns + 9e10, end_ns + 9e10, count, sum_ns, min_ns,"
+            " max_ns, explicit, exponential, zeros FROM interval"
+        )
+    query_ = "SELECT * FROM open_interval ORDER BY end_ns, start_ns, series"
+    before = rows(old, query_)
+    assert before
+    with opened(old) as store:
+        assert rows(old, query_) == before
+        store.commit(Batch(source=1, seal_until_ns=2**62))
+        assert rows(old, query_) == []
+    assert rows(old, "SELECT sum(count) FROM interval") == [(2 * sum(cast(int, row[3]) for row in before),)]
 
 
 def test_the_upkeep_takes_an_older_store_as_its_own(old: Path) -> None:

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#include <structmember.h>
 
 #define SECOND_NS INT64_C(1000000000)
 #define TIME 23 /* bytes of "2026-11-23 18:16:10,245" */
@@ -17,9 +16,24 @@ static const char after_time[] = " - headroom.proxy - INFO - [hr_";
 static const char after_id[] = "] STAGE_TIMINGS ";
 
 typedef struct {
+    const char *at;
+    Py_ssize_t length;
+} Text;
+
+typedef struct {
     int64_t local_ns, began_ns;
-    int64_t id, id_length; /* where the request's id lies in its line */
+    Text id;
 } Head;
+
+/* What headroom.py tells once. */
+typedef struct {
+    PyObject *texts, *causes, *longest, *stages; /* tuples of str; the second and third in the order of the shares below */
+    Text event, http, web_socket, names[KNOWN];
+    double max_ms;
+    int64_t quarter_ns, slack_ns, jitter_ns, west_ns, east_ns;
+} State;
+
+static State state;
 
 static int
 digits(const char *at, int number, int *value)
@@ -70,14 +84,14 @@ time_of(const char *at, int64_t *ns)
 
 /* Where the payload begins; NULL: the line does not begin as headroom writes it, with an epoch in its id. */
 static const char *
-head_of(const char *line, Py_ssize_t length, Head *head)
+head_of(const char *line, const char *end, Head *head)
 {
-    const char *end = line + length, *at = line + TIME;
-    if (length < TIME + (Py_ssize_t)sizeof after_time || !time_of(line, &head->local_ns)
+    const char *at = line + TIME;
+    if (end - line < TIME + (Py_ssize_t)sizeof after_time || !time_of(line, &head->local_ns)
         || memcmp(at, after_time, sizeof after_time - 1) != 0)
         return NULL;
     at += sizeof after_time - 1;
-    head->id = at - 3 - line;
+    head->id.at = at - 3;
     int64_t epoch = 0;
     const char *first = at;
     while (at < end && *at >= '0' && *at <= '9' && at - first < 11)
@@ -88,216 +102,304 @@ head_of(const char *line, Py_ssize_t length, Head *head)
     first = at;
     while (at < end && *at >= '0' && *at <= '9')
         at++;
-    head->id_length = at - line - head->id;
+    head->id.length = at - head->id.at;
     if (at == first || end - at < (Py_ssize_t)sizeof after_id - 1 || memcmp(at, after_id, sizeof after_id - 1) != 0)
         return NULL;
-    at += sizeof after_id - 1;
-    /* Two values in one line, and one value in two: the decoder takes both, and would count a forged pair as two lines. */
-    for (const char *close = at; (close = memchr(close, '}', (size_t)(end - close))) != NULL;) {
-        do
-            close++;
-        while (close < end && (*close == ' ' || *close == '\t' || *close == '\r'));
-        if (close < end && *close == '{')
-            return NULL;
-    }
+    return at + sizeof after_id - 1;
+}
+
+/* --- the payload: JSON as far as headroom uses it. What is more than that is left to the decoder in Python. ------- */
+
+#define NAME(text) {text, sizeof text - 1}
+
+static const Text event_name = NAME("event"), path_name = NAME("path"), id_name = NAME("request_id"),
+                  stages_name = NAME("stages"), total_name = NAME("total_pre_upstream"), no_text = NAME("");
+
+enum { WAIT, READ, COPY, COMPRESSION, MEMORY, CONNECT };
+
+static int
+same(const Text *one, const Text *other)
+{
+    return one->length == other->length
+           && (one->at == other->at || memcmp(one->at, other->at, (size_t)one->length) == 0);
+}
+
+static const char *
+skip_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t'))
+        at++;
     return at;
 }
 
-static PyObject *
-heads(PyObject *module, PyObject *lines)
+/* Behind this character and the space around it; NULL: something else is there. */
+static const char *
+past(const char *at, const char *end, char wanted)
 {
-    if (!PyList_Check(lines))
-        Py_RETURN_NONE;
-    Py_ssize_t number = PyList_GET_SIZE(lines), size = 0;
-    for (Py_ssize_t i = 0; i < number; i++) {
-        PyObject *line = PyList_GET_ITEM(lines, i);
-        if (!PyBytes_CheckExact(line))
-            Py_RETURN_NONE;
-        size += PyBytes_GET_SIZE(line) + 1;
-    }
-    PyObject *found = PyBytes_FromStringAndSize(NULL, number * (Py_ssize_t)sizeof(Head));
-    PyObject *payloads = PyBytes_FromStringAndSize(NULL, size);
-    if (found == NULL || payloads == NULL)
-        goto failed;
-    char *into = PyBytes_AS_STRING(payloads);
-    Head *head = (Head *)PyBytes_AS_STRING(found);
-    for (Py_ssize_t i = 0; i < number; i++, head++) {
-        PyObject *line = PyList_GET_ITEM(lines, i);
-        const char *text = PyBytes_AS_STRING(line), *end = text + PyBytes_GET_SIZE(line);
-        const char *payload = head_of(text, end - text, head);
-        if (payload == NULL) {
-            Py_DECREF(found);
-            Py_DECREF(payloads);
-            Py_RETURN_NONE;
-        }
-        memcpy(into, payload, (size_t)(end - payload));
-        into += end - payload;
-        *into++ = '\n';
-    }
-    if (_PyBytes_Resize(&payloads, into - PyBytes_AS_STRING(payloads)) < 0)
-        goto failed;
-    return Py_BuildValue("NN", found, payloads);
-failed:
-    Py_XDECREF(found);
-    Py_XDECREF(payloads);
-    return NULL;
-}
-
-/* An attribute, and where an object of its type holds it (0: asked for by name, which costs several times as much). */
-typedef struct {
-    PyObject *name;
-    Py_ssize_t offset;
-} Field;
-
-/* What `columns` is told once about the types and names of headroom.py. */
-typedef struct {
-    PyObject *request, *session, *stages_type, *event; /* three types, and the event that every payload names */
-    PyObject *causes, *longest;          /* tuples of str, in the order of the shares below */
-    Field stages, request_event, request_id, session_id; /* of a request and of a session */
-    Field total, known[KNOWN];                           /* of its stages */
-    int64_t quarter_ns, slack_ns, jitter_ns, west_ns, east_ns;
-} State;
-
-static State state;
-
-static int
-find_field(PyObject *type, PyObject *name, Field *field)
-{
-    PyObject *descriptor = PyObject_GetAttr(type, name);
-    if (descriptor == NULL)
-        return -1;
-    field->name = Py_NewRef(name);
-    field->offset = 0;
-    if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
-        PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
-        if (member->type == T_OBJECT_EX)
-            field->offset = member->offset;
-    }
-    Py_DECREF(descriptor);
-    return 0;
-}
-
-static int
-find_named(PyObject *type, const char *text, Field *field)
-{
-    PyObject *name = PyUnicode_InternFromString(text);
-    int found = name == NULL ? -1 : find_field(type, name, field);
-    Py_XDECREF(name);
-    return found;
-}
-
-/* The value of a field (a new reference) of an object of the field's own type. */
-static PyObject *
-value_of(PyObject *from, const Field *field)
-{
-    PyObject *value = field->offset ? *(PyObject **)((char *)from + field->offset) : NULL;
-    return value == NULL ? PyObject_GetAttr(from, field->name) : Py_NewRef(value);
-}
-
-static PyObject *
-configure(PyObject *module, PyObject *args)
-{
-    PyObject *request, *session, *stages, *event, *causes, *longest, *names;
-    long long quarter, slack, jitter, west, east;
-    if (!PyArg_ParseTuple(args, "O!O!O!UO!O!O!LLLLL", &PyType_Type, &request, &PyType_Type, &session, &PyType_Type,
-                          &stages, &event, &PyTuple_Type, &causes, &PyTuple_Type, &longest, &PyTuple_Type, &names,
-                          &quarter, &slack, &jitter, &west, &east))
+    if (at < end && *at != wanted)
+        at = skip_space(at, end);
+    if (at == end || *at++ != wanted)
         return NULL;
-    if (PyTuple_GET_SIZE(causes) != 4 || PyTuple_GET_SIZE(longest) != 6 || PyTuple_GET_SIZE(names) != KNOWN) {
-        PyErr_SetString(PyExc_ValueError, "4 causes, 6 longest stages and 7 stages are known here");
+    at += at < end && *at == ' '; /* nearly always one */
+    return at < end && *at <= ' ' ? skip_space(at, end) : at;
+}
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#define HIGH EACH(0x80)
+
+/* The top bit of each byte (all of them below 0x80) that is zero, at least of the first one. */
+static uint64_t
+zeros_in(uint64_t bytes)
+{
+    return (bytes - EACH(1)) & ~bytes & HIGH;
+}
+
+/* A string of ASCII without escapes; returns what is behind it, or NULL. Faster where it is the one that is likely. */
+static const char *
+string_at(const char *at, const char *end, Text *text, const Text *likely)
+{
+    if (at == end || *at++ != '"')
         return NULL;
+    Py_ssize_t length = likely->length;
+    if (end - at > length && at[length] == '"' && memcmp(at, likely->at, (size_t)length) == 0) {
+        *text = *likely;
+        return at + length + 1;
     }
-    State told = {
-        .event = event,
-        .causes = causes,
-        .longest = longest,
-        .quarter_ns = quarter,
-        .slack_ns = slack,
-        .jitter_ns = jitter,
-        .west_ns = west,
-        .east_ns = east,
-    };
-    if (find_named(request, "stages", &told.stages) < 0 || find_named(request, "event", &told.request_event) < 0
-        || find_named(request, "request_id", &told.request_id) < 0
-        || find_named(session, "request_id", &told.session_id) < 0
-        || find_named(stages, "total_pre_upstream", &told.total) < 0)
-        return NULL;
-    for (int i = 0; i < KNOWN; i++)
-        if (find_field(stages, PyTuple_GET_ITEM(names, i), &told.known[i]) < 0)
+    text->at = at;
+    for (uint64_t bytes; end - at >= 8; at += 8) {
+        memcpy(&bytes, at, 8);
+        if ((bytes & HIGH) | zeros_in(bytes ^ EACH('"')) | zeros_in(bytes ^ EACH('\\')) | (~(bytes + EACH(0x60)) & HIGH))
+            break; /* one of these eight is not of its inside: the loop below says which */
+    }
+    while (at < end && *at != '"') {
+        if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x80 || *at == '\\')
             return NULL;
-    told.request = Py_NewRef(request);
-    told.session = Py_NewRef(session);
-    told.stages_type = Py_NewRef(stages);
-    Py_INCREF(event);
-    Py_INCREF(causes);
-    Py_INCREF(longest);
-    state = told; /* what was told before is kept for ever: it is told once */
-    Py_RETURN_NONE;
+        at++;
+    }
+    text->length = at - text->at;
+    return at < end ? at + 1 : NULL;
 }
 
-enum { WAIT, READ, COPY, COMPRESSION, MEMORY, CONNECT };
+static const uint64_t powers[] = {
+    UINT64_C(1),
+    UINT64_C(10),
+    UINT64_C(100),
+    UINT64_C(1000),
+    UINT64_C(10000),
+    UINT64_C(100000),
+    UINT64_C(1000000),
+    UINT64_C(10000000),
+    UINT64_C(100000000),
+    UINT64_C(1000000000),
+    UINT64_C(10000000000),
+    UINT64_C(100000000000),
+    UINT64_C(1000000000000),
+    UINT64_C(10000000000000),
+    UINT64_C(100000000000000),
+    UINT64_C(1000000000000000),
+    UINT64_C(10000000000000000),
+};
+
+static int
+is_digit(const char *at, const char *end)
+{
+    return at < end && (unsigned char)(*at - '0') <= 9;
+}
+
+/* Behind the digits; `number` goes on with their value, as long as it can hold it. */
+static const char *
+digits_at(const char *at, const char *end, uint64_t *number)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (uint64_t bytes; end - at >= 8; at += 8) { /* eight at once: pairs, fours, all of them */
+        memcpy(&bytes, at, 8);
+        if (((bytes & EACH(0xf0)) ^ EACH(0x30)) | (((bytes + EACH(6)) & EACH(0xf0)) ^ EACH(0x30)))
+            break;
+        bytes = (bytes & EACH(0x0f)) * 2561 >> 8;
+        bytes = (bytes & UINT64_C(0x00ff00ff00ff00ff)) * 6553601 >> 16;
+        bytes = (bytes & UINT64_C(0x0000ffff0000ffff)) * UINT64_C(42949672960001) >> 32;
+        *number = *number * 100000000 + bytes;
+    }
+#endif
+    for (; is_digit(at, end); at++)
+        *number = *number * 10 + (uint64_t)(*at - '0');
+    return at;
+}
+
+/* The nanoseconds of a number of milliseconds, as Python's `round(float(text) * 1e6)`; -1: left to Python. */
+static int64_t
+rounded(const char *from, const char *to)
+{
+    char text[40];
+    if ((size_t)(to - from) >= sizeof text)
+        return -1;
+    memcpy(text, from, (size_t)(to - from));
+    text[to - from] = '\0';
+    double ms = PyOS_string_to_double(text, NULL, NULL);
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+        return -1;
+    }
+    return ms >= 0 && ms < state.max_ms ? (int64_t)rint(ms * 1e6) : -1;
+}
+
+/* A number that is not negative, as nanoseconds; returns what is behind it, or NULL. */
+static const char *
+milliseconds_at(const char *at, const char *end, int64_t *ns)
+{
+    const char *first = at;
+    uint64_t number = 0; /* all its digits, where they are few enough */
+    Py_ssize_t places = 0;
+    if (!is_digit(at, end) || (*at == '0' && is_digit(at + 1, end)))
+        return NULL;
+    at = digits_at(at, end, &number);
+    Py_ssize_t counting = number ? at - first : 0; /* digits from the first that is not zero */
+    if (at < end && *at == '.') {
+        const char *point = ++at, *begin = at;
+        at = digits_at(at, end, &number);
+        places = at - point;
+        if (places == 0)
+            return NULL;
+        while (counting == 0 && begin < at && *begin == '0')
+            begin++;
+        counting += at - begin;
+    }
+    int exact = counting <= 18;
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        exact = 0;
+        at++;
+        if (at < end && (*at == '-' || *at == '+'))
+            at++;
+        if (!is_digit(at, end))
+            return NULL;
+        while (is_digit(at, end))
+            at++;
+    }
+    *ns = -1;
+    if (exact && places >= 6 && places - 6 < (Py_ssize_t)(sizeof powers / sizeof *powers)) {
+        /* below 2**32 ns a float and its product with 1e6 are less than 2**-20 ns off: the digits say which way it is
+           rounded, unless they are nearer to the middle than that */
+        uint64_t unit = powers[places - 6], whole = number / unit, rest = number % unit, half = unit / 2;
+        uint64_t from_half = rest > half ? rest - half : half - rest;
+        if (whole < UINT64_C(1) << 32 && (unit == 1 || from_half > unit >> 18))
+            *ns = (int64_t)(whole + (rest > half));
+    }
+    if (*ns < 0)
+        *ns = rounded(first, at);
+    return *ns < 0 ? NULL : at;
+}
 
 typedef struct {
     int64_t total, past, local, stages[KNOWN];
     int missing; /* a bit for each stage that did not run */
 } Row;
 
-/* -1: an error; 0: not so simple; 1: read. */
-static int
-ns_of(PyObject *from, const Field *field, int64_t *ns)
-{
-    PyObject *value = value_of(from, field);
-    if (value == NULL)
-        return -1;
-    int found = 1;
-    if (value == Py_None)
-        *ns = -1;
-    else if (PyFloat_CheckExact(value)) {
-        double exact = rint(PyFloat_AS_DOUBLE(value) * 1e6); /* half to even, as Python's round */
-        if (exact >= 0 && exact < 9e15)
-            *ns = (int64_t)exact;
-        else
-            found = 0;
-    } else
-        found = 0;
-    Py_DECREF(value);
-    return found;
-}
+/* The stages of a request or a session; returns what is behind them, or NULL.
 
-static int
-same_text(PyObject *from, const Field *field, const char *text, Py_ssize_t length)
+   seen: a bit for each stage that is named, one more for the total, and one more for those that have no name here. */
+static const char *
+stages_at(const char *at, const char *end, Row *row, int *seen)
 {
-    PyObject *value = value_of(from, field);
-    if (value == NULL)
-        return -1;
-    Py_ssize_t size = 0;
-    const char *own = PyUnicode_Check(value) ? PyUnicode_AsUTF8AndSize(value, &size) : NULL;
-    int same = own != NULL && size == length && memcmp(own, text, (size_t)length) == 0;
-    Py_DECREF(value);
-    if (own == NULL)
-        PyErr_Clear(); /* a lone surrogate, which no id has */
-    return same;
-}
-
-static int
-row_of(PyObject *request, const Head *head, Row *row)
-{
-    PyObject *stages = value_of(request, &state.stages);
-    if (stages == NULL)
-        return -1;
-    int found = (PyObject *)Py_TYPE(stages) == state.stages_type ? ns_of(stages, &state.total, &row->total) : 0;
-    row->missing = 0;
-    for (int i = 0; i < KNOWN && found > 0; i++) {
-        found = ns_of(stages, &state.known[i], &row->stages[i]);
-        if (found > 0 && row->stages[i] < 0) {
-            row->stages[i] = 0;
-            row->missing |= 1 << i;
+    row->missing = (1 << KNOWN) - 1;
+    memset(row->stages, 0, sizeof row->stages);
+    *seen = 0;
+    if ((at = past(at, end, '{')) == NULL)
+        return NULL;
+    if (at < end && *at == '}')
+        return at + 1;
+    for (int next = 0;;) {
+        Text name;
+        int which = KNOWN + 1;
+        const Text *likely = next < KNOWN ? &state.names[next] : &total_name;
+        if ((at = string_at(at, end, &name, likely)) == NULL || (at = past(at, end, ':')) == NULL)
+            return NULL;
+        for (int turn = 0; turn < KNOWN && which > KNOWN; turn++) {
+            int stage = next + turn < KNOWN ? next + turn : next + turn - KNOWN; /* nearly always in their order */
+            if (same(&name, &state.names[stage]))
+                which = stage;
         }
+        if (which > KNOWN && same(&name, &total_name))
+            which = KNOWN;
+        if (which <= KNOWN && *seen & 1 << which)
+            return NULL; /* said twice: a decoder takes the last */
+        *seen |= 1 << which;
+        int64_t ns = -1;
+        if (end - at >= 4 && memcmp(at, "null", 4) == 0)
+            at += 4;
+        else if ((at = milliseconds_at(at, end, &ns)) == NULL)
+            return NULL;
+        if (which == KNOWN)
+            row->total = ns;
+        else if (which < KNOWN) {
+            next = which + 1;
+            if (ns >= 0) {
+                row->stages[which] = ns;
+                row->missing &= ~(1 << which);
+            }
+        }
+        at = skip_space(at, end);
+        if (at == end)
+            return NULL;
+        if (*at == '}')
+            return at + 1;
+        if ((at = past(at, end, ',')) == NULL)
+            return NULL;
     }
-    Py_DECREF(stages);
-    row->local = head->local_ns;
-    row->past = head->local_ns - head->began_ns;
-    return found > 0 && row->total < 0 ? 0 : found;
+}
+
+enum { ODD, REQUEST, SESSION };
+
+/* What a line is; of a request, its row. */
+static int
+line_of(const char *line, const char *end, Row *row)
+{
+    enum { EVENT, PATH, ID, STAGES, OTHER };
+    Head head;
+    Text event = {NULL, 0}, path = event, id = event, value;
+    int found = 0, seen = 0, next = EVENT;
+    const char *at = head_of(line, end, &head);
+    if (at == NULL || (at = past(at, end, '{')) == NULL)
+        return ODD;
+    const Text *names[] = {&event_name, &path_name, &id_name, &stages_name};
+    const Text *values[] = {&state.event, &state.http, &head.id, &no_text, &no_text};
+    for (;;) {
+        Text name;
+        if ((at = string_at(at, end, &name, names[next])) == NULL || (at = past(at, end, ':')) == NULL)
+            return ODD;
+        int which = 0;
+        while (which < OTHER && !same(&name, names[which]))
+            which++;
+        if (which != OTHER && found & 1 << which)
+            return ODD; /* said twice: a decoder takes the last */
+        found |= 1 << which;
+        if (which < STAGES)
+            next = which + 1; /* nearly always in this order */
+        /* what has no name here is left out, if it is as simple as what has one */
+        at = which == STAGES ? stages_at(at, end, row, &seen) : string_at(at, end, &value, values[which]);
+        if (at == NULL)
+            return ODD;
+        if (which == EVENT)
+            event = value;
+        else if (which == PATH)
+            path = value;
+        else if (which == ID)
+            id = value;
+        at = skip_space(at, end);
+        if (at < end && *at == '}')
+            break;
+        if ((at = past(at, end, ',')) == NULL)
+            return ODD;
+    }
+    if (skip_space(at + 1, end) != end || (found & 0xf) != 0xf || !same(&id, &head.id))
+        return ODD;
+    if (same(&path, &state.web_socket))
+        return SESSION;
+    if (!same(&path, &state.http) || !same(&event, &state.event) || !(seen & 1 << KNOWN) || seen >> (KNOWN + 1)
+        || row->total < 0)
+        return ODD;
+    row->local = head.local_ns;
+    row->past = head.local_ns - head.began_ns;
+    return REQUEST;
 }
 
 static int64_t
@@ -369,44 +471,32 @@ failed:
 }
 
 static PyObject *
-columns(PyObject *module, PyObject *args)
+columns(PyObject *module, PyObject *lines)
 {
-    PyObject *lines, *found, *requests, *kept = NULL, *result = NULL;
-    if (!PyArg_ParseTuple(args, "O!SO!", &PyList_Type, &lines, &found, &PyList_Type, &requests))
-        return NULL;
-    Py_ssize_t number = PyList_GET_SIZE(requests), taken = 0;
-    if (number != PyList_GET_SIZE(lines) || PyBytes_GET_SIZE(found) != number * (Py_ssize_t)sizeof(Head)
-        || state.request == NULL)
+    PyObject *kept = NULL, *result = NULL;
+    if (!PyList_Check(lines) || state.causes == NULL)
         Py_RETURN_NONE;
-    const Head *head = (const Head *)PyBytes_AS_STRING(found);
+    Py_ssize_t number = PyList_GET_SIZE(lines), taken = 0;
     Row *rows = PyMem_New(Row, number ? number : 1);
     if (rows == NULL || (kept = PyList_New(0)) == NULL) {
         PyErr_NoMemory();
         goto done;
     }
     int64_t least = INT64_MAX, most = INT64_MIN, least_past = INT64_MAX;
-    for (Py_ssize_t i = 0; i < number; i++, head++) {
-        PyObject *request = PyList_GET_ITEM(requests, i);
-        int is_request = (PyObject *)Py_TYPE(request) == state.request;
-        if (!is_request && (PyObject *)Py_TYPE(request) != state.session)
+    for (Py_ssize_t i = 0; i < number; i++) {
+        PyObject *line = PyList_GET_ITEM(lines, i);
+        if (!PyBytes_CheckExact(line))
             goto done;
-        int simple = same_text(request, is_request ? &state.request_id : &state.session_id,
-                               PyBytes_AS_STRING(PyList_GET_ITEM(lines, i)) + head->id, (Py_ssize_t)head->id_length);
-        if (simple > 0 && !is_request)
+        Row *row = rows + taken;
+        int what = line_of(PyBytes_AS_STRING(line), PyBytes_AS_STRING(line) + PyBytes_GET_SIZE(line), row);
+        if (what == ODD)
+            goto done;
+        if (what == SESSION)
             continue;
-        if (simple > 0) {
-            PyObject *event = value_of(request, &state.request_event);
-            simple = event == NULL ? -1 : PyUnicode_Compare(event, state.event) == 0;
-            Py_XDECREF(event);
-        }
-        if (simple > 0)
-            simple = row_of(request, head, rows + taken);
-        if (simple <= 0)
-            goto done;
-        int64_t ahead = rows[taken].past - rows[taken].total - rows[taken].stages[CONNECT];
+        int64_t ahead = row->past - row->total - row->stages[CONNECT];
         least = ahead < least ? ahead : least;
         most = ahead > most ? ahead : most;
-        least_past = rows[taken].past < least_past ? rows[taken].past : least_past;
+        least_past = row->past < least_past ? row->past : least_past;
         taken++;
         PyObject *place = PyLong_FromSsize_t(i);
         if (place == NULL || PyList_Append(kept, place) < 0) {
@@ -433,10 +523,50 @@ done:
     return result;
 }
 
+static int
+text_of(PyObject *from, Text *text)
+{
+    text->at = PyUnicode_AsUTF8AndSize(from, &text->length);
+    return text->at == NULL ? -1 : 0;
+}
+
+static PyObject *
+configure(PyObject *module, PyObject *args)
+{
+    State told;
+    long long quarter, slack, jitter, west, east;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!dLLLLL", &PyTuple_Type, &told.texts, &PyTuple_Type, &told.causes, &PyTuple_Type,
+                          &told.longest, &PyTuple_Type, &told.stages, &told.max_ms, &quarter, &slack, &jitter, &west,
+                          &east))
+        return NULL;
+    if (PyTuple_GET_SIZE(told.texts) != 3 || PyTuple_GET_SIZE(told.causes) != 4 || PyTuple_GET_SIZE(told.longest) != 6
+        || PyTuple_GET_SIZE(told.stages) != KNOWN) {
+        PyErr_SetString(PyExc_ValueError, "an event, two paths, 4 causes, 6 longest stages and 7 stages are known here");
+        return NULL;
+    }
+    if (text_of(PyTuple_GET_ITEM(told.texts, 0), &told.event) < 0
+        || text_of(PyTuple_GET_ITEM(told.texts, 1), &told.http) < 0
+        || text_of(PyTuple_GET_ITEM(told.texts, 2), &told.web_socket) < 0)
+        return NULL;
+    for (int i = 0; i < KNOWN; i++)
+        if (text_of(PyTuple_GET_ITEM(told.stages, i), &told.names[i]) < 0)
+            return NULL;
+    told.quarter_ns = quarter;
+    told.slack_ns = slack;
+    told.jitter_ns = jitter;
+    told.west_ns = west;
+    told.east_ns = east;
+    Py_INCREF(told.texts);
+    Py_INCREF(told.causes);
+    Py_INCREF(told.longest);
+    Py_INCREF(told.stages);
+    state = told; /* what was told before is kept for ever: it is told once */
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
-    {"configure", configure, METH_VARARGS, "Tell the types, names and bounds of headroom.py, once."},
-    {"heads", heads, METH_O, "heads(lines): (what they begin with, for `columns`; their payloads as lines), or None"},
-    {"columns", columns, METH_VARARGS, "columns(lines, heads, requests): (kept, (time, total, …)), or None"},
+    {"configure", configure, METH_VARARGS, "Tell the names and bounds of headroom.py, once."},
+    {"columns", columns, METH_O, "columns(lines): (kept, (time, total, …)), or None"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,13 +1,11 @@
 from collections.abc import Sequence
 
 def configure(
-    request: type,
-    session: type,
-    stages_type: type,
-    event: str,
+    texts: tuple[str, str, str],
     causes: tuple[str, ...],
     longest: tuple[str, ...],
     stages: tuple[str, ...],
+    max_ms: float,
     quarter_ns: int,
     slack_ns: int,
     jitter_ns: int,
@@ -15,10 +13,7 @@ def configure(
     east_ns: int,
     /,
 ) -> None: ...
-def heads(lines: Sequence[bytes], /) -> tuple[bytes, bytes] | None: ...
 
 _Columns = tuple[list[int], list[int], list[int], list[str], list[str], list[tuple[int | None, ...]]]
 
-def columns(
-    lines: Sequence[bytes], heads: bytes, requests: list[object], /
-) -> tuple[list[int] | None, _Columns] | None: ...
+def columns(lines: Sequence[bytes], /) -> tuple[list[int] | None, _Columns] | None: ...

@@ -345,13 +345,11 @@ _LONGEST = (*STAGES[:5], "other")
 _headroom = compiled.helper("observers._headroom")
 if _headroom is not None:
     _headroom.configure(
-        _HttpRequest,
-        _WebSocket,
-        _Stages,
-        "stage_timings",
+        ("stage_timings", _HTTP, _WEB_SOCKET),
         _CAUSES,
         _LONGEST,
         STAGES,
+        MAX_MS,
         _QUARTER_NS,
         SLACK_NS,
         JITTER_NS,
@@ -361,19 +359,11 @@ if _headroom is not None:
 
 
 def _observe_compiled(lines: Sequence[bytes]) -> Columns | None:
-    found = _headroom.heads(lines)
-    if found is None:
-        return None
-    heads, payloads = found
-    try:
-        requests = _decode_lines(payloads)
-    except _UNREADABLE:
-        return None
-    columns = _headroom.columns(lines, heads, requests)
+    columns = _headroom.columns(lines)
     if columns is None:
         return None
     kept, (time_ns, total_ns, logged_ns, causes, longest, stage_ns) = columns
-    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, stage_ns, bounded=True)  # by _Ms
+    return Columns(SHAPE, kept, time_ns, total_ns, logged_ns, causes, longest, stage_ns, bounded=True)  # by MAX_MS
 
 
 def _columns(
