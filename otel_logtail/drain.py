@@ -37,8 +37,8 @@ from otel_logtail.outbox import Outbox
 from otel_logtail.reporter import Reporter
 
 BATCH_ITEMS = 100  # an interval with its totals is some 20 KB in memory, and its request as much again
-REPEAT_NS = 60 * 10**9
-"""How long a series may be silent before its last point is repeated: well within the 5 minutes of Prometheus."""
+REPEAT_NS = 120 * 10**9
+"""How long a series may be silent before its last point is repeated: twice within the 5 minutes of Prometheus."""
 
 HEALTH_S = 30.0
 """How often the daemon's own health is sent."""

@@ -40,6 +40,7 @@ from otel_logtail.files import (
     open_reader,
     siblings,
 )
+from otel_logtail.folders import Folders, Names
 from otel_logtail.model import FileState
 from otel_logtail.reporter import Reporter
 from otel_logtail.states import States
@@ -88,18 +89,22 @@ class PathTail:
         *,
         from_start: bool,
         buffer: bytearray,
+        folders: Folders,
     ) -> None:
         self.live = live
+        self.bases: tuple[str, ...] = (live,)
+        """Beside which its rotated files were looked for last: itself, and what it links to."""
         self._states = States(states)
         self._book = book
         self._reporter = reporter
         self._from_start = from_start
         self._buffer = buffer
+        self._folders = folders
         self._held: list[_Held] = []
         self._current: _Held | None = None
         # what was there when all files were told apart last, and when that was
         self._seen: tuple[int, ...] | None = None
-        self._folders: tuple[int, ...] = ()
+        self._beside: tuple[Names, ...] = ()
         self._told_apart_s = 0.0
         self._look_again = False
         # rotated files that are copies as far as they go, as they were then: one that grows is told apart again
@@ -112,14 +117,15 @@ class PathTail:
     def look(self, now_s: float) -> None:
         """See what the live path names now, and open what has to be read."""
         try:
-            seen, folders = self._identity(), self._changes()
-            changed = folders != self._folders or any(was != _size(path) for path, was in self._undecided.items())
-            # with no live file there before and now, one may have come and gone: no event will tell of it again
+            seen = self._identity()
+            beside = self._names(now_s, fresh=not seen)
+            changed = beside != self._beside or any(was != _size(path) for path, was in self._undecided.items())
+            # with no live file there before and now, one may have come and been renamed: no event will tell of it again
             urgent = seen != self._seen or self._is_another() or (changed and not seen)
             due = urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S)
             if due and self._sync(now_s):
-                self._seen, self._folders, self._told_apart_s = seen, folders, now_s
-                self._look_again = urgent or changed  # a further change in the same tick of the clock does not show
+                self._seen, self._beside, self._told_apart_s = seen, beside, now_s
+                self._look_again = urgent or changed  # what changes between the listing and here may not show again
         except OSError as problem:
             self._reporter.unreadable(self.live, problem.strerror or str(problem))
         self._release(now_s)
@@ -132,15 +138,10 @@ class PathTail:
             return ()
         return stat.st_dev, stat.st_ino
 
-    def _changes(self) -> tuple[int, ...]:
-        """When names came or went the last time where rotated files are."""
-        times = []
-        for path in self._bases():
-            try:
-                times.append(os.stat(os.path.dirname(path)).st_mtime_ns)
-            except (FileNotFoundError, NotADirectoryError):
-                times.append(0)
-        return tuple(times)
+    def _names(self, now_s: float, *, fresh: bool) -> tuple[Names, ...]:
+        """What is there by names like those of rotated files."""
+        self.bases = self._links()
+        return tuple([self._folders.beside(base, now_s, fresh=fresh) for base in self.bases])
 
     def _is_another(self) -> bool:
         """Whether the live file was cut off, and perhaps written anew, since it was read."""
@@ -189,11 +190,11 @@ class PathTail:
         return [path for path in dict.fromkeys(paths) if path not in usual and os.path.isfile(path)]
 
     def _rotated(self) -> list[str]:
-        return list(dict.fromkeys(sibling.path for base in self._bases() for sibling in siblings(base)))
+        return list(dict.fromkeys(sibling.path for base in self._links() for sibling in siblings(base)))
 
-    def _bases(self) -> list[str]:
+    def _links(self) -> tuple[str, ...]:
         """The names that a rotation starts from: that of the live path, and of what it links to."""
-        return [os.path.realpath(self.live), self.live] if os.path.islink(self.live) else [self.live]
+        return (os.path.realpath(self.live), self.live) if os.path.islink(self.live) else (self.live,)
 
     def _open(self, elsewhere: list[str]) -> tuple[dict[str, Reader], bool]:
         """All files by name, oldest first, the live one last; and whether all that are there could be opened."""

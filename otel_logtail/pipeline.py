@@ -38,7 +38,7 @@ late. (A log whose clock is further ahead is sealed by so much later.)"""
 MANY_SAMPLES = 1000
 """How many samples a transaction may hold before it is worth more, in memory, than it saves."""
 
-REPEAT_NS = 60 * 10**9
+REPEAT_NS = 120 * 10**9
 """How often the sealed time moves on while the log is silent, so that exporters can repeat silent series up to it."""
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
 from otel_logtail.errors import UsageError
-from otel_logtail.files import PlainReader, holds, identity_at, is_rotated_name, siblings
+from otel_logtail.files import PlainReader, holds, identity_at, is_rotated_name, is_sibling, siblings
+from otel_logtail.folders import Folders
 from otel_logtail.model import FileState
 from otel_logtail.observe import PathRule
 from otel_logtail.pathtail import Book, PathTail
@@ -46,6 +47,8 @@ class Tail:
         self._from_start = from_start
         self._unread = frozenset(unread)
         self._buffer = new_buffer()
+        self._folders = Folders()
+        self._searched = {_without_magic(pattern) for pattern in self._patterns}
         self._known: dict[str, list[FileState]] = {}
         for state in states:
             self._known.setdefault(state.live, []).append(state)
@@ -53,17 +56,36 @@ class Tail:
         self._ready: dict[str, None] = {}
 
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
-        """Look at the hinted live paths, or, with None or a hint that is none of them, at all that there are now."""
-        if hints is not None:
-            hints = frozenset(path for path in hints if not self._rule.is_copy(os.path.basename(path)))
-        everything = hints is None or not hints <= self._tails.keys()
+        """Look at the live paths that the hints are about; with None, or one that may be a new live path, at all."""
+        concerned = self._tails.keys() if hints is None else self._concerned(hints)
+        everything = hints is None or concerned is None
+        self._folders.begin()
         if everything:
             self._discover()
-        for live in self._tails if everything else hints or ():
+        for live in self._tails if everything else concerned or ():
             self._tails[live].look(now_s)
             self._ready[live] = None
         if everything:
+            self._folders.forget_others()
             self._from_start, self._unread = True, frozenset()  # what comes from now on is new
+
+    def _concerned(self, hints: frozenset[str]) -> Collection[str] | None:
+        """The live paths that changes of these paths are about; None: they may be about any.
+
+        In a directory of logs others write, too, and perhaps without a pause: what has none of our names is nothing.
+        """
+        found = {path for path in hints if path in self._tails}
+        for path in hints - found:
+            if self._rule.is_copy(os.path.basename(path)):
+                continue
+            if path in self._searched or any(fnmatch.fnmatchcase(path, pattern) for pattern in self._patterns):
+                return None
+            found.update(
+                live
+                for live, tail in self._tails.items()
+                if any(path in (base, os.path.dirname(base)) or is_sibling(base, path) for base in tail.bases)
+            )
+        return found
 
     def _discover(self) -> None:
         found = discover(self._patterns, self._rule, trusted=self._trusted)
@@ -89,6 +111,7 @@ class Tail:
                         self._reporter,
                         from_start=self._from_start and live not in self._unread,
                         buffer=self._buffer,
+                        folders=self._folders,
                     )
 
     def _left_behind(self, live: str) -> bool:
@@ -184,20 +207,20 @@ class Tail:
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
-        found = set()
-        for path in [*self._tails, *self._patterns]:
-            directory = os.path.dirname(path)
-            while glob.has_magic(directory):
-                directory = os.path.dirname(directory)
-            found.add(directory)
-            if os.path.islink(path):
-                found.add(os.path.dirname(os.path.realpath(path)))
-        return found
+        return self._searched | {os.path.dirname(base) for tail in self._tails.values() for base in tail.bases}
 
     def close(self) -> None:
         """Free all descriptors."""
         for tail in self._tails.values():
             tail.close()
+
+
+def _without_magic(pattern: str) -> str:
+    """The directory that a pattern's matches are in or below."""
+    directory = os.path.dirname(pattern)
+    while glob.has_magic(directory):
+        directory = os.path.dirname(directory)
+    return directory
 
 
 def _names(folder: str) -> list[str]:

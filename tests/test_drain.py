@@ -171,12 +171,12 @@ def test_all_silent_series_are_repeated_however_many_there_are(
     piece.commit(line(1, 0.1) + line(1, 0.1, key="a") + line(1, 0.1, key="b"), seal_s=10)
     running = run(wants=frozenset({Stream.INTERVALS}))
     assert running.exporter.wait_for(has(Stream.INTERVALS, 12))  # with the 0 that each begins with
-    piece.seal(100)
+    piece.seal(140)
     running.drain.notify()
     running.end()
     unnumbered = [item for item in running.exporter.delivered(Stream.INTERVALS) if item.id == 0]
     repeats = [item for item in unnumbered if cast(Point, item).total.count]
-    assert {cast(Point, item).time_ns for item in repeats} == {NOON + 100 * SECOND}
+    assert {cast(Point, item).time_ns for item in repeats} == {NOON + 140 * SECOND}
     assert len(repeats) == len({cast(Point, item).series for item in repeats}) == 6
 
 
@@ -411,7 +411,7 @@ def test_a_repeat_that_is_refused_is_dropped_and_does_not_stop_the_others(
 
     running = run(itertools.repeat(judge), wants=frozenset({Stream.INTERVALS}))
     assert running.exporter.wait_for(has(Stream.INTERVALS, 8))
-    piece.seal(100)
+    piece.seal(140)
     running.drain.notify()
     running.end()
     delivered = [cast(Point, item) for item in running.exporter.delivered(Stream.INTERVALS)]

@@ -270,6 +270,43 @@ def test_hint_at_a_copy_of_the_same_lines_is_none(tmp_path: Path) -> None:
     assert follower.look([tmp_path / "proxy-1.log"]).read() == ["one"]
 
 
+def test_hint_at_what_has_none_of_our_names_is_none(tmp_path: Path) -> None:
+    touch(tmp_path, "proxy-1.log")
+    follower = Follower(tmp_path / "proxy*.log")
+    follower.follow()
+    append(tmp_path / "proxy-1.log", "one")
+    for name in ("other.log", "proxy-1.txt", "proxy-1.log-of-mine", "store.db-wal"):
+        assert follower.look([tmp_path / name]).read() == []
+    assert follower.look([tmp_path / "other.log", tmp_path / "proxy-1.log"]).read() == ["one"]
+
+
+def test_hint_at_a_rotated_file_looks_at_its_live_path(tmp_path: Path) -> None:
+    log, data = tmp_path / "logs" / "proxy-1.log", tmp_path / "data"
+    data.mkdir()
+    log.parent.mkdir()
+    (data / "real").touch()
+    log.symlink_to(data / "real")
+    touch(log.parent, "proxy-2.log")
+    follower = Follower(log.parent / "proxy*.log")
+    follower.follow()
+    for path, rotated in ((log.parent / "proxy-2.log", log.parent / "proxy-2.log.1"), (data / "real", data / "real.1")):
+        path.rename(rotated)
+        path.touch()
+        follower.follow()
+        append(rotated, f"late in {rotated.name}")  # its writer still holds it
+        assert follower.look([rotated]).read() == [f"late in {rotated.name}"]
+        append(path, f"in {path.name}")
+        assert follower.look([path]).read() == [f"in {path.name}"]
+
+
+def test_hint_at_a_directory_looks_at_all(tmp_path: Path) -> None:
+    touch(tmp_path, "proxy-1.log")
+    follower = Follower(tmp_path / "proxy*.log")
+    follower.follow()
+    append(tmp_path / "proxy-1.log", "one")
+    assert follower.look([tmp_path]).read() == ["one"]
+
+
 def test_ready_are_those_that_may_have_more(tmp_path: Path) -> None:
     touch(tmp_path, "proxy-1.log", "proxy-2.log")
     follower = Follower(tmp_path / "proxy*.log")
