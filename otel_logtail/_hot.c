@@ -445,7 +445,7 @@ sum_counts(PyObject *module, PyObject *args)
     return result;
 }
 
-/* --- encode_samples --------------------------------------------------------------------------------------------- */
+/* --- extent, places_from, encode_samples ------------------------------------------------------------------------- */
 
 #define DIGITS 20 /* of an int64, with its sign */
 
@@ -477,6 +477,50 @@ number_of(PyObject *list, Py_ssize_t index, int64_t *number)
         return 0;
     *number = PyLong_AsLongLongAndOverflow(value, &overflow);
     return !overflow;
+}
+
+static PyObject *
+extent(PyObject *module, PyObject *values)
+{
+    int64_t least, most, number, before;
+    int rising = 1;
+    if (!PyList_Check(values) || PyList_GET_SIZE(values) == 0 || !number_of(values, 0, &before))
+        Py_RETURN_NONE;
+    least = most = before;
+    for (Py_ssize_t i = 1; i < PyList_GET_SIZE(values); i++, before = number) {
+        if (!number_of(values, i, &number))
+            Py_RETURN_NONE;
+        rising &= before <= number;
+        least = number < least ? number : least;
+        most = number > most ? number : most;
+    }
+    return Py_BuildValue("LLO", (long long)least, (long long)most, rising ? Py_True : Py_False);
+}
+
+static PyObject *
+places_from(PyObject *module, PyObject *args)
+{
+    PyObject *values, *places;
+    long long bound;
+    int64_t number;
+    if (!PyArg_ParseTuple(args, "O!L", &PyList_Type, &values, &bound) || (places = PyList_New(0)) == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values); i++) {
+        if (!number_of(values, i, &number)) {
+            Py_DECREF(places);
+            Py_RETURN_NONE;
+        }
+        if (number < bound)
+            continue;
+        PyObject *place = PyLong_FromSsize_t(i);
+        if (place == NULL || PyList_Append(places, place) < 0) {
+            Py_XDECREF(place);
+            Py_DECREF(places);
+            return NULL;
+        }
+        Py_DECREF(place);
+    }
+    return places;
 }
 
 static PyObject *
@@ -561,6 +605,8 @@ static PyMethodDef methods[] = {
     {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see aggregate.py"},
     {"add_to", add_to, METH_VARARGS, "add_to(into, more): see add in aggregate.py"},
     {"sum_counts", sum_counts, METH_VARARGS, "sum_counts(rows, number of bounds): see rows.py"},
+    {"extent", extent, METH_O, "extent(values): see columns.py"},
+    {"places_from", places_from, METH_VARARGS, "places_from(values, bound): see columns.py"},
     {"encode_samples", encode_samples, METH_VARARGS,
      "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see rows.py"},
     {NULL, NULL, 0, NULL},

@@ -10,10 +10,11 @@ import operator
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from functools import lru_cache
 from math import ceil, log2
 
 from otel_logtail import compiled
+from otel_logtail.columns import extent
 from otel_logtail.model import (
     Attributes,
     Counts,
@@ -128,16 +129,8 @@ def aggregate(
         if known is not more:
             add(known, more)
 
-    series: dict[int, tuple[SeriesKey, list[SeriesKey]]] = {}  # of a shape, by its identity
     for shape, slot, durations, rows, begin, end in _groups(samples, interval_ns):
-        if id(shape) not in series:
-            own = merge_attributes(shape.attributes, attributes)
-            stages = [merge_attributes(own, (("stage", stage),)) for stage in shape.stages]
-            series[id(shape)] = (
-                SeriesKey(Instrument.DURATION, own, bounds_ns),
-                [SeriesKey(Instrument.STAGE, labels, bounds_ns) for labels in stages],
-            )
-        of_duration, of_stages = series[id(shape)]
+        of_duration, of_stages = _series_of(shape, attributes, bounds_ns)
         put(of_duration, slot, count(durations, bounds_ns))
         for of_stage, more in zip(of_stages, count_stages(rows, begin, end, len(of_stages), bounds_ns), strict=True):
             if more is not None:
@@ -152,12 +145,25 @@ def aggregate(
     return counts
 
 
+@lru_cache(maxsize=512)  # as many as there are live paths, mostly: made once, they are hashed once
+def _series_of(
+    shape: Shape, attributes: Attributes, bounds_ns: tuple[int, ...]
+) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:
+    """The series of a shape's durations, and one for each of its stages."""
+    own = merge_attributes(shape.attributes, attributes)
+    stages = tuple(merge_attributes(own, (("stage", stage),)) for stage in shape.stages)
+    return (
+        SeriesKey(Instrument.DURATION, own, bounds_ns),
+        tuple(SeriesKey(Instrument.STAGE, labels, bounds_ns) for labels in stages),
+    )
+
+
 def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], _Rows, int, int]]:
     """The samples of each shape and interval: shape, number of the interval, durations, rows of stages from … to …."""
     times, shapes = samples.time_ns, samples.shapes
     if not times:
         return
-    if shapes.count(shapes[0]) == len(shapes) and all(map(operator.le, times, islice(times, 1, None))):
+    if shapes.count(shapes[0]) == len(shapes) and extent(times)[2]:
         # nearly always: one kind of line, in the order of time
         begin = 0
         while begin < len(times):

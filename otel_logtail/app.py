@@ -17,6 +17,7 @@ from otel_logtail.drain import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, UsageError
 from otel_logtail.export import ExporterContext
 from otel_logtail.firstlook import FirstLooks, Found
+from otel_logtail.model import Stream
 from otel_logtail.notify import Supervisor
 from otel_logtail.observe import Observer, ObserverContext, PathRule
 from otel_logtail.outbox import Outbox
@@ -25,7 +26,7 @@ from otel_logtail.pathtail import Book
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.reporter import Reporter
-from otel_logtail.settings import Settings, SourceSettings
+from otel_logtail.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings
 from otel_logtail.sources import Sources
 from otel_logtail.store import Store
 from otel_logtail.storefile import suspect
@@ -190,7 +191,8 @@ class App:
             from_start=True,
             unread=unread,
         )
-        return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=run.interval_ns)
+        interval_ns = run.interval_ns or (INTERVAL_NS if self._upkeep.tells(Stream.INTERVALS) else UNTOLD_NS)
+        return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=interval_ns)
 
     def _first_look(self, wanted: Wanted) -> Found:
         """What was there at this start's first look at a source."""

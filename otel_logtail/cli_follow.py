@@ -26,7 +26,6 @@ from otel_logtail.paths import default_db, home_directory
 from otel_logtail.plugins import OBSERVERS, names
 from otel_logtail.reporter import Reporter
 from otel_logtail.settings import (
-    DEFAULT_EXPORT_INTERVAL,
     Settings,
     SourceSettings,
     event_name,
@@ -127,10 +126,11 @@ def _see_that_each_is_used(params: Mapping[str, Any], given: Mapping[str, str], 
             raise UsageError(f"{given[option]} is for {' or '.join(users)}, and that is not chosen", hint=hint)
 
 
-def _interval_ns(text: str, environ: Mapping[str, str]) -> int:
+def _interval_ns(text: str, environ: Mapping[str, str]) -> int | None:
     if text:
         return export_interval(text, "--export-interval")
-    return export_interval(metric_export_interval(environ) or DEFAULT_EXPORT_INTERVAL, "OTEL_METRIC_EXPORT_INTERVAL")
+    asked = metric_export_interval(environ)
+    return export_interval(asked, "OTEL_METRIC_EXPORT_INTERVAL") if asked else None
 
 
 def _source(params: Mapping[str, Any]) -> SourceSettings:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from otel_logtail.columns import extent
 from otel_logtail.model import Attributes, Breach, Episode, Hit
 
 
@@ -99,7 +100,8 @@ def _is_over(open_: Episode, logged_ns: Sequence[int], quiet_ns: int) -> bool:
     """Whether one of these lines is further than the quiet window from the last breach, to either side."""
     if not logged_ns:
         return False
-    return max(logged_ns) > open_.last_ns + quiet_ns or min(logged_ns) < open_.last_ns - quiet_ns
+    least_ns, most_ns, _ = extent(logged_ns)
+    return most_ns > open_.last_ns + quiet_ns or least_ns < open_.last_ns - quiet_ns
 
 
 def ids_of(uid: bytes) -> tuple[bytes, bytes]:

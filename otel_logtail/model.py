@@ -28,7 +28,7 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True, cache_hash=True):
     """What all samples of one kind of line have in common; an observer makes each one once and hands it out again.
 
     ``stages`` are the names that belong to ``Sample.stage_ns``, by position; ``attributes`` are those of the series.

@@ -12,14 +12,14 @@ from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from itertools import accumulate, chain, compress, count, islice
+from itertools import accumulate, chain, compress, islice
 from operator import le, lt
 from typing import Protocol
 
 import msgspec
 
 from otel_logtail import compiled
-from otel_logtail.columns import append, sample_at
+from otel_logtail.columns import append, extent, places_from, sample_at
 from otel_logtail.errors import Drift
 from otel_logtail.model import (
     Attributes,
@@ -172,13 +172,11 @@ def scan(
     scanner.take(0, len(lines))
     samples = scanner.samples
     hits = []
-    if samples.duration_ns and max(samples.duration_ns) >= thresholds.degraded_ns:
-        slow_ns = thresholds.degraded_ns
-        for index in compress(count(), map(slow_ns.__le__, samples.duration_ns)):
-            offset = samples.offsets[index]
-            uid = name_of(source, offset, lines[bisect_left(offsets, offset)])
-            severity = thresholds.classify(samples.duration_ns[index])
-            hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
+    for index in places_from(samples.duration_ns, thresholds.degraded_ns):
+        offset = samples.offsets[index]
+        uid = name_of(source, offset, lines[bisect_left(offsets, offset)])
+        severity = thresholds.classify(samples.duration_ns[index])
+        hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
     tally = Tally(
         bytes=end - start,
         samples=len(samples.offsets),
@@ -266,7 +264,7 @@ class _Scanner:
             return False
         if not columns.time_ns:
             return True
-        return max(columns.logged_ns) <= self._latest_ns and (columns.bounded or _are_possible(columns))
+        return extent(columns.logged_ns)[1] <= self._latest_ns and (columns.bounded or _are_possible(columns))
 
     def _take_columns(self, columns: Columns, begin: int, end: int) -> None:
         into = self.samples

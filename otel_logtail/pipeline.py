@@ -15,6 +15,7 @@ import msgspec
 from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
 from otel_logtail.chunks import CHUNK_BYTES, SPARSE_BYTES, Chunk
 from otel_logtail.coalesce import coalesce, tick
+from otel_logtail.columns import extent
 from otel_logtail.logclock import LogClock
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
 from otel_logtail.observe import Observer, PathRule, Thresholds, scan
@@ -115,7 +116,7 @@ class SourceRun:
             bounds_ns=self._bounds_ns,
         )
         self._add_episodes(counts, closed)
-        come_to_ns = max(scanned.samples.logged_ns, default=0)
+        come_to_ns = extent(scanned.samples.logged_ns)[1] if scanned.samples.logged_ns else 0
         tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=chunk.oversized)
         committed = self._store.commit(
             Batch(

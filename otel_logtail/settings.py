@@ -18,7 +18,6 @@ from otel_logtail.sizes import parse_bytes
 from otel_logtail.upkeep import Limits
 
 DEFAULT_EVENT = "log.overhead"
-DEFAULT_EXPORT_INTERVAL = "10s"
 DEFAULT_MAX_DB_SIZE = "1GiB"
 DEFAULT_QUIET_MS = 3000.0
 DEFAULT_RETENTION = "30d"
@@ -44,12 +43,23 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     timezone: tzinfo | None = None
 
 
+INTERVAL_NS = 10 * 10**9
+"""How much of the log's time one point covers, if nobody says otherwise."""
+
+UNTOLD_NS = 60 * 10**9
+"""The same where nobody is told points: what the store merges them into in any case, and a sixth of the work."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run is asked to do. ``exporter_options`` are by exporter: what was given for it, and only that."""
+    """What one run is asked to do.
+
+    ``interval_ns``: None is :data:`INTERVAL_NS`, or :data:`UNTOLD_NS` where there is no exporter.
+    ``exporter_options`` are by exporter: what was given for it, and only that.
+    """
 
     db: Path
     sources: tuple[SourceSettings, ...]
-    interval_ns: int = 10_000_000_000
+    interval_ns: int | None = None
     once: bool = False
     exporters: tuple[str, ...] = ()
     exporters_from_now: bool = False

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail import aggregate
+from otel_logtail.columns import extent
 from otel_logtail.database import transaction, translated
 from otel_logtail.model import (
     Attributes,
@@ -238,11 +239,12 @@ class Store:
                     f"INSERT INTO open_episode (source, {EPISODE}) VALUES ({marks(13)})",
                     episode_columns(batch.source, episode),
                 )
-        # the same lines in another file (somebody's copy of a log) are further samples, but not another span
-        self._db.executemany(
-            f"INSERT INTO episode (source, {EPISODE}) VALUES ({marks(13)}) ON CONFLICT (span_id) DO NOTHING",
-            [episode_columns(batch.source, episode) for episode in batch.closed],
-        )
+        if batch.closed:
+            # the same lines in another file (somebody's copy of a log) are further samples, but not another span
+            self._db.executemany(
+                f"INSERT INTO episode (source, {EPISODE}) VALUES ({marks(13)}) ON CONFLICT (span_id) DO NOTHING",
+                [episode_columns(batch.source, episode) for episode in batch.closed],
+            )
         self._count(batch)
         sealed = 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns)
         return Committed(sealed, len(batch.closed), len(batch.breaches), self._mended)
@@ -262,10 +264,12 @@ class Store:
         if not number:
             return
         kinds = self._kinds_of(batch)
-        first, first_ns = samples.offsets[0], min(samples.time_ns)
+        first, (first_ns, last_ns, _) = samples.offsets[0], extent(samples.time_ns)
         text = encode_columns(samples, kinds, first, first_ns)
-        row = (file << OFFSET_BITS | first, batch.source, first_ns, max(samples.time_ns), number, text)
+        row = (file << OFFSET_BITS | first, batch.source, first_ns, last_ns, number, text)
         self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", row)
+        if not batch.breaches:
+            return
         self._db.executemany(
             "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id)"
             f" VALUES ({marks(10)})",
@@ -361,6 +365,8 @@ class Store:
         )
 
     def _add_counts(self, batch: Batch) -> None:
+        if not batch.counts:
+            return
         rows = []
         for key, more in batch.counts.items():
             series = self._series_of(batch.source, key)
@@ -392,12 +398,11 @@ class Store:
         self._mended += not whole  # damaged on disk where SQLite can't see it: no reason to stop reading for ever
         return counts
 
-    def _mend(self, source: int, until_ns: int) -> None:
+    def _mend(self, source: int, places: list[tuple[int, int, int]]) -> None:
         """Mend damaged counts once, before they become final, and not at each of their readers.
 
         Those that are in memory were read or written by this process, and are as good as they were then.
         """
-        places = self._db.execute("SELECT series, start_ns, end_ns FROM open_interval WHERE end_ns <= ?", (until_ns,))
         unknown = [place for place in places if place not in self._open]
         if not unknown:
             return
@@ -409,7 +414,13 @@ class Store:
                     self._db.execute(_PUT_OPEN, (*place, *counts_row(counts)))
 
     def _seal(self, source: int, until_ns: int) -> int:
-        self._mend(source, until_ns)
+        self._db.execute("UPDATE source SET sealed_ns = ?1 WHERE id = ?2 AND sealed_ns < ?1", (until_ns, source))
+        places = self._db.execute(
+            "SELECT series, start_ns, end_ns FROM open_interval WHERE end_ns <= ?", (until_ns,)
+        ).fetchall()
+        if not places:
+            return 0
+        self._mend(source, places)
         # in order of time, so that an exporter meets each series' intervals in order
         cursor = self._db.execute(
             f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS})"
@@ -423,7 +434,6 @@ class Store:
                 "DELETE FROM open_interval WHERE end_ns <= ? AND series IN (SELECT id FROM series WHERE source = ?)",
                 (until_ns, source),
             )
-        self._db.execute("UPDATE source SET sealed_ns = max(sealed_ns, ?) WHERE id = ?", (until_ns, source))
         return cursor.rowcount
 
     def _count(self, batch: Batch) -> None:
@@ -435,6 +445,8 @@ class Store:
             " oversized = oversized + ? WHERE id = ?",
             (tally.bytes, tally.samples, tally.ignored, tally.drift, tally.oversized, batch.source),
         )
+        if not tally.rejected:
+            return
         self._db.executemany(
             "INSERT INTO rejected VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             [(batch.source, reason, number) for reason, number in tally.rejected.items()],

@@ -66,6 +66,7 @@ _SMALL, _BLOCK = 250, 1000
 
 # of one transaction: some tens of milliseconds, in which the tail stands still
 _ROWS = 2000
+_INTERVALS = 500  # of kilobytes each
 _SAMPLES = 20_000
 _SPARE_PAGES = 64
 _LONGEST_BITE_S, _LEAST_PAGES = 0.05, 8
@@ -203,6 +204,11 @@ class Upkeep:
         self._db.execute(f"UPDATE file SET gone_ns = 0 WHERE gone_ns AND id NOT IN {IDS}", (ids,))
         self._db.execute(f"UPDATE file SET gone_ns = ? WHERE NOT gone_ns AND id IN {IDS}", (wall_ns, ids))
 
+    def tells(self, stream: Stream) -> bool:
+        """Whether there is an exporter that counts, now or of late, and is told this stream."""
+        with translated(self._path):
+            return bool(self._exporters) or self._delivered(stream, time.time_ns()) < _ALL
+
     def _delivered(self, stream: Stream, wall_ns: int) -> int:
         """The highest id that all exporters which count have; all ids where there are none."""
         configured = set(self._exporters)
@@ -259,7 +265,7 @@ class Upkeep:
         last_ns = self._one(
             "SELECT max(end_ns) FROM (SELECT end_ns FROM interval WHERE end_ns > ? ORDER BY end_ns LIMIT ?)",
             start_ns,
-            _ROWS,
+            _INTERVALS,
         )
         return max(start_ns + length_ns, (last_ns or 0) // length_ns * length_ns)
 

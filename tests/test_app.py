@@ -164,3 +164,32 @@ def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tm
     assert waits[0] == frozenset({99})  # the upkeep does a little at a time
     assert waits[-1] == frozenset()
     assert ask(tmp_path, "SELECT id FROM file") == [(1,)]
+
+
+LENGTHS = (
+    "SELECT DISTINCT (i.end_ns - i.start_ns) / 1000000000 FROM interval AS i JOIN series AS s ON s.id = i.series"
+    " WHERE s.instrument = 'duration'"
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [({}, 60), ({"exporters": ("console",)}, 10), ({"interval_ns": 5 * 10**9}, 5)],
+)
+def test_counts_are_by_the_minute_where_nobody_is_told_them_sooner(
+    tmp_path: Path, settings: dict[str, Any], seconds: int
+) -> None:
+    write(tmp_path / "proxy.log", *range(HOUR - 60_000, HOUR, 100))
+    run(tmp_path, TimedWaker(), once=True, patterns=(str(tmp_path / "proxy.log"),), **settings)
+    assert ask(tmp_path, LENGTHS) == [(seconds,)]
+
+
+def test_who_was_told_counts_of_late_is_told_them_as_before(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    settings: dict[str, Any] = {"once": True, "patterns": (str(log),)}
+    write(log, HOUR - 6000)
+    run(tmp_path, TimedWaker(), exporters=("console",), **settings)
+    write(log, HOUR - 3000)
+    run(tmp_path, TimedWaker(), **settings)
+    assert ask(tmp_path, "SELECT count(*) FROM block") == [(2,)]
+    assert ask(tmp_path, LENGTHS) == [(10,)]

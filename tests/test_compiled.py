@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_logtail import aggregate, compiled, observe, rows
+from otel_logtail import columns as columns_module
 from otel_logtail.model import Counts, Ignored, Sample, Samples, Shape
 from otel_logtail.observe import ObserverContext
 from otel_logtail.observers import headroom
@@ -102,6 +103,16 @@ def test_stages_that_are_counted(stage_rows: list[tuple[int | None, ...]], data:
     counted = aggregate.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
     with in_python(aggregate):
         assert counted == aggregate.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
+
+
+@given(st.lists(st.one_of(NS, st.integers(-5, 5)), min_size=1, max_size=20), st.integers(-6, 2**62))
+def test_extent_and_places(values: list[int], bound: int) -> None:
+    found = columns_module.extent(values), columns_module.places_from(values, bound)
+    rising = sorted(values)
+    assert columns_module.extent(rising) == (rising[0], rising[-1], True)
+    with in_python(columns_module):
+        assert found == (columns_module.extent(values), columns_module.places_from(values, bound))
+        assert columns_module.extent(rising) == (rising[0], rising[-1], True)
 
 
 @st.composite
@@ -254,6 +265,9 @@ def test_bulk_in_c_takes_what_the_bulk_in_python_takes() -> None:
         lambda hot: hot.add_to({1: 2}, {1: "x"}),
         lambda hot: hot.count_columns((), 0, 1, 1, ()),
         lambda hot: hot.encode_samples([1], [1], [1], [1], (), 0, 0),
+        lambda hot: hot.places_from((1, 2), 0),
+        lambda hot: hot.places_from([1], "x"),
+        lambda hot: hot.sum_counts((), 0),
     ],
 )
 def test_wrong_arguments_are_errors(wrong: object) -> None:

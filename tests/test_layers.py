@@ -30,6 +30,7 @@ LAYERS = [
     "notify",
     # bytes: files that rotate as one endless source
     "wake",
+    "folders",
     "files",
     "chunks",
     "states",
