@@ -123,12 +123,14 @@ def _all_hits(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
         {
             "ours": lambda: ours(log, folder),
             "decode": lambda: decode(log),
+            "told": lambda: ours(log, folder, *TOLD),
             "pure": lambda: ours(log, folder, pure=True),
         },
     )
     mine, floor = found["ours"], found["decode"]
     rows_s = min(store_cpu_s(log, folder) for _ in range(runs))
     yield _rate(log, mine, at_least(300_000))
+    yield _finer(log, mine, found["told"])
     yield _times(log, "the decode floor", ratio(mine, floor), at_most(3.3), _each(log, floor, "decode"))
     yield _times(
         log,
@@ -144,9 +146,18 @@ def _all_hits(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
 
 
 def _few_hits(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
-    found = in_turn(runs, {"ours": lambda: ours(log, folder), "grep": lambda: grep(log), "decode": lambda: decode(log)})
+    found = in_turn(
+        runs,
+        {
+            "ours": lambda: ours(log, folder),
+            "grep": lambda: grep(log),
+            "decode": lambda: decode(log),
+            "told": lambda: ours(log, folder, *TOLD),
+        },
+    )
     mine = found["ours"]
     yield _bytes(log, mine, at_least(1000))
+    yield _finer(log, mine, found["told"])
     yield _times(log, "grep -c -F", ratio(mine, found["grep"]), at_most(5), _speed(log, found["grep"], "grep"))
     yield _times(log, "the decode floor", ratio(mine, found["decode"]), None, _speed(log, found["decode"], "decode"))
     yield _peak(log, mine)
@@ -223,6 +234,11 @@ def _times(log: Log, of: str, value: float, bar: Bar | None, note: str) -> Figur
     return Figure(GROUP, f"{log.name}: CPU, in {of}", value, "times", bar, note)
 
 
+def _finer(log: Log, mine: Sequence[Cost], told: Sequence[Cost]) -> Figure:
+    note = f"counts by the minute are the rule where there is no exporter; so: {_speed(log, told, '')}"
+    return Figure(GROUP, f"{log.name}: CPU of counts by 10 s, in ours", ratio(told, mine), "times", None, note)
+
+
 def _peak(log: Log, costs: Sequence[Cost]) -> Figure:
     peak_mib = statistics.median(cost.peak_mib for cost in costs)
     return Figure(GROUP, f"{log.name}: peak RSS", peak_mib, "MiB", at_most(60), "no exporter")
@@ -241,3 +257,5 @@ def _remove(log: Log) -> None:
 
 
 GROUP = "ingest"
+TOLD = ("--export-interval", "10s")
+"""Counts as they are kept for a collector."""
