@@ -75,11 +75,16 @@ class Tail:
         In a directory of logs others write, too, and perhaps without a pause: what has none of our names is nothing.
         """
         found = {path for path in hints if path in self._tails}
+        if len(found) == len(hints):
+            return found
+        directories = self.directories()
         for path in hints - found:
             if self._rule.is_copy(os.path.basename(path)):
                 continue
             if path in self._searched or any(fnmatch.fnmatchcase(path, pattern) for pattern in self._patterns):
                 return None
+            if os.path.dirname(path) not in directories:
+                return None  # some systems say real paths, whatever links lead there
             found.update(
                 live
                 for live, tail in self._tails.items()

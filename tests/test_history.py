@@ -117,7 +117,8 @@ def test_what_is_sent_again_after_an_unclear_failure_does_no_harm(tmp_path: Path
     configs = ("collector.yaml", "to-prometheus.yaml")
     follow = ("--observer", "headroom", "--path", log, "--from-start", "--once", "--db")
     with Collector(find_collector(), folder, *configs, environ=environ) as collector:
-        assert run(*follow, db, home=tmp_path).returncode == 0  # the store alone
+        # the store alone, and its counts as a collector is told them
+        assert run(*follow, db, "--export-interval", "10s", home=tmp_path).returncode == 0
         before = db.read_bytes()
         for name in ("first", "again"):
             copy = tmp_path / f"{name}.db"

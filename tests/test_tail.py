@@ -299,6 +299,16 @@ def test_hint_at_a_rotated_file_looks_at_its_live_path(tmp_path: Path) -> None:
         assert follower.look([path]).read() == [f"in {path.name}"]
 
 
+def test_hint_by_another_name_of_the_directory_looks_at_all(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "logs")
+    touch(tmp_path / "logs", "proxy-1.log")
+    follower = Follower(tmp_path / "link" / "proxy*.log")
+    follower.follow()
+    append(tmp_path / "logs" / "proxy-1.log", "one")
+    assert follower.look([tmp_path / "logs" / "proxy-1.log"]).read() == ["one"]  # as FSEvents says it
+
+
 def test_hint_at_a_directory_looks_at_all(tmp_path: Path) -> None:
     touch(tmp_path, "proxy-1.log")
     follower = Follower(tmp_path / "proxy*.log")
