@@ -1,7 +1,9 @@
-/* The hot path's loops over one chunk: find its lines, count durations, write a block's text.
+/* The hot path's loops over one chunk, and over rows of counts.
 
    Each function has a twin in Python which gives the same for the same arguments, and which is used where this module
-   could not be built: find_lines in observe.py, count and count_stages in aggregate.py, encode_columns in rows.py. None as an answer means "not so simple": the caller takes the twin. */
+   could not be built: find_lines in observe.py; count, count_stages and add in aggregate.py; whole_in_all and
+   encode_columns in rows.py; extent and places_from in columns.py. None as an answer means "not so simple": the caller
+   takes the twin. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -338,10 +340,12 @@ integer_at(const char *at, const char *end, int64_t *number)
 {
     int negative = at < end && *at == '-', digits = 0;
     uint64_t value = 0;
-    for (at += negative; at < end && (unsigned char)(*at - '0') <= 9 && digits < 18; at++, digits++)
+    const char *first = at + negative;
+    for (at = first; at < end && (unsigned char)(*at - '0') <= 9 && digits < 18; at++, digits++)
         value = value * 10 + (uint64_t)(*at - '0');
     *number = negative ? -(int64_t)value : (int64_t)value;
-    return digits ? at : NULL;
+    /* a zero in front is no JSON: a decoder refuses what is damaged so */
+    return digits && (*first != '0' || (digits == 1 && !negative)) ? at : NULL;
 }
 
 /* Adds a JSON array of counts of the explicit buckets; returns whether it holds `count` in all. */
@@ -501,9 +505,15 @@ static PyObject *
 places_from(PyObject *module, PyObject *args)
 {
     PyObject *values, *places;
-    long long bound;
-    int64_t number;
-    if (!PyArg_ParseTuple(args, "O!L", &PyList_Type, &values, &bound) || (places = PyList_New(0)) == NULL)
+    PyObject *bound_;
+    int64_t bound, number;
+    int overflow;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &values, &PyLong_Type, &bound_))
+        return NULL;
+    bound = PyLong_AsLongLongAndOverflow(bound_, &overflow);
+    if (overflow)
+        Py_RETURN_NONE;
+    if ((places = PyList_New(0)) == NULL)
         return NULL;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values); i++) {
         if (!number_of(values, i, &number)) {

@@ -122,6 +122,9 @@ class App:
             if store.set_aside is not None:
                 reporter.store_set_aside(str(settings.db), str(store.set_aside))
             self._upkeep = store.upkeep(settings.limits, [exporter.name for exporter in exporters])
+            told = any(Stream.INTERVALS in exporter.wants for exporter in exporters)
+            told = told or self._upkeep.tells(Stream.INTERVALS)
+            self._interval_ns = settings.interval_ns or (INTERVAL_NS if told else UNTOLD_NS)
             self._sources = Sources([self._begin(source) for source in wanted])
             for exporter in exporters:
                 outbox = Outbox(settings.db, exporter.name)
@@ -191,8 +194,7 @@ class App:
             from_start=True,
             unread=unread,
         )
-        interval_ns = run.interval_ns or (INTERVAL_NS if self._upkeep.tells(Stream.INTERVALS) else UNTOLD_NS)
-        return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=interval_ns)
+        return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=self._interval_ns)
 
     def _first_look(self, wanted: Wanted) -> Found:
         """What was there at this start's first look at a source."""

@@ -79,13 +79,16 @@ class Folders:
             if (same and known.settled) or (now_s - known.listed_s < _AGE_S and not fresh):
                 return known.names
         settled = time.time_ns() - stat.st_mtime_ns >= _SETTLED_NS
-        known = self._listings[folder] = _Listing(identity, now_s, settled, _listed(folder))
-        return known.names
+        names = _listed(folder)
+        listing = _Listing(identity, now_s, settled and names is not None, names or [])
+        self._listings[folder] = listing
+        return listing.names
 
 
-def _listed(folder: str) -> list[tuple[str, int]]:
+def _listed(folder: str) -> list[tuple[str, int]] | None:
+    """Names with their inodes, sorted; None: it may be looked at, and not be listed (now)."""
     try:
         with os.scandir(folder) as entries:
             return sorted((entry.name, entry.inode()) for entry in entries)
     except OSError:
-        return []  # it may be looked at, and not be listed
+        return None

@@ -38,10 +38,13 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         return
     if not version or not tables >= {"meta", "source", "file", "interval"}:
         raise StoreError(f"{path} is a SQLite database, but no store of otel-logtail", hint="name another with --db")
+    # somebody's own views may name what a step makes anew: they are none of its business
+    connection.execute("PRAGMA legacy_alter_table = ON")
     for step in range(version, SCHEMA_VERSION):
         with transaction(connection):
             _STEPS[step](connection)
             connection.execute(f"PRAGMA user_version = {step + 1}")
+    connection.execute("PRAGMA legacy_alter_table = OFF")
     _give_pages_back(connection)
 
 
@@ -127,10 +130,9 @@ def _to_3(connection: sqlite3.Connection) -> None:
 
 def _to_4(connection: sqlite3.Connection) -> None:
     """Open intervals are kept in the order in which they are sealed."""
-    connection.execute("DROP VIEW minutes")  # it would be renamed with the table
-    connection.execute("ALTER TABLE open_interval RENAME TO open_interval_3")
-    connection.execute("DROP INDEX open_interval_end")
-    for statement in _statements("open_interval", "minutes"):
+    connection.execute("CREATE TEMP TABLE open_interval_3 AS SELECT * FROM open_interval")
+    connection.execute("DROP TABLE open_interval")
+    for statement in _statements("open_interval"):
         connection.execute(statement)
     connection.execute("INSERT INTO open_interval SELECT * FROM open_interval_3 ORDER BY end_ns, start_ns, series")
     connection.execute("DROP TABLE open_interval_3")

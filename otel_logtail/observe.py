@@ -364,9 +364,12 @@ def _wrong_in(observed: object) -> str:
 def _wrong_in_shape(shape: object) -> str:
     if type(shape) is not Shape or type(shape.stages) is not tuple or not all(map(_is_text, shape.stages)):
         return f"{shape!r}, which is no Shape with a tuple of names"
-    for name, value in shape.attributes:
-        if not _is_text(name) or not (type(value) is int or _is_text(value)):
-            return f"{shape!r}, whose attributes are not pairs of a name and a text or int"
+    pairs = shape.attributes
+    if type(pairs) is not tuple or not all(
+        type(pair) is tuple and len(pair) == 2 and _is_text(pair[0]) and (type(pair[1]) is int or _is_text(pair[1]))
+        for pair in pairs
+    ):
+        return f"{shape!r}, whose attributes are no tuple of pairs of a name and a text or int"
     return ""
 
 

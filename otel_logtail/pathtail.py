@@ -112,6 +112,17 @@ class PathTail:
         # ids of the files that were there when all were told apart last
         self._here: frozenset[int] | None = None
 
+    def is_elsewhere(self) -> bool:
+        """Whether the live path is a link that leads to another file than at the last look."""
+        return len(self.bases) > 1 and os.path.realpath(self.live) != self.bases[0]
+
+    def may_be(self, path: str, identity: tuple[int, int] | None) -> bool:
+        """Whether a path may be one of this live path's files: by its name, or by what it names."""
+        folder = os.path.dirname(path)
+        return any(
+            folder == os.path.dirname(base) and path.startswith(os.path.splitext(base)[0]) for base in self.bases
+        ) or any(held.reader.identity == identity for held in self._held)
+
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def look(self, now_s: float) -> None:

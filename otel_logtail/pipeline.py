@@ -71,9 +71,9 @@ class SourceRun:
         self._clock = LogClock(time.monotonic_ns())
         for live, episode in self._open.items():
             self._clock.saw(live, episode.last_ns, time.monotonic_ns())
-        open_ns = store.last_open_ns(info.id)
-        if open_ns is not None:  # what is open need not wait for the next line
-            self._clock.resume(open_ns - interval_ns, time.monotonic_ns())
+        come_to_ns = store.last_open_start_ns(info.id)
+        if come_to_ns is not None:  # what is open need not wait for the next line
+            self._clock.resume(come_to_ns, time.monotonic_ns())
         self._sealed_ns = 0
         self._read_bytes = CHUNK_BYTES
 

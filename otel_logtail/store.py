@@ -194,6 +194,15 @@ class Store:
         """The end of the latest interval that is still open, or None."""
         return self._open_end_ns("DESC", source)
 
+    def last_open_start_ns(self, source: int) -> int | None:
+        """The latest start of an interval that is still open, or None: at least so far the log has come."""
+        with translated(self.path):
+            start = self._one(
+                "SELECT max(o.start_ns) FROM open_interval AS o JOIN series AS s ON s.id = o.series WHERE s.source = ?",
+                source,
+            )
+        return None if start is None else int(str(start))
+
     def _open_end_ns(self, order: str, source: int) -> int | None:
         with translated(self.path):
             end = self._one(

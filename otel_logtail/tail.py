@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
 from otel_logtail.errors import UsageError
-from otel_logtail.files import PlainReader, holds, identity_at, is_rotated_name, is_sibling, siblings
+from otel_logtail.files import PlainReader, holds, identity_at, is_rotated_name, siblings
 from otel_logtail.folders import Folders
 from otel_logtail.model import FileState
 from otel_logtail.observe import PathRule
@@ -49,6 +49,8 @@ class Tail:
         self._buffer = new_buffer()
         self._folders = Folders()
         self._searched = {_without_magic(pattern) for pattern in self._patterns}
+        # ** stands for no directory at all, too
+        self._anywhere = [part for pattern in self._patterns for part in {pattern, pattern.replace("**/", "")}]
         self._known: dict[str, list[FileState]] = {}
         for state in states:
             self._known.setdefault(state.live, []).append(state)
@@ -72,7 +74,8 @@ class Tail:
     def _concerned(self, hints: frozenset[str]) -> Collection[str] | None:
         """The live paths that changes of these paths are about; None: they may be about any.
 
-        In a directory of logs others write, too, and perhaps without a pause: what has none of our names is nothing.
+        In a directory of logs others write, too, and perhaps without a pause: what has none of our names, and is none
+        of our files by another one, is nothing.
         """
         found = {path for path in hints if path in self._tails}
         if len(found) == len(hints):
@@ -81,15 +84,16 @@ class Tail:
         for path in hints - found:
             if self._rule.is_copy(os.path.basename(path)):
                 continue
-            if path in self._searched or any(fnmatch.fnmatchcase(path, pattern) for pattern in self._patterns):
+            if path in directories or any(fnmatch.fnmatchcase(path, pattern) for pattern in self._anywhere):
                 return None
             if os.path.dirname(path) not in directories:
                 return None  # some systems say real paths, whatever links lead there
-            found.update(
-                live
-                for live, tail in self._tails.items()
-                if any(path in (base, os.path.dirname(base)) or is_sibling(base, path) for base in tail.bases)
-            )
+            identity = identity_at(path)
+            for live, tail in self._tails.items():
+                if tail.is_elsewhere():
+                    return None
+                if tail.may_be(path, identity):
+                    found.add(live)
         return found
 
     def _discover(self) -> None:

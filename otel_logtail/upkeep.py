@@ -205,9 +205,9 @@ class Upkeep:
         self._db.execute(f"UPDATE file SET gone_ns = ? WHERE NOT gone_ns AND id IN {IDS}", (wall_ns, ids))
 
     def tells(self, stream: Stream) -> bool:
-        """Whether there is an exporter that counts, now or of late, and is told this stream."""
+        """Whether an exporter that counts has been told this stream before: one of this daemon, or one of late."""
         with translated(self._path):
-            return bool(self._exporters) or self._delivered(stream, time.time_ns()) < _ALL
+            return self._delivered(stream, time.time_ns()) < _ALL
 
     def _delivered(self, stream: Stream, wall_ns: int) -> int:
         """The highest id that all exporters which count have; all ids where there are none."""

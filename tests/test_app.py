@@ -193,3 +193,17 @@ def test_who_was_told_counts_of_late_is_told_them_as_before(tmp_path: Path) -> N
     run(tmp_path, TimedWaker(), **settings)
     assert ask(tmp_path, "SELECT count(*) FROM block") == [(2,)]
     assert ask(tmp_path, LENGTHS) == [(10,)]
+
+
+def test_after_a_restart_with_shorter_intervals_the_log_is_no_further_than_it_was(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    write(log, HOUR)
+    settings: dict[str, Any] = {"patterns": (str(log),), "from_start": True}
+    run(tmp_path, StepWaker(lambda _: None), interval_ns=3600 * 10**9, **settings)
+    app = made(tmp_path, StepWaker(lambda _: None), exporters=("console",), **settings)
+    try:
+        (source,) = app._sources.runs
+        # else what is open is sealed while its time still runs, and each line of it that comes is late
+        assert source._now_ns(time.monotonic_ns()) <= time.time_ns()
+    finally:
+        app.close()

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from otel_logtail import aggregate, compiled, observe, rows
 from otel_logtail import columns as columns_module
-from otel_logtail.model import Counts, Ignored, Sample, Samples, Shape
+from otel_logtail.errors import Drift
+from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observe import ObserverContext
 from otel_logtail.observers import headroom
 
@@ -125,7 +126,19 @@ def count_rows(draw: st.DrawFn) -> tuple[object, ...]:
         place = draw(st.integers(0, 6))
         odd: list[object] = [None, -1, 0, 1, 2**62, 2**63 - 1, "{}", b"{}", b"[]", b"[1]", b'{"0":1}', b'{"0":0}']
         odd += [b'{"99999":1}', b'{"1":4294967296}', b'{"1":1,"1":1}', b'{"":1}', b'{"1":}', b"[0,0,0,1", b"[0,0,0,-1]"]
-        odd += [b'{"1": 1}', b"\xff", b'{"1":1}x', b"[1e0,0,0,0]", 1.5]
+        odd += [
+            b'{"1": 1}',
+            b'{"01":1}',
+            b'{"-01":1}',
+            b'{"-0":1}',
+            b'{"1":01}',
+            b"[00,0,0,1]",
+            b"[-0,0,0,1]",
+            b"\xff",
+            b'{"1":1}x',
+            b"[1e0,0,0,0]",
+            1.5,
+        ]
         row[place] = draw(st.sampled_from(odd))
     return tuple(row)
 
@@ -187,7 +200,7 @@ NUMBERS = st.one_of(
     st.sampled_from(
         ["0", "-0.0", "-1", "0.0", "1e3", "1E-7", "1e+2", "01", "1.", ".5", "1e", "+1", "1e999", "NaN", "true", '"1"',
          "86400000", "86400000.0", "86399999.9999999", "86400000.0000001", "4294.967295999999", "4294.967296",
-         "0." + "0" * 30 + "1", "1" * 40, "1." + "1" * 60]
+         "0." + "0" * 30 + "1", "18446744073709551616.123456", "1" + "0" * 64 + ".1234567", "1" * 40, "1." + "1" * 60]
     ),
 )  # fmt: skip
 STAGES = st.dictionaries(
@@ -233,6 +246,27 @@ def payload_lines(draw: st.DrawFn) -> bytes:
     return line.encode()
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["18446744073709551616.123456", "36893488147419103232.000001", "1" + "0" * 64 + ".1234567", "1" + "0" * 400],
+)
+@pytest.mark.parametrize("name", ["total_pre_upstream", "deep_copy"])
+def test_a_number_beyond_64_bits_is_not_what_is_left_of_it(number: str, name: str) -> None:
+    stages = {"total_pre_upstream": "1.5", name: number}
+    inner = ", ".join(f'"{stage}": {ms}' for stage, ms in stages.items())
+    line = (
+        "2026-11-23 18:16:10,245 - headroom.proxy - INFO - [hr_1795457770_000001] STAGE_TIMINGS "
+        '{"event": "stage_timings", "path": "anthropic_messages", "request_id": "hr_1795457770_000001", '
+        f'"stages": {{{inner}}}}}'
+    ).encode()
+    observer = headroom.HeadroomObserver(ObserverContext())
+    assert observer.observe_all([line]) is None
+    try:
+        assert isinstance(observer.observe(line), Rejected)
+    except Drift:
+        assert len(number) > 400  # no float at all
+
+
 @given(st.lists(payload_lines(), min_size=1, max_size=3))
 def test_payloads_of_headroom_in_bulk(lines: list[bytes]) -> None:
     test_lines_of_headroom_in_bulk.hypothesis.inner_test(lines)  # type: ignore[attr-defined]
@@ -266,6 +300,7 @@ def test_bulk_in_c_takes_what_the_bulk_in_python_takes() -> None:
         lambda hot: hot.count_columns((), 0, 1, 1, ()),
         lambda hot: hot.encode_samples([1], [1], [1], [1], (), 0, 0),
         lambda hot: hot.places_from((1, 2), 0),
+        lambda hot: hot.places_from([1], 1.5),
         lambda hot: hot.places_from([1], "x"),
         lambda hot: hot.sum_counts((), 0),
     ],
@@ -281,6 +316,11 @@ def test_wrong_arguments_are_errors(wrong: object) -> None:
 def test_what_c_does_not_count_is_left_to_python(values: list[object]) -> None:
     if aggregate._hot is not None:
         assert aggregate._hot.count(values, BOUNDS) is None
+
+
+def test_a_bound_beyond_64_bits_is_left_to_python() -> None:
+    assert columns_module.places_from([1, 2], 2**63) == []
+    assert columns_module.places_from([1, 2], -(2**70)) == [0, 1]
 
 
 def test_environment_variable_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     listing = folders._listed
 
-    def noting(folder: str) -> list[tuple[str, int]]:
+    def noting(folder: str) -> list[tuple[str, int]] | None:
         found.append(folder)
         return listing(folder)
 

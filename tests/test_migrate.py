@@ -168,6 +168,20 @@ def test_what_may_still_grow_goes_on_growing(old: Path) -> None:
     assert rows(old, "SELECT sum(count) FROM interval") == [(2 * sum(cast(int, row[3]) for row in before),)]
 
 
+def test_somebodys_own_views_stay_as_they_are(old: Path) -> None:
+    texts = ["CREATE VIEW mine AS SELECT * FROM minutes", "CREATE VIEW open AS SELECT count(*) FROM open_interval"]
+    with closing(sqlite3.connect(old)) as conn, conn:
+        for text in texts:
+            conn.execute(text)
+    with opened(old):
+        pass
+    assert rows(old, "SELECT sql FROM sqlite_master WHERE name IN ('mine', 'open') ORDER BY name") == [
+        (text,) for text in texts
+    ]
+    assert rows(old, "SELECT count(*) > 0 FROM mine") == [(1,)]
+    assert rows(old, "SELECT * FROM open") == [(0,)]
+
+
 def test_the_upkeep_takes_an_older_store_as_its_own(old: Path) -> None:
     with opened(old) as store:
         store.upkeep(Limits(retention_ns=60 * 10**9), ["otlp"]).run()

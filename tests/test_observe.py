@@ -219,8 +219,13 @@ WRONG_SAMPLES = [
     ({"shape": Shape(("a", 2))}, "Shape(stages=('a', 2), attributes=()), which is no Shape with a tuple of names"),  # type: ignore[arg-type]
     (
         {"shape": Shape(("a", "b"), (("k", None),))},  # type: ignore[arg-type]
-        "Shape(stages=('a', 'b'), attributes=(('k', None),)), whose attributes are not pairs of a name and a text or"
-        " int",
+        "Shape(stages=('a', 'b'), attributes=(('k', None),)), whose attributes are no tuple of pairs of a name and a"
+        " text or int",
+    ),
+    (
+        {"shape": Shape(("a", "b"), [("k", "v")])},  # type: ignore[arg-type]
+        "Shape(stages=('a', 'b'), attributes=[('k', 'v')]), whose attributes are no tuple of pairs of a name and a"
+        " text or int",
     ),
 ]
 

@@ -275,7 +275,7 @@ def test_hint_at_what_has_none_of_our_names_is_none(tmp_path: Path) -> None:
     follower = Follower(tmp_path / "proxy*.log")
     follower.follow()
     append(tmp_path / "proxy-1.log", "one")
-    for name in ("other.log", "proxy-1.txt", "proxy-1.log-of-mine", "store.db-wal"):
+    for name in ("other.log", "prox", "proxy-2.txt", "store.db-wal"):
         assert follower.look([tmp_path / name]).read() == []
     assert follower.look([tmp_path / "other.log", tmp_path / "proxy-1.log"]).read() == ["one"]
 
@@ -297,6 +297,42 @@ def test_hint_at_a_rotated_file_looks_at_its_live_path(tmp_path: Path) -> None:
         assert follower.look([rotated]).read() == [f"late in {rotated.name}"]
         append(path, f"in {path.name}")
         assert follower.look([path]).read() == [f"in {path.name}"]
+
+
+def test_hint_at_the_new_target_of_a_link_looks_at_all(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    append(tmp_path / "data" / "monday", "one")
+    log = tmp_path / "proxy.log"
+    log.symlink_to(tmp_path / "data" / "monday")
+    follower = Follower(log, from_start=True)
+    assert follower.follow() == ["one"]
+    log.unlink()
+    log.symlink_to(tmp_path / "data" / "tuesday")
+    append(tmp_path / "data" / "tuesday", "two")
+    assert follower.look([tmp_path / "data" / "tuesday"]).read() == ["two"]
+
+
+def test_hint_at_a_file_of_ours_by_any_name_looks_at_its_live_path(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    append(log, "one")
+    (tmp_path / "hard").hardlink_to(log)
+    follower = Follower(log, from_start=True)
+    assert follower.follow() == ["one"]
+    append(log, "two")
+    assert follower.look([tmp_path / "hard"]).read() == ["two"]
+    for number, name in enumerate(("proxy.log.old", "elsewhere")):
+        (tmp_path / "proxy.log").rename(tmp_path / name)
+        append(log, f"new {number}")
+        follower.follow()
+        append(tmp_path / name, f"late {number}")  # its writer still holds it
+        assert follower.look([tmp_path / name]).read() == [f"late {number}"]
+
+
+def test_hint_at_a_file_for_which_two_stars_stand_for_no_directory(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "**" / "proxy*.log", from_start=True)
+    follower.follow()
+    append(tmp_path / "proxy-1.log", "one")
+    assert follower.look([tmp_path / "proxy-1.log"]).read() == ["one"]
 
 
 def test_hint_by_another_name_of_the_directory_looks_at_all(tmp_path: Path) -> None:

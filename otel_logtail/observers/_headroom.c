@@ -253,7 +253,7 @@ milliseconds_at(const char *at, const char *end, int64_t *ns)
     if (!is_digit(at, end) || (*at == '0' && is_digit(at + 1, end)))
         return NULL;
     at = digits_at(at, end, &number);
-    Py_ssize_t counting = number ? at - first : 0; /* digits from the first that is not zero */
+    Py_ssize_t counting = *first == '0' ? 0 : at - first; /* digits from the first that is not zero */
     if (at < end && *at == '.') {
         const char *point = ++at, *begin = at;
         at = digits_at(at, end, &number);

@@ -112,7 +112,7 @@ class _Stages(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Request(msgspec.Struct, gc=False):
-    """The payload of a request as we know it. Nearly every line is decoded by it, at once and within its bounds."""
+    """The payload of a request as we know it: what lines are decoded by, at once and within its bounds, one by one."""
 
     event: str
     path: str
