@@ -57,9 +57,6 @@ def connect(path: Path) -> sqlite3.Connection:
         # the data, so what was lost is read again
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = OFF")
-        # four times SQLite's default (16 MiB beside the store): the pages that are brought back are the same ones again
-        # and again, and a commit that has to wait for that is one of many hundreds
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
     except BaseException:
         connection.close()
         raise

@@ -56,6 +56,12 @@ _PUT_OPEN = (
     f" ON CONFLICT DO UPDATE SET ({COUNTS}) = (excluded.{', excluded.'.join(COUNTS.split(', '))})"
 )
 
+_BACKLOG_BYTES = 256 * 1024
+_BACKLOG_PAGES, _LIVE_PAGES = 4000, 250
+"""After how many pages SQLite brings them back from the log of changes into the store: the commit in whose turn that
+falls waits for it, a millisecond for each few hundred. A backlog waits for nobody, and brings the same pages back less
+often; what is written live is to be seen soon. (SQLite's default is 1000.)"""
+
 _MEMO = 2_000
 
 _MEMO_BUCKETS = 60_000
@@ -104,6 +110,7 @@ class Store:
         # open intervals as they are in the store: the daemon is the only one who changes them
         self._open: dict[tuple[int, int, int], Counts] = {}
         self._mended = 0
+        self._checkpoint_pages = 0
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
         self.set_aside = file.set_aside
         """Where a damaged store went, in whose place this one is new; None: nothing was wrong."""
@@ -226,14 +233,21 @@ class Store:
             StoreError: another failure; nothing was written.
         """
         try:
-            with translated(self.path), transaction(self._db):
-                return self._write(batch)
+            with translated(self.path):
+                self._checkpoint_every(_BACKLOG_PAGES if batch.tally.bytes > _BACKLOG_BYTES else _LIVE_PAGES)
+                with transaction(self._db):
+                    return self._write(batch)
         except BaseException:
             # what was made in a transaction which is gone must not be used
             self._kinds.clear()
             self._series.clear()
             self._open.clear()
             raise
+
+    def _checkpoint_every(self, pages: int) -> None:
+        if pages != self._checkpoint_pages:
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+            self._checkpoint_pages = pages
 
     def _write(self, batch: Batch) -> Committed:
         self._mended = 0

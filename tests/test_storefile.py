@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from otel_logtail import query, storefile
+from otel_logtail import store as store_module
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreLocked
 from otel_logtail.store import Store
 from tests.model.test_store_model import StoreFollower
@@ -124,7 +125,10 @@ def test_a_log_of_changes_that_is_garbage_costs_what_was_in_it_and_that_is_read_
         follower.close()
 
 
-def test_a_log_of_changes_that_is_damaged_in_the_middle_brings_back_a_whole_earlier_moment(tmp_path: Path) -> None:
+def test_a_log_of_changes_that_is_damaged_in_the_middle_brings_back_a_whole_earlier_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_LIVE_PAGES", 10_000)  # nothing of it is in the store yet
     log = tmp_path / "proxy.log"
     follower = StoreFollower(log, tmp_path / "store.db", from_start=True)
     for first in range(1, 400, 10):
