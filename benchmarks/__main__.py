@@ -99,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where to write (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where logs and stores are made, some GB (the temporary folder)")
     chosen = parser.parse_args(arguments)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # where it is set, each start of ours would compile ours anew
     report = measure(chosen.only, chosen.size, chosen.folder)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

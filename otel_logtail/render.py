@@ -15,7 +15,6 @@ from itertools import chain, islice
 from typing import Literal, TextIO
 
 import msgspec
-from rich.cells import cell_len
 
 from otel_logtail.when import local, parse_when
 
@@ -174,7 +173,7 @@ def _table(
         if number and not cells:
             return number
         if not number or width is not None:
-            widths = [max(map(cell_len, column)) for column in zip(heading, *cells, strict=True)]
+            widths = [max(map(_cells, column)) for column in zip(heading, *cells, strict=True)]
         if width is None:
             lines = cells if number else chain([heading], cells)
             out.writelines(_plain(line, columns, widths) + "\n" for line in lines)
@@ -183,6 +182,15 @@ def _table(
         number += len(cells)
         if len(cells) < _PIECE:
             return number
+
+
+def _cells(text: str) -> int:
+    """How many places it takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # costs 4 ms, which most answers do not need
+
+    return cell_len(text)
 
 
 def _fitting(widths: Sequence[int], width: int) -> int:
@@ -199,7 +207,7 @@ def _fitting(widths: Sequence[int], width: int) -> int:
 def _plain(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
     padded = []
     for cell, column, width in zip(cells, columns, widths, strict=True):
-        space = " " * (width - cell_len(cell))
+        space = " " * (width - _cells(cell))
         padded.append(space + cell if column.right else cell + space)
     return (" " * _GAP).join(padded).rstrip()
 
