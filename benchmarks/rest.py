@@ -24,7 +24,7 @@ GROUP = "at rest"
 class Size(msgspec.Struct, frozen=True):
     """How long, and how many."""
 
-    idle_s: float = 60.0
+    idle_s: float = 120.0  # as often as silent series are repeated
     files: int = 200
     starts: int = 7
 
@@ -51,7 +51,7 @@ def _idle(folder: Path, size: Size) -> Iterator[Figure]:
             found[name] = stack.enter_context(daemon)
         for daemon in found.values():
             daemon.wait_until(lambda daemon=daemon: daemon.samples() > 0)  # type: ignore[misc]
-        time.sleep(size.idle_s * 1.25)  # what it has read settles: sealed, sent, looked at once more, put together
+        time.sleep(size.idle_s * 0.75)  # what it has read settles: sealed, sent, looked at once more, put together
         before = {name: (time.monotonic(), daemon.spent()) for name, daemon in found.items()}
         time.sleep(size.idle_s)
         for name, daemon in found.items():

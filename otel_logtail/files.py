@@ -99,6 +99,11 @@ class PlainReader(Reader):
     def size(self) -> int:
         return os.fstat(self._fd).st_size
 
+    def changed(self) -> tuple[int, int, int]:
+        """Its size, and when its bytes and its inode were changed the last time."""
+        status = os.fstat(self._fd)
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
     def close(self) -> None:
         os.close(self._fd)
 

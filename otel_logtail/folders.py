@@ -12,8 +12,8 @@ from bisect import bisect_left
 
 import msgspec
 
-_SETTLED_NS = 3 * 10**9
-"""How far behind a listing the last change must lie: some file systems count whole seconds, FAT in twos."""
+SETTLED_NS = 3 * 10**9
+"""How far back the last change must lie to be the last one: some file systems count whole seconds, FAT in twos."""
 
 _AGE_S = 0.5
 """How often at most a directory is listed whose names come and go, while nothing speaks for a change of ours."""
@@ -78,7 +78,7 @@ class Folders:
             same = known.identity == identity
             if (same and known.settled) or (now_s - known.listed_s < _AGE_S and not fresh):
                 return known.names
-        settled = time.time_ns() - stat.st_mtime_ns >= _SETTLED_NS
+        settled = time.time_ns() - stat.st_mtime_ns >= SETTLED_NS
         names = _listed(folder)
         listing = _Listing(identity, now_s, settled and names is not None, names or [])
         self._listings[folder] = listing

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -334,9 +335,7 @@ class Outbox:
         return {
             row[0]: (
                 row[1],
-                SeriesKey(
-                    Instrument(row[2]), decode_attributes(row[3]), msgspec.json.decode(row[4], type=tuple[int, ...])
-                ),
+                _series_key(row[2], row[3], row[4]),
                 row[5],
             )
             for row in rows
@@ -448,6 +447,13 @@ class Outbox:
         self._db.execute(
             "UPDATE exporter SET last_error = ?, last_error_ns = ? WHERE name = ?", (why, now_ns, self.exporter)
         )
+
+
+@lru_cache(maxsize=2048)  # those of all live paths are repeated again and again
+def _series_key(instrument: str, attributes: str, bounds: str) -> SeriesKey:
+    return SeriesKey(
+        Instrument(instrument), decode_attributes(attributes), msgspec.json.decode(bounds, type=tuple[int, ...])
+    )
 
 
 def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: tuple[BreachRecord, ...]) -> Point:

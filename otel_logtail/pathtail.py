@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Collection, Iterable
 
 import msgspec
@@ -40,7 +41,7 @@ from otel_logtail.files import (
     open_reader,
     siblings,
 )
-from otel_logtail.folders import Folders, Names
+from otel_logtail.folders import SETTLED_NS, Folders, Names
 from otel_logtail.model import FileState
 from otel_logtail.reporter import Reporter
 from otel_logtail.states import States
@@ -69,12 +70,15 @@ class _Held(msgspec.Struct):
 
     ``quiet_since``: not the live one any more, and since when it has not grown. ``ended_at``: what its size was before
     the last read, which found nothing behind the position; None where that read found something, or failed.
+    ``verified``: its size and times when its bytes before the position were those that were read, long after they were
+    changed; None: they have to be looked at.
     """
 
     reader: Reader
     state: FileState
     quiet_since: float | None = None
     ended_at: int | None = None
+    verified: tuple[int, int, int] | None = None
 
 
 class PathTail:
@@ -157,7 +161,15 @@ class PathTail:
     def _is_another(self) -> bool:
         """Whether the live file was cut off, and perhaps written anew, since it was read."""
         held = self._current
-        return held is not None and isinstance(held.reader, PlainReader) and _is_cut_off(held.reader, held.state)
+        if held is None or not isinstance(held.reader, PlainReader):
+            return False
+        changed = held.reader.changed()
+        if changed == held.verified:
+            return False  # of a log that rests, nothing has to be read (from the disk, perhaps)
+        another = _is_cut_off(held.reader, held.state)
+        settled = time.time_ns() - max(changed[1:]) >= SETTLED_NS
+        held.verified = changed if settled and not another else None
+        return another
 
     def _sync(self, now_s: float) -> bool:
         """Tell all files of this live path apart, and hold those that have something to give, in order.

@@ -17,6 +17,7 @@ from otel_logtail import chunks, files, pathtail
 from otel_logtail.chunks import CHUNK_BYTES, Chunk
 from otel_logtail.errors import StoreFull
 from otel_logtail.files import PlainReader, Reader
+from otel_logtail.model import FileState
 from otel_logtail.pathtail import GRACE_S, SETTLE_S
 from tests.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
@@ -1098,3 +1099,52 @@ def test_a_new_rotated_file_beside_what_was_compressed_of_it_is_read_once(tmp_pa
     append(log, *numbered(11, 20))
     follower = Follower(log, from_start=True)
     assert follower.follow() == numbered(1, 20)
+
+
+# --- a log that rests -------------------------------------------------------------------------------------------------
+
+
+def test_of_a_log_that_rests_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, asked = tmp_path / "proxy.log", list[FileState]()
+    cut_off = pathtail._is_cut_off
+
+    def noting(reader: Reader, state: FileState) -> bool:
+        asked.append(state)
+        return cut_off(reader, state)
+
+    monkeypatch.setattr(pathtail, "_is_cut_off", noting)
+    append(log, "one")
+    follower = Follower(log, from_start=True)
+    follower.follow()
+    for _ in range(3):
+        follower.follow()
+    assert len(asked) >= 3  # it was changed a moment ago: that may not be the last of that moment
+    monkeypatch.setattr(pathtail, "SETTLED_NS", 0)
+    follower.follow()
+    asked.clear()
+    for _ in range(3):
+        assert follower.follow() == []
+    assert asked == []
+    append(log, "two")
+    assert follower.follow() == ["two"]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("with_its_time", [False, True])
+def test_a_log_that_rested_and_is_written_anew_in_place_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_its_time: bool
+) -> None:
+    monkeypatch.setattr(pathtail, "SETTLED_NS", 0)
+    log = tmp_path / "proxy.log"
+    append(log, "one")
+    follower = Follower(log, from_start=True)
+    assert follower.follow() == ["one"]
+    follower.follow()
+    before = log.stat()
+    while log.stat().st_ctime_ns == before.st_ctime_ns:  # not within one tick of the file system's clock
+        with log.open("r+b") as file:
+            file.write(b"two\n")
+        if with_its_time:
+            os.utime(log, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert log.stat().st_size == before.st_size
+    assert follower.follow() == ["two"]
