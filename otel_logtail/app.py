@@ -37,7 +37,7 @@ from otel_logtail.when import iso
 LOOK_S = 2.0
 """The slow timed look that stands behind the events."""
 
-LOOK_SHARE = 0.0005
+LOOK_SHARE = 0.0002
 """What the timed look may take of a core where there are events: one that costs more (many files) comes less often."""
 
 LONGEST_LOOK_S = 20.0
