@@ -58,7 +58,9 @@ def _idle(folder: Path, size: Size) -> Iterator[Figure]:
             now_s, spent = time.monotonic(), daemon.spent()
             then_s, at_first = before[name]
             took_s = now_s - then_s
-            note = f"over {took_s:.0f} s, exporting to a collector, own health every 30 s; {daemon.peak_mib():.0f} MiB"
+            note = (
+                f"over {took_s:.0f} s, exporting to a collector, own health every minute; {daemon.peak_mib():.0f} MiB"
+            )
             share = (spent.cpu_s - at_first.cpu_s) / took_s * 100
             yield Figure(GROUP, f"{name}: CPU", share, "% of a core", at_most(0.1), note)
             wakes = (spent.switches - at_first.switches) / took_s

@@ -40,8 +40,11 @@ BATCH_ITEMS = 100  # an interval with its totals is some 20 KB in memory, and it
 REPEAT_NS = 120 * 10**9
 """How long a series may be silent before its last point is repeated: twice within the 5 minutes of Prometheus."""
 
-HEALTH_S = 30.0
-"""How often the daemon's own health is sent."""
+_REPEATS = 4
+"""How many times as many points may be in a batch of repeats: they have no counts of their own beside the total."""
+
+HEALTH_S = 60.0
+"""How often the daemon's own health is sent: as often as an SDK sends its metrics by default."""
 
 FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
@@ -211,7 +214,7 @@ class Drain:
             while (
                 stream is Stream.INTERVALS
                 and not self._over()
-                and (batch := self._outbox.silent(REPEAT_NS, self._limit[stream])) is not None
+                and (batch := self._outbox.silent(REPEAT_NS, self._most_repeats())) is not None
             ):
                 if not self._settle(batch, self._export(batch)):
                     return
@@ -225,6 +228,11 @@ class Drain:
             why = f"{type(problem).__name__}: {problem}"
             self._reporter.crashed(self.name, why)
             self._failed(stream, Retry(why))
+
+    def _most_repeats(self) -> int:
+        """How many repeats are sent at once: no more than of others while one that is refused is looked for."""
+        limit = self._limit[Stream.INTERVALS]
+        return limit if limit < BATCH_ITEMS else limit * _REPEATS
 
     def _say_mended(self) -> None:
         if mended := self._outbox.take_mended():
@@ -262,7 +270,7 @@ class Drain:
             return self._settle(rest, delivery.rest)
         if isinstance(delivery, Refused):
             if len(batch.items) > 1:
-                self._limit[stream] = max(1, len(batch.items) // 2)
+                self._limit[stream] = max(1, min(len(batch.items), BATCH_ITEMS) // 2)
                 return True
             return self._set_aside(batch, delivery.why)
         self._failed(stream, delivery)
