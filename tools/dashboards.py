@@ -64,7 +64,8 @@ SOURCE = labels_of("source", "Source", "label_values(${event}_duration_seconds_c
 INSTANCE = labels_of("instance", "Instance", 'label_values(${event}_duration_seconds_count{job=~"$source"}, instance)')
 ANY_INSTANCE = labels_of("instance", "Instance", "label_values(otel_logtail_samples_total, instance)")
 SPLIT = choice("split", "Split by", ("headroom_path", "server_port", "job", "instance"), "headroom_path")
-WINDOW = choice("window", "Window", ("1m", "5m", "15m", "1h", "6h", "1d"), "15m")
+# silent series have a point every two minutes: a shorter window would be empty now and then
+WINDOW = choice("window", "Window", ("3m", "5m", "15m", "1h", "6h", "1d"), "15m")
 
 
 def percentile(quantile: float, metric: str, window: str, by: str = "", more: str = "", offset: str = "") -> str:
