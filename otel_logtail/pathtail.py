@@ -120,12 +120,16 @@ class PathTail:
         """Whether the live path is a link that leads to another file than at the last look."""
         return len(self.bases) > 1 and os.path.realpath(self.live) != self.bases[0]
 
-    def may_be(self, path: str, identity: tuple[int, int] | None) -> bool:
-        """Whether a path may be one of this live path's files: by its name, or by what it names."""
+    def may_be(self, path: str) -> bool:
+        """Whether a path has the name of one of this live path's files, or of one that may become one."""
         folder = os.path.dirname(path)
         return any(
             folder == os.path.dirname(base) and path.startswith(os.path.splitext(base)[0]) for base in self.bases
-        ) or any(held.reader.identity == identity for held in self._held)
+        )
+
+    def has(self, identity: tuple[int, int] | None) -> bool:
+        """Whether a file is one of those that are open here, whatever its name is."""
+        return any(held.reader.identity == identity for held in self._held)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 

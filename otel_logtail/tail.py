@@ -90,9 +90,9 @@ class Tail:
                 return None  # some systems say real paths, whatever links lead there
             identity = identity_at(path)
             for live, tail in self._tails.items():
-                if tail.is_elsewhere():
-                    return None
-                if tail.may_be(path, identity):
+                if tail.is_elsewhere() or tail.has(identity):
+                    return None  # a file of ours went to another name
+                if tail.may_be(path):
                     found.add(live)
         return found
 
