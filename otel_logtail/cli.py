@@ -284,7 +284,7 @@ def follow(
             envvar="OTEL_LOGTAIL_EXPORT_INTERVAL",
             metavar="DURATION",
             help="The log's time that one point covers: 500ms, 1m. Default: OTEL_METRIC_EXPORT_INTERVAL, else 10s"
-            " (1m where there is no exporter).",
+            " (1m where no exporter is told them).",
             rich_help_panel=_EXPORT,
         ),
     ] = "",

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
+from otel_logtail.rows import decode_bounds
 
 SCHEMA_VERSION = 4
 _BUSY_MS = 5_000
@@ -79,4 +78,4 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def series_bounds(connection: sqlite3.Connection) -> dict[int, tuple[int, ...]]:
     """The explicit bounds of every series in nanoseconds, by its id."""
     rows = connection.execute("SELECT id, bounds FROM series")
-    return {id_: msgspec.json.decode(text, type=tuple[int, ...]) for id_, text in rows}
+    return {id_: decode_bounds(text) for id_, text in rows}

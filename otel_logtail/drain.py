@@ -19,7 +19,7 @@ import time
 import msgspec
 
 from otel_logtail.errors import LogtailError, StoreCorrupt
-from otel_logtail.export import Exporter
+from otel_logtail.export import REPEAT_NS, Exporter
 from otel_logtail.model import (
     BreachRecord,
     Delivered,
@@ -37,9 +37,6 @@ from otel_logtail.outbox import Outbox
 from otel_logtail.reporter import Reporter
 
 BATCH_ITEMS = 100  # an interval with its totals is some 20 KB in memory, and its request as much again
-REPEAT_NS = 120 * 10**9
-"""How long a series may be silent before its last point is repeated: twice within the 5 minutes of Prometheus."""
-
 _REPEATS = 4
 """How many times as many points may be in a batch of repeats: they have no counts of their own beside the total."""
 

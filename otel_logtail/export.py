@@ -14,6 +14,10 @@ import msgspec
 
 from otel_logtail.model import Delivery, ExportBatch, Point, Stream
 
+REPEAT_NS = 120 * 10**9
+"""How long a series may be silent before its last point is told again: twice within the 5 minutes of Prometheus. While
+a log is silent, its sealed time moves on as often, so that there is a time to tell it for."""
+
 
 class ExporterContext(msgspec.Struct, frozen=True):
     """What an exporter is made with: the environment, and the command line's options for exporters.

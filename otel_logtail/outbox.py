@@ -15,8 +15,6 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from otel_logtail import aggregate
 from otel_logtail.database import connect, series_bounds, transaction, translated
 from otel_logtail.fill import Known, fill
@@ -43,6 +41,7 @@ from otel_logtail.rows import (
     counts_row,
     counts_to_read,
     decode_attributes,
+    decode_bounds,
     encode_attributes,
     encode_json,
     episode_of,
@@ -451,9 +450,7 @@ class Outbox:
 
 @lru_cache(maxsize=2048)  # those of all live paths are repeated again and again
 def _series_key(instrument: str, attributes: str, bounds: str) -> SeriesKey:
-    return SeriesKey(
-        Instrument(instrument), decode_attributes(attributes), msgspec.json.decode(bounds, type=tuple[int, ...])
-    )
+    return SeriesKey(Instrument(instrument), decode_attributes(attributes), decode_bounds(bounds))
 
 
 def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: tuple[BreachRecord, ...]) -> Point:

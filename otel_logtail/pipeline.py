@@ -16,6 +16,7 @@ from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
 from otel_logtail.chunks import CHUNK_BYTES, SPARSE_BYTES, Chunk
 from otel_logtail.coalesce import coalesce, tick
 from otel_logtail.columns import extent
+from otel_logtail.export import REPEAT_NS
 from otel_logtail.logclock import LogClock
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
 from otel_logtail.observe import Observer, PathRule, Thresholds, scan
@@ -38,9 +39,6 @@ late. (A log whose clock is further ahead is sealed by so much later.)"""
 
 MANY_SAMPLES = 1000
 """How many samples a transaction may hold before it is worth more, in memory, than it saves."""
-
-REPEAT_NS = 120 * 10**9
-"""How often the sealed time moves on while the log is silent, so that exporters can repeat silent series up to it."""
 
 
 class SourceRun:

@@ -67,6 +67,11 @@ def decode_attributes(text: str) -> Attributes:
     return tuple(msgspec.json.decode(text, type=dict[str, str | int]).items())
 
 
+def decode_bounds(text: str) -> tuple[int, ...]:
+    """The explicit bounds of a series in nanoseconds, out of their JSON."""
+    return msgspec.json.decode(text, type=tuple[int, ...])
+
+
 def encode_json(value: object) -> str:
     """Compact JSON text."""
     return _encode(value).decode()

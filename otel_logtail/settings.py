@@ -53,7 +53,7 @@ UNTOLD_NS = 60 * 10**9
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What one run is asked to do.
 
-    ``interval_ns``: None is :data:`INTERVAL_NS`, or :data:`UNTOLD_NS` where there is no exporter.
+    ``interval_ns``: None is :data:`INTERVAL_NS`, or :data:`UNTOLD_NS` where no exporter is told counts.
     ``exporter_options`` are by exporter: what was given for it, and only that.
     """
 

@@ -39,6 +39,7 @@ from otel_logtail.rows import (
     counts_or_mean,
     counts_row,
     counts_to_read,
+    decode_bounds,
     encode_attributes,
     encode_columns,
     encode_json,
@@ -195,29 +196,24 @@ class Store:
 
     def next_seal_ns(self, source: int) -> int | None:
         """The end of the earliest interval that is still open, or None."""
-        return self._open_end_ns("ASC", source)
+        return self._edge_of_open(source, "end_ns", "ASC")
 
     def last_open_ns(self, source: int) -> int | None:
         """The end of the latest interval that is still open, or None."""
-        return self._open_end_ns("DESC", source)
+        return self._edge_of_open(source, "end_ns", "DESC")
 
     def last_open_start_ns(self, source: int) -> int | None:
         """The latest start of an interval that is still open, or None: at least so far the log has come."""
-        with translated(self.path):
-            start = self._one(
-                "SELECT max(o.start_ns) FROM open_interval AS o JOIN series AS s ON s.id = o.series WHERE s.source = ?",
-                source,
-            )
-        return None if start is None else int(str(start))
+        return self._edge_of_open(source, "start_ns", "DESC")
 
-    def _open_end_ns(self, order: str, source: int) -> int | None:
+    def _edge_of_open(self, source: int, column: str, order: str) -> int | None:
         with translated(self.path):
-            end = self._one(
-                "SELECT o.end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
-                f" WHERE s.source = ? ORDER BY o.end_ns {order} LIMIT 1",
+            edge = self._one(
+                f"SELECT o.{column} FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+                f" WHERE s.source = ? ORDER BY o.{column} {order} LIMIT 1",
                 source,
             )
-        return None if end is None else int(str(end))
+        return None if edge is None else int(str(edge))
 
     def upkeep(self, limits: Limits, exporters: Collection[str]) -> Upkeep:
         """What merges and drops the old in this store, for a daemon with these exporters."""
@@ -416,7 +412,7 @@ class Store:
         ).fetchone()
         if row is None:
             return Counts()
-        bounds_ns = msgspec.json.decode(str(self._one("SELECT bounds FROM series WHERE id = ?", place[0])))
+        bounds_ns = decode_bounds(str(self._one("SELECT bounds FROM series WHERE id = ?", place[0])))
         counts, whole = counts_or_mean(row, bounds_ns)
         self._mended += not whole  # damaged on disk where SQLite can't see it: no reason to stop reading for ever
         return counts

@@ -6,7 +6,6 @@ import fnmatch
 import glob
 import os
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
@@ -50,7 +49,7 @@ class Tail:
         self._folders = Folders()
         self._searched = {_without_magic(pattern) for pattern in self._patterns}
         # ** stands for no directory at all, too
-        self._anywhere = [part for pattern in self._patterns for part in {pattern, pattern.replace("**/", "")}]
+        self._anywhere = {*self._patterns, *(pattern.replace("**/", "") for pattern in self._patterns)}
         self._known: dict[str, list[FileState]] = {}
         for state in states:
             self._known.setdefault(state.live, []).append(state)
@@ -59,15 +58,14 @@ class Tail:
 
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Look at the live paths that the hints are about; with None, or one that may be a new live path, at all."""
-        concerned = self._tails.keys() if hints is None else self._concerned(hints)
-        everything = hints is None or concerned is None
+        concerned = None if hints is None else self._concerned(hints)
         self._folders.begin()
-        if everything:
+        if concerned is None:
             self._discover()
-        for live in self._tails if everything else concerned or ():
+        for live in self._tails if concerned is None else concerned:
             self._tails[live].look(now_s)
             self._ready[live] = None
-        if everything:
+        if concerned is None:
             self._folders.forget_others()
             self._from_start, self._unread = True, frozenset()  # what comes from now on is new
 
@@ -192,14 +190,12 @@ class Tail:
 
     def _nothing_left(self) -> Iterator[str]:
         """Known live paths that no file has the name of, nor a rotated one's."""
-        names: dict[str, list[str]] = {}  # listed once: a name for each process that ever ran can be very many
+        folders = Folders()  # each listed once: a name for each process that ever ran can be very many
         for live in self._known:
-            folder, name = os.path.split(live)
-            if folder not in names:
-                names[folder] = _names(folder)
-            stem, _ = os.path.splitext(name)
-            first = bisect_left(names[folder], stem)
-            any_left = any(found.startswith(stem) for found in names[folder][first : first + 1])
+            try:
+                any_left = bool(folders.beside(live, 0.0, fresh=True))
+            except OSError:
+                any_left = False
             if not any_left or not (os.path.lexists(live) or siblings(live)):
                 yield live
 
@@ -230,13 +226,6 @@ def _without_magic(pattern: str) -> str:
     while glob.has_magic(directory):
         directory = os.path.dirname(directory)
     return directory
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
 
 
 def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:

@@ -173,8 +173,7 @@ OFTEN_GOOD = st.one_of(
 )
 
 
-@given(st.lists(OFTEN_GOOD, min_size=1, max_size=4))
-def test_lines_of_headroom_in_bulk(lines: list[bytes]) -> None:
+def check_bulk(lines: list[bytes]) -> None:
     observer = headroom.HeadroomObserver(ObserverContext())
     columns = observer.observe_all(lines)
     with in_python(headroom):
@@ -186,6 +185,11 @@ def test_lines_of_headroom_in_bulk(lines: list[bytes]) -> None:
         assert list(columns.kept or ()) == list(twin.kept or ())
         for name in ("time_ns", "duration_ns", "logged_ns", "causes", "stages", "stage_ns"):
             assert list(getattr(columns, name)) == list(getattr(twin, name)), name
+
+
+@given(st.lists(OFTEN_GOOD, min_size=1, max_size=4))
+def test_lines_of_headroom_in_bulk(lines: list[bytes]) -> None:
+    check_bulk(lines)
 
 
 NUMBERS = st.one_of(
@@ -269,7 +273,7 @@ def test_a_number_beyond_64_bits_is_not_what_is_left_of_it(number: str, name: st
 
 @given(st.lists(payload_lines(), min_size=1, max_size=3))
 def test_payloads_of_headroom_in_bulk(lines: list[bytes]) -> None:
-    test_lines_of_headroom_in_bulk.hypothesis.inner_test(lines)  # type: ignore[attr-defined]
+    check_bulk(lines)
     columns = headroom.HeadroomObserver(ObserverContext()).observe_all(lines)
     if columns is not None:
         observed = [headroom.HeadroomObserver(ObserverContext()).observe(line) for line in lines]

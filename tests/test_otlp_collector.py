@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from otel_logtail.export import ExporterContext
 from otel_logtail.exporters.otlp import OtlpExporter, make
 from otel_logtail.model import Delivered, Instrument, Retry
-from tests.collector import Collector, find_collector
+from tests.collector import Collector
 from tests.otlp_items import BOUNDS, LABELS, MS, T0, episode, episodes, intervals, point, real_points
 
 PROTOCOLS = ["http/protobuf", "grpc"]
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    with Collector(find_collector(), tmp_path) as running:
-        yield running
 
 
 @pytest.fixture(params=PROTOCOLS)

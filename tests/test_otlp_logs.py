@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
@@ -22,7 +19,7 @@ from otel_logtail.exporters.otlp_config import read_settings
 from otel_logtail.exporters.otlp_encode import Encoding, Request
 from otel_logtail.exporters.otlp_requests import requests
 from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Refused, Stream
-from tests.collector import Collector, find_collector
+from tests.collector import Collector
 from tests.otlp_items import MS, SOURCE, T0, breach, episode, episodes
 
 ENCODING = Encoding(version="1.2.3", host="box")
@@ -122,12 +119,6 @@ def test_logs_have_variables_of_their_own() -> None:
     assert settings.logs is not None
     assert (settings.logs.endpoint, settings.logs.headers) == ("http://logs:1/x", (("a", "b"),))
     assert (settings.traces.endpoint, settings.traces.headers) == ("http://localhost:4318/v1/traces", ())
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    with Collector(find_collector(), tmp_path) as running:
-        yield running
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])

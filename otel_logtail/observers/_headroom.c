@@ -36,6 +36,12 @@ typedef struct {
 static State state;
 
 static int
+is_digit(const char *at, const char *end)
+{
+    return at < end && (unsigned char)(*at - '0') <= 9;
+}
+
+static int
 digits(const char *at, int number, int *value)
 {
     *value = 0;
@@ -94,13 +100,13 @@ head_of(const char *line, const char *end, Head *head)
     head->id.at = at - 3;
     int64_t epoch = 0;
     const char *first = at;
-    while (at < end && *at >= '0' && *at <= '9' && at - first < 11)
+    while (is_digit(at, end) && at - first < 11)
         epoch = epoch * 10 + (*at++ - '0');
     if (at == first || epoch > INT64_C(9000000000) || at == end || *at++ != '_')
         return NULL;
     head->began_ns = epoch * SECOND_NS;
     first = at;
-    while (at < end && *at >= '0' && *at <= '9')
+    while (is_digit(at, end))
         at++;
     head->id.length = at - head->id.at;
     if (at == first || end - at < (Py_ssize_t)sizeof after_id - 1 || memcmp(at, after_id, sizeof after_id - 1) != 0)
@@ -199,12 +205,6 @@ static const uint64_t powers[] = {
     UINT64_C(1000000000000000),
     UINT64_C(10000000000000000),
 };
-
-static int
-is_digit(const char *at, const char *end)
-{
-    return at < end && (unsigned char)(*at - '0') <= 9;
-}
 
 /* Behind the digits; `number` goes on with their value, as long as it can hold it. */
 static const char *

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from tests.collector import Collector, find_collector
+from tests.collector import Collector
 from tests.faults.keeping import T0, Daemon, append, line, stored
 
 HERE = Path(__file__).parents[1]
 LATER_S = (datetime(2026, 11, 23, 18, 20, tzinfo=timezone.utc) - T0).total_seconds()  # four minutes behind the capture
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    (tmp_path / "collector").mkdir()
-    with Collector(find_collector(), tmp_path / "collector") as running:
-        yield running
 
 
 def old(folder: Path, schema: int, *arguments: object) -> Daemon:
