@@ -11,7 +11,7 @@ from pathlib import Path
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from otel_logtail.rows import decode_bounds
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _BUSY_MS = 5_000
 _ROOM_BYTES = 64 * 1024
 

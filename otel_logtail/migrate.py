@@ -1,27 +1,54 @@
-"""The schema: made new, or brought from any older version to this one, in one transaction each."""
+"""The schema: created, or migrated from any older version to this one, each step in one transaction."""
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable
-from importlib.resources import files
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module, resources
 from pathlib import Path
 
-import msgspec
-
+from otel_logtail import migrations
 from otel_logtail.database import SCHEMA_VERSION, transaction
 from otel_logtail.errors import StoreError
-from otel_logtail.rows import encode_block
 
-_BLOCK_SAMPLES = 1000
-_stages = msgspec.json.Decoder(list[int | None]).decode
+Step = Callable[[sqlite3.Connection], None]
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in an empty database, or bring an older store to this version; a step is whole or not made.
+def steps() -> dict[int, Step]:
+    """Return the migrations by the version that each leads to."""
+    found: dict[int, Step] = {}
+    for file in resources.files(migrations).iterdir():
+        number, _, _ = file.name.partition("_")
+        if not number.isdecimal():
+            continue
+        if file.name.endswith(".sql"):
+            found[int(number)] = partial(run_script, file.read_text())
+        elif file.name.endswith(".py"):
+            module = import_module(f"{migrations.__name__}.{file.name.removesuffix('.py')}")
+            found[int(number)] = module.migrate
+    return dict(sorted(found.items()))
+
+
+def run_script(script: str, connection: sqlite3.Connection) -> None:
+    """Execute each statement of a script inside the transaction that is open: ``executescript`` would commit it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations_: Mapping[int, Step] | None = None) -> None:
+    """Create the tables in an empty database, or migrate an older store; a step is made as a whole or not at all.
+
+    Args:
+        connection: To the store, outside a transaction.
+        path: Of the store, for messages.
+        migrations_: By the version that each leads to; those of this package if None.
 
     Raises:
         StoreError: it was written by a newer otel-logtail, or is somebody else's database.
@@ -40,10 +67,12 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path} is a SQLite database, but no store of otel-logtail", hint="name another with --db")
     # somebody's own views may name what a step makes anew: they are none of its business
     connection.execute("PRAGMA legacy_alter_table = ON")
-    for step in range(version, SCHEMA_VERSION):
+    for target, step in (steps() if migrations_ is None and version < SCHEMA_VERSION else migrations_ or {}).items():
+        if target <= version:
+            continue
         with transaction(connection):
-            _STEPS[step](connection)
-            connection.execute(f"PRAGMA user_version = {step + 1}")
+            step(connection)
+            connection.execute(f"PRAGMA user_version = {target}")
     connection.execute("PRAGMA legacy_alter_table = OFF")
     _give_pages_back(connection)
 
@@ -70,72 +99,4 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _schema() -> str:
-    return files("otel_logtail").joinpath("schema.sql").read_text()
-
-
-def _statements(*names: str) -> list[str]:
-    """The statements of schema.sql that make these tables, indices and views, as the newest version has them."""
-    made: list[str] = []
-    text = ""
-    for line in _schema().splitlines(keepends=True):
-        text += line
-        if sqlite3.complete_statement(text):
-            head = text[text.index("CREATE") :].split("(")[0].split()
-            if head[2] in names or (head[1] == "INDEX" and head[-1] in names):
-                made.append(text)
-            text = ""
-    return made
-
-
-def _to_2(connection: sqlite3.Connection) -> None:
-    """Samples go into blocks, breaches stand for themselves; exporters are watched, what is dropped is counted."""
-    for view in ("samples", "episodes", "minutes"):
-        connection.execute(f"DROP VIEW {view}")
-    connection.execute("ALTER TABLE breach RENAME TO breach_1")
-    connection.execute("DROP INDEX breach_span")
-    for statement in _statements("block", "breach", "dropped", "samples", "episodes", "minutes"):
-        connection.execute(statement)
-    connection.execute("CREATE INDEX interval_end ON interval (end_ns)")
-    connection.execute(
-        "INSERT INTO breach SELECT b.id, b.source, s.id >> 40, s.id & 0xFFFFFFFFFF, b.uid, s.time_ns, s.duration_ns,"
-        " s.kind, s.stages, b.trace_id, b.span_id FROM breach_1 AS b JOIN sample AS s ON s.id = b.sample"
-    )
-    # a table's AUTOINCREMENT goes on behind what was given, also where rows have left it
-    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'breach'")
-    connection.execute("UPDATE sqlite_sequence SET name = 'breach' WHERE name = 'breach_1'")
-    connection.execute("DROP TABLE breach_1")
-    rows = connection.cursor().execute(
-        "SELECT s.id, s.time_ns, s.duration_ns, s.kind, json(s.stages), k.source"
-        " FROM sample AS s JOIN kind AS k ON k.id = s.kind ORDER BY s.id"
-    )
-    for (_, source), group in itertools.groupby(rows, key=lambda row: (row[0] >> 40, row[5])):
-        while part := [row[:5] for row in itertools.islice(group, _BLOCK_SAMPLES)]:
-            decoded = [(id_, t, d, k, _stages(stages)) for id_, t, d, k, stages in part]
-            connection.execute("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", encode_block(source, decoded))
-    connection.execute("DROP TABLE sample")
-    for column in (
-        "failures INTEGER NOT NULL DEFAULT 0",
-        "last_seen_ns INTEGER NOT NULL DEFAULT 0",
-        "generation INTEGER NOT NULL DEFAULT 0",
-    ):
-        connection.execute(f"ALTER TABLE exporter ADD COLUMN {column}")
-    connection.execute("ALTER TABLE file ADD COLUMN gone_ns INTEGER NOT NULL DEFAULT 0")
-    connection.execute("UPDATE exporter SET last_seen_ns = ?", (time.time_ns(),))
-
-
-def _to_3(connection: sqlite3.Connection) -> None:
-    """What an exporter is not given, since it is too old to act on, is counted."""
-    connection.execute("ALTER TABLE exporter ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0")
-
-
-def _to_4(connection: sqlite3.Connection) -> None:
-    """Open intervals are kept in the order in which they are sealed."""
-    connection.execute("CREATE TEMP TABLE open_interval_3 AS SELECT * FROM open_interval")
-    connection.execute("DROP TABLE open_interval")
-    for statement in _statements("open_interval"):
-        connection.execute(statement)
-    connection.execute("INSERT INTO open_interval SELECT * FROM open_interval_3 ORDER BY end_ns, start_ns, series")
-    connection.execute("DROP TABLE open_interval_3")
-
-
-_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4}
+    return resources.files("otel_logtail").joinpath("schema.sql").read_text()

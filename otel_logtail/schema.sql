@@ -1,4 +1,4 @@
--- The store, schema version 4. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+-- The store, schema version 5. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
 -- What it promises:
 --   * what a piece of log gave rise to (samples, breaches, intervals, episodes, counters) and the position behind it

@@ -48,6 +48,8 @@ LAYERS = [
     "when",
     "rows",
     "database",
+    "migrations.__init__",
+    "migrations.0002_blocks",
     "migrate",
     "storefile",
     "upkeep",

@@ -29,6 +29,7 @@ from tests.model.test_store_model import Killed, MortalConnection
 from tests.pieces import Piece, dump, line, opened, rows
 
 STORES = Path(__file__).parent / "stores"
+ROOT = Path(migrate.__file__).parent
 
 
 @pytest.fixture
@@ -186,6 +187,27 @@ def test_the_upkeep_takes_an_older_store_as_its_own(old: Path) -> None:
     with opened(old) as store:
         store.upkeep(Limits(retention_ns=60 * 10**9), ["otlp"]).run()
     check_answers(old)
+
+
+def test_each_older_store_also_takes_a_migration_that_is_still_to_come(old: Path) -> None:
+    def next_one(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE breach ADD COLUMN context BLOB")
+        connection.execute("CREATE TABLE mark (time_ns INTEGER PRIMARY KEY, text TEXT NOT NULL)")
+
+    with closing(sqlite3.connect(old, isolation_level=None)) as conn:
+        migrate.migrate(conn, old, {**migrate.steps(), SCHEMA_VERSION + 1: next_one})
+    assert rows(old, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
+    assert rows(old, "SELECT count(*), count(context) FROM breach") == [(19, 0)]
+    assert rows(old, "SELECT sum(count) FROM block") == [(60,)]
+
+
+def test_there_is_one_migration_for_each_version() -> None:
+    assert [*migrate.steps()] == [*range(2, SCHEMA_VERSION + 1)]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "migrations").glob("0*.py")), ids=lambda path: path.stem)
+def test_a_migration_is_frozen_and_imports_nothing_of_ours(file: Path) -> None:
+    assert "otel_logtail" not in file.read_text()
 
 
 def test_a_large_store_is_put_into_blocks_of_a_bounded_size(first: Path) -> None:

@@ -240,20 +240,20 @@ class HeadroomObserver(Observer):
         if len(requests) != len(parts) or "\n".join([r.request_id for r in requests]) != b"\n".join(ids).decode():
             return None
         kept = None
-        if any(type(request) is not _HttpRequest for request in requests):
-            kept = [place for place, request in enumerate(requests) if type(request) is _HttpRequest]
-            requests = [requests[place] for place in kept]
+        http = [request for request in requests if isinstance(request, _HttpRequest)]
+        if len(http) != len(requests):
+            kept = [place for place, request in enumerate(requests) if isinstance(request, _HttpRequest)]
             seconds, millis, epochs = (tuple(column[place] for place in kept) for column in (seconds, millis, epochs))
             if not kept:
                 return Columns(SHAPE, (), (), (), (), (), (), ())
-        if any(request.event != "stage_timings" for request in requests):
+        if any(request.event != "stage_timings" for request in http):
             return None
         naive = {second: _naive_ns(match) for second in set(seconds) if (match := _SECOND.match(second))}
         if min(naive.values()) < 0:
             return None
         local_ns = [naive[second] + _MILLISECONDS[ms] for second, ms in zip(seconds, millis, strict=True)]
         began = {epoch: int(epoch) * 10**9 for epoch in set(epochs)}
-        return _columns(kept, local_ns, [began[epoch] for epoch in epochs], [request.stages for request in requests])
+        return _columns(kept, local_ns, [began[epoch] for epoch in epochs], [request.stages for request in http])
 
     # The hot path from here on: unrolled by name, since a loop over the stages costs a third more.
     def _sample(self, local_ns: int, request_id: bytes, stages: _Stages, unknown_ns: int | None) -> Observed:

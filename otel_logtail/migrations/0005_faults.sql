@@ -1,0 +1,1 @@
+-- Nothing yet: columns and tables that schema.sql gains in version 5 are added here, too.
