@@ -7,12 +7,13 @@
 
 FROM python:3.13.9-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
+COPY pyproject.toml constraints.txt setup.py MANIFEST.in README.md LICENSE ./
 COPY otel_logtail ./otel_logtail
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+RUN PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+    python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 RUN python -m venv /opt/otel-logtail
 RUN wheel=$(echo /wheels/otel_logtail-*.whl) \
-    && /opt/otel-logtail/bin/python -m pip install --no-cache-dir "$wheel[hex,prometheus]" \
+    && /opt/otel-logtail/bin/python -m pip install --no-cache-dir --constraint constraints.txt "$wheel[hex,prometheus]" \
     && /opt/otel-logtail/bin/python -m pip uninstall --yes pip
 
 FROM python:3.13.9-slim-bookworm

@@ -1,20 +1,27 @@
 # `make demo` and `make test` need Python 3.10 or newer, make and the package index; nothing else.
 PYTHON ?= python3
 VENV ?= .venv
+# The versions that .venv gets, tools and libraries alike: written by `make lock`. With CONSTRAINTS= it gets the newest.
+CONSTRAINTS ?= constraints.txt
+NEWEST := build/newest
+# The tests of reading, storing, sending and asking that take a minute in all.
+CORE := $(addprefix tests/test_,compiled.py headroom.py headroom_bulk.py aggregate.py observe.py store.py pathtail.py query.py \
+	main_job.py otlp_encode.py otlp_http.py otlp_grpc.py prometheus.py hex.py)
 KILLS ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo stack test check bench format dashboards collector prometheus torture dist clean
+.PHONY: help demo stack test check bench format dashboards collector prometheus torture dist lock newest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
 
-$(INSTALLED): pyproject.toml setup.py otel_logtail/_hot.c otel_logtail/observers/_headroom.c
+$(INSTALLED): pyproject.toml $(CONSTRAINTS) setup.py otel_logtail/_hot.c otel_logtail/observers/_headroom.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'otel-logtail needs Python 3.10 or newer; name one with: make PYTHON=python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[dev]'
+	$(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS)) $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --config-settings editable_mode=compat --editable '.[dev]'
 	@touch $@
 
 demo: $(INSTALLED)  ## Follow a real log as it grows, and ask the store what was found (half a minute)
@@ -54,6 +61,17 @@ torture: $(INSTALLED)  ## Kill it a thousand times while its log is written and 
 
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
+
+lock:  ## Write constraints.txt anew: the newest versions that pyproject.toml allows, for every Python from 3.10 on
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
+		--custom-compile-command 'make lock' --no-annotate --output-file constraints.txt pyproject.toml
+
+newest:  ## Run the checks and the core tests with the newest versions instead of the locked ones
+	rm -rf $(NEWEST)
+	$(MAKE) check VENV=$(NEWEST) CONSTRAINTS=
+	$(NEWEST)/bin/python -m pytest -q $(CORE)
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -29,7 +29,15 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 def test_it_is_sent_what_the_wheel_is_made_of_and_nothing_else(tmp_path: Path) -> None:
     sent = {path.name for path in context(ROOT, tmp_path).iterdir()}
-    assert sent == {"pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "otel_logtail"}
+    assert sent == {
+        "pyproject.toml",
+        "setup.py",
+        "MANIFEST.in",
+        "constraints.txt",
+        "README.md",
+        "LICENSE",
+        "otel_logtail",
+    }
     assert not [*tmp_path.rglob("__pycache__"), *tmp_path.rglob("*.so")]
 
 
