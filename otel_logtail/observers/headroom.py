@@ -6,7 +6,8 @@ A line (of ``emit_stage_timings_log`` in headroom's ``proxy/stage_timer.py``; th
 
 The time is local, without an offset; durations are float milliseconds. The middle field of the request id is the UTC
 second in which the request came in, so the zone follows from the line itself: it is the quarter of an hour that brings
-both clocks together, whatever DST does. Only ids without that field need the configured zone.
+both clocks together, whatever DST does. The time of a line whose id has no such field cannot be checked against
+anything, so that line is rejected. No known version of headroom writes one.
 
 A client of the proxy can put a newline into the name of a model, and so write any line it likes into this log. So a
 line is taken as a sample only if all of it fits together, and neither paths nor stages get a name on its word.
@@ -21,15 +22,13 @@ readable, and can't be true                             ``Rejected``: ``unknown_
                                                         ``bounds``, ``time``
 a WebSocket session (it has no total)                   ``Ignored``
 ======================================================  ==================================================
-
-Known limit: with ids that hold no epoch, the hour that DST repeats is read as its first pass.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from operator import add, ge, sub
 from typing import Annotated
 
@@ -83,7 +82,6 @@ _TWO_VALUES = re.compile(rb"}[ \t\r]*{")
 _FORMATTER = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - [\w.]+ - [A-Z]+ - ")
 _HOLES = b"\xef\xbb\xbf\0"  # a byte order mark, or the hole that a truncation leaves in front of the next line
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _MILLISECONDS = {b"%03d" % ms: ms * 10**6 for ms in range(1000)}
 
@@ -163,7 +161,7 @@ class HeadroomObserver(Observer):
     marker = _MARKER
 
     def __init__(self, context: ObserverContext) -> None:
-        self._timezone = context.timezone
+        del context  # the ids of requests hold the zone
         # Many lines share a second. A memo, nothing more: one tuple, so that it is never seen half changed.
         self._second = (b"1970-01-01 00:00:00,", 0)
 
@@ -256,7 +254,8 @@ class HeadroomObserver(Observer):
         return _columns(kept, local_ns, [began[epoch] for epoch in epochs], [request.stages for request in http])
 
     # The hot path from here on: unrolled by name, since a loop over the stages costs a third more.
-    def _sample(self, local_ns: int, request_id: bytes, stages: _Stages, unknown_ns: int | None) -> Observed:
+    @staticmethod
+    def _sample(local_ns: int, request_id: bytes, stages: _Stages, unknown_ns: int | None) -> Observed:
         """The sample of a line written at ``local_ns`` (its local time read as UTC), unless it can't be true."""
         total_ns = round(stages.total_pre_upstream * 1e6)
         stage_ns = (
@@ -276,7 +275,10 @@ class HeadroomObserver(Observer):
         memory_ns = memory_ns or 0
         connect_ns = connect_ns or 0
 
-        logged_ns = self._logged_ns(local_ns, request_id, total_ns + connect_ns)
+        began_ns = _epoch_ns(request_id)
+        if began_ns is None:
+            return _REQUEST_ID
+        logged_ns = _logged_ns(local_ns, began_ns, total_ns + connect_ns)
         time_ns = logged_ns - connect_ns
         if logged_ns >= _END_NS or time_ns < total_ns:
             return _TIME_REJECTED
@@ -287,31 +289,6 @@ class HeadroomObserver(Observer):
         cause = _cause(wait_ns, read_ns, compress_ns, rest_ns)
         stage = _longest(wait_ns, read_ns, copy_ns, compression_ns, memory_ns, rest_ns - memory_ns)
         return Sample(time_ns, total_ns, logged_ns, cause, stage, SHAPE, stage_ns)
-
-    def _logged_ns(self, local_ns: int, request_id: bytes, took_ns: int) -> int:
-        """When the line was written, in UTC, for a request that took ``took_ns``; -1 if that can't be true."""
-        fields = request_id.split(b"_")
-        if len(fields) != 3 or fields[0] != b"hr" or not fields[1].isdigit() or not fields[2].isdigit():
-            return self._by_timezone(local_ns)
-        if len(fields[1]) > _EPOCH_DIGITS:
-            return -1
-        began_ns = int(fields[1]) * 10**9
-        ahead_ns = local_ns - began_ns - took_ns
-        late_ns = (ahead_ns + _HALF_NS) % _QUARTER_NS - _HALF_NS  # what the zone, whole quarters, does not explain
-        under_way_ns = took_ns + late_ns
-        if late_ns > SLACK_NS or under_way_ns < -JITTER_NS or not _WEST_NS <= ahead_ns - late_ns <= _EAST_NS:
-            return -1
-        return began_ns + under_way_ns
-
-    def _by_timezone(self, local_ns: int) -> int:
-        """The same for a line whose id holds no epoch: by the configured zone, or else the machine's."""
-        naive = _NAIVE_EPOCH + timedelta(seconds=local_ns // 10**9)
-        try:
-            aware = naive.astimezone() if self._timezone is None else naive.replace(tzinfo=self._timezone)
-            seconds = (aware - _EPOCH) // timedelta(seconds=1)
-        except (ValueError, OverflowError, OSError):  # the edges of the calendar, where the C library gives up
-            return -1
-        return seconds * 10**9 + local_ns % 10**9
 
     def _without_prefix(self, line: bytes) -> Observed:
         """A line whose prefix is not headroom's: a broken or quoted line, or the sign that the formatter changed."""
@@ -443,6 +420,24 @@ def _longest(wait: int, read: int, copy: int, compression: int, memory: int, oth
     if memory > most:
         stage, most = "memory_context", memory
     return "other" if other > most else stage
+
+
+def _epoch_ns(request_id: bytes) -> int | None:
+    """The time in the middle of a request's id; None: it has none."""
+    fields = request_id.split(b"_")
+    if len(fields) != 3 or fields[0] != b"hr" or not fields[1].isdigit() or not fields[2].isdigit():
+        return None
+    return int(fields[1][: _EPOCH_DIGITS + 1]) * 10**9  # a longer one is out of range however it goes on
+
+
+def _logged_ns(local_ns: int, began_ns: int, took_ns: int) -> int:
+    """When the line was written, in UTC, for a request that took ``took_ns``; -1 if that can't be true."""
+    ahead_ns = local_ns - began_ns - took_ns
+    late_ns = (ahead_ns + _HALF_NS) % _QUARTER_NS - _HALF_NS  # what the zone, whole quarters, does not explain
+    under_way_ns = took_ns + late_ns
+    if late_ns > SLACK_NS or under_way_ns < -JITTER_NS or not _WEST_NS <= ahead_ns - late_ns <= _EAST_NS:
+        return -1
+    return began_ns + under_way_ns
 
 
 def _naive_ns(second: re.Match[bytes]) -> int:
