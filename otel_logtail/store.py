@@ -395,10 +395,8 @@ class Store:
                 counts = None if key.start_ns >= series.open_ns else self._read_counts(place)
                 if len(self._open) >= _MEMO:
                     self._open.clear()
-            if counts is None or not counts.count:
-                counts = more  # the batch is ours: what it counted goes on growing here
-            else:
-                aggregate.add(counts, more)
+            counts = Counts() if counts is None else counts
+            aggregate.add(counts, more)  # a copy where nothing was counted before: the batch is never changed
             self._open[place] = counts
             series.open_ns = max(series.open_ns, key.end_ns)
             rows.append((*place, *counts_row(counts)))

@@ -328,6 +328,21 @@ def test_thresholds_belong_to_the_worse_severity(duration_ns: int) -> None:
     assert severity == (duration_ns >= 500) + (duration_ns >= 2000)
 
 
+@pytest.mark.parametrize("number", [1, 40], ids=["alone", "among many"])
+@pytest.mark.parametrize(
+    ("duration_ns", "severity"),
+    [
+        (THRESHOLDS.degraded_ns - 1, Severity.OK),
+        (THRESHOLDS.degraded_ns, Severity.DEGRADED),
+        (THRESHOLDS.stall_ns - 1, Severity.DEGRADED),
+        (THRESHOLDS.stall_ns, Severity.STALL),
+    ],
+)
+def test_a_sample_exactly_at_a_threshold_is_a_breach_of_it(number: int, duration_ns: int, severity: Severity) -> None:
+    hits = scanned(GOOD * number + fake_line(NOON, duration_ns) + GOOD * number).hits
+    assert [(hit.index, hit.severity) for hit in hits] == ([(number, severity)] if severity else [])
+
+
 def test_names_of_files_give_attributes_where_the_rule_knows_them() -> None:
     rule = FakeObserver(ObserverContext(timezone.utc)).paths()
     assert rule.attributes_of("fake-8787.log") == (("server.port", 8787),)

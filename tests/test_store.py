@@ -32,6 +32,12 @@ SECOND_PIECE = (
 )
 
 
+def to_builtins(batch: Batch) -> object:
+    """All of a batch as plain values: its counts' keys are records, which no encoding takes as keys."""
+    counts = [(key, value) for key, value in batch.counts.items()]
+    return msgspec.to_builtins((msgspec.structs.replace(batch, counts={}), counts))
+
+
 class FailingConnection:
     """A connection that has no room left at its k-th statement."""
 
@@ -224,6 +230,24 @@ def test_a_transaction_that_somebody_left_open_is_ended_by_the_next_one_that_fai
         with pytest.raises(StoreError):
             store.commit(piece.batch(FIRST))
         piece.commit(FIRST)
+
+
+@pytest.mark.parametrize("read_again", [False, True], ids=["in memory", "read again"])
+def test_a_committed_batch_is_never_changed(tmp_path: Path, read_again: bool) -> None:
+    with opened(tmp_path / "store.db") as store:
+        piece = Piece(store)
+        batches = []
+        for data in (FIRST, line(4, 0.1), SECOND_PIECE, line(5, 0.9, logged=12) + line(13, 0.1)):
+            if read_again:  # its counts are read from the store again and not from memory
+                store._open.clear()
+            batch = piece.batch(data)
+            as_it_was = msgspec.msgpack.encode(to_builtins(batch))
+            store.commit(batch)
+            assert batch.file is not None
+            piece.file, piece.open = batch.file, batch.open_episodes[LIVE]
+            batches.append((batch, as_it_was))
+        piece.seal(100)
+    assert [msgspec.msgpack.encode(to_builtins(batch)) for batch, _ in batches] == [was for _, was in batches]
 
 
 def test_a_late_sample_makes_a_further_row_of_its_interval(tmp_path: Path) -> None:

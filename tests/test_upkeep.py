@@ -283,6 +283,24 @@ def test_what_an_exporter_that_is_configured_has_still_to_get_outlives_the_reten
         assert (life.count("episode"), life.count("breach"), life.count("interval")) == (0, 0, 0)
 
 
+def test_breaches_of_an_episode_that_is_still_open_outlive_the_retention(life: Life) -> None:
+    with outbox_of(life) as outbox:
+        life.say((0, 1.0))
+        life.say((2, 1.0), (2.1, 1.0))
+        other = Piece(life.store, live="/logs/fake-1.log")
+        other.commit(line(PAST + 100 * DAY, 0.001), PAST + 100 * DAY)
+        deliver(outbox)
+        life.keep_up(Limits(retention_ns=DAY * SECOND), ["fake"])
+        assert (life.count("open_episode"), life.count("breach")) == (1, 3)
+        life.say((10, 0.001))
+        batch = outbox.read(Stream.EPISODES, 100)
+        assert batch is not None
+        assert [len(item.breaches) for item in batch.items] == [3]  # type: ignore[union-attr]
+        deliver(outbox)
+        life.keep_up(Limits(retention_ns=DAY * SECOND), ["fake"])
+        assert (life.count("episode"), life.count("breach")) == (0, 0)
+
+
 def test_an_exporter_that_was_not_seen_for_a_week_holds_up_nothing_and_what_it_lacks_is_counted(life: Life) -> None:
     now_ns = time.time_ns()
     with (
