@@ -14,6 +14,7 @@ import typer
 
 from otel_logtail.cli_doctor import doctor
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_given import TAKES_ALL
 from otel_logtail.cli_help import Sections
 from otel_logtail.cli_plugins import exporters, observers
 from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
@@ -308,7 +309,7 @@ def follow(
 
         typer.echo(f"otel-logtail {installed()}")
         return
-    if context.invoked_subcommand not in (None, "doctor"):
+    if context.invoked_subcommand is not None and context.invoked_subcommand not in TAKES_ALL:
         return
     if context.invoked_subcommand is None:
         for number in (signal.SIGTERM, signal.SIGINT):  # until the run has its own: nothing is begun yet
@@ -316,7 +317,7 @@ def follow(
     from otel_logtail.cli_follow import run, settings_of
 
     given = given_as(context)
-    if context.invoked_subcommand == "doctor":  # of the daemon with these options
+    if context.invoked_subcommand in TAKES_ALL:
         context.obj = (dict(context.params), given)
         return
     raise typer.Exit(run(*settings_of(context.params, given)))

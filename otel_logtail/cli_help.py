@@ -1,10 +1,17 @@
-"""``--help`` in the sections that its options name, without rich: importing that takes longer than all the rest."""
+"""The program's own command: its ``--help`` in sections, and its options where a command follows them.
+
+The help does without rich, because importing rich takes longer than everything else.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from typer.core import TyperGroup
+
+from otel_logtail.cli_given import moved
+
+_BEFORE = "otel_logtail.before"
 
 
 class Sections(TyperGroup):
@@ -22,3 +29,18 @@ class Sections(TyperGroup):
                 with formatter.section(title):
                     formatter.write_dl(records)
         self.format_commands(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options, and keep them as they were given."""
+        words = list(args)
+        after = super().parse_args(ctx, args)
+        protected = getattr(ctx, "_protected_args", [])  # the name of the command that follows
+        ctx.meta[_BEFORE] = words[: len(words) - len(protected) - len(ctx.args)]
+        return after
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is asked for, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is None or command is None:
+            return name, command, rest
+        return name, command, moved(ctx, ctx.meta[_BEFORE], name, command, rest)

@@ -120,6 +120,7 @@ LAYERS = [
     "demo",
     "services",
     "cli_errors",
+    "cli_given",
     "cli_help",
     "cli_prune",
     "cli_query",

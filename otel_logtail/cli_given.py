@@ -1,0 +1,61 @@
+"""Options given before the name of a command: they mean the same as after it, or they are an error. None is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from otel_logtail.errors import UsageError
+
+TAKES_ALL = frozenset({"doctor"})
+"""Commands about a daemon, which take all of its options before their name."""
+
+
+def as_flags(context: Any) -> dict[str, str]:
+    """The options of a context that the command line gave, as flags, by their names."""
+    return {
+        str(parameter.name): parameter.opts[0]
+        for parameter in context.command.params
+        if getattr(context.get_parameter_source(str(parameter.name)), "name", "") == "COMMANDLINE"
+    }
+
+
+def moved(context: Any, before: Sequence[str], name: str, command: Any, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command, with the options that stand before its name moved behind it.
+
+    Args:
+        context: The context of the program, which has read these options as its own.
+        before: The arguments before the command's name, as they were given.
+        name: The command's name.
+        command: The command, or a group of commands.
+        arguments: The arguments after its name.
+
+    Raises:
+        UsageError: the command has no option of one of these names.
+    """
+    given = as_flags(context)
+    if name in TAKES_ALL or not given:
+        return list(arguments)
+    names = [name]
+    while hasattr(command, "get_command"):
+        inner = command.get_command(context, arguments[0]) if arguments else None
+        if inner is None:
+            return list(arguments)  # no command at all, which the group itself reports
+        command, arguments = inner, arguments[1:]
+        names.append(str(inner.name))
+    if not command.context_settings.get(
+        "ignore_unknown_options"
+    ):  # else the daemon's options follow the command's name
+        known = {flag for parameter in command.params for flag in parameter.opts}
+        for flag in given.values():
+            if flag not in known:
+                raise _unknown(flag, " ".join(names), by_db=flag == "--config" and "--db" in known)
+    return [*names[1:], *(word for word in before if word != "--"), *arguments]
+
+
+def _unknown(flag: str, name: str, *, by_db: bool) -> UsageError:
+    todo = f"name the store instead: otel-logtail {name} --db FILE" if by_db else f"leave {flag} out"
+    return UsageError(
+        f"{flag} is given before '{name}', which has no such option",
+        hint=f"{todo}; otel-logtail {name} --help lists its options",
+    )
