@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,12 @@ class Pair(NamedTuple):
 
     certificate: Path
     key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """What a server shows this certificate with."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
 
 
 class Authority:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -28,7 +27,7 @@ from otel_logtail.outbox import Outbox
 from otel_logtail.plugins import make_exporter
 from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
-from tests.certificates import Authority, Pair
+from tests.certificates import Authority
 from tests.hex_engine import Engine
 from tests.hex_items import breach, breaches, episode, episodes
 from tests.pieces import NOON, SECOND, Piece, line, opened, rows
@@ -235,24 +234,18 @@ def test_nothing_is_sent_once_it_is_closed(engine: Engine, exporter: HexExporter
 # --- TLS ------------------------------------------------------------------------------------------------------------
 
 
-def speaking_tls(pair: Pair) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.certificate, pair.key)
-    return context
-
-
-def test_over_tls_events_and_the_token_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_tls_events_and_the_token_arrive(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority")
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.trust))
-    with Engine(token=RIGHT, tls=speaking_tls(authority.issue())) as engine:
+    trust = {"SSL_CERT_FILE": str(authority.trust)}
+    with Engine(token=RIGHT, tls=authority.issue().context()) as engine:
         assert engine.url.startswith("wss://")
-        exporter = make(ExporterContext({"III_TOKEN": RIGHT, "III_URL": engine.url}, {"hex_max_age": "none"}))
+        exporter = make(ExporterContext({**trust, "III_TOKEN": RIGHT, "III_URL": engine.url}, {"hex_max_age": "none"}))
         assert exporter.export(breaches(breach(1), breach(2))) == Delivered()
         assert exporter.export(episodes(episode(3))) == Delivered()
         assert engine.ids() == [f"{1:032x}", f"{2:032x}", f"{3:016x}"]
         assert engine.connections == 1
         exporter.close()
-        stranger = make(ExporterContext({"III_TOKEN": WRONG}, {"hex_url": engine.url, "hex_max_age": "none"}))
+        stranger = make(ExporterContext({**trust, "III_TOKEN": WRONG}, {"hex_url": engine.url, "hex_max_age": "none"}))
         answer = stranger.export(breaches(breach(4)))
         stranger.close()
     assert isinstance(answer, Retry)
@@ -275,7 +268,7 @@ def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everyth
         "another host": known.issue("engine.example"),
         "one that has ended": known.issue(ended=True),
     }
-    engine = Engine(tls=speaking_tls(pairs[wrong]) if wrong in pairs else None)
+    engine = Engine(tls=pairs[wrong].context() if wrong in pairs else None)
     command = ["--observer", "headroom", "--path", CAPTURES / "0.42.0-burst.log", "--once", "--db", tmp_path / "s.db"]
     chosen = ["--exporter", "hex", "--hex-max-age", "none", "--hex-url", engine.url.replace("ws://", "wss://")]
     trust = {"SSL_CERT_FILE": str(known.trust)}
@@ -289,7 +282,7 @@ def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everyth
             assert words.casefold() in exporter["last_error"].casefold()
         assert engine.calls == []
         engine.stop()
-        engine.tls = speaking_tls(known.issue())
+        engine.tls = known.issue().context()
         engine.start()
         run(*command, *chosen, home=tmp_path, environ=trust)
         assert len(engine.stored) == 20

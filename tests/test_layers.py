@@ -70,6 +70,7 @@ LAYERS = [
     "exporters.__init__",
     "exporters.answers",
     "exporters.otlp_config",
+    "exporters.trust",
     "exporters.otlp_tls",
     "exporters.otlp_encode",
     "exporters.otlp_health",

@@ -12,15 +12,20 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from typing import Any
+from ssl import SSLContext, SSLError
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, span
 from otel_logtail.errors import LogtailError
 from otel_logtail.export import ExporterContext
+from otel_logtail.exporters.answers import printable
 from otel_logtail.model import Delivered
 from otel_logtail.plugins import EXPORTERS, describe
 from otel_logtail.when import parse_when
+
+if TYPE_CHECKING:
+    from otel_logtail.exporters.otlp_config import Signal
 
 PATIENCE_S = 5.0
 _SKEW_S = 5.0
@@ -34,9 +39,11 @@ def check_receiver(name: str, context: ExporterContext, *, running: bool) -> Ite
             yield from _check_otlp(context, area)
         elif name == "hex":
             from otel_logtail.exporters.hex_config import read_bus
+            from otel_logtail.exporters.trust import client_context, trusted_roots
 
             bus = read_bus(context.environ, context.options)
-            yield _check_connection(bus.host, bus.port, area, "is hex running? its engine's address: --hex-url")
+            tls = client_context(trusted_roots(bus.trust)) if bus.tls else None
+            yield _check_connection(bus.host, bus.port, tls, area, "is hex running? its engine's address: --hex-url")
         elif name == "hex-telemetry":
             from otel_logtail.exporters.hex_config import read_telemetry
 
@@ -61,6 +68,7 @@ def check_receiver(name: str, context: ExporterContext, *, running: bool) -> Ite
 
 def _check_otlp(context: ExporterContext, area: str) -> Iterator[Check]:
     from otel_logtail.exporters.otlp import ask
+    from otel_logtail.exporters.otlp_config import read_settings
 
     endpoints: dict[str, list[str]] = {}
     for signal, endpoint, outcome in ask(context, PATIENCE_S):
@@ -73,17 +81,23 @@ def _check_otlp(context: ExporterContext, area: str) -> Iterator[Check]:
     if endpoints:
         where = ", ".join(f"{' and '.join(signals)} at {endpoint}" for endpoint, signals in endpoints.items())
         yield Check(OK, area, f"takes {where}")
-    for endpoint in list(endpoints)[:1]:
-        yield from _check_clock(endpoint)
+    if endpoints:
+        yield from _check_clock(read_settings(context.environ, context.options).metrics)
 
 
-def _check_clock(url: str) -> Iterator[Check]:
+def _check_clock(signal: Signal) -> Iterator[Check]:
     """Two machines' clocks, by the date that the receiver's HTTP server puts on every answer."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return  # gRPC says no date
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=PATIENCE_S)
+    from otel_logtail.exporters.otlp_tls import read_tls
+
+    if signal.protocol == "grpc":
+        return  # it says no date
+    parts = urlsplit(signal.endpoint)
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        context = read_tls(signal).context
+        connection: HTTPConnection = HTTPSConnection(host, parts.port, timeout=PATIENCE_S, context=context)
+    else:
+        connection = HTTPConnection(host, parts.port, timeout=PATIENCE_S)
     try:
         connection.request("GET", "/")
         date = connection.getresponse().headers.get("Date")
@@ -101,9 +115,13 @@ def _check_clock(url: str) -> Iterator[Check]:
         yield Check(OK, "clock", "this machine and the receiver have the same time, within some seconds")
 
 
-def _check_connection(host: str, port: int, area: str, todo: str) -> Check:
+def _check_connection(host: str, port: int, tls: SSLContext | None, area: str, todo: str) -> Check:
     try:
-        socket.create_connection((host, port), PATIENCE_S).close()
+        with socket.create_connection((host, port), PATIENCE_S) as connection:
+            if tls is not None:
+                tls.wrap_socket(connection, server_hostname=host).close()
+    except SSLError as problem:
+        return Check(FAIL, area, f"{host} port {port}: {printable(str(problem))}", "see SSL_CERT_FILE, or use ws://")
     except OSError as problem:
         return Check(FAIL, area, f"{host} port {port}: {problem.strerror or problem}", todo)
     return Check(OK, area, f"{host} port {port} can be reached")

@@ -23,7 +23,7 @@ _UNITS_NS = {"s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, 
 
 
 class BusSettings(msgspec.Struct, frozen=True):
-    """Where the engine is, over TLS with wss:// (SSL_CERT_FILE says whom to trust).
+    """Where the engine is, over TLS with wss:// (``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR).
 
     ``token`` is empty where it wants none; ``max_age_ns`` is None where no event is too old.
     """
@@ -33,6 +33,12 @@ class BusSettings(msgspec.Struct, frozen=True):
     port: int
     token: str = ""
     max_age_ns: int | None = None
+    trust: Mapping[str, str] = {}
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.url.lower().startswith("wss:")
 
 
 def read_bus(environ: Mapping[str, str], options: Mapping[str, str]) -> BusSettings:
@@ -45,6 +51,7 @@ def read_bus(environ: Mapping[str, str], options: Mapping[str, str]) -> BusSetti
         port=port,
         token=_token(environ.get("III_TOKEN", "").strip()),
         max_age_ns=_max_age_ns(options.get("hex_max_age", "").strip() or DEFAULT_MAX_AGE),
+        trust={name: environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)},
     )
 
 

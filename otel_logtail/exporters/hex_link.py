@@ -28,6 +28,7 @@ from websockets.sync.client import ClientConnection, connect
 from otel_logtail.exporters.answers import printable, tls_problem
 from otel_logtail.exporters.hex_config import BusSettings
 from otel_logtail.exporters.hex_events import Event, Outcome, call, judge, read_answer
+from otel_logtail.exporters.trust import client_context, trusted_roots
 from otel_logtail.model import Retry
 
 TIMEOUT_S = 5.0
@@ -42,6 +43,7 @@ class Link:
 
     def __init__(self, settings: BusSettings, *, timeout_s: float = TIMEOUT_S) -> None:
         self._settings = settings
+        self._tls = client_context(trusted_roots(settings.trust)) if settings.tls else None
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -98,6 +100,7 @@ class Link:
             connect(
                 settings.url,
                 sock=raw,
+                ssl=self._tls,
                 compression=None,
                 additional_headers={"Authorization": f"Bearer {settings.token}"} if settings.token else None,
                 open_timeout=max(deadline_s - time.monotonic(), 0.001),

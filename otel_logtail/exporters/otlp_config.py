@@ -23,6 +23,7 @@ Events = Literal["span", "log", "both"]
 
 DEFAULT_TIMEOUT_MS = 10_000
 GRPC_PORT = 4317
+TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 _SIGNAL_PATHS = ("/v1/metrics", "/v1/traces", "/v1/logs")
 _GRPC_SCHEMES = ("unix", "unix-abstract", "dns", "ipv4", "ipv6")
@@ -41,6 +42,7 @@ class Signal(msgspec.Struct, frozen=True):
     """Where one signal goes, and how.
 
     ``endpoint`` is the whole URL for HTTP and the target for gRPC. ``tls`` is for gRPC only: in HTTP the URL says it.
+    ``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR, for where no ``certificate`` is named.
     """
 
     protocol: Protocol
@@ -52,6 +54,7 @@ class Signal(msgspec.Struct, frozen=True):
     certificate: Setting | None = None
     client_certificate: Setting | None = None
     client_key: Setting | None = None
+    trust: Mapping[str, str] = {}
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -128,6 +131,7 @@ def _signal(environ: Mapping[str, str], options: Mapping[str, str], name: Signal
         certificate=find("CERTIFICATE"),
         client_certificate=certificate,
         client_key=key,
+        trust={name: environ[name] for name in TRUST_VARIABLES if environ.get(name)},
     )
 
 

@@ -36,7 +36,9 @@ class HttpSender:
     """Posts requests of one signal to one URL."""
 
     def __init__(self, signal: Signal, response_type: type[ExportResponse], *, user_agent: str) -> None:
-        read_tls(signal)
+        secure = urlsplit(signal.endpoint).scheme == "https"
+        named = signal.certificate or signal.client_certificate  # a wrong file is an error, needed or not
+        tls = read_tls(signal) if secure or named else None
         self._signal = signal
         self._response_type = response_type
         self._closed = Event()
@@ -44,7 +46,7 @@ class HttpSender:
         self._session = requests.Session()
         # requests would take a password out of ~/.netrc and put it over the header that the user has set
         self._session.auth = lambda request: request
-        adapter = _Adapter(self._lines)
+        adapter = _Adapter(self._lines, None if tls is None else tls.context)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         encoding = {"Content-Encoding": "gzip"} if signal.gzip else {}
@@ -52,16 +54,11 @@ class HttpSender:
         self._session.headers.update({"User-Agent": user_agent, **dict(signal.headers), **own})
         # Made once: to a receiver near by, going through the environment (proxies) for each request is half its cost.
         self._request = self._session.prepare_request(requests.Request("POST", signal.endpoint))
-        certificate, key = signal.client_certificate, signal.client_key
-        shown = None if certificate is None else certificate.value
-        self._settings = self._session.merge_environment_settings(
-            signal.endpoint,
-            {},
-            True,  # stream: what is read of an answer is bounded
-            # given here: in the session, REQUESTS_CA_BUNDLE would win over it
-            True if signal.certificate is None else signal.certificate.value,
-            (shown, key.value) if shown is not None and key is not None else shown,
-        )
+        # stream: what is read of an answer is bounded. Proxies come from the environment, certificates never do.
+        self._settings = self._session.merge_environment_settings(signal.endpoint, {}, True, True, None) | {
+            "verify": True,
+            "cert": None,
+        }
 
     def send(self, message: ExportRequest) -> Outcome:
         """Post one message."""
@@ -154,10 +151,10 @@ def _hang_up(connection: HTTPConnection) -> None:
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter whose connections report to :class:`_Lines`; it never retries by itself."""
+    """An adapter whose connections report to :class:`_Lines` and use our TLS; it never retries by itself."""
 
-    def __init__(self, lines: _Lines) -> None:
-        self._pools = _pools(lines)
+    def __init__(self, lines: _Lines, tls: ssl.SSLContext | None) -> None:
+        self._pools = _pools(lines, tls)
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, connections, maxsize, block=False, **pool_kwargs):  # type: ignore[no-untyped-def]  # as in requests
@@ -170,7 +167,7 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-def _pools(lines: _Lines) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(lines: _Lines, tls: ssl.SSLContext | None) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
         def connect(self) -> None:
             super().connect()
@@ -178,6 +175,8 @@ def _pools(lines: _Lines) -> dict[str, type[HTTPConnectionPool]]:
 
     class Secure(HTTPSConnection):
         def connect(self) -> None:
+            # requests has put certifi's list here by now
+            self.ssl_context, self.ca_certs, self.ca_cert_dir = tls, None, None
             super().connect()
             lines.add(self)
 

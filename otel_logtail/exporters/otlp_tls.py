@@ -11,26 +11,36 @@ import msgspec
 from otel_logtail.errors import UsageError
 from otel_logtail.exporters.answers import tls_problem
 from otel_logtail.exporters.otlp_config import Setting, Signal
+from otel_logtail.exporters.trust import client_context, trusted_roots
 
 _ASK_S = 2.0
 """How long asking for a receiver's complaint may take: it comes at once, or not at all."""
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """The contents of the PEM files; None where the default holds."""
+    """What both protocols use: gRPC the PEM texts, HTTP the context made of them."""
 
-    roots: bytes | None = None
+    context: ssl.SSLContext
+    roots: bytes
     certificate: bytes | None = None
     key: bytes | None = None
 
 
 def read_tls(signal: Signal) -> Tls:
     """Read and try what a signal names, so that a wrong file is a usage error and not a failure at night."""
-    roots = _read(signal.certificate)
+    named = signal.certificate
+    roots = trusted_roots(signal.trust, *(() if named is None else (named.value, named.origin)))
     certificate = _read(signal.client_certificate)
     key = _read(signal.client_key) if signal.client_key is not None else certificate  # one file may hold both
-    _context(signal)
-    return Tls(roots, certificate, key)
+    context = client_context(roots)
+    if signal.client_certificate is not None:
+        own_key = None if signal.client_key is None else signal.client_key.value
+        try:
+            context.load_cert_chain(signal.client_certificate.value, own_key, password=lambda: "")
+        except (ssl.SSLError, ValueError) as error:
+            hint = "a PEM file with a certificate, and its key without a passphrase in the same or in the key's file"
+            raise _wrong(signal.client_certificate, "is no certificate that fits its key", hint) from error
+    return Tls(context, roots, certificate, key)
 
 
 def explain(signal: Signal, complaint: str) -> str:
@@ -50,7 +60,7 @@ def ask(signal: Signal, host: str, port: int) -> str:
     In TLS 1.3 a server refuses a client's certificate only after the handshake, while the request is on its way: what
     the libraries then report is a broken connection, and the reason is lost.
     """
-    context = _context(signal)
+    context = read_tls(signal).context
     context.set_alpn_protocols(["h2"] if signal.protocol == "grpc" else ["http/1.1"])
     try:
         with (
@@ -58,29 +68,9 @@ def ask(signal: Signal, host: str, port: int) -> str:
             context.wrap_socket(raw, server_hostname=host) as line,
         ):
             line.recv(1)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UsageError) as error:
         return explain(signal, str(error))
     return ""
-
-
-def _context(signal: Signal) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if signal.certificate is None:
-        context.load_default_certs()
-    else:
-        try:
-            context.load_verify_locations(signal.certificate.value)
-        except ssl.SSLError as error:
-            hint = "a PEM file with the certificates to trust"
-            raise _wrong(signal.certificate, "holds no certificate", hint) from error
-    if signal.client_certificate is not None:
-        own_key = None if signal.client_key is None else signal.client_key.value
-        try:
-            context.load_cert_chain(signal.client_certificate.value, own_key, password=lambda: "")
-        except (ssl.SSLError, ValueError) as error:
-            hint = "a PEM file with a certificate, and its key without a passphrase in the same or in the key's file"
-            raise _wrong(signal.client_certificate, "is no certificate that fits its key", hint) from error
-    return context
 
 
 def _read(setting: Setting | None) -> bytes | None:

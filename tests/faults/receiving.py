@@ -49,6 +49,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
+from tests.certificates import Pair
+
 MS = 10**6
 T0 = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=1)
 """When the log begins: not long ago, so that nothing is too old to be kept."""
@@ -383,11 +385,11 @@ class Receiver:
 
 
 @contextmanager
-def receiving(protocol: str) -> Iterator[Receiver]:
+def receiving(protocol: str, tls: Pair | None = None) -> Iterator[Receiver]:
     """A receiver that speaks ``http`` or ``grpc``; it takes everything until its judge is another one."""
     receiver = Receiver()
-    with _http(receiver) if protocol == "http" else _grpc(receiver):
-        receiver.endpoint = f"http://127.0.0.1:{receiver.port}"
+    with _http(receiver, tls) if protocol == "http" else _grpc(receiver, tls):
+        receiver.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{receiver.port}"
         try:
             yield receiver
         finally:
@@ -401,7 +403,7 @@ def flags(protocol: str) -> list[str]:
 
 
 @contextmanager
-def _http(receiver: Receiver) -> Iterator[None]:
+def _http(receiver: Receiver, tls: Pair | None) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -437,6 +439,8 @@ def _http(receiver: Receiver) -> Iterator[None]:
 
     with Server(("127.0.0.1", 0), Handler) as server:
         receiver.port = server.server_address[1]
+        if tls is not None:
+            server.socket = tls.context().wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -448,7 +452,7 @@ def _http(receiver: Receiver) -> Iterator[None]:
 
 
 @contextmanager
-def _grpc(receiver: Receiver) -> Iterator[None]:
+def _grpc(receiver: Receiver, tls: Pair | None) -> Iterator[None]:
     def export(name: str, message: Any, context: Any) -> Any:
         answer = receiver.answer(name, message)
         if isinstance(answer, Fail):
@@ -474,7 +478,11 @@ def _grpc(receiver: Receiver) -> Iterator[None]:
         server = grpc.server(pool)
         add_MetricsServiceServicer_to_server(Metrics(), server)  # type: ignore[no-untyped-call]
         add_TraceServiceServicer_to_server(Traces(), server)  # type: ignore[no-untyped-call]
-        receiver.port = server.add_insecure_port("127.0.0.1:0")
+        if tls is None:
+            receiver.port = server.add_insecure_port("127.0.0.1:0")
+        else:
+            own = grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.certificate.read_bytes())])
+            receiver.port = server.add_secure_port("127.0.0.1:0", own)
         server.start()
         try:
             yield
