@@ -13,6 +13,7 @@ from functools import partial
 
 import msgspec
 
+from otel_logtail.discover import check_paths
 from otel_logtail.drain import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, UsageError
 from otel_logtail.export import ExporterContext
@@ -23,6 +24,7 @@ from otel_logtail.observe import Observer, ObserverContext, PathRule
 from otel_logtail.outbox import Outbox
 from otel_logtail.outputs import Read, check_outputs
 from otel_logtail.pathtail import Book
+from otel_logtail.patterns import expand
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.reporter import Reporter
@@ -30,7 +32,7 @@ from otel_logtail.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettin
 from otel_logtail.sources import Sources
 from otel_logtail.store import Store
 from otel_logtail.storefile import suspect
-from otel_logtail.tail import Tail, check_paths, expand
+from otel_logtail.tail import Tail
 from otel_logtail.wake import TimedWaker, Waker
 from otel_logtail.when import iso
 
@@ -193,6 +195,7 @@ class App:
             trusted=bool(settings.patterns),
             from_start=True,
             unread=unread,
+            stopping=lambda: self._stopping,
         )
         return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=self._interval_ns)
 

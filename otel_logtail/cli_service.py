@@ -5,7 +5,6 @@ What follows the kind is the daemon's own command line.
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import sys
@@ -19,6 +18,7 @@ from typer.core import TyperGroup
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.errors import UsageError
 from otel_logtail.paths import home_directory
+from otel_logtail.patterns import folder_of
 
 if TYPE_CHECKING:
     from otel_logtail.services import Daemon
@@ -166,8 +166,8 @@ def _relative(flag: str, value: str) -> UsageError:
 def _patterns(given: dict[str, Any], home: str) -> list[str]:
     """The files that will be followed, as far as they can be told here."""
     from otel_logtail.observe import ObserverContext
+    from otel_logtail.patterns import expand
     from otel_logtail.plugins import make_observer
-    from otel_logtail.tail import expand
 
     if "sources" in given:
         asked = [(source.observer, source.patterns) for source in given["sources"]]
@@ -205,18 +205,10 @@ def _daemon(
         command=(*command, *options),
         user=user,
         group=group,
-        reads=tuple(dict.fromkeys([*map(_folder, logs), *configured])),
+        reads=tuple(dict.fromkeys([*map(folder_of, logs), *configured])),
         writes=tuple(dict.fromkeys(str(Path(path).absolute().parent) for path in written)),
         uses=tuple(uses),
     )
-
-
-def _folder(pattern: str) -> str:
-    """The folder which holds all that a pattern can match."""
-    folder = os.path.dirname(pattern)  # noqa: PTH120 - a pattern, not a path
-    while glob.has_magic(folder):
-        folder = os.path.dirname(folder)  # noqa: PTH120
-    return folder
 
 
 def _program(named: str) -> list[str]:

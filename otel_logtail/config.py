@@ -6,6 +6,7 @@ What is wrong is one error: the file, the line, the key, and what would be right
 from __future__ import annotations
 
 import difflib
+import glob
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -198,7 +199,7 @@ class _Reader:
     def _paths(self, at: KeyPath, value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             self._type(at, 'a list of texts, such as ["/var/log/headroom/proxy-*.log"]', value)
-        return tuple(self._file(at, item) for item in value)
+        return tuple(self._file(at, item, glob.escape) for item in value)
 
     def _exporters(self, value: object) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
         if isinstance(value, (list, str)):
@@ -255,16 +256,17 @@ class _Reader:
             self._type(at, "a number of milliseconds, such as 500", value)
         return float(value)
 
-    def _file(self, at: KeyPath, value: str) -> str:
+    def _file(self, at: KeyPath, value: str, literal: Callable[[str], str] = str) -> str:
+        """A path, with variables filled in; ``literal`` writes what is a name and no pattern."""
         for variable in re.findall(r"\$\{(\w+)\}", value):
             if not self._environ.get(variable):
                 self._wrong(at, f"the variable {variable} is not set", "set it, or write the path out")
-            value = value.replace(f"${{{variable}}}", self._environ[variable])
+            value = value.replace(f"${{{variable}}}", literal(self._environ[variable]))
         if value == "~" or value.startswith("~/"):
             if not self._home:
                 self._wrong(at, "there is no home directory for ~", "write the path out")
-            value = self._home + value[1:]
-        return str(self._folder / value)
+            value = literal(self._home) + value[1:]
+        return str(Path(literal(str(self._folder))) / value)
 
     def _known_keys(
         self, at: KeyPath, table: Iterable[str], known: tuple[str, ...], elsewhere: Mapping[str, str]

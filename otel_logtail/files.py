@@ -21,8 +21,7 @@ from abc import abstractmethod
 from functools import lru_cache
 from typing import BinaryIO, Protocol, cast
 
-import msgspec
-
+from otel_logtail.folders import FILE, LINK, Folders, Names
 from otel_logtail.model import FileState, Fingerprint
 
 HEAD_BYTES = 1024
@@ -271,45 +270,48 @@ def identity_at(path: str) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
-class Sibling(msgspec.Struct, frozen=True):
-    """A rotated file of a live path."""
-
-    path: str
-    order: tuple[int, int, str]
-    mtime_ns: int
-
-
-def siblings(live: str) -> list[Sibling]:
+def rotated_of(live: str, names: Names) -> list[str]:
     """The rotated files of a live path, oldest first; of a plain and a compressed one of the same name, the plain one.
 
     Names are the live name with ``.1``, ``.2024-01-31``, ``-20240131``, ``.1700000000`` and the like behind it (or
     before its extension), and perhaps ``.gz``, ``.bz2``, ``.xz`` or ``.zst``. Numbers grow with age, dates with youth.
+
+    Args:
+        live: The path that the program writes to.
+        names: What is in its directory, at least all that begins as its name does.
     """
     folder, name = os.path.split(live)
     stem, extension = os.path.splitext(name)
-    found: dict[str, Sibling] = {}
+    found: dict[str, tuple[tuple[int, int, str], str]] = {}
+    for other, _, kind in names:
+        match = _rotated_as(other, name, stem, extension)
+        if match is None or kind not in (FILE, LINK):
+            continue
+        path = os.path.join(folder, other)
+        if kind == LINK and not os.path.isfile(path):
+            continue
+        plain, number = plain_name(other), match["number"]
+        if plain not in found or is_compressed(found[plain][1]):
+            found[plain] = ((1, -int(number), "") if number else (0, 0, match["date"]), path)
+    ordered = sorted(found.values())
+    if ordered and ordered[0][0][0] != ordered[-1][0][0]:
+        ordered.sort(key=lambda one: _modified_ns(one[1]))  # two schemes at once: only the times can tell
+    return [path for _, path in ordered]
+
+
+def siblings(live: str) -> list[str]:
+    """The same, of what is there now."""
     try:
-        entries = list(os.scandir(folder or "."))
+        return rotated_of(live, Folders().beside(live, 0.0, fresh=True))
     except OSError:
         return []
-    for entry in entries:
-        match = _rotated_as(entry.name, name, stem, extension)
-        try:
-            if match is None or not entry.is_file():
-                continue
-            mtime_ns = entry.stat().st_mtime_ns
-        except OSError:
-            continue  # it went while we looked
-        plain = plain_name(entry.name)
-        number = match["number"]
-        order = (1, -int(number), "") if number else (0, 0, match["date"])
-        previous = found.get(plain)
-        if previous is None or is_compressed(previous.path):
-            found[plain] = Sibling(os.path.join(folder, entry.name), order, mtime_ns)
-    ordered = sorted(found.values(), key=lambda sibling: sibling.order)
-    if len({sibling.order[0] for sibling in ordered}) > 1:
-        ordered.sort(key=lambda sibling: sibling.mtime_ns)  # two schemes at once: only the times can tell
-    return ordered
+
+
+def _modified_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0  # it went while we looked
 
 
 def _rotated_as(other: str, name: str, stem: str, extension: str) -> re.Match[str] | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 import msgspec
 
@@ -18,23 +20,50 @@ SETTLED_NS = 3 * 10**9
 _AGE_S = 0.5
 """How often at most a directory is listed whose names come and go, while nothing speaks for a change of ours."""
 
-Names = tuple[tuple[str, int], ...]
-"""Names with their inodes, sorted."""
+Names = tuple[tuple[str, int, str], ...]
+"""Names with their inodes and kinds (see :data:`FILE`), sorted."""
+
+FILE, LINK, OTHER = "file", "link", "other"
+"""What a name stands for by itself: a regular file, a symbolic link, or something else."""
+
+_Derived = TypeVar("_Derived")
 
 
-class _Listing(msgspec.Struct, frozen=True):
+class Listing(msgspec.Struct):
+    """What was in one directory at one moment. Never changed: what follows from it is worked out once (``derive``)."""
+
+    folder: str
     identity: tuple[int, int, int]
     listed_s: float
     settled: bool
-    names: list[tuple[str, int]]
+    """Whether another listing is only due once the directory's time of change is another one."""
+    names: list[tuple[str, int, str]]
+    _derived: dict[Hashable, object] = msgspec.field(default_factory=dict)
+
+    def beside(self, name: str) -> Names:
+        """The names that begin as this one does (before its extension)."""
+        stem, _ = os.path.splitext(name)
+        names = self.names
+        first = last = bisect_left(names, (stem,))
+        while last < len(names) and names[last][0].startswith(stem):
+            last += 1
+        return tuple(names[first:last])
+
+    def derive(self, key: Hashable, work: Callable[[Listing], _Derived]) -> _Derived:
+        """What follows from these names alone, worked out at the first call with this key."""
+        if key not in self._derived:
+            self._derived[key] = work(self)
+        return self._derived[key]  # type: ignore[return-value]
 
 
 class Folders:
     """What is in directories. Not for use by two threads at once."""
 
     def __init__(self) -> None:
-        self._listings: dict[str, _Listing] = {}
+        self._listings: dict[str, Listing] = {}
         self._now: set[str] = set()
+        self.listed = 0
+        """How many names were listed so far."""
 
     def begin(self) -> None:
         """A new moment: from here on, each directory is looked at once more when it is asked for."""
@@ -56,39 +85,49 @@ class Folders:
             OSError: nobody may look at the directory.
         """
         folder, name = os.path.split(path)
-        stem, _ = os.path.splitext(name)  # noqa: PTH122 - at each look at each path
-        names = self._names(folder or ".", now_s, fresh=fresh)
-        first = last = bisect_left(names, (stem,))
-        while last < len(names) and names[last][0].startswith(stem):
-            last += 1
-        return tuple(names[first:last])
+        return self.listing(folder or ".", now_s, fresh=fresh).beside(name)
 
-    def _names(self, folder: str, now_s: float, *, fresh: bool) -> list[tuple[str, int]]:
+    def listing(self, folder: str, now_s: float, *, fresh: bool, again: bool = False) -> Listing:
+        """What is in a directory; nothing without one. ``again``: it is known to have changed at this moment.
+
+        Raises:
+            OSError: nobody may look at it.
+        """
         known = self._listings.get(folder)
-        if known is not None and folder in self._now:
-            return known.names
+        if known is not None and folder in self._now and not again:
+            return known
         self._now.add(folder)
         try:
-            stat = os.stat(folder)  # noqa: PTH116 - the same
+            stat = os.stat(folder)
         except (FileNotFoundError, NotADirectoryError):
             self._listings.pop(folder, None)
-            return []
+            return Listing(folder, (0, 0, 0), now_s, settled=False, names=[])
         identity = stat.st_dev, stat.st_ino, stat.st_mtime_ns
-        if known is not None:
+        if known is not None and not again:
             same = known.identity == identity
             if (same and known.settled) or (now_s - known.listed_s < _AGE_S and not fresh):
-                return known.names
+                return known
         settled = time.time_ns() - stat.st_mtime_ns >= SETTLED_NS
         names = _listed(folder)
-        listing = _Listing(identity, now_s, settled and names is not None, names or [])
+        self.listed += len(names or ())
+        listing = Listing(folder, identity, now_s, settled and names is not None, names or [])
         self._listings[folder] = listing
-        return listing.names
+        return listing
 
 
-def _listed(folder: str) -> list[tuple[str, int]] | None:
-    """Names with their inodes, sorted; None: it may be looked at, and not be listed (now)."""
+def _listed(folder: str) -> list[tuple[str, int, str]] | None:
+    """Names with their inodes and kinds, sorted; None: it may be looked at, and not be listed (now)."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry.name, entry.inode()) for entry in entries)
+            return sorted((entry.name, entry.inode(), _kind(entry)) for entry in entries)
     except OSError:
         return None
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    try:
+        if entry.is_file(follow_symlinks=False):
+            return FILE
+    except OSError:  # on a file system that has to be asked for it, and refuses
+        return OTHER
+    return LINK if entry.is_symlink() else OTHER

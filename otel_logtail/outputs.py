@@ -6,7 +6,6 @@ when it comes.
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
 import re
@@ -14,11 +13,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from otel_logtail.discover import discover
 from otel_logtail.errors import UsageError
 from otel_logtail.files import identity_at, is_rotated_name, is_sibling, siblings
 from otel_logtail.observe import PathRule
+from otel_logtail.patterns import as_written, could_match, folder_of, has_wildcards
 from otel_logtail.settings import Settings
-from otel_logtail.tail import discover
 
 _HINT = "name another file: a log is only read"
 _OF_SQLITE = ("-wal", "-shm", "-journal")
@@ -89,7 +89,7 @@ def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
                 raise UsageError(f"{output.flag} {output.path} is the file of {other.flag}", hint="name another file")
     for read in reads:
         live = discover(read.patterns, read.rule, trusted=read.trusted)
-        files = _Files([*live, *(sibling.path for path in live for sibling in siblings(path))])
+        files = _Files([*live, *(rotated for path in live for rotated in siblings(path))])
         for output in outputs:
             if log := output.among(files):
                 raise UsageError(f"{output.flag} {output.path}: {log} is a log that is followed", hint=_HINT)
@@ -120,31 +120,14 @@ def _would_be_read(path: str, live: Iterable[str], read: Read) -> str:
     if read.rule.is_copy(name) or not (read.trusted or read.rule.is_live(name)) or is_rotated_name(path):
         return ""
     real = os.path.realpath(path)
-    for pattern in filter(glob.has_magic, read.patterns):
-        if _matches(path, pattern) or _matches(real, _resolved(pattern)):
-            return pattern
+    for pattern in filter(has_wildcards, read.patterns):
+        if could_match(path, pattern) or could_match(real, _resolved(pattern)):
+            return as_written(pattern)
     return ""
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """As glob does, of a path that may not be there."""
-
-    def rest(parts: list[str], wanted: list[str]) -> bool:
-        if not parts or not wanted:
-            return parts == wanted or wanted == ["**"]
-        hidden = parts[0].startswith(".")
-        if wanted[0] == "**":
-            return rest(parts, wanted[1:]) or (not hidden and rest(parts[1:], wanted))
-        if hidden and not wanted[0].startswith("."):
-            return False
-        return fnmatch.fnmatchcase(parts[0], wanted[0]) and rest(parts[1:], wanted[1:])
-
-    return rest(path.split("/"), pattern.split("/"))
 
 
 def _resolved(pattern: str) -> str:
     """The pattern with the links in the folder before its first wildcard followed."""
-    folder = os.path.dirname(pattern)
-    while glob.has_magic(folder):
-        folder = os.path.dirname(folder)
-    return os.path.join(os.path.realpath(folder), pattern[len(folder) :].lstrip("/"))
+    folder = folder_of(pattern)
+    rest = pattern.split("/")[len(folder.rstrip("/").split("/")) :]
+    return os.path.join(glob.escape(os.path.realpath(folder)), *rest)

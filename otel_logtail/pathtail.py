@@ -217,7 +217,7 @@ class PathTail:
         return [path for path in dict.fromkeys(paths) if path not in usual and os.path.isfile(path)]
 
     def _rotated(self) -> list[str]:
-        return list(dict.fromkeys(sibling.path for base in self._links() for sibling in siblings(base)))
+        return list(dict.fromkeys(path for base in self._links() for path in siblings(base)))
 
     def _links(self) -> tuple[str, ...]:
         """The names that a rotation starts from: that of the live path, and of what it links to."""

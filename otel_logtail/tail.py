@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
-from otel_logtail.errors import UsageError
-from otel_logtail.files import PlainReader, holds, identity_at, is_rotated_name, siblings
+from otel_logtail.discover import discover
+from otel_logtail.files import PlainReader, holds, identity_at, siblings
 from otel_logtail.folders import Folders
 from otel_logtail.model import FileState
 from otel_logtail.observe import PathRule
 from otel_logtail.pathtail import Book, PathTail
+from otel_logtail.patterns import Patterns
 from otel_logtail.reporter import Reporter
 
 
@@ -37,8 +35,9 @@ class Tail:
         trusted: bool,
         from_start: bool,
         unread: Collection[str] = (),
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._patterns = tuple(patterns)
+        self._stopping = stopping
         self._rule = rule
         self._trusted = trusted
         self._book = book
@@ -47,12 +46,10 @@ class Tail:
         self._unread = frozenset(unread)
         self._buffer = new_buffer()
         self._folders = Folders()
-        self._searched = {_without_magic(pattern) for pattern in self._patterns}
-        # ** stands for no directory at all, too
-        self._anywhere = {*self._patterns, *(pattern.replace("**/", "") for pattern in self._patterns)}
         self._known: dict[str, list[FileState]] = {}
         for state in states:
             self._known.setdefault(state.live, []).append(state)
+        self._patterns = Patterns(patterns, self._known)
         self._tails: dict[str, PathTail] = {}
         self._ready: dict[str, None] = {}
 
@@ -61,7 +58,7 @@ class Tail:
         concerned = None if hints is None else self._concerned(hints)
         self._folders.begin()
         if concerned is None:
-            self._discover()
+            self._discover(now_s)
         for live in self._tails if concerned is None else concerned:
             self._tails[live].look(now_s)
             self._ready[live] = None
@@ -82,7 +79,7 @@ class Tail:
         for path in hints - found:
             if self._rule.is_copy(os.path.basename(path)):
                 continue
-            if path in directories or any(fnmatch.fnmatchcase(path, pattern) for pattern in self._anywhere):
+            if path in directories or self._patterns.could_find(path):
                 return None
             if os.path.dirname(path) not in directories:
                 return None  # some systems say real paths, whatever links lead there
@@ -94,12 +91,21 @@ class Tail:
                     found.add(live)
         return found
 
-    def _discover(self) -> None:
-        found = discover(self._patterns, self._rule, trusted=self._trusted)
+    def _discover(self, now_s: float) -> None:
+        found = discover(
+            self._patterns,
+            self._rule,
+            trusted=self._trusted,
+            folders=self._folders,
+            now_s=now_s,
+            stopping=self._stopping,
+        )
+        if self._stopping():
+            return
         if not found:
-            self._reporter.nothing_to_follow(" or ".join(self._patterns))
+            self._reporter.nothing_to_follow(str(self._patterns))
         else:
-            self._reporter.something_to_follow(" or ".join(self._patterns))
+            self._reporter.something_to_follow(str(self._patterns))
         found += [live for live in self._known if live not in found and self._left_behind(live)]
         for live in [live for live in self._tails if live not in found]:
             tail = self._tails[live]
@@ -125,7 +131,7 @@ class Tail:
         """Whether a live path that is no more (its process has ended) was rotated with unread lines."""
         if all(state.done for state in self._known[live]) or os.path.lexists(live):
             return False
-        return any(fnmatch.fnmatchcase(live, pattern) for pattern in self._patterns)
+        return self._patterns.could_find(live)
 
     def _states_for(self, live: str) -> list[FileState] | None:
         """What is known of a live path that comes up; None while another path follows the very same file."""
@@ -212,82 +218,11 @@ class Tail:
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
-        return self._searched | {os.path.dirname(base) for tail in self._tails.values() for base in tail.bases}
+        return self._patterns.folders() | {
+            os.path.dirname(base) for tail in self._tails.values() for base in tail.bases
+        }
 
     def close(self) -> None:
         """Free all descriptors."""
         for tail in self._tails.values():
             tail.close()
-
-
-def _without_magic(pattern: str) -> str:
-    """The directory that a pattern's matches are in or below."""
-    directory = os.path.dirname(pattern)
-    while glob.has_magic(directory):
-        directory = os.path.dirname(directory)
-    return directory
-
-
-def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:
-    """Patterns with ``~`` and ``$VARIABLES`` filled in; one that names what is not set (``home`` empty) is left out."""
-    expanded = []
-    for pattern in patterns:
-        text = re.sub(r"\$\{(\w+)\}", lambda match: environ.get(match[1]) or match[0], pattern)
-        if "${" in text:
-            continue
-        if text == "~" or text.startswith("~/"):
-            if not home:
-                continue
-            text = home + text[1:]
-        expanded.append(os.path.abspath(text))
-    return expanded
-
-
-def discover(patterns: Iterable[str], rule: PathRule, *, trusted: bool) -> list[str]:
-    """The live paths that match now, sorted.
-
-    A pattern without wildcards names one live path, whatever it is called. Of the others' matches, copies and rotated
-    files are none; with ``trusted`` false (the observer's own patterns) only names that the rule knows are live.
-    """
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        if not glob.has_magic(pattern):
-            found[pattern] = None
-            continue
-        for path in sorted(glob.glob(pattern, recursive=True)):
-            name = os.path.basename(path)
-            if rule.is_copy(name) or not (trusted or rule.is_live(name)):
-                continue
-            if os.path.isfile(path) and not is_rotated_name(path):
-                found[path] = None
-    # a rotated file that was named beside its live one is read as part of that
-    named = [path for path in found if is_rotated_name(path)]
-    rotated = {sibling.path for live in found if live not in named for sibling in siblings(live)} if named else set()
-    return [path for path in found if path not in rotated]
-
-
-def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:
-    """Say no at the start to what can never be followed, and to nothing at all to read where nobody will wait for it.
-
-    Raises:
-        UsageError: there are no patterns, a path is a directory or a device; with ``once``: it can't be read, or
-            nothing matches.
-    """
-    patterns = list(patterns)
-    if not patterns:
-        raise UsageError("there is no home directory to look for the log in", hint="name the log with --path")
-    for pattern in patterns:
-        if os.path.isdir(pattern):
-            raise UsageError(
-                f"{pattern} is a directory", hint=f"name the files in it, such as --path '{pattern}/*.log'"
-            )
-        if os.path.exists(pattern) and not os.path.isfile(pattern):
-            raise UsageError(f"{pattern} is not a regular file", hint="a log file is followed, not a pipe or a device")
-    if not once:
-        return
-    found = [path for path in discover(patterns, rule, trusted=trusted) if os.path.exists(path)]
-    if not found:
-        raise UsageError(f"no file matches {' or '.join(patterns)}", hint="name the log with --path")
-    for path in found:
-        if not os.access(path, os.R_OK):
-            raise UsageError(f"{path} can't be read", hint="run as its owner, or as a member of its group")

@@ -47,7 +47,7 @@ def state_at(data: bytes, offset: int) -> FileState:
 
 
 def names(live: Path) -> list[str]:
-    return [os.path.basename(sibling.path) for sibling in siblings(str(live))]
+    return [os.path.basename(path) for path in siblings(str(live))]
 
 
 def test_fingerprint_of_nothing_is_the_empty_one() -> None:

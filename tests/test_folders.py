@@ -19,7 +19,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     listing = folders._listed
 
-    def noting(folder: str) -> list[tuple[str, int]] | None:
+    def noting(folder: str) -> list[tuple[str, int, str]] | None:
         found.append(folder)
         return listing(folder)
 
@@ -28,7 +28,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def names(known: Folders, path: Path, now_s: float, *, fresh: bool = False) -> list[str]:
-    return [name for name, _ in known.beside(str(path), now_s, fresh=fresh)]
+    return [name for name, *_ in known.beside(str(path), now_s, fresh=fresh)]
 
 
 def settle(folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_another_file_by_the_same_name_is_another(tmp_path: Path) -> None:
     os.replace(tmp_path / "new", path)
     known.begin()
     after = known.beside(str(path), 1.0, fresh=True)
-    assert [name for name, _ in after] == [name for name, _ in before]
+    assert [name for name, *_ in after] == [name for name, *_ in before]
     assert after != before
 
 

@@ -31,7 +31,9 @@ LAYERS = [
     # bytes: files that rotate as one endless source
     "wake",
     "folders",
+    "patterns",
     "files",
+    "discover",
     "chunks",
     "states",
     "claims",

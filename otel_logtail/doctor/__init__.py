@@ -6,6 +6,7 @@ is a line, too.
 
 from __future__ import annotations
 
+import glob
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from otel_logtail.app import Wanted, wanted_of
+from otel_logtail.discover import discover
 from otel_logtail.doctor.check import FAIL, WARN, Check
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
 from otel_logtail.doctor.logs import check_logs
@@ -25,7 +27,6 @@ from otel_logtail.export import ExporterContext
 from otel_logtail.outputs import check_outputs
 from otel_logtail.query import open_readonly, status
 from otel_logtail.settings import Settings, SourceSettings
-from otel_logtail.tail import discover
 
 __all__ = ["Check", "examine"]
 
@@ -101,7 +102,7 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
             observer=observer,
             name=name,
             event=event,
-            patterns=tuple(path for (path,) in live[id_] if Path(path).exists()),
+            patterns=tuple(glob.escape(path) for (path,) in live[id_] if Path(path).exists()),
             threshold_ns=threshold_ns,
             stall_ns=stall_ns,
             quiet_ns=quiet_ns,

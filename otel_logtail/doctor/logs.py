@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_logtail.app import Wanted
+from otel_logtail.discover import discover
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size, span
 from otel_logtail.observe import Scanned, Thresholds, scan
-from otel_logtail.tail import discover
+from otel_logtail.patterns import Patterns
 
 LOOKED_AT = 8 << 20
 """Of each file, so many bytes before its end are read through."""
@@ -30,7 +31,7 @@ def check_logs(wanted: Wanted) -> Iterator[Check]:
         yield Check(
             FAIL,
             area,
-            f"no file matches {' or '.join(wanted.patterns) or 'anything: a variable in its path is not set'}",
+            f"no file matches {str(Patterns(wanted.patterns)) or 'anything: a variable in its path is not set'}",
             "is the program running, and does it write there? name its files with --path (in a configuration: paths)",
         )
         return

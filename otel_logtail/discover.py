@@ -1,0 +1,106 @@
+"""Which live paths there are: what the patterns find now, less copies and rotated files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from otel_logtail.errors import UsageError
+from otel_logtail.files import is_rotated_name, rotated_of
+from otel_logtail.folders import FILE, LINK, Folders, Listing
+from otel_logtail.observe import PathRule
+from otel_logtail.patterns import Part, Patterns, as_written
+
+
+def discover(
+    patterns: Iterable[str] | Patterns,
+    rule: PathRule,
+    *,
+    trusted: bool,
+    folders: Folders | None = None,
+    now_s: float = 0.0,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """The live paths that match now, by pattern and name.
+
+    A pattern without wildcards names one live path, whatever it is called. Of the others' matches, copies and rotated
+    files are none; with ``trusted`` false (the observer's own patterns) only names that the rule knows are live.
+
+    Args:
+        patterns: Absolute ones.
+        rule: What names mean.
+        trusted: Whether the patterns are the user's.
+        folders: What is known of the directories' names; what is asked of it is of this moment.
+        now_s: A monotonic clock.
+        stopping: Whether somebody waits for this to end.
+    """
+    patterns = patterns if isinstance(patterns, Patterns) else Patterns(patterns)
+    folders = folders or Folders()
+
+    def wanted(listing: Listing, part: Part) -> list[tuple[str, str]]:
+        return [
+            (name, kind)
+            for name, _, kind in listing.names
+            if kind in (FILE, LINK)
+            and part.matches(name)
+            and not rule.is_copy(name)
+            and (trusted or rule.is_live(name))
+            and not is_rotated_name(os.path.join(listing.folder, name))
+        ]
+
+    def matches_in(folder: str, part: Part) -> Iterable[str]:
+        try:
+            listing = folders.listing(folder, now_s, fresh=True)
+        except OSError:
+            return ()
+        found = listing.derive((part, rule, trusted), lambda listing: wanted(listing, part))
+        return [name for name, kind in found if kind == FILE or os.path.isfile(os.path.join(folder, name))]
+
+    found: dict[str, None] = {}
+    for text in patterns.texts:
+        if named := patterns.named(text):
+            found[named] = None
+        else:
+            found.update(dict.fromkeys(patterns.find(text, matches_in, stopping)))
+    return _without_rotated(found, folders, now_s)
+
+
+def _without_rotated(found: Iterable[str], folders: Folders, now_s: float) -> list[str]:
+    """All but those that were named beside the live ones that they are rotated files of: they are read as part."""
+    found = list(found)
+    named = {path for path in found if is_rotated_name(path)}
+    if not named:
+        return found
+    rotated: set[str] = set()
+    for live in found:
+        if live not in named:
+            try:
+                rotated.update(rotated_of(live, folders.beside(live, now_s, fresh=True)))
+            except OSError:
+                continue
+    return [path for path in found if path not in rotated]
+
+
+def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:
+    """Say no at the start to what can never be followed, and to nothing at all to read where nobody will wait for it.
+
+    Raises:
+        UsageError: there are no patterns, a path is a directory or a device; with ``once``: it can't be read, or
+            nothing matches.
+    """
+    known = Patterns(patterns)
+    if not known.texts:
+        raise UsageError("there is no home directory to look for the log in", hint="name the log with --path")
+    for path in map(as_written, known.texts):
+        if os.path.isdir(path):
+            raise UsageError(f"{path} is a directory", hint=f"name the files in it, such as --path '{path}/*.log'")
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise UsageError(f"{path} is not a regular file", hint="a log file is followed, not a pipe or a device")
+    if not once:
+        return
+    found = [path for path in discover(known, rule, trusted=trusted) if os.path.exists(path)]
+    if not found:
+        raise UsageError(f"no file matches {known}", hint="name the log with --path")
+    for path in found:
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"{path} can't be read", hint="run as its owner, or as a member of its group")
