@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from otel_logtail.cli_doctor import doctor
-from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_errors import ended, errors_as_exit, prepare_process
 from otel_logtail.cli_given import TAKES_ALL
 from otel_logtail.cli_help import Sections
 from otel_logtail.cli_plugins import exporters, observers
@@ -21,7 +21,6 @@ from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
 from otel_logtail.cli_query import query_app, status
 from otel_logtail.cli_report import report
 from otel_logtail.cli_service import service_app
-from otel_logtail.errors import LogtailError
 
 app = typer.Typer(
     name="otel-logtail",
@@ -346,26 +345,14 @@ def given_as(context: typer.Context) -> dict[str, str]:
 
 
 def main() -> NoReturn:
-    """The console script: runs the command, and says usage errors in one line too."""
+    """The console script: runs the command; whatever it raises ends in one line and an exit code."""
+    prepare_process()
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="otel-logtail", standalone_mode=False)
-    except LogtailError as problem:
-        code = _say(str(problem), problem.hint, problem.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        code = 130
-    except Exception as problem:
-        # what typer raises for wrong arguments knows its message and exit code; anything else is a bug, shown whole
-        format_message = getattr(problem, "format_message", None)
-        if format_message is None:
-            raise
-        code = _say(format_message(), "otel-logtail --help shows what there is", getattr(problem, "exit_code", 2))
+        sys.stdout.flush()
+    except SystemExit as end:  # typer ends with 1 when the reader of --help has left
+        code = ended(end.__context__) if isinstance(end.__context__, BrokenPipeError) else end.code
+    except BaseException as problem:  # noqa: BLE001 - each is said in one line
+        code = ended(problem)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _say(message: str, hint: str, code: int) -> int:
-    lines = " ".join(message.split())
-    print(f"otel-logtail: error: {lines}", file=sys.stderr)
-    if hint:
-        print(f"hint: {hint}", file=sys.stderr)
-    return code

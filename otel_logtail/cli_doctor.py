@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_errors import errors_as_exit, reader_may_leave
 from otel_logtail.cli_query import Format
 
 
@@ -32,6 +32,7 @@ def doctor(
     from otel_logtail.cli_follow import context_of_exporters, settings_of
     from otel_logtail.doctor import Check, examine
     from otel_logtail.paths import home_directory
+    from otel_logtail.when import printable
 
     params, given = context.obj
     if config is not None:
@@ -45,12 +46,13 @@ def doctor(
         failed = failed or check.level == "FAIL"
         if form is Format.TABLE:
             todo = f"  \u2013 {check.todo}" if check.todo else ""
-            line = render.printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
-            sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
-            sys.stdout.flush()
+            line = printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
+            with reader_may_leave():
+                sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
         else:
             found.append(check)
     if form is not Format.TABLE:
-        render.write_rows(sys.stdout, render.keys_of(Check), render.structs(found), form.value)
+        with reader_may_leave():
+            render.write_rows(sys.stdout, render.keys_of(Check), render.structs(found), form.value)
     if failed:
         raise typer.Exit(1)

@@ -1,44 +1,167 @@
-"""How a command ends: an error is one line and a hint on stderr, a reader who has left is no error."""
+"""How a command ends: an error is one line and a hint on stderr, a reader who has left is no error.
+
+Everything that a command raises is translated in one place (`ended`). Known limit: an interrupt while the modules of
+the command line itself are imported, in the first tenth of a second, is still Python's own.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from collections.abc import Iterator
+import threading
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import typer
 
 from otel_logtail.errors import LogtailError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What writing fails with where stdout is a file."""
+_OF_STDOUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF}
+"""What writing to stdout fails with where it is a file, or was closed before the start."""
+
+_FRAMES = 5
+"""How many callers an internal error names."""
+
+
+def say(text: str) -> None:
+    """Write one line to stderr, with escapes for whatever does not print."""
+    from otel_logtail.when import printable
+
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass  # nobody is listening any more
+
+
+def say_error(message: str, hint: str = "") -> None:
+    """Write an error, and a hint of what would be right, to stderr."""
+    say(f"otel-logtail: error: {' '.join(message.split(chr(10)))}")
+    if hint:
+        say(f"hint: {hint}")
 
 
 @contextmanager
 def errors_as_exit() -> Iterator[None]:
-    """Turn what our errors say into lines on stderr and their exit code; end quietly when stdout is closed.
+    """Turn an error into lines on stderr and its exit code; end quietly when the reader of stdout has left.
 
     It flushes stdout, so that a pipe which broke late is noticed here as well. Works as a decorator too.
     """
     try:
         yield
         sys.stdout.flush()
-    except LogtailError as error:
-        typer.echo(f"otel-logtail: error: {error}", err=True)
-        if error.hint:
-            typer.echo(f"hint: {error.hint}", err=True)
-        raise typer.Exit(error.exit_code) from None
+    except Exception as problem:  # noqa: BLE001 - each is said in one line
+        raise typer.Exit(ended(problem)) from None
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Go on without a reader of stdout, for commands whose exit code is an answer too."""
+    try:
+        yield
+        sys.stdout.flush()
     except BrokenPipeError:
         _let_go_of_stdout()
-        raise typer.Exit(0) from None
-    except OSError as problem:
-        if problem.filename is not None or problem.errno not in _NO_ROOM:
-            raise
+
+
+def ended(problem: BaseException) -> int:
+    """Say what ended a command, and return its exit code."""
+    if isinstance(problem, LogtailError):
+        say_error(str(problem), problem.hint)
+        return problem.exit_code
+    if isinstance(problem, typer.Exit):
+        return problem.exit_code
+    if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
+        return 130
+    if isinstance(problem, BrokenPipeError):
         _let_go_of_stdout()
-        typer.echo(f"otel-logtail: error: standard output can't be written: {problem.strerror}", err=True)
-        raise typer.Exit(1) from None
+        return 0
+    if isinstance(problem, OSError):
+        return _of_the_system(problem)
+    if isinstance(problem, MemoryError):
+        say_error("out of memory", "give it more, or ask for less: --since, --limit")
+        return 1
+    format_message: Callable[[], str] | None = getattr(problem, "format_message", None)
+    if format_message is not None:  # what typer raises for wrong arguments has its message and exit code
+        return _of_the_arguments(problem, format_message())
+    say_error(*_internal(type(problem), problem, problem.__traceback__))
+    return 1
+
+
+def _of_the_system(problem: OSError) -> int:
+    why = problem.strerror or str(problem) or type(problem).__name__
+    if problem.filename is None and problem.errno in _OF_STDOUT:
+        _let_go_of_stdout()
+        say_error(f"standard output can't be written: {'it is closed' if problem.errno == errno.EBADF else why}")
+    else:
+        name = problem.filename
+        where = "" if name is None else f": {os.fsdecode(name) if isinstance(name, bytes) else name}"
+        say_error(f"{why}{where}", f"the system refused it, at {_places(problem.__traceback__)}")
+    return 1
+
+
+def _of_the_arguments(problem: BaseException, message: str) -> int:
+    code = int(getattr(problem, "exit_code", 2))
+    context = getattr(problem, "ctx", None)
+    if context is not None and message == context.get_help():  # a group of commands, and none was named
+        typer.echo(message, err=True)
+    else:
+        say_error(message, "otel-logtail --help shows what there is")
+    return code
+
+
+def _internal(kind: type[BaseException], problem: BaseException | None, where: TracebackType | None) -> tuple[str, str]:
+    message = str(problem)
+    return (
+        f"internal error: {kind.__name__}{': ' if message else ''}{message} (at {_places(where)})",
+        "this is a bug in otel-logtail: please report the line above",
+    )
+
+
+def _places(where: TracebackType | None) -> str:
+    """The last calls before an error, the innermost first: a traceback on one line."""
+    frames = [frame for frame in reversed(traceback.extract_tb(where)) if not frame.filename.startswith("<frozen")]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[:_FRAMES]) or "an unknown place"
+
+
+# --- the process --------------------------------------------------------------------------------------------------
+
+
+def prepare_process() -> None:
+    """Let every error of any thread be one line, and standard streams that were closed be harmless."""
+    _open_streams()
+    threading.excepthook = _in_a_thread
+    sys.unraisablehook = _unraisable
+
+
+def _in_a_thread(happened: threading.ExceptHookArgs) -> None:
+    if not issubclass(happened.exc_type, SystemExit):
+        say_error(*_internal(happened.exc_type, happened.exc_value, happened.exc_traceback))
+
+
+def _unraisable(happened: Any) -> None:
+    say_error(*_internal(happened.exc_type, happened.exc_value, happened.exc_traceback))
+
+
+def _open_streams() -> None:
+    """Open closed standard streams, before a file of ours gets their numbers.
+
+    What is written to such a stdout fails, as it must: nobody would have it.
+    """
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # gets this number, the lowest that is free
+            os.set_inheritable(number, True)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _let_go_of_stdout() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_errors import errors_as_exit, say
 from otel_logtail.errors import StoreError
 from otel_logtail.paths import default_db
 
@@ -57,5 +57,5 @@ def prune(
         Reporter().counts_mended("upkeep", upkeep.mended)
     for drop in upkeep.dropped:
         span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
-        typer.echo(f"{drop.exporter}: {drop.count} {drop.stream.value} of {span} left undelivered", err=True)
-    typer.echo(f"{path}: {before} bytes before, {size_on_disk(path)} now", err=True)
+        say(f"{drop.exporter}: {drop.count} {drop.stream.value} of {span} left undelivered")
+    say(f"{path}: {before} bytes before, {size_on_disk(path)} now")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_errors import errors_as_exit, say, say_error
 from otel_logtail.errors import UsageError
 from otel_logtail.paths import default_db
 
@@ -230,7 +230,7 @@ def _end_with(damage: Damage) -> None:
     """An answer that is not whole is one all the same, but a script must be able to tell."""
     if text := str(damage):
         sys.stdout.flush()
-        typer.echo(f"otel-logtail: error: the store is damaged: {text}", err=True)
+        say_error(f"the store is damaged: {text}")
         raise typer.Exit(1)
 
 
@@ -260,7 +260,8 @@ def _tell(
     what: str, number: int, since: str | None, until: str | None, limit: int | None = 0, form: Format | None = None
 ) -> None:
     """Say on stderr what the answer can't: that it is empty, or that there may be more than a table shows unasked."""
+    sys.stdout.flush()
     if not number:
-        typer.echo(f"no {what} in this range" if since or until else f"no {what}", err=True)
+        say(f"no {what} in this range" if since or until else f"no {what}")
     elif limit is None and form is Format.TABLE and number == _TABLE_LIMIT:
-        typer.echo(f"the newest {number} {what}; --limit 0 shows all", err=True)
+        say(f"the newest {number} {what}; --limit 0 shows all")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli_errors import errors_as_exit, reader_may_leave, say, say_error
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.paths import default_db
 
@@ -57,15 +57,16 @@ def report(
         found = gather(conn, since_ns=since_ns, until_ns=until_ns, source=source, slos=slos, damage=damage)
     finally:
         conn.close()
-    for line in lines(found, width=render.terminal_width(sys.stdout)):
-        sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
+    with reader_may_leave():
+        for line in lines(found, width=render.terminal_width(sys.stdout)):
+            sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
     if html is not None:
         _write(html, page(found, made_ns=now_ns))
-        typer.echo(f"written to {html}", err=True)
+        say(f"written to {html}")
     if not found.summary.count:
-        typer.echo("no samples in this range", err=True)
+        say("no samples in this range")
     if text := str(damage):
-        typer.echo(f"otel-logtail: error: the store is damaged: {text}", err=True)
+        say_error(f"the store is damaged: {text}")
     if not all(verdict.kept for verdict in found.verdicts):
         raise typer.Exit(1)
 

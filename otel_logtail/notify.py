@@ -11,6 +11,8 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 
+from otel_logtail.when import printable
+
 STATUS_S = 30.0
 """How often the status line is told anew where no watchdog sets the pace."""
 
@@ -31,13 +33,13 @@ class Supervisor:
         """Started: everything is found and watched. Said once, however often it is called."""
         if not self._ready:
             self._ready = True
-            self._send("READY=1", f"STATUS={_line(status)}")
+            self._send("READY=1", f"STATUS={printable(status)}")
 
     def turned(self, now_s: float, status: Callable[[], str]) -> None:
         """The main loop has come round; it is said when it is time to."""
         if self._ready and self._address and now_s - self._told_s >= self._every_s:
             self._told_s = now_s
-            self._send(*(["WATCHDOG=1"] if self._watched else []), f"STATUS={_line(status())}")
+            self._send(*(["WATCHDOG=1"] if self._watched else []), f"STATUS={printable(status())}")
 
     def due_s(self, now_s: float) -> float:
         """How long the main loop may wait until it should come round; infinite where nobody waits for it."""
@@ -74,8 +76,3 @@ def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:
         return None  # meant for the one that started us
     given = environ.get("WATCHDOG_USEC", "")
     return int(given) / 1e6 if given.isascii() and given.isdigit() and int(given) else None
-
-
-def _line(text: str) -> str:
-    """One line: a newline would begin another field."""
-    return " ".join(text.split())

@@ -7,6 +7,7 @@ every column. What comes out of a log can't move the cursor: characters that don
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
@@ -16,7 +17,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from otel_logtail.when import local, parse_when
+from otel_logtail.when import local, parse_when, printable
 
 Format = Literal["table", "json", "jsonl", "csv"]
 Row = Sequence[object]
@@ -80,13 +81,6 @@ def _bytes(value: object) -> str:
     return _number(value) if unit == "B" else f"{_number(value)} ({size:.1f} {unit})"
 
 
-def printable(text: str) -> str:
-    """The text on one line, with escapes for all that does not print."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-
-
 def encodable(line: str, out: TextIO) -> str:
     """The line as a stream can take it: where it is no UTF-8, dashes and bars are plainer, and the rest is escaped."""
     encoding = out.encoding or "ascii"
@@ -96,6 +90,25 @@ def encodable(line: str, out: TextIO) -> str:
         plainer = line.replace("–", "-").replace("█", "#")
         return plainer.encode(encoding, "backslashreplace").decode(encoding)
     return line
+
+
+def _fit(out: TextIO, text: str) -> str:
+    """The text as a stream can take it, and as a terminal is not moved by it."""
+    return encodable(printable(text) if out.isatty() else text, out)
+
+
+def _takes_all(out: TextIO) -> bool:
+    return (out.encoding or "utf-8").lower().replace("-", "") == "utf8"
+
+
+def _json_for(out: TextIO, encoded: bytes) -> str:
+    """JSON for a stream; escapes stand for whatever moves a terminal, or is not in another encoding than UTF-8."""
+    text = encoded.decode()
+    if not _takes_all(out):
+        return json.dumps(json.loads(text), separators=(",", ":"))
+    if not out.isatty() or text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
@@ -163,11 +176,12 @@ def _table(
     where = [list(keys).index(column.key) for column in columns]
     heading = [column.title for column in columns]
     rows = iter(rows)
+    show = printable if _takes_all(out) else lambda text: encodable(printable(text), out)
     widths: list[int] = []
     number = 0
     while True:
         cells = [
-            [printable(column.show(row[index])) for column, index in zip(columns, where, strict=True)]
+            [show(column.show(row[index])) for column, index in zip(columns, where, strict=True)]
             for row in islice(rows, _PIECE)
         ]
         if number and not cells:
@@ -257,7 +271,7 @@ def write_rows(
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(keys)
         for row in rows:
-            writer.writerow(map(_csv_cell, row))
+            writer.writerow([_fit(out, cell) if isinstance(cell, str) else cell for cell in map(_csv_cell, row)])
             number += 1
         return number
     encode = msgspec.json.Encoder().encode
@@ -265,7 +279,7 @@ def write_rows(
     # the first row comes before the bracket: a question that fails leaves no half an answer behind
     for number, row in enumerate(rows, 1):
         out.write(before if number == 1 else between)
-        out.write(encode(dict(zip(keys, row, strict=True))).decode())
+        out.write(_json_for(out, encode(dict(zip(keys, row, strict=True)))))
     out.write(before if not number else "")
     out.write(after if form == "json" else "\n" if number else "")
     return number
@@ -287,7 +301,7 @@ def write_summary(
     """Write one record: an object in JSON, a line for each value in a table (times in ``tz``; None: the local zone)."""
     keys, values = keys_of(type(summary)), msgspec.structs.astuple(summary)
     if form == "json":
-        out.write(msgspec.json.encode(summary).decode() + "\n")
+        out.write(_json_for(out, msgspec.json.encode(summary)) + "\n")
     elif form == "table":
         shown = [
             (
@@ -310,7 +324,7 @@ def write_status(
 ) -> None:
     """Write what ``query.status`` gives; CSV is one line for each value, with its path in the object as ``key``."""
     if form in ("json", "jsonl"):
-        out.write(msgspec.json.encode(status).decode() + "\n")
+        out.write(_json_for(out, msgspec.json.encode(status)) + "\n")
     elif form == "csv":
         write_rows(out, ("key", "value"), _flat("", status), "csv")
     else:

@@ -1,10 +1,15 @@
-"""Everything that can happen to us, as one method each: said on standard error, repeated things once."""
+"""Everything that can happen to us, as one method each: said on standard error, repeated things once.
+
+Names and reasons are untrusted text: each message is one line, with escapes for whatever does not print.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
 from typing import TextIO
+
+from otel_logtail.when import printable
 
 
 class Reporter:
@@ -233,6 +238,6 @@ class Reporter:
             return
         prefix = "" if level == "info" else f"{level}: "
         try:
-            print(f"otel-logtail: {prefix}{text}", file=self._stream or sys.stderr, flush=True)
+            print(printable(f"otel-logtail: {prefix}{text}"), file=self._stream or sys.stderr, flush=True)
         except (OSError, ValueError):
             pass  # nobody is listening any more: no reason to stop following the log

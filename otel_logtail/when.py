@@ -1,4 +1,7 @@
-"""Points in time as people write them, and back: nanoseconds since the Unix epoch. Pure, but for the local zone."""
+"""Text for people: points in time as they are written, and back (nanoseconds since the Unix epoch); terminal-safe text.
+
+Pure, but for the local zone.
+"""
 
 from __future__ import annotations
 
@@ -70,6 +73,16 @@ def local(time_ns: int, tz: tzinfo | None = None) -> str:
     """A time for people: in their zone (None: the local one), to the millisecond, with the offset."""
     moment = (_EPOCH + timedelta(microseconds=time_ns // 1000)).astimezone(tz)
     return moment.isoformat(sep=" ", timespec="milliseconds")
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, with escapes for whatever does not print.
+
+    Text of a log, a file name or a receiver can so neither move a terminal's cursor nor begin a line of its own.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def _ns(seconds: str) -> int:

@@ -18,6 +18,7 @@ LAYERS = [
     # words that all stages speak
     "errors",
     "sizes",
+    "when",
     "model",
     "columns",
     # the two seams for plug-ins, and what their authors import
@@ -47,7 +48,6 @@ LAYERS = [
     "aggregate",
     "logclock",
     # the store
-    "when",
     "rows",
     "database",
     "migrations.__init__",

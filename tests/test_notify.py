@@ -83,7 +83,7 @@ def test_ready_alive_and_stopping_are_said_once_and_on_time(listener: Listener) 
     assert told.due_s(0.0) == math.inf, "nobody waits for one that is not ready"
     told.ready("follows\n2 files")
     told.ready("again")
-    assert listener.drain() == [{"READY": "1", "STATUS": "follows 2 files"}]
+    assert listener.drain() == [{"READY": "1", "STATUS": r"follows\n2 files"}]
     told.turned(100.0, lambda: "a")
     told.turned(100.0 + EVERY_S / 2, lambda: "not yet")
     assert told.due_s(100.1) == pytest.approx(EVERY_S - 0.1)

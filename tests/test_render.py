@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from otel_logtail import render
 from otel_logtail.query import EpisodeRow, SampleRow, StageRow, Summary
+from otel_logtail.when import printable
 
 CET = timezone(timedelta(hours=1))
 SAMPLE = SampleRow(
@@ -326,4 +327,4 @@ def test_a_duration_reads_well(ms: float, text: str) -> None:
 
 @given(st.text())
 def test_every_text_ends_up_on_one_printable_line(text: str) -> None:
-    assert render.printable(text).isprintable()
+    assert printable(text).isprintable()

@@ -11,6 +11,7 @@ import select
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from fcntl import F_GETFL, fcntl
 
 from otel_logtail.errors import UsageError
 from otel_logtail.export import Exporter, ExporterContext
@@ -123,7 +124,10 @@ def make(context: ExporterContext) -> ConsoleExporter:
         UsageError: standard output is closed.
     """
     try:
-        return ConsoleExporter(sys.stdout.fileno())
+        fd = sys.stdout.fileno()
+        if fcntl(fd, F_GETFL) & os.O_ACCMODE == os.O_RDONLY:  # what the command line opens where it was closed
+            raise OSError("closed")
+        return ConsoleExporter(fd)
     except (AttributeError, OSError, ValueError) as problem:
         raise UsageError(
             "the exporter console needs standard output, which is closed", hint="leave it open"
