@@ -21,7 +21,7 @@ from typing import Any
 from otel_logtail.aggregate import aggregate, bounds
 from otel_logtail.coalesce import coalesce
 from otel_logtail.model import Batch, FileState
-from otel_logtail.observe import ObserverContext, Thresholds, scan
+from otel_logtail.observer import ObserverContext, Thresholds, scan
 from otel_logtail.observers.headroom import HeadroomObserver
 from otel_logtail.store import Store
 

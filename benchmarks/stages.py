@@ -26,7 +26,7 @@ from benchmarks.process import run
 GROUP = "where the time goes"
 STAGES = (
     ("reading the file", "otel_logtail.tail", "Tail", "read"),
-    ("finding the lines", "otel_logtail.observe", "", "find_lines"),
+    ("finding the lines", "otel_logtail.observer", "", "find_lines"),
     ("decoding them into columns", "otel_logtail.observers.headroom", "HeadroomObserver", "observe_all"),
     ("checking and classifying", "otel_logtail.pipeline", "", "scan"),
     ("episodes", "otel_logtail.pipeline", "", "coalesce"),

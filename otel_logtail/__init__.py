@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from otel_logtail.errors import Drift as Drift
     from otel_logtail.errors import UsageError as UsageError
-    from otel_logtail.export import Exporter as Exporter
-    from otel_logtail.export import ExporterContext as ExporterContext
+    from otel_logtail.exporter import Exporter as Exporter
+    from otel_logtail.exporter import ExporterContext as ExporterContext
     from otel_logtail.model import BreachRecord as BreachRecord
     from otel_logtail.model import Delivered as Delivered
     from otel_logtail.model import Delivery as Delivery
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from otel_logtail.model import Sample as Sample
     from otel_logtail.model import Shape as Shape
     from otel_logtail.model import Stream as Stream
-    from otel_logtail.observe import Observer as Observer
-    from otel_logtail.observe import ObserverContext as ObserverContext
-    from otel_logtail.observe import PathRule as PathRule
+    from otel_logtail.observer import Observer as Observer
+    from otel_logtail.observer import ObserverContext as ObserverContext
+    from otel_logtail.observer import PathRule as PathRule
 
 # made when they are asked for: `otel-logtail --help` needs none of them
 _HOME_OF = {
     name: home
     for home, names in {
         "errors": "Drift UsageError",
-        "export": "Exporter ExporterContext",
+        "exporter": "Exporter ExporterContext",
         "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Item Observed Partial Point Refused"
         " Rejected Retry Sample Shape Stream",
-        "observe": "Observer ObserverContext PathRule",
+        "observer": "Observer ObserverContext PathRule",
     }.items()
     for name in names.split()
 }

@@ -32,7 +32,7 @@ def doctor(
     from otel_logtail.cli_follow import context_of_exporters, settings_of
     from otel_logtail.doctor import Check, examine
     from otel_logtail.paths import home_directory
-    from otel_logtail.when import printable
+    from otel_logtail.text import printable
 
     params, given = context.obj
     if config is not None:

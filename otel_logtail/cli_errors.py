@@ -30,7 +30,7 @@ _FRAMES = 5
 
 def say(text: str) -> None:
     """Write one line to stderr, with escapes for whatever does not print."""
-    from otel_logtail.when import printable
+    from otel_logtail.text import printable
 
     try:
         print(printable(text), file=sys.stderr, flush=True)

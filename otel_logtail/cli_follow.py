@@ -16,7 +16,8 @@ from typing import Any
 from otel_logtail.app import RETRY_STORE_S, App
 from otel_logtail.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.errors import StoreFull, UsageError
-from otel_logtail.export import ExporterContext
+from otel_logtail.events import Reporter
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.files import allow_many_files
 from otel_logtail.firstlook import FirstLooks
 from otel_logtail.notify import Supervisor
@@ -24,7 +25,6 @@ from otel_logtail.otel import asks_for_otlp, service_name
 from otel_logtail.otel import export_interval as metric_export_interval
 from otel_logtail.paths import default_db, home_directory
 from otel_logtail.plugins import OBSERVERS, names
-from otel_logtail.reporter import Reporter
 from otel_logtail.settings import (
     Settings,
     SourceSettings,

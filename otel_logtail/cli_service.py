@@ -115,7 +115,7 @@ def _given(context: typer.Context) -> dict[str, Any]:
         UsageError: the options are none of a daemon.
         Exception: they can't be read (what typer raises for wrong arguments).
     """
-    from otel_logtail.observe import ObserverContext
+    from otel_logtail.observer import ObserverContext
     from otel_logtail.plugins import EXPORTERS, make_observer, names
 
     main = context.find_root()
@@ -165,7 +165,7 @@ def _relative(flag: str, value: str) -> UsageError:
 
 def _patterns(given: dict[str, Any], home: str) -> list[str]:
     """The files that will be followed, as far as they can be told here."""
-    from otel_logtail.observe import ObserverContext
+    from otel_logtail.observer import ObserverContext
     from otel_logtail.patterns import expand
     from otel_logtail.plugins import make_observer
 

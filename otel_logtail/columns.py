@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import compress, count, islice
 from operator import le
 
-from otel_logtail import compiled
+from otel_logtail import native
 from otel_logtail.model import Sample, Samples
 
-_hot = compiled.helper("_hot")
+_hot = native.helper("_hot")
 
 
 def columns_of(found: Iterable[tuple[int, Sample]]) -> Samples:

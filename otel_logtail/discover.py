@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from otel_logtail.errors import UsageError
 from otel_logtail.files import is_rotated_name, rotated_of
 from otel_logtail.folders import FILE, LINK, Folders, Listing
-from otel_logtail.observe import PathRule
+from otel_logtail.observer import PathRule
 from otel_logtail.patterns import Part, Patterns, as_written
 
 

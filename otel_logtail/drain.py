@@ -19,7 +19,8 @@ import time
 import msgspec
 
 from otel_logtail.errors import LogtailError, StoreCorrupt
-from otel_logtail.export import REPEAT_NS, Exporter
+from otel_logtail.events import Reporter
+from otel_logtail.exporter import REPEAT_NS, Exporter
 from otel_logtail.model import (
     BreachRecord,
     Delivered,
@@ -34,7 +35,6 @@ from otel_logtail.model import (
     Stream,
 )
 from otel_logtail.outbox import Outbox
-from otel_logtail.reporter import Reporter
 
 BATCH_ITEMS = 100  # an interval with its totals is some 20 KB in memory, and its request as much again
 _REPEATS = 4

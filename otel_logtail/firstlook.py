@@ -13,10 +13,10 @@ from collections.abc import Collection
 
 import msgspec
 
+from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
-from otel_logtail.observe import PathRule
+from otel_logtail.observer import PathRule
 from otel_logtail.pathtail import Book
-from otel_logtail.reporter import Reporter
 from otel_logtail.tail import Tail
 
 

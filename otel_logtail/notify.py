@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 
-from otel_logtail.when import printable
+from otel_logtail.text import printable
 
 STATUS_S = 30.0
 """How often the status line is told anew where no watchdog sets the pace."""

@@ -16,7 +16,7 @@ import msgspec
 from otel_logtail.discover import discover
 from otel_logtail.errors import UsageError
 from otel_logtail.files import identity_at, is_rotated_name, is_sibling, siblings
-from otel_logtail.observe import PathRule
+from otel_logtail.observer import PathRule
 from otel_logtail.patterns import as_written, could_match, folder_of, has_wildcards
 from otel_logtail.settings import Settings
 

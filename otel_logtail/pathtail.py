@@ -27,6 +27,7 @@ import msgspec
 
 from otel_logtail.chunks import CHUNK_BYTES, Chunk, end_of_lines, read_chunk
 from otel_logtail.claims import claim
+from otel_logtail.events import Reporter
 from otel_logtail.files import (
     ANCHOR_BYTES,
     HEAD_BYTES,
@@ -43,7 +44,6 @@ from otel_logtail.files import (
 )
 from otel_logtail.folders import SETTLED_NS, Folders, Names
 from otel_logtail.model import FileState
-from otel_logtail.reporter import Reporter
 from otel_logtail.states import States
 
 GRACE_S = 60.0

@@ -16,12 +16,12 @@ from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
 from otel_logtail.chunks import CHUNK_BYTES, SPARSE_BYTES, Chunk
 from otel_logtail.coalesce import coalesce, tick
 from otel_logtail.columns import extent
-from otel_logtail.export import REPEAT_NS
+from otel_logtail.events import Reporter
+from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.logclock import LogClock
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
-from otel_logtail.observe import Observer, PathRule, Thresholds, scan
+from otel_logtail.observer import Observer, PathRule, Thresholds, scan
 from otel_logtail.pathtail import PathTail
-from otel_logtail.reporter import Reporter
 from otel_logtail.store import Committed, Store
 from otel_logtail.tail import Tail
 

@@ -9,8 +9,8 @@ from typing import cast
 import msgspec
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import Exporter, ExporterContext
-from otel_logtail.observe import Observer, ObserverContext
+from otel_logtail.exporter import Exporter, ExporterContext
+from otel_logtail.observer import Observer, ObserverContext
 
 OBSERVERS = "otel_logtail.observers"
 EXPORTERS = "otel_logtail.exporters"

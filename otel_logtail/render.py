@@ -17,7 +17,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from otel_logtail.when import local, parse_when, printable
+from otel_logtail.text import local, parse_when, printable
 
 Format = Literal["table", "json", "jsonl", "csv"]
 Row = Sequence[object]

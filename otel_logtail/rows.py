@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail import aggregate, compiled
+from otel_logtail import aggregate, native
 from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Samples, Severity
 
 MOST = 2**63 - 1
@@ -260,7 +260,7 @@ def decode_block(id_: int, first_ns: int, text: str | bytes) -> list[SampleColum
     return [(id_ + at, first_ns + past_ns, d, k, stages) for at, past_ns, d, k, stages in _decode_samples(text)]
 
 
-_hot = compiled.helper("_hot")
+_hot = native.helper("_hot")
 _NULLS = re.compile(rb"(?:,null)+\]\]")
 _encode = msgspec.json.Encoder().encode
 _decode_explicit = msgspec.json.Decoder(list[int]).decode

@@ -12,7 +12,7 @@ import msgspec
 from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
 from otel_logtail.coalesce import coalesce
 from otel_logtail.model import Batch, Counts, Episode, FileState
-from otel_logtail.observe import Scanned, Thresholds, scan
+from otel_logtail.observer import Scanned, Thresholds, scan
 from otel_logtail.store import Store
 from otel_logtail.testing import FakeObserver, fake_line
 

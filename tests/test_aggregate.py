@@ -23,7 +23,7 @@ from otel_logtail.model import (
     Severity,
     Shape,
 )
-from otel_logtail.observe import Thresholds
+from otel_logtail.observer import Thresholds
 
 INTERVAL = 100
 THRESHOLDS = Thresholds(50, 200)

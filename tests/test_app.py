@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from otel_logtail.app import App
-from otel_logtail.export import ExporterContext
+from otel_logtail.events import Reporter
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.pipeline import AHEAD_NS
-from otel_logtail.reporter import Reporter
 from otel_logtail.settings import Settings, SourceSettings
 from otel_logtail.upkeep import Limits
 from otel_logtail.wake import TimedWaker

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otel_logtail.coalesce import coalesce, ids_of, tick
 from otel_logtail.model import Breach, Episode, Hit, Sample, Severity, Shape
-from otel_logtail.observe import Thresholds
+from otel_logtail.observer import Thresholds
 
 LIVE = "/logs/fake.log"
 QUIET = 30

@@ -16,11 +16,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_logtail import aggregate, compiled, observe, rows
+from otel_logtail import aggregate, native, rows
 from otel_logtail import columns as columns_module
+from otel_logtail import observer as observe
 from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
-from otel_logtail.observe import ObserverContext
+from otel_logtail.observer import ObserverContext
 from otel_logtail.observers import headroom
 
 ROOT = Path(__file__).parent.parent
@@ -329,9 +330,9 @@ def test_a_bound_beyond_64_bits_is_left_to_python() -> None:
 
 def test_environment_variable_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_LOGTAIL_PURE_PYTHON", "1")
-    assert compiled.helper("_hot") is None
+    assert native.helper("_hot") is None
     monkeypatch.delenv("OTEL_LOGTAIL_PURE_PYTHON")
-    assert compiled.helper("_there_is_none") is None
+    assert native.helper("_there_is_none") is None
 
 
 def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:

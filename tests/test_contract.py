@@ -52,7 +52,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from websockets.sync.server import ServerConnection
 
 from otel_logtail import plugins
-from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters import console, jsonl, otlp
 from otel_logtail.exporters.hex import HexExporter
 from otel_logtail.exporters.hex_config import read_bus

@@ -16,9 +16,9 @@ import pytest
 
 from otel_logtail import query
 from otel_logtail.drain import Drain
+from otel_logtail.events import Reporter
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.outbox import Outbox
-from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from otel_logtail.testing import FakeExporter
 from otel_logtail.upkeep import Limits

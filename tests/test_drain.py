@@ -23,6 +23,7 @@ from otel_logtail.drain import (
     Drain,
     describe,
 )
+from otel_logtail.events import Reporter
 from otel_logtail.exporters.otlp_answer import HttpAnswer, judge_grpc, judge_http
 from otel_logtail.model import (
     Delivered,
@@ -36,7 +37,6 @@ from otel_logtail.model import (
     Stream,
 )
 from otel_logtail.outbox import Outbox
-from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from otel_logtail.testing import Answer, FakeExporter
 from tests.pieces import NOON, SECOND, Piece, line, opened, rows

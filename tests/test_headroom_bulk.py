@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.model import Columns
-from otel_logtail.observe import ObserverContext, Scanned, Thresholds, scan
+from otel_logtail.observer import ObserverContext, Scanned, Thresholds, scan
 from otel_logtail.observers.headroom import HeadroomObserver
 
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))

@@ -17,7 +17,8 @@ import pytest
 from otel_logtail import drain as drain_module
 from otel_logtail.drain import Drain
 from otel_logtail.errors import UsageError
-from otel_logtail.export import ExporterContext
+from otel_logtail.events import Reporter
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.hex import HexExporter, make
 from otel_logtail.exporters.hex_config import read_bus
 from otel_logtail.exporters.hex_events import Event, Outcome
@@ -25,7 +26,6 @@ from otel_logtail.exporters.hex_link import Link
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Refused, Retry, Stream
 from otel_logtail.outbox import Outbox
 from otel_logtail.plugins import make_exporter
-from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from tests.certificates import Authority
 from tests.hex_engine import Engine

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.jsonl import JsonlExporter, make
 from otel_logtail.model import Delivered, ExportBatch, Instrument, Partial, Retry, Stream
 from tests.collector import Collector, find_collector

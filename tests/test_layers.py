@@ -14,20 +14,20 @@ ROOT = Path(otel_logtail.__file__).parent
 
 LAYERS = [
     # the hot path's helpers in C, where they are built
-    "compiled",
+    "native",
     # words that all stages speak
     "errors",
     "sizes",
-    "when",
+    "text",
     "model",
     "columns",
     # the two seams for plug-ins, and what their authors import
-    "observe",
-    "export",
+    "observer",
+    "exporter",
     "__init__",
     "plugins",
     # what happened, said on standard error; how it goes, said to systemd
-    "reporter",
+    "events",
     "notify",
     # bytes: files that rotate as one endless source
     "wake",
@@ -137,17 +137,17 @@ LAYERS = [
 ]
 
 PURE = [
-    "compiled",
+    "native",
     "errors",
     "sizes",
     "model",
     "columns",
-    "observe",
+    "observer",
     "observers.headroom",
     "coalesce",
     "aggregate",
     "logclock",
-    "when",
+    "text",
     "rows",
     "otel",
     "exporters.answers",
@@ -165,7 +165,7 @@ PURE = [
 IMPURE = {"os", "io", "time", "sqlite3", "threading", "logging", "socket", "subprocess", "random", "asyncio"}
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("compiled", "os"): "asks once, while it is imported, which of two twins is wanted: both say the same",
+    ("native", "os"): "asks once, while it is imported, which of two twins is wanted: both say the same",
 }
 """(module, what it imports): why it may, although it is not above it in the list, or is not pure."""
 
@@ -221,7 +221,7 @@ def test_pure_modules_know_no_clock_no_file_and_no_thread(module: str) -> None:
 
 @pytest.mark.parametrize("module", PURE)
 def test_pure_modules_import_only_pure_ones_of_ours(module: str) -> None:
-    known = {*PURE, "export", "__init__"}  # the seams and their names do nothing either
+    known = {*PURE, "exporter", "__init__"}  # the seams and their names do nothing either
     assert {name for name in imports(module) if name in LAYERS} <= known
 
 

@@ -191,7 +191,7 @@ def test_without_a_watchdog_it_does_not_wake_for_it(tmp_path: Path, listener: Li
 
 HANGING = '''
 from otel_logtail.model import Ignored
-from otel_logtail.observe import Observer, PathRule
+from otel_logtail.observer import Observer, PathRule
 
 
 class Hanging(Observer):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import errors, health, reporter
+from otel_logtail import errors, health
+from otel_logtail import events as reporter
 from tests.faults.following import Following, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent

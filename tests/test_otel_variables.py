@@ -11,7 +11,7 @@ import pytest
 
 from otel_logtail import otel
 from otel_logtail.errors import UsageError
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters import otlp, prometheus
 from otel_logtail.exporters.otlp_config import Form, Setting, Signal, read_settings
 from otel_logtail.model import Stream

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp import OtlpExporter, make
 from otel_logtail.model import Delivered, Instrument, Retry
 from tests.collector import Collector

@@ -29,7 +29,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp import OtlpExporter, make
 from otel_logtail.model import Delivered, Delivery, Partial, Refused, Retry
 from tests.certificates import Authority

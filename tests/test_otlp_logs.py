@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp import make
 from otel_logtail.exporters.otlp_answer import judge_response
 from otel_logtail.exporters.otlp_config import read_settings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.errors import UsageError
-from otel_logtail.observe import PathRule
+from otel_logtail.observer import PathRule
 from otel_logtail.outputs import Read, check_outputs
 from otel_logtail.settings import Settings
 from tests.test_main_job import CAPTURES, run

@@ -18,8 +18,8 @@ import pytest
 import otel_logtail
 from otel_logtail import plugins
 from otel_logtail.errors import UsageError
-from otel_logtail.export import ExporterContext
-from otel_logtail.observe import ObserverContext
+from otel_logtail.exporter import ExporterContext
+from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom import HeadroomObserver
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,7 +21,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp_encode import Encoding
 from otel_logtail.exporters.prometheus import DEFAULT_PORT, PrometheusExporter, make
 from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream

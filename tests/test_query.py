@@ -18,7 +18,7 @@ from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query.counts import LONGEST_NS
-from otel_logtail.when import iso, local
+from otel_logtail.text import iso, local
 from tests.store_builder import NOON, SECOND, Stall, Written, fill, make_file
 
 MS = 1_000_000

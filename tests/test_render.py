@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from otel_logtail import render
 from otel_logtail.query import EpisodeRow, SampleRow, StageRow, Summary
-from otel_logtail.when import printable
+from otel_logtail.text import printable
 
 CET = timezone(timedelta(hours=1))
 SAMPLE = SampleRow(

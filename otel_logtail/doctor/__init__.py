@@ -23,7 +23,7 @@ from otel_logtail.doctor.logs import check_logs
 from otel_logtail.doctor.machine import check_machine
 from otel_logtail.doctor.store import check_counts, check_store, lock_holder
 from otel_logtail.errors import LogtailError, UsageError
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.outputs import check_outputs
 from otel_logtail.query import open_readonly, status
 from otel_logtail.settings import Settings, SourceSettings

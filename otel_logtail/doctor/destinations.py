@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, span
 from otel_logtail.errors import LogtailError
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.answers import printable
 from otel_logtail.model import Delivered
 from otel_logtail.plugins import EXPORTERS, describe
-from otel_logtail.when import parse_when
+from otel_logtail.text import parse_when
 
 if TYPE_CHECKING:
     from otel_logtail.exporters.otlp_config import Signal

@@ -10,7 +10,7 @@ from pathlib import Path
 from otel_logtail.app import Wanted
 from otel_logtail.discover import discover
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size, span
-from otel_logtail.observe import Scanned, Thresholds, scan
+from otel_logtail.observer import Scanned, Thresholds, scan
 from otel_logtail.patterns import Patterns
 
 LOOKED_AT = 8 << 20

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from fcntl import F_GETFL, fcntl
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.model import (
     Attributes,
     BreachRecord,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.hex_config import read_bus
 from otel_logtail.exporters.hex_events import Event, HexItem, Outcome, event_of, happened_ns
 from otel_logtail.model import BreachRecord, Delivered, Delivery, EpisodeRecord, ExportBatch, Partial, Stream

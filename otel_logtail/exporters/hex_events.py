@@ -12,7 +12,7 @@ import msgspec
 
 from otel_logtail.exporters.answers import printable
 from otel_logtail.model import BreachRecord, Delivered, EpisodeRecord, Refused, Retry
-from otel_logtail.when import iso
+from otel_logtail.text import iso
 
 SET = "state::set"
 SCOPE = "events"

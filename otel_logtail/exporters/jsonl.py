@@ -20,7 +20,7 @@ import msgspec
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]  # protobuf ships no types
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp_config import read_form
 from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp_requests import encoding_of, requests, streams_of

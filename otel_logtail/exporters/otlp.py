@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp_answer import ExportResponse, Outcome
 from otel_logtail.exporters.otlp_config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest

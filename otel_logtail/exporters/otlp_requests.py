@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from otel_logtail.export import ExporterContext
+from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp_config import Form
 from otel_logtail.exporters.otlp_encode import Encoding, Request, encode, fit, groups, only
 from otel_logtail.exporters.otlp_health import encode_health

@@ -24,7 +24,7 @@ import msgspec
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
 from otel_logtail.errors import UsageError
-from otel_logtail.export import Exporter, ExporterContext
+from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp_config import read_form
 from otel_logtail.exporters.otlp_encode import Encoding, data_points, resource_of
 from otel_logtail.exporters.otlp_health import ITSELF

@@ -34,10 +34,10 @@ from typing import Annotated
 
 import msgspec
 
-from otel_logtail import compiled
+from otel_logtail import native
 from otel_logtail.errors import Drift
 from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Shape
-from otel_logtail.observe import Observer, ObserverContext, PathRule
+from otel_logtail.observer import Observer, ObserverContext, PathRule
 
 STAGES = (
     "pre_upstream_wait",
@@ -319,7 +319,7 @@ class HeadroomObserver(Observer):
 _CAUSES = ("wait", "read", "compress", "other")
 _LONGEST = (*STAGES[:5], "other")
 
-_headroom = compiled.helper("observers._headroom")
+_headroom = native.helper("observers._headroom")
 if _headroom is not None:
     _headroom.configure(
         ("stage_timings", _HTTP, _WEB_SOCKET),

@@ -12,7 +12,7 @@ from otel_logtail.query.parts import Parts, parts
 from otel_logtail.query.rows import EpisodeRow, SampleRow, SqlResult, episodes, samples, sql
 from otel_logtail.query.status import status
 from otel_logtail.query.sums import StageRow, Summary, stages, summary
-from otel_logtail.when import parse_when
+from otel_logtail.text import parse_when
 
 __all__ = [
     "Damage",

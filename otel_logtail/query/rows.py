@@ -14,7 +14,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query.database import Damage, source_id, translated
 from otel_logtail.rows import OFFSET_BITS, SampleColumns, decode_block
-from otel_logtail.when import iso
+from otel_logtail.text import iso
 
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 _VIEWS = "the views samples, episodes and minutes are there to be queried"

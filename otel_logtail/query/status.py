@@ -11,7 +11,7 @@ from otel_logtail.health import pending, size_on_disk
 from otel_logtail.model import Instrument
 from otel_logtail.query.counts import EVERYTHING, count_of
 from otel_logtail.query.database import snapshot
-from otel_logtail.when import iso
+from otel_logtail.text import iso
 
 Record = dict[str, object]
 

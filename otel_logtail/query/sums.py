@@ -11,7 +11,7 @@ from otel_logtail.model import Counts, Instrument, Severity
 from otel_logtail.query.counts import add_values, count_of, cover, interval_counts, percentiles_ns
 from otel_logtail.query.database import Damage, snapshot, source_id
 from otel_logtail.query.rows import BLOCK, EPISODES, OVERLAPS, Kinds, in_range, readable
-from otel_logtail.when import iso
+from otel_logtail.text import iso
 
 _PERCENTS = (50, 90, 99)
 _BAD = {severity.label: severity for severity in Severity if severity is not Severity.OK}

@@ -19,7 +19,7 @@ from otel_logtail.query.counts import percentiles_ns
 from otel_logtail.query.database import snapshot
 from otel_logtail.query.sums import figures
 from otel_logtail.report.slo import Slo, Verdict
-from otel_logtail.when import parse_when
+from otel_logtail.text import parse_when
 
 WORST = 10
 _HOURLY_UP_TO_S = 3 * 86_400

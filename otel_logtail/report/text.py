@@ -8,7 +8,7 @@ from datetime import tzinfo
 from otel_logtail.render import duration
 from otel_logtail.report.bars import histogram, length, severity_of, short
 from otel_logtail.report.data import Report
-from otel_logtail.when import local, parse_when, printable
+from otel_logtail.text import local, parse_when, printable
 
 _BLOCK = "█"
 _LONGEST = 50

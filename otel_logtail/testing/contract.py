@@ -26,7 +26,8 @@ import msgspec
 from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
 from otel_logtail.coalesce import coalesce
 from otel_logtail.drain import Drain
-from otel_logtail.export import Exporter
+from otel_logtail.events import Reporter
+from otel_logtail.exporter import Exporter
 from otel_logtail.model import (
     Batch,
     Counts,
@@ -42,9 +43,8 @@ from otel_logtail.model import (
     Retry,
     Stream,
 )
-from otel_logtail.observe import Thresholds, scan
+from otel_logtail.observer import Thresholds, scan
 from otel_logtail.outbox import Outbox
-from otel_logtail.reporter import Reporter
 from otel_logtail.store import Store
 from otel_logtail.testing.fakes import FakeObserver, fake_line
 

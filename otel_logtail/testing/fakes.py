@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from otel_logtail.errors import Drift
-from otel_logtail.export import Exporter
+from otel_logtail.exporter import Exporter
 from otel_logtail.model import (
     Delivered,
     Delivery,
@@ -25,7 +25,7 @@ from otel_logtail.model import (
     Shape,
     Stream,
 )
-from otel_logtail.observe import Observer, ObserverContext, PathRule
+from otel_logtail.observer import Observer, ObserverContext, PathRule
 
 _LINE = re.compile(
     rb"fake: t=(?P<t>\d+) d=(?P<d>\d+)(?: l=(?P<l>\d+))?(?: cause=(?P<cause>wait|read))?(?: key=(?P<key>[ab]))?"

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from otel_logtail import query, upkeep
+from otel_logtail.events import Reporter
 from otel_logtail.model import Observed, Sample, Shape
-from otel_logtail.observe import Observer, PathRule
+from otel_logtail.observer import Observer, PathRule
 from otel_logtail.pathtail import GRACE_S, SETTLE_S, Book
 from otel_logtail.pipeline import SourceRun
-from otel_logtail.reporter import Reporter
 from otel_logtail.rows import OFFSET_BITS
 from otel_logtail.store import Store
 from otel_logtail.tail import Tail

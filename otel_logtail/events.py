@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import TextIO
 
-from otel_logtail.when import printable
+from otel_logtail.text import printable
 
 
 class Reporter:
