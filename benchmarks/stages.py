@@ -25,7 +25,7 @@ from benchmarks.process import run
 
 GROUP = "where the time goes"
 STAGES = (
-    ("reading the file", "otel_logtail.tail", "Tail", "read"),
+    ("reading the file", "otel_logtail.tail.tailer", "Tail", "read"),
     ("finding the lines", "otel_logtail.observer", "", "find_lines"),
     ("decoding them into columns", "otel_logtail.observers.headroom", "HeadroomObserver", "observe_all"),
     ("checking and classifying", "otel_logtail.pipeline", "", "scan"),

@@ -13,28 +13,28 @@ from functools import partial
 
 import msgspec
 
-from otel_logtail.discover import check_paths
 from otel_logtail.drain import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.firstlook import FirstLooks, Found
 from otel_logtail.model import Stream
 from otel_logtail.notify import Supervisor
 from otel_logtail.observer import Observer, ObserverContext, PathRule
 from otel_logtail.outbox import Outbox
 from otel_logtail.outputs import Read, check_outputs
-from otel_logtail.pathtail import Book
-from otel_logtail.patterns import expand
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings
 from otel_logtail.sources import Sources
 from otel_logtail.store import Store
 from otel_logtail.storefile import suspect
-from otel_logtail.tail import Tail
+from otel_logtail.tail.discover import check_paths
+from otel_logtail.tail.firstlook import FirstLooks, Found
+from otel_logtail.tail.live import Book
+from otel_logtail.tail.patterns import expand
+from otel_logtail.tail.tailer import Tail
+from otel_logtail.tail.watch import TimedWaker, Waker
 from otel_logtail.text import iso
-from otel_logtail.wake import TimedWaker, Waker
 
 LOOK_S = 2.0
 """The slow timed look that stands behind the events."""

@@ -18,8 +18,6 @@ from otel_logtail.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.errors import StoreFull, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.files import allow_many_files
-from otel_logtail.firstlook import FirstLooks
 from otel_logtail.notify import Supervisor
 from otel_logtail.otel import asks_for_otlp, service_name
 from otel_logtail.otel import export_interval as metric_export_interval
@@ -38,8 +36,10 @@ from otel_logtail.settings import (
     stall_threshold,
     zone,
 )
+from otel_logtail.tail.files import allow_many_files
+from otel_logtail.tail.firstlook import FirstLooks
+from otel_logtail.tail.watch import TimedWaker, Waker, WatchdogWaker
 from otel_logtail.upkeep import Limits
-from otel_logtail.wake import TimedWaker, Waker, WatchdogWaker
 
 OF_A_SOURCE = (
     *("observer", "path", "source", "event", "threshold_ms", "stall_ms", "quiet_ms", "from_start", "timezone"),

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from otel_logtail.cli_errors import errors_as_exit
 from otel_logtail.errors import UsageError
 from otel_logtail.paths import home_directory
-from otel_logtail.patterns import folder_of
+from otel_logtail.tail.patterns import folder_of
 
 if TYPE_CHECKING:
     from otel_logtail.services import Daemon
@@ -166,8 +166,8 @@ def _relative(flag: str, value: str) -> UsageError:
 def _patterns(given: dict[str, Any], home: str) -> list[str]:
     """The files that will be followed, as far as they can be told here."""
     from otel_logtail.observer import ObserverContext
-    from otel_logtail.patterns import expand
     from otel_logtail.plugins import make_observer
+    from otel_logtail.tail.patterns import expand
 
     if "sources" in given:
         asked = [(source.observer, source.patterns) for source in given["sources"]]

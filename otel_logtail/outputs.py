@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from otel_logtail.discover import discover
 from otel_logtail.errors import UsageError
-from otel_logtail.files import identity_at, is_rotated_name, is_sibling, siblings
 from otel_logtail.observer import PathRule
-from otel_logtail.patterns import as_written, could_match, folder_of, has_wildcards
 from otel_logtail.settings import Settings
+from otel_logtail.tail.discover import discover
+from otel_logtail.tail.files import identity_at, is_rotated_name, is_sibling, siblings
+from otel_logtail.tail.patterns import as_written, could_match, folder_of, has_wildcards
 
 _HINT = "name another file: a log is only read"
 _OF_SQLITE = ("-wal", "-shm", "-journal")

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 import msgspec
 
 from otel_logtail.aggregate import add, aggregate, aggregate_episodes, bounds
-from otel_logtail.chunks import CHUNK_BYTES, SPARSE_BYTES, Chunk
 from otel_logtail.coalesce import coalesce, tick
 from otel_logtail.columns import extent
 from otel_logtail.events import Reporter
@@ -21,9 +20,10 @@ from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.logclock import LogClock
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
 from otel_logtail.observer import Observer, PathRule, Thresholds, scan
-from otel_logtail.pathtail import PathTail
 from otel_logtail.store import Committed, Store
-from otel_logtail.tail import Tail
+from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES, Chunk
+from otel_logtail.tail.live import PathTail
+from otel_logtail.tail.tailer import Tail
 
 LATE_NS = 300 * 10**9
 """While a backlog is read, an interval is sealed when the log is this far past it: lines come late by as long as their

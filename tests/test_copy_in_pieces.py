@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import claims, files
-from otel_logtail.files import Reader
-from otel_logtail.pathtail import GRACE_S
+from otel_logtail.tail import files, identify
+from otel_logtail.tail.files import Reader
+from otel_logtail.tail.live import GRACE_S
 from tests.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
 
@@ -106,7 +106,7 @@ def _while_told_apart(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], obj
             pending.pop()()
         return real(reader)
 
-    monkeypatch.setattr(claims, "length", length)
+    monkeypatch.setattr(identify, "length", length)
 
 
 @pytest.mark.parametrize("unread", [0, 3])

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.files import (
+from otel_logtail.model import FileState, Fingerprint
+from otel_logtail.tail.files import (
     CompressedReader,
     PlainReader,
     fingerprint,
@@ -23,7 +24,6 @@ from otel_logtail.files import (
     open_reader,
     siblings,
 )
-from otel_logtail.model import FileState, Fingerprint
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
     (".gz", gzip.compress),
@@ -239,7 +239,7 @@ def test_date_before_the_extension_is_a_rotated_name_only_beside_its_live_file(t
 
 def test_as_many_files_may_be_open_as_the_system_allows() -> None:
     script = (
-        "import resource; from otel_logtail.files import MANY_FILES, allow_many_files\n"
+        "import resource; from otel_logtail.tail.files import MANY_FILES, allow_many_files\n"
         "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); allow_many_files()\n"
         "assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64\n"

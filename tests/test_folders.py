@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import folders
-from otel_logtail.folders import Folders
+from otel_logtail.tail import directories
+from otel_logtail.tail.directories import Folders
 
 OLD_NS = 1_700_000_000 * 10**9
 
@@ -17,13 +17,13 @@ OLD_NS = 1_700_000_000 * 10**9
 def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The directories that were listed, in order."""
     found: list[str] = []
-    listing = folders._listed
+    listing = directories._listed
 
     def noting(folder: str) -> list[tuple[str, int, str]] | None:
         found.append(folder)
         return listing(folder)
 
-    monkeypatch.setattr(folders, "_listed", noting)
+    monkeypatch.setattr(directories, "_listed", noting)
     return found
 
 

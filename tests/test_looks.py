@@ -11,7 +11,7 @@ from otel_logtail.app import BLIND_LOOK_S, LONGEST_LOOK_S, LOOK_S, App
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.settings import Settings, SourceSettings
-from otel_logtail.wake import TimedWaker
+from otel_logtail.tail.watch import TimedWaker
 from tests.tailing import Follower
 
 FILES = 150

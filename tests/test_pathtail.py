@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from otel_logtail import chunks, files, pathtail
-from otel_logtail.chunks import CHUNK_BYTES, Chunk
 from otel_logtail.errors import StoreFull
-from otel_logtail.files import PlainReader, Reader
 from otel_logtail.model import FileState
-from otel_logtail.pathtail import GRACE_S, SETTLE_S
+from otel_logtail.tail import files
+from otel_logtail.tail import lines as chunks
+from otel_logtail.tail import live as pathtail
+from otel_logtail.tail.files import PlainReader, Reader
+from otel_logtail.tail.lines import CHUNK_BYTES, Chunk
+from otel_logtail.tail.live import GRACE_S, SETTLE_S
 from tests.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -348,7 +350,7 @@ def test_several_rotations_between_two_looks_lose_nothing(log: Path, follower: F
 def test_rotation_between_listing_and_opening_the_files_is_noticed(
     log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import otel_logtail.pathtail as module
+    import otel_logtail.tail.live as module
 
     append(log, "one")
     follower.follow()
@@ -926,7 +928,7 @@ def test_compression_noticed_only_after_late_lines_were_read_repeats_nothing(log
 
 
 def test_unreadable_file_is_waited_for(log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
-    import otel_logtail.pathtail as module
+    import otel_logtail.tail.live as module
 
     append(log, "one")
     follower.follow()
@@ -952,7 +954,7 @@ def test_unreadable_file_is_waited_for(log: Path, follower: Follower, monkeypatc
 def test_rotated_file_that_can_not_be_opened_now_is_not_given_up(
     log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import otel_logtail.pathtail as module
+    import otel_logtail.tail.live as module
 
     append(log, "one")
     follower.follow()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.discover import discover
-from otel_logtail.patterns import could_match, expand, folder_of
+from otel_logtail.tail.discover import discover
+from otel_logtail.tail.patterns import could_match, expand, folder_of
 from tests.tailing import RULE, Follower, append
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.discover import check_paths, discover
 from otel_logtail.errors import StoreFull, UsageError
-from otel_logtail.pathtail import GRACE_S
-from otel_logtail.patterns import expand
+from otel_logtail.tail.discover import check_paths, discover
+from otel_logtail.tail.live import GRACE_S
+from otel_logtail.tail.patterns import expand
 from tests.tailing import RULE, Follower, append, append_bytes, copytruncate, rotate
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.wake import TimedWaker, WatchdogWaker
+from otel_logtail.tail.watch import TimedWaker, WatchdogWaker
 
 BOUND_S = 5.0
 

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from otel_logtail.app import Wanted, wanted_of
-from otel_logtail.discover import discover
 from otel_logtail.doctor.check import FAIL, WARN, Check
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
 from otel_logtail.doctor.logs import check_logs
@@ -27,6 +26,7 @@ from otel_logtail.exporter import ExporterContext
 from otel_logtail.outputs import check_outputs
 from otel_logtail.query import open_readonly, status
 from otel_logtail.settings import Settings, SourceSettings
+from otel_logtail.tail.discover import discover
 
 __all__ = ["Check", "examine"]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from otel_logtail.doctor.check import OK, WARN, Check
-from otel_logtail.wake import WatchdogWaker
+from otel_logtail.tail.watch import WatchdogWaker
 
 _LIMITS = Path("/proc/sys/fs/inotify")
 _RESERVE = 100

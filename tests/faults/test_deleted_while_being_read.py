@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.faults.following import Following
 
 SHORT_GRACE = """
-import otel_logtail.pathtail
-otel_logtail.pathtail.GRACE_S = 1.0
+import otel_logtail.tail.live
+otel_logtail.tail.live.GRACE_S = 1.0
 from otel_logtail.cli import main
 main()
 """

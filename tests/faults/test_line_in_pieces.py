@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.chunks import CHUNK_BYTES
+from otel_logtail.tail.lines import CHUNK_BYTES
 from tests.faults.receiving import Daemon, durations, line, lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from otel_logtail.chunks import CHUNK_BYTES
+from otel_logtail.tail.lines import CHUNK_BYTES
 from tests.faults.receiving import Daemon, durations, line, lines
 
 TWO_MIB = 2 << 20

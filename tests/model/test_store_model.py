@@ -26,11 +26,11 @@ from otel_logtail import query, upkeep
 from otel_logtail.events import Reporter
 from otel_logtail.model import Observed, Sample, Shape
 from otel_logtail.observer import Observer, PathRule
-from otel_logtail.pathtail import GRACE_S, SETTLE_S, Book
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.rows import OFFSET_BITS
 from otel_logtail.store import Store
-from otel_logtail.tail import Tail
+from otel_logtail.tail.live import GRACE_S, SETTLE_S, Book
+from otel_logtail.tail.tailer import Tail
 from otel_logtail.upkeep import Limits
 from tests.model.test_tail_model import TailMachine
 from tests.tailing import RULE

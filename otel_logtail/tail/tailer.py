@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from otel_logtail.chunks import CHUNK_BYTES, Chunk, new_buffer
-from otel_logtail.discover import discover
 from otel_logtail.events import Reporter
-from otel_logtail.files import PlainReader, holds, identity_at, siblings
-from otel_logtail.folders import Folders
 from otel_logtail.model import FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.pathtail import Book, PathTail
-from otel_logtail.patterns import Patterns
+from otel_logtail.tail.directories import Folders
+from otel_logtail.tail.discover import discover
+from otel_logtail.tail.files import PlainReader, holds, identity_at, siblings
+from otel_logtail.tail.lines import CHUNK_BYTES, Chunk, new_buffer
+from otel_logtail.tail.live import Book, PathTail
+from otel_logtail.tail.patterns import Patterns
 
 
 class Tail:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import TypeVar
 
-from otel_logtail.files import HEAD_BYTES, Reader, fingerprint
 from otel_logtail.model import FileState
+from otel_logtail.tail.files import HEAD_BYTES, Reader, fingerprint
 
 _Key = TypeVar("_Key")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from otel_logtail.files import ANCHOR_BYTES, HEAD_BYTES, PlainReader, Reader, fingerprint, length
 from otel_logtail.model import FileState
+from otel_logtail.tail.files import ANCHOR_BYTES, HEAD_BYTES, PlainReader, Reader, fingerprint, length
 
 CHUNK_BYTES = 1 << 20
 """How much is read at once, and the bound on a line: a longer one has no newline in so many bytes."""

@@ -16,8 +16,8 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.pathtail import Book
-from otel_logtail.tail import Tail
+from otel_logtail.tail.live import Book
+from otel_logtail.tail.tailer import Tail
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -21,8 +21,8 @@ from abc import abstractmethod
 from functools import lru_cache
 from typing import BinaryIO, Protocol, cast
 
-from otel_logtail.folders import FILE, LINK, Folders, Names
 from otel_logtail.model import FileState, Fingerprint
+from otel_logtail.tail.directories import FILE, LINK, Folders, Names
 
 HEAD_BYTES = 1024
 ANCHOR_BYTES = 256

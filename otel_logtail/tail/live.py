@@ -25,10 +25,11 @@ from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from otel_logtail.chunks import CHUNK_BYTES, Chunk, end_of_lines, read_chunk
-from otel_logtail.claims import claim
 from otel_logtail.events import Reporter
-from otel_logtail.files import (
+from otel_logtail.model import FileState
+from otel_logtail.tail.checkpoints import States
+from otel_logtail.tail.directories import SETTLED_NS, Folders, Names
+from otel_logtail.tail.files import (
     ANCHOR_BYTES,
     HEAD_BYTES,
     PlainReader,
@@ -42,9 +43,8 @@ from otel_logtail.files import (
     open_reader,
     siblings,
 )
-from otel_logtail.folders import SETTLED_NS, Folders, Names
-from otel_logtail.model import FileState
-from otel_logtail.states import States
+from otel_logtail.tail.identify import claim
+from otel_logtail.tail.lines import CHUNK_BYTES, Chunk, end_of_lines, read_chunk
 
 GRACE_S = 60.0
 """How long a renamed file is read on after its last growth: its writer may still hold it."""

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterable
 
 from otel_logtail.errors import UsageError
-from otel_logtail.files import is_rotated_name, rotated_of
-from otel_logtail.folders import FILE, LINK, Folders, Listing
 from otel_logtail.observer import PathRule
-from otel_logtail.patterns import Part, Patterns, as_written
+from otel_logtail.tail.directories import FILE, LINK, Folders, Listing
+from otel_logtail.tail.files import is_rotated_name, rotated_of
+from otel_logtail.tail.patterns import Part, Patterns, as_written
 
 
 def discover(

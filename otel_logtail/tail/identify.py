@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from otel_logtail.files import HEAD_BYTES, Reader, begins, holds, is_compressed, length, plain_name
 from otel_logtail.model import FileState
+from otel_logtail.tail.files import HEAD_BYTES, Reader, begins, holds, is_compressed, length, plain_name
 
 
 def claim(
