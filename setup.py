@@ -6,7 +6,7 @@ FLAGS = ["-O2", "-ffp-contract=off"]  # a fused multiply-add would put a duratio
 
 setup(
     ext_modules=[
-        Extension("otel_logtail._hot", ["otel_logtail/_hot.c"], extra_compile_args=FLAGS, optional=True),
+        Extension("otel_logtail.engine._hot", ["otel_logtail/engine/_hot.c"], extra_compile_args=FLAGS, optional=True),
         Extension(
             "otel_logtail.observers._headroom",
             ["otel_logtail/observers/_headroom.c"],

@@ -213,7 +213,7 @@ class Counts(msgspec.Struct):
     """Counts of one series: the one record that is changed in place while it is added up.
 
     ``explicit`` has one count more than the series has bounds. ``exponential`` is sparse: index at
-    :data:`otel_logtail.aggregate.SCALE` (of the value in seconds) to count; zeros are in ``zeros``.
+    :data:`otel_logtail.engine.intervals.SCALE` (of the value in seconds) to count; zeros are in ``zeros``.
     """
 
     count: int = 0

@@ -19,7 +19,7 @@ from typing import Protocol
 import msgspec
 
 from otel_logtail import native
-from otel_logtail.columns import append, extent, places_from, sample_at
+from otel_logtail.engine.columns import append, extent, places_from, sample_at
 from otel_logtail.errors import Drift
 from otel_logtail.model import (
     Attributes,
@@ -134,7 +134,7 @@ class Scanned(msgspec.Struct, frozen=True):
     drifted: tuple[int, str] | None = None
 
 
-_hot = native.helper("_hot")
+_hot = native.helper("engine._hot")
 _BOM = b"\xef\xbb\xbf"
 _ODD = frozenset((b"\0", b"\xef"))
 _LEAST_BULK = 16

@@ -15,8 +15,8 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from otel_logtail import aggregate
 from otel_logtail.database import connect, series_bounds, transaction, translated
+from otel_logtail.engine import intervals
 from otel_logtail.fill import Known, fill
 from otel_logtail.health import health, pending
 from otel_logtail.model import (
@@ -414,7 +414,7 @@ class Outbox:
         ):
             delta = self._counts("interval", id_, columns, bounds_ns[series])
             time_ns, total = totals.get(series, (end_ns, Counts()))
-            aggregate.add(total, delta)
+            intervals.add(total, delta)
             totals[series] = (max(time_ns, end_ns), total)
         self._db.executemany(
             f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS}) VALUES ({marks(10)})",
@@ -456,8 +456,8 @@ def _series_key(instrument: str, attributes: str, bounds: str) -> SeriesKey:
 def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: tuple[BreachRecord, ...]) -> Point:
     """The point of one more interval of a series, which is known from then on."""
     total = Counts()
-    aggregate.add(total, known.total)
-    aggregate.add(total, delta)
+    intervals.add(total, known.total)
+    intervals.add(total, delta)
     if not total.count:
         total.explicit = [0] * (len(known.series.bounds_ns) + 1)
     last_ns = known.time_ns

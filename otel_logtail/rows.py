@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail import aggregate, native
+from otel_logtail import native
+from otel_logtail.engine import intervals
 from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Samples, Severity
 
 MOST = 2**63 - 1
@@ -128,7 +129,7 @@ def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple
     for place, row in enumerate(rows):
         counts, whole = counts_or_mean(row, bounds_ns)
         if whole:
-            aggregate.add(total, counts)
+            intervals.add(total, counts)
             places.append(place)
     return total, places
 
@@ -138,7 +139,7 @@ def at_their_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> Counts:
     number, sum_ns, min_ns, max_ns = row[:4]
     if not all(isinstance(value, int) for value in row[:4]) or number <= 0 or sum_ns < 0:
         return Counts(explicit=[0] * (len(bounds_ns) + 1))
-    one = aggregate.count([sum_ns // number], tuple(bounds_ns))
+    one = intervals.count([sum_ns // number], tuple(bounds_ns))
     explicit = [number * hits for hits in one.explicit]
     exponential = {index: number * hits for index, hits in one.exponential.items()}
     return Counts(number, sum_ns, min_ns, max_ns, explicit, exponential, number * one.zeros)
@@ -260,7 +261,7 @@ def decode_block(id_: int, first_ns: int, text: str | bytes) -> list[SampleColum
     return [(id_ + at, first_ns + past_ns, d, k, stages) for at, past_ns, d, k, stages in _decode_samples(text)]
 
 
-_hot = native.helper("_hot")
+_hot = native.helper("engine._hot")
 _NULLS = re.compile(rb"(?:,null)+\]\]")
 _encode = msgspec.json.Encoder().encode
 _decode_explicit = msgspec.json.Decoder(list[int]).decode

@@ -28,8 +28,8 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail import aggregate
 from otel_logtail.database import series_bounds, transaction, translated
+from otel_logtail.engine import intervals
 from otel_logtail.model import Counts, Dropped, Stream
 from otel_logtail.rows import (
     COUNTS,
@@ -549,7 +549,7 @@ class Upkeep:
             last_ns, total = totals[series]
             # the very times that it would have been told: a point on the way may have been
             last_ns = end_ns if not total.count else max(end_ns, last_ns + STEP_NS)
-            aggregate.add(total, counts)
+            intervals.add(total, counts)
             totals[series] = (last_ns, total)
         self._db.executemany(
             f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS}) VALUES ({marks(10)})",

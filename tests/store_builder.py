@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import otel_logtail
-from otel_logtail.aggregate import bounds, count
 from otel_logtail.database import SCHEMA_VERSION
+from otel_logtail.engine.intervals import bounds, count
 from otel_logtail.rows import SampleColumns, encode_block
 
 SECOND = 10**9

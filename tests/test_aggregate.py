@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.aggregate import SCALE, add, aggregate, aggregate_episodes, bounds, count, merge_attributes
-from otel_logtail.columns import columns_of
+from otel_logtail.engine.columns import columns_of
+from otel_logtail.engine.intervals import SCALE, add, aggregate, aggregate_episodes, bounds, count, merge_attributes
 from otel_logtail.model import (
     Attributes,
     Counts,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_logtail.coalesce import coalesce, ids_of, tick
+from otel_logtail.engine.episodes import coalesce, ids_of, tick
 from otel_logtail.model import Breach, Episode, Hit, Sample, Severity, Shape
 from otel_logtail.observer import Thresholds
 

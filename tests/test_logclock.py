@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.logclock import BACK_NS, SILENT_NS, LogClock
+from otel_logtail.engine.clock import BACK_NS, SILENT_NS, LogClock
 
 A, B = "a.log", "b.log"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.columns import sample_at
+from otel_logtail.engine.columns import sample_at
 from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
 from otel_logtail.observer import FUTURE_NS, ObserverContext, PathRule, Scanned, Thresholds, scan
 from otel_logtail.testing import FakeObserver, fake_line

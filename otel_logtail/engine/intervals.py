@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import ceil, log2
 
 from otel_logtail import native
-from otel_logtail.columns import extent
+from otel_logtail.engine.columns import extent
 from otel_logtail.model import (
     Attributes,
     Counts,
@@ -34,7 +34,7 @@ BREACH_NS = 10**9
 """The longest interval in which breaches are counted: they are few, and nobody wants to wait for one."""
 
 _PER_OCTAVE = 1 << SCALE
-_hot = native.helper("_hot")
+_hot = native.helper("engine._hot")
 _OFFSET = log2(1e9) * _PER_OCTAVE
 
 _DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)

@@ -9,7 +9,7 @@ from operator import le
 from otel_logtail import native
 from otel_logtail.model import Sample, Samples
 
-_hot = native.helper("_hot")
+_hot = native.helper("engine._hot")
 
 
 def columns_of(found: Iterable[tuple[int, Sample]]) -> Samples:

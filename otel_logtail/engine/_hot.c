@@ -624,7 +624,7 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
-    .m_name = "otel_logtail._hot",
+    .m_name = "otel_logtail.engine._hot",
     .m_size = 0,
     .m_methods = methods,
 };
