@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
 
-$(INSTALLED): pyproject.toml $(CONSTRAINTS) setup.py otel_logtail/engine/_hot.c otel_logtail/observers/_headroom.c
+$(INSTALLED): pyproject.toml $(CONSTRAINTS) setup.py otel_logtail/engine/_hot.c otel_logtail/observers/headroom/_bulk.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'otel-logtail needs Python 3.10 or newer; name one with: make PYTHON=python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -8,8 +8,8 @@ setup(
     ext_modules=[
         Extension("otel_logtail.engine._hot", ["otel_logtail/engine/_hot.c"], extra_compile_args=FLAGS, optional=True),
         Extension(
-            "otel_logtail.observers._headroom",
-            ["otel_logtail/observers/_headroom.c"],
+            "otel_logtail.observers.headroom._bulk",
+            ["otel_logtail/observers/headroom/_bulk.c"],
             extra_compile_args=FLAGS,
             optional=True,
         ),

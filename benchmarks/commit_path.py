@@ -22,7 +22,7 @@ from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import aggregate, bounds
 from otel_logtail.model import Batch, FileState
 from otel_logtail.observer import ObserverContext, Thresholds, scan
-from otel_logtail.observers.headroom import HeadroomObserver
+from otel_logtail.observers.headroom.observer import HeadroomObserver
 from otel_logtail.store import Store
 
 CAPTURE = Path(__file__).parent.parent / "tests" / "captures" / "0.42.0-stall.log"

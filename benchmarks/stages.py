@@ -27,7 +27,7 @@ GROUP = "where the time goes"
 STAGES = (
     ("reading the file", "otel_logtail.tail.tailer", "Tail", "read"),
     ("finding the lines", "otel_logtail.observer", "", "find_lines"),
-    ("decoding them into columns", "otel_logtail.observers.headroom", "HeadroomObserver", "observe_all"),
+    ("decoding them into columns", "otel_logtail.observers.headroom.observer", "HeadroomObserver", "observe_all"),
     ("checking and classifying", "otel_logtail.pipeline", "", "scan"),
     ("episodes", "otel_logtail.pipeline", "", "coalesce"),
     ("counts of the intervals", "otel_logtail.pipeline", "", "aggregate"),

@@ -23,7 +23,7 @@ from otel_logtail.engine import intervals
 from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observer import ObserverContext
-from otel_logtail.observers import headroom
+from otel_logtail.observers.headroom import observer as headroom
 
 ROOT = Path(__file__).parent.parent
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))
@@ -40,15 +40,15 @@ def in_python(*modules: ModuleType) -> Iterator[None]:
     """Without the helpers in these modules."""
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:
-            patch.setattr(module, "_headroom" if module is headroom else "_hot", None)
+            patch.setattr(module, "_bulk" if module is headroom else "_hot", None)
         yield
 
 
 def test_the_helpers_are_built_wherever_there_is_a_compiler() -> None:
     if os.environ.get("OTEL_LOGTAIL_PURE_PYTHON"):
-        assert (intervals._hot, headroom._headroom) == (None, None)
+        assert (intervals._hot, headroom._bulk) == (None, None)
         return
-    assert shutil.which("cc") is None or (intervals._hot is not None and headroom._headroom is not None)
+    assert shutil.which("cc") is None or (intervals._hot is not None and headroom._bulk is not None)
 
 
 def test_scale_is_the_same_in_both() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample
 from otel_logtail.observer import Observer, ObserverContext
-from otel_logtail.observers.headroom import SHAPE, HeadroomObserver
+from otel_logtail.observers.headroom.observer import SHAPE, HeadroomObserver
 
 CAPTURES = Path(__file__).parent / "captures"
 REAL = (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from otel_logtail.model import Columns
 from otel_logtail.observer import ObserverContext, Scanned, Thresholds, scan
-from otel_logtail.observers.headroom import HeadroomObserver
+from otel_logtail.observers.headroom.observer import HeadroomObserver
 
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))
 LINES = [line + b"\n" for path in CAPTURES for line in path.read_bytes().split(b"\n") if b"STAGE_TIMINGS" in line]

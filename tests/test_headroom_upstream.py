@@ -20,7 +20,7 @@ import pytest
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Sample
 from otel_logtail.observer import ObserverContext
-from otel_logtail.observers.headroom import SHAPE, STAGES, HeadroomObserver
+from otel_logtail.observers.headroom.observer import SHAPE, STAGES, HeadroomObserver
 
 # Run by itself, since a zone belongs to a process. Arguments: stage_timer.py, the log to write.
 WRITER = """

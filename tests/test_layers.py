@@ -45,7 +45,8 @@ LAYERS = [
     "tail.firstlook",
     # samples, episodes, counts
     "observers.__init__",
-    "observers.headroom",
+    "observers.headroom.__init__",
+    "observers.headroom.observer",
     "engine.episodes",
     "engine.intervals",
     "engine.clock",
@@ -145,7 +146,7 @@ PURE = [
     "model",
     "engine.columns",
     "observer",
-    "observers.headroom",
+    "observers.headroom.observer",
     "engine.episodes",
     "engine.intervals",
     "engine.clock",

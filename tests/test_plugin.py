@@ -20,7 +20,7 @@ from otel_logtail import plugins
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.observer import ObserverContext
-from otel_logtail.observers.headroom import HeadroomObserver
+from otel_logtail.observers.headroom.observer import HeadroomObserver
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "plugin"

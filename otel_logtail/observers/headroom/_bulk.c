@@ -572,13 +572,13 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
-    .m_name = "otel_logtail.observers._headroom",
+    .m_name = "otel_logtail.observers.headroom._bulk",
     .m_size = -1,
     .m_methods = methods,
 };
 
 PyMODINIT_FUNC
-PyInit__headroom(void)
+PyInit__bulk(void)
 {
     return PyModule_Create(&definition);
 }

@@ -220,7 +220,7 @@ class HeadroomObserver(Observer):
 
     def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         """The same for many lines, none of which is out of the ordinary: column by column, nearly all of it in C."""
-        return self._observe_all(lines) if _headroom is None else _observe_compiled(lines)
+        return self._observe_all(lines) if _bulk is None else _observe_compiled(lines)
 
     def _observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         parts = [line.partition(_AFTER_ID) for line in lines]
@@ -319,9 +319,9 @@ class HeadroomObserver(Observer):
 _CAUSES = ("wait", "read", "compress", "other")
 _LONGEST = (*STAGES[:5], "other")
 
-_headroom = native.helper("observers._headroom")
-if _headroom is not None:
-    _headroom.configure(
+_bulk = native.helper("observers.headroom._bulk")
+if _bulk is not None:
+    _bulk.configure(
         ("stage_timings", _HTTP, _WEB_SOCKET),
         _CAUSES,
         _LONGEST,
@@ -336,7 +336,7 @@ if _headroom is not None:
 
 
 def _observe_compiled(lines: Sequence[bytes]) -> Columns | None:
-    columns = _headroom.columns(lines)
+    columns = _bulk.columns(lines)
     if columns is None:
         return None
     kept, (time_ns, total_ns, logged_ns, causes, longest, stage_ns) = columns

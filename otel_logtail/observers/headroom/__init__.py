@@ -1,0 +1,1 @@
+"""The headroom LLM proxy."""
