@@ -23,7 +23,7 @@ from otel_logtail.engine.intervals import aggregate, bounds
 from otel_logtail.model import Batch, FileState
 from otel_logtail.observer import ObserverContext, Thresholds, scan
 from otel_logtail.observers.headroom.observer import HeadroomObserver
-from otel_logtail.store import Store
+from otel_logtail.store.writer import Store
 
 CAPTURE = Path(__file__).parent.parent / "tests" / "captures" / "0.42.0-stall.log"
 Statement = tuple[str, list[Any], bool]
@@ -84,7 +84,7 @@ def replay(connect: Callable[[str], Any], path: Path, statements: list[Statement
     path.unlink(missing_ok=True)
     db = connect(str(path))
     setup = sqlite3.connect(path)
-    setup.executescript(files("otel_logtail").joinpath("schema.sql").read_text() + "PRAGMA journal_mode = WAL;")
+    setup.executescript(files("otel_logtail.store").joinpath("schema.sql").read_text() + "PRAGMA journal_mode = WAL;")
     setup.close()
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute(

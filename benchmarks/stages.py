@@ -31,7 +31,7 @@ STAGES = (
     ("checking and classifying", "otel_logtail.pipeline", "", "scan"),
     ("episodes", "otel_logtail.pipeline", "", "coalesce"),
     ("counts of the intervals", "otel_logtail.pipeline", "", "aggregate"),
-    ("the commit", "otel_logtail.store", "Store", "commit"),
+    ("the commit", "otel_logtail.store.writer", "Store", "commit"),
 )
 
 

@@ -20,14 +20,14 @@ from otel_logtail.exporter import ExporterContext
 from otel_logtail.model import Stream
 from otel_logtail.notify import Supervisor
 from otel_logtail.observer import Observer, ObserverContext, PathRule
-from otel_logtail.outbox import Outbox
 from otel_logtail.outputs import Read, check_outputs
 from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings
 from otel_logtail.sources import Sources
-from otel_logtail.store import Store
-from otel_logtail.storefile import suspect
+from otel_logtail.store.file import suspect
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
 from otel_logtail.tail.discover import check_paths
 from otel_logtail.tail.firstlook import FirstLooks, Found
 from otel_logtail.tail.live import Book

@@ -36,10 +36,10 @@ from otel_logtail.settings import (
     stall_threshold,
     zone,
 )
+from otel_logtail.store.maintenance import Limits
 from otel_logtail.tail.files import allow_many_files
 from otel_logtail.tail.firstlook import FirstLooks
 from otel_logtail.tail.watch import TimedWaker, Waker, WatchdogWaker
-from otel_logtail.upkeep import Limits
 
 OF_A_SOURCE = (
     *("observer", "path", "source", "event", "threshold_ms", "stall_ms", "quiet_ms", "from_start", "timezone"),

@@ -34,11 +34,11 @@ def prune(
     What an exporter has still to get stays, unless the size can't be held without it.
     """
     from otel_logtail.events import Reporter
-    from otel_logtail.health import size_on_disk
     from otel_logtail.settings import max_bytes, retention_ns
-    from otel_logtail.store import Store
+    from otel_logtail.store.health import size_on_disk
+    from otel_logtail.store.maintenance import Limits
+    from otel_logtail.store.writer import Store
     from otel_logtail.text import iso
-    from otel_logtail.upkeep import Limits
 
     limits = Limits(retention_ns(retention, "--retention"), max_bytes(max_db_size, "--max-db-size"))
     path = (db or default_db()).absolute()

@@ -34,7 +34,7 @@ from otel_logtail.model import (
     Retry,
     Stream,
 )
-from otel_logtail.outbox import Outbox
+from otel_logtail.store.outbox import Outbox
 
 BATCH_ITEMS = 100  # an interval with its totals is some 20 KB in memory, and its request as much again
 _REPEATS = 4

@@ -20,7 +20,7 @@ from otel_logtail.events import Reporter
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
 from otel_logtail.observer import Observer, PathRule, Thresholds, scan
-from otel_logtail.store import Committed, Store
+from otel_logtail.store.writer import Committed, Store
 from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES, Chunk
 from otel_logtail.tail.live import PathTail
 from otel_logtail.tail.tailer import Tail

@@ -15,7 +15,7 @@ import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.sizes import parse_bytes
-from otel_logtail.upkeep import Limits
+from otel_logtail.store.maintenance import Limits
 
 DEFAULT_EVENT = "log.overhead"
 DEFAULT_MAX_DB_SIZE = "1GiB"

@@ -13,7 +13,7 @@ from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import add, aggregate, aggregate_episodes, bounds
 from otel_logtail.model import Batch, Counts, Episode, FileState
 from otel_logtail.observer import Scanned, Thresholds, scan
-from otel_logtail.store import Store
+from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeObserver, fake_line
 
 SECOND = 10**9

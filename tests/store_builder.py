@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import otel_logtail
-from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.engine.intervals import bounds, count
-from otel_logtail.rows import SampleColumns, encode_block
+from otel_logtail.store.connection import SCHEMA_VERSION
+from otel_logtail.store.rows import SampleColumns, encode_block
 
 SECOND = 10**9
 NOON = 1_795_608_000 * SECOND  # 2026-11-25T12:00:00Z
 THRESHOLD, STALL = SECOND // 2, 2 * SECOND
 BOUNDS = bounds(THRESHOLD, STALL)
 BLOCK = 3  # small, so that a few samples already lie in several
-SCHEMA = Path(otel_logtail.__file__).with_name("schema.sql").read_text()
+SCHEMA = Path(otel_logtail.__file__).with_name("store").joinpath("schema.sql").read_text()
 
 
 class Written(NamedTuple):

@@ -17,8 +17,8 @@ from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.pipeline import AHEAD_NS
 from otel_logtail.settings import Settings, SourceSettings
+from otel_logtail.store.maintenance import Limits
 from otel_logtail.tail.watch import TimedWaker
-from otel_logtail.upkeep import Limits
 from tests.faults.following import line
 
 HOUR = 360_000

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_logtail import native, rows
+from otel_logtail import native
 from otel_logtail import observer as observe
 from otel_logtail.engine import columns as columns_module
 from otel_logtail.engine import intervals
@@ -24,6 +24,7 @@ from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom import observer as headroom
+from otel_logtail.store import rows
 
 ROOT = Path(__file__).parent.parent
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))

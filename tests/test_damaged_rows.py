@@ -18,10 +18,10 @@ from otel_logtail import query
 from otel_logtail.drain import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.model import Instrument, Point, Stream
-from otel_logtail.outbox import Outbox
-from otel_logtail.store import Store
+from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
-from otel_logtail.upkeep import Limits
 from tests.pieces import NOON, SECOND, Piece, line, opened, rows
 
 DAMAGES = {

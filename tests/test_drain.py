@@ -36,8 +36,8 @@ from otel_logtail.model import (
     Retry,
     Stream,
 )
-from otel_logtail.outbox import Outbox
-from otel_logtail.store import Store
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
 from otel_logtail.testing import Answer, FakeExporter
 from tests.pieces import NOON, SECOND, Piece, line, opened, rows
 

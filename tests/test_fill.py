@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.engine.intervals import add, count
-from otel_logtail.fill import FILL_NS, LONGEST_NS, Known, fill
 from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
+from otel_logtail.store.gaps import FILL_NS, LONGEST_NS, Known, fill
 
 SOURCE = SourceInfo(1, "proxy", "fake", "log.overhead", "instance", 1, 2, 3)
 SECOND = 10**9

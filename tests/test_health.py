@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.health import health, size_on_disk
 from otel_logtail.model import HealthValue, Stream
-from otel_logtail.outbox import Outbox
-from otel_logtail.store import Store
-from otel_logtail.upkeep import Limits
+from otel_logtail.store.health import health, size_on_disk
+from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
 from tests.collector import Collector, ReceivedPoint, find_collector
 from tests.faults.keeping import Daemon, append, lines
 from tests.pieces import NOON, Piece, line, opened

@@ -24,9 +24,9 @@ from otel_logtail.exporters.hex_config import read_bus
 from otel_logtail.exporters.hex_events import Event, Outcome
 from otel_logtail.exporters.hex_link import Link
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Refused, Retry, Stream
-from otel_logtail.outbox import Outbox
 from otel_logtail.plugins import make_exporter
-from otel_logtail.store import Store
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
 from tests.certificates import Authority
 from tests.hex_engine import Engine
 from tests.hex_items import breach, breaches, episode, episodes

@@ -19,8 +19,8 @@ from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters import hex_telemetry
 from otel_logtail.exporters.hex_telemetry import HexTelemetryExporter
 from otel_logtail.model import Delivered, Partial, Refused, Retry
-from otel_logtail.outbox import Outbox
 from otel_logtail.plugins import make_exporter
+from otel_logtail.store.outbox import Outbox
 from tests.hex_engine import Engine
 from tests.hex_items import breach, breaches, episode, episodes
 from tests.pieces import NOON, SECOND, Piece, dump, line, opened

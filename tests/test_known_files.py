@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_logtail.model import FileState
+from otel_logtail.store.maintenance import EVERY_S, Limits, Upkeep
 from otel_logtail.tail.checkpoints import States
 from otel_logtail.tail.files import HEAD_BYTES, Reader, fingerprint, open_reader
 from otel_logtail.tail.identify import claim
 from otel_logtail.tail.lines import new_buffer, read_chunk
 from otel_logtail.tail.live import GRACE_S
-from otel_logtail.upkeep import EVERY_S, Limits, Upkeep
 from tests.model.test_store_model import StoreFollower
 from tests.pieces import rows
 from tests.tailing import Follower, append, rotate

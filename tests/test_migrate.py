@@ -18,13 +18,15 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from otel_logtail import migrate, query, storefile
-from otel_logtail.database import SCHEMA_VERSION
+from otel_logtail import query
 from otel_logtail.errors import StoreError
 from otel_logtail.model import Batch, BreachRecord, EpisodeRecord, Instrument, Point, Severity, Stream
-from otel_logtail.outbox import Outbox
-from otel_logtail.store import Store
-from otel_logtail.upkeep import Limits
+from otel_logtail.store import file as storefile
+from otel_logtail.store import migrate
+from otel_logtail.store.connection import SCHEMA_VERSION
+from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
 from tests.model.test_store_model import Killed, MortalConnection
 from tests.pieces import Piece, dump, line, opened, rows
 

@@ -14,8 +14,8 @@ from otel_logtail import drain as drain_module
 from otel_logtail.drain import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
-from otel_logtail.outbox import MAX_EXEMPLARS, Outbox
-from otel_logtail.store import Store
+from otel_logtail.store.outbox import MAX_EXEMPLARS, Outbox
+from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
 from tests.pieces import NOON, SECOND, Piece, line, opened, rows
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import errors, health
+from otel_logtail import errors
 from otel_logtail import events as reporter
+from otel_logtail.store import health
 from tests.faults.following import Following, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent

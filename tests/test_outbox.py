@@ -23,9 +23,9 @@ from otel_logtail.model import (
     Severity,
     Stream,
 )
-from otel_logtail.outbox import BATCH_EVENTS, MAX_EVENTS, Outbox
-from otel_logtail.rows import STEP_NS, counts_of
-from otel_logtail.store import Store
+from otel_logtail.store.outbox import BATCH_EVENTS, MAX_EVENTS, Outbox
+from otel_logtail.store.rows import STEP_NS, counts_of
+from otel_logtail.store.writer import Store
 from tests.pieces import ATTRIBUTES, INTERVAL, LIVE, NOON, SECOND, Piece, line, opened, rows
 
 MINUTE = 60 * SECOND

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_logtail import query
-from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query.counts import LONGEST_NS
+from otel_logtail.store.connection import SCHEMA_VERSION
 from otel_logtail.text import iso, local
 from tests.store_builder import NOON, SECOND, Stall, Written, fill, make_file
 

@@ -16,11 +16,11 @@ from typing import cast
 import msgspec
 import pytest
 
-from otel_logtail import store as store_module
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from otel_logtail.model import Batch, FileState, Fingerprint, Tally
-from otel_logtail.rows import OFFSET_BITS
-from otel_logtail.store import Committed, Store
+from otel_logtail.store import writer as store_module
+from otel_logtail.store.rows import OFFSET_BITS
+from otel_logtail.store.writer import Committed, Store
 from tests.pieces import INTERVAL, LIVE, NOON, Piece, dump, line, opened, rows
 
 FIRST = line(1, 0.1) + line(2, 0.7) + b"fake: reject=bounds\n" + line(3, 2.5, cause="read")
@@ -150,7 +150,7 @@ def test_a_store_that_may_not_grow_says_that_it_is_full_and_goes_on_when_it_may(
 COMMITTER = """
 import sys
 from pathlib import Path
-from otel_logtail.store import Store
+from otel_logtail.store.writer import Store
 from tests.pieces import Piece, line
 
 piece = Piece(Store.open(Path(sys.argv[1])))

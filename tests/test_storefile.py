@@ -11,10 +11,11 @@ from typing import cast
 
 import pytest
 
-from otel_logtail import query, storefile
-from otel_logtail import store as store_module
+from otel_logtail import query
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreLocked
-from otel_logtail.store import Store
+from otel_logtail.store import file as storefile
+from otel_logtail.store import writer as store_module
+from otel_logtail.store.writer import Store
 from tests.model.test_store_model import StoreFollower
 from tests.pieces import opened, rows
 from tests.tailing import append, rotate

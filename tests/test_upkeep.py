@@ -16,15 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_logtail import query, upkeep
+from otel_logtail import query
 from otel_logtail.engine.intervals import add
 from otel_logtail.errors import StoreError
-from otel_logtail.health import health, pending, size_on_disk
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
-from otel_logtail.outbox import Outbox
-from otel_logtail.rows import counts_of
-from otel_logtail.store import Store
-from otel_logtail.upkeep import EVERY_S, FORGOTTEN_NS, SIZE_EVERY_S, Limits, Upkeep
+from otel_logtail.store import maintenance
+from otel_logtail.store.health import health, pending, size_on_disk
+from otel_logtail.store.maintenance import EVERY_S, FORGOTTEN_NS, SIZE_EVERY_S, Limits, Upkeep
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.rows import counts_of
+from otel_logtail.store.writer import Store
 from tests.model.test_store_model import Killed, MortalConnection
 from tests.pieces import NOON, SECOND, Piece, line, opened, rows
 
@@ -687,8 +688,8 @@ def make_old_store(folder: Path) -> tuple[Path, list[tuple[int, int]]]:
 def test_killed_before_any_statement_of_the_upkeep_nothing_is_lost_or_doubled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "_ROWS", 40)  # many small transactions: many moments to die in
-    monkeypatch.setattr(upkeep, "_BLOCK", 20)
+    monkeypatch.setattr(maintenance, "_ROWS", 40)  # many small transactions: many moments to die in
+    monkeypatch.setattr(maintenance, "_BLOCK", 20)
     made, ranges = make_old_store(tmp_path)
     limits = Limits(retention_ns=30 * HOUR * SECOND)
 
@@ -737,7 +738,7 @@ def test_what_waits_is_counted_the_same_way_however_much_it_is(life: Life, monke
         outbox.advance(batch, 17, NOON)
         waiting = life.count("interval") - sum(item.id > 0 for item in batch.items[:17])
         assert outbox.pending() == waiting
-        monkeypatch.setattr("otel_logtail.health._FEW", 3)
+        monkeypatch.setattr("otel_logtail.store.health._FEW", 3)
         with closing(sqlite3.connect(life.path)) as conn:
             assert pending(conn, "fake") == waiting
     assert size_on_disk(life.path) > 0

@@ -23,7 +23,7 @@ import msgspec
 from otel_logtail.engine.intervals import SCALE, add, count
 from otel_logtail.model import Counts
 from otel_logtail.query.database import Damage
-from otel_logtail.rows import at_their_mean
+from otel_logtail.store.rows import at_their_mean
 
 LONGEST_NS = 24 * 3600 * 10**9
 """No interval is longer: bounds how far back one that reaches into a range is looked for."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.database import SCHEMA_VERSION
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
+from otel_logtail.store.connection import SCHEMA_VERSION
 
 _NO_STORE = "run otel-logtail --observer … first, or name the store with --db"
 

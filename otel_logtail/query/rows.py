@@ -13,7 +13,7 @@ import msgspec
 from otel_logtail.errors import UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query.database import Damage, source_id, translated
-from otel_logtail.rows import OFFSET_BITS, SampleColumns, decode_block
+from otel_logtail.store.rows import OFFSET_BITS, SampleColumns, decode_block
 from otel_logtail.text import iso
 
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.health import pending, size_on_disk
 from otel_logtail.model import Instrument
 from otel_logtail.query.counts import EVERYTHING, count_of
 from otel_logtail.query.database import snapshot
+from otel_logtail.store.health import pending, size_on_disk
 from otel_logtail.text import iso
 
 Record = dict[str, object]

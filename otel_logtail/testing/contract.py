@@ -44,8 +44,8 @@ from otel_logtail.model import (
     Stream,
 )
 from otel_logtail.observer import Thresholds, scan
-from otel_logtail.outbox import Outbox
-from otel_logtail.store import Store
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
 from otel_logtail.testing.fakes import FakeObserver, fake_line
 
 RETRY_AFTER_S = 7.0

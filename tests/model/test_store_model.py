@@ -22,16 +22,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from otel_logtail import query, upkeep
+from otel_logtail import query
 from otel_logtail.events import Reporter
 from otel_logtail.model import Observed, Sample, Shape
 from otel_logtail.observer import Observer, PathRule
 from otel_logtail.pipeline import SourceRun
-from otel_logtail.rows import OFFSET_BITS
-from otel_logtail.store import Store
+from otel_logtail.store import maintenance
+from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.rows import OFFSET_BITS
+from otel_logtail.store.writer import Store
 from otel_logtail.tail.live import GRACE_S, SETTLE_S, Book
 from otel_logtail.tail.tailer import Tail
-from otel_logtail.upkeep import Limits
 from tests.model.test_tail_model import TailMachine
 from tests.tailing import RULE
 
@@ -217,9 +218,9 @@ class StoreMachine(TailMachine):
     def upkeep(self, statements: int | None) -> None:
         """Merging and compaction, at the scale of these seconds; perhaps killed before that statement."""
         with (
-            mock.patch.object(upkeep, "_MERGES", ((20 * SECOND, 15 * SECOND), (60 * SECOND, 40 * SECOND))),
-            mock.patch.object(upkeep, "_COMPACT_AFTER_NS", 5 * SECOND),
-            mock.patch.object(upkeep, "_COMPACT_WITHIN_NS", 30 * SECOND),
+            mock.patch.object(maintenance, "_MERGES", ((20 * SECOND, 15 * SECOND), (60 * SECOND, 40 * SECOND))),
+            mock.patch.object(maintenance, "_COMPACT_AFTER_NS", 5 * SECOND),
+            mock.patch.object(maintenance, "_COMPACT_WITHIN_NS", 30 * SECOND),
         ):
             self.follower.keep_up(statements)  # type: ignore[attr-defined]
 

@@ -15,10 +15,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.database import connect, series_bounds, transaction, translated
 from otel_logtail.engine import intervals
-from otel_logtail.fill import Known, fill
-from otel_logtail.health import health, pending
 from otel_logtail.model import (
     BreachRecord,
     Counts,
@@ -32,7 +29,10 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
-from otel_logtail.rows import (
+from otel_logtail.store.connection import connect, series_bounds, transaction, translated
+from otel_logtail.store.gaps import Known, fill
+from otel_logtail.store.health import health, pending
+from otel_logtail.store.rows import (
     COUNTS,
     EPISODE,
     IDS,

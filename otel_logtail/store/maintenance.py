@@ -28,10 +28,10 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail.database import series_bounds, transaction, translated
 from otel_logtail.engine import intervals
 from otel_logtail.model import Counts, Dropped, Stream
-from otel_logtail.rows import (
+from otel_logtail.store.connection import series_bounds, transaction, translated
+from otel_logtail.store.rows import (
     COUNTS,
     IDS,
     OFFSET_BITS,

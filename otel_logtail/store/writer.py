@@ -16,7 +16,6 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.database import transaction, translated
 from otel_logtail.engine import intervals
 from otel_logtail.engine.columns import extent
 from otel_logtail.model import (
@@ -31,7 +30,10 @@ from otel_logtail.model import (
     Shape,
     SourceInfo,
 )
-from otel_logtail.rows import (
+from otel_logtail.store.connection import transaction, translated
+from otel_logtail.store.file import StoreFile, open_file
+from otel_logtail.store.maintenance import Limits, Upkeep
+from otel_logtail.store.rows import (
     COUNTS,
     EPISODE,
     FILE,
@@ -49,8 +51,6 @@ from otel_logtail.rows import (
     file_of,
     marks,
 )
-from otel_logtail.storefile import StoreFile, open_file
-from otel_logtail.upkeep import Limits, Upkeep
 
 _PUT_OPEN = (
     f"INSERT INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})"

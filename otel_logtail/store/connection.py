@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
-from otel_logtail.rows import decode_bounds
+from otel_logtail.store.rows import decode_bounds
 
 SCHEMA_VERSION = 5
 _BUSY_MS = 5_000

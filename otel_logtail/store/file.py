@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.database import connect, translated
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreLocked
-from otel_logtail.migrate import migrate
+from otel_logtail.store.connection import connect, translated
+from otel_logtail.store.migrate import migrate
 
 CHECKED_BYTES = 64 << 20
 """Up to this size a store is read through at every start, to find damage before anything is built on it."""

@@ -10,9 +10,9 @@ from functools import partial
 from importlib import import_module, resources
 from pathlib import Path
 
-from otel_logtail import migrations
-from otel_logtail.database import SCHEMA_VERSION, transaction
 from otel_logtail.errors import StoreError
+from otel_logtail.store import migrations
+from otel_logtail.store.connection import SCHEMA_VERSION, transaction
 
 Step = Callable[[sqlite3.Connection], None]
 
@@ -99,4 +99,4 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _schema() -> str:
-    return resources.files("otel_logtail").joinpath("schema.sql").read_text()
+    return resources.files("otel_logtail.store").joinpath("schema.sql").read_text()
