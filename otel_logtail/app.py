@@ -13,7 +13,7 @@ from functools import partial
 
 import msgspec
 
-from otel_logtail.drain import Drain
+from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail import query
-from otel_logtail.drain import Drain
+from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.store.maintenance import Limits

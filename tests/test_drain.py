@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_logtail import drain as drain_module
-from otel_logtail.drain import (
+from otel_logtail.delivery import sender as drain_module
+from otel_logtail.delivery.sender import (
     FIRST_BACKOFF_S,
     LAST_BACKOFF_S,
     LONGEST_WAIT_S,

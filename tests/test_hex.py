@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import drain as drain_module
-from otel_logtail.drain import Drain
+from otel_logtail.delivery import sender as drain_module
+from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext

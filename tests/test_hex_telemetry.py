@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from otel_logtail.drain import Drain
+from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters import hex_telemetry

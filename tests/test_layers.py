@@ -67,7 +67,8 @@ LAYERS = [
     "store.health",
     "store.gaps",
     "store.outbox",
-    "drain",
+    "delivery.__init__",
+    "delivery.sender",
     # for the tests of plug-in authors, and ours
     "testing.fakes",
     "testing.contract",

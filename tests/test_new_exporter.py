@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import drain as drain_module
-from otel_logtail.drain import Drain
+from otel_logtail.delivery import sender as drain_module
+from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
 from otel_logtail.store.outbox import MAX_EXEMPLARS, Outbox

@@ -23,7 +23,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from otel_logtail.drain import Drain
+from otel_logtail.delivery.sender import Drain
 from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import add, aggregate, aggregate_episodes, bounds
 from otel_logtail.events import Reporter
