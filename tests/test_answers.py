@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_logtail.exporters.answers import printable, tls_problem
+from otel_logtail.exporters.wording import printable, tls_problem
 
 
 def test_a_strangers_text_is_one_short_line_that_is_safe_on_a_terminal() -> None:

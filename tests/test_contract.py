@@ -53,13 +53,14 @@ from websockets.sync.server import ServerConnection
 
 from otel_logtail import plugins
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters import console, jsonl, otlp
-from otel_logtail.exporters.hex import HexExporter
-from otel_logtail.exporters.hex_config import read_bus
-from otel_logtail.exporters.hex_events import event_of, row_of
-from otel_logtail.exporters.hex_link import Link
-from otel_logtail.exporters.hex_telemetry import HexTelemetryExporter
-from otel_logtail.exporters.otlp_encode import Encoding
+from otel_logtail.exporters import console, jsonl
+from otel_logtail.exporters.hex.bus import HexExporter
+from otel_logtail.exporters.hex.config import read_bus
+from otel_logtail.exporters.hex.events import event_of, row_of
+from otel_logtail.exporters.hex.link import Link
+from otel_logtail.exporters.hex.telemetry import HexTelemetryExporter
+from otel_logtail.exporters.otlp import exporter as otlp
+from otel_logtail.exporters.otlp.encode import Encoding
 from otel_logtail.exporters.prometheus import PrometheusExporter
 from otel_logtail.model import (
     BreachRecord,

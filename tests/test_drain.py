@@ -24,7 +24,7 @@ from otel_logtail.delivery.sender import (
     describe,
 )
 from otel_logtail.events import Reporter
-from otel_logtail.exporters.otlp_answer import HttpAnswer, judge_grpc, judge_http
+from otel_logtail.exporters.otlp.answer import HttpAnswer, judge_grpc, judge_http
 from otel_logtail.model import (
     Delivered,
     Delivery,

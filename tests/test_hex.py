@@ -19,10 +19,10 @@ from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.hex import HexExporter, make
-from otel_logtail.exporters.hex_config import read_bus
-from otel_logtail.exporters.hex_events import Event, Outcome
-from otel_logtail.exporters.hex_link import Link
+from otel_logtail.exporters.hex.bus import HexExporter, make
+from otel_logtail.exporters.hex.config import read_bus
+from otel_logtail.exporters.hex.events import Event, Outcome
+from otel_logtail.exporters.hex.link import Link
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Refused, Retry, Stream
 from otel_logtail.plugins import make_exporter
 from otel_logtail.store.outbox import Outbox
@@ -576,7 +576,7 @@ def test_a_wrong_address_is_one_line_and_exit_2(tmp_path: Path) -> None:
 
 
 def test_without_websockets_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "otel_logtail.exporters.hex_link")
+    monkeypatch.delitem(sys.modules, "otel_logtail.exporters.hex.link")
     monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
     with pytest.raises(UsageError, match="needs websockets") as caught:
         make(ExporterContext({}))

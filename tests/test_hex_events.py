@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.errors import UsageError
-from otel_logtail.exporters.hex_config import DEFAULT_URL, BusSettings, read_bus, read_telemetry
-from otel_logtail.exporters.hex_events import Problem, call, event_of, judge, read_answer, row_of, timestamp
+from otel_logtail.exporters.hex.config import DEFAULT_URL, BusSettings, read_bus, read_telemetry
+from otel_logtail.exporters.hex.events import Problem, call, event_of, judge, read_answer, row_of, timestamp
 from otel_logtail.model import Delivered, Refused, Retry
 from tests.hex_items import breach, episode
 from tests.pieces import NOON, SECOND

@@ -16,8 +16,8 @@ import pytest
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters import hex_telemetry
-from otel_logtail.exporters.hex_telemetry import HexTelemetryExporter
+from otel_logtail.exporters.hex import telemetry
+from otel_logtail.exporters.hex.telemetry import HexTelemetryExporter
 from otel_logtail.model import Delivered, Partial, Refused, Retry
 from otel_logtail.plugins import make_exporter
 from otel_logtail.store.outbox import Outbox
@@ -106,7 +106,7 @@ def test_a_row_that_is_sent_again_is_there_once_and_its_twin_of_the_same_moment_
 
 def test_a_row_is_looked_for_by_its_time_and_not_among_all_of_its_kind(path: Path, db: sqlite3.Connection) -> None:
     row = {"ts": "t", "source": "s", "event": "e", "status": "ok", "duration_ms": 1, "detail": "{}"}
-    plan = db.execute(f"EXPLAIN QUERY PLAN {hex_telemetry._APPEND}", row).fetchall()
+    plan = db.execute(f"EXPLAIN QUERY PLAN {telemetry._APPEND}", row).fetchall()
     assert [step[3] for step in plan if "SEARCH" in step[3]] == ["SEARCH events USING INDEX idx_events_ts (ts=?)"]
 
 

@@ -12,8 +12,9 @@ import pytest
 from otel_logtail import otel
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters import otlp, prometheus
-from otel_logtail.exporters.otlp_config import Form, Setting, Signal, read_settings
+from otel_logtail.exporters import prometheus
+from otel_logtail.exporters.otlp import exporter as otlp
+from otel_logtail.exporters.otlp.config import Form, Setting, Signal, read_settings
 from otel_logtail.model import Stream
 from tests.collector import Collector, find_collector
 from tests.faults.receiving import free_port

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp import OtlpExporter, make
+from otel_logtail.exporters.otlp.exporter import OtlpExporter, make
 from otel_logtail.model import Delivered, Instrument, Retry
 from tests.collector import Collector
 from tests.otlp_items import BOUNDS, LABELS, MS, T0, episode, episodes, intervals, point, real_points

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from otel_logtail.errors import UsageError
-from otel_logtail.exporters.otlp_config import Setting, read_settings
+from otel_logtail.exporters.otlp.config import Setting, read_settings
 
 E = "OTEL_EXPORTER_OTLP_"
 

@@ -13,7 +13,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_logtail.engine.intervals import SCALE, count
-from otel_logtail.exporters.otlp_encode import MAX_BYTES, Encoding, Request, downscale, encode
+from otel_logtail.exporters.otlp.encode import MAX_BYTES, Encoding, Request, downscale, encode
 from otel_logtail.model import ExportBatch, Instrument, Stream
 from tests.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, point
 

@@ -30,7 +30,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp import OtlpExporter, make
+from otel_logtail.exporters.otlp.exporter import OtlpExporter, make
 from otel_logtail.model import Delivered, Delivery, Partial, Refused, Retry
 from tests.certificates import Authority
 from tests.otlp_items import T0, episode, episodes, intervals, point

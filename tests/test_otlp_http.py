@@ -26,8 +26,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp import OtlpExporter, make
-from otel_logtail.exporters.otlp_answer import MAX_AFTER_S, retry_after_s
+from otel_logtail.exporters.otlp.answer import MAX_AFTER_S, retry_after_s
+from otel_logtail.exporters.otlp.exporter import OtlpExporter, make
 from otel_logtail.model import Delivered, Delivery, Partial, Refused, Retry
 from tests.certificates import Authority
 from tests.otlp_items import T0, episode, episodes, intervals, point

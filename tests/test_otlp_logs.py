@@ -13,11 +13,11 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp import make
-from otel_logtail.exporters.otlp_answer import judge_response
-from otel_logtail.exporters.otlp_config import read_settings
-from otel_logtail.exporters.otlp_encode import Encoding, Request
-from otel_logtail.exporters.otlp_requests import requests
+from otel_logtail.exporters.otlp.answer import judge_response
+from otel_logtail.exporters.otlp.config import read_settings
+from otel_logtail.exporters.otlp.encode import Encoding, Request
+from otel_logtail.exporters.otlp.exporter import make
+from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Refused, Stream
 from tests.collector import Collector
 from tests.otlp_items import MS, SOURCE, T0, breach, episode, episodes

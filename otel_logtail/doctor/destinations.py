@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, span
 from otel_logtail.errors import LogtailError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.answers import printable
+from otel_logtail.exporters.wording import printable
 from otel_logtail.model import Delivered
 from otel_logtail.plugins import EXPORTERS, describe
 from otel_logtail.text import parse_when
 
 if TYPE_CHECKING:
-    from otel_logtail.exporters.otlp_config import Signal
+    from otel_logtail.exporters.otlp.config import Signal
 
 PATIENCE_S = 5.0
 _SKEW_S = 5.0
@@ -38,14 +38,14 @@ def check_receiver(name: str, context: ExporterContext, *, running: bool) -> Ite
         if name == "otlp":
             yield from _check_otlp(context, area)
         elif name == "hex":
-            from otel_logtail.exporters.hex_config import read_bus
+            from otel_logtail.exporters.hex.config import read_bus
             from otel_logtail.exporters.trust import client_context, trusted_roots
 
             bus = read_bus(context.environ, context.options)
             tls = client_context(trusted_roots(bus.trust)) if bus.tls else None
             yield _check_connection(bus.host, bus.port, tls, area, "is hex running? its engine's address: --hex-url")
         elif name == "hex-telemetry":
-            from otel_logtail.exporters.hex_config import read_telemetry
+            from otel_logtail.exporters.hex.config import read_telemetry
 
             path = Path(read_telemetry(context.environ, context.options)).expanduser().absolute()
             yield _check_writable(
@@ -67,8 +67,8 @@ def check_receiver(name: str, context: ExporterContext, *, running: bool) -> Ite
 
 
 def _check_otlp(context: ExporterContext, area: str) -> Iterator[Check]:
-    from otel_logtail.exporters.otlp import ask
-    from otel_logtail.exporters.otlp_config import read_settings
+    from otel_logtail.exporters.otlp.config import read_settings
+    from otel_logtail.exporters.otlp.exporter import ask
 
     endpoints: dict[str, list[str]] = {}
     for signal, endpoint, outcome in ask(context, PATIENCE_S):
@@ -87,7 +87,7 @@ def _check_otlp(context: ExporterContext, area: str) -> Iterator[Check]:
 
 def _check_clock(signal: Signal) -> Iterator[Check]:
     """Two machines' clocks, by the date that the receiver's HTTP server puts on every answer."""
-    from otel_logtail.exporters.otlp_tls import read_tls
+    from otel_logtail.exporters.otlp.tls import read_tls
 
     if signal.protocol == "grpc":
         return  # it says no date

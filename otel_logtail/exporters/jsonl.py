@@ -21,9 +21,9 @@ from google.protobuf.json_format import MessageToDict  # type: ignore[import-unt
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.otlp_config import read_form
-from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
-from otel_logtail.exporters.otlp_requests import encoding_of, requests, streams_of
+from otel_logtail.exporters.otlp.config import read_form
+from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
+from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
 from otel_logtail.sizes import parse_bytes
 

@@ -25,10 +25,10 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.otlp_config import read_form
-from otel_logtail.exporters.otlp_encode import Encoding, data_points, resource_of
-from otel_logtail.exporters.otlp_health import ITSELF
-from otel_logtail.exporters.otlp_requests import encoding_of
+from otel_logtail.exporters.otlp.config import read_form
+from otel_logtail.exporters.otlp.encode import Encoding, data_points, resource_of
+from otel_logtail.exporters.otlp.health import ITSELF
+from otel_logtail.exporters.otlp.requests import encoding_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp_config import Form
-from otel_logtail.exporters.otlp_encode import Encoding, Request, encode, fit, groups, only
-from otel_logtail.exporters.otlp_health import encode_health
-from otel_logtail.exporters.otlp_logs import encode_breaches
+from otel_logtail.exporters.otlp.config import Form
+from otel_logtail.exporters.otlp.encode import Encoding, Request, encode, fit, groups, only
+from otel_logtail.exporters.otlp.health import encode_health
+from otel_logtail.exporters.otlp.logs import encode_breaches
 from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Stream
 
 

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.hex_config import read_bus
-from otel_logtail.exporters.hex_events import Event, HexItem, Outcome, event_of, happened_ns
+from otel_logtail.exporters.hex.config import read_bus
+from otel_logtail.exporters.hex.events import Event, HexItem, Outcome, event_of, happened_ns
 from otel_logtail.model import BreachRecord, Delivered, Delivery, EpisodeRecord, ExportBatch, Partial, Stream
 
 
@@ -71,7 +71,7 @@ def make(context: ExporterContext) -> HexExporter:
     """
     settings = read_bus(context.environ, context.options)
     try:
-        from otel_logtail.exporters.hex_link import Link
+        from otel_logtail.exporters.hex.link import Link
     except ImportError as problem:
         raise UsageError(
             f"the exporter 'hex' needs websockets: {problem}", hint="pip install 'otel-logtail[hex]'"

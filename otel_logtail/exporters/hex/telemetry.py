@@ -16,8 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.hex_config import read_telemetry
-from otel_logtail.exporters.hex_events import TelemetryRow, row_of
+from otel_logtail.exporters.hex.config import read_telemetry
+from otel_logtail.exporters.hex.events import TelemetryRow, row_of
 from otel_logtail.model import (
     BreachRecord,
     Delivered,

@@ -25,10 +25,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
-from otel_logtail.exporters.answers import printable, tls_problem
-from otel_logtail.exporters.hex_config import BusSettings
-from otel_logtail.exporters.hex_events import Event, Outcome, call, judge, read_answer
+from otel_logtail.exporters.hex.config import BusSettings
+from otel_logtail.exporters.hex.events import Event, Outcome, call, judge, read_answer
 from otel_logtail.exporters.trust import client_context, trusted_roots
+from otel_logtail.exporters.wording import printable, tls_problem
 from otel_logtail.model import Retry
 
 TIMEOUT_S = 5.0

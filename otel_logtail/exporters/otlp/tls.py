@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import UsageError
-from otel_logtail.exporters.answers import tls_problem
-from otel_logtail.exporters.otlp_config import Setting, Signal
+from otel_logtail.exporters.otlp.config import Setting, Signal
 from otel_logtail.exporters.trust import client_context, trusted_roots
+from otel_logtail.exporters.wording import tls_problem
 
 _ASK_S = 2.0
 """How long asking for a receiver's complaint may take: it comes at once, or not at all."""

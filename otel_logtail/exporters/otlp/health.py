@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_logtail.exporters.otlp_encode import SCOPE, Encoding, resource_of
+from otel_logtail.exporters.otlp.encode import SCOPE, Encoding, resource_of
 from otel_logtail.model import HealthRecord, HealthValue
 
 ITSELF = "otel-logtail"

@@ -15,10 +15,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from otel_logtail.exporters.otlp_answer import Outcome, judge_grpc, judge_response
-from otel_logtail.exporters.otlp_config import Signal, SignalName
-from otel_logtail.exporters.otlp_encode import ExportRequest
-from otel_logtail.exporters.otlp_tls import ask, explain, read_tls
+from otel_logtail.exporters.otlp.answer import Outcome, judge_grpc, judge_response
+from otel_logtail.exporters.otlp.config import Signal, SignalName
+from otel_logtail.exporters.otlp.encode import ExportRequest
+from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
 from otel_logtail.model import Retry
 
 _STUBS: dict[SignalName, Any] = {"metrics": MetricsServiceStub, "traces": TraceServiceStub, "logs": LogsServiceStub}

@@ -24,10 +24,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.otlp_answer import ExportResponse, Outcome
-from otel_logtail.exporters.otlp_config import Signal, SignalName, read_settings
-from otel_logtail.exporters.otlp_encode import Encoding, ExportRequest
-from otel_logtail.exporters.otlp_requests import encoding_of, requests
+from otel_logtail.exporters.otlp.answer import ExportResponse, Outcome
+from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
+from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
+from otel_logtail.exporters.otlp.requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
 from otel_logtail.otel import unwanted
 
@@ -136,9 +136,9 @@ def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:
     if signal.protocol == "grpc":
         # its core would write on standard error itself, in its own words and at each try
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from otel_logtail.exporters.otlp_grpc import GrpcSender
+        from otel_logtail.exporters.otlp.grpc import GrpcSender
 
         return GrpcSender(signal, name, user_agent=user_agent)
-    from otel_logtail.exporters.otlp_http import HttpSender
+    from otel_logtail.exporters.otlp.http import HttpSender
 
     return HttpSender(signal, _RESPONSES[name], user_agent=user_agent)

@@ -21,11 +21,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from otel_logtail.exporters.answers import printable
-from otel_logtail.exporters.otlp_answer import ExportResponse, HttpAnswer, Outcome, judge_http
-from otel_logtail.exporters.otlp_config import Signal
-from otel_logtail.exporters.otlp_encode import ExportRequest
-from otel_logtail.exporters.otlp_tls import ask, explain, read_tls
+from otel_logtail.exporters.otlp.answer import ExportResponse, HttpAnswer, Outcome, judge_http
+from otel_logtail.exporters.otlp.config import Signal
+from otel_logtail.exporters.otlp.encode import ExportRequest
+from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
+from otel_logtail.exporters.wording import printable
 from otel_logtail.model import Retry
 
 MAX_ANSWER = 64 * 1024

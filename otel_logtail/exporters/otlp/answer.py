@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_logtail.exporters.answers import printable
+from otel_logtail.exporters.wording import printable
 from otel_logtail.model import Delivered, Refused, Retry
 
 Outcome = Delivered | Retry | Refused

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import msgspec
 
-from otel_logtail.exporters.answers import printable
+from otel_logtail.exporters.wording import printable
 from otel_logtail.model import BreachRecord, Delivered, EpisodeRecord, Refused, Retry
 from otel_logtail.text import iso
 
