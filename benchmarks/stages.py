@@ -28,9 +28,9 @@ STAGES = (
     ("reading the file", "otel_logtail.tail.tailer", "Tail", "read"),
     ("finding the lines", "otel_logtail.observer", "", "find_lines"),
     ("decoding them into columns", "otel_logtail.observers.headroom.observer", "HeadroomObserver", "observe_all"),
-    ("checking and classifying", "otel_logtail.pipeline", "", "scan"),
-    ("episodes", "otel_logtail.pipeline", "", "coalesce"),
-    ("counts of the intervals", "otel_logtail.pipeline", "", "aggregate"),
+    ("checking and classifying", "otel_logtail.daemon.source", "", "scan"),
+    ("episodes", "otel_logtail.daemon.source", "", "coalesce"),
+    ("counts of the intervals", "otel_logtail.daemon.source", "", "aggregate"),
     ("the commit", "otel_logtail.store.writer", "Store", "commit"),
 )
 

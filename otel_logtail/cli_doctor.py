@@ -30,8 +30,8 @@ def doctor(
     """
     from otel_logtail import render
     from otel_logtail.cli_follow import context_of_exporters, settings_of
+    from otel_logtail.daemon.paths import home_directory
     from otel_logtail.doctor import Check, examine
-    from otel_logtail.paths import home_directory
     from otel_logtail.text import printable
 
     params, given = context.obj

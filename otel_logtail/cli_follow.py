@@ -13,17 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from otel_logtail.app import RETRY_STORE_S, App
-from otel_logtail.config import EXPORTER_KEYS, Config, read_config
-from otel_logtail.errors import StoreFull, UsageError
-from otel_logtail.events import Reporter
-from otel_logtail.exporter import ExporterContext
-from otel_logtail.notify import Supervisor
-from otel_logtail.otel import asks_for_otlp, service_name
-from otel_logtail.otel import export_interval as metric_export_interval
-from otel_logtail.paths import default_db, home_directory
-from otel_logtail.plugins import OBSERVERS, names
-from otel_logtail.settings import (
+from otel_logtail.daemon.app import RETRY_STORE_S, App
+from otel_logtail.daemon.config import EXPORTER_KEYS, Config, read_config
+from otel_logtail.daemon.environment import asks_for_otlp, service_name
+from otel_logtail.daemon.environment import export_interval as metric_export_interval
+from otel_logtail.daemon.paths import default_db, home_directory
+from otel_logtail.daemon.settings import (
     Settings,
     SourceSettings,
     event_name,
@@ -36,6 +31,11 @@ from otel_logtail.settings import (
     stall_threshold,
     zone,
 )
+from otel_logtail.daemon.supervisor import Supervisor
+from otel_logtail.errors import StoreFull, UsageError
+from otel_logtail.events import Reporter
+from otel_logtail.exporter import ExporterContext
+from otel_logtail.plugins import OBSERVERS, names
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.tail.files import allow_many_files
 from otel_logtail.tail.firstlook import FirstLooks

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit, say
+from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import StoreError
-from otel_logtail.paths import default_db
 
 DEFAULT_RETENTION = "30d"
 DEFAULT_MAX_DB_SIZE = "1GiB"
@@ -33,8 +33,8 @@ def prune(
 
     What an exporter has still to get stays, unless the size can't be held without it.
     """
+    from otel_logtail.daemon.settings import max_bytes, retention_ns
     from otel_logtail.events import Reporter
-    from otel_logtail.settings import max_bytes, retention_ns
     from otel_logtail.store.health import size_on_disk
     from otel_logtail.store.maintenance import Limits
     from otel_logtail.store.writer import Store

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit, say, say_error
+from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import UsageError
-from otel_logtail.paths import default_db
 
 if TYPE_CHECKING:
     import sqlite3

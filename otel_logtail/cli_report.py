@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from otel_logtail.cli_errors import errors_as_exit, reader_may_leave, say, say_error
+from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import LogtailError, UsageError
-from otel_logtail.paths import default_db
 
 
 @errors_as_exit()

@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.daemon.paths import home_directory
 from otel_logtail.errors import UsageError
-from otel_logtail.paths import home_directory
 from otel_logtail.tail.patterns import folder_of
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _given(context: typer.Context) -> dict[str, Any]:
 
 def _configured(file: Path) -> dict[str, Any]:
     """What a configuration says of the files that are read and written, under the names of the flags."""
-    from otel_logtail.config import read_config
+    from otel_logtail.daemon.config import read_config
 
     config = read_config(file.expanduser(), os.environ, home_directory())
     found: dict[str, Any] = {"sources": config.sources, **{k: v for k, v in config.once.items() if k == "db"}}

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from otel_logtail.app import App
+from otel_logtail.daemon.app import App
+from otel_logtail.daemon.settings import Settings, SourceSettings
+from otel_logtail.daemon.source import AHEAD_NS
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.pipeline import AHEAD_NS
-from otel_logtail.settings import Settings, SourceSettings
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.tail.watch import TimedWaker
 from tests.faults.following import line

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from otel_logtail import cli_query
 from otel_logtail.cli_query import query_app
-from otel_logtail.paths import default_db
+from otel_logtail.daemon.paths import default_db
 from tests.store_builder import NOON, SECOND, Stall, Written, make_file
 
 app = typer.Typer()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.config import read_config
+from otel_logtail.daemon.config import read_config
 from otel_logtail.errors import UsageError
 from tests.test_main_job import CAPTURES, ask, run
 

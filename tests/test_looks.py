@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import app as app_module
-from otel_logtail.app import BLIND_LOOK_S, LONGEST_LOOK_S, LOOK_S, App
+from otel_logtail.daemon import app as app_module
+from otel_logtail.daemon.app import BLIND_LOOK_S, LONGEST_LOOK_S, LOOK_S, App
+from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.settings import Settings, SourceSettings
 from otel_logtail.tail.watch import TimedWaker
 from tests.tailing import Follower
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.notify import Supervisor
+from otel_logtail.daemon.supervisor import Supervisor
 from tests.faults.following import Following
 
 EVERY_S = 0.4  # of a second's watchdog

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from otel_logtail import otel
+from otel_logtail.daemon import environment
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters import prometheus
@@ -49,10 +49,10 @@ def asked() -> set[str]:
     for protocol in ("grpc", "http/protobuf"):  # a variable of one protocol is read for it only
         environ.values_[E + "PROTOCOL"] = protocol
         read_settings(environ, {"events": "both"})
-    otel.unwanted(environ)
-    otel.service_name(environ)
-    otel.export_interval(environ)
-    otel.asks_for_otlp(environ)
+    environment.unwanted(environ)
+    environment.service_name(environ)
+    environment.export_interval(environ)
+    environment.asks_for_otlp(environ)
     options = {"prometheus_port": ""}
     environ.values_["OTEL_EXPORTER_PROMETHEUS_PORT"] = str(free_port())
     prometheus.make(ExporterContext(environ, options)).close()
@@ -150,18 +150,18 @@ def test_what_requests_look_like(name: str) -> None:
 
 
 def test_the_name_is_its_own_variables_or_the_resources() -> None:
-    assert otel.service_name({}) == ""
+    assert environment.service_name({}) == ""
     attributes = {"OTEL_RESOURCE_ATTRIBUTES": "team=x,service.name=of%20resource"}
-    assert otel.service_name(attributes) == "of resource"
-    assert otel.service_name({**attributes, "OTEL_SERVICE_NAME": "own"}) == "own"
+    assert environment.service_name(attributes) == "of resource"
+    assert environment.service_name({**attributes, "OTEL_SERVICE_NAME": "own"}) == "own"
 
 
 def test_the_interval_is_in_milliseconds() -> None:
-    assert otel.export_interval({}) == ""
-    assert otel.export_interval({"OTEL_METRIC_EXPORT_INTERVAL": "2500"}) == "2500ms"
+    assert environment.export_interval({}) == ""
+    assert environment.export_interval({"OTEL_METRIC_EXPORT_INTERVAL": "2500"}) == "2500ms"
     for wrong in ("10s", "-1", "1.5", "x"):
         with pytest.raises(UsageError, match="OTEL_METRIC_EXPORT_INTERVAL"):
-            otel.export_interval({"OTEL_METRIC_EXPORT_INTERVAL": wrong})
+            environment.export_interval({"OTEL_METRIC_EXPORT_INTERVAL": wrong})
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_interval_is_in_milliseconds() -> None:
     ],
 )
 def test_an_endpoint_asks_for_otlp_unless_it_is_switched_off(environ: dict[str, str], expected: bool) -> None:
-    assert otel.asks_for_otlp(environ) == expected
+    assert environment.asks_for_otlp(environ) == expected
 
 
 @pytest.mark.parametrize(

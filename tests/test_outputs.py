@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from otel_logtail.daemon.safety import Read, check_outputs
+from otel_logtail.daemon.settings import Settings
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
-from otel_logtail.outputs import Read, check_outputs
-from otel_logtail.settings import Settings
 from tests.test_main_job import CAPTURES, run
 
 LINES = (CAPTURES / "0.42.0-stall.log").read_bytes()

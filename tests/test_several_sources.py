@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from otel_logtail.app import LOOK_S
+from otel_logtail.daemon.app import LOOK_S
 from tests.collector import Collector
 from tests.faults.following import MODULE
 from tests.faults.receiving import SLOW_MS, durations, lines, wait_until

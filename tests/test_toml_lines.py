@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.toml_lines import KeyPath, key_lines
+from otel_logtail.daemon.toml_lines import KeyPath, key_lines
 
 if sys.version_info >= (3, 11):
     import tomllib

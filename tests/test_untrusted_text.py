@@ -17,8 +17,8 @@ import pytest
 
 import otel_logtail
 from otel_logtail import render
+from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.events import Reporter
-from otel_logtail.notify import Supervisor
 
 SOURCES = Path(otel_logtail.__file__).parent
 HOSTILE = (

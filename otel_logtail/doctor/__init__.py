@@ -15,7 +15,9 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail.app import Wanted, wanted_of
+from otel_logtail.daemon.app import Wanted, wanted_of
+from otel_logtail.daemon.safety import check_outputs
+from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.doctor.check import FAIL, WARN, Check
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
 from otel_logtail.doctor.logs import check_logs
@@ -23,9 +25,7 @@ from otel_logtail.doctor.machine import check_machine
 from otel_logtail.doctor.store import check_counts, check_store, lock_holder
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.outputs import check_outputs
 from otel_logtail.query import open_readonly, status
-from otel_logtail.settings import Settings, SourceSettings
 from otel_logtail.tail.discover import discover
 
 __all__ = ["Check", "examine"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from otel_logtail.app import Wanted
+from otel_logtail.daemon.app import Wanted
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size, span
 from otel_logtail.observer import Scanned, Thresholds, scan
 from otel_logtail.tail.discover import discover

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from otel_logtail.app import LOOK_S
+from otel_logtail.daemon.app import LOOK_S
 from tests.faults.receiving import Daemon, durations, lines
 
 

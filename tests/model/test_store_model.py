@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from otel_logtail import query
+from otel_logtail.daemon.source import SourceRun
 from otel_logtail.events import Reporter
 from otel_logtail.model import Observed, Sample, Shape
 from otel_logtail.observer import Observer, PathRule
-from otel_logtail.pipeline import SourceRun
 from otel_logtail.store import maintenance
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.rows import OFFSET_BITS

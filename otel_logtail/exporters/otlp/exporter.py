@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from otel_logtail.daemon.environment import unwanted
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.answer import ExportResponse, Outcome
@@ -29,7 +30,6 @@ from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
-from otel_logtail.otel import unwanted
 
 _REQUESTS: dict[SignalName, type[ExportRequest]] = {
     "metrics": ExportMetricsServiceRequest,

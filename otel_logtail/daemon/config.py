@@ -15,11 +15,11 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from otel_logtail import settings
+from otel_logtail.daemon import settings
+from otel_logtail.daemon.settings import Settings, SourceSettings
+from otel_logtail.daemon.toml_lines import KeyPath, key_lines
 from otel_logtail.errors import UsageError
 from otel_logtail.plugins import EXPORTERS, OBSERVERS, names
-from otel_logtail.settings import Settings, SourceSettings
-from otel_logtail.toml_lines import KeyPath, key_lines
 
 if sys.version_info >= (3, 11):
     import tomllib

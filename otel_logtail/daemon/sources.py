@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 
-from otel_logtail.pipeline import SourceRun
+from otel_logtail.daemon.source import SourceRun
 
 
 class Sources:

@@ -13,18 +13,18 @@ from functools import partial
 
 import msgspec
 
+from otel_logtail.daemon.safety import Read, check_outputs
+from otel_logtail.daemon.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings
+from otel_logtail.daemon.source import SourceRun
+from otel_logtail.daemon.sources import Sources
+from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.model import Stream
-from otel_logtail.notify import Supervisor
 from otel_logtail.observer import Observer, ObserverContext, PathRule
-from otel_logtail.outputs import Read, check_outputs
-from otel_logtail.pipeline import SourceRun
 from otel_logtail.plugins import make_exporter, make_observer
-from otel_logtail.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings
-from otel_logtail.sources import Sources
 from otel_logtail.store.file import suspect
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store

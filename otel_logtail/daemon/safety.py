@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from otel_logtail.daemon.settings import Settings
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
-from otel_logtail.settings import Settings
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.files import identity_at, is_rotated_name, is_sibling, siblings
 from otel_logtail.tail.patterns import as_written, could_match, folder_of, has_wildcards
