@@ -95,7 +95,7 @@ def main() -> int:
         found = getattr(found, owner) if owner else found
         if hasattr(found, name):
             setattr(found, name, clock.around(stage, getattr(found, name)))
-    from otel_logtail.cli import main as program
+    from otel_logtail.cli.main import main as program
 
     code: object = 0
     try:

@@ -13,14 +13,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from otel_logtail import cli_query
-from otel_logtail.cli_query import query_app
+from otel_logtail.cli import query
+from otel_logtail.cli.query import query_app
 from otel_logtail.daemon.paths import default_db
 from tests.store_builder import NOON, SECOND, Stall, Written, make_file
 
 app = typer.Typer()
 app.add_typer(query_app, name="query")
-app.command("status")(cli_query.status)
+app.command("status")(query.status)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_without_a_name_the_store_is_in_the_state_directory(tmp_path: Path, monk
 
 
 def test_a_reader_that_leaves_is_no_error(store: Path) -> None:
-    code = "import sys; from otel_logtail.cli_query import query_app; query_app(prog_name='query')"
+    code = "import sys; from otel_logtail.cli.query import query_app; query_app(prog_name='query')"
     read, write = os.pipe()
     os.close(read)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from otel_logtail.cli_errors import ended
+from otel_logtail.cli.errors import ended
 from otel_logtail.errors import UsageError
 from tests.store_builder import NOON, SECOND, Stall, Written, make_file
 from tests.test_given_before import COMMANDS
@@ -110,7 +110,7 @@ def test_a_closed_stream_is_no_place_for_a_file(tmp_path: Path, store: Path) -> 
 
 UNFORESEEN = """
 import importlib.abc, sys
-from otel_logtail.cli import main
+from otel_logtail.cli.main import main
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import typer
 
-from otel_logtail.cli import app
-from otel_logtail.cli_given import TAKES_ALL
+from otel_logtail.cli.given import TAKES_ALL
+from otel_logtail.cli.main import app
 from otel_logtail.errors import UsageError
 from tests.store_builder import NOON, SECOND, Written, make_file
 from tests.test_main_job import run

@@ -256,7 +256,7 @@ def test_without_its_package_it_says_how_to_install_it() -> None:
     script = """
         import sys
         sys.modules["prometheus_client"] = None  # as if it were not installed
-        from otel_logtail.cli import main
+        from otel_logtail.cli.main import main
         sys.argv = ["otel-logtail", "--observer", "headroom", "--exporter", "prometheus", "--path", "/nowhere/x.log"]
         main()
     """

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail import render
+from otel_logtail.cli import tables
 from otel_logtail.query import EpisodeRow, SampleRow, StageRow, Summary
 from otel_logtail.text import printable
 
@@ -77,14 +77,14 @@ SUMMARY = Summary(
 )
 
 
-def rows(records: list[SampleRow], form: render.Format, width: int | None = None) -> str:
+def rows(records: list[SampleRow], form: tables.Format, width: int | None = None) -> str:
     out = io.StringIO()
-    number = render.write_rows(
+    number = tables.write_rows(
         out,
-        render.keys_of(SampleRow),
-        render.structs(records),
+        tables.keys_of(SampleRow),
+        tables.structs(records),
         form,
-        columns=render.columns_of("samples", CET),
+        columns=tables.columns_of("samples", CET),
         width=width,
     )
     assert number == len(records)
@@ -153,7 +153,7 @@ def test_a_stall_is_red_on_a_terminal() -> None:
     ("form", "text"),
     [("json", "[]\n"), ("jsonl", ""), ("csv", ",".join(SampleRow.__struct_fields__) + "\n")],
 )
-def test_nothing_is_an_empty_array_or_the_heading(form: render.Format, text: str) -> None:
+def test_nothing_is_an_empty_array_or_the_heading(form: tables.Format, text: str) -> None:
     assert rows([], form) == text
 
 
@@ -163,7 +163,7 @@ def test_an_empty_table_is_its_heading() -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
-def test_rows_are_written_before_all_are_read(form: render.Format) -> None:
+def test_rows_are_written_before_all_are_read(form: tables.Format) -> None:
     out = io.StringIO()
     written: list[int] = []
 
@@ -172,7 +172,7 @@ def test_rows_are_written_before_all_are_read(form: render.Format) -> None:
             written.append(len(out.getvalue()))
             yield (number, "x")
 
-    assert render.write_rows(out, ("id", "text"), source(), form) == 2000
+    assert tables.write_rows(out, ("id", "text"), source(), form) == 2000
     assert written[1500] > 1000
     lines = out.getvalue().splitlines()
     assert len(lines) == 2000 + (form in ("table", "csv"))
@@ -180,14 +180,14 @@ def test_rows_are_written_before_all_are_read(form: render.Format) -> None:
 
 def test_columns_keep_their_places_from_piece_to_piece() -> None:
     out = io.StringIO()
-    render.write_rows(out, ("text", "n"), ((f"text {n % 7}", n % 10) for n in range(1200)), "table")
+    tables.write_rows(out, ("text", "n"), ((f"text {n % 7}", n % 10) for n in range(1200)), "table")
     assert {len(line) for line in out.getvalue().splitlines()[1:]} == {len("text 0  0")}
 
 
 def test_a_log_can_not_move_the_cursor() -> None:
     out = io.StringIO()
     for width in (None, 80):
-        render.write_rows(out, ("a",), [("\x1b[2Jred\r\n\u202e[bold]\udcff",)], "table", width=width)
+        tables.write_rows(out, ("a",), [("\x1b[2Jred\r\n\u202e[bold]\udcff",)], "table", width=width)
     plain, terminal = out.getvalue().split("a\n", 1)[1].split("\n", 1)
     assert plain == r"\x1b[2Jred\r\n\u202e[bold]\udcff"
     assert plain in terminal
@@ -196,25 +196,25 @@ def test_a_log_can_not_move_the_cursor() -> None:
 def test_values_of_sql_are_shown_as_they_are_and_folded() -> None:
     out = io.StringIO()
     keys, row = ("duration_ms", "what", "none"), (1234.5678, "x" * 100, None)
-    render.write_rows(out, keys, [row], "table")
+    tables.write_rows(out, keys, [row], "table")
     assert out.getvalue().splitlines()[1].split() == ["1234.5678", "x" * 100, "-"]
     out = io.StringIO()
-    render.write_rows(out, keys, [row], "table", width=40)
+    tables.write_rows(out, keys, [row], "table", width=40)
     assert out.getvalue().count("x") == 100
 
 
 def test_episodes_and_stages_have_tables_of_their_own() -> None:
     out = io.StringIO()
-    render.write_rows(
+    tables.write_rows(
         out,
-        render.keys_of(EpisodeRow),
-        render.structs([EPISODE]),
+        tables.keys_of(EpisodeRow),
+        tables.structs([EPISODE]),
         "table",
-        columns=render.columns_of("episodes", CET),
+        columns=tables.columns_of("episodes", CET),
     )
     stage = StageRow("wait", 12345, 1.5, 1.0, 2.0, 3.0, 4000.0)
-    render.write_rows(
-        out, render.keys_of(StageRow), render.structs([stage]), "table", columns=render.columns_of("stages")
+    tables.write_rows(
+        out, tables.keys_of(StageRow), tables.structs([stage]), "table", columns=tables.columns_of("stages")
     )
     assert out.getvalue() == (
         "start                                duration  count     peak  severity  cause  stage      open  source"
@@ -227,9 +227,9 @@ def test_episodes_and_stages_have_tables_of_their_own() -> None:
 
 
 def test_a_summary_is_one_object_or_a_line_for_each_value() -> None:
-    def written(form: render.Format) -> str:
+    def written(form: tables.Format) -> str:
         out = io.StringIO()
-        render.write_summary(out, SUMMARY, form, tz=CET)
+        tables.write_summary(out, SUMMARY, form, tz=CET)
         return out.getvalue()
 
     keys = "count,mean_ms,p50_ms,p90_ms,p99_ms,max_ms,degraded,stall,episodes,stalled_ms,from,to"
@@ -280,9 +280,9 @@ STATUS: dict[str, object] = {
 
 
 def test_status_is_an_object_or_tables_or_a_value_a_line() -> None:
-    def written(form: render.Format, width: int | None = None) -> str:
+    def written(form: tables.Format, width: int | None = None) -> str:
         out = io.StringIO()
-        render.write_status(out, STATUS, form, width=width)
+        tables.write_status(out, STATUS, form, width=width)
         return out.getvalue()
 
     assert json.loads(written("json")) == STATUS
@@ -322,7 +322,7 @@ def test_status_is_an_object_or_tables_or_a_value_a_line() -> None:
     ],
 )
 def test_a_duration_reads_well(ms: float, text: str) -> None:
-    assert render.duration(ms) == text
+    assert tables.duration(ms) == text
 
 
 @given(st.text())

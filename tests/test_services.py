@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.services import Daemon, launchd_plist, systemd_unit
+from otel_logtail.cli.service.units import Daemon, launchd_plist, systemd_unit
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"

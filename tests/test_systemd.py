@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.services import Daemon, systemd_unit
+from otel_logtail.cli.service.units import Daemon, systemd_unit
 from tests.faults.receiving import durations, lines, receiving, wait_until
 from tests.systemd import PROGRAM_PLACES, Systemd, systemd
 

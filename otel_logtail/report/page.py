@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from html import escape
 
-from otel_logtail.render import duration
+from otel_logtail.cli.tables import duration
 from otel_logtail.report.bars import histogram
 from otel_logtail.report.data import Part, Report
 from otel_logtail.report.plots import calendar_plot, causes_plot, histogram_plot

@@ -9,7 +9,7 @@ from tests.faults.following import Following
 SHORT_GRACE = """
 import otel_logtail.tail.live
 otel_logtail.tail.live.GRACE_S = 1.0
-from otel_logtail.cli import main
+from otel_logtail.cli.main import main
 main()
 """
 """The program itself, but that it lets go of a file after a second of silence, not after a minute."""

@@ -17,7 +17,7 @@ FAILED = "file system events failed .*: looking at the files every second instea
 
 DEADLY = """
 import ctypes, signal, threading, time
-from otel_logtail.cli import main
+from otel_logtail.cli.main import main
 
 def end_the_watcher(number, frame):
     for thread in threading.enumerate():

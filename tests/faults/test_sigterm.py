@@ -39,7 +39,7 @@ def test_one_that_has_just_started_ends_in_order(tmp_path: Path) -> None:
 
 AS_IT_STARTS = """
 import importlib.abc, os, sys
-from otel_logtail.cli import main
+from otel_logtail.cli.main import main
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -53,7 +53,7 @@ main()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("module", ["otel_logtail.cli_follow", "otel_logtail.observers.headroom.observer"])
+@pytest.mark.parametrize("module", ["otel_logtail.cli.follow", "otel_logtail.observers.headroom.observer"])
 def test_one_that_is_still_starting_ends_in_order(tmp_path: Path, module: str, number: signal.Signals) -> None:
     program = AS_IT_STARTS.format(module=module, number=int(number))
     arguments = ["--observer", "headroom", "--path", tmp_path / "proxy.log", "--db", tmp_path / "store.db"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit, say
+from otel_logtail.cli.errors import errors_as_exit, say
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import StoreError
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from otel_logtail.cli_errors import errors_as_exit
+from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.daemon.paths import home_directory
 from otel_logtail.errors import UsageError
 from otel_logtail.tail.patterns import folder_of
 
 if TYPE_CHECKING:
-    from otel_logtail.services import Daemon
+    from otel_logtail.cli.service.units import Daemon
 
 
 class _Kinds(TyperGroup):
@@ -60,7 +60,7 @@ def systemd(
 
     Example: otel-logtail service systemd --user alice --observer headroom --otlp-endpoint http://localhost:4318
     """
-    from otel_logtail.services import systemd_unit
+    from otel_logtail.cli.service.units import systemd_unit
 
     given = _given(context)
     home = _home_of(user) if user else ""
@@ -88,7 +88,7 @@ def launchd(
 
     Example: otel-logtail service launchd --observer headroom --otlp-endpoint http://localhost:4318
     """
-    from otel_logtail.services import launchd_plist
+    from otel_logtail.cli.service.units import launchd_plist
 
     daemon = _daemon(context.args, _given(context), [], user, group, program)
     typer.echo(launchd_plist(daemon, home_directory()), nl=False)
@@ -101,7 +101,7 @@ def hex_(context: typer.Context, program: _Program = "") -> None:
 
     Example: otel-logtail service hex --observer headroom --exporter hex --event headroom.overhead --quiet-ms 5000
     """
-    from otel_logtail.services import hex_stanza
+    from otel_logtail.cli.service.units import hex_stanza
 
     if context.args:
         _given(context)
@@ -192,7 +192,7 @@ def _home_of(user: str) -> str:
 def _daemon(
     options: Sequence[str], given: dict[str, Any], logs: Sequence[str], user: str, group: str, program: str
 ) -> Daemon:
-    from otel_logtail.services import Daemon
+    from otel_logtail.cli.service.units import Daemon
 
     command = _program(program)
     # what is written beside the store's own folder

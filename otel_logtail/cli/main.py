@@ -12,15 +12,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from otel_logtail.cli_doctor import doctor
-from otel_logtail.cli_errors import ended, errors_as_exit, prepare_process
-from otel_logtail.cli_given import TAKES_ALL
-from otel_logtail.cli_help import Sections
-from otel_logtail.cli_plugins import exporters, observers
-from otel_logtail.cli_prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
-from otel_logtail.cli_query import query_app, status
-from otel_logtail.cli_report import report
-from otel_logtail.cli_service import service_app
+from otel_logtail.cli.doctor import doctor
+from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process
+from otel_logtail.cli.given import TAKES_ALL
+from otel_logtail.cli.help import Sections
+from otel_logtail.cli.plugins import exporters, observers
+from otel_logtail.cli.prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
+from otel_logtail.cli.query import query_app, status
+from otel_logtail.cli.report import report
+from otel_logtail.cli.service.command import service_app
 
 app = typer.Typer(
     name="otel-logtail",
@@ -304,7 +304,7 @@ def follow(
     The main job: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318
     """
     if version:
-        from otel_logtail.cli_follow import version as installed
+        from otel_logtail.cli.follow import version as installed
 
         typer.echo(f"otel-logtail {installed()}")
         return
@@ -313,7 +313,7 @@ def follow(
     if context.invoked_subcommand is None:
         for number in (signal.SIGTERM, signal.SIGINT):  # until the run has its own: nothing is begun yet
             signal.signal(number, lambda number, frame: sys.exit(0))
-    from otel_logtail.cli_follow import run, settings_of
+    from otel_logtail.cli.follow import run, settings_of
 
     given = given_as(context)
     if context.invoked_subcommand in TAKES_ALL:
@@ -326,7 +326,7 @@ def follow(
 @errors_as_exit()
 def demo() -> None:
     """Follow a real captured log as it grows, for half a minute; needs no collector."""
-    from otel_logtail import demo as shown
+    from otel_logtail.cli import demo as shown
 
     raise typer.Exit(shown.run(sys.stdout))
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit
-from otel_logtail.cli_query import Format
+from otel_logtail.cli.errors import errors_as_exit
+from otel_logtail.cli.query import Format
 
 _Format = Annotated[Format, typer.Option("--format", help="How to write the answer.")]
 
@@ -30,13 +30,13 @@ def exporters(form: _Format = Format.TABLE) -> None:
 
 
 def _list(group: str, form: Format) -> None:
-    from otel_logtail import render
+    from otel_logtail.cli import tables
     from otel_logtail.plugins import Plugin, describe
 
-    render.write_rows(
+    tables.write_rows(
         sys.stdout,
-        render.keys_of(Plugin),
-        render.structs(describe(group)),
+        tables.keys_of(Plugin),
+        tables.structs(describe(group)),
         form.value,
-        width=render.terminal_width(sys.stdout),
+        width=tables.terminal_width(sys.stdout),
     )

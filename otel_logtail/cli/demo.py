@@ -21,7 +21,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
-from otel_logtail import query, render
+from otel_logtail import query
+from otel_logtail.cli import tables
 from otel_logtail.errors import LogtailError, StoreError
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) ")
@@ -40,7 +41,7 @@ def run(out: TextIO, *, speed: float = 1.0) -> int:
     log, db = folder / "proxy-8787.log", folder / "demo.db"
     log.touch()
     command = ["--observer", "headroom", "--path", str(log), "--db", str(db)]
-    capture = files("otel_logtail").joinpath("demo.log").read_bytes()
+    capture = files("otel_logtail.cli").joinpath("demo.log").read_bytes()
     seconds = _seconds(capture) / speed + _QUIET_MS / 1000
     out.write(
         "A real log of a headroom proxy is replayed into a growing file, as fast as it was written then"
@@ -131,7 +132,7 @@ class _Shown:
             "SELECT id, substr(time, 12, 12), severity, duration_ms, cause FROM samples WHERE severity != 'ok'"
         ).fetchall()
         for _, clock, severity, duration_ms, cause in rows[self._samples :]:
-            self._out.write(f"  {clock}  {severity}: {render.duration(duration_ms)}, most of it {_CAUSES[cause]}\n")
+            self._out.write(f"  {clock}  {severity}: {tables.duration(duration_ms)}, most of it {_CAUSES[cause]}\n")
         self._samples = max(self._samples, len(rows))
         episodes = connection.execute(
             "SELECT substr(start, 12, 12), count, peak_ms, duration_ms FROM episodes WHERE NOT open ORDER BY id"
@@ -139,7 +140,7 @@ class _Shown:
         for clock, count, peak_ms, duration_ms in episodes[self._episodes :]:
             self._out.write(
                 f"  ── stall episode from {clock}: {count} slow request{'s' if count > 1 else ''} within"
-                f" {render.duration(duration_ms)}, the worst {render.duration(peak_ms)}\n"
+                f" {tables.duration(duration_ms)}, the worst {tables.duration(peak_ms)}\n"
             )
         self._episodes = max(self._episodes, len(episodes))
         self._out.flush()
@@ -167,7 +168,7 @@ def _conclude(db: Path, log: Path, out: TextIO) -> None:
     connection = query.open_readonly(db)
     try:
         out.write("\nWhat the store says now:\n\n")
-        render.write_summary(out, query.summary(connection), "table")
+        tables.write_summary(out, query.summary(connection), "table")
     finally:
         connection.close()
     out.write(

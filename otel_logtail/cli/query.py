@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit, say, say_error
+from otel_logtail.cli.errors import errors_as_exit, say, say_error
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import UsageError
 
@@ -78,7 +78,8 @@ def samples(
     form: _Format = Format.TABLE,
 ) -> None:
     """The newest samples, oldest first."""
-    from otel_logtail import query, render
+    from otel_logtail import query
+    from otel_logtail.cli import tables
 
     since_ns, until_ns = _range(since, until)
     damage = query.Damage()
@@ -92,13 +93,13 @@ def samples(
             limit=_limit(limit, form),
             damage=damage,
         )
-        number = render.write_rows(
+        number = tables.write_rows(
             sys.stdout,
-            render.keys_of(query.SampleRow),
-            render.structs(rows),
+            tables.keys_of(query.SampleRow),
+            tables.structs(rows),
             form.value,
-            columns=render.columns_of("samples"),
-            width=render.terminal_width(sys.stdout),
+            columns=tables.columns_of("samples"),
+            width=tables.terminal_width(sys.stdout),
         )
     _tell("samples", number, since, until, limit, form)
     _end_with(damage)
@@ -116,7 +117,8 @@ def episodes(
     form: _Format = Format.TABLE,
 ) -> None:
     """The newest episodes that overlap the range, open ones too, oldest first."""
-    from otel_logtail import query, render
+    from otel_logtail import query
+    from otel_logtail.cli import tables
 
     since_ns, until_ns = _range(since, until)
     with _store(db) as conn:
@@ -128,13 +130,13 @@ def episodes(
             source=source,
             limit=_limit(limit, form),
         )
-        number = render.write_rows(
+        number = tables.write_rows(
             sys.stdout,
-            render.keys_of(query.EpisodeRow),
-            render.structs(rows),
+            tables.keys_of(query.EpisodeRow),
+            tables.structs(rows),
             form.value,
-            columns=render.columns_of("episodes"),
-            width=render.terminal_width(sys.stdout),
+            columns=tables.columns_of("episodes"),
+            width=tables.terminal_width(sys.stdout),
         )
     _tell("episodes", number, since, until, limit, form)
 
@@ -149,13 +151,14 @@ def summary(
     form: _Format = Format.TABLE,
 ) -> None:
     """Counts, percentiles (within 1 %) and stalls of the range."""
-    from otel_logtail import query, render
+    from otel_logtail import query
+    from otel_logtail.cli import tables
 
     since_ns, until_ns = _range(since, until)
     with _store(db) as conn:
         damage = query.Damage()
         answer = query.summary(conn, since_ns=since_ns, until_ns=until_ns, source=source, damage=damage)
-    render.write_summary(sys.stdout, answer, form.value, width=render.terminal_width(sys.stdout))
+    tables.write_summary(sys.stdout, answer, form.value, width=tables.terminal_width(sys.stdout))
     _tell("samples", answer.count, since, until)
     _end_with(damage)
 
@@ -170,19 +173,20 @@ def stages(
     form: _Format = Format.TABLE,
 ) -> None:
     """Counts and percentiles (within 1 %) of every stage, the one that took the most time first."""
-    from otel_logtail import query, render
+    from otel_logtail import query
+    from otel_logtail.cli import tables
 
     since_ns, until_ns = _range(since, until)
     with _store(db) as conn:
         damage = query.Damage()
         answer = query.stages(conn, since_ns=since_ns, until_ns=until_ns, source=source, damage=damage)
-    number = render.write_rows(
+    number = tables.write_rows(
         sys.stdout,
-        render.keys_of(query.StageRow),
-        render.structs(answer),
+        tables.keys_of(query.StageRow),
+        tables.structs(answer),
         form.value,
-        columns=render.columns_of("stages"),
-        width=render.terminal_width(sys.stdout),
+        columns=tables.columns_of("stages"),
+        width=tables.terminal_width(sys.stdout),
     )
     _tell("stages", number, since, until)
     _end_with(damage)
@@ -196,23 +200,25 @@ def sql(
     form: _Format = Format.TABLE,
 ) -> None:
     """Anything else: SQL over the views samples, episodes and minutes. Nothing can be changed."""
-    from otel_logtail import query, render
+    from otel_logtail import query
+    from otel_logtail.cli import tables
 
     with _store(db) as conn:
         answer = query.sql(conn, statement)
-        width = render.terminal_width(sys.stdout)
-        number = render.write_rows(sys.stdout, answer.columns, answer.rows, form.value, width=width)
+        width = tables.terminal_width(sys.stdout)
+        number = tables.write_rows(sys.stdout, answer.columns, answer.rows, form.value, width=width)
     _tell("rows", number, None, None)
 
 
 @errors_as_exit()
 def status(db: _Db = None, form: _Format = Format.TABLE) -> None:
     """What was read and delivered, what is still waiting, and what went wrong."""
-    from otel_logtail import query, render
+    from otel_logtail import query
+    from otel_logtail.cli import tables
 
     with _store(db) as conn:
         answer = query.status(conn, db or default_db())
-    render.write_status(sys.stdout, answer, form.value, width=render.terminal_width(sys.stdout))
+    tables.write_status(sys.stdout, answer, form.value, width=tables.terminal_width(sys.stdout))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit, reader_may_leave, say, say_error
+from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, say, say_error
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import LogtailError, UsageError
 
@@ -39,7 +39,8 @@ def report(
     ] = None,
 ) -> None:
     """Percentiles, histogram, stalls by hour or day, causes, worst episodes; what was tolerable and what was not."""
-    from otel_logtail import query, render
+    from otel_logtail import query
+    from otel_logtail.cli import tables
     from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
     from otel_logtail.report.slo import parse_slo
@@ -58,8 +59,8 @@ def report(
     finally:
         conn.close()
     with reader_may_leave():
-        for line in lines(found, width=render.terminal_width(sys.stdout)):
-            sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
+        for line in lines(found, width=tables.terminal_width(sys.stdout)):
+            sys.stdout.write(tables.encodable(line, sys.stdout) + "\n")
     if html is not None:
         _write(html, page(found, made_ns=now_ns))
         say(f"written to {html}")

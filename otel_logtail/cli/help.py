@@ -9,7 +9,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from otel_logtail.cli_given import moved
+from otel_logtail.cli.given import moved
 
 _BEFORE = "otel_logtail.before"
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli_errors import errors_as_exit, reader_may_leave
-from otel_logtail.cli_query import Format
+from otel_logtail.cli.errors import errors_as_exit, reader_may_leave
+from otel_logtail.cli.query import Format
 
 
 @errors_as_exit()
@@ -28,8 +28,8 @@ def doctor(
     Give it the daemon's own options, before the word: otel-logtail --observer headroom --otlp-endpoint URL doctor.
     Without them it looks at what the store knows, and asks no receiver.
     """
-    from otel_logtail import render
-    from otel_logtail.cli_follow import context_of_exporters, settings_of
+    from otel_logtail.cli import tables
+    from otel_logtail.cli.follow import context_of_exporters, settings_of
     from otel_logtail.daemon.paths import home_directory
     from otel_logtail.doctor import Check, examine
     from otel_logtail.text import printable
@@ -48,11 +48,11 @@ def doctor(
             todo = f"  \u2013 {check.todo}" if check.todo else ""
             line = printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
             with reader_may_leave():
-                sys.stdout.write(render.encodable(line, sys.stdout) + "\n")
+                sys.stdout.write(tables.encodable(line, sys.stdout) + "\n")
         else:
             found.append(check)
     if form is not Format.TABLE:
         with reader_may_leave():
-            render.write_rows(sys.stdout, render.keys_of(Check), render.structs(found), form.value)
+            tables.write_rows(sys.stdout, tables.keys_of(Check), tables.structs(found), form.value)
     if failed:
         raise typer.Exit(1)
