@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from otel_logtail.model import FileState
-from otel_logtail.tail.files import HEAD_BYTES, Reader, begins, holds, is_compressed, length, plain_name
+from otel_logtail.model import FileState, Fingerprint
+from otel_logtail.tail.files import HEAD_BYTES, Reader, begins, fingerprint, holds, is_compressed, length, plain_name
 
 
 def claim(
@@ -44,7 +44,8 @@ def claim(
         return _nothing_read_yet(path, reader, state)
 
     claims: dict[str, FileState | None] = {}
-    left, newest_first = list(states), list(readers)[::-1]
+    alike = _Alike(readers)
+    left = list(states)
     for same in (
         _same_inode,
         _same_content_unfinished,
@@ -53,12 +54,15 @@ def claim(
         _compressed_before_its_end,
         nothing_read_yet,
     ):
-        for state in list(left):
-            for path in newest_first:
+        still_left = []
+        for state in left:
+            for path in alike.by_inode(state) if same in (_same_inode, _same_compressed) else alike.candidates(state):
                 if path not in claims and same(path, readers[path], state):
                     claims[path] = state
-                    left.remove(state)
                     break
+            else:
+                still_left.append(state)
+        left = still_left
     known = [*held, *(readers[path] for path in claims)]
     if live in readers and live not in claims:
         known.append(readers[live])
@@ -66,12 +70,75 @@ def claim(
         if path != live and path not in claims and not is_compressed(path) and _is_empty(reader):
             claims[path] = None  # it may become a copy, and has nothing to give before something is in it
     fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
-    for path, reader in readers.items():
+    unknown = [path for path in readers if path != live and path not in claims]
+    originals, fresh_originals = (_Originals(known), _Originals(fresh)) if unknown else (None, None)
+    for path in unknown:
         # what is compressed of a new file is a copy of it too, whatever number it has by now
-        others = [*known, *fresh] if is_compressed(path) else known
-        if path != live and path not in claims and any(_is_copy(reader, other) for other in others):
-            claims[path] = None
+        for among in (originals, fresh_originals if is_compressed(path) else None):
+            if among is not None and among.has_one_of(readers[path]):
+                claims[path] = None
     return claims
+
+
+class _Alike:
+    """The files that a state may be: those with its inode, and those that begin as it did, the newest first.
+
+    Each file is compared with the states that are like it, not with all: there may be thousands of both.
+    """
+
+    def __init__(self, readers: Mapping[str, Reader]) -> None:
+        self._readers = readers
+        self._place = {path: place for place, path in enumerate(reversed(list(readers)))}
+        self._by_inode: dict[tuple[int, int], list[str]] = {}
+        for path in self._place:
+            self._by_inode.setdefault(readers[path].identity, []).append(path)
+        self._heads: dict[str, bytes] | None = None
+        self._by_head: dict[int, dict[bytes, list[str]]] = {}
+
+    def by_inode(self, state: FileState) -> list[str]:
+        return self._by_inode.get((state.device, state.inode), [])
+
+    def candidates(self, state: FileState) -> list[str]:
+        found = {*self.by_inode(state), *self._by_beginning(state.head)}
+        return sorted(found, key=self._place.__getitem__)
+
+    def _by_beginning(self, head: Fingerprint) -> list[str]:
+        if not head.length:
+            return []
+        if self._heads is None:  # not before a state is found by nothing else
+            self._heads = {path: _head(self._readers[path]) for path in self._place}
+        if head.length not in self._by_head:
+            by_digest = self._by_head[head.length] = {}
+            for path, first in self._heads.items():
+                if len(first) >= head.length:
+                    by_digest.setdefault(fingerprint(first[: head.length]).digest, []).append(path)
+        return self._by_head[head.length].get(head.digest, [])
+
+
+class _Originals:
+    """Files that others may be copies of, by what they begin with."""
+
+    def __init__(self, readers: Iterable[Reader]) -> None:
+        self._heads = [(_head(reader), reader) for reader in readers]
+        self._by_head: dict[int, dict[bytes, list[Reader]]] = {}
+
+    def has_one_of(self, copy: Reader) -> bool:
+        """Whether this file is the beginning of one of them (a copy that is being made before a truncation)."""
+        first = _head(copy)
+        if not first:
+            return False
+        if len(first) not in self._by_head:
+            by_first = self._by_head[len(first)] = {}
+            for head, reader in self._heads:
+                by_first.setdefault(head[: len(first)], []).append(reader)
+        return any(_is_copy(copy, original) for original in self._by_head[len(first)].get(first, ()))
+
+
+def _head(reader: Reader) -> bytes:
+    try:
+        return reader.read_at(0, HEAD_BYTES)
+    except OSError:
+        return b""  # nothing is known of it either
 
 
 def _same_inode(path: str, reader: Reader, state: FileState) -> bool:
