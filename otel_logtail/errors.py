@@ -7,13 +7,15 @@ class LogtailError(Exception):
     """The root. ``str(error)`` is one line that says what is wrong; ``hint`` says what to do about it (or is empty).
 
     ``exit_code`` is what the command line ends with: 2 for what the user must change first, 1 for what failed later.
+    ``setting`` is the option whose value is wrong (``otlp_endpoint``), where the message does not name it as a flag.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", setting: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.setting = setting
 
 
 class UsageError(LogtailError):

@@ -209,6 +209,10 @@ class Reporter:
         """A signal has come."""
         self._say("info", text)
 
+    def ignored(self, text: str) -> None:
+        """A variable of the environment has a value that means nothing here."""
+        self._say("warning", f"ignoring the variable {text}")
+
     def finished(self, text: str) -> None:
         """The last word."""
         self._say("info", text)

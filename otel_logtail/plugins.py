@@ -82,4 +82,4 @@ def _make(group: str, name: str, what: str, context: object) -> object:
                     f"the {what} '{name}' can't be loaded: {problem}", hint="reinstall the package that brings it"
                 ) from problem
             return factory(context)
-    raise UsageError(f"unknown {what} '{name}'", hint=f"known: {', '.join(names(group)) or 'none'}")
+    raise UsageError(f"unknown {what} '{name}'", hint=f"known: {', '.join(names(group)) or 'none'}", setting=what)

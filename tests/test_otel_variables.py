@@ -83,6 +83,7 @@ BY_SIGNAL = {
 OF_THE_FORM = {
     E + "METRICS_TEMPORALITY_PREFERENCE": ("delta", "delta", True),
     E + "METRICS_DEFAULT_HISTOGRAM_AGGREGATION": ("base2_exponential_bucket_histogram", "exponential", True),
+    "OTEL_METRICS_EXEMPLAR_FILTER": ("Always_Off", "exemplars", False),
     "OTEL_RESOURCE_ATTRIBUTES": ("team=a%2Cb", "resource", (("team", "a,b"),)),
 }
 ELSEWHERE = {
@@ -159,9 +160,7 @@ def test_the_name_is_its_own_variables_or_the_resources() -> None:
 def test_the_interval_is_in_milliseconds() -> None:
     assert environment.export_interval({}) == ""
     assert environment.export_interval({"OTEL_METRIC_EXPORT_INTERVAL": "2500"}) == "2500ms"
-    for wrong in ("10s", "-1", "1.5", "x"):
-        with pytest.raises(UsageError, match="OTEL_METRIC_EXPORT_INTERVAL"):
-            environment.export_interval({"OTEL_METRIC_EXPORT_INTERVAL": wrong})
+    assert environment.export_interval({"OTEL_METRIC_EXPORT_INTERVAL": "2.5"}) == ""
 
 
 @pytest.mark.parametrize(
@@ -243,16 +242,3 @@ def test_the_environment_alone_says_everything(tmp_path: Path) -> None:
         collector.stop()
         assert {span.resource["service.name"] for span in collector.spans()} == {"mine"}
         assert {point.resource["service.name"] for point in collector.metrics()} == {"mine", "others"}
-
-
-def test_an_interval_that_is_no_number_is_one_error_that_names_the_variable(tmp_path: Path) -> None:
-    wrong = run(
-        *("--observer", "headroom", "--path", CAPTURES / "0.42.0-stall.log", "--once", "--db", tmp_path / "s.db"),
-        home=tmp_path,
-        check=False,
-        environ={"OTEL_METRIC_EXPORT_INTERVAL": "10s"},
-    )
-    assert wrong.returncode == 2
-    assert wrong.stderr.startswith(
-        "otel-logtail: error: OTEL_METRIC_EXPORT_INTERVAL: '10s' is no number of milliseconds"
-    )

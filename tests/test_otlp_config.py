@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 
 import pytest
 
 from otel_logtail.errors import UsageError
-from otel_logtail.exporters.otlp.config import Setting, read_settings
+from otel_logtail.exporters.otlp.config import UNLIMITED_S, Setting, read_settings
 
 E = "OTEL_EXPORTER_OTLP_"
 
@@ -123,10 +124,8 @@ def test_each_signal_may_have_a_protocol_of_its_own() -> None:
 
 
 def test_an_unknown_protocol_is_refused_with_those_that_are_known() -> None:
-    message, hint = refusal({E + "METRICS_PROTOCOL": "http/json"})
-    assert message == "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: http/json is not supported"
-    assert hint == "use http/protobuf or grpc"
-    assert refusal({}, otlp_protocol="udp")[0] == "--otlp-protocol: 'udp' is not an OTLP protocol"
+    message, hint = refusal({}, otlp_protocol="udp")
+    assert (message, hint) == ("--otlp-protocol: 'udp' is not an OTLP protocol", "use http/protobuf or grpc")
 
 
 @pytest.mark.parametrize(
@@ -156,11 +155,6 @@ def test_the_scheme_of_a_grpc_endpoint_says_whether_it_is_tls(url: str, insecure
 def test_what_can_not_be_a_grpc_target_is_refused(url: str) -> None:
     message, _ = refusal({}, otlp_endpoint=url, otlp_protocol="grpc")
     assert "--otlp-endpoint" in message
-
-
-def test_insecure_is_a_boolean() -> None:
-    message, hint = refusal({E + "INSECURE": "yes", E + "PROTOCOL": "grpc"})
-    assert (E + "INSECURE" in message, hint) == (True, "use true or false")
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
@@ -199,17 +193,16 @@ def test_the_time_out_is_in_milliseconds() -> None:
     assert (settings.metrics.timeout_s, settings.traces.timeout_s) == (2.5, 0.001)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "10s", "1.5", "nan", "٣", "9999999999"])
-def test_a_time_out_that_is_not_a_bounded_number_is_refused(value: str) -> None:
-    message, hint = refusal({E + "METRICS_TIMEOUT": value})
-    assert E + "METRICS_TIMEOUT" in message
-    assert "milliseconds" in hint
+def test_a_time_out_of_zero_is_none_at_all_as_far_as_a_socket_can_wait() -> None:
+    settings = read_settings({E + "TIMEOUT": "0", E + "TRACES_TIMEOUT": "1"}, {})
+    assert (settings.metrics.timeout_s, settings.traces.timeout_s) == (UNLIMITED_S, 0.001)
+    with socket.socket() as waiting:
+        waiting.settimeout(UNLIMITED_S)
 
 
 def test_compression_is_gzip_or_none() -> None:
     settings = read_settings({E + "COMPRESSION": "gzip", E + "TRACES_COMPRESSION": "none"}, {})
     assert (settings.metrics.gzip, settings.traces.gzip) == (True, False)
-    assert refusal({E + "COMPRESSION": "deflate"})[1] == "use gzip or none"
 
 
 def test_certificates_are_kept_with_the_variable_that_named_them() -> None:
@@ -235,17 +228,13 @@ def test_a_client_key_without_its_certificate_is_refused() -> None:
 def test_resource_attributes_are_url_decoded() -> None:
     environ = {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=a%2Cb,team = x%3Dy ,"}
     assert read_settings(environ, {}).form.resource == (("deployment.environment.name", "a,b"), ("team", "x=y"))
-    message, _ = refusal({"OTEL_RESOURCE_ATTRIBUTES": "a=1,b"})
-    assert message == "OTEL_RESOURCE_ATTRIBUTES: 'b' is not name=value"
+    for broken in ("a=1,b", "a=1,=2", "a=1,b=%ff"):  # one broken entry, and all are discarded: the specification
+        assert read_settings({"OTEL_RESOURCE_ATTRIBUTES": broken}, {}).form.resource == ()
 
 
 @pytest.mark.parametrize(("value", "delta"), [("", False), ("CUMULATIVE", False), ("delta", True), ("LowMemory", True)])
 def test_low_memory_means_delta_and_nothing_said_means_cumulative(value: str, delta: bool) -> None:
     assert read_settings({E + "METRICS_TEMPORALITY_PREFERENCE": value}, {}).form.delta == delta
-
-
-def test_an_unknown_temporality_is_refused() -> None:
-    assert refusal({E + "METRICS_TEMPORALITY_PREFERENCE": "both"})[1].startswith("use cumulative")
 
 
 def test_the_kind_of_histogram_is_the_flags_or_the_variables() -> None:
@@ -255,4 +244,3 @@ def test_the_kind_of_histogram_is_the_flags_or_the_variables() -> None:
     assert not read_settings(environ, {"histogram": "explicit"}).form.exponential
     assert read_settings({variable: "explicit_bucket_histogram"}, {"histogram": "exponential"}).form.exponential
     assert refusal({}, histogram="linear")[1] == "use explicit or exponential"
-    assert variable in refusal({variable: "exponential"})[0]

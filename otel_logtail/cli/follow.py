@@ -15,14 +15,23 @@ from typing import Any
 
 from otel_logtail.daemon.app import RETRY_STORE_S, App
 from otel_logtail.daemon.config import EXPORTER_KEYS, Config, read_config
-from otel_logtail.daemon.environment import asks_for_otlp, service_name
+from otel_logtail.daemon.environment import (
+    asks_for_otlp,
+    is_service_link,
+    problem,
+    problems,
+    see_that_it_is_resolved,
+    service_name,
+)
 from otel_logtail.daemon.environment import export_interval as metric_export_interval
 from otel_logtail.daemon.paths import default_db, home_directory
 from otel_logtail.daemon.settings import (
     Settings,
     SourceSettings,
     event_name,
+    explain,
     export_interval,
+    flag_of,
     max_bytes,
     milliseconds,
     one_of,
@@ -32,7 +41,7 @@ from otel_logtail.daemon.settings import (
     zone,
 )
 from otel_logtail.daemon.supervisor import Supervisor
-from otel_logtail.errors import StoreFull, UsageError
+from otel_logtail.errors import LogtailError, StoreFull, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.plugins import OBSERVERS, names
@@ -66,20 +75,48 @@ def settings_of(
     Raises:
         UsageError: something can't be meant.
     """
-    environ = os.environ
-    config = None
+    environ, given = os.environ, dict(given)
+    places = dict(given)
+    try:
+        return _settings_of(dict(params), given, places, environ, none_will_do=none_will_do)
+    except UsageError as wrong:
+        raise explain(wrong, places) from None
+
+
+def _settings_of(
+    params: dict[str, Any],
+    given: dict[str, str],
+    places: dict[str, str],
+    environ: Mapping[str, str],
+    *,
+    none_will_do: bool,
+) -> tuple[Settings, Config | None]:
+    warnings = _without_service_links(params, given, environ)
+    if given.get("path", "--").startswith("OTEL"):  # the command line's parser would split at spaces
+        params["path"] = [part for part in environ[given["path"]].split(os.pathsep) if part]
+    if given.get("exporter", "--").startswith("OTEL"):
+        params["exporter"] = environ[given["exporter"]].replace(",", " ").split()
+    for name, place in given.items():
+        for value in params[name] if isinstance(params[name], list) else [params[name]]:
+            if name != "path":  # there, ${VARIABLES} are filled in
+                see_that_it_is_resolved(str(value), place)
+    config = read_config(Path(params["config"]), environ, home_directory()) if params["config"] else None
+    places |= {**(config.where if config else {}), **given}
+
+    def where(name: str) -> str:
+        return places.get(name, flag_of(name))
+
     for option, known in _WORDS.items():
         if given.get(option, "").startswith("--") and params[option]:
             one_of(params[option].strip().lower(), given[option], known)
-    if params["config"]:
+    if config:
         if beside := [given[name] for name in OF_A_SOURCE if name in given]:
             raise UsageError(
                 f"{beside[0]} beside --config: which source is meant?", hint="write it in the file, under [source.NAME]"
             )
-        config = read_config(Path(params["config"]), environ, home_directory())
         sources = config.sources
     else:
-        sources = () if none_will_do and not params["observer"] else (_source(params),)
+        sources = () if none_will_do and not params["observer"] else (_source(params, where),)
 
     def once(name: str, default: Any) -> Any:
         if name in given or config is None:
@@ -88,17 +125,19 @@ def settings_of(
 
     chosen = _exporters(params, config)
     _see_that_each_is_used(params, given, chosen)
+    text = once("export_interval", "")
+    asked = "" if text else metric_export_interval(environ)
     return Settings(
         db=Path(once("db", "") or default_db()).absolute(),
         sources=sources,
-        interval_ns=_interval_ns(once("export_interval", ""), environ),
+        interval_ns=export_interval(text or asked, where("export_interval")) if text or asked else None,
         once=params["once"],
         limits=Limits(
-            retention_ns(once("retention", params["retention"]), "--retention"),
-            max_bytes(once("max_db_size", params["max_db_size"]), "--max-db-size"),
+            retention_ns(once("retention", params["retention"]), where("retention")),
+            max_bytes(once("max_db_size", params["max_db_size"]), where("max_db_size")),
         ),
         exporters=chosen,
-        exporters_from_now=one_of(once("exporter_from", "start"), "--exporter-from", ("start", "now")) == "now",
+        exporters_from_now=one_of(once("exporter_from", "start"), where("exporter_from"), ("start", "now")) == "now",
         exporter_options={
             name: {
                 **(config.exporters.get(name, {}) if config else {}),
@@ -106,7 +145,18 @@ def settings_of(
             }
             for name in chosen
         },
+        places=places,
+        warnings=(*warnings, *(problems(environ) if chosen else ())),
     ), config
+
+
+def _without_service_links(params: dict[str, Any], given: dict[str, str], environ: Mapping[str, str]) -> list[str]:
+    """Forget the options that Kubernetes has set and not the user; returns what is to be said of them."""
+    links = {name: v for name, v in given.items() if v in environ and is_service_link(v, environ[v])}
+    for name in links:
+        params[name] = ""
+        del given[name]
+    return [f"{variable}: {problem(variable, environ[variable])}" for variable in links.values()]
 
 
 def _see_that_each_is_used(params: Mapping[str, Any], given: Mapping[str, str], chosen: Collection[str]) -> None:
@@ -126,30 +176,23 @@ def _see_that_each_is_used(params: Mapping[str, Any], given: Mapping[str, str], 
             raise UsageError(f"{given[option]} is for {' or '.join(users)}, and that is not chosen", hint=hint)
 
 
-def _interval_ns(text: str, environ: Mapping[str, str]) -> int | None:
-    if text:
-        return export_interval(text, "--export-interval")
-    asked = metric_export_interval(environ)
-    return export_interval(asked, "OTEL_METRIC_EXPORT_INTERVAL") if asked else None
-
-
-def _source(params: Mapping[str, Any]) -> SourceSettings:
+def _source(params: Mapping[str, Any], where: Callable[[str], str]) -> SourceSettings:
     if not params["observer"]:
         raise UsageError(
             "no observer is named: whose log is it?",
             hint=f"--observer {' | '.join(names(OBSERVERS))}; --help shows all",
         )
-    threshold_ns = milliseconds(params["threshold_ms"], "--threshold-ms")
+    threshold_ns = milliseconds(params["threshold_ms"], where("threshold_ms"))
     return SourceSettings(
         observer=params["observer"],
         name=params["source"] or service_name(os.environ),
-        event=event_name(params["event"], "--event"),
+        event=event_name(params["event"], where("event")),
         patterns=tuple(params["path"] or ()),
         threshold_ns=threshold_ns,
-        stall_ns=stall_threshold(params["stall_ms"], threshold_ns, "--stall-ms", "--threshold-ms"),
-        quiet_ns=quiet_window(params["quiet_ms"], "--quiet-ms"),
+        stall_ns=stall_threshold(params["stall_ms"], threshold_ns, where("stall_ms"), where("threshold_ms")),
+        quiet_ns=quiet_window(params["quiet_ms"], where("quiet_ms")),
         from_start=params["from_start"],
-        timezone=zone(params["timezone"]),
+        timezone=zone(params["timezone"], where("timezone")),
     )
 
 
@@ -170,6 +213,8 @@ def run(settings: Settings, config: Config | None) -> int:
     """Follow until stopped, or read once; returns the exit code."""
     allow_many_files()
     reporter = Reporter()
+    for text in settings.warnings:
+        reporter.ignored(text)
     waker: Waker
     try:
         waker = TimedWaker() if settings.once else WatchdogWaker()
@@ -189,9 +234,9 @@ def run(settings: Settings, config: Config | None) -> int:
     signals = _Signals()
     try:
         running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
-    except UsageError as problem:
+    except LogtailError as problem:
         waker.close()
-        raise (config.explain(problem, settings) if config else problem) from None
+        raise settings.explain(problem) from None
     except BaseException:
         waker.close()
         raise

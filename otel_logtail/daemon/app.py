@@ -69,6 +69,17 @@ class Wanted(msgspec.Struct, frozen=True):
         """Which files are read for it."""
         return Read(self.patterns, self.rule, bool(self.settings.patterns))
 
+    def check(self, *, once: bool) -> None:
+        """See that its files can be looked for; ``once``: that there are some.
+
+        Raises:
+            UsageError: they cannot.
+        """
+        try:
+            check_paths(self.patterns, self.rule, trusted=bool(self.settings.patterns), once=once)
+        except UsageError as problem:
+            raise UsageError(str(problem), hint=problem.hint, setting=f"path {self.name}") from None
+
 
 def wanted_of(settings: SourceSettings, context: ExporterContext, home: str) -> Wanted:
     """What a source's settings come to on this machine.
@@ -150,10 +161,9 @@ class App:
         """Those that can be read: following waits for what is not there yet, reading once does not."""
         found, problems = [], []
         for source in wanted:
-            trusted = bool(source.settings.patterns)
-            check_paths(source.patterns, source.rule, trusted=trusted, once=False)
+            source.check(once=False)
             try:
-                check_paths(source.patterns, source.rule, trusted=trusted, once=self._settings.once)
+                source.check(once=self._settings.once)
             except UsageError as problem:
                 problems.append((source.name, problem))
             else:

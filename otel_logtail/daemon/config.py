@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from otel_logtail.daemon import settings
-from otel_logtail.daemon.settings import Settings, SourceSettings
+from otel_logtail.daemon.settings import SourceSettings
 from otel_logtail.daemon.toml_lines import KeyPath, key_lines
 from otel_logtail.errors import UsageError
 from otel_logtail.plugins import EXPORTERS, OBSERVERS, names
@@ -56,7 +56,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What a file asks for.
 
     ``once`` are settings of the whole run, checked, as text under the names of their flags; ``exporters`` the options
-    of each exporter that has a table. ``where`` says for each option of an exporter, and for ``db``, where it stands.
+    of each exporter that has a table. ``where`` says where each of these stands, and
+    each source's ``path NAME``.
     """
 
     path: Path
@@ -64,24 +65,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     once: Mapping[str, str]
     exporters: Mapping[str, Mapping[str, str]]
     where: Mapping[str, str]
-
-    def explain(self, problem: UsageError, run: Settings) -> UsageError:
-        """The same error, of the file's key where it speaks of a flag whose value came from the file."""
-        given = [
-            (option, value, run.exporter_options.get(exporter, {}).get(option))
-            for exporter, options in self.exporters.items()
-            for option, value in options.items()
-        ]
-        if "db" in self.once:
-            given.append(("db", self.once["db"], str(run.db)))
-        for option, value, used in given:
-            flag = "--" + option.replace("_", "-")
-            if used == value and re.search(rf"{flag}(?![a-z-])", str(problem)):
-                where = self.where[option]
-                key = where.rpartition(" ")[2]
-                message = str(problem).replace(flag, key)
-                return UsageError(where.removesuffix(key) + message, hint=problem.hint.replace(flag, key))
-        return problem
 
 
 def read_config(path: Path, environ: Mapping[str, str], home: str) -> Config:
@@ -97,7 +80,9 @@ def read_config(path: Path, environ: Mapping[str, str], home: str) -> Config:
         values = tomllib.loads(text)
     except OSError as problem:
         raise UsageError(
-            f"the configuration {path} can't be read: {problem.strerror}", hint="name the file with --config"
+            f"the configuration {path} can't be read: {problem.strerror}",
+            hint="name the file with --config",
+            setting="config",
         ) from None
     except UnicodeDecodeError as problem:
         line = problem.object.count(b"\n", 0, problem.start) + 1
@@ -155,7 +140,8 @@ class _Reader:
             )
         sources = tuple(self._source(("source", name), table) for name, table in tables.items())
         exporters, where = self._exporters(values.get("exporter", {}))
-        where["db"] = self._where(("db",))
+        where |= {name: self._where((name,)) for name in once}
+        where |= {f"path {name}": self._where(("source", name, "paths")) for name in tables}
         return Config(path=self._path, sources=sources, once=once, exporters=exporters, where=where)
 
     def _source(self, at: KeyPath, value: object) -> SourceSettings:

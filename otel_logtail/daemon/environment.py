@@ -1,4 +1,4 @@
-"""What OpenTelemetry's general variables say to a program that is no SDK: its name, its pace, what is not wanted. Pure.
+"""OpenTelemetry's general variables for a program that is not an SDK: its name, its pace, what is not wanted. Pure.
 
 Those of the OTLP exporter alone are read in ``exporters.otlp_config``; docs/otlp.md has all of them.
 """
@@ -12,30 +12,118 @@ from urllib.parse import unquote
 from otel_logtail.errors import UsageError
 
 _SIGNALS = ("metrics", "traces", "logs")
+_OF_ANY_SIGNAL = r"OTEL_EXPORTER_OTLP_(?:(?:METRICS|TRACES|LOGS)_)?"
+
+WORDS = {
+    _OF_ANY_SIGNAL + "PROTOCOL": ("grpc", "http/protobuf"),
+    _OF_ANY_SIGNAL + "COMPRESSION": ("gzip", "none"),
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": ("cumulative", "delta", "lowmemory"),
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": (
+        *("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
+    ),
+    "OTEL_METRICS_EXEMPLAR_FILTER": ("always_on", "always_off", "trace_based"),
+    _OF_ANY_SIGNAL + "INSECURE": ("true", "false"),
+    "OTEL_SDK_DISABLED": ("true", "false"),
+}
+"""The words that a variable may hold, in any case; the names are patterns."""
+
+NUMBERS = {
+    _OF_ANY_SIGNAL + "TIMEOUT": (0, 10**9 - 1, "milliseconds"),
+    "OTEL_METRIC_EXPORT_INTERVAL": (10, 3_600_000, "milliseconds"),
+    "OTEL_EXPORTER_PROMETHEUS_PORT": (1, 65535, "a port"),
+}
+"""The least and the largest whole number that a variable may hold, and what it is."""
+
+
+def usable(environ: Mapping[str, str], variable: str) -> str:
+    """Return a variable's value; empty if it is unset, or if its value is to be ignored (:func:`problem`)."""
+    value = environ.get(variable, "").strip()
+    return "" if problem(variable, value) else value
+
+
+def problem(variable: str, value: str) -> str:
+    """Say why a variable's value is ignored; empty if it is not.
+
+    The specification has unknown words and numbers that cannot be read ignored with a warning, and a list of resource
+    attributes with a broken entry discarded as a whole.
+    """
+    if not value:
+        return ""
+    if is_service_link(variable, value):
+        return f"{value!r} was set by Kubernetes for a Service of that name; set enableServiceLinks: false in the pod"
+    for name, words in WORDS.items():
+        if re.fullmatch(name, variable) and value.lower() not in words:
+            return f"{value!r} is not one of {', '.join(words)}"
+    for name, (least, most, what) in NUMBERS.items():
+        if re.fullmatch(name, variable) and not (re.fullmatch("[0-9]{1,9}", value) and least <= int(value) <= most):
+            return f"{value!r} is not {what} as a whole number from {least} to {most}"
+    if variable == "OTEL_RESOURCE_ATTRIBUTES" and attributes(value) is None:
+        return "it is not name=value,name2=value2 with URL-encoded values"
+    return ""
+
+
+def problems(environ: Mapping[str, str]) -> list[str]:
+    """Name each variable of OpenTelemetry whose value is ignored, and why."""
+    return [
+        f"{variable}: {why}"
+        for variable, value in sorted(environ.items())
+        if re.match("OTEL_(?!LOGTAIL_)", variable) and (why := problem(variable, value.strip()))
+    ]
+
+
+def is_service_link(variable: str, value: str) -> bool:
+    """Whether Kubernetes has set a variable: for a Service NAME it sets NAME_PORT=tcp://ADDRESS:PORT in every pod."""
+    return variable.endswith("_PORT") and re.fullmatch(r"(tcp|udp|sctp)://\S+:[0-9]+", value.strip()) is not None
+
+
+def unresolved(text: str) -> str:
+    """Return the first placeholder in an address that nothing has filled in, such as ``$(NODE_IP)``; empty: none."""
+    found = re.search(r"\$\([^()]*\)|\$\{[^{}]*\}|\{\{.*?\}\}|\$[A-Za-z_]\w*|%[A-Z_]{2,}%|<[A-Za-z][\w .-]*>", text)
+    return found[0] if found else ""
+
+
+def see_that_it_is_resolved(text: str, origin: str) -> None:
+    """Refuse an address with a placeholder: it would be looked up in the DNS as it is.
+
+    Raises:
+        UsageError: there is one.
+    """
+    placeholder = unresolved(text)
+    if not placeholder:
+        return
+    name = "".join(re.findall(r"[\w.]+", placeholder))
+    hint = f"set {origin} to the address itself; nothing here replaces placeholders"
+    if placeholder.startswith("$("):
+        hint = f"declare {name} before {origin} in the container's env: Kubernetes replaces only what stands above"
+    raise UsageError(f"{origin}: {placeholder} was not replaced by a value", hint=hint)
+
+
+def attributes(text: str) -> dict[str, str] | None:
+    """Read ``name=value,name2=value2``, URL-encoded (the last of a name wins); None if an entry is not like that."""
+    found: dict[str, str] = {}
+    for entry in text.split(","):
+        if not entry.strip():
+            continue
+        name, equals, value = entry.partition("=")
+        name = unquote(name.strip())
+        if not equals or not name:
+            return None
+        try:
+            found[name] = unquote(value.strip(), errors="strict")
+        except UnicodeDecodeError:
+            return None
+    return found
 
 
 def service_name(environ: Mapping[str, str]) -> str:
     """OTEL_SERVICE_NAME, else service.name of OTEL_RESOURCE_ATTRIBUTES; empty where neither is said."""
     name = environ.get("OTEL_SERVICE_NAME", "").strip()
-    if not name:
-        for entry in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
-            key, _, value = entry.partition("=")
-            if unquote(key.strip()) == "service.name":
-                name = unquote(value.strip())
-    return name
+    return name or (attributes(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")) or {}).get("service.name", "")
 
 
 def export_interval(environ: Mapping[str, str]) -> str:
-    """OTEL_METRIC_EXPORT_INTERVAL, which is in milliseconds, as a duration with its unit; empty where it is not set.
-
-    Raises:
-        UsageError: it is no number of milliseconds.
-    """
-    text = environ.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
-    if text and not re.fullmatch(r"[0-9]{1,9}", text):
-        raise UsageError(
-            f"OTEL_METRIC_EXPORT_INTERVAL: {text!r} is no number of milliseconds", hint="10000 is ten seconds"
-        )
+    """OTEL_METRIC_EXPORT_INTERVAL, which is in milliseconds, as a duration with its unit; empty where it is not set."""
+    text = usable(environ, "OTEL_METRIC_EXPORT_INTERVAL")
     return f"{text}ms" if text else ""
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import tzinfo
+from datetime import timezone, tzinfo
 from pathlib import Path
 
 import msgspec
 
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import LogtailError, StoreError, UsageError
 from otel_logtail.sizes import parse_bytes
 from otel_logtail.store.maintenance import Limits
 
@@ -54,7 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What one run is asked to do.
 
     ``interval_ns``: None is :data:`INTERVAL_NS`, or :data:`UNTOLD_NS` where no exporter is told counts.
-    ``exporter_options`` are by exporter: what was given for it, and only that.
+    ``exporter_options`` are by exporter: what was given for it, and only that. ``places`` says for each option that was
+    given where: a flag, a variable, or a file's line and key. ``warnings`` are about variables that are ignored.
     """
 
     db: Path
@@ -66,6 +67,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exporter_options: Mapping[str, Mapping[str, str]] = {}
     drain_s: float = 5.0
     limits: Limits = Limits()
+    places: Mapping[str, str] = {}
+    warnings: tuple[str, ...] = ()
+
+    def explain(self, problem: LogtailError) -> LogtailError:
+        """Return the same error with the place that the wrong value came from."""
+        return explain(problem, self.places)
+
+
+def explain(problem: LogtailError, places: Mapping[str, str]) -> LogtailError:
+    """Return the same error with the place that the wrong value came from: not a flag, where a variable was given."""
+    message, hint = str(problem), problem.hint
+    for option, place in places.items():
+        flag = rf"{flag_of(option)}(?![a-z-])"
+        if place == flag_of(option) or not re.search(flag, message):
+            continue
+        name = place.rpartition(" ")[2]  # of a file's line: the key alone
+        start = place.removesuffix(name)
+        message = start * (start not in message) + re.sub(flag, name, message)
+        hint = re.sub(flag, name, hint)
+    setting = problem.setting or ("db" if isinstance(problem, StoreError) else "")
+    place = places.get(setting) or places.get(setting.partition(" ")[0], "")
+    if place and place not in message and place not in hint:
+        message += f" ({place})"
+    return type(problem)(message, hint=hint, setting=setting)
+
+
+def flag_of(option: str) -> str:
+    """The flag of an option: ``--otlp-endpoint`` of ``otlp_endpoint``."""
+    return "--" + option.replace("_", "-")
 
 
 def milliseconds(value: float, where: str, *, least_ms: float = 0.001) -> int:
@@ -139,15 +169,30 @@ def max_bytes(text: str, where: str) -> int | None:
     return size
 
 
-def zone(name: str, where: str = "") -> tzinfo | None:
+def zone(name: str, where: str) -> tzinfo | None:
     """A time zone by its name; nothing is the machine's (None)."""
     if not name:
         return None
+    if name.upper() in ("UTC", "ETC/UTC"):
+        return timezone.utc  # also where there is no database
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"unknown time zone '{name}'"
+        if not has_zones():
+            message = f"{where}: {name!r} cannot be looked up: this machine has no time zone database"
+            raise UsageError(message, hint="install the system's tzdata package, or: pip install tzdata") from None
         hint = "a name such as Europe/Vienna or UTC"
-        raise UsageError(f"{where} {message}".strip(), hint=hint) from None
+        raise UsageError(f"{where}: unknown time zone {name!r}", hint=hint) from None
+
+
+def has_zones() -> bool:
+    """Whether this machine has a time zone database."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo("Europe/London")
+    except (ZoneInfoNotFoundError, OSError):
+        return False
+    return True

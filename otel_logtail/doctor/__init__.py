@@ -49,17 +49,20 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
     try:
         check_outputs(settings, [source.read for source in wanted])
     except UsageError as problem:
-        yield Check(FAIL, "files", str(problem), problem.hint)
+        named = settings.explain(problem)
+        yield Check(FAIL, "files", str(named), named.hint)
     for source in wanted:
         yield from _made(f"logs of {source.name}", check_logs(source))
     if wanted:
         yield from _made("machine", check_machine(*_places(wanted)))
+    for text in settings.warnings:
+        yield Check(WARN, "environment", f"ignoring the variable {text}", "correct it, or unset it")
     delivered = {exporter["name"]: exporter for exporter in known["exporters"]}
     for name in dict.fromkeys((*settings.exporters, *delivered)):
         if name in settings.exporters:
             options = settings.exporter_options.get(name, {})
             own = msgspec.structs.replace(context, options=options)
-            yield from _made(f"exporter {name}", check_receiver(name, own, running=running))
+            yield from _made(f"exporter {name}", check_receiver(name, own, settings.explain, running=running))
         if name in delivered:
             yield check_deliveries(delivered[name], time.time_ns(), running=running)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -31,8 +31,17 @@ PATIENCE_S = 5.0
 _SKEW_S = 5.0
 
 
-def check_receiver(name: str, context: ExporterContext, *, running: bool) -> Iterator[Check]:
-    """Whether an exporter's receiver is there; ``running``: a daemon is, so its own port is taken."""
+def check_receiver(
+    name: str, context: ExporterContext, explain: Callable[[LogtailError], LogtailError], *, running: bool
+) -> Iterator[Check]:
+    """Whether an exporter's receiver is there.
+
+    Args:
+        name: The exporter.
+        context: What it is made with.
+        explain: What names the place of a wrong value.
+        running: Whether a daemon runs, so that the exporter's own port is taken.
+    """
     area = f"exporter {name}"
     try:
         if name == "otlp":
@@ -63,7 +72,8 @@ def check_receiver(name: str, context: ExporterContext, *, running: bool) -> Ite
             bad = what.startswith(("can't be loaded", "is not installed"))
             yield Check(FAIL if bad else OK, area, what, "install the package that brings it" if bad else "")
     except LogtailError as problem:
-        yield Check(FAIL, area, str(problem), problem.hint)
+        named = explain(problem)
+        yield Check(FAIL, area, str(named), named.hint)
 
 
 def _check_otlp(context: ExporterContext, area: str) -> Iterator[Check]:

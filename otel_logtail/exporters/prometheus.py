@@ -11,6 +11,7 @@ Known limit: a scrape has no place for history. After an outage it shows where t
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import threading
@@ -23,12 +24,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import msgspec
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
+from otel_logtail.daemon.environment import see_that_it_is_resolved, usable
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encode import Encoding, data_points, resource_of
 from otel_logtail.exporters.otlp.health import ITSELF
-from otel_logtail.exporters.otlp.requests import encoding_of
+from otel_logtail.exporters.otlp.requests import encoding_of, without_exemplars
 from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9464
 
+_HOST_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_HOST"
 _UNITS = {"s": "seconds", "By": "bytes"}
 _SCRAPE_S = 30.0
 """How long a scraper may take to ask and to read."""
@@ -200,6 +203,7 @@ class PrometheusExporter(Exporter):
     def __init__(self, host: str, port: int, encoding: Encoding) -> None:
         from prometheus_client import CollectorRegistry, make_wsgi_app
 
+        self._exemplars = encoding.exemplars
         self._shown = Shown(msgspec.structs.replace(encoding, delta=False, exponential=False))
         registry = CollectorRegistry(auto_describe=False)
         self._server = _Server(host, port)
@@ -220,6 +224,8 @@ class PrometheusExporter(Exporter):
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Show the batch from now on."""
+        if not self._exemplars:
+            batch = without_exemplars(batch)
         self._shown.put(item for item in batch.items if isinstance(item, Point))
         for item in batch.items:
             if isinstance(item, HealthRecord):
@@ -277,6 +283,7 @@ def make(context: ExporterContext) -> PrometheusExporter:
         raise UsageError(
             f"the exporter prometheus can't listen on {host} port {port}: {why}",
             hint="another port: --prometheus-port; another address: --prometheus-host",
+            setting="prometheus_port" if problem.errno == errno.EADDRINUSE else "prometheus_host",
         ) from problem
 
 
@@ -286,19 +293,14 @@ def address_of(context: ExporterContext) -> tuple[str, int]:
     Raises:
         UsageError: that is no port.
     """
-    host = context.options.get("prometheus_host") or context.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "").strip()
+    host = context.options.get("prometheus_host") or context.environ.get(_HOST_VARIABLE, "").strip()
+    see_that_it_is_resolved(host, "--prometheus-host" if context.options.get("prometheus_host") else _HOST_VARIABLE)
     return host or DEFAULT_HOST, _port(context)
 
 
 def _port(context: ExporterContext) -> int:
-    for origin, text in (
-        ("--prometheus-port", context.options.get("prometheus_port", "")),
-        ("OTEL_EXPORTER_PROMETHEUS_PORT", context.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT", "")),
-    ):
-        if text.strip():
-            if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 65535:
-                raise UsageError(
-                    f"{origin}: {text!r} is not a port", hint=f"a number from 1 to 65535, such as {DEFAULT_PORT}"
-                )
-            return int(text)
-    return DEFAULT_PORT
+    text = context.options.get("prometheus_port", "").strip()
+    if text and (not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535):
+        hint = f"a number from 1 to 65535, such as {DEFAULT_PORT}"
+        raise UsageError(f"--prometheus-port: {text!r} is not a port", hint=hint)
+    return int(text or usable(context.environ, "OTEL_EXPORTER_PROMETHEUS_PORT") or DEFAULT_PORT)

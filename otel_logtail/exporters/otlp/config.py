@@ -1,9 +1,10 @@
 """What the environment and the flags say about OTLP, as settings for each signal: pure.
 
 The rules are those of the OTLP exporter specification: a variable of one signal wins over the general one, a flag wins
-over both, an empty variable is an unset one, and time-outs are milliseconds. Whatever can't be meant raises
-:class:`~otel_logtail.errors.UsageError`, which names the flag or variable and says what would be right; what is in a
-header is never repeated in an error, since it is often a secret.
+over both, an empty variable is an unset one, and time-outs are milliseconds. A variable's unknown word or number is
+ignored (:func:`otel_logtail.otel.problems` names it). A wrong flag, endpoint, header or certificate raises
+:class:`~otel_logtail.errors.UsageError`, which names the flag or variable and says what would be right. A header's
+value is never repeated in an error, since it is often a secret.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from otel_logtail.daemon.environment import attributes, see_that_it_is_resolved, usable
 from otel_logtail.errors import UsageError
 
 Protocol = Literal["grpc", "http/protobuf"]
@@ -23,6 +25,9 @@ Events = Literal["span", "log", "both"]
 
 DEFAULT_TIMEOUT_MS = 10_000
 GRPC_PORT = 4317
+UNLIMITED_S = 20 * 86_400.0
+"""What a time-out of 0 ("no limit") is: about the longest that the system takes for a socket."""
+
 TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 _SIGNAL_PATHS = ("/v1/metrics", "/v1/traces", "/v1/logs")
@@ -60,12 +65,13 @@ class Signal(msgspec.Struct, frozen=True):
 class Form(msgspec.Struct, frozen=True):
     """What requests look like, wherever they go.
 
-    ``resource`` is OTEL_RESOURCE_ATTRIBUTES; ``events`` says what breaches become.
+    ``resource`` is OTEL_RESOURCE_ATTRIBUTES, ``events`` is what breaches become, ``exemplars`` whether there are any.
     """
 
     events: Events = "span"
     exponential: bool = False
     delta: bool = False
+    exemplars: bool = True
     resource: tuple[tuple[str, str], ...] = ()
 
 
@@ -92,12 +98,12 @@ def read_settings(environ: Mapping[str, str], options: Mapping[str, str]) -> Set
 
 def read_form(environ: Mapping[str, str], options: Mapping[str, str]) -> Form:
     """What requests are to look like; nothing is asked about endpoints."""
-    resource = _general(environ, "OTEL_RESOURCE_ATTRIBUTES")
     return Form(
         events=_events(options),
         exponential=_exponential(environ, options),
         delta=_delta(environ),
-        resource=_pairs(resource) if resource else (),
+        exemplars=usable(environ, "OTEL_METRICS_EXEMPLAR_FILTER").lower() != "always_off",
+        resource=tuple((attributes(usable(environ, "OTEL_RESOURCE_ATTRIBUTES")) or {}).items()),
     )
 
 
@@ -109,6 +115,8 @@ def _signal(environ: Mapping[str, str], options: Mapping[str, str], name: Signal
     flag = _flag(options, "otlp_endpoint", "--otlp-endpoint")
     specific = _general(environ, f"OTEL_EXPORTER_OTLP_{name.upper()}_ENDPOINT")
     endpoint = flag or specific or _general(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    if endpoint is not None:
+        see_that_it_is_resolved(endpoint.value, endpoint.origin)
     protocol = _protocol(_flag(options, "otlp_protocol", "--otlp-protocol") or find("PROTOCOL"), endpoint)
     if protocol == "grpc":
         endpoint = endpoint or Setting("http://localhost:4317", "default")
@@ -136,7 +144,7 @@ def _signal(environ: Mapping[str, str], options: Mapping[str, str], name: Signal
 
 
 def _general(environ: Mapping[str, str], variable: str) -> Setting | None:
-    value = environ.get(variable, "").strip()
+    value = usable(environ, variable)
     return Setting(value, variable) if value else None
 
 
@@ -156,8 +164,7 @@ def _protocol(setting: Setting | None, endpoint: Setting | None) -> Protocol:
         return "grpc"
     if word == "http/protobuf":
         return "http/protobuf"
-    what = "http/json is not supported" if word == "http/json" else f"{setting.value!r} is not an OTLP protocol"
-    raise UsageError(f"{setting.origin}: {what}", hint="use http/protobuf or grpc")
+    raise UsageError(f"{setting.origin}: {setting.value!r} is not an OTLP protocol", hint="use http/protobuf or grpc")
 
 
 def _has_grpc_port(endpoint: str) -> bool:
@@ -221,38 +228,26 @@ def _url(endpoint: Setting, *, hint: str) -> SplitResult:
 
 
 def _insecure(setting: Setting | None) -> bool:
-    if setting is None:
-        return False
-    word = setting.value.lower()
-    if word not in ("true", "false"):
-        raise UsageError(f"{setting.origin}: {setting.value!r} is not a boolean", hint="use true or false")
-    return word == "true"
+    return setting is not None and setting.value.lower() == "true"
 
 
 def _timeout(setting: Setting | None) -> float:
-    if setting is None:
-        return DEFAULT_TIMEOUT_MS / 1000
-    hint = f"milliseconds, as a whole number above 0: {DEFAULT_TIMEOUT_MS} is ten seconds"
-    if re.fullmatch(r"[0-9]{1,9}", setting.value) is None:
-        raise UsageError(f"{setting.origin}: {setting.value!r} is not a time-out", hint=hint)
-    milliseconds = int(setting.value)
-    if milliseconds == 0:
-        raise UsageError(f"{setting.origin}: with 0 a silent receiver would hold us up for ever", hint=hint)
-    return milliseconds / 1000
+    milliseconds = DEFAULT_TIMEOUT_MS if setting is None else int(setting.value)
+    return milliseconds / 1000 if milliseconds else UNLIMITED_S
 
 
 def _gzip(setting: Setting | None) -> bool:
-    if setting is None or setting.value.lower() == "none":
-        return False
-    if setting.value.lower() != "gzip":
-        raise UsageError(f"{setting.origin}: {setting.value!r} is not a compression", hint="use gzip or none")
-    return True
+    return setting is not None and setting.value.lower() == "gzip"
 
 
 def _headers(setting: Setting | None, protocol: Protocol) -> tuple[tuple[str, str], ...]:
     if setting is None:
         return ()
-    headers = tuple((name.lower(), value) for name, value in _pairs(setting, secret=True))
+    pairs = attributes(setting.value)
+    if pairs is None:  # the value is not shown: it is often a secret
+        hint = "write name=value,name2=value2, with ',' and '%' in a value written as %2C and %25"
+        raise UsageError(f"{setting.origin}: an entry is not name=value with a URL-encoded value", hint=hint)
+    headers = tuple((name.lower(), value) for name, value in pairs.items())
     rule = _GRPC_HEADER if protocol == "grpc" else _HTTP_HEADER
     for name, value in headers:
         if rule.fullmatch(name) is None:
@@ -262,25 +257,6 @@ def _headers(setting: Setting | None, protocol: Protocol) -> tuple[tuple[str, st
             hint = "a value, once URL-decoded, is printable ASCII on one line"
             raise UsageError(f"{setting.origin}: the value of {name!r} can't be sent", hint=hint)
     return tuple(dict(headers).items())
-
-
-def _pairs(setting: Setting, *, secret: bool = False) -> tuple[tuple[str, str], ...]:
-    """A comma-separated list of ``name=value``, both URL-decoded; the last of a name wins."""
-    pairs: dict[str, str] = {}
-    hint = "name=value,name2=value2, with ',' and '%' in a value written as %2C and %25"
-    for number, entry in enumerate(setting.value.split(","), start=1):
-        if not entry.strip():
-            continue
-        name, equals, value = entry.partition("=")
-        name = unquote(name.strip())
-        if not equals or not name:
-            shown = f"entry {number}" if secret else repr(entry.strip())
-            raise UsageError(f"{setting.origin}: {shown} is not name=value", hint=hint)
-        try:
-            pairs[name] = unquote(value.strip(), errors="strict")
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{setting.origin}: the value of {name!r} is not URL-encoded UTF-8", hint=hint) from error
-    return tuple(pairs.items())
 
 
 # --- what the numbers look like ---------------------------------------------------------------------------------
@@ -296,26 +272,18 @@ def _events(options: Mapping[str, str]) -> Events:
 
 
 def _delta(environ: Mapping[str, str]) -> bool:
-    setting = _general(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
     # lowmemory means delta for counters and histograms, and there is nothing else here
-    words = {"cumulative": False, "delta": True, "lowmemory": True}
-    if setting is None:
-        return False
-    if setting.value.lower() not in words:
-        hint = "use cumulative (the default), delta or lowmemory"
-        raise UsageError(f"{setting.origin}: {setting.value!r} is not a temporality preference", hint=hint)
-    return words[setting.value.lower()]
+    word = usable(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE").lower()
+    return word in ("delta", "lowmemory")
 
 
 def _exponential(environ: Mapping[str, str], options: Mapping[str, str]) -> bool:
-    words = {"explicit": False, "exponential": True}
     setting = _flag(options, "histogram", "--histogram")
     if setting is None:
-        words = {"explicit_bucket_histogram": False, "base2_exponential_bucket_histogram": True}
-        setting = _general(environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
-    if setting is None:
-        return False
-    if setting.value.lower() not in words:
-        hint = "use " + " or ".join(words)
+        word = usable(environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION").lower()
+        return word == "base2_exponential_bucket_histogram"
+    word = setting.value.lower()
+    if word not in ("explicit", "exponential"):
+        hint = "use explicit or exponential"
         raise UsageError(f"{setting.origin}: {setting.value!r} is not a kind of histogram", hint=hint)
-    return words[setting.value.lower()]
+    return word == "exponential"

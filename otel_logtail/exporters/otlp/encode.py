@@ -76,7 +76,7 @@ _NO_BUCKETS = Buckets(0, ())
 class Encoding(msgspec.Struct, frozen=True):
     """What requests are made with besides the items. ``resource`` holds the attributes that the user has given.
 
-    ``span_events`` is whether an episode's breaches are events of its span.
+    ``span_events`` is whether an episode's breaches are events of its span; ``exemplars`` whether points keep theirs.
     """
 
     version: str
@@ -85,6 +85,7 @@ class Encoding(msgspec.Struct, frozen=True):
     exponential: bool = False
     delta: bool = False
     span_events: bool = True
+    exemplars: bool = True
     max_bytes: int = MAX_BYTES
     max_records: int = MAX_RECORDS
 

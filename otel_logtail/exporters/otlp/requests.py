@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.config import Form
 from otel_logtail.exporters.otlp.encode import Encoding, Request, encode, fit, groups, only
 from otel_logtail.exporters.otlp.health import encode_health
 from otel_logtail.exporters.otlp.logs import encode_breaches
-from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Stream
+from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Point, Stream
 
 
 def encoding_of(form: Form, context: ExporterContext) -> Encoding:
@@ -21,6 +23,7 @@ def encoding_of(form: Form, context: ExporterContext) -> Encoding:
         exponential=form.exponential,
         delta=form.delta,
         span_events=form.events != "log",
+        exemplars=form.exemplars,
     )
 
 
@@ -28,6 +31,12 @@ def streams_of(form: Form) -> frozenset[Stream]:
     """The streams that have a place in what the user wants."""
     wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.SELF})
     return wanted if form.events == "span" else wanted | {Stream.BREACHES}
+
+
+def without_exemplars(batch: ExportBatch) -> ExportBatch:
+    """The same batch for a receiver that takes no exemplars."""
+    items = tuple(msgspec.structs.replace(i, exemplars=()) if isinstance(i, Point) else i for i in batch.items)
+    return ExportBatch(batch.stream, items)
 
 
 def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
@@ -40,4 +49,4 @@ def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
         for group in groups(breaches, encoding.max_records, key=lambda breach: breach.id, weight=lambda _: 1):
             yield from fit(group, lambda part: encode_breaches(part, encoding), encoding.max_bytes)
     else:
-        yield from encode(batch, encoding)
+        yield from encode(batch if encoding.exemplars else without_exemplars(batch), encoding)
