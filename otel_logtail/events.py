@@ -39,6 +39,17 @@ class Reporter:
         """A live file was cut off and written anew."""
         self._say("info", f"{path} was truncated: reading it from its start")
 
+    def changed(self, path: str, offset: int, doubt: int) -> None:
+        """A part of a file changed: it is read on behind what was read before.
+
+        ``doubt``: how many bytes behind that place may have been read, too.
+        """
+        if doubt:
+            again = f"; up to {doubt} bytes from there on may be read a second time"
+            self._say("warning", f"{path} changed in part: continuing at byte {offset}{again}")
+        else:
+            self._say("info", f"{path} changed in part: continuing at byte {offset}")
+
     def gone(self, path: str, unread: int) -> None:
         """A file that was followed was cut off before it was read to its end."""
         self._say("warning", f"{path} is gone with {unread} unread bytes")

@@ -150,7 +150,8 @@ class FileState(msgspec.Struct, frozen=True):
 
     ``live`` is the path that the program writes to and ``path`` where this file was last seen (the same until it is
     rotated). ``head`` covers the first bytes, ``anchor`` the last ones before ``offset``. ``done`` means rotated away
-    and read to its end.
+    and read to its end. ``trail`` (see the module of that name) says more of what was read; with an offset of 0 it is
+    that of another file, which this one took the place of and may go on from.
     """
 
     id: int
@@ -163,6 +164,7 @@ class FileState(msgspec.Struct, frozen=True):
     head: Fingerprint = Fingerprint()
     anchor: Fingerprint = Fingerprint()
     done: bool = False
+    trail: bytes = b""
 
 
 class Episode(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ COUNTS = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
 EPISODE = "live, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count, peak_ns, severity, cause, stage"
 """The columns that episode and open_episode share."""
 
-FILE = "live, path, device, inode, offset, size, head_length, head_digest, anchor_length, anchor_digest, done"
+FILE = "live, path, device, inode, offset, size, head_length, head_digest, anchor_length, anchor_digest, done, trail"
 """The columns of a file that change."""
 
 OFFSET_BITS = 40
@@ -41,7 +41,7 @@ BlockRow = tuple[int, int, int, int, int, str]
 
 CountsRow = tuple[int, int, int, int, str, str, int]
 EpisodeRow = tuple[str, str, bytes, bytes, int, int, int, int, int, int, str, str]
-FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int]
+FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int, bytes]
 
 
 def marks(number: int) -> str:
@@ -170,12 +170,14 @@ def file_columns(state: FileState) -> tuple[object, ...]:
         state.anchor.length,
         state.anchor.digest,
         int(state.done),
+        state.trail,
     )
 
 
 def file_of(row: FileRow) -> FileState:
     """The file in the columns ``id`` and those of :data:`FILE`."""
-    file, live, path, device, inode, offset, size, head_length, head_digest, anchor_length, anchor_digest, done = row
+    file, live, path, device, inode, offset, size = row[:7]
+    head_length, head_digest, anchor_length, anchor_digest, done, trail = row[7:]
     return FileState(
         id=file,
         live=live,
@@ -187,6 +189,7 @@ def file_of(row: FileRow) -> FileState:
         head=Fingerprint(head_length, head_digest),
         anchor=Fingerprint(anchor_length, anchor_digest),
         done=bool(done),
+        trail=trail,
     )
 
 

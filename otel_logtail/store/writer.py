@@ -169,7 +169,7 @@ class Store:
         with translated(self.path), transaction(self._db):
             for state in states:
                 cursor = self._db.execute(
-                    f"INSERT INTO file (source, {FILE}) VALUES ({marks(12)})", (source, *file_columns(state))
+                    f"INSERT INTO file (source, {FILE}) VALUES ({marks(13)})", (source, *file_columns(state))
                 )
                 added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
         return added
@@ -270,12 +270,12 @@ class Store:
 
     def _update_file(self, source: int, state: FileState) -> None:
         columns = file_columns(state)
-        cursor = self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(11)}) WHERE id = ?", (*columns, state.id))
+        cursor = self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(12)}) WHERE id = ?", (*columns, state.id))
         if not cursor.rowcount:
             # upkeep forgot it when it was gone for long, and now it is here again: without its row nobody would know
             # after a restart how far it was read
             self._db.execute(
-                f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(13)})", (state.id, source, *columns)
+                f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(14)})", (state.id, source, *columns)
             )
 
     def _add_samples(self, batch: Batch, file: int) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from otel_logtail.model import FileState
 from otel_logtail.tail.files import ANCHOR_BYTES, HEAD_BYTES, PlainReader, Reader, fingerprint, length
+from otel_logtail.tail.trail import extended
 
 CHUNK_BYTES = 1 << 20
 """How much is read at once, and the bound on a line: a longer one has no newline in so many bytes."""
@@ -80,8 +81,10 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
     if head.length < HEAD_BYTES or not state.offset:
         known = min(HEAD_BYTES, offset)
         head = fingerprint(bytes(buffer[:known]) if state.offset == 0 else reader.read_at(0, known))
-    after = msgspec.structs.replace(state, offset=offset, size=size, head=head, anchor=fingerprint(before))
-    return Chunk(buffer, start, end, state.offset + start - back, after, advanced, oversized)
+    base = state.offset + start - back
+    trail = extended(state.trail if state.offset else b"", buffer, start, end, base)
+    after = msgspec.structs.replace(state, offset=offset, size=size, head=head, anchor=fingerprint(before), trail=trail)
+    return Chunk(buffer, start, end, base, after, advanced, oversized)
 
 
 def _whole_lines(buffer: bytearray, begin: int, length: int, *, skipping: bool) -> tuple[int, int, int]:

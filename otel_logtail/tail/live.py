@@ -6,7 +6,7 @@ something to give, oldest first, and hands out their bytes in that order.
 
 Invariants:
   * a chunk is whole lines (or the skipped part of a line beyond the bound), and is handed out again until ``accept``;
-  * what a file is, is decided by what it holds (``claims``), never by its name or inode alone;
+  * what a file is, is decided by what it holds (``identify``), never by its name or inode alone;
   * every rotated file that was ever seen has a state, so one that has none is new, and is read;
   * a look first decides, then tells the book, and only then changes what it holds: when the book fails, the next look
     begins where this one did.
@@ -43,14 +43,20 @@ from otel_logtail.tail.files import (
     open_reader,
     siblings,
 )
+from otel_logtail.tail.handover import Predecessor, predecessors
 from otel_logtail.tail.identify import claim
 from otel_logtail.tail.lines import CHUNK_BYTES, Chunk, end_of_lines, read_chunk
+from otel_logtail.tail.resume import begins_like, find, still_true
+from otel_logtail.tail.trail import pack, unpack, up_to
 
 GRACE_S = 60.0
 """How long a renamed file is read on after its last growth: its writer may still hold it."""
 
 SETTLE_S = 0.5
 """How often at most all files are told apart only because names came or went beside the live one."""
+
+REWRITTEN_S = 5.0
+"""How long at most a file is waited for that is being written anew with lines that were read before."""
 
 _TRIES = 5
 """How often the names are listed again when they change while they are being opened."""
@@ -65,13 +71,22 @@ class Book(msgspec.Struct, frozen=True):
     update: Callable[[FileState], None]
 
 
+class _Growth(msgspec.Struct, frozen=True):
+    """Of a file that is being written anew: its size, since when it has that, and since when it is waited for."""
+
+    size: int
+    since_s: float
+    begun_s: float
+
+
 class _Held(msgspec.Struct):
     """A file that is open.
 
     ``quiet_since``: not the live one any more, and since when it has not grown. ``ended_at``: what its size was before
     the last read, which found nothing behind the position; None where that read found something, or failed.
     ``verified``: its size and times when its bytes before the position were those that were read, long after they were
-    changed; None: they have to be looked at.
+    changed; None: they have to be looked at. ``watched``: it became what it is while we followed it, so it may not be
+    complete yet; ``growth``: what is known of that.
     """
 
     reader: Reader
@@ -79,6 +94,8 @@ class _Held(msgspec.Struct):
     quiet_since: float | None = None
     ended_at: int | None = None
     verified: tuple[int, int, int] | None = None
+    watched: bool = False
+    growth: _Growth | None = None
 
 
 class PathTail:
@@ -197,7 +214,9 @@ class PathTail:
             }
             for path in elsewhere:
                 claims.setdefault(path, None)  # only looked at for what we knew to be there
-            self._adopt(readers, claims, now_s, complete=complete)
+            held = [(held.state, held.reader) for held in self._held]
+            before = predecessors(readers, claims, self._states, self.live, held) if self._from_start else {}
+            self._adopt(readers, claims, before, now_s, complete=complete)
             if complete:
                 self._here = frozenset(state.id for state in claims.values() if state is not None)
         finally:
@@ -254,13 +273,20 @@ class PathTail:
         raise AssertionError  # the last try returns
 
     def _adopt(
-        self, readers: dict[str, Reader], claims: dict[str, FileState | None], now_s: float, *, complete: bool
+        self,
+        readers: dict[str, Reader],
+        claims: dict[str, FileState | None],
+        before: dict[str, Predecessor],
+        now_s: float,
+        *,
+        complete: bool,
     ) -> None:
         fresh = [path for path in readers if path not in claims]
-        added = self._book.add([self._new_state(path, readers[path]) for path in fresh]) if fresh else []
+        added = self._book.add([self._new_state(p, readers[p], before.get(p)) for p in fresh]) if fresh else []
+        sure = {before[path].state.id: new.id for path, new in zip(fresh, added, strict=True) if _is_sure(before, path)}
         for new in added:
             self._states.put(new)
-            if not new.done:
+            if not new.done and new.id not in sure.values():
                 self._reporter.follows(new.path, new.offset)
         states = {**claims, **dict(zip(fresh, added, strict=True))}
 
@@ -286,12 +312,12 @@ class PathTail:
                 moved = msgspec.structs.replace(moved, head=fingerprint(reader.read_at(0, HEAD_BYTES)))
             if moved != state:
                 changed.append(moved)
-            # whoever has a renamed (and compressed) file open may still write to it; a replaced live file goes on anew
-            keep = held is not None and holds(held.reader, state) and (not live or held.reader.inode == reader.inode)
+            keep = held is not None and holds(held.reader, state) and _is_kept(held.reader, reader, live=live)
             quiet_since = None if live else now_s
             if held is not None and held.quiet_since is not None and not live:
                 quiet_since = held.quiet_since
-            holding.append(_Held(held.reader if held is not None and keep else reader, moved, quiet_since))
+            watched = self._seen is not None
+            holding.append(_Held(held.reader if held and keep else reader, moved, quiet_since, watched=watched))
         for held in left.values():
             # it has none of the names any more: what is still behind the descriptor is read
             if held.state.offset == 0 or holds(held.reader, held.state):
@@ -309,14 +335,16 @@ class PathTail:
             self._states.put(state)
         for state in lost:
             unread = max(0, state.size - state.offset)
-            if state.id in left:
+            if state.id in sure:
+                pass  # what is left of it is read on
+            elif state.id in left:
                 if unread:
                     self._reporter.gone(state.path, unread)
             elif unread or (state.id == last_live and state.head.length > 0):
                 # what was written to the last live file after we went away nobody can know; one that was empty can't be
                 # known again, and may be here under another name
                 self._reporter.unseen(state.path, max(state.size, state.offset), unread)
-        self._hold(holding)
+        self._hold(holding, silent=sure.values())
 
     def _last_live(self, but: Collection[int]) -> int:
         """The id of the last file that was the live one, as far as its name tells."""
@@ -324,14 +352,16 @@ class PathTail:
         ids = (s.id for s in self._states if s.path in usual or not is_rotated_name(s.path))
         return max((id_ for id_ in ids if id_ not in but), default=0)
 
-    def _hold(self, holding: list[_Held]) -> None:
+    def _hold(self, holding: list[_Held], silent: Collection[int]) -> None:
         before = self._current
         kept = {id(held.reader) for held in holding}
         _close(held.reader for held in self._held if id(held.reader) not in kept)
         self._held = holding
         self._current = next((held for held in holding if held.quiet_since is None), None)
         if before is not None and self._current is not None and before.state.id != self._current.state.id:
-            if before.reader.inode == self._current.reader.inode:
+            if self._current.state.id in silent:
+                pass  # said when it is decided where it goes on
+            elif before.reader.inode == self._current.reader.inode:
                 self._reporter.truncated(self.live)
             else:
                 self._reporter.rotated(self.live)
@@ -340,7 +370,7 @@ class PathTail:
         """The name under which a file is found again even when a symbolic link points at another one."""
         return os.path.realpath(path) if path == self.live and os.path.islink(path) else path
 
-    def _new_state(self, path: str, reader: Reader) -> FileState:
+    def _new_state(self, path: str, reader: Reader, before: Predecessor | None) -> FileState:
         live = path == self.live
         offset, size = 0, reader.size()  # before its end is looked for: what comes after that is seen as growth
         if not self._from_start:  # of what is compressed already it is enough to know it again
@@ -356,6 +386,7 @@ class PathTail:
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset or HEAD_BYTES))),
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
             done=not live and not self._from_start,
+            trail=before.trail if before else b"" if is_compressed(path) else up_to(reader, offset),
         )
 
     def _finish(self, held: _Held, size: int) -> None:
@@ -369,15 +400,30 @@ class PathTail:
         """Let go of files that are no longer live, have been read to their end and have not grown for long."""
         for held in list(self._held):
             quiet = held.quiet_since is not None and now_s - held.quiet_since >= GRACE_S
-            if quiet and self._next(held, CHUNK_BYTES) is None and held.ended_at is not None and held in self._held:
+            ended = quiet and self._next(held, CHUNK_BYTES, now_s) is None and held in self._held
+            if ended and held.ended_at is not None and not self._goes_on_elsewhere(held, now_s):
                 self._finish(held, held.ended_at)
+
+    def _goes_on_elsewhere(self, held: _Held, now_s: float) -> bool:
+        """Whether another file has taken this one's name, with more of the same in it: that one is read on then."""
+        try:
+            reader = open_reader(held.state.path)
+        except OSError:
+            return False
+        other = reader.identity != held.reader.identity and holds(reader, held.state)
+        if not other or not reader.read_at(held.state.offset, 1):
+            reader.close()
+            return False
+        held.reader.close()
+        held.reader, held.quiet_since, held.ended_at = reader, now_s, None
+        return True
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def read(self, now_s: float, most: int = CHUNK_BYTES) -> Chunk | None:
         """The next chunk, of ``most`` bytes; the same lines until it is accepted. None: there is nothing (more) now."""
         for held in list(self._held):
-            chunk = self._next(held, most)
+            chunk = self._next(held, most, now_s)
             if chunk is not None:
                 if held.quiet_since is not None:
                     held.quiet_since = now_s
@@ -391,9 +437,11 @@ class PathTail:
             if held.state.id == chunk.after.id:
                 held.state = chunk.after
 
-    def _next(self, held: _Held, most: int) -> Chunk | None:
+    def _next(self, held: _Held, most: int, now_s: float) -> Chunk | None:
         held.ended_at = None
         try:
+            if held.state.trail and not held.state.offset and not self._resume(held, now_s):
+                return None
             size = held.reader.size()  # first: what is written from here on is more than that
             chunk = read_chunk(held.reader, held.state, self._buffer, most)
         except OSError as problem:
@@ -406,6 +454,35 @@ class PathTail:
             if held.reader.damage:
                 self._reporter.damaged(held.state.path, held.reader.damage)
         return chunk
+
+    def _resume(self, held: _Held, now_s: float) -> bool:
+        """Go on where a file's predecessor was read up to; returns whether that can be told by now."""
+        reader, state = held.reader, held.state
+        if b"\n" not in reader.read_at(0, CHUNK_BYTES):
+            return True  # nothing to read yet
+        trail = unpack(state.trail)
+        found = find(reader, trail)
+        if isinstance(reader, PlainReader) and held.watched and (found is None or not found.complete):
+            rewritten = reader.size() < max((mark[0] for mark in trail.marks), default=0)
+            if rewritten and (found is not None or begins_like(reader, trail)) and not _is_settled(held, now_s):
+                return False
+        if found is None or not found.offset:
+            held.state = msgspec.structs.replace(state, trail=b"")
+            return True
+        offset = found.offset
+        resumed = msgspec.structs.replace(
+            state,
+            offset=offset,
+            size=max(offset, reader.size()) if isinstance(reader, PlainReader) else offset,
+            head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
+            anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
+            trail=pack(still_true(reader, trail, offset)),
+        )
+        self._book.update(resumed)
+        self._states.put(resumed)
+        held.state = resumed
+        self._reporter.changed(state.path, offset, found.doubt)
+        return True
 
     @property
     def held(self) -> tuple[FileState, ...]:
@@ -430,6 +507,29 @@ class PathTail:
         _close(held.reader for held in self._held)
         self._held = []
         self._current = None
+
+
+def _is_sure(before: dict[str, Predecessor], path: str) -> bool:
+    return path in before and before[path].sure
+
+
+def _is_kept(reader: Reader, named: Reader, *, live: bool) -> bool:
+    """Whether an open file is read on although its name may be another's now that has the same content.
+
+    Whoever has a renamed (and compressed) file open may still write to it. A replaced live file goes on anew, and of
+    two files the longer one is read.
+    """
+    if reader.identity == named.identity:
+        return True
+    return not live and not (isinstance(named, PlainReader) and named.size() > reader.size())
+
+
+def _is_settled(held: _Held, now_s: float) -> bool:
+    """Whether a file that is being written anew seems to be complete."""
+    size, was = held.reader.size(), held.growth
+    if was is None or size != was.size:
+        held.growth = was = _Growth(size, now_s, was.begun_s if was else now_s)
+    return now_s - was.since_s >= SETTLE_S or now_s - was.begun_s >= REWRITTEN_S
 
 
 def _has_more(reader: Reader, state: FileState) -> bool:

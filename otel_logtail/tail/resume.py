@@ -1,0 +1,222 @@
+"""Where a file that changed in part is read on: behind the last thing in it that was read before.
+
+The lines of the file are compared with those of a trail. Lines that are in both once each are matched in their order;
+that holds where lines were removed, changed or put between, and where the end is another one. Where so many lines were
+lost at the end that none is left of those, the marks say how far the file is what it was.
+
+A match must be more than what two files have in common by chance: a header, a block of lines that is written again and
+again (``_by_lines``). Where it is not, the file is a new one, and read from its start.
+
+Known limits: lines that occur more than once tell nothing. A line at the very end that was changed is read once more.
+Where more than the last lines were lost, what stands between two marks is read once more (``Found.doubt``). Nothing is
+left out, but for lines that are byte by byte what was read before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from zlib import crc32
+
+import msgspec
+
+from otel_logtail.tail.files import ANCHOR_BYTES, PlainReader, Reader, fingerprint
+from otel_logtail.tail.trail import LINES, Mark, Trail, hash_of, short
+
+SEARCH_BYTES = 256 << 20
+"""How much of a file is searched for known lines, before the place where its predecessor was read up to."""
+
+COMMON_LINES = 8
+"""So many different lines at the beginning of two files are no header."""
+
+_BLOCK_BYTES = 1 << 20
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Where the unread part of a changed file begins.
+
+    ``offset`` 0: nowhere, as it is now; but something in it was read before. ``complete``: the last line that was read
+    stands before it. ``from_within``: the file begins with lines that were in the middle of the other one. ``doubt``:
+    how many bytes behind ``offset`` may have been read.
+    """
+
+    offset: int
+    complete: bool = False
+    from_within: bool = False
+    doubt: int = 0
+
+
+class _Match(msgspec.Struct, frozen=True):
+    """A line that is in the trail (at ``index``) and in the file: its number there, its end, unknown lines before."""
+
+    index: int
+    number: int
+    end: int
+    unknown: int
+    length: int
+
+
+def find(reader: Reader, trail: Trail) -> Found | None:
+    """Where this file goes on behind what the trail knows; None where nothing says that it does.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    size = reader.size() if isinstance(reader, PlainReader) else None
+    found = _by_mark(reader, trail, size)
+    if found is None or not found.complete:
+        ends = trail.marks[-1][0] if trail.marks else SEARCH_BYTES
+        limit = ends + _BLOCK_BYTES if size is None else min(size, ends + _BLOCK_BYTES)
+        begin = max(0, limit - SEARCH_BYTES)
+        matches, moved = _matches(reader, trail, begin, limit)
+        by_lines = _by_lines(reader, trail, matches, whole=begin == 0, unmoved=found is not None)
+        found = max((f for f in (found, by_lines, moved) if f), key=lambda f: f.offset, default=None)
+    if found is None or not found.offset:
+        return found
+    return msgspec.structs.replace(found, offset=_behind_nuls(reader, found.offset))
+
+
+def begins_like(reader: Reader, trail: Trail) -> bool:
+    """Whether this file has the first bytes of the trail's file."""
+    if not trail.begin:
+        return False
+    return short(fingerprint(reader.read_at(0, trail.begin))) == trail.begin_hash
+
+
+def still_true(reader: Reader, trail: Trail, offset: int) -> Trail:
+    """The trail for this file, read up to this offset: with the marks that it has at their places."""
+    marks = [mark for mark in trail.marks if mark[0] <= offset and _is_marked(reader, mark)]
+    return Trail(trail.lines, tuple(marks))
+
+
+def _is_marked(reader: Reader, mark: Mark) -> bool:
+    offset, digest, _ = mark
+    length = min(ANCHOR_BYTES, offset)
+    return short(fingerprint(reader.read_at(offset - length, length))) == digest
+
+
+def _by_mark(reader: Reader, trail: Trail, size: int | None) -> Found | None:
+    behind = trail.marks[-1][0] if trail.marks else 0
+    for mark in reversed(trail.marks):
+        if (size is None or mark[0] <= size) and _is_marked(reader, mark):
+            return Found(mark[0], complete=mark == trail.marks[-1], doubt=behind - mark[0])
+        behind = mark[0]
+    return None
+
+
+def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: bool, unmoved: bool) -> Found | None:
+    chain = _in_order(matches)
+    if not chain:
+        return None
+    first, last = chain[0], chain[-1]
+    index, offset = _and_what_follows(reader, trail.lines, last)
+    lost = len(trail.lines) - 1 - index
+    from_within = whole and first.number == 0 and first.index > 0
+    foreign = last.unknown - first.unknown + min(first.unknown, first.index)
+    believed = len(chain) > lost or unmoved
+    if from_within:  # its first lines were removed: no header, and no end of what was read before
+        believed = believed or len(chain) > 1 or first.length >= ANCHOR_BYTES // 4
+    elif whole and len(trail.lines) < LINES and first.number == first.index:  # perhaps they have a header in common
+        believed = believed or len(chain) >= COMMON_LINES
+    if 2 * foreign > len(chain) or not believed:
+        return Found(0)
+    return Found(offset, complete=not lost, from_within=from_within)
+
+
+def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list[_Match], Found | None]:
+    """Lines that are in the trail once and in this part of the file once, in order; and what its marked lines say."""
+    once: dict[int, int] = {}
+    for index, hash_ in enumerate(trail.lines):
+        once[hash_] = -1 if hash_ in once else index
+    marked = {line: offset for offset, _, line in trail.marks[:-1]}
+    known = once.keys() | marked.keys()
+    found: dict[int, _Match | None] = {}
+    moved: dict[int, list[tuple[int, int]]] = {}
+    number = unknown = 0
+    for hashes, lines, end in _hashed(reader, begin, limit):
+        if known.isdisjoint(hashes):
+            unknown += len(hashes)
+            number += len(hashes)
+            continue
+        for hash_, line in zip(hashes, lines, strict=True):
+            end += len(line) + 1
+            index = once.get(hash_, -2)
+            if index == -2:
+                unknown += 1
+            elif index >= 0:
+                found[hash_] = None if hash_ in found else _Match(index, number, end, unknown, len(line))
+            if hash_ in marked:
+                moved.setdefault(marked[hash_] - end, []).append((marked[hash_], end))
+            number += 1
+    return [match for match in found.values() if match is not None], _moved(trail, moved)
+
+
+def _moved(trail: Trail, moved: dict[int, list[tuple[int, int]]]) -> Found | None:
+    """What marked lines say that were found; ``moved`` has, by how far they were moved, where from and where to."""
+    if not moved:
+        return None
+    together = max(moved.values(), key=len)
+    if len(together) < 2:
+        return Found(0)  # one line may be anywhere
+    mark, end = together[-1]
+    following = min(offset for offset, _, _ in trail.marks if offset > mark)
+    return Found(end, doubt=following - mark)
+
+
+def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int], list[bytes], int]]:
+    """Whole lines of this part, a block at a time: their hashes, themselves, and where the first one begins."""
+    rest = b""
+    position = start = begin
+    partial = begin > 0
+    while position < limit and (block := reader.read_at(position, min(_BLOCK_BYTES, limit - position))):
+        position += len(block)
+        data = rest + block
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        at = start
+        start += len(data) - len(rest)
+        if partial and lines:
+            at += len(lines.pop(0)) + 1
+            partial = False
+        yield ([*map(hash_of, lines)] if b"\r" in data else [*map(crc32, lines)]), lines, at
+        if len(rest) > _BLOCK_BYTES:  # nobody reads a line as long as that
+            start, rest = start + len(rest), b""
+
+
+def _in_order(matches: list[_Match]) -> list[_Match]:
+    """The most matches that stand in the same order in both."""
+    tops: list[int] = []  # the smallest last index of a chain of each length, and the match that it ends with
+    ends: list[int] = []
+    before: list[int] = []
+    for at, match in enumerate(matches):
+        length = bisect_left(tops, match.index)
+        before.append(ends[length - 1] if length else -1)
+        tops[length : length + 1] = [match.index]
+        ends[length : length + 1] = [at]
+    chain = []
+    at = ends[-1] if ends else -1
+    while at >= 0:
+        chain.append(matches[at])
+        at = before[at]
+    return chain[::-1]
+
+
+def _and_what_follows(reader: Reader, lines: tuple[int, ...], last: _Match) -> tuple[int, int]:
+    """The index and the end of the last line that follows the last match in both."""
+    index, offset = last.index, last.end
+    for line in reader.read_at(offset, _BLOCK_BYTES).split(b"\n")[:-1]:
+        if index + 1 == len(lines) or hash_of(line) != lines[index + 1]:
+            break
+        index, offset = index + 1, offset + len(line) + 1
+    return index, offset
+
+
+def _behind_nuls(reader: Reader, offset: int) -> int:
+    """Behind the NULs in the next line: with them ends a part that was lost, and begins the next line."""
+    while data := reader.read_at(offset, _BLOCK_BYTES):
+        newline = data.find(b"\n")
+        nul = data.rfind(b"\0", 0, newline if newline >= 0 else len(data))
+        offset += nul + 1
+        if newline >= 0 or nul + 1 < len(data):
+            break
+    return offset
