@@ -70,7 +70,21 @@ class PathRule(msgspec.Struct, frozen=True):
         if match is None:
             return ()
         found = [(attribute, match[group]) for group, attribute in self.attributes if match[group] is not None]
-        return tuple(sorted((attribute, int(v) if v.isdecimal() else v) for attribute, v in found))
+        return tuple(sorted((attribute, _value(text)) for attribute, text in found))
+
+
+def _value(text: str) -> str | int:
+    """Part of a name as the value of an attribute: different names give different values, and each can be sent.
+
+    A number of more than 64 bits, or one that is written unusually (``007``), stays text. Bytes that are not UTF-8 are
+    escaped.
+    """
+    if text.isascii() and text.isdecimal() and (text == "0" or text[0] != "0") and len(text) < _INT_DIGITS:
+        return int(text)
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+_INT_DIGITS = 19  # the first number of so many can be beyond 64 bits
 
 
 class ObserverContext(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from otel_logtail.doctor.store import check_counts, check_store, lock_holder
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.query import open_readonly, status
+from otel_logtail.store.rows import path_of_text
 from otel_logtail.tail.discover import discover
 
 __all__ = ["Check", "examine"]
@@ -105,7 +106,7 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
             observer=observer,
             name=name,
             event=event,
-            patterns=tuple(glob.escape(path) for (path,) in live[id_] if Path(path).exists()),
+            patterns=tuple(glob.escape(path) for (text,) in live[id_] if Path(path := path_of_text(text)).exists()),
             threshold_ns=threshold_ns,
             stall_ns=stall_ns,
             quiet_ns=quiet_ns,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import sub
 from typing import Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
 
@@ -31,6 +32,8 @@ OFFSET_BITS = 40
 
 STEP_NS = 1_000_000
 """How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+
+_URI = "file://"
 
 StageNs = Sequence[int | None]
 SampleColumns = tuple[int, int, int, int, StageNs]
@@ -76,6 +79,25 @@ def decode_bounds(text: str) -> tuple[int, ...]:
 def encode_json(value: object) -> str:
     """Compact JSON text."""
     return _encode(value).decode()
+
+
+def text_of_path(path: str) -> str:
+    """An absolute path as text that can be stored and sent: itself, or a file URI (RFC 8089) if it is not UTF-8.
+
+    A path begins with ``/``, so the two can't be mistaken for each other.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _URI + quote_from_bytes(path.encode(errors="surrogateescape"))
+    return path
+
+
+def path_of_text(text: str) -> str:
+    """The path that :func:`text_of_path` has written, as the system gives and takes it."""
+    if not text.startswith(_URI):
+        return text
+    return unquote_to_bytes(text.removeprefix(_URI)).decode(errors="surrogateescape")
 
 
 def counts_row(counts: Counts) -> CountsRow:
@@ -159,8 +181,8 @@ def _adds_up(counts: Counts, buckets: int) -> bool:
 def file_columns(state: FileState) -> tuple[object, ...]:
     """A file's columns of :data:`FILE`."""
     return (
-        state.live,
-        state.path,
+        text_of_path(state.live),
+        text_of_path(state.path),
         state.device,
         state.inode,
         state.offset,
@@ -180,8 +202,8 @@ def file_of(row: FileRow) -> FileState:
     head_length, head_digest, anchor_length, anchor_digest, done, trail = row[7:]
     return FileState(
         id=file,
-        live=live,
-        path=path,
+        live=path_of_text(live),
+        path=path_of_text(path),
         device=device,
         inode=inode,
         offset=offset,
@@ -197,7 +219,7 @@ def episode_columns(source: int, episode: Episode) -> tuple[object, ...]:
     """The source's id and an episode's columns of :data:`EPISODE`."""
     return (
         source,
-        episode.live,
+        text_of_path(episode.live),
         encode_attributes(episode.attributes),
         episode.trace_id,
         episode.span_id,

@@ -45,7 +45,7 @@ CREATE TABLE rejected (                   -- lines that could be read and can't 
 CREATE TABLE file (                       -- every file that was read, and how far: the positions
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   source        INTEGER NOT NULL REFERENCES source,
-  live          TEXT NOT NULL,            -- the path that the program writes to
+  live          TEXT NOT NULL,            -- the path that the program writes to (a file URI where it is not UTF-8)
   path          TEXT NOT NULL,            -- where this file was last seen
   device        INTEGER NOT NULL,
   inode         INTEGER NOT NULL,

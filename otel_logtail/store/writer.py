@@ -50,6 +50,8 @@ from otel_logtail.store.rows import (
     file_columns,
     file_of,
     marks,
+    path_of_text,
+    text_of_path,
 )
 
 _PUT_OPEN = (
@@ -183,7 +185,7 @@ class Store:
         """The episodes that were open at the last commit, by live path."""
         with translated(self.path):
             rows = self._db.execute(f"SELECT {EPISODE} FROM open_episode WHERE source = ?", (source,))
-            return {row[0]: episode_of(row) for row in rows}
+            return {(live := path_of_text(row[0])): msgspec.structs.replace(episode_of(row), live=live) for row in rows}
 
     def first_look(self, source: int) -> bool:
         """Whether this source's files were never looked at; from now on they were.
@@ -252,7 +254,9 @@ class Store:
             self._add_samples(batch, batch.file.id)
         self._add_counts(batch)
         for live, episode in batch.open_episodes.items():
-            self._db.execute("DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, live))
+            self._db.execute(
+                "DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, text_of_path(live))
+            )
             if episode is not None:
                 self._db.execute(
                     f"INSERT INTO open_episode (source, {EPISODE}) VALUES ({marks(13)})",
