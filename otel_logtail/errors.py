@@ -38,10 +38,25 @@ class StoreLocked(StoreError):
     """Another daemon has the store."""
 
 
-class StoreFull(StoreError):
-    """There is no room to write: nothing was committed, the log itself is the buffer."""
+class StoreUnavailable(StoreError):
+    """The store can't be used now, but may be later: nothing was committed, the log itself is the buffer."""
 
     exit_code = 1
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room to write: nothing was committed, the log itself is the buffer."""
+
+
+class StoreGone(StoreUnavailable):
+    """The store's files are no longer at their path: what is open is written to by nobody else, and is not the store.
+
+    ``beside`` says that only files beside the store (``-wal``, ``-shm``) are gone, and the store itself is there.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", beside: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.beside = beside
 
 
 class StoreCorrupt(StoreError):

@@ -131,6 +131,30 @@ class Reporter:
         """A commit succeeded."""
         self._end("store", "the store can be written again: going on")
 
+    def store_missing(self, path: str) -> None:
+        """A store was here before and is not there any more: a new one is begun, and the logs are read again."""
+        self._say("error", f"{path} is missing, though a store was used here before; rebuilding from the logs")
+
+    def store_gone(self, why: str) -> None:
+        """The store was deleted, moved or replaced under us."""
+        self._say("error", f"{why}; opening it again, reading goes on where it was")
+
+    def left_behind(self, count: int) -> None:
+        """What a store that is gone held for receivers could not be delivered in time."""
+        self._say("error", f"{count} items of the deleted store could not be delivered and are lost to the exporters")
+
+    def store_held(self, size: str, by: str) -> None:
+        """A reader's snapshot makes the log of changes grow."""
+        self._begin(
+            "wal",
+            "warning",
+            f"the store's -wal file has {size} and can't shrink: {by} holds a snapshot; committing less often",
+        )
+
+    def store_let_go(self) -> None:
+        """Nobody is in the way any more."""
+        self._end("wal", "the store's -wal file can shrink again")
+
     def store_set_aside(self, path: str, aside: str) -> None:
         """The store was damaged: a new one is begun, and the logs are read again."""
         self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")

@@ -17,6 +17,7 @@ LAYERS = [
     "native",
     # words that all stages speak
     "errors",
+    "ownfile",
     "sizes",
     "text",
     "model",
@@ -57,12 +58,14 @@ LAYERS = [
     # the store
     "store.__init__",
     "store.rows",
+    "store.place",
     "store.connection",
     "store.migrations.__init__",
     "store.migrations.0002_blocks",
     "store.migrate",
     "store.file",
     "store.maintenance",
+    "store.wal",
     "store.writer",
     # a source, from its files into the store
     "daemon.source",

@@ -509,7 +509,7 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "dropped": [],
         },
     ]
-    assert answer["db"] == {"path": str(path), "size_bytes": size, "samples": 4, "dropped": 0}
+    assert answer["db"] == {"path": str(path), "size_bytes": size, "wal_bytes": 0, "samples": 4, "dropped": 0}
 
 
 # --- points in time -------------------------------------------------------------------------------------------------

@@ -554,7 +554,7 @@ def test_a_store_that_could_not_be_opened_is_free_for_the_next(tmp_path: Path) -
 
 def test_a_folder_that_cannot_be_made_is_said_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match=r"can't be made: .*file"):
+    with pytest.raises(StoreError, match=r"can't be opened: .*file"):
         Store.open(tmp_path / "file" / "store.db")
 
 

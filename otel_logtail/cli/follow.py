@@ -41,14 +41,18 @@ from otel_logtail.daemon.settings import (
     zone,
 )
 from otel_logtail.daemon.supervisor import Supervisor
-from otel_logtail.errors import LogtailError, StoreFull, UsageError
+from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.plugins import OBSERVERS, names
+from otel_logtail.store.file import suspect
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.tail.files import allow_many_files
 from otel_logtail.tail.firstlook import FirstLooks
 from otel_logtail.tail.watch import TimedWaker, Waker, WatchdogWaker
+
+_TRIES = 2
+"""How often a store is opened again in which damage is met: first it is read through, then it is set aside."""
 
 OF_A_SOURCE = (
     *("observer", "path", "source", "event", "threshold_ms", "stall_ms", "quiet_ms", "from_start", "timezone"),
@@ -215,48 +219,67 @@ def run(settings: Settings, config: Config | None) -> int:
     reporter = Reporter()
     for text in settings.warnings:
         reporter.ignored(text)
-    waker: Waker
+    supervisor, first_looks = Supervisor(os.environ), FirstLooks()
+    signals = _Signals()
+    while True:
+        waker = _waker(reporter, once=settings.once)
+        make = partial(
+            App,
+            settings,
+            exporter_context=context_of_exporters(),
+            home=home_directory(),
+            waker=waker,
+            reporter=reporter,
+            supervisor=supervisor,
+            first_looks=first_looks,
+        )
+        try:
+            running = _when_the_store_is_ready(make, waker, reporter, settings.db, patient=not settings.once)
+        except LogtailError as problem:
+            waker.close()
+            raise settings.explain(problem) from None
+        except BaseException:
+            waker.close()
+            raise
+        try:
+            signals.end(running)
+            return running.run()
+        except StoreGone:
+            if settings.once:
+                raise
+        finally:
+            running.close()
+
+
+def _waker(reporter: Reporter, *, once: bool) -> Waker:
     try:
-        waker = TimedWaker() if settings.once else WatchdogWaker()
+        return TimedWaker() if once else WatchdogWaker()
     except OSError as problem:
         reporter.watcher_failed(problem.strerror or str(problem))
-        waker = TimedWaker()
-    make = partial(
-        App,
-        settings,
-        exporter_context=context_of_exporters(),
-        home=home_directory(),
-        waker=waker,
-        reporter=reporter,
-        supervisor=Supervisor(os.environ),
-        first_looks=FirstLooks(),
-    )
-    signals = _Signals()
-    try:
-        running = _when_there_is_room(make, waker, reporter, patient=not settings.once)
-    except LogtailError as problem:
-        waker.close()
-        raise settings.explain(problem) from None
-    except BaseException:
-        waker.close()
-        raise
-    try:
-        signals.end(running)
-        return running.run()
-    finally:
-        running.close()
+        return TimedWaker()
 
 
-def _when_there_is_room(make: Callable[[], App], waker: Waker, reporter: Reporter, *, patient: bool) -> App:
-    """A full disk at the start is no other than later: it is said once, and waited for."""
+def _when_the_store_is_ready(
+    make: Callable[[], App], waker: Waker, reporter: Reporter, db: Path, *, patient: bool
+) -> App:
+    """A fault that may pass is no other at the start than later: it is said once, and waited for.
+
+    Damage that is met by more than opening the store is noted, so that the next try finds it and sets the store aside.
+    """
+    damaged = 0
     while True:
         try:
             running = make()
-        except StoreFull as problem:
+        except StoreUnavailable as problem:
             if not patient:
                 raise
             reporter.store_failed(str(problem))
             waker.wait(RETRY_STORE_S)
+        except StoreCorrupt:
+            suspect(db)
+            damaged += 1
+            if damaged > _TRIES:
+                raise
         else:
             reporter.store_works()
             return running

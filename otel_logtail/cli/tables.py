@@ -353,7 +353,7 @@ def _status_column(key: str, value: object) -> Column:
     if isinstance(value, Mapping):
         return Column(key, title, lambda item: pairs(item) or "-")
     if isinstance(value, int):
-        return Column(key, title, _bytes if key in ("bytes", "size_bytes") else _number, right=True)
+        return Column(key, title, _bytes if key in ("bytes", "size_bytes", "wal_bytes") else _number, right=True)
     return Column(key, title, _optional)
 
 

@@ -19,7 +19,7 @@ from otel_logtail.daemon.source import SourceRun
 from otel_logtail.daemon.sources import Sources
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.delivery.sender import Drain
-from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, UsageError
+from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreGone, StoreUnavailable, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.model import Stream
@@ -27,6 +27,7 @@ from otel_logtail.observer import Observer, ObserverContext, PathRule
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.store.file import suspect
 from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.wal import Held
 from otel_logtail.store.writer import Store
 from otel_logtail.tail.discover import check_paths
 from otel_logtail.tail.firstlook import FirstLooks, Found
@@ -51,8 +52,15 @@ BLIND_LOOK_S = 1.0
 UPKEEP_ONCE_S = 10.0
 """How long the upkeep may take at the end of ``--once``: what it does not finish, the next run goes on with."""
 
+HELD_S = 10.0
+"""How often is committed while a reader makes the store's log of changes grow with each commit."""
+
 RETRY_STORE_S = 1.0
 """How long until a store that could not be written is tried again."""
+
+
+_EVER_NS = 2**62
+"""Later than all: what is open is made final."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -96,8 +104,8 @@ def wanted_of(settings: SourceSettings, context: ExporterContext, home: str) -> 
 class App:
     """A run of the whole: made, run, closed.
 
-    Where making it fails with :class:`StoreFull`, it may be made again later: with the same ``first_looks``, what comes
-    to the logs meanwhile is read.
+    Where making it fails with :class:`StoreUnavailable`, or running it with :class:`StoreGone`, it may be made again:
+    with the same ``first_looks``, what comes to the logs meanwhile is read.
     """
 
     def __init__(
@@ -118,6 +126,7 @@ class App:
         self._stopping = False
         self._look_s = LOOK_S
         self._unreadable = False
+        self._held: Held | None = None
         self._first_looks = first_looks or FirstLooks()
         asked = [wanted_of(source, exporter_context, home) for source in settings.sources]
         wanted = self._readable(asked)
@@ -134,6 +143,8 @@ class App:
             store = self._store = Store.open(settings.db)
             if store.set_aside is not None:
                 reporter.store_set_aside(str(settings.db), str(store.set_aside))
+            elif store.was_gone and not self._first_looks.kept:
+                reporter.store_missing(str(settings.db))
             self._upkeep = store.upkeep(settings.limits, [exporter.name for exporter in exporters])
             told = any(Stream.INTERVALS in exporter.wants for exporter in exporters)
             told = told or self._upkeep.tells(Stream.INTERVALS)
@@ -146,7 +157,7 @@ class App:
                 if held := outbox.register(exporter.wants, time.time_ns(), from_now=from_now):
                     reporter.begins(exporter.name, held, left_out=from_now)
         except BaseException as problem:
-            if isinstance(problem, StoreFull):  # nothing that comes from here on may be skipped
+            if isinstance(problem, StoreUnavailable):  # nothing that comes from here on may be skipped
                 for source in wanted:
                     self._first_look(source)
             for drain in self._drains:
@@ -189,7 +200,8 @@ class App:
         if store.first_look(info.id):
             self._first_looks.due.add(wanted.name)
         files, unread = store.files(info.id), frozenset[str]()
-        if wanted.name in self._first_looks.due and not (settings.from_start or run.once or store.replaces):
+        from_start = settings.from_start or run.once or store.replaces
+        if wanted.name in self._first_looks.due and (wanted.name in self._first_looks.kept or not from_start):
             found = self._first_look(wanted)
             files, unread = store.add_files(info.id, found.states), found.unread
             for state in files:
@@ -238,18 +250,50 @@ class App:
             drain.start()
         try:
             code = self._once() if settings.once else self._follow()
-        finally:
+        except StoreGone as gone:
+            self._leave(gone)
+            raise
+        except BaseException:
             self._supervisor.stopping()
-            for drain in self._drains:
-                drain.stop(settings.drain_s, while_taken=settings.once and not self._stopping)
-            for drain in self._drains:
-                drain.join()
+            self._end_drains()
+            raise
+        self._supervisor.stopping()
+        self._end_drains()
         if settings.once and not self._stopping:
             self._attempt(self._keep_up_once)
         if settings.once and (pending := self._pending()):
             self._reporter.finished(f"{pending} items still wait in the store for delivery")
             return 1
         return code or int(self._unreadable)
+
+    def _end_drains(self) -> None:
+        for drain in self._drains:
+            drain.stop(self._settings.drain_s, while_taken=self._settings.once and not self._stopping)
+        for drain in self._drains:
+            drain.join()
+
+    def _leave(self, gone: StoreGone) -> None:
+        """The store is gone: keep in memory how far each file was read, and deliver what nobody else knows of.
+
+        What was committed before is still in the file that is open. Its counts are made final and its episodes closed,
+        since the next store begins without them.
+        """
+        self._reporter.store_gone(str(gone))
+        store = self._store
+        if not gone.beside:
+            store.abandon()
+            for run in self._sources.runs:
+                self._first_looks.keep(run.info.name, [])  # where it can't be read: all that the logs hold
+            try:
+                for run in self._sources.runs:
+                    self._first_looks.keep(run.info.name, store.files(run.info.id))
+                self._sources.finish(_EVER_NS)
+            except StoreError:
+                pass  # said by the next store, which begins with what it is given
+            self._notify()
+        self._end_drains()
+        if not gone.beside and (left := store.undelivered([drain.name for drain in self._drains])):
+            self._reporter.left_behind(left)
 
     def close(self) -> None:
         """Free everything."""
@@ -282,14 +326,44 @@ class App:
             else:
                 looked_s = -math.inf
                 wait_s = RETRY_STORE_S
-            now_s = time.monotonic()
-            self._supervisor.turned(now_s, self._status)
-            if not self._stopping:
-                hints = self._waker.wait(max(min(wait_s, self._supervisor.due_s(now_s)), 0.001))
+            hints = self._wait(wait_s)
         self._reporter.stopping(
             "stopping" + (": what can't be delivered in time stays in the store" if self._drains else "")
         )
         return 0
+
+    def _wait(self, wait_s: float) -> frozenset[str] | None:
+        """Wait for something to do; while the store is held, for more of it at once."""
+        until_s = time.monotonic() + (HELD_S if self._held else wait_s)
+        while True:
+            now_s = time.monotonic()
+            self._supervisor.turned(now_s, self._status)
+            if self._stopping:
+                return None
+            hints = self._waker.wait(max(min(until_s - now_s, self._supervisor.due_s(now_s)), 0.001))
+            if not self._held:
+                return hints
+            if time.monotonic() >= until_s:
+                return None
+
+    def _see_to_the_store(self, now_s: float) -> None:
+        """See that it is there, and that its log of changes does not grow without a bound.
+
+        Raises:
+            StoreGone: it is not there.
+            StoreFull: its log of changes has taken what room there is for it.
+        """
+        self._store.see_that_it_is_there()
+        held = self._held = self._store.tend(now_s)
+        if held is None:
+            self._reporter.store_let_go()
+            return
+        self._reporter.store_held(held.mib, str(held))
+        if held.full:
+            raise StoreFull(
+                f"{self._store.path}-wal has {held.mib}, which --max-db-size has no room for: {held} holds a snapshot",
+                hint="end that program",
+            )
 
     def _pump(self, hints: frozenset[str] | None) -> float:
         """Look, read all that is there, and let the clock do its part; returns after how many seconds there is more."""
@@ -298,6 +372,8 @@ class App:
                 raise drain.damage
         sources = self._sources
         looked_s = time.monotonic()
+        if hints is None or self._held:
+            self._see_to_the_store(looked_s)
         begun_s = time.thread_time()
         self._look(hints, looked_s)
         if hints is None:
@@ -308,6 +384,7 @@ class App:
             now_s = time.monotonic()
             self._supervisor.turned(now_s, self._status)
             if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
+                self._see_to_the_store(now_s)
                 sources.look(None, now_s)
                 looked_s = now_s
             news = sources.step(now_s)
@@ -349,10 +426,12 @@ class App:
 
     def _keep_up(self, now_s: float) -> bool:
         """Let the old merge and leave, a small piece at a time; returns whether there is more to do at once."""
+        if self._held:
+            return False  # each change would make the log of changes longer
         more = False
         try:
             more = self._upkeep.step(now_s, self._sources.gone)
-        except StoreCorrupt:
+        except (StoreCorrupt, StoreGone):
             raise
         except StoreError as problem:  # no reason to stop reading: where there is no room, the next commit says so
             self._reporter.upkeep_failed(str(problem))
@@ -389,6 +468,8 @@ class App:
             done = work()
         except StoreCorrupt:
             suspect(self._settings.db)
+            raise
+        except StoreGone:
             raise
         except StoreError as problem:
             self._reporter.store_failed(str(problem))

@@ -22,10 +22,11 @@ from otel_logtail.doctor.check import FAIL, WARN, Check
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
 from otel_logtail.doctor.logs import check_logs
 from otel_logtail.doctor.machine import check_machine
-from otel_logtail.doctor.store import check_counts, check_store, lock_holder
+from otel_logtail.doctor.store import check_counts, check_store
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.query import open_readonly, status
+from otel_logtail.store.place import holder
 from otel_logtail.store.rows import path_of_text
 from otel_logtail.tail.discover import discover
 
@@ -39,7 +40,7 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
     """
     db = settings.db
     yield from _made("store", check_store(db, settings.limits.max_bytes))
-    running = lock_holder(db) is not None
+    running = holder(db) is not None
     known = _status(db)
     sources = settings.sources or _known_sources(db)
     if not sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,8 @@ from typing import Any
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size
 from otel_logtail.errors import LogtailError
 from otel_logtail.query import open_readonly
+from otel_logtail.store.health import size_on_disk, wal_size
+from otel_logtail.store.place import holder, readers
 
 CHECK_S = 30.0
 """How long a large store is read through at most."""
@@ -21,6 +24,8 @@ CHECK_S = 30.0
 _FULL = 16 << 20
 _SPARE = 256 << 20
 _BEHIND = 16 << 20
+_LARGE_WAL = 24 << 20
+"""A log of changes is as large as this only where a reader keeps it from being used again."""
 
 
 def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
@@ -39,12 +44,22 @@ def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
     found = _check_integrity(path, traceless=True)
     # a daemon that has just begun to write would look like damage: looked at again, with the care that it needs
     yield found if found.level == OK else _check_integrity(path, traceless=False)
-    pid = lock_holder(path)
+    pid = holder(path)
     if pid is None:
         yield Check(WARN, "daemon", "no daemon has this store: nothing is followed now", "start it")
     else:
         yield Check(OK, "daemon", f"running as pid {pid}")
-    yield from _check_room(path.parent, path.stat().st_size, max_bytes)
+    yield from _check_wal(path, max_bytes)
+    yield from _check_room(path.parent, size_on_disk(path), max_bytes)
+
+
+def _check_wal(path: Path, max_bytes: int | None) -> Iterator[Check]:
+    large = wal_size(path)
+    if large > min(_LARGE_WAL, (max_bytes or math.inf) / 4):
+        names = readers(path)
+        by = f"{', '.join(names)} holds a snapshot" if names else "a process held a snapshot for long"
+        what = f"the log of changes, {path}-wal, has {size(large)}: {by}"
+        yield Check(WARN, "store", what, "end that program or its transaction: the daemon makes the file small again")
 
 
 def _check_integrity(path: Path, *, traceless: bool) -> Check:
@@ -96,42 +111,6 @@ def _check_room(folder: Path, used: int, max_bytes: int | None) -> Iterator[Chec
 
 def _there(path: Path) -> Path:
     return next(parent for parent in path.absolute().parents if parent.is_dir())
-
-
-def lock_holder(path: Path) -> int | None:
-    """The pid of the daemon that has the store; None: nobody. The lock is not touched."""
-    lock = path.with_name(path.name + ".lock")
-    try:
-        status = lock.stat()
-        said = lock.read_text(errors="replace").partition("\n")[0].strip()
-    except OSError:
-        return None
-    if locks := _locks():
-        device, inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}", f"{status.st_ino}"
-        for kind, pid, place in locks:
-            where, _, number = place.rpartition(":")
-            # some file systems say another device here than there; then the pid must be the one that the file says
-            if kind == "FLOCK" and number == inode and (where == device or pid == said):
-                return int(pid) if pid.isdecimal() and int(pid) > 0 else int(said or 0)
-        return None
-    if not said.isdecimal():
-        return None
-    try:
-        os.kill(int(said), 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # somebody else's, and alive
-    return int(said)
-
-
-def _locks() -> list[tuple[str, str, str]]:
-    """Kind, pid and place of every lock that is held on this machine; none where the system does not tell."""
-    try:
-        rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-    except OSError:
-        return []
-    return [(row[1], row[4], row[5]) for row in rows if len(row) > 5 and row[1] != "->"]
 
 
 def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:

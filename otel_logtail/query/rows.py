@@ -7,13 +7,15 @@ import itertools
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
+from tempfile import TemporaryFile
 
 import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query.database import Damage, source_id, translated
-from otel_logtail.store.rows import OFFSET_BITS, SampleColumns, decode_block
+from otel_logtail.store.rows import IDS, OFFSET_BITS, SampleColumns, decode_block, json_ids
 from otel_logtail.text import iso
 
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
@@ -54,6 +56,11 @@ class EpisodeRow(msgspec.Struct, frozen=True):
     open: bool
     source: str
 
+
+_PAGE = 64
+_PAGE_BREACHES = 1000
+_PAGE_SQL = 10_000
+"""How much is read at a time: what is read at once needs memory, and what is read apart is no single moment."""
 
 BLOCK = "id, first_ns, last_ns, count, CAST(samples AS BLOB)"
 """The columns of a block to be read; bytes, since damaged text may be no UTF-8, and end the whole query."""
@@ -152,20 +159,46 @@ def readable(blocks: Iterable[tuple[int, int, int, int, bytes]], damage: Damage)
 def in_range(
     conn: sqlite3.Connection, since_ns: int, until_ns: int, kinds: Kinds, damage: Damage
 ) -> Iterator[SampleColumns]:
-    """The samples of ``[since_ns, until_ns)``, oldest first; memory is that of the blocks that overlap."""
+    """The samples of ``[since_ns, until_ns)``, oldest first; memory is that of the blocks that overlap.
+
+    Blocks are read some at a time: whoever takes the samples slowly (a pager) holds no snapshot of the store meanwhile,
+    which would make its log of changes grow. Where blocks were put together in between, reading goes on behind the last
+    sample that was taken.
+    """
     waiting: list[tuple[int, int, SampleColumns]] = []
-    blocks = conn.execute(
-        f"SELECT {BLOCK} FROM block WHERE first_ns < ? AND last_ns >= ? ORDER BY first_ns",
-        (until_ns, since_ns),
-    )
-    for block in readable(blocks, damage):
-        while waiting and waiting[0][0] < block.first_ns:
-            yield heapq.heappop(waiting)[2]
-        for sample in block.samples:
-            if since_ns <= sample[1] < until_ns and kinds.get(sample[3]) is not None:
-                heapq.heappush(waiting, (sample[1], sample[0], sample))
+    taken = (since_ns, -1)
+    plan = _plan(conn, since_ns, until_ns)
+    at = 0
+    while at < len(plan):
+        page = plan[at : at + _PAGE]
+        ids = json_ids(id_ for _, id_, _, _ in page)
+        blocks = {row[0]: row for row in conn.execute(f"SELECT {BLOCK} FROM block WHERE id IN {IDS}", (ids,))}
+        for first_ns, id_, last_ns, count in page:
+            row = blocks.get(id_)
+            if row is None or row[1:4] != (first_ns, last_ns, count):
+                plan, at = _plan(conn, taken[0], until_ns), -1
+                waiting.clear()
+                break
+            while waiting and waiting[0][0] < first_ns:
+                time_ns, id_of_it, sample = heapq.heappop(waiting)
+                taken = (time_ns, id_of_it)
+                yield sample
+            for block in readable([row], damage):
+                for sample in block.samples:
+                    place = (sample[1], sample[0])
+                    if taken < place and sample[1] < until_ns and kinds.get(sample[3]) is not None:
+                        heapq.heappush(waiting, (*place, sample))
+        at = 0 if at < 0 else at + len(page)
     while waiting:
         yield heapq.heappop(waiting)[2]
+
+
+def _plan(conn: sqlite3.Connection, since_ns: int, until_ns: int) -> list[tuple[int, int, int, int]]:
+    """What there is to read: first_ns, id, last_ns and count of each block that overlaps, in this order."""
+    return conn.execute(
+        "SELECT first_ns, id, last_ns, count FROM block WHERE first_ns < ? AND last_ns >= ? ORDER BY first_ns, id",
+        (until_ns, since_ns),
+    ).fetchall()
 
 
 def _newest(
@@ -185,22 +218,36 @@ def _newest(
                 heapq.heappush(newest, (sample[1], sample[0], sample))
                 if len(newest) > limit:
                     heapq.heappop(newest)
+    blocks.close()  # else it holds its snapshot while these are taken
     for _, _, sample in sorted(newest):
         yield sample
 
 
 def _breaches(conn: sqlite3.Connection, bounds: tuple[int, int], kinds: Kinds, limit: int) -> Iterator[SampleColumns]:
-    rows = conn.execute(
-        "SELECT file << 40 | offset, time_ns, duration_ns, kind, stages FROM breach"
-        f" WHERE time_ns >= ? AND time_ns < ? ORDER BY time_ns {'DESC' if limit else ''}, 1 {'DESC' if limit else ''}",
-        bounds,
-    )
     decode = msgspec.json.Decoder(tuple[int | None, ...]).decode
-    found = ((*row[:4], decode(row[4])) for row in rows if kinds.get(row[3]) is not None)
+    pages = _pages_of_breaches(conn, *bounds, newest_first=bool(limit))
+    found = ((*row[:4], decode(row[4])) for row in pages if kinds.get(row[3]) is not None)
     if not limit:
         yield from found
         return
     yield from reversed(list(itertools.islice(found, limit)))
+
+
+def _pages_of_breaches(
+    conn: sqlite3.Connection, since_ns: int, until_ns: int, *, newest_first: bool
+) -> Iterator[tuple[int, int, int, int, str]]:
+    """Id, time, duration, kind and stages of the breaches in ``[since_ns, until_ns)``, some rows at a time."""
+    key = f"file << {OFFSET_BITS} | offset"
+    order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+    last = (until_ns if newest_first else since_ns, _LAST_NS if newest_first else -1)
+    while rows := conn.execute(
+        f"SELECT {key}, time_ns, duration_ns, kind, stages FROM breach WHERE time_ns >= ?1 AND time_ns < ?2"
+        f" AND time_ns {beyond}= ?3 AND (time_ns <> ?3 OR {key} {beyond} ?4)"
+        f" ORDER BY time_ns {order}, 1 {order} LIMIT ?5",
+        (since_ns, until_ns, *last, _PAGE_BREACHES),
+    ).fetchall():
+        yield from rows
+        last = (rows[-1][1], rows[-1][0])
 
 
 def _sample_rows(conn: sqlite3.Connection, found: Iterator[SampleColumns], kinds: Kinds) -> Iterator[SampleRow]:
@@ -258,7 +305,7 @@ def episodes(
 
 def _episode_rows(conn: sqlite3.Connection, statement: str, values: dict[str, int | None]) -> Iterator[EpisodeRow]:
     with translated():
-        for row in conn.execute(statement, values):
+        for row in conn.execute(statement, values).fetchall():  # episodes are few, and a snapshot must not last
             id_, _, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, is_open, name = row
             yield EpisodeRow(
                 id=id_,
@@ -295,9 +342,27 @@ def sql(conn: sqlite3.Connection, statement: str) -> SqlResult:
 
 
 def _sql_rows(cursor: Iterable[Sequence[object]]) -> Iterator[tuple[object, ...]]:
+    """The rows, all read before the first is given: whoever takes them slowly must hold no snapshot meanwhile.
+
+    Those beyond some are kept in a temporary file; where none can be made, they are read as they are taken.
+    """
     with _sql_errors():
-        for row in cursor:
-            yield tuple(value.hex() if isinstance(value, bytes) else value for value in row)
+        rows = (tuple(value.hex() if isinstance(value, bytes) else value for value in row) for row in cursor)
+        first = list(itertools.islice(rows, _PAGE_SQL))
+        try:
+            spool = TemporaryFile() if len(first) == _PAGE_SQL else BytesIO()  # noqa: SIM115 - closed below
+        except OSError:
+            yield from first
+            yield from rows
+            return
+        with spool:
+            for row in rows:
+                encoded = msgspec.msgpack.encode(row)
+                spool.write(len(encoded).to_bytes(4, "big") + encoded)
+            spool.seek(0)
+            yield from first
+            while size := spool.read(4):
+                yield msgspec.msgpack.decode(spool.read(int.from_bytes(size, "big")), type=tuple[object, ...])
 
 
 def _no_other_file(action: int, *_: str | None) -> int:

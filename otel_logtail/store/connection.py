@@ -1,42 +1,144 @@
-"""Connections to the store's file, and SQLite's errors as ours."""
+"""Connections to the store's file, and whatever SQLite, Python and the system raise there as errors of ours.
+
+The translation is one table for each of the three. An error is temporary (:class:`StoreUnavailable`: waited for),
+damage (:class:`StoreCorrupt`: the store is set aside) or final (:class:`StoreError`: the user must change something).
+An error that is in no table is a bug of ours and is not translated.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
+import msgspec
+
+from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 from otel_logtail.store.rows import decode_bounds
 
 SCHEMA_VERSION = 5
-_BUSY_MS = 5_000
+BUSY_MS = 5_000
 _ROOM_BYTES = 64 * 1024
+
+_BUSY, _NO_MEMORY, _READ_ONLY, _IO_ERROR, _CORRUPT, _FULL, _CANT_OPEN = 5, 7, 8, 10, 11, 13, 14
+_TEXTS = (
+    ("malformed", _CORRUPT),
+    ("decode to UTF-8", _CORRUPT),  # Python's own, without a code
+    ("not a database", 26),
+    ("auxiliary database format", 24),
+    ("no such ", 1),
+    ("has no column", 1),
+    ("locking protocol", 15),
+    ("locked", _BUSY),
+    ("is full", _FULL),
+    ("disk I/O error", _IO_ERROR),
+    ("unable to open", _CANT_OPEN),
+    ("readonly", _READ_ONLY),
+    ("out of memory", _NO_MEMORY),
+    ("too big", 18),
+    ("schema has changed", 17),
+    ("access permission denied", 3),
+    ("large file support", 22),
+)
+"""SQLite's result codes by its words: Python 3.10 hands only the words on."""
+
+_DAMAGE = {_CORRUPT, 18, 19, 20, 24, 26}
+"""Also what does not fit (too big, a constraint, a type): no commit of ours brings that about in a whole store."""
+
+_TEMPORARY = {_BUSY, 6, _NO_MEMORY, _IO_ERROR, _CANT_OPEN, 15, 17}
+_FINAL = {3, _READ_ONLY, 22, 23}
+
+FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+TEMPORARY_ERRNOS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *(
+            "EIO",
+            "EAGAIN",
+            "EINTR",
+            "EBUSY",
+            "ENOMEM",
+            "ENOBUFS",
+            "EMFILE",
+            "ENFILE",
+            "ESTALE",
+            "ETIMEDOUT",
+            "ENOTCONN",
+        ),
+        *("ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET"),
+        *("EREMOTEIO", "ENOLINK", "EUCLEAN", "ENXIO", "ENODEV"),
+    )
+    if hasattr(errno, name)
+)
+"""Faults of a disk, of a network file system or of a machine that is short of something: they may pass."""
+
+_WAITS = "reading goes on by itself when it can be used again"
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours."""
+    """Raise errors of ours in place of those of SQLite, Python and the system."""
     try:
         yield
-    except sqlite3.DatabaseError as problem:
-        text = str(problem)
-        if "is full" in text or ("disk I/O error" in text and _no_room(path)):
-            raise StoreFull(
-                f"no room left to write {path}", hint="free some space: reading goes on by itself"
-            ) from None
-        if "locked" in text:
-            raise StoreLocked(
-                f"{path} is held by another program for more than {_BUSY_MS // 1000} s",
-                hint="look for a program with an open transaction on it, such as a SQLite browser",
-            ) from None
-        if "malformed" in text or "not a database" in text:
-            raise StoreCorrupt(f"{path} is no SQLite database, or a damaged one: {text}") from None
-        if isinstance(problem, sqlite3.OperationalError):
-            raise StoreError(f"{path}: {text}", hint="check its owner, its mode and the file system") from None
-        raise
+    except (sqlite3.Error, sqlite3.Warning, OSError, UnicodeDecodeError, MemoryError, msgspec.MsgspecError) as problem:
+        ours = error_of(problem, path)
+        if ours is None:
+            raise
+        raise ours from None
+
+
+def error_of(problem: Exception, path: Path) -> StoreError | None:
+    """Return what an exception that was raised while the store was used comes to, or None if it is a bug of ours."""
+    text = " ".join(str(problem).split())
+    if isinstance(problem, (UnicodeDecodeError, msgspec.MsgspecError)):
+        return StoreCorrupt(f"{path} is damaged: {text}")
+    if isinstance(problem, MemoryError):
+        return StoreUnavailable(f"{path}: out of memory", hint=_WAITS)
+    if isinstance(problem, OSError):
+        return _of_the_system(problem, path)
+    code = _code_of(problem)
+    if code in _DAMAGE or (code == 1 and text.startswith(("no such table", "no such column"))):
+        return StoreCorrupt(f"{path} is no SQLite database, or a damaged one: {text}")
+    if code == _FULL or (code == _IO_ERROR and _no_room(path)):
+        return StoreFull(f"no room left to write {path}", hint="free some space: reading goes on by itself")
+    if code in (_BUSY, 6):
+        return StoreUnavailable(
+            f"{path} is held by another program for more than {BUSY_MS // 1000} s",
+            hint="look for a program with an open transaction on it, such as a SQLite browser",
+        )
+    if code == _CANT_OPEN and not os.access(path.parent, os.W_OK | os.X_OK):
+        return StoreError(f"{path}: {text}: {path.parent} can't be written to", hint="check its owner and its mode")
+    if code in _TEMPORARY:
+        return StoreUnavailable(f"{path}: {text}", hint=_WAITS)
+    if code in _FINAL or isinstance(problem, sqlite3.OperationalError):
+        return StoreError(f"{path}: {text}", hint="check its owner, its mode and the file system")
+    return None
+
+
+def _of_the_system(problem: OSError, path: Path) -> StoreError:
+    where, what = problem.filename or path, problem.strerror or str(problem)
+    if problem.errno in FULL_ERRNOS:
+        return StoreFull(f"no room left to write {where}", hint="free some space: reading goes on by itself")
+    if problem.errno in TEMPORARY_ERRNOS:
+        return StoreUnavailable(f"{where}: {what}", hint=_WAITS)
+    return StoreError(
+        f"the store can't be opened: {where}: {what}",
+        hint="name another place with --db, or change its owner and mode",
+    )
+
+
+def _code_of(problem: Exception) -> int | None:
+    """Return SQLite's primary result code."""
+    code = getattr(problem, "sqlite_errorcode", None)
+    if code is not None:
+        return int(code) & 0xFF
+    if isinstance(problem, sqlite3.IntegrityError):
+        return 19
+    text = str(problem)
+    return next((known for words, known in _TEXTS if words in text), None)
 
 
 def _no_room(path: Path) -> bool:
@@ -50,16 +152,48 @@ def _no_room(path: Path) -> bool:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to an existing file that may write: explicit transactions, waits for other writers."""
-    connection = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    uri = path.absolute().as_uri() + "?mode=rw"  # never makes a file: the store may have been deleted meanwhile
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     try:
-        # WAL with NORMAL loses at most the last transactions in a power loss, never their order: the position goes with
-        # the data, so what was lost is read again
-        connection.execute("PRAGMA synchronous = NORMAL")
+        sync_each_commit(connection, True)
         connection.execute("PRAGMA foreign_keys = OFF")
+        find_room_for_temporary_files(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def sync_each_commit(connection: sqlite3.Connection, on: bool) -> None:
+    """Choose whether a commit is on the disk when it returns, or at the next checkpoint at the latest.
+
+    A new connection syncs each commit. Without it a power cut takes the last transactions, whole and in order: the
+    position goes with the data, so what was lost is read again (docs/decisions/0078).
+    """
+    connection.execute(f"PRAGMA synchronous = {'FULL' if on else 'NORMAL'}")
+
+
+def find_room_for_temporary_files(connection: sqlite3.Connection, path: Path) -> None:
+    """Let SQLite make its temporary files beside the store where the folders that it knows can't be written to.
+
+    SQLite needs them for VACUUM, for a large sort and for a large statement. Where no folder can be written to (a
+    reader's container), they are kept in memory.
+    """
+    usual = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108
+    if any(_takes_files(folder) for folder in usual if folder):
+        return
+    folder = str(path.resolve().parent)
+    if _takes_files(folder):
+        # one setting for the whole process: not while another thread may be using it
+        if connection.execute("PRAGMA temp_store_directory").fetchone() is None:
+            connection.execute(f"PRAGMA temp_store_directory = '{folder.replace(chr(39), chr(39) * 2)}'")
+        if connection.execute("PRAGMA temp_store_directory").fetchone() is not None:
+            return
+    connection.execute("PRAGMA temp_store = MEMORY")  # also where this SQLite no longer knows that setting
+
+
+def _takes_files(folder: str) -> bool:
+    return Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 @contextmanager

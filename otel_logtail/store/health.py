@@ -57,13 +57,20 @@ def _behind_id(db: sqlite3.Connection, table: str, position: int) -> int:
 
 def size_on_disk(path: Path) -> int:
     """Bytes of the store's file and its log of changes; 0 for what is not there."""
-    total = 0
-    for beside in (path, path.with_name(path.name + "-wal")):
-        try:
-            total += beside.stat().st_size
-        except OSError:
-            pass
-    return total
+    real = os.path.realpath(path)
+    return _size(real) + _size(f"{real}-wal")
+
+
+def wal_size(path: Path) -> int:
+    """Bytes of the store's log of changes alone."""
+    return _size(f"{os.path.realpath(path)}-wal")
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - named by text
+    except OSError:
+        return 0
 
 
 def behind(path: str, device: int, inode: int, offset: int, size: int) -> int:

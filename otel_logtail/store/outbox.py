@@ -29,7 +29,7 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
-from otel_logtail.store.connection import connect, series_bounds, transaction, translated
+from otel_logtail.store.connection import connect, series_bounds, sync_each_commit, transaction, translated
 from otel_logtail.store.gaps import Known, fill
 from otel_logtail.store.health import health, pending
 from otel_logtail.store.rows import (
@@ -113,7 +113,10 @@ class Outbox:
             )
             if Stream.INTERVALS.value not in wanted:
                 self._db.execute("DELETE FROM total WHERE exporter = ?", (self.exporter,))
-            return 0 if known else sum(self._held(stream) for stream in streams if stream in _TABLES)
+            held = 0 if known else sum(self._held(stream) for stream in streams if stream in _TABLES)
+        # where a new exporter begins is on the disk by now: a power cut makes it be sent more again, never less
+        sync_each_commit(self._db, False)
+        return held
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """The next items after the cursor, at most ``limit``; None where there are none."""

@@ -11,6 +11,7 @@ old is merged and dropped by ``upkeep``.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import msgspec
 
 from otel_logtail.engine import intervals
 from otel_logtail.engine.columns import extent
+from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.model import (
     Attributes,
     Batch,
@@ -29,8 +31,9 @@ from otel_logtail.model import (
     Severity,
     Shape,
     SourceInfo,
+    Stream,
 )
-from otel_logtail.store.connection import transaction, translated
+from otel_logtail.store.connection import sync_each_commit, transaction, translated
 from otel_logtail.store.file import StoreFile, open_file
 from otel_logtail.store.maintenance import Limits, Upkeep
 from otel_logtail.store.rows import (
@@ -53,6 +56,7 @@ from otel_logtail.store.rows import (
     path_of_text,
     text_of_path,
 )
+from otel_logtail.store.wal import Held, Wal
 
 _PUT_OPEN = (
     f"INSERT INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})"
@@ -105,8 +109,11 @@ class Store:
     """The write side of one store. Not for use by two threads at once."""
 
     def __init__(self, path: Path, file: StoreFile) -> None:
-        self.path = path
+        self.path = file.path
         self._file = file
+        self._abandoned = False
+        self._syncs = True
+        self.wal = Wal(file.path, file.connection)
         self._db = file.connection
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
         self._series: dict[tuple[int, SeriesKey], _Series] = {}
@@ -117,8 +124,10 @@ class Store:
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
         self.set_aside = file.set_aside
         """Where a damaged store went, in whose place this one is new; None: nothing was wrong."""
+        self.was_gone = file.was_gone
+        """Whether a store was here before, and was not there any more when this one was opened."""
         self.replaces = self._one("SELECT value FROM meta WHERE key = 'set_aside'") is not None
-        """Whether a damaged store was here before: what its logs still hold is to be read again."""
+        """Whether another store was here before, damaged or gone: what its logs still hold is to be read again."""
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -126,6 +135,7 @@ class Store:
 
         Raises:
             StoreLocked: another process has it (its pid is in the message).
+            StoreUnavailable: it can't be opened now, but may be later.
             StoreError: it can't be opened, is of a newer schema, or the file is something else.
         """
         file = open_file(path)
@@ -135,6 +145,29 @@ class Store:
         except BaseException:
             file.close()
             raise
+
+    def see_that_it_is_there(self) -> None:
+        """See that the store's files are still at their path: to be asked every few seconds.
+
+        Where only those beside it are not, what they held is brought into the store, so that it can be opened anew.
+
+        Raises:
+            StoreGone: they are not.
+            StoreUnavailable: they are not, and another program's snapshot is in the way of bringing it there.
+        """
+        try:
+            self._file.see_that_it_is_there(all_of_it=True)
+        except StoreGone as gone:
+            if gone.beside:
+                with translated(self.path):
+                    busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    raise StoreUnavailable(f"{gone}, and another program reads the store", hint=str(gone)) from None
+            raise
+
+    def abandon(self) -> None:
+        """The store is gone: what is committed from here on goes where nobody but this process sees it."""
+        self._abandoned = True
 
     def close(self) -> None:
         """Close it and free its lock."""
@@ -219,7 +252,34 @@ class Store:
 
     def upkeep(self, limits: Limits, exporters: Collection[str]) -> Upkeep:
         """What merges and drops the old in this store, for a daemon with these exporters."""
+        self.wal.limit(limits.max_bytes)
+        if limits.max_bytes is not None:  # the bound is on all that the store takes
+            limits = msgspec.structs.replace(limits, max_bytes=limits.max_bytes - self.wal.share_bytes)
         return Upkeep(self.path, self._db, limits, exporters)
+
+    def tend(self, now_s: float) -> Held | None:
+        """Keep the log of changes small; returns what is in the way of that.
+
+        Raises:
+            StoreError: it could not be tried.
+        """
+        with translated(self.path):
+            return self.wal.tend(now_s)
+
+    def undelivered(self, exporters: Collection[str]) -> int:
+        """How many items these exporters lack; 0 where nobody can tell."""
+        tables = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
+        number = 0
+        try:
+            for stream, table in tables.items():
+                number += self._db.execute(
+                    f"SELECT count(*) FROM cursor AS c JOIN {table} AS t ON t.id > c.position"
+                    f" WHERE c.stream = ? AND c.exporter IN ({marks(len(exporters))})",
+                    (stream.value, *exporters),
+                ).fetchone()[0]
+        except sqlite3.Error:
+            pass
+        return number
 
     # --- the one write path ---------------------------------------------------------------------------------------
 
@@ -227,14 +287,24 @@ class Store:
         """Write all of a batch, and the position behind it, in one transaction.
 
         Raises:
-            StoreFull: there is no room; nothing was written.
+            StoreUnavailable: it can't be written now (no room, a fault that may pass); nothing was written.
+            StoreGone: the file is no longer at its path; nothing was written.
             StoreError: another failure; nothing was written.
         """
         try:
             with translated(self.path):
-                self._checkpoint_every(_BACKLOG_PAGES if batch.tally.bytes > _BACKLOG_BYTES else _LIVE_PAGES)
+                pages = _BACKLOG_PAGES if batch.tally.bytes > _BACKLOG_BYTES else _LIVE_PAGES
+                self._checkpoint_every(self.wal.pages(pages))
                 with transaction(self._db):
-                    return self._write(batch)
+                    committed = self._write(batch)
+                    if not self._abandoned:
+                        self._file.see_that_it_is_there()
+                if self._syncs:
+                    # whatever later commits build on (which files are known, and from where they are read) is on the
+                    # disk by now: a power cut makes lines be read again, never be skipped
+                    sync_each_commit(self._db, False)
+                    self._syncs = False
+                return committed
         except BaseException:
             # what was made in a transaction which is gone must not be used
             self._kinds.clear()

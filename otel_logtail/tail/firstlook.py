@@ -32,6 +32,8 @@ class FirstLooks:
 
     def __init__(self) -> None:
         self._found: dict[str, Found] = {}
+        self.kept: set[str] = set()
+        """Sources that go on where a store had come to that is gone."""
         self.due: set[str] = set()
         """Sources that were never looked at before this start, and whose files the store does not have yet."""
 
@@ -40,6 +42,11 @@ class FirstLooks:
         if source not in self._found:
             self._found[source] = _look(patterns, rule, trusted=trusted)
         return self._found[source]
+
+    def keep(self, source: str, states: list[FileState]) -> None:
+        """Begin where a store that is gone had come to: each line after that is in the next one, once."""
+        self._found[source] = Found(states, frozenset())
+        self.kept.add(source)
 
 
 def _look(patterns: Collection[str], rule: PathRule, *, trusted: bool) -> Found:

@@ -1,0 +1,64 @@
+"""Files that otel-logtail writes, opened without following what somebody else put in their place.
+
+A symbolic link, a second name of another file (a hard link), a directory, a FIFO or a device at the path of an output
+is an error: writing there would overwrite a file that nobody named.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_WHAT = {
+    errno.ELOOP: "it is a symbolic link",
+    errno.EMLINK: "the file has another name too (a hard link)",
+    errno.EISDIR: "it is a directory",
+    errno.EINVAL: "it is not a regular file",
+}
+
+
+class NotOurs(OSError):
+    """The path of an output is taken by something that must not be written to."""
+
+
+def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
+    """Open a file of ours and return its descriptor, which programs that are started do not inherit.
+
+    Args:
+        path: The file. Its folder may be reached through links; the file itself may not be one.
+        flags: Those of ``os.open``. ``O_TRUNC`` takes effect only after the checks.
+        mode: The permissions of a file that is created.
+
+    Raises:
+        NotOurs: a link, or something that is not a regular file, has this path; ``strerror`` says which.
+        OSError: the system refused.
+    """
+    safe = flags & ~os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not make us wait
+    try:
+        descriptor = os.open(path, safe, mode)
+    except OSError as problem:
+        if problem.errno == errno.ELOOP and path.is_symlink():
+            raise _not_ours(errno.ELOOP, path) from None
+        if problem.errno == errno.ENXIO:  # a socket, or a FIFO without a reader
+            raise _not_ours(errno.EINVAL, path) from None
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise _not_ours(errno.EISDIR, path)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_ours(errno.EINVAL, path)
+        if status.st_nlink > 1:
+            raise _not_ours(errno.EMLINK, path)
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _not_ours(number: int, path: Path) -> NotOurs:
+    return NotOurs(number, _WHAT[number], str(path))

@@ -1,0 +1,112 @@
+"""The place of a store: which file system it lies on, and which processes hold it, as this machine tells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_READ_MARKS = range(123, 128)
+"""Bytes of ``-shm`` on which SQLite holds a shared lock while a connection has a snapshot (wal.c, WAL_READ_LOCK)."""
+
+
+class _Lock(NamedTuple):
+    kind: str
+    mode: str
+    pid: int
+    place: str
+    start: int
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that holds a path, such as ``nfs4``; ``unknown`` where nobody tells."""
+    found, longest = "unknown", -1
+    real = os.path.realpath(path)
+    try:
+        rows = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return found
+    for row in rows:
+        before, _, after = row.partition(" - ")
+        fields = before.split()
+        if len(fields) < 5 or not after:
+            continue
+        mount = fields[4].encode().decode("unicode_escape", errors="replace").rstrip("/")
+        if (real == mount or real.startswith(mount + "/")) and len(mount) >= longest:
+            found, longest = after.split()[0], len(mount)
+    return found
+
+
+def holder(path: Path) -> int | None:
+    """Return the pid of the daemon that holds the store, 0 if it can't be told, or None if there is none.
+
+    No lock is touched: trying one would be in the way of a daemon that starts.
+    """
+    real = Path(os.path.realpath(path))
+    lock = Path(f"{real}.lock")
+    try:
+        named = lock.read_text(errors="replace").partition("\n")[0].strip()
+    except OSError:
+        named = ""
+    if locks := list(_locks()):
+        for file in (real, lock):
+            for held in locks:
+                if held.kind == "FLOCK" and _is_on(held, file, named):
+                    return held.pid if held.pid > 0 else int(named) if named.isdecimal() else 0
+        return None
+    if not named.isdecimal():
+        return None
+    try:
+        os.kill(int(named), 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass  # another user's process, and alive
+    return int(named)
+
+
+def readers(path: Path) -> list[str]:
+    """Return the processes that hold a snapshot of the store now, but this one, such as ``less (pid 17)``."""
+    shared = Path(f"{os.path.realpath(path)}-shm")
+    pids = {
+        lock.pid
+        for lock in _locks()
+        if lock.kind == "POSIX" and lock.mode == "READ" and lock.start in _READ_MARKS and _is_on(lock, shared, "")
+    }
+    return [_name_of(pid) for pid in sorted(pids - {os.getpid()})]
+
+
+def _name_of(pid: int) -> str:
+    if pid <= 0:
+        return "a process of another container"
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        name = ""
+    return f"{name} (pid {pid})" if name else f"pid {pid}"
+
+
+def _is_on(lock: _Lock, file: Path, named: str) -> bool:
+    """Whether a lock is on this file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return False
+    where, _, inode = lock.place.rpartition(":")
+    if inode != str(status.st_ino):
+        return False
+    # some file systems say another device here than there: then the pid must be the one that the lock file names
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+    return where == device or named == str(lock.pid)
+
+
+def _locks() -> Iterator[_Lock]:
+    """Every lock that is held on this machine; none where the system does not tell."""
+    try:
+        rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return
+    for row in rows:
+        if len(row) > 6 and row[1] != "->":
+            yield _Lock(row[1], row[3], int(row[4]), row[5], int(row[6]) if row[6].isdecimal() else 0)
