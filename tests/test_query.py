@@ -464,7 +464,8 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
         writer.commit()
         with closing(query.open_readonly(path)) as conn:
             answer = query.status(conn, path)
-        size = path.stat().st_size + Path(f"{path}-wal").stat().st_size
+        wal = Path(f"{path}-wal").stat().st_size
+        size = path.stat().st_size + wal
     assert answer["sources"] == [
         {
             "name": "proxy",
@@ -509,7 +510,7 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "dropped": [],
         },
     ]
-    assert answer["db"] == {"path": str(path), "size_bytes": size, "wal_bytes": 0, "samples": 4, "dropped": 0}
+    assert answer["db"] == {"path": str(path), "size_bytes": size, "wal_bytes": wal, "samples": 4, "dropped": 0}
 
 
 # --- points in time -------------------------------------------------------------------------------------------------

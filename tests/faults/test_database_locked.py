@@ -25,7 +25,7 @@ def test_a_second_daemon_is_refused_with_the_pid_of_the_first(tmp_path: Path) ->
 
 
 def test_a_transaction_of_another_program_is_said_and_waited_for(tmp_path: Path) -> None:
-    """A daemon that runs waits for its end; a start beside it gives up, with a hint."""
+    """A daemon that runs waits for its end; a run that is not to stay gives up, with a hint."""
     (tmp_path / "other").mkdir()
     with (
         Daemon(tmp_path, "--from-start") as daemon,
@@ -43,7 +43,7 @@ def test_a_transaction_of_another_program_is_said_and_waited_for(tmp_path: Path)
         ):
             browser.execute("BEGIN IMMEDIATE")
             second.execute("BEGIN EXCLUSIVE")
-            late = pool.submit(other.once, code=2)
+            late = pool.submit(other.once, code=1)
             daemon.write(lines(5, 10))
             daemon.wait_until(lambda: "5 s; reading stops until it can be written" in daemon.said())
             assert daemon.samples() == durations(0, 5)
