@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import TextIO
 
+from otel_logtail.redact import Redactor
 from otel_logtail.text import printable
 
 
@@ -19,7 +21,10 @@ class Reporter:
     over. ``quiet`` keeps what is only information to itself.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, *, quiet: bool = False, redact: Callable[[str], str] | None = None
+    ) -> None:
+        self.redact = redact or Redactor()
         self._stream = stream
         self._quiet = quiet
         self._lock = threading.Lock()
@@ -260,6 +265,7 @@ class Reporter:
     # --- saying it ---
 
     def _begin(self, key: str, level: str, text: str) -> None:
+        text = self.redact(text)
         with self._lock:
             if key in self._going_on:
                 return
@@ -277,6 +283,6 @@ class Reporter:
             return
         prefix = "" if level == "info" else f"{level}: "
         try:
-            print(printable(f"otel-logtail: {prefix}{text}"), file=self._stream or sys.stderr, flush=True)
+            print(printable(f"otel-logtail: {prefix}{self.redact(text)}"), file=self._stream or sys.stderr, flush=True)
         except (OSError, ValueError):
             pass  # nobody is listening any more: no reason to stop following the log

@@ -20,6 +20,7 @@ LAYERS = [
     "ownfile",
     "sizes",
     "text",
+    "redact",
     "model",
     "engine.__init__",
     "engine.columns",
@@ -155,6 +156,7 @@ LAYERS = [
 PURE = [
     "native",
     "errors",
+    "redact",
     "sizes",
     "model",
     "engine.columns",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, reader_may_leave
+from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, redact_logs
 from otel_logtail.cli.query import Format
 
 
@@ -32,6 +33,7 @@ def doctor(
     from otel_logtail.cli.follow import context_of_exporters, settings_of
     from otel_logtail.daemon.paths import home_directory
     from otel_logtail.doctor import Check, examine
+    from otel_logtail.redact import Redactor, secrets_of
     from otel_logtail.text import printable
 
     params, given = context.obj
@@ -42,7 +44,10 @@ def doctor(
     settings, _ = settings_of(params, given, none_will_do=True)
     failed = False
     found = []
-    for check in examine(settings, context_of_exporters(), home_directory()):
+    redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
+    redact_logs(redact)
+    for checked in examine(settings, context_of_exporters(), home_directory()):
+        check = Check(checked.level, checked.area, redact(checked.what), redact(checked.todo))
         failed = failed or check.level == "FAIL"
         if form is Format.TABLE:
             todo = f"  \u2013 {check.todo}" if check.todo else ""

@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import typer
 
 from otel_logtail.errors import LogtailError
+from otel_logtail.redact import Redactor, secrets_of
 
 _OF_STDOUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF}
 """What writing to stdout fails with where it is a file, or was closed before the start."""
@@ -29,13 +31,19 @@ _FRAMES = 5
 
 
 def say(text: str) -> None:
-    """Write one line to stderr, with escapes for whatever does not print."""
+    """Write one line to stderr without secrets, and with escapes for whatever does not print."""
     from otel_logtail.text import printable
 
     try:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(printable(redactor()(text)), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         pass  # nobody is listening any more
+
+
+@lru_cache(maxsize=1)
+def redactor() -> Redactor:
+    """What leaves the secrets of this process's environment and arguments out of text."""
+    return Redactor(secrets_of(os.environ, sys.argv))
 
 
 def say_error(message: str, hint: str = "") -> None:
@@ -145,6 +153,23 @@ def _in_a_thread(happened: threading.ExceptHookArgs) -> None:
 
 def _unraisable(happened: Any) -> None:
     say_error(*_internal(happened.exc_type, happened.exc_value, happened.exc_traceback))
+
+
+def redact_logs(redact: Redactor) -> None:
+    """Keep secrets out of libraries' log records: urllib3 warns with whole URLs, websockets debugs with headers."""
+    import logging
+
+    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        made = logging.LogRecord(*args, **kwargs)
+        try:
+            made.msg, made.args = redact(made.getMessage()), ()
+        except (TypeError, ValueError):
+            return made  # a format string that does not fit its values: logging reports it
+        if made.exc_info and made.exc_info[0]:
+            made.exc_text = redact("".join(traceback.format_exception(*made.exc_info)).rstrip())
+        return made
+
+    logging.setLogRecordFactory(record)
 
 
 def _open_streams() -> None:

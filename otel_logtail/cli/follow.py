@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from otel_logtail.cli.errors import redact_logs
 from otel_logtail.daemon.app import RETRY_STORE_S, App
 from otel_logtail.daemon.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.daemon.environment import (
@@ -45,6 +47,7 @@ from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnav
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.plugins import OBSERVERS, names
+from otel_logtail.redact import Redactor, secrets_of
 from otel_logtail.store.file import suspect
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.tail.files import allow_many_files
@@ -216,7 +219,9 @@ def context_of_exporters() -> ExporterContext:
 def run(settings: Settings, config: Config | None) -> int:
     """Follow until stopped, or read once; returns the exit code."""
     allow_many_files()
-    reporter = Reporter()
+    redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
+    redact_logs(redact)
+    reporter = Reporter(redact=redact)
     for text in settings.warnings:
         reporter.ignored(text)
     supervisor, first_looks = Supervisor(os.environ), FirstLooks()

@@ -70,13 +70,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     places: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
 
+    def values(self) -> tuple[str, ...]:
+        """What exporters were given, which may hold secrets."""
+        return tuple(value for options in self.exporter_options.values() for value in options.values())
+
     def explain(self, problem: LogtailError) -> LogtailError:
         """Return the same error with the place that the wrong value came from."""
         return explain(problem, self.places)
 
 
 def explain(problem: LogtailError, places: Mapping[str, str]) -> LogtailError:
-    """Return the same error with the place that the wrong value came from: not a flag, where a variable was given."""
+    """Name the place that a wrong value came from: not a flag, where a variable was given. Returns the error."""
     message, hint = str(problem), problem.hint
     for option, place in places.items():
         flag = rf"{flag_of(option)}(?![a-z-])"
@@ -90,7 +94,8 @@ def explain(problem: LogtailError, places: Mapping[str, str]) -> LogtailError:
     place = places.get(setting) or places.get(setting.partition(" ")[0], "")
     if place and place not in message and place not in hint:
         message += f" ({place})"
-    return type(problem)(message, hint=hint, setting=setting)
+    problem.args, problem.hint = (message,), hint
+    return problem
 
 
 def flag_of(option: str) -> str:

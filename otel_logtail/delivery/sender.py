@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -193,7 +194,7 @@ class Drain:
         except LogtailError as problem:
             why = str(problem)
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not end the thread
-            why = f"{type(problem).__name__}: {problem}"
+            why = self._reporter.redact(f"{type(problem).__name__}: {problem}")
             self._reporter.crashed(self.name, why)
         else:
             self._resumed = True
@@ -241,10 +242,10 @@ class Drain:
             delivery = self._exporter.export(batch)
             if not isinstance(delivery, Delivery):
                 raise TypeError(f"export() returned {delivery!r}")
-            return delivery
+            return without_secrets(delivery, self._reporter.redact)
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not lose data or end the thread
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
-            return Retry(f"{type(problem).__name__}: {problem}")
+            return Retry(self._reporter.redact(f"{type(problem).__name__}: {problem}"))
 
     def _settle(self, batch: ExportBatch, delivery: Delivery) -> bool:
         """Note what became of a batch; returns whether its stream goes on now."""
@@ -327,6 +328,16 @@ class Drain:
 
     def _over(self) -> bool:
         return self._stop.is_set() and time.monotonic() >= self._deadline_s
+
+
+def without_secrets(delivery: Delivery, redact: Callable[[str], str]) -> Delivery:
+    """The same outcome in words that may be stored and shown."""
+    changes: dict[str, object] = {}
+    if isinstance(delivery, Partial):
+        changes["rest"] = without_secrets(delivery.rest, redact)
+    if why := getattr(delivery, "why", ""):
+        changes["why"] = redact(why)
+    return msgspec.structs.replace(delivery, **changes)
 
 
 def describe(item: Item) -> str:

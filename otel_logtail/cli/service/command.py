@@ -115,8 +115,10 @@ def _given(context: typer.Context) -> dict[str, Any]:
         UsageError: the options are none of a daemon.
         Exception: they can't be read (what typer raises for wrong arguments).
     """
+    from otel_logtail.daemon.settings import flag_of
     from otel_logtail.observer import ObserverContext
     from otel_logtail.plugins import EXPORTERS, make_observer, names
+    from otel_logtail.redact import Redactor
 
     main = context.find_root()
     read = main.command.make_context(main.info_name, list(context.args))
@@ -132,6 +134,12 @@ def _given(context: typer.Context) -> dict[str, Any]:
         raise UsageError("--once ends by itself: a supervisor would start it again for ever", hint="leave --once out")
     if not given.get("observer") and not given.get("config"):
         raise UsageError("no observer is named: whose log is it?", hint="such as --observer headroom")
+    for name, value in given.items():
+        if isinstance(value, str) and Redactor()(value) != value:
+            raise UsageError(
+                f"{flag_of(name)} holds a secret, and every user can read the file of a service",
+                hint=f"set OTEL_LOGTAIL_{name.upper()} in the service's environment: /etc/otel-logtail.env, mode 0600",
+            )
     for name in ("config", "path", "db", "jsonl_file", "hex_db"):
         values = given.get(name, ())
         for value in values if isinstance(values, (list, tuple)) else [values]:

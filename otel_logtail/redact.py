@@ -1,0 +1,102 @@
+"""Secrets out of text: one rule for everything that leaves the process as words. Pure.
+
+A secret is what stands in a header, in the query, the fragment or the user part of a URL, and in a token variable.
+It may come back in words that are not ours: a library names the URL that failed, a receiver repeats the token that it
+refuses, and a long answer is cut off within it. So there are two rules, and both hold for all text:
+
+- whatever looks like a URL loses its user part, query and fragment, and ``key=`` behind a ``?`` or ``&`` loses its value;
+- the values that are known to be secret (:func:`secrets_of`) are left out wherever they stand.
+
+Known limits: a secret of less than 6 characters is only left out of URLs, and so is a word of a query in lower case
+(``?format=protobuf``), since messages hold such words for other reasons.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, unquote, urlsplit
+
+GONE = "…"
+"""What stands where a secret stood; also what a text ends with that was cut off."""
+
+_SHORTEST = 6
+
+_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s'\"<>]*@", re.IGNORECASE)
+_AFTER_PATH = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^?#\s'\"<>]*)([?#])[^\s'\"<>)]+", re.IGNORECASE)
+_PAIR = re.compile(r"([?&#;][^\s=&#;?'\"<>]{1,80}=)[^\s&#;'\"<>)]+")
+_HEADERS = re.compile(r"OTEL_EXPORTER_OTLP_(?:[A-Z]+_)?HEADERS")
+_TOKENS = ("III_TOKEN",)
+
+
+class Redactor:
+    """Leaves secrets out of text."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {form for secret in secrets for form in (secret, quote(secret, safe=""), unquote(secret))}
+        self._secrets = sorted((text for text in known if len(text) >= _SHORTEST), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets."""
+        text = _PAIR.sub(rf"\1{GONE}", _AFTER_PATH.sub(rf"\1\2{GONE}", _USER.sub(rf"\1{GONE}@", text)))
+        for secret in self._secrets:
+            text = text.replace(secret, GONE)
+            if GONE in text or text.endswith(secret[:_SHORTEST]):
+                text = _without_beginning(text, secret)
+        return text
+
+
+def secrets_of(environ: Mapping[str, str], values: Iterable[str] = ()) -> Iterator[str]:
+    """Yield all secrets that the environment and some values (arguments, options) hold."""
+    for name, value in environ.items():
+        if _HEADERS.fullmatch(name):
+            for entry in value.split(","):
+                yield from _of_header(unquote(entry.partition("=")[2].strip()))
+        elif name in _TOKENS:
+            yield value.strip()
+    for value in (*environ.values(), *values):
+        if "://" in value:
+            yield from _of_url(value)
+
+
+def _of_header(value: str) -> Iterator[str]:
+    yield value
+    scheme, _, credentials = value.partition(" ")
+    yield credentials
+    if scheme.lower() == "basic":
+        try:
+            both = b64decode(credentials).decode()
+        except ValueError:
+            return
+        yield both
+        yield both.partition(":")[2]
+
+
+def _of_url(value: str) -> Iterator[str]:
+    address = value[value.index("://") :]
+    try:
+        parts = urlsplit(address.split()[0])
+    except ValueError:
+        return
+    user, at, _ = parts.netloc.rpartition("@")
+    if at:
+        yield user
+        yield user.partition(":")[2] or user
+    for pairs in (parts.query, parts.fragment):
+        if "=" not in pairs:
+            yield pairs
+        for pair in re.split("[&;]", pairs):
+            given = pair.partition("=")[2]
+            if not re.fullmatch("[a-z]{1,15}", given):
+                yield given
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """Leave out the beginning of a secret where a text was cut off within it."""
+    for length in range(len(secret) - 1, _SHORTEST - 1, -1):
+        begun = secret[:length]
+        text = text.replace(begun + GONE, GONE)
+        if text.endswith(begun):
+            text = text.removesuffix(begun) + GONE
+    return text
