@@ -4,7 +4,7 @@ A secret is what stands in a header, in the query, the fragment or the user part
 It may come back in words that are not ours: a library names the URL that failed, a receiver repeats the token that it
 refuses, and a long answer is cut off within it. So there are two rules, and both hold for all text:
 
-- whatever looks like a URL loses its user part, query and fragment, and ``key=`` behind a ``?`` or ``&`` loses its value;
+- whatever looks like a URL loses its user part, query and fragment; ``key=`` behind a ``?`` or ``&`` loses its value;
 - the values that are known to be secret (:func:`secrets_of`) are left out wherever they stand.
 
 Known limits: a secret of less than 6 characters is only left out of URLs, and so is a word of a query in lower case
