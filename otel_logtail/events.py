@@ -198,6 +198,14 @@ class Reporter:
         )
         self._say("info", f"{exporter}: new to this store: {what}")
 
+    def older_copy(self, exporter: str, until: str) -> None:
+        """The store is older than what the receiver has: a restored backup, or a power cut."""
+        self._say(
+            "warning",
+            f"{exporter}: the store is an older copy: the receiver has data up to {until} that the store lacks;"
+            " all series start again after that time, and intervals before it are not sent again",
+        )
+
     def exporter_failed(self, exporter: str, why: str) -> None:
         """A delivery failed; it is tried again."""
         self._begin(f"export {exporter}", "warning", f"{exporter}: {why}; everything is kept, trying again")

@@ -40,6 +40,9 @@ class Exporter(Protocol):
 
     name: str
     wants: frozenset[Stream]
+    form: str = ""
+    """What makes its points other series at the receiver beside metric and attributes: kind of histogram,
+    temporality, resource. With another form than at the last start all series begin anew."""
 
     def resume(self, points: Sequence[Point]) -> None:
         """Take what the receiver has been told of each series so far; called once, before the first batch.

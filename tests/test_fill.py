@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from otel_logtail.engine.intervals import add, count
 from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
-from otel_logtail.store.gaps import FILL_NS, LONGEST_NS, Known, fill
+from otel_logtail.store.gaps import FILL_NS, LONGEST_NS, Known, repeats
 
 SOURCE = SourceInfo(1, "proxy", "fake", "log.overhead", "instance", 1, 2, 3)
 SECOND = 10**9
@@ -13,43 +13,19 @@ MINUTE = 60 * SECOND
 START = 1_795_608_000 * SECOND
 
 
-def known(
-    id_: int, time_ns: int | None, *, attributes: Attributes = (), bounds_ns: tuple[int, ...] = (5,), start_ns: int = 0
-) -> Known:
+def known(id_: int, time_ns: int, *, attributes: Attributes = ()) -> Known:
     total = Counts()
-    if time_ns is not None:
-        add(total, count([3], bounds_ns))
-    return Known(id_, SOURCE, SeriesKey(Instrument.DURATION, attributes, bounds_ns), start_ns or START, time_ns, total)
+    add(total, count([3], (5,)))
+    return Known(id_, SOURCE, SeriesKey(Instrument.DURATION, attributes, (5,)), START, time_ns, total)
 
 
 def told(points: list[Point]) -> list[tuple[object, ...]]:
     return [(dict(p.series.attributes).get("n", ""), p.time_ns, p.previous_ns, p.total.count, p.id) for p in points]
 
 
-def test_a_series_begins_with_a_0_at_its_start() -> None:
-    new = known(1, None, bounds_ns=(5, 9))
-    (point,) = fill([new], START + SECOND, {1})
-    assert (point.id, point.start_ns, point.previous_ns, point.time_ns) == (0, START, START, START)
-    assert (point.delta, point.total) == (Counts(), Counts(explicit=[0, 0, 0]))
-    assert list(fill([new], START + SECOND, {1})) == [], "it is known from then on"
-
-
-def test_a_series_that_is_not_coming_is_not_begun() -> None:
-    assert list(fill([known(1, None)], START, {2})) == []
-
-
-def test_a_series_that_goes_on_after_other_bounds_is_neither_begun_again_nor_repeated() -> None:
-    old = known(1, START)
-    new = known(2, None, bounds_ns=(7,), start_ns=START + SECOND)
-    assert list(fill([old, new], START + SECOND, {2})) == []
-    new.time_ns = START + 11 * SECOND
-    later = fill([old, new], new.time_ns + FILL_NS + SECOND, {2})
-    assert [point.series.bounds_ns for point in later] == [(7,)]
-
-
 def test_in_a_gap_all_series_are_repeated_in_step() -> None:
     a, b = known(1, START, attributes=(("n", "a"),)), known(2, START - SECOND, attributes=(("n", "b"),))
-    points = list(fill([a, b], START + 2 * FILL_NS + MINUTE, {1}))
+    points = list(repeats([a, b], START + 2 * FILL_NS + MINUTE, {1}))
     first, second = START - SECOND + FILL_NS, START - SECOND + 2 * FILL_NS
     assert told(points) == [
         ("a", first, START, 1, 0),
@@ -68,12 +44,11 @@ def test_no_series_is_ever_silent_for_longer_while_others_of_its_source_go_on(st
     end_ns = START
     for pause_s, length_s in steps_s:
         end_ns += (pause_s + length_s) * SECOND
-        for point in fill([rare, busy], end_ns, {2}):
+        for point in repeats([rare, busy], end_ns, {2}):
             assert point.previous_ns < point.time_ns < end_ns
             assert point.time_ns - point.previous_ns <= FILL_NS
             seen.append(point)
         for one in (rare, busy):
-            assert one.time_ns is not None
             assert end_ns - one.time_ns <= FILL_NS
         busy.time_ns = end_ns
     assert [point.time_ns for point in seen] == sorted(point.time_ns for point in seen)
@@ -84,8 +59,8 @@ def test_no_series_is_ever_silent_for_longer_while_others_of_its_source_go_on(st
 def test_a_source_that_was_away_for_longer_than_a_day_leaves_a_gap() -> None:
     back, other = known(1, START, attributes=(("n", "back"),)), known(2, START, attributes=(("n", "other"),))
     end_ns = START + LONGEST_NS + SECOND
-    assert told(list(fill([back, other], end_ns, {1}))) == [("other", end_ns, START, 1, 0)]
+    assert told(list(repeats([back, other], end_ns, {1}))) == [("other", end_ns, START, 1, 0)]
 
 
 def test_a_late_interval_calls_for_nothing() -> None:
-    assert list(fill([known(1, START)], START - MINUTE, {1})) == []
+    assert list(repeats([known(1, START)], START - MINUTE, {1})) == []

@@ -74,6 +74,8 @@ LAYERS = [
     # out of the store, to the destinations
     "store.health",
     "store.gaps",
+    "store.totals",
+    "store.marker",
     "store.outbox",
     "delivery.__init__",
     "delivery.sender",
@@ -172,6 +174,7 @@ PURE = [
     "exporters.hex.config",
     "exporters.hex.events",
     "store.gaps",
+    "store.totals",
     "daemon.toml_lines",
     "report.slo",
     "report.bars",

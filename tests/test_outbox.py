@@ -65,7 +65,7 @@ def points(batch: ExportBatch | None) -> list[Point]:
 def durations(batch: ExportBatch | None) -> list[Point]:
     """Without the 0 that each series begins with."""
     found = [point for point in points(batch) if point.series.instrument is Instrument.DURATION]
-    return [point for point in found if point.time_ns > point.start_ns]
+    return [point for point in found if point.total.count]
 
 
 def deliver(outbox: Outbox, stream: Stream = Stream.INTERVALS, limit: int = 1000) -> ExportBatch | None:
@@ -112,17 +112,23 @@ def test_totals_are_running_sums_whatever_the_batches_and_however_often_they_are
         columns = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
         stored = rows(store.path, f"SELECT id, end_ns, {columns} FROM interval ORDER BY id")
     begun = [point for point in seen if not point.id]
-    assert {(p.start_ns, p.previous_ns, p.total.count) for p in begun} == {(p.time_ns, p.time_ns, 0) for p in begun}
+    assert {(p.previous_ns - p.start_ns, p.total.count) for p in begun} == {(0, 0)}
+    assert all(point.start_ns <= point.time_ns for point in begun)
+    times = [point.time_ns for point in seen]
+    assert times == sorted(times)  # of all series of a source: of their resource a receiver makes one more
     assert len(begun) == len({point.series for point in begun}) == len({point.series for point in seen})
     assert [point.id for point in seen if point.id] == [row[0] for row in stored]
     running: dict[SeriesKey, tuple[int, Counts]] = {}
     for point, (_, end_ns, *counts) in zip([p for p in seen if p.id], stored, strict=True):
         last_ns, before = running.get(point.series, (point.start_ns, Counts()))
+        come_to_ns = max(running_ns for running_ns, _ in running.values()) if running else 0
         assert point.delta == counts_of(tuple(counts))  # type: ignore[arg-type]
         assert point.total == added(before, point.delta)
         assert point.previous_ns == last_ns
         assert point.start_ns <= point.previous_ns < point.time_ns
-        assert point.time_ns == end_ns or point.time_ns == last_ns + STEP_NS > end_ns  # type: ignore[operator]
+        assert isinstance(end_ns, int)
+        assert point.time_ns >= max(end_ns, last_ns + 1)
+        assert point.time_ns in (end_ns, last_ns + STEP_NS, come_to_ns) or before.count == 0
         running[point.series] = (point.time_ns, point.total)
     samples = sum(total.count for key, (_, total) in running.items() if key.instrument is Instrument.DURATION)
     assert samples == len(events)

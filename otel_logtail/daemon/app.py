@@ -154,8 +154,12 @@ class App:
                 outbox = Outbox(settings.db, exporter.name)
                 self._drains.append(Drain(exporter, outbox, reporter))
                 from_now = settings.exporters_from_now
-                if held := outbox.register(exporter.wants, time.time_ns(), from_now=from_now):
-                    reporter.begins(exporter.name, held, left_out=from_now)
+                form = getattr(exporter, "form", "")  # a plug-in need not inherit from Exporter
+                begun = outbox.register(exporter.wants, time.time_ns(), from_now=from_now, form=form)
+                if begun.held:
+                    reporter.begins(exporter.name, begun.held, left_out=from_now)
+                if begun.ahead_ns is not None:
+                    reporter.older_copy(exporter.name, iso(begun.ahead_ns))
         except BaseException as problem:
             if isinstance(problem, StoreUnavailable):  # nothing that comes from here on may be skipped
                 for source in wanted:

@@ -41,6 +41,7 @@ class JsonlExporter(Exporter):
 
     def __init__(self, path: Path, encoding: Encoding, wants: frozenset[Stream], *, max_bytes: int, keep: int) -> None:
         self.wants = wants
+        self.form = encoding.form
         self._path = path
         self._encoding = encoding
         self._max_bytes = max_bytes

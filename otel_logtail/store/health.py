@@ -28,9 +28,9 @@ def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
         path: Its file, whose size is one of the numbers.
         now_ns: The clock.
     """
-    meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('instance', 'created_ns')"))
+    meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('instance', 'created_ns', 'counting_ns')"))
     values = (*_sources(db), *_exporters(db), *_store(db, path))
-    return HealthRecord(0, meta["instance"], int(meta["created_ns"]), now_ns, values)
+    return HealthRecord(0, meta["instance"], int(meta.get("counting_ns", meta["created_ns"])), now_ns, values)
 
 
 def pending(db: sqlite3.Connection, exporter: str) -> int:

@@ -522,39 +522,48 @@ class Upkeep:
         return Dropped(exporter, stream, count, from_ns, to_ns)
 
     def _fold(self, exporter: str, position: int, up_to_id: int) -> None:
-        """Add the counts of intervals that an exporter will never be given to the totals that it is told next.
+        """Note the counts of intervals that an exporter will never be given: its next points carry them.
 
         Damaged ones count as they would have for the exporter: with what is left of them.
         """
         rows = self._db.execute(
-            f"SELECT series, end_ns, {counts_to_read()} FROM interval WHERE id > ? AND id <= ? ORDER BY id",
-            (position, up_to_id),
+            f"SELECT i.series, i.start_ns, i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')} FROM interval AS i"
+            " JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
+            " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
+            # the others were told by a newer copy of this store
+            " WHERE i.id > ? AND i.id <= ? AND i.end_ns > ifnull(t.skip_ns, 0) ORDER BY i.id",
+            (exporter, position, up_to_id),
         ).fetchall()
         bounds_ns = series_bounds(self._db)
-        totals: dict[int, tuple[int, Counts]] = {}
-        for series, end_ns, *columns in rows:
+        owed: dict[int, tuple[int, int, Counts]] = {}
+        for series, start_ns, end_ns, told_ns, *columns in rows:
+            if series not in owed:
+                known = self._owed(exporter, series, bounds_ns[series])
+                owed[series] = known or (start_ns, told_ns + STEP_NS, Counts())
+            begin_ns, time_ns, total = owed[series]
             counts, whole = counts_or_mean(columns, bounds_ns[series])
             self.mended += not whole
-            if series not in totals:
-                known = self._db.execute(
-                    f"SELECT time_ns, {counts_to_read()} FROM total WHERE exporter = ? AND series = ?",
-                    (exporter, series),
-                ).fetchone()
-                if known is None:
-                    totals[series] = (end_ns, Counts())
-                else:
-                    total, whole = counts_or_mean(known[1:], bounds_ns[series])
-                    self.mended += not whole
-                    totals[series] = (known[0], total)
-            last_ns, total = totals[series]
-            # the very times that it would have been told: a point on the way may have been
-            last_ns = end_ns if not total.count else max(end_ns, last_ns + STEP_NS)
             intervals.add(total, counts)
-            totals[series] = (last_ns, total)
+            # a point with these counts may be on its way now: begun where that one begins, and told later
+            owed[series] = (begin_ns, max(end_ns, time_ns) + STEP_NS, total)
         self._db.executemany(
-            f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS}) VALUES ({marks(10)})",
-            [(exporter, series, last_ns, *counts_row(total)) for series, (last_ns, total) in totals.items()],
+            f"INSERT OR REPLACE INTO owed (exporter, series, start_ns, time_ns, {COUNTS}) VALUES ({marks(11)})",
+            [
+                (exporter, series, begin_ns, time_ns, *counts_row(total))
+                for series, (begin_ns, time_ns, total) in owed.items()
+            ],
         )
+
+    def _owed(self, exporter: str, series: int, bounds_ns: tuple[int, ...]) -> tuple[int, int, Counts] | None:
+        found = self._db.execute(
+            f"SELECT start_ns, time_ns, {counts_to_read()} FROM owed WHERE exporter = ? AND series = ?",
+            (exporter, series),
+        ).fetchone()
+        if found is None:
+            return None
+        counts, whole = counts_or_mean(found[2:], bounds_ns)
+        self.mended += not whole
+        return found[0], found[1], counts
 
     def _give_back(self) -> Iterator[None]:
         """Give free pages back to the file system, but not what the next minutes need anyway."""

@@ -8,14 +8,15 @@ and totals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.engine import intervals
+import msgspec
+
 from otel_logtail.model import (
     BreachRecord,
     Counts,
@@ -29,14 +30,14 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
-from otel_logtail.store.connection import connect, series_bounds, sync_each_commit, transaction, translated
-from otel_logtail.store.gaps import Known, fill
+from otel_logtail.store.connection import connect, sync_each_commit, transaction, translated
+from otel_logtail.store.gaps import Known
 from otel_logtail.store.health import health, pending
+from otel_logtail.store.marker import Marker, Sent
 from otel_logtail.store.rows import (
     COUNTS,
     EPISODE,
     IDS,
-    STEP_NS,
     counts_or_mean,
     counts_row,
     counts_to_read,
@@ -48,6 +49,7 @@ from otel_logtail.store.rows import (
     json_ids,
     marks,
 )
+from otel_logtail.store.totals import SKIP_NS, Reach, Row, Totals
 
 MAX_EVENTS = 128
 """How many breaches an episode's record holds; the rest is only counted (OpenTelemetry's limit of events per span)."""
@@ -68,15 +70,33 @@ _BREACH = (
 )
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """What registering an exporter has found.
+
+    ``held`` is how many items a new one begins with. ``ahead_ns`` is up to when its receiver was told more than this
+    store knows: it is an older copy (None: it is not), and all series begin anew.
+    """
+
+    held: int = 0
+    ahead_ns: int | None = None
+
+
 class Outbox:
     """One exporter's cursors, and the items behind them."""
 
     def __init__(self, path: Path, exporter: str) -> None:
         self.path = path
         self.exporter = exporter
+        self._form = ""
+        self._marker = Marker(path, exporter)
         self._generation = 0
         self._met: set[tuple[str, int]] = set()
         self._mended = 0
+        # what the receiver knows, by source; read again where anybody else may have changed it
+        self._known: dict[int, Totals] | None = None
+        self._known_at = (-1, 0)
+        self._unanswered: ExportBatch | None = None
+        self._spans: dict[int, tuple[int, int]] = {}
         with translated(path):
             self._db = connect(path)
 
@@ -84,16 +104,19 @@ class Outbox:
         """Close the connection."""
         self._db.close()
 
-    def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False) -> int:
+    def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False, form: str = "") -> Begun:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds.
-
-        Returns how many items that is: 0 for one that is known, or where the store is empty.
 
         With ``from_now`` a new one begins behind that; its totals count it, as if it had been told. What it no longer
         wants does not wait for it; should it want that again, it begins as a new one does.
+
+        ``form`` is the exporter's part of what makes its points other series at the receiver. With another one than
+        before, all series begin anew; so they do where the receiver was told more than this store knows.
         """
         streams = tuple(streams)
+        self._form = form
         wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
+        ahead_ns = None
         with translated(self.path), transaction(self._db):
             known = self._db.execute("SELECT 1 FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
             self._db.execute(
@@ -111,32 +134,50 @@ class Outbox:
                 f"DELETE FROM cursor WHERE exporter = ? AND stream NOT IN ({marks(len(wanted))})",
                 (self.exporter, *wanted),
             )
-            if Stream.INTERVALS.value not in wanted:
-                self._db.execute("DELETE FROM total WHERE exporter = ?", (self.exporter,))
+            if Stream.INTERVALS.value in wanted:
+                ahead_ns = self._meet_the_marker(now_ns)
+                self._meet_the_form()
+            else:
+                for table in ("total", "sent", "owed"):
+                    self._db.execute(f"DELETE FROM {table} WHERE exporter = ?", (self.exporter,))
             held = 0 if known else sum(self._held(stream) for stream in streams if stream in _TABLES)
+            told = self._sent()
         # where a new exporter begins is on the disk by now: a power cut makes it be sent more again, never less
         sync_each_commit(self._db, False)
-        return held
+        self._known = None
+        self._marker.write(told)
+        return Begun(held, ahead_ns)
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """The next items after the cursor, at most ``limit``; None where there are none."""
-        # in one snapshot: rows, and the totals that they add to, belong together
-        with translated(self.path), self._snapshot():
-            self._generation = self._now_generation()
-            row = self._db.execute(
-                "SELECT position FROM cursor WHERE exporter = ? AND stream = ?", (self.exporter, stream.value)
-            ).fetchone()
-            if row is None:
-                return None  # it is not registered for this stream
-            position = row[0]
-            items: tuple[Item, ...]
-            if stream is Stream.INTERVALS:
-                items = self._points(position, limit)
-            elif stream is Stream.EPISODES:
-                items = self._episodes(position, limit)
-            else:
-                items = self._breaches("b.id > ?", (position,), limit)
-        return ExportBatch(stream, items) if items else None
+        while True:
+            # in one snapshot: rows, and the totals that they add to, belong together
+            with translated(self.path), self._snapshot():
+                row = self._db.execute(
+                    "SELECT position FROM cursor WHERE exporter = ? AND stream = ?", (self.exporter, stream.value)
+                ).fetchone()
+                if row is None:
+                    return None  # it is not registered for this stream
+                position = row[0]
+                items: tuple[Item, ...]
+                passed = 0
+                if stream is Stream.INTERVALS:
+                    self._meet(position)
+                    items = self._owed(limit)
+                    if not items:
+                        items, passed = self._points(position, limit)
+                elif stream is Stream.EPISODES:
+                    self._generation = self._now_generation()
+                    items = self._episodes(position, limit)
+                else:
+                    self._generation = self._now_generation()
+                    items = self._breaches("b.id > ?", (position,), limit)
+            if items:
+                return self._asked(ExportBatch(stream, items))
+            if not passed:
+                return None
+            with translated(self.path), transaction(self._db):
+                self._move(stream, passed)
 
     def take_mended(self) -> int:
         """How many damaged counts were met since somebody asked; each is told once, however often it is read.
@@ -149,13 +190,9 @@ class Outbox:
     def told(self) -> tuple[Point, ...]:
         """The last point of every series that the receiver has been told, by time, as for a silent series (id 0)."""
         with translated(self.path), self._snapshot():
-            rows = self._db.execute(
-                f"SELECT series, time_ns, time_ns, {counts_to_read()} FROM total WHERE exporter = ?"
-                " ORDER BY time_ns, series",
-                (self.exporter,),
-            ).fetchall()
-            points = self._repeats(rows)
-        return tuple(points)
+            known = [one for totals in self._load().values() for one in totals.known.values()]
+        self._known = None
+        return tuple(one.repeated(one.time_ns) for one in sorted(known, key=lambda one: (one.time_ns, one.id)))
 
     def silent(self, older_ns: int, limit: int) -> ExportBatch | None:
         """Series whose last delivered point is ``older_ns`` behind their source's sealed time, repeated at that time.
@@ -163,27 +200,17 @@ class Outbox:
         None while points are on the way: what waits there is older than the sealed time, and must go first.
         """
         with translated(self.path), self._snapshot():
-            self._generation = self._now_generation()
-            waiting = self._db.execute(
-                "SELECT 1 FROM interval WHERE id >"
-                " (SELECT position FROM cursor WHERE exporter = ? AND stream = ?) LIMIT 1",
+            row = self._db.execute(
+                "SELECT position FROM cursor WHERE exporter = ? AND stream = ?",
                 (self.exporter, Stream.INTERVALS.value),
             ).fetchone()
-            if waiting is not None:
+            if row is None or self._db.execute("SELECT 1 FROM interval WHERE id > ? LIMIT 1", row).fetchone():
                 return None
-            rows = self._db.execute(
-                f"SELECT s.id, src.sealed_ns, t.time_ns, {counts_to_read('t')}"
-                " FROM total AS t JOIN series AS s ON s.id = t.series JOIN source AS src ON src.id = s.source"
-                " WHERE t.exporter = ? AND src.sealed_ns - t.time_ns >= ?"
-                # after other thresholds the series with the old bounds has ended: a new one goes on under its name
-                " AND NOT EXISTS (SELECT 1 FROM series AS n"
-                " JOIN total AS nt ON nt.series = n.id AND nt.exporter = t.exporter"
-                " WHERE n.source = s.source AND n.instrument = s.instrument AND n.attributes = s.attributes"
-                " AND n.bounds <> s.bounds AND nt.time_ns > t.time_ns) ORDER BY s.id LIMIT ?",
-                (self.exporter, older_ns, limit),
-            ).fetchall()
-            items = self._repeats(rows)
-        return ExportBatch(Stream.INTERVALS, tuple(items)) if items else None
+            self._meet(row[0])
+            sealed = self._db.execute("SELECT id, sealed_ns FROM source ORDER BY id").fetchall()
+            points = (point for id_, sealed_ns in sealed for point in self._totals(id_).silent(sealed_ns, older_ns))
+            items = tuple(islice(points, limit))
+        return self._asked(ExportBatch(Stream.INTERVALS, items)) if items else None
 
     def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
         """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
@@ -191,11 +218,10 @@ class Outbox:
         ``skipped`` of them it was not given; they are counted apart, and are no success where they are all.
         """
         items = batch.items[:count]
-        last = max((item.id for item in items), default=0)
+        told = None
         with translated(self.path), transaction(self._db):
             if self._still_holds():
-                self._move(batch.stream, last)
-                self._remember(items)
+                told = self._have(batch.stream, items)
             if skipped:
                 self._db.execute("UPDATE exporter SET skipped = skipped + ? WHERE name = ?", (skipped, self.exporter))
             if skipped < len(items):
@@ -204,6 +230,7 @@ class Outbox:
                     " WHERE name = ?",
                     (sum(item.id > 0 for item in items) - skipped, now_ns, self.exporter),
                 )
+        self._answered(batch, count, told)
 
     def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
         """The receiver will never take the one item of this batch: note it, and go on behind it.
@@ -211,16 +238,17 @@ class Outbox:
         Its counts stay in the totals that later points carry: they are true, whether this point was taken or not.
         """
         (item,) = batch.items
+        told = None
         with translated(self.path), transaction(self._db):
             if self._still_holds():
-                self._move(batch.stream, item.id)
-                self._remember(batch.items)
+                told = self._have(batch.stream, batch.items)
             if item.id:
                 self._db.execute(
                     "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)",
                     (self.exporter, batch.stream.value, item.id, why, now_ns),
                 )
             self._note_error(why, now_ns)
+        self._answered(batch, 1, told)
 
     def failed(self, why: str, now_ns: int) -> None:
         """Note what went wrong last, for ``status``."""
@@ -249,39 +277,91 @@ class Outbox:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def _points(self, position: int, limit: int) -> tuple[Point, ...]:
-        rows = self._db.execute(
+    def _points(self, position: int, limit: int) -> tuple[tuple[Point, ...], int]:
+        """The points of the next intervals, and the last id that was read: all of them may be ones to pass over."""
+        found = self._db.execute(
             f"SELECT id, series, end_ns, start_ns, {counts_to_read()} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
             (position, limit),
         ).fetchall()
-        if not rows:
-            return ()
-        known = self._known(row[1] for row in rows)
+        series = self._series(row[1] for row in found)
+        rows = [row for row in found if row[2] > self._totals(series[row[1]][0]).reach.skip_ns]
+        self._spans = {row[0]: (row[3], row[2]) for row in rows}
         points: list[Point] = []
-        for (source, end_ns), group in groupby(rows, key=lambda row: (known[row[1]].source.id, row[2])):
-            together = list(group)
-            siblings = [one for one in known.values() if one.source.id == source]
-            between = fill(siblings, end_ns, {row[1] for row in together})
-            points += islice(between, limit - len(points))
-            for row_id, series_id, _, begin_ns, *columns in together[: limit - len(points)]:
-                one = known[series_id]
-                delta = self._counts("interval", row_id, columns, one.series.bounds_ns)
-                breached = one.series.instrument is Instrument.DURATION and delta.max_ns >= one.source.threshold_ns
-                exemplars = self._exemplars(source, one.series, begin_ns, end_ns) if breached else ()
-                points.append(_next_point(row_id, one, end_ns, delta, exemplars))
+        for (source, end_ns), group in groupby(rows, key=lambda row: (series[row[1]][0], row[2])):
+            together = [
+                Row(id_, of, key, begin_ns, self._counts("interval", id_, columns, key.bounds_ns))
+                for id_, of, _, begin_ns, *columns in group
+                for key in (series[of][1],)
+            ]
+            more = self._totals(source).interval(end_ns, together)
+            points += map(self._with_exemplars, islice(more, limit - len(points)))
             if len(points) == limit:
                 break  # the rest comes with the next batch: what was told by then says where to go on
+        return tuple(points), found[-1][0] if found else 0
+
+    def _owed(self, limit: int) -> tuple[Point, ...]:
+        """Points with what left the store before the receiver had it."""
+        found = self._db.execute(
+            f"SELECT series, start_ns, time_ns, {counts_to_read()} FROM owed WHERE exporter = ?"
+            " ORDER BY series LIMIT ?",
+            (self.exporter, limit),
+        ).fetchall()
+        series = self._series(row[0] for row in found) if found else {}
+        points: list[Point] = []
+        for of, begin_ns, time_ns, *columns in found:
+            source, key = series[of]
+            row = Row(0, of, key, begin_ns, self._counts("owed", of, columns, key.bounds_ns))
+            points += islice(self._totals(source).owed(time_ns, row), limit - len(points))
         return tuple(points)
 
-    def _repeats(self, rows: Sequence[tuple[Any, ...]]) -> list[Point]:
-        """Points that only repeat a total; a row is the series, the point's time, the last point's, the counts."""
-        sources, series = self._sources(), self._series(row[0] for row in rows)
-        points = []
-        for series_id, time_ns, last_ns, *columns in rows:
-            source, key, start_ns = series[series_id]
-            total = self._counts("total", series_id, columns, key.bounds_ns)
-            points.append(Point(0, sources[source], key, start_ns, last_ns, time_ns, Counts(), total))
-        return points
+    def _with_exemplars(self, point: Point) -> Point:
+        threshold_ns = point.source.threshold_ns
+        if not point.id or point.series.instrument is not Instrument.DURATION or point.delta.max_ns < threshold_ns:
+            return point
+        exemplars = self._exemplars(point.source.id, point.series, *self._spans[point.id])
+        return msgspec.structs.replace(point, exemplars=exemplars)
+
+    def _meet(self, position: int) -> None:
+        """See to it that what the receiver knows is what the store says; the caller holds a snapshot."""
+        self._generation = self._now_generation()
+        now = (position, self._generation)
+        if self._known is None or self._unanswered is not None or now != self._known_at:
+            self._known = self._load()
+        self._known_at, self._unanswered = now, None
+
+    def _asked(self, batch: ExportBatch) -> ExportBatch:
+        if batch.stream is Stream.INTERVALS:
+            self._unanswered = batch
+        return batch
+
+    def _totals(self, source: int) -> Totals:
+        if self._known is None:
+            raise RuntimeError("not in a snapshot")
+        if source not in self._known:
+            self._known[source] = Totals(self._sources()[source], Reach())
+        return self._known[source]
+
+    def _load(self) -> dict[int, Totals]:
+        """What the receiver was told of each series, by source."""
+        sources = self._sources()
+        reach = {
+            name: Reach(*columns)
+            for name, *columns in self._db.execute(
+                "SELECT source, end_ns, time_ns, after_ns, skip_ns FROM sent WHERE exporter = ?", (self.exporter,)
+            )
+        }
+        known: dict[int, list[Known]] = {id_: [] for id_ in sources}
+        for of, source, instrument, attributes, bounds, start_ns, time_ns, *columns in self._db.execute(
+            f"SELECT t.series, s.source, s.instrument, s.attributes, s.bounds, t.start_ns, t.time_ns,"
+            f" {counts_to_read('t')} FROM total AS t JOIN series AS s ON s.id = t.series WHERE t.exporter = ?"
+            " ORDER BY t.series",
+            (self.exporter,),
+        ):
+            key = _series_key(instrument, attributes, bounds)
+            # a damaged one: nobody but the receiver knows what it was told. Its number and sum go on from here
+            total = self._counts("total", of, columns, key.bounds_ns)
+            known[source].append(Known(of, sources[source], key, start_ns, time_ns, total))
+        return {id_: Totals(source, reach.get(source.name, Reach()), known[id_]) for id_, source in sources.items()}
 
     def _episodes(self, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
         rows = self._db.execute(
@@ -329,37 +409,12 @@ class Outbox:
         rows = self._db.execute("SELECT id, name, observer, event, threshold_ns, stall_ns, quiet_ns FROM source")
         return {row[0]: SourceInfo(row[0], row[1], row[2], row[3], instance, row[4], row[5], row[6]) for row in rows}
 
-    def _series(self, ids: Iterable[int]) -> dict[int, tuple[int, SeriesKey, int]]:
+    def _series(self, ids: Iterable[int]) -> dict[int, tuple[int, SeriesKey]]:
+        """The source and the key of some series."""
         rows = self._db.execute(
-            f"SELECT id, source, instrument, attributes, bounds, start_ns FROM series WHERE id IN {IDS}",
-            (json_ids(set(ids)),),
+            f"SELECT id, source, instrument, attributes, bounds FROM series WHERE id IN {IDS}", (json_ids(set(ids)),)
         )
-        return {
-            row[0]: (
-                row[1],
-                _series_key(row[2], row[3], row[4]),
-                row[5],
-            )
-            for row in rows
-        }
-
-    def _known(self, coming: Iterable[int]) -> dict[int, Known]:
-        """What the receiver was told of each series, and the series that are new to it."""
-        totals = {
-            series: (time_ns, columns)
-            for series, time_ns, *columns in self._db.execute(
-                f"SELECT series, time_ns, {counts_to_read()} FROM total WHERE exporter = ?", (self.exporter,)
-            )
-        }
-        sources = self._sources()
-        known = {}
-        for id_, (source, key, start_ns) in sorted(self._series({*coming, *totals}).items()):
-            known[id_] = one = Known(id_, sources[source], key, start_ns)
-            if id_ in totals:
-                # a damaged one: nobody but the receiver knows what it was told. Its number and sum go on from here
-                one.time_ns, columns = totals[id_]
-                one.total = self._counts("total", id_, columns, key.bounds_ns)
-        return known
+        return {id_: (source, _series_key(*names)) for id_, source, *names in rows}
 
     def _counts(self, table: str, id_: int, columns: Sequence[Any], bounds_ns: tuple[int, ...]) -> Counts:
         """The counts of a row, or what is left of them where they were damaged: that holds nobody up."""
@@ -410,40 +465,135 @@ class Outbox:
                 self._count_as_told(last)
 
     def _count_as_told(self, last: int) -> None:
-        totals: dict[int, tuple[int, Counts]] = {}
-        bounds_ns = series_bounds(self._db)
-        for id_, series, end_ns, *columns in self._db.execute(
-            f"SELECT id, series, end_ns, {counts_to_read()} FROM interval WHERE id <= ?", (last,)
+        self._known = self._load()
+        ends: dict[str, int] = {}
+        points: dict[tuple[object, ...], Point] = {}
+        series: dict[int, tuple[int, SeriesKey]] = {}
+        for id_, of, begin_ns, end_ns, *columns in self._db.execute(
+            f"SELECT id, series, start_ns, end_ns, {counts_to_read()} FROM interval WHERE id <= ? ORDER BY id", (last,)
         ):
-            delta = self._counts("interval", id_, columns, bounds_ns[series])
-            time_ns, total = totals.get(series, (end_ns, Counts()))
-            intervals.add(total, delta)
-            totals[series] = (max(time_ns, end_ns), total)
+            if of not in series:
+                series |= self._series([of])
+            source, key = series[of]
+            row = Row(id_, of, key, begin_ns, self._counts("interval", id_, columns, key.bounds_ns))
+            for point in self._totals(source).owed(end_ns, row):
+                points[_identity(point)] = point
+                ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
+        self._put_totals(points.values())
+        self._put_sent(points.values(), ends)
+
+    def _have(self, stream: Stream, items: Sequence[Item]) -> Sent | None:
+        """The receiver has these: move the cursor, and remember what it was told, and how far that is."""
+        self._move(stream, max((item.id for item in items), default=0))
+        points = [item for item in items if isinstance(item, Point)]
+        if not points:
+            return None
+        begun = {_identity(point): point for point in points if not point.total.count}
         self._db.executemany(
-            f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS}) VALUES ({marks(10)})",
-            [(self.exporter, series, time_ns, *counts_row(total)) for series, (time_ns, total) in totals.items()],
+            "DELETE FROM total WHERE exporter = ? AND series IN"
+            " (SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ?)",
+            [(self.exporter, *_columns(point)[:3]) for point in begun.values()],
+        )
+        self._db.executemany(
+            f"DELETE FROM owed WHERE exporter = ? AND series = {_SERIES}",
+            [(self.exporter, *_columns(point)) for point in points if not point.id and point.delta.count],
+        )
+        self._put_totals({_identity(point): point for point in points}.values())
+        ends: dict[str, int] = {}
+        for point in points:
+            end_ns = self._spans.get(point.id, (0, 0))[1]
+            ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
+        self._put_sent(points, ends)
+        return self._sent()
+
+    def _put_totals(self, points: Iterable[Point]) -> None:
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO total (exporter, series, start_ns, time_ns, {COUNTS})"
+            f" VALUES (?, {_SERIES}, {marks(9)})",
+            [
+                (self.exporter, *_columns(point), point.start_ns, point.time_ns, *counts_row(point.total))
+                for point in points
+            ],
         )
 
-    def _remember(self, items: tuple[Item, ...]) -> None:
-        latest: dict[tuple[int, SeriesKey], Point] = {}
-        for item in items:
-            if isinstance(item, Point):
-                latest[item.source.id, item.series] = item
-        for point in latest.values():
+    def _put_sent(self, points: Iterable[Point], ends: Mapping[str, int]) -> None:
+        latest: dict[str, Point] = {}
+        for point in points:
+            if point.source.name not in latest or latest[point.source.name].time_ns < point.time_ns:
+                latest[point.source.name] = point
+        for name, point in latest.items():
             self._db.execute(
-                f"INSERT OR REPLACE INTO total (exporter, series, time_ns, {COUNTS})"
-                f" SELECT ?, id, {marks(8)} FROM series"
-                " WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?",
-                (
-                    self.exporter,
-                    point.time_ns,
-                    *counts_row(point.total),
-                    point.source.id,
-                    point.series.instrument.value,
-                    encode_attributes(point.series.attributes),
-                    encode_json(point.series.bounds_ns),
-                ),
+                "INSERT INTO sent VALUES (?1, ?2, ?3, ?4, ?5, 0, 0) ON CONFLICT DO UPDATE SET"
+                " end_ns = max(end_ns, ?4), time_ns = max(time_ns, ?5),"
+                " skip_ns = CASE WHEN ?4 > skip_ns + ?6 THEN 0 ELSE skip_ns END",
+                (self.exporter, name, self._form_of(point.source), ends[name], point.time_ns, SKIP_NS),
             )
+            totals = self._known.get(point.source.id) if self._known else None
+            if totals is not None and ends[name] > totals.reach.skip_ns + SKIP_NS:
+                totals.reach.skip_ns = 0
+
+    def _answered(self, batch: ExportBatch, count: int, told: Sent | None) -> None:
+        """Keep what was read ahead if the receiver has all of it; else it is read again."""
+        if batch.stream is not Stream.INTERVALS:
+            return
+        if batch is self._unanswered and count >= len(batch.items) and told is not None:
+            self._unanswered = None
+            position, generation = self._known_at
+            self._known_at = (max(position, *(item.id for item in batch.items)), generation)
+        else:
+            self._known = None
+        if told is not None:
+            self._marker.write(told)
+
+    def _sent(self) -> Sent:
+        """How far the receiver was told, as the marker says it."""
+        rows = self._db.execute("SELECT source, end_ns, time_ns FROM sent WHERE exporter = ?", (self.exporter,))
+        return Sent(self._instance(), {name: (end_ns, time_ns) for name, end_ns, time_ns in rows})
+
+    def _instance(self) -> str:
+        return str(self._db.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()[0])
+
+    def _form_of(self, source: SourceInfo) -> str:
+        return encode_json([source.instance, source.event, self._form])
+
+    def _meet_the_form(self) -> None:
+        """Begin all series of a source anew where its points are other series at the receiver from now on."""
+        before = dict(self._db.execute("SELECT source, form FROM sent WHERE exporter = ?", (self.exporter,)).fetchall())
+        for source in self._sources().values():
+            form = self._form_of(source)
+            if before.get(source.name, form) == form:
+                continue
+            if before[source.name]:  # else it was written by an older version, which did not note it
+                self._begin_anew(source.name)
+            self._db.execute(
+                "UPDATE sent SET form = ? WHERE exporter = ? AND source = ?", (form, self.exporter, source.name)
+            )
+
+    def _meet_the_marker(self, now_ns: int) -> int | None:
+        """Begin all series anew where the receiver was told more than this store knows; returns up to when it was."""
+        marker, told = self._marker.read(), self._sent()
+        if marker.instance != told.instance or not marker.is_ahead_of(told.sources):
+            return None
+        for name, (end_ns, time_ns) in marker.sources.items():
+            self._db.execute(
+                "INSERT INTO sent VALUES (?1, ?2, '', ?3, ?4, 0, ?3) ON CONFLICT DO UPDATE SET"
+                " end_ns = max(end_ns, ?3), time_ns = max(time_ns, ?4), skip_ns = max(skip_ns, ?3)",
+                (self.exporter, name, end_ns, time_ns),
+            )
+            self._begin_anew(name)
+        # the daemon's own numbers count from its counters, which are those of the older copy
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('counting_ns', ?)", (str(now_ns),))
+        return max(time_ns for _, time_ns in marker.sources.values())
+
+    def _begin_anew(self, source: str) -> None:
+        self._db.execute(
+            "DELETE FROM total WHERE exporter = ? AND series IN"
+            " (SELECT s.id FROM series AS s JOIN source ON source.id = s.source WHERE source.name = ?)",
+            (self.exporter, source),
+        )
+        self._db.execute(
+            "UPDATE sent SET after_ns = time_ns WHERE exporter = ? AND source = ?", (self.exporter, source)
+        )
 
     def _note_error(self, why: str, now_ns: int) -> None:
         self._db.execute(
@@ -456,15 +606,16 @@ def _series_key(instrument: str, attributes: str, bounds: str) -> SeriesKey:
     return SeriesKey(Instrument(instrument), decode_attributes(attributes), decode_bounds(bounds))
 
 
-def _next_point(id_: int, known: Known, end_ns: int, delta: Counts, exemplars: tuple[BreachRecord, ...]) -> Point:
-    """The point of one more interval of a series, which is known from then on."""
-    total = Counts()
-    intervals.add(total, known.total)
-    intervals.add(total, delta)
-    if not total.count:
-        total.explicit = [0] * (len(known.series.bounds_ns) + 1)
-    last_ns = known.time_ns
-    time_ns = end_ns if last_ns is None else max(end_ns, last_ns + STEP_NS)
-    before_ns = known.start_ns if last_ns is None else last_ns
-    known.time_ns, known.total = time_ns, total
-    return Point(id_, known.source, known.series, known.start_ns, before_ns, time_ns, delta, total, exemplars)
+def _identity(point: Point) -> tuple[object, ...]:
+    """What tells a series from others at a receiver."""
+    return point.source.id, point.series.instrument, point.series.attributes
+
+
+_SERIES = "(SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?)"
+
+
+def _columns(point: Point) -> tuple[int, str, str, str]:
+    """What names a point's series in the store, as :data:`_SERIES` looks for it."""
+    series = point.series
+    attributes, bounds = encode_attributes(series.attributes), encode_json(series.bounds_ns)
+    return point.source.id, series.instrument.value, attributes, bounds

@@ -13,7 +13,9 @@
 
 CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns',
                                           -- 'set_aside' (the damaged store whose place this one took), 'merged_60_ns'
-                                          -- and the like (up to where intervals are merged)
+                                          -- and the like (up to where intervals are merged), 'home' (the machine and the
+                                          -- path of the last start), 'counting_ns' (since when health counts, where that
+                                          -- is not 'created_ns': an older copy was restored)
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -205,10 +207,39 @@ CREATE TABLE cursor (                     -- up to which id of a stream the rece
   PRIMARY KEY (exporter, stream)
 ) WITHOUT ROWID;
 
-CREATE TABLE total (                      -- what an exporter has told its receiver of a series, moved with its cursor
+CREATE TABLE total (                      -- what an exporter has sent to its receiver of a series, moved with its cursor;
+                                          -- of series that differ in their bounds alone only the one that was sent last
   exporter    TEXT NOT NULL REFERENCES exporter,
   series      INTEGER NOT NULL REFERENCES series,
+  start_ns    INTEGER NOT NULL,           -- start time of its points: where this total began to count
   time_ns     INTEGER NOT NULL,           -- of the last point
+  count       INTEGER NOT NULL,
+  sum_ns      INTEGER NOT NULL,
+  min_ns      INTEGER NOT NULL,
+  max_ns      INTEGER NOT NULL,
+  explicit    TEXT NOT NULL,
+  exponential TEXT NOT NULL,
+  zeros       INTEGER NOT NULL,
+  PRIMARY KEY (exporter, series)
+) WITHOUT ROWID;
+
+CREATE TABLE sent (                       -- how far an exporter has sent the intervals of a source, moved with its cursor
+                                          -- (and copied into a file beside the store, so that an older copy is noticed)
+  exporter TEXT NOT NULL REFERENCES exporter,
+  source   TEXT NOT NULL,                 -- its name
+  form     TEXT NOT NULL,                 -- what makes its points other series at the receiver, beside name and attributes
+  end_ns   INTEGER NOT NULL,              -- the latest end of an interval that was sent
+  time_ns  INTEGER NOT NULL,              -- the latest time of a point
+  after_ns INTEGER NOT NULL,              -- series that begin from now on start later than this
+  skip_ns  INTEGER NOT NULL,              -- intervals up to here were sent by a newer copy of this store (0: none)
+  PRIMARY KEY (exporter, source)
+) WITHOUT ROWID;
+
+CREATE TABLE owed (                       -- counts that left the store before an exporter had them: its next points carry them
+  exporter    TEXT NOT NULL REFERENCES exporter,
+  series      INTEGER NOT NULL REFERENCES series,
+  start_ns    INTEGER NOT NULL,           -- when the time that they are of begins
+  time_ns     INTEGER NOT NULL,           -- the earliest time at which they may be sent
   count       INTEGER NOT NULL,
   sum_ns      INTEGER NOT NULL,
   min_ns      INTEGER NOT NULL,

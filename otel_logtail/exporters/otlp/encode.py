@@ -89,6 +89,11 @@ class Encoding(msgspec.Struct, frozen=True):
     max_bytes: int = MAX_BYTES
     max_records: int = MAX_RECORDS
 
+    @property
+    def form(self) -> str:
+        """What makes points other series at a receiver: kind of histogram, temporality, resource, scope."""
+        return repr((self.exponential, self.delta, sorted(self.resource), self.host, self.version))
+
 
 class Request(msgspec.Struct, frozen=True):
     """One message, and how many items of the batch are in it."""
@@ -100,8 +105,8 @@ class Request(msgspec.Struct, frozen=True):
 def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
     """The requests that carry a batch, in order; each is made when it is asked for."""
     if batch.stream is Stream.INTERVALS:
-        # a point between the points (id 0) has nothing new to tell in deltas
-        kept = [(i, p) for i, p in enumerate(only(Point, batch.items), 1) if p.id or not encoding.delta]
+        # a point between the points has nothing new to tell in deltas
+        kept = [(i, p) for i, p in enumerate(only(Point, batch.items), 1) if p.delta.count or not encoding.delta]
         told = sent = 0
         for group in groups([p for _, p in kept], encoding.max_records, key=_identity, weight=_point_weight):
             for request in fit(group, lambda part: encode_points(part, encoding), encoding.max_bytes):

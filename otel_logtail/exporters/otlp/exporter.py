@@ -60,6 +60,7 @@ class OtlpExporter(Exporter):
 
     def __init__(self, senders: Mapping[Stream, Sender], encoding: Encoding) -> None:
         self.wants = frozenset(senders)
+        self.form = encoding.form
         self._senders = senders
         self._encoding = encoding
 

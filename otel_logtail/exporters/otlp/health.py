@@ -1,10 +1,13 @@
 """The daemon's own health as OTLP metrics: always cumulative sums and gauges, as they are now. Pure.
 
-What belongs to a source has that source's resource; what belongs to none has that of ``otel-logtail`` itself.
+What belongs to a source has that source's name and instance, but none of the other attributes of its resource: from
+these Prometheus derives a series (``target_info``) that must not go back in time, and health is of now, while the
+intervals of a source are of its log's time (docs/decisions/0088). What belongs to none is of ``otel-logtail`` itself.
 """
 
 from __future__ import annotations
 
+import msgspec
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics.export import (
@@ -31,9 +34,10 @@ def encode_health(record: HealthRecord, encoding: Encoding) -> ExportMetricsServ
     by_source: dict[str, dict[str, list[HealthValue]]] = {}
     for value in record.values:
         by_source.setdefault(value.source or ITSELF, {}).setdefault(value.name, []).append(value)
+    bare = msgspec.structs.replace(encoding, host="", resource=())
     data = []
     for source, metrics in by_source.items():
-        resource = resource_of(source, record.instance, encoding)
+        resource = resource_of(source, record.instance, encoding if source == ITSELF else bare)
         own = [_metric(values, record) for values in metrics.values()]
         data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
     return encode_metrics(MetricsData(data))

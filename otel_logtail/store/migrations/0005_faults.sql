@@ -1,2 +1,55 @@
 -- Files that changed in part are known again by a trail of hashes; one that was read before has it from its next line on.
 ALTER TABLE file ADD COLUMN trail BLOB NOT NULL DEFAULT x'';
+-- Nothing yet: columns and tables that schema.sql gains in version 5 are added here, too.
+
+-- totals have start times of their own, and are only of the series that was sent last under its name and attributes
+CREATE TEMP TABLE total_4 AS SELECT * FROM total;
+DROP TABLE total;
+CREATE TABLE total (
+  exporter    TEXT NOT NULL REFERENCES exporter,
+  series      INTEGER NOT NULL REFERENCES series,
+  start_ns    INTEGER NOT NULL,
+  time_ns     INTEGER NOT NULL,
+  count       INTEGER NOT NULL,
+  sum_ns      INTEGER NOT NULL,
+  min_ns      INTEGER NOT NULL,
+  max_ns      INTEGER NOT NULL,
+  explicit    TEXT NOT NULL,
+  exponential TEXT NOT NULL,
+  zeros       INTEGER NOT NULL,
+  PRIMARY KEY (exporter, series)
+) WITHOUT ROWID;
+INSERT INTO total
+SELECT t.exporter, t.series, s.start_ns, t.time_ns, t.count, t.sum_ns, t.min_ns, t.max_ns, t.explicit, t.exponential, t.zeros
+  FROM total_4 AS t JOIN series AS s ON s.id = t.series
+ WHERE NOT EXISTS (SELECT 1 FROM total_4 AS n JOIN series AS m ON m.id = n.series
+                    WHERE n.exporter = t.exporter AND m.source = s.source AND m.instrument = s.instrument
+                      AND m.attributes = s.attributes AND (n.time_ns, n.series) > (t.time_ns, t.series));
+DROP TABLE total_4;
+CREATE TABLE sent (
+  exporter TEXT NOT NULL REFERENCES exporter,
+  source   TEXT NOT NULL,
+  form     TEXT NOT NULL,
+  end_ns   INTEGER NOT NULL,
+  time_ns  INTEGER NOT NULL,
+  after_ns INTEGER NOT NULL,
+  skip_ns  INTEGER NOT NULL,
+  PRIMARY KEY (exporter, source)
+) WITHOUT ROWID;
+INSERT INTO sent
+SELECT t.exporter, source.name, '', max(t.time_ns), max(t.time_ns), 0, 0
+  FROM total AS t JOIN series AS s ON s.id = t.series JOIN source ON source.id = s.source GROUP BY 1, 2;
+CREATE TABLE owed (
+  exporter    TEXT NOT NULL REFERENCES exporter,
+  series      INTEGER NOT NULL REFERENCES series,
+  start_ns    INTEGER NOT NULL,
+  time_ns     INTEGER NOT NULL,
+  count       INTEGER NOT NULL,
+  sum_ns      INTEGER NOT NULL,
+  min_ns      INTEGER NOT NULL,
+  max_ns      INTEGER NOT NULL,
+  explicit    TEXT NOT NULL,
+  exponential TEXT NOT NULL,
+  zeros       INTEGER NOT NULL,
+  PRIMARY KEY (exporter, series)
+) WITHOUT ROWID;
