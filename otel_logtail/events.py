@@ -164,6 +164,15 @@ class Reporter:
         """The store was damaged: a new one is begun, and the logs are read again."""
         self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")
 
+    def store_elsewhere(self, path: str, host: str, before: str, *, is_copy: bool) -> None:
+        """The store was last used elsewhere: on another machine (``host`` is empty where not), or at another path."""
+        where = f"on another machine ({host}, {before})" if host else f"as {before}"
+        if is_copy:
+            what = "it may be a copy, so it sends under a new service.instance.id and all series start again"
+            self._say("warning", f"{path} was last used {where}: {what}")
+        else:
+            self._say("info", f"{path} was last used {where}: its files moved with it, so all series go on")
+
     def counts_mended(self, who: str, count: int) -> None:
         """Counts in the store were damaged on disk: a source, an exporter or the upkeep goes on with what is left."""
         self._say(

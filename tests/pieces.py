@@ -101,7 +101,7 @@ def opened(path: Path) -> Iterator[Store]:
 
 TABLES = (
     "source", "rejected", "file", "kind", "block", "breach", "open_episode", "episode", "series",
-    "open_interval", "interval", "exporter", "cursor", "total", "refused", "dropped",
+    "open_interval", "interval", "exporter", "cursor", "total", "owed", "refused", "dropped",
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from otel_logtail.model import Stream
 from otel_logtail.observer import Observer, ObserverContext, PathRule
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.store.file import suspect
+from otel_logtail.store.home import here
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.wal import Held
 from otel_logtail.store.writer import Store
@@ -145,6 +146,11 @@ class App:
                 reporter.store_set_aside(str(settings.db), str(store.set_aside))
             elif store.was_gone and not self._first_looks.kept:
                 reporter.store_missing(str(settings.db))
+            if (change := store.home_change) is not None:
+                is_here = change.before.is_on(here(settings.db))
+                reporter.store_elsewhere(
+                    str(settings.db), "" if is_here else change.before.host, change.before.path, is_copy=change.is_copy
+                )
             self._upkeep = store.upkeep(settings.limits, [exporter.name for exporter in exporters])
             told = any(Stream.INTERVALS in exporter.wants for exporter in exporters)
             told = told or self._upkeep.tells(Stream.INTERVALS)

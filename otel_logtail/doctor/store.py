@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size
 from otel_logtail.errors import LogtailError
 from otel_logtail.query import open_readonly
 from otel_logtail.store.health import size_on_disk, wal_size
+from otel_logtail.store.home import here, recorded
 from otel_logtail.store.place import holder, readers
 
 CHECK_S = 30.0
@@ -44,6 +46,7 @@ def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
     found = _check_integrity(path, traceless=True)
     # a daemon that has just begun to write would look like damage: looked at again, with the care that it needs
     yield found if found.level == OK else _check_integrity(path, traceless=False)
+    yield from _check_home(path)
     pid = holder(path)
     if pid is None:
         yield Check(WARN, "daemon", "no daemon has this store: nothing is followed now", "start it")
@@ -89,6 +92,24 @@ def _check_integrity(path: Path, *, traceless: bool) -> Check:
             "restart the daemon: it sets the file aside and reads again what the logs still hold",
         )
     return Check(OK, "store", f"{path} ({size(path.stat().st_size)}) is whole")
+
+
+def _check_home(path: Path) -> Iterator[Check]:
+    """Two daemons with copies of one store would send as one instance."""
+    try:
+        with closing(open_readonly(path, traceless=True)) as conn:
+            before = recorded(conn)
+    except (LogtailError, sqlite3.DatabaseError):
+        return  # the checks above say what is wrong
+    if before is None or before == (now := here(path)):
+        return
+    where = f"as {before.path}" if before.is_on(now) else f"on another machine ({before.host}, {before.path})"
+    yield Check(
+        WARN,
+        "store",
+        f"{path} was last used {where}",
+        "if a daemon still uses it there, start one here: it takes a new service.instance.id, if this is a copy",
+    )
 
 
 def _check_room(folder: Path, used: int, max_bytes: int | None) -> Iterator[Check]:

@@ -13,7 +13,7 @@ noticed. It is not synced: after a power cut it may be an older one, or unreadab
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ import msgspec
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """How far the sources of a store were sent: by name, the latest end of an interval and the latest time of a point."""
+    """How far each source of a store was sent: the latest end of an interval and the latest time of a point."""
 
     instance: str = ""
     sources: dict[str, tuple[int, int]] = {}
@@ -68,18 +68,25 @@ class Marker:
 
 def instances(store: Path) -> set[str]:
     """The ids of the stores that the files beside this store are of."""
-    return {sent.instance for sent in _all(store) if sent.instance}
+    return {sent.instance for sent in map(_read, _beside(store)) if sent.instance}
 
 
-def _all(store: Path) -> Iterator[Sent]:
+def remove(store: Path) -> None:
+    """Remove the files beside this store: they are of another one."""
+    for path in _beside(store):
+        try:
+            path.unlink()
+        except OSError:
+            pass
+
+
+def _beside(store: Path) -> list[Path]:
     real = Path(os.path.realpath(store))
     try:
         names = os.listdir(real.parent)  # noqa: PTH208 - no pattern: the store's name may hold anything
     except OSError:
-        return
-    for name in names:
-        if name.startswith(f".{real.name}.") and name.endswith(".sent"):
-            yield _read(real.with_name(name))
+        return []
+    return [real.with_name(name) for name in names if name.startswith(f".{real.name}.") and name.endswith(".sent")]
 
 
 def _read(path: Path) -> Sent:

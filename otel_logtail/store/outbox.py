@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import groupby, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +283,8 @@ class Outbox:
             f"SELECT id, series, end_ns, start_ns, {counts_to_read()} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
             (position, limit),
         ).fetchall()
-        series = self._series(row[1] for row in found)
+        cut_off = self._cut_off(found[-1][0], found[-1][2]) if len(found) == limit else []
+        series = self._series(row[1] for row in (*found, *cut_off))
         rows = [row for row in found if row[2] > self._totals(series[row[1]][0]).reach.skip_ns]
         self._spans = {row[0]: (row[3], row[2]) for row in rows}
         points: list[Point] = []
@@ -293,11 +294,23 @@ class Outbox:
                 for id_, of, _, begin_ns, *columns in group
                 for key in (series[of][1],)
             ]
-            more = self._totals(source).interval(end_ns, together)
+            behind: list[Row] = []
+            if together[-1].id == found[-1][0]:
+                own = takewhile(lambda row: series[row[1]][0] == source, cut_off)  # noqa: B023 - used up at once
+                behind = [Row(id_, of, series[of][1], begin_ns, Counts()) for id_, of, begin_ns in own]
+            more = self._totals(source).interval(end_ns, together, behind)
             points += map(self._with_exemplars, islice(more, limit - len(points)))
             if len(points) == limit:
-                break  # the rest comes with the next batch: what was told by then says where to go on
+                break  # the rest comes with the next batch: what was sent by then says where to go on
         return tuple(points), found[-1][0] if found else 0
+
+    def _cut_off(self, last: int, end_ns: int) -> list[tuple[int, int, int]]:
+        """Id, series and start of the rows that go on behind a page with intervals of the same end."""
+        return self._db.execute(
+            "SELECT id, series, start_ns FROM interval WHERE id > ?1 AND id < ifnull("
+            "(SELECT id FROM interval WHERE id > ?1 AND end_ns <> ?2 ORDER BY id LIMIT 1), 1 << 62) ORDER BY id",
+            (last, end_ns),
+        ).fetchall()
 
     def _owed(self, limit: int) -> tuple[Point, ...]:
         """Points with what left the store before the receiver had it."""

@@ -64,13 +64,17 @@ class Totals:
         # no point is older: times only grow, so an old minimum is still a lower bound
         self._oldest_ns = 0
 
-    def interval(self, end_ns: int, rows: Sequence[Row]) -> Iterator[Point]:
-        """The points for the counts of one interval, and those that come before them."""
-        coming = {row.series_id for row in rows}
+    def interval(self, end_ns: int, rows: Sequence[Row], behind: Sequence[Row] = ()) -> Iterator[Point]:
+        """The points for the counts of one interval, and those that come before them.
+
+        ``behind`` is what belongs to the interval and comes later, so that the points are the same however they are
+        cut into batches.
+        """
+        coming = {row.series_id for row in (*rows, *behind)}
         if end_ns - self._oldest_ns > FILL_NS:
             yield from map(self._noted, repeats(self.known.values(), end_ns, coming))
             self._oldest_ns = min((one.time_ns for one in self.known.values()), default=end_ns)
-        for row in rows:
+        for row in (*rows, *behind):
             if _name(row.series) not in self.known:
                 yield self._begin(row)
         for row in rows:

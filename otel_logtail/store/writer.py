@@ -33,6 +33,7 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
+from otel_logtail.store import home
 from otel_logtail.store.connection import sync_each_commit, transaction, translated
 from otel_logtail.store.file import StoreFile, open_file
 from otel_logtail.store.maintenance import Limits, Upkeep
@@ -121,6 +122,8 @@ class Store:
         self._open: dict[tuple[int, int, int], Counts] = {}
         self._mended = 0
         self._checkpoint_pages = 0
+        self.home_change = home.settle(self._db, path)
+        """Where the store was used last, if that was elsewhere."""
         self.instance = str(self._one("SELECT value FROM meta WHERE key = 'instance'"))
         self.set_aside = file.set_aside
         """Where a damaged store went, in whose place this one is new; None: nothing was wrong."""

@@ -44,6 +44,7 @@ from otel_logtail.model import (
     Stream,
 )
 from otel_logtail.observer import Thresholds, scan
+from otel_logtail.store import marker
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from otel_logtail.testing.fakes import FakeObserver, fake_line
@@ -473,10 +474,11 @@ class _Log:
         connection = sqlite3.connect(self.store.path)
         try:
             with connection:
-                for table in ("cursor", "total", "refused", "exporter"):
+                for table in ("cursor", "total", "sent", "owed", "refused", "exporter"):
                     connection.execute(f"DELETE FROM {table}")
         finally:
             connection.close()
+        marker.remove(self.store.path)
 
     def write(self, stretch: int) -> None:
         """40 seconds of log, sealed: three series, breaches of both severities, four episodes that are over."""
