@@ -1,6 +1,5 @@
 -- Files that changed in part are known again by a trail of hashes; one that was read before has it from its next line on.
 ALTER TABLE file ADD COLUMN trail BLOB NOT NULL DEFAULT x'';
--- Nothing yet: columns and tables that schema.sql gains in version 5 are added here, too.
 
 -- totals have start times of their own, and are only of the series that was sent last under its name and attributes
 CREATE TEMP TABLE total_4 AS SELECT * FROM total;
