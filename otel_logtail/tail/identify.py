@@ -3,7 +3,8 @@
 In this order, the newest known file first, so that a name which was taken over by another file does not mislead:
   1. the same device and inode, and the same content as far as it was read;
   2. the same content in another file: compressed, copied before a truncation, moved over a file system's border (first
-     for what is not read to its end; a compressed file that is, is known by its inode and head without unpacking it);
+     for what is not read to its end; a compressed file that is, is known by its inode and head without unpacking it).
+     Of two that have it, the longer one, if the other is its beginning;
   3. a compressed file that ends before the position: its writer went on writing to the file that it was made from;
   4. the same device and inode, where nothing was read yet: there is nothing to lose. (A rotated one only while it is
      open: else it is a new file, and perhaps a copy that was given the inode.)
@@ -58,6 +59,8 @@ def claim(
         for state in left:
             for path in alike.by_inode(state) if same in (_same_inode, _same_compressed) else alike.candidates(state):
                 if path not in claims and same(path, readers[path], state):
+                    if same in (_same_content_unfinished, _same_content):
+                        path = _longest(path, [p for p in alike.candidates(state) if p not in claims], readers, state)
                     claims[path] = state
                     break
             else:
@@ -149,6 +152,21 @@ def _same_inode(path: str, reader: Reader, state: FileState) -> bool:
 
 def _same_content_unfinished(path: str, reader: Reader, state: FileState) -> bool:
     return not state.done and holds(reader, state)
+
+
+def _longest(path: str, others: Iterable[str], readers: Mapping[str, Reader], state: FileState) -> str:
+    """The one of these files, all with this state's content, that goes on where the first one ends."""
+    for other in others:
+        if other != path and holds(readers[other], state) and _goes_on_behind(readers[other], readers[path]):
+            path = other
+    return path
+
+
+def _goes_on_behind(reader: Reader, other: Reader) -> bool:
+    try:
+        return bool(reader.read_at(length(other), 1)) and _is_copy(other, reader)
+    except OSError:
+        return False
 
 
 def _same_compressed(path: str, reader: Reader, state: FileState) -> bool:

@@ -230,10 +230,14 @@ class PathTail:
         return True
 
     def _elsewhere(self) -> list[str]:
-        """Where unfinished files were last seen, if that is no rotated name: what a symbolic link pointed at."""
-        usual = {self.live, *self._rotated()}
-        paths = [state.path for state in self._states.unfinished()]
-        return [path for path in dict.fromkeys(paths) if path not in usual and os.path.isfile(path)]
+        """Where unfinished files were last seen, or are now after a rotation, if none of our names leads there.
+
+        That is what a symbolic link pointed at, the last one of the path or one above it.
+        """
+        usual = {self._place(path) for path in (*self._rotated(), self.live)}
+        paths = dict.fromkeys(state.path for state in self._states.unfinished() if state.path not in usual)
+        there = [path for last in paths for path in (*siblings(last), last)]
+        return [path for path in dict.fromkeys(there) if path not in usual and os.path.isfile(path)]
 
     def _rotated(self) -> list[str]:
         return list(dict.fromkeys(path for base in self._links() for path in siblings(base)))
@@ -303,7 +307,8 @@ class PathTail:
                 known = is_compressed(state.path) and reader.identity == (state.device, state.inode)
                 if is_compressed(path) and not known:
                     # finished, and its end is known: known by its inode from now on, it is not unpacked once more
-                    changed.append(msgspec.structs.replace(state, path=path, device=reader.device, inode=reader.inode))
+                    place = self._place(path)
+                    changed.append(msgspec.structs.replace(state, path=place, device=reader.device, inode=reader.inode))
                 continue
             moved = msgspec.structs.replace(
                 state, live=self.live, path=self._place(path), device=reader.device, inode=reader.inode, done=False
@@ -367,8 +372,11 @@ class PathTail:
                 self._reporter.rotated(self.live)
 
     def _place(self, path: str) -> str:
-        """The name under which a file is found again even when a symbolic link points at another one."""
-        return os.path.realpath(path) if path == self.live and os.path.islink(path) else path
+        """The name under which a file is found again even when a symbolic link leads elsewhere, in or above it."""
+        if path == self.live and os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        return os.path.join(os.path.realpath(folder), name)
 
     def _new_state(self, path: str, reader: Reader, before: Predecessor | None) -> FileState:
         live = path == self.live
