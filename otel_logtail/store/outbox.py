@@ -1,7 +1,7 @@
 """The store as one exporter sees it: what comes after its cursor, and moving that cursor on the receiver's word.
 
 Each exporter has an outbox on a connection of its own, used by its own thread, so that none can hold up another or the
-tail. The cursor moves in one transaction with the totals that the receiver has been told, so a total can't be counted
+tail. The cursor moves in one transaction with the totals that the receiver has been sent, so a total can't be counted
 twice or forgotten, whenever the process dies: a batch whose delivery is unclear comes again with the same ids, times
 and totals.
 """
@@ -73,8 +73,8 @@ _BREACH = (
 class Begun(msgspec.Struct, frozen=True):
     """What registering an exporter has found.
 
-    ``held`` is how many items a new one begins with. ``ahead_ns`` is up to when its receiver was told more than this
-    store knows: it is an older copy (None: it is not), and all series begin anew.
+    ``held`` is how many items a new one begins with. ``ahead_ns`` is not None where this store is an older copy: the
+    receiver has more than it knows, up to that time, and all series begin anew.
     """
 
     held: int = 0
@@ -111,7 +111,7 @@ class Outbox:
         wants does not wait for it; should it want that again, it begins as a new one does.
 
         ``form`` is the exporter's part of what makes its points other series at the receiver. With another one than
-        before, all series begin anew; so they do where the receiver was told more than this store knows.
+        before, all series begin anew; so they do where the receiver has more than this store knows.
         """
         streams = tuple(streams)
         self._form = form
@@ -141,11 +141,11 @@ class Outbox:
                 for table in ("total", "sent", "owed"):
                     self._db.execute(f"DELETE FROM {table} WHERE exporter = ?", (self.exporter,))
             held = 0 if known else sum(self._held(stream) for stream in streams if stream in _TABLES)
-            told = self._sent()
+            sent = self._sent()
         # where a new exporter begins is on the disk by now: a power cut makes it be sent more again, never less
         sync_each_commit(self._db, False)
         self._known = None
-        self._marker.write(told)
+        self._marker.write(sent)
         return Begun(held, ahead_ns)
 
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
@@ -218,10 +218,10 @@ class Outbox:
         ``skipped`` of them it was not given; they are counted apart, and are no success where they are all.
         """
         items = batch.items[:count]
-        told = None
+        sent = None
         with translated(self.path), transaction(self._db):
             if self._still_holds():
-                told = self._have(batch.stream, items)
+                sent = self._have(batch.stream, items)
             if skipped:
                 self._db.execute("UPDATE exporter SET skipped = skipped + ? WHERE name = ?", (skipped, self.exporter))
             if skipped < len(items):
@@ -230,7 +230,7 @@ class Outbox:
                     " WHERE name = ?",
                     (sum(item.id > 0 for item in items) - skipped, now_ns, self.exporter),
                 )
-        self._answered(batch, count, told)
+        self._answered(batch, count, sent)
 
     def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
         """The receiver will never take the one item of this batch: note it, and go on behind it.
@@ -238,17 +238,17 @@ class Outbox:
         Its counts stay in the totals that later points carry: they are true, whether this point was taken or not.
         """
         (item,) = batch.items
-        told = None
+        sent = None
         with translated(self.path), transaction(self._db):
             if self._still_holds():
-                told = self._have(batch.stream, batch.items)
+                sent = self._have(batch.stream, batch.items)
             if item.id:
                 self._db.execute(
                     "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)",
                     (self.exporter, batch.stream.value, item.id, why, now_ns),
                 )
             self._note_error(why, now_ns)
-        self._answered(batch, 1, told)
+        self._answered(batch, 1, sent)
 
     def failed(self, why: str, now_ns: int) -> None:
         """Note what went wrong last, for ``status``."""
@@ -355,7 +355,7 @@ class Outbox:
         return self._known[source]
 
     def _load(self) -> dict[int, Totals]:
-        """What the receiver was told of each series, by source."""
+        """What the receiver has of each series, by source."""
         sources = self._sources()
         reach = {
             name: Reach(*columns)
@@ -496,7 +496,7 @@ class Outbox:
         self._put_sent(points.values(), ends)
 
     def _have(self, stream: Stream, items: Sequence[Item]) -> Sent | None:
-        """The receiver has these: move the cursor, and remember what it was told, and how far that is."""
+        """The receiver has these: move the cursor, and remember their totals and how far they reach."""
         self._move(stream, max((item.id for item in items), default=0))
         points = [item for item in items if isinstance(item, Point)]
         if not points:
@@ -545,21 +545,21 @@ class Outbox:
             if totals is not None and ends[name] > totals.reach.skip_ns + SKIP_NS:
                 totals.reach.skip_ns = 0
 
-    def _answered(self, batch: ExportBatch, count: int, told: Sent | None) -> None:
+    def _answered(self, batch: ExportBatch, count: int, sent: Sent | None) -> None:
         """Keep what was read ahead if the receiver has all of it; else it is read again."""
         if batch.stream is not Stream.INTERVALS:
             return
-        if batch is self._unanswered and count >= len(batch.items) and told is not None:
+        if batch is self._unanswered and count >= len(batch.items) and sent is not None:
             self._unanswered = None
             position, generation = self._known_at
             self._known_at = (max(position, *(item.id for item in batch.items)), generation)
         else:
             self._known = None
-        if told is not None:
-            self._marker.write(told)
+        if sent is not None:
+            self._marker.write(sent)
 
     def _sent(self) -> Sent:
-        """How far the receiver was told, as the marker says it."""
+        """How far each source was sent, as the marker has it."""
         rows = self._db.execute("SELECT source, end_ns, time_ns FROM sent WHERE exporter = ?", (self.exporter,))
         return Sent(self._instance(), {name: (end_ns, time_ns) for name, end_ns, time_ns in rows})
 
@@ -583,9 +583,9 @@ class Outbox:
             )
 
     def _meet_the_marker(self, now_ns: int) -> int | None:
-        """Begin all series anew where the receiver was told more than this store knows; returns up to when it was."""
-        marker, told = self._marker.read(), self._sent()
-        if marker.instance != told.instance or not marker.is_ahead_of(told.sources):
+        """Begin all series anew where the receiver has more than this store knows; returns up to when it has."""
+        marker, sent = self._marker.read(), self._sent()
+        if marker.instance != sent.instance or not marker.is_ahead_of(sent.sources):
             return None
         for name, (end_ns, time_ns) in marker.sources.items():
             self._db.execute(
@@ -594,6 +594,8 @@ class Outbox:
                 (self.exporter, name, end_ns, time_ns),
             )
             self._begin_anew(name)
+        # the newer copy sent that before anything else
+        self._db.execute("DELETE FROM owed WHERE exporter = ?", (self.exporter,))
         # the daemon's own numbers count from its counters, which are those of the older copy
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('counting_ns', ?)", (str(now_ns),))
         return max(time_ns for _, time_ns in marker.sources.values())
