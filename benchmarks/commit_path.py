@@ -18,8 +18,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from otel_logtail.counts import bounds
 from otel_logtail.engine.episodes import coalesce
-from otel_logtail.engine.intervals import aggregate, bounds
+from otel_logtail.engine.intervals import aggregate
 from otel_logtail.model import Batch, FileState
 from otel_logtail.observer import ObserverContext, Thresholds, scan
 from otel_logtail.observers.headroom.observer import HeadroomObserver

@@ -19,7 +19,8 @@ from typing import Protocol
 import msgspec
 
 from otel_logtail import native
-from otel_logtail.engine.columns import append, extent, places_from, sample_at
+from otel_logtail.counts import extent, places_from
+from otel_logtail.engine.columns import append, sample_at
 from otel_logtail.errors import Drift
 from otel_logtail.model import (
     Attributes,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from otel_logtail.counts import bounds, count
 from otel_logtail.engine.columns import columns_of
-from otel_logtail.engine.intervals import aggregate, bounds, count
+from otel_logtail.engine.intervals import aggregate
 from otel_logtail.model import (
     Attributes,
     BreachRecord,

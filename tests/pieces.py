@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from otel_logtail.counts import add, bounds
 from otel_logtail.engine.episodes import coalesce
-from otel_logtail.engine.intervals import add, aggregate, aggregate_episodes, bounds
+from otel_logtail.engine.intervals import aggregate, aggregate_episodes
 from otel_logtail.model import Batch, Counts, Episode, FileState
 from otel_logtail.observer import Scanned, Thresholds, scan
 from otel_logtail.store.writer import Store

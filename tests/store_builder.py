@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import otel_logtail
-from otel_logtail.engine.intervals import bounds, count
+from otel_logtail.counts import bounds, count
 from otel_logtail.store.connection import SCHEMA_VERSION
 from otel_logtail.store.rows import SampleColumns, encode_block
 

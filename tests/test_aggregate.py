@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_logtail.counts import SCALE, add, bounds, count, merge_attributes
 from otel_logtail.engine.columns import columns_of
-from otel_logtail.engine.intervals import SCALE, add, aggregate, aggregate_episodes, bounds, count, merge_attributes
+from otel_logtail.engine.intervals import aggregate, aggregate_episodes
 from otel_logtail.model import (
     Attributes,
     Counts,

@@ -16,10 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from otel_logtail import counts as arithmetic
 from otel_logtail import native
 from otel_logtail import observer as observe
-from otel_logtail.engine import columns as columns_module
-from otel_logtail.engine import intervals
 from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observer import ObserverContext
@@ -29,7 +28,7 @@ from otel_logtail.store import rows
 ROOT = Path(__file__).parent.parent
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))
 TIMINGS = [line for path in CAPTURES for line in path.read_bytes().split(b"\n") if b"STAGE_TIMINGS" in line]
-BOUNDS = intervals.bounds(500_000_000, 2_000_000_000)
+BOUNDS = arithmetic.bounds(500_000_000, 2_000_000_000)
 EDGES = sorted({*BOUNDS, *(b + 1 for b in BOUNDS), *(2**n for n in range(62)), *(2**n + 1 for n in range(62))})
 
 NS = st.one_of(st.integers(0, 10**12), st.sampled_from([0, 1, *EDGES]), st.integers(0, 2**66))
@@ -47,14 +46,14 @@ def in_python(*modules: ModuleType) -> Iterator[None]:
 
 def test_the_helpers_are_built_wherever_there_is_a_compiler() -> None:
     if os.environ.get("OTEL_LOGTAIL_PURE_PYTHON"):
-        assert (intervals._hot, headroom._bulk) == (None, None)
+        assert (arithmetic._hot, headroom._bulk) == (None, None)
         return
-    assert shutil.which("cc") is None or (intervals._hot is not None and headroom._bulk is not None)
+    assert shutil.which("cc") is None or (arithmetic._hot is not None and headroom._bulk is not None)
 
 
 def test_scale_is_the_same_in_both() -> None:
-    if intervals._hot is not None:
-        assert 1 << intervals.SCALE == intervals._hot.PER_OCTAVE
+    if arithmetic._hot is not None:
+        assert 1 << arithmetic.SCALE == arithmetic._hot.PER_OCTAVE
 
 
 LINES = st.lists(
@@ -77,9 +76,9 @@ def test_lines_that_are_found(lines: list[bytes], marker: bytes, begin: int, beh
 
 @given(st.lists(NS, min_size=1, max_size=60), st.sampled_from([BOUNDS, (), (5,), tuple(range(1, 100))]))
 def test_durations_that_are_counted(values: list[int], bounds: tuple[int, ...]) -> None:
-    counted = intervals.count(values, bounds)
-    with in_python(intervals):
-        assert counted == intervals.count(values, bounds)
+    counted = arithmetic.count(values, bounds)
+    with in_python(arithmetic):
+        assert counted == arithmetic.count(values, bounds)
 
 
 BUCKETS = st.dictionaries(st.integers(-5, 5), st.integers(1, 2**66), max_size=11)
@@ -88,10 +87,10 @@ BUCKETS = st.dictionaries(st.integers(-5, 5), st.integers(1, 2**66), max_size=11
 @given(BUCKETS, BUCKETS)
 def test_counts_that_are_added_up(one: dict[int, int], other: dict[int, int]) -> None:
     sums = []
-    for patched in ((), (intervals,)):
+    for patched in ((), (arithmetic,)):
         with in_python(*patched):
             into = Counts(1, 1, 1, 1, [1], dict(one))
-            intervals.add(into, Counts(2, 2, 0, 2, [2], other))
+            arithmetic.add(into, Counts(2, 2, 0, 2, [2], other))
             sums.append(into)
     assert sums[0] == sums[1]
     assert sums[0].exponential == dict(Counter(one) + Counter(other))
@@ -104,25 +103,25 @@ def test_counts_that_are_added_up(one: dict[int, int], other: dict[int, int]) ->
 def test_stages_that_are_counted(stage_rows: list[tuple[int | None, ...]], data: st.DataObject) -> None:
     begin = data.draw(st.integers(0, len(stage_rows) - 1))
     end = data.draw(st.integers(begin + 1, len(stage_rows)))
-    counted = intervals.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
-    with in_python(intervals):
-        assert counted == intervals.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
+    counted = arithmetic.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
+    with in_python(arithmetic):
+        assert counted == arithmetic.count_stages(stage_rows, begin, end, len(stage_rows[0]), BOUNDS)
 
 
 @given(st.lists(st.one_of(NS, st.integers(-5, 5)), min_size=1, max_size=20), st.integers(-6, 2**62))
 def test_extent_and_places(values: list[int], bound: int) -> None:
-    found = columns_module.extent(values), columns_module.places_from(values, bound)
+    found = arithmetic.extent(values), arithmetic.places_from(values, bound)
     rising = sorted(values)
-    assert columns_module.extent(rising) == (rising[0], rising[-1], True)
-    with in_python(columns_module):
-        assert found == (columns_module.extent(values), columns_module.places_from(values, bound))
-        assert columns_module.extent(rising) == (rising[0], rising[-1], True)
+    assert arithmetic.extent(rising) == (rising[0], rising[-1], True)
+    with in_python(arithmetic):
+        assert found == (arithmetic.extent(values), arithmetic.places_from(values, bound))
+        assert arithmetic.extent(rising) == (rising[0], rising[-1], True)
 
 
 @st.composite
 def count_rows(draw: st.DrawFn) -> tuple[object, ...]:
     """The columns of counts, most of them as the store writes them."""
-    counts = intervals.count(draw(st.lists(st.integers(0, 2**62), min_size=1, max_size=8)), BOUNDS[:3])
+    counts = arithmetic.count(draw(st.lists(st.integers(0, 2**62), min_size=1, max_size=8)), BOUNDS[:3])
     row = list(rows.counts_row(counts))
     row[4:6] = [str(text).encode() for text in row[4:6]]
     if draw(st.integers(0, 5)) == 0:
@@ -150,7 +149,7 @@ def count_rows(draw: st.DrawFn) -> tuple[object, ...]:
 @example([(2, 2, 1, 1, b"[2,0,0,0]", b'{"1":1,"1":1}', 0)])  # the same bucket twice: a decoder takes the last
 def test_rows_of_counts_that_are_added_up(found: list[tuple[object, ...]]) -> None:
     summed = rows.whole_in_all(found, BOUNDS[:3])
-    with in_python(rows, intervals):
+    with in_python(rows, arithmetic):
         assert summed == rows.whole_in_all(found, BOUNDS[:3])
 
 
@@ -313,21 +312,21 @@ def test_bulk_in_c_takes_what_the_bulk_in_python_takes() -> None:
     ],
 )
 def test_wrong_arguments_are_errors(wrong: object) -> None:
-    if intervals._hot is not None:
+    if arithmetic._hot is not None:
         assert callable(wrong)
         with pytest.raises((TypeError, ValueError)):
-            wrong(intervals._hot)
+            wrong(arithmetic._hot)
 
 
 @pytest.mark.parametrize("values", [[1.5], [-1], ["a"], [True], [None], []])
 def test_what_c_does_not_count_is_left_to_python(values: list[object]) -> None:
-    if intervals._hot is not None:
-        assert intervals._hot.count(values, BOUNDS) is None
+    if arithmetic._hot is not None:
+        assert arithmetic._hot.count(values, BOUNDS) is None
 
 
 def test_a_bound_beyond_64_bits_is_left_to_python() -> None:
-    assert columns_module.places_from([1, 2], 2**63) == []
-    assert columns_module.places_from([1, 2], -(2**70)) == [0, 1]
+    assert arithmetic.places_from([1, 2], 2**63) == []
+    assert arithmetic.places_from([1, 2], -(2**70)) == [0, 1]
 
 
 def test_environment_variable_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:

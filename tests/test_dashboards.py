@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from otel_logtail.engine.intervals import bounds
+from otel_logtail.counts import bounds
 from tests.collector import CONFIGS, Collector, find_collector
 from tests.prometheus import Labels, Prometheus, find_prometheus
 from tests.test_main_job import ask, run

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.engine.intervals import add, count
+from otel_logtail.counts import add, count
 from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
 from otel_logtail.store.gaps import FILL_NS, LONGEST_NS, Known, repeats
 

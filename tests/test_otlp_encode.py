@@ -12,7 +12,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_logtail.engine.intervals import SCALE, count
+from otel_logtail.counts import SCALE, count
 from otel_logtail.exporters.otlp.encode import MAX_BYTES, Encoding, Request, downscale, encode
 from otel_logtail.model import ExportBatch, Instrument, Stream
 from tests.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, point

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_logtail.engine.intervals import add
+from otel_logtail.counts import add
 from otel_logtail.model import (
     BreachRecord,
     Counts,

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_logtail import query
-from otel_logtail.engine.intervals import add
+from otel_logtail.counts import add
 from otel_logtail.errors import StoreError
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
 from otel_logtail.store import maintenance

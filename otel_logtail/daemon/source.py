@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from otel_logtail.counts import add, bounds, extent
 from otel_logtail.engine.clock import LogClock
-from otel_logtail.engine.columns import extent
 from otel_logtail.engine.episodes import coalesce, tick
-from otel_logtail.engine.intervals import add, aggregate, aggregate_episodes, bounds
+from otel_logtail.engine.intervals import aggregate, aggregate_episodes
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import compress, count, islice
-from operator import le
+from collections.abc import Iterable
 
-from otel_logtail import native
 from otel_logtail.model import Sample, Samples
-
-_hot = native.helper("engine._hot")
 
 
 def columns_of(found: Iterable[tuple[int, Sample]]) -> Samples:
@@ -43,19 +38,3 @@ def sample_at(samples: Samples, index: int) -> Sample:
         samples.shapes[index],
         samples.stage_ns[index],
     )
-
-
-def extent(values: Sequence[int]) -> tuple[int, int, bool]:
-    """The least and the largest of some numbers (at least one), and whether none is below the one before it."""
-    if _hot is not None and (found := _hot.extent(values)) is not None:
-        least, most, rising = found
-        return least, most, rising
-    return min(values), max(values), all(map(le, values, islice(values, 1, None)))
-
-
-def places_from(values: list[int], bound: int) -> list[int]:
-    """Where the numbers are that are not below a bound."""
-    if _hot is not None and (found := _hot.places_from(values, bound)) is not None:
-        places: list[int] = found
-        return places
-    return list(compress(count(), map(bound.__le__, values)))

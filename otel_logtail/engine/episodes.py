@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from otel_logtail.engine.columns import extent
+from otel_logtail.counts import extent
 from otel_logtail.model import Attributes, Breach, Episode, Hit
 
 

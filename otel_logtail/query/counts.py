@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail.engine.intervals import SCALE, add, count
+from otel_logtail.counts import SCALE, add, count
 from otel_logtail.model import Counts
 from otel_logtail.query.database import Damage
 from otel_logtail.store.rows import at_their_mean

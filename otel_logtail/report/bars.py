@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from otel_logtail.engine.intervals import SCALE
+from otel_logtail.counts import SCALE
 from otel_logtail.model import Counts
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 import msgspec
 
 from otel_logtail import query
-from otel_logtail.engine.intervals import add
+from otel_logtail.counts import add
 from otel_logtail.model import Counts
 from otel_logtail.query import Damage, EpisodeRow, StageRow, Summary
 from otel_logtail.query.counts import percentiles_ns

@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail.engine import intervals
+from otel_logtail.counts import add
 from otel_logtail.model import Counts, Dropped, Stream
 from otel_logtail.store.connection import series_bounds, transaction, translated
 from otel_logtail.store.rows import (
@@ -543,7 +543,7 @@ class Upkeep:
             begin_ns, time_ns, total = owed[series]
             counts, whole = counts_or_mean(columns, bounds_ns[series])
             self.mended += not whole
-            intervals.add(total, counts)
+            add(total, counts)
             # a point with these counts may be on its way now: begun where that one begins, and told later
             owed[series] = (begin_ns, max(end_ns, time_ns) + STEP_NS, total)
         self._db.executemany(

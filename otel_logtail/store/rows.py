@@ -12,7 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 import msgspec
 
 from otel_logtail import native
-from otel_logtail.engine import intervals
+from otel_logtail.counts import add, count
 from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Samples, Severity
 
 MOST = 2**63 - 1
@@ -151,7 +151,7 @@ def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple
     for place, row in enumerate(rows):
         counts, whole = counts_or_mean(row, bounds_ns)
         if whole:
-            intervals.add(total, counts)
+            add(total, counts)
             places.append(place)
     return total, places
 
@@ -161,7 +161,7 @@ def at_their_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> Counts:
     number, sum_ns, min_ns, max_ns = row[:4]
     if not all(isinstance(value, int) for value in row[:4]) or number <= 0 or sum_ns < 0:
         return Counts(explicit=[0] * (len(bounds_ns) + 1))
-    one = intervals.count([sum_ns // number], tuple(bounds_ns))
+    one = count([sum_ns // number], tuple(bounds_ns))
     explicit = [number * hits for hits in one.explicit]
     exponential = {index: number * hits for index, hits in one.exponential.items()}
     return Counts(number, sum_ns, min_ns, max_ns, explicit, exponential, number * one.zeros)

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from otel_logtail.engine import intervals
 from otel_logtail.model import BreachRecord, Counts, Point, SeriesKey, SourceInfo
 from otel_logtail.store.gaps import FILL_NS, Known, repeats
 from otel_logtail.store.rows import STEP_NS
@@ -117,8 +116,8 @@ class Totals:
             yield self._begin(row)
             one = self.known[_name(row.series)]
         total = Counts()
-        intervals.add(total, one.total)
-        intervals.add(total, row.delta)
+        add(total, one.total)
+        add(total, row.delta)
         if not total.count:
             total.explicit = one.total.explicit
         # the first counts are those since the start, wherever the 0 stands

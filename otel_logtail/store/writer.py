@@ -17,9 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.engine import intervals
-from otel_logtail.engine.columns import extent
 from otel_logtail.errors import StoreGone, StoreUnavailable
+from otel_logtail.counts import add, extent, merge_attributes
 from otel_logtail.model import (
     Attributes,
     Batch,
@@ -410,7 +409,7 @@ class Store:
         known = self._kinds.get(key)
         if known is not None:
             return known[1]
-        attributes = encode_attributes(intervals.merge_attributes(shape.attributes, batch.attributes))
+        attributes = encode_attributes(merge_attributes(shape.attributes, batch.attributes))
         columns = (batch.source, attributes, encode_json(shape.stages), int(severity), cause, stage)
         self._db.execute(
             "INSERT INTO kind (source, attributes, stages, severity, cause, stage) VALUES (?, ?, ?, ?, ?, ?)"
@@ -473,7 +472,7 @@ class Store:
                 if len(self._open) >= _MEMO:
                     self._open.clear()
             counts = Counts() if counts is None else counts
-            intervals.add(counts, more)  # a copy where nothing was counted before: the batch is never changed
+            add(counts, more)  # a copy where nothing was counted before: the batch is never changed
             self._open[place] = counts
             series.open_ns = max(series.open_ns, key.end_ns)
             rows.append((*place, *counts_row(counts)))

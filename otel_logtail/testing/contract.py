@@ -23,9 +23,10 @@ from typing import ClassVar, Protocol, TypeVar
 
 import msgspec
 
+from otel_logtail.counts import add, bounds
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.engine.episodes import coalesce
-from otel_logtail.engine.intervals import add, aggregate, aggregate_episodes, bounds
+from otel_logtail.engine.intervals import aggregate, aggregate_episodes
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
 from otel_logtail.model import (

@@ -42,7 +42,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from otel_logtail.engine.intervals import SCALE
+from otel_logtail.counts import SCALE
 from otel_logtail.model import (
     BreachRecord,
     Counts,
