@@ -21,8 +21,9 @@ from typing import Any
 from otel_logtail.counts import bounds
 from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import aggregate
+from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.model import Batch, FileState
-from otel_logtail.observer import ObserverContext, Thresholds, scan
+from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 from otel_logtail.store.writer import Store
 

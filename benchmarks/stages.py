@@ -26,7 +26,7 @@ from benchmarks.process import run
 GROUP = "where the time goes"
 STAGES = (
     ("reading the file", "otel_logtail.tail.tailer", "Tail", "read"),
-    ("finding the lines", "otel_logtail.observer", "", "find_lines"),
+    ("finding the lines", "otel_logtail.engine.scan", "", "find_lines"),
     ("decoding them into columns", "otel_logtail.observers.headroom.observer", "HeadroomObserver", "observe_all"),
     ("checking and classifying", "otel_logtail.daemon.source", "", "scan"),
     ("episodes", "otel_logtail.daemon.source", "", "coalesce"),

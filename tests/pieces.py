@@ -12,8 +12,8 @@ import msgspec
 from otel_logtail.counts import add, bounds
 from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.model import Batch, Counts, Episode, FileState
-from otel_logtail.observer import Scanned, Thresholds, scan
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeObserver, fake_line
 

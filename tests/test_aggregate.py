@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from otel_logtail.counts import SCALE, add, bounds, count, merge_attributes
 from otel_logtail.engine.columns import columns_of
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.scan import Thresholds
 from otel_logtail.model import (
     Attributes,
     Counts,
@@ -24,7 +25,6 @@ from otel_logtail.model import (
     Severity,
     Shape,
 )
-from otel_logtail.observer import Thresholds
 
 INTERVAL = 100
 THRESHOLDS = Thresholds(50, 200)

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_logtail.engine.episodes import coalesce, ids_of, tick
+from otel_logtail.engine.scan import Thresholds
 from otel_logtail.model import Breach, Episode, Hit, Sample, Severity, Shape
-from otel_logtail.observer import Thresholds
 
 LIVE = "/logs/fake.log"
 QUIET = 30

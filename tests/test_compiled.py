@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from otel_logtail import counts as arithmetic
 from otel_logtail import native
-from otel_logtail import observer as observe
+from otel_logtail.engine import scan as observe
 from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observer import ObserverContext

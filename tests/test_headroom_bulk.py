@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.model import Columns
-from otel_logtail.observer import ObserverContext, Scanned, Thresholds, scan
+from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.engine.columns import sample_at
+from otel_logtail.engine.scan import FUTURE_NS, Scanned, Thresholds, scan
 from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
-from otel_logtail.observer import FUTURE_NS, ObserverContext, PathRule, Scanned, Thresholds, scan
+from otel_logtail.observer import ObserverContext, PathRule
 from otel_logtail.testing import FakeObserver, fake_line
 from tests.pieces import NOON, SECOND, THRESHOLDS, scanned
 

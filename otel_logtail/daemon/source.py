@@ -16,10 +16,11 @@ from otel_logtail.counts import add, bounds, extent
 from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import coalesce, tick
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
-from otel_logtail.observer import Observer, PathRule, Thresholds, scan
+from otel_logtail.observer import Observer, PathRule
 from otel_logtail.store.writer import Committed, Store
 from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES, Chunk
 from otel_logtail.tail.live import PathTail

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from otel_logtail.daemon.app import Wanted
 from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size, span
-from otel_logtail.observer import Scanned, Thresholds, scan
+from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.patterns import Patterns
 

@@ -27,6 +27,7 @@ from otel_logtail.counts import add, bounds
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
 from otel_logtail.model import (
