@@ -1,4 +1,4 @@
-"""Text for people: points in time as they are written, and back (nanoseconds since the Unix epoch); terminal-safe text.
+"""Text for people: points in time, durations and sizes as people write and read them; terminal-safe text.
 
 Pure, but for the local zone.
 """
@@ -6,6 +6,7 @@ Pure, but for the local zone.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
@@ -26,6 +27,9 @@ _ACCEPTED = (
     "write 30s, 90m, 24h, 7d or 2w (ago), now, today, yesterday, "
     "2026-11-24, '2026-11-24 18:30', 2026-11-24T18:30:00Z or @1795457770"
 )
+_BYTES = {"": 1, "b": 1} | {
+    f"{prefix}{i}b": base**power for power, prefix in enumerate("kmgt", 1) for i, base in (("", 1000), ("i", 1024))
+}
 
 
 def parse_when(text: str, now_ns: int, tz: tzinfo | None = None) -> int:
@@ -83,6 +87,51 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def duration(value: object) -> str:
+    """Milliseconds for people: ``12.345 ms``, ``2.500 s``, ``3 min 02.500 s``, ``1 h 03 min 02.500 s``."""
+    micros = round(float(str(value)) * 1000)
+    if micros < 1_000_000:
+        return f"{micros // 1000}.{micros % 1000:03d} ms"
+    minutes, millis = divmod(round(micros / 1000), 60_000)
+    seconds = f"{millis // 1000}.{millis % 1000:03d} s"
+    if not minutes:
+        return seconds
+    seconds = seconds.rjust(len("00.000 s"), "0")
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min {seconds}" if hours else f"{minutes} min {seconds}"
+
+
+def pairs(value: object) -> str:
+    """A mapping as ``key=value key=value``."""
+    return " ".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, Mapping) else str(value)
+
+
+def span(seconds: float) -> str:
+    """A stretch of time for people: ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def size(number: float) -> str:
+    """Bytes for people: ``12 B``, ``3.4 MiB``."""
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
+
+
+def parse_bytes(text: str) -> int | None:
+    """The bytes that a text such as 1GiB, 500MB or 4096 means; None if it means no size."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)", text.strip().lower())
+    if match is None:
+        return None
+    unit = match[2] if not match[2] or match[2].endswith("b") else match[2] + "b"
+    return int(float(match[1]) * _BYTES[unit]) if unit in _BYTES else None
 
 
 def _ns(seconds: str) -> int:

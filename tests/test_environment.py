@@ -12,9 +12,9 @@ import pytest
 import typer
 from msgspec import structs
 
+from otel_logtail import environment
 from otel_logtail.cli.follow import settings_of
 from otel_logtail.cli.main import app, given_as
-from otel_logtail.daemon import environment
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters import prometheus

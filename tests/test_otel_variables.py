@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from otel_logtail.daemon import environment
+from otel_logtail import environment
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters import prometheus

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from otel_logtail.cli import tables
 from otel_logtail.query import EpisodeRow, SampleRow, StageRow, Summary
-from otel_logtail.text import printable
+from otel_logtail.text import duration, printable
 
 CET = timezone(timedelta(hours=1))
 SAMPLE = SampleRow(
@@ -322,7 +322,7 @@ def test_status_is_an_object_or_tables_or_a_value_a_line() -> None:
     ],
 )
 def test_a_duration_reads_well(ms: float, text: str) -> None:
-    assert tables.duration(ms) == text
+    assert duration(ms) == text
 
 
 @given(st.text())

@@ -21,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
-from otel_logtail import query
+from otel_logtail import query, text
 from otel_logtail.cli import tables
 from otel_logtail.errors import LogtailError, StoreError
 
@@ -132,7 +132,7 @@ class _Shown:
             "SELECT id, substr(time, 12, 12), severity, duration_ms, cause FROM samples WHERE severity != 'ok'"
         ).fetchall()
         for _, clock, severity, duration_ms, cause in rows[self._samples :]:
-            self._out.write(f"  {clock}  {severity}: {tables.duration(duration_ms)}, most of it {_CAUSES[cause]}\n")
+            self._out.write(f"  {clock}  {severity}: {text.duration(duration_ms)}, most of it {_CAUSES[cause]}\n")
         self._samples = max(self._samples, len(rows))
         episodes = connection.execute(
             "SELECT substr(start, 12, 12), count, peak_ms, duration_ms FROM episodes WHERE NOT open ORDER BY id"
@@ -140,7 +140,7 @@ class _Shown:
         for clock, count, peak_ms, duration_ms in episodes[self._episodes :]:
             self._out.write(
                 f"  ── stall episode from {clock}: {count} slow request{'s' if count > 1 else ''} within"
-                f" {tables.duration(duration_ms)}, the worst {tables.duration(peak_ms)}\n"
+                f" {text.duration(duration_ms)}, the worst {text.duration(peak_ms)}\n"
             )
         self._episodes = max(self._episodes, len(episodes))
         self._out.flush()

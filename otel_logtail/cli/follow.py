@@ -17,15 +17,6 @@ from typing import Any
 from otel_logtail.cli.errors import redact_logs
 from otel_logtail.daemon.app import RETRY_STORE_S, App
 from otel_logtail.daemon.config import EXPORTER_KEYS, Config, read_config
-from otel_logtail.daemon.environment import (
-    asks_for_otlp,
-    is_service_link,
-    problem,
-    problems,
-    see_that_it_is_resolved,
-    service_name,
-)
-from otel_logtail.daemon.environment import export_interval as metric_export_interval
 from otel_logtail.daemon.paths import default_db, home_directory
 from otel_logtail.daemon.settings import (
     Settings,
@@ -44,6 +35,15 @@ from otel_logtail.daemon.settings import (
 )
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable, UsageError
+from otel_logtail.environment import (
+    asks_for_otlp,
+    is_service_link,
+    problem,
+    problems,
+    see_that_it_is_resolved,
+    service_name,
+)
+from otel_logtail.environment import export_interval as metric_export_interval
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.plugins import OBSERVERS, names

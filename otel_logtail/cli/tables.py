@@ -17,7 +17,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from otel_logtail.text import local, parse_when, printable
+from otel_logtail.text import duration, local, pairs, parse_when, printable
 
 Format = Literal["table", "json", "jsonl", "csv"]
 Row = Sequence[object]
@@ -38,25 +38,6 @@ class Column(msgspec.Struct, frozen=True):
 
 
 # --- values -------------------------------------------------------------------------------------------------------
-
-
-def duration(value: object) -> str:
-    """Milliseconds for people: ``12.345 ms``, ``2.500 s``, ``3 min 02.500 s``, ``1 h 03 min 02.500 s``."""
-    micros = round(float(str(value)) * 1000)
-    if micros < 1_000_000:
-        return f"{micros // 1000}.{micros % 1000:03d} ms"
-    minutes, millis = divmod(round(micros / 1000), 60_000)
-    seconds = f"{millis // 1000}.{millis % 1000:03d} s"
-    if not minutes:
-        return seconds
-    seconds = seconds.rjust(len("00.000 s"), "0")
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min {seconds}" if hours else f"{minutes} min {seconds}"
-
-
-def pairs(value: object) -> str:
-    """A mapping as ``key=value key=value``."""
-    return " ".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _time(tz: tzinfo | None, value: object) -> str:

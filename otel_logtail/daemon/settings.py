@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import LogtailError, StoreError, UsageError
-from otel_logtail.sizes import parse_bytes
 from otel_logtail.store.maintenance import Limits
+from otel_logtail.text import parse_bytes
 
 DEFAULT_EVENT = "log.overhead"
 DEFAULT_MAX_DB_SIZE = "1GiB"

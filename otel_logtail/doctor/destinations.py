@@ -16,13 +16,13 @@ from ssl import SSLContext, SSLError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from otel_logtail.doctor.check import FAIL, OK, WARN, Check, span
+from otel_logtail.doctor.check import FAIL, OK, WARN, Check
 from otel_logtail.errors import LogtailError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.wording import printable
 from otel_logtail.model import Delivered
 from otel_logtail.plugins import EXPORTERS, describe
-from otel_logtail.text import parse_when
+from otel_logtail.text import parse_when, span
 
 if TYPE_CHECKING:
     from otel_logtail.exporters.otlp.config import Signal

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_logtail.daemon.app import Wanted
-from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size, span
+from otel_logtail.doctor.check import FAIL, OK, WARN, Check
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.patterns import Patterns
+from otel_logtail.text import size, span
 
 LOOKED_AT = 8 << 20
 """Of each file, so many bytes before its end are read through."""

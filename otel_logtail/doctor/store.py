@@ -13,12 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.doctor.check import FAIL, OK, WARN, Check, size
+from otel_logtail.doctor.check import FAIL, OK, WARN, Check
 from otel_logtail.errors import LogtailError
 from otel_logtail.query import open_readonly
 from otel_logtail.store.health import size_on_disk, wal_size
 from otel_logtail.store.home import here, recorded
 from otel_logtail.store.place import holder, readers
+from otel_logtail.text import size
 
 CHECK_S = 30.0
 """How long a large store is read through at most."""

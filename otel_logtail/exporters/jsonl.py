@@ -25,7 +25,7 @@ from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
-from otel_logtail.sizes import parse_bytes
+from otel_logtail.text import parse_bytes
 
 DEFAULT_MAX_BYTES = 100 * 1024 * 1024
 DEFAULT_KEEP = 10

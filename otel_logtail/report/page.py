@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from html import escape
 
-from otel_logtail.cli.tables import duration
 from otel_logtail.report.bars import histogram
 from otel_logtail.report.data import Part, Report
 from otel_logtail.report.plots import calendar_plot, causes_plot, histogram_plot
 from otel_logtail.report.text import headline
-from otel_logtail.text import local, parse_when, printable
+from otel_logtail.text import duration, local, parse_when, printable
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --soft: #667085; --paper: #ffffff; --card: #f5f6f8; --rule: #d9dde4;

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
-from otel_logtail.cli.tables import duration
 from otel_logtail.report.bars import histogram, length, severity_of, short
 from otel_logtail.report.data import Report
-from otel_logtail.text import local, parse_when, printable
+from otel_logtail.text import duration, local, parse_when, printable
 
 _BLOCK = "█"
 _LONGEST = 50

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.counts import add, extent, merge_attributes
+from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.model import (
     Attributes,
     Batch,

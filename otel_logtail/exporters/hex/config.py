@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from otel_logtail.daemon.environment import see_that_it_is_resolved
+from otel_logtail.environment import see_that_it_is_resolved
 from otel_logtail.errors import UsageError
 
 DEFAULT_URL = "ws://127.0.0.1:49134"

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from otel_logtail.daemon.environment import attributes, see_that_it_is_resolved, usable
+from otel_logtail.environment import attributes, see_that_it_is_resolved, usable
 from otel_logtail.errors import UsageError
 
 Protocol = Literal["grpc", "http/protobuf"]
