@@ -34,7 +34,6 @@ from otel_logtail.daemon.settings import (
     zone,
 )
 from otel_logtail.daemon.supervisor import Supervisor
-from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable, UsageError
 from otel_logtail.environment import (
     asks_for_otlp,
     is_service_link,
@@ -44,6 +43,7 @@ from otel_logtail.environment import (
     service_name,
 )
 from otel_logtail.environment import export_interval as metric_export_interval
+from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.plugins import OBSERVERS, names
