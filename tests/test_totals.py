@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from otel_logtail.engine.intervals import count
+from otel_logtail.counts import count
 from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
 from otel_logtail.store.rows import STEP_NS
 from otel_logtail.store.totals import LATE_NS, Reach, Row, Totals

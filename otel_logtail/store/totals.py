@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from otel_logtail.counts import add
 from otel_logtail.model import BreachRecord, Counts, Point, SeriesKey, SourceInfo
 from otel_logtail.store.gaps import FILL_NS, Known, repeats
 from otel_logtail.store.rows import STEP_NS

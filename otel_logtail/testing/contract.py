@@ -45,7 +45,6 @@ from otel_logtail.model import (
     Retry,
     Stream,
 )
-from otel_logtail.observer import Thresholds, scan
 from otel_logtail.store import marker
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
