@@ -270,6 +270,11 @@ class Reporter:
         """A variable of the environment has a value that means nothing here."""
         self._say("warning", f"ignoring the variable {text}")
 
+    def interrupted(self, unread: int) -> None:
+        """A signal has ended a run that reads once; ``unread`` is how many known bytes of the logs it leaves."""
+        left = f" with {unread / 2**20:.1f} MiB of the logs unread" if unread else ""
+        self._say("warning", f"interrupted{left}; run again to resume")
+
     def finished(self, text: str) -> None:
         """The last word."""
         self._say("info", text)

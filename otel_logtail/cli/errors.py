@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -62,7 +62,7 @@ def errors_as_exit() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except Exception as problem:  # noqa: BLE001 - each is said in one line
+    except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001 - each is said in one line
         raise typer.Exit(ended(problem)) from None
 
 
@@ -76,6 +76,13 @@ def reader_may_leave() -> Iterator[None]:
         _let_go_of_stdout()
 
 
+def stop_early(number: int, *, once: bool) -> NoReturn:
+    """End a run that a signal stops before anything is read; ``once``: it was to read the logs once."""
+    if once:
+        say("otel-logtail: warning: interrupted; run again to resume")
+    raise SystemExit(128 + number if once else 0)
+
+
 def ended(problem: BaseException) -> int:
     """Say what ended a command, and return its exit code."""
     if isinstance(problem, LogtailError):
@@ -84,6 +91,7 @@ def ended(problem: BaseException) -> int:
     if isinstance(problem, typer.Exit):
         return problem.exit_code
     if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
+        _let_go_of_stdout()  # its reader may be slow, or have stopped reading
         return 130
     if isinstance(problem, BrokenPipeError):
         _let_go_of_stdout()

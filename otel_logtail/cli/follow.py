@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from otel_logtail.cli.errors import redact_logs
+from otel_logtail.cli.errors import redact_logs, stop_early
 from otel_logtail.daemon.app import RETRY_STORE_S, App
 from otel_logtail.daemon.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.daemon.paths import default_db, home_directory
@@ -225,7 +225,7 @@ def run(settings: Settings, config: Config | None) -> int:
     for text in settings.warnings:
         reporter.ignored(text)
     supervisor, first_looks = Supervisor(os.environ), FirstLooks()
-    signals = _Signals()
+    signals = _Signals(once=settings.once)
     while True:
         waker = _waker(reporter, once=settings.once)
         make = partial(
@@ -248,7 +248,7 @@ def run(settings: Settings, config: Config | None) -> int:
             raise
         try:
             signals.end(running)
-            return running.run()
+            return signals.code(running.run())
         except StoreGone:
             if settings.once:
                 raise
@@ -301,13 +301,15 @@ def version() -> str:
 class _Signals:
     """SIGTERM and SIGINT end the run in order; a second SIGINT at once (the store is right at every instruction).
 
-    Until the run is made there is nothing to end in order: they end the process there and then, with 0 all the same.
+    Until the run is made there is nothing to end in order: they end the process there and then. A daemon that is
+    stopped has done what it was asked, so its exit code is 0. A run that reads ``once`` has not: 128 and the signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, once: bool) -> None:
+        self._once = once
         self._running: App | None = None
         self._interrupts = 0
-        self._asked = False
+        self._asked = 0
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._look_now)
@@ -318,13 +320,17 @@ class _Signals:
         if self._asked:  # before, and where an exception is lost (a destructor)
             running.stop()
 
+    def code(self, code: int) -> int:
+        """Return the exit code of a run that ended with ``code``."""
+        return 128 + self._asked if self._asked and self._once else code
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
+        self._asked = self._asked or number
         self._interrupts += number == signal.SIGINT
         if self._interrupts > 1:
             os._exit(130)
         if self._running is None:
-            raise SystemExit(0)
+            stop_early(number, once=self._once)
         self._running.stop()
 
     def _look_now(self, number: int, frame: FrameType | None) -> None:

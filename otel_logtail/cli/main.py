@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from otel_logtail.cli.doctor import doctor
-from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process
+from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process, stop_early
 from otel_logtail.cli.given import TAKES_ALL
 from otel_logtail.cli.help import Sections
 from otel_logtail.cli.plugins import exporters, observers
@@ -312,7 +312,7 @@ def follow(
         return
     if context.invoked_subcommand is None:
         for number in (signal.SIGTERM, signal.SIGINT):  # until the run has its own: nothing is begun yet
-            signal.signal(number, lambda number, frame: sys.exit(0))
+            signal.signal(number, lambda number, frame: stop_early(number, once=context.params["once"]))
     from otel_logtail.cli.follow import run, settings_of
 
     given = given_as(context)

@@ -26,6 +26,7 @@ from otel_logtail.model import Stream
 from otel_logtail.observer import Observer, ObserverContext, PathRule
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.store.file import suspect
+from otel_logtail.store.health import behind
 from otel_logtail.store.home import here
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.wal import Held
@@ -271,6 +272,8 @@ class App:
         self._end_drains()
         if settings.once and not self._stopping:
             self._attempt(self._keep_up_once)
+        if settings.once and self._stopping:
+            self._reporter.interrupted(self._unread())
         if settings.once and (pending := self._pending()):
             self._reporter.finished(f"{pending} items still wait in the store for delivery")
             return 1
@@ -430,7 +433,7 @@ class App:
     def _keep_up_once(self) -> float:
         """After a run that does not stay: what is old leaves all the same, where such runs are all there is."""
         end_s = time.monotonic() + UPKEEP_ONCE_S
-        while self._keep_up(time.monotonic()) and time.monotonic() < end_s:
+        while self._keep_up(time.monotonic()) and time.monotonic() < end_s and not self._stopping:
             pass
         return 0.0
 
@@ -499,6 +502,11 @@ class App:
     def _notify(self) -> None:
         for drain in self._drains:
             drain.notify()
+
+    def _unread(self) -> int:
+        """Bytes of the files that are open now and were not read."""
+        held = [state for run in self._sources.runs for states in run.tail.held.values() for state in states]
+        return sum(behind(state.path, state.device, state.inode, state.offset, state.size) for state in held)
 
     def _pending(self) -> int:
         pending = 0

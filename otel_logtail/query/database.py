@@ -12,6 +12,9 @@ import msgspec
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.store.connection import SCHEMA_VERSION
 
+STEPS = 100_000
+"""How many instructions SQLite runs, some milliseconds, until a signal is noticed."""
+
 _NO_STORE = "run otel-logtail --observer … first, or name the store with --db"
 
 _OF_JSON = "the disk or memory flips bits: look at the machine; move the store away and the logs are read again"
@@ -65,6 +68,7 @@ def open_readonly(path: Path, *, traceless: bool = False) -> sqlite3.Connection:
     try:
         return _connect(uri + ("&immutable=1" if traceless and not Path(f"{path}-wal").exists() else ""), path)
     except sqlite3.OperationalError as error:
+        see_interrupt(error)
         # A reader needs the -shm file beside the store, and can't make it in a read-only directory. Without a -wal file
         # nobody is writing and all that was committed is in the one file.
         if not Path(f"{path}-wal").exists():
@@ -81,6 +85,7 @@ def _connect(uri: str, path: Path) -> sqlite3.Connection:
     conn = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
     try:
         conn.execute("PRAGMA query_only = 1")
+        conn.set_progress_handler(_breathe, STEPS)
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         ours = conn.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('source', 'file', 'interval')")
         if version < 1 or ours.fetchone()[0] != 3:
@@ -101,6 +106,21 @@ def _connect(uri: str, path: Path) -> sqlite3.Connection:
     return conn
 
 
+def _breathe() -> int:
+    """Let Python handle the signals that have arrived: what that raises interrupts the statement."""
+    return 0
+
+
+def see_interrupt(error: sqlite3.Error) -> None:
+    """Raise what a signal handler raised while SQLite ran a statement, of which only an interrupted statement is left.
+
+    Raises:
+        KeyboardInterrupt: the statement was interrupted.
+    """
+    if isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted":
+        raise KeyboardInterrupt from None
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn sqlite's errors into ours."""
@@ -110,6 +130,7 @@ def translated() -> Iterator[None]:
     except msgspec.MsgspecError as error:  # where SQLite can't see it: labels, which are few
         raise StoreCorrupt(f"the store is damaged: {error}", hint=_OF_JSON) from error
     except sqlite3.OperationalError as error:
+        see_interrupt(error)
         if "decode to UTF-8" in str(error):
             raise StoreCorrupt(f"the store is damaged: {error}", hint=_OF_JSON) from error
         raise StoreError(f"can't read the store: {error}") from error
