@@ -235,17 +235,39 @@ class Reporter:
         """How many items a destination was not given in all, when its drain ends."""
         self._say("info", f"{exporter}: {count} items were skipped, too old for it")
 
-    def refused(self, exporter: str, item: str, why: str) -> None:
-        """The receiver will never take an item: it was set aside."""
-        self._say("error", f"{exporter}: {item} was refused and set aside: {why}")
+    def quarantined(self, exporter: str, item: str, why: str) -> None:
+        """The receiver does not accept an item, whatever else it accepts."""
+        self._say("error", f"{exporter}: {item} was quarantined: {why} (to send it again: `otel-logtail retry`)")
+
+    def quarantine_full(self, exporter: str) -> None:
+        """The oldest quarantined item was deleted, since more are not kept."""
+        self._begin(
+            f"quarantine {exporter}",
+            "error",
+            f"{exporter}: the quarantine is full: its oldest items are deleted and counted as dropped"
+            " (see `otel-logtail status`)",
+        )
+
+    def rejects(self, exporter: str, stream: str, why: str) -> None:
+        """The receiver accepted a request and threw away some of what is in it: that is final."""
+        self._begin(
+            f"rejects {exporter} {stream}",
+            "error",
+            f"{exporter}: {why}; rejected data is not sent again (further rejections are only counted:"
+            " see `otel-logtail status`)",
+        )
+
+    def warned(self, exporter: str, stream: str, why: str) -> None:
+        """The receiver accepted everything, and sent a warning."""
+        self._begin(f"warns {exporter} {stream}", "warning", f"{exporter}: {why}")
 
     def refuses_everything(self, exporter: str, why: str) -> None:
-        """The receiver takes nothing at all: the rest is not set aside too, but waits until something is taken."""
+        """The receiver accepts nothing at all: the rest is not quarantined too, but waits."""
         self._begin(
             f"refuse {exporter}",
             "error",
             f"{exporter}: everything is refused: {why}; the rest is kept, and tried one by one now and then"
-            " (what was set aside: see `otel-logtail status`)",
+            " (what was quarantined: see `otel-logtail status`)",
         )
 
     def exporter_takes_again(self, exporter: str) -> None:

@@ -374,30 +374,43 @@ class ExportBatch(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The receiver has said that it has them all, but for ``skipped`` that it was not given: too old to act on."""
+    """The receiver has decided about all of them: the batch is never sent again, in whole or in part.
+
+    ``skipped`` items were not sent, since they are too old to act on. ``rejected`` is how many the receiver threw away,
+    in its own units (data points, spans), and ``why`` is its reason. With nothing rejected, ``why`` is a warning.
+    """
 
     skipped: int = 0
+    rejected: int = 0
+    why: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """The receiver may take them later: not before ``after_s`` seconds if it said so (0: it did not)."""
+    """The receiver may accept them later: not before ``after_s`` seconds if it said so (0: it did not).
+
+    ``isolate``: a single item may be the cause, so smaller batches are tried at once. Without it they are tried only
+    after some failures.
+    """
 
     why: str
     after_s: float = 0.0
+    isolate: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The receiver will never take this batch as it is."""
+    """The receiver will never accept this batch as it is."""
 
     why: str
 
 
 class Partial(msgspec.Struct, frozen=True):
-    """The first ``count`` items are delivered or ``skipped``; ``rest`` says what became of the item behind them."""
+    """The first ``count`` items are done, as in :class:`Delivered`; ``rest`` is what became of the item behind them."""
 
     count: int
     rest: Retry | Refused
     skipped: int = 0
+    rejected: int = 0
+    why: str = ""
 
 
 Delivery = Delivered | Retry | Refused | Partial

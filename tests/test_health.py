@@ -83,7 +83,7 @@ def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) ->
     number = sum(item.id > 0 for item in intervals.items)  # what lies between the points is nobody's item
     breaches = one.read(Stream.BREACHES, 100)
     assert breaches is not None
-    one.set_aside(breaches, "never", NOON)
+    one.set_aside(breaches, "never", NOON, held=True)
     other.failed("down", NOON)
     other.failed("down", NOON)
     other.advance(breaches, 1, NOON, skipped=1)  # too old for it
@@ -98,11 +98,13 @@ def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) ->
         ("exporter.delivered", "one"): number,
         ("exporter.failures", "one"): 0,
         ("exporter.refused", "one"): 1,
+        ("exporter.quarantined", "one"): 1,
         ("exporter.skipped", "one"): 0,
         ("exporter.pending", "other"): number,
         ("exporter.delivered", "other"): 0,
         ("exporter.failures", "other"): 2,
         ("exporter.refused", "other"): 0,
+        ("exporter.quarantined", "other"): 0,
         ("exporter.skipped", "other"): 1,
     }
     store.upkeep(Limits(max_bytes=1), ["one", "other"]).run()
@@ -143,7 +145,7 @@ def test_at_a_real_collector_the_numbers_are_what_the_store_says(tmp_path: Path)
     assert told["exporter.delivered"] == exporter["delivered"] > 0
     assert told["store.size"] > 4096
     for name, point in last.items():
-        gauge = name in ("behind", "store.size", "exporter.pending")
+        gauge = name in ("behind", "store.size", "exporter.pending", "exporter.quarantined")
         assert (point.kind, point.monotonic, point.temporality) == (("gauge", False, 0) if gauge else ("sum", True, 2))
         own = name.startswith(("exporter", "store"))
         assert point.resource["service.name"] == ("otel-logtail" if own else "headroom-proxy")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.delivery import sender as drain_module
+from otel_logtail.delivery import lane as lane_module
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
@@ -366,8 +366,8 @@ class Running:
 
 @pytest.fixture
 def drained(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[HexExporter], Running]]:
-    monkeypatch.setattr(drain_module, "FIRST_BACKOFF_S", 0.001)
-    monkeypatch.setattr(drain_module, "LAST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(lane_module, "LAST_BACKOFF_S", 0.01)
     running: list[Running] = []
 
     def start(exporter: HexExporter) -> Running:
@@ -449,13 +449,13 @@ def test_an_event_that_is_forbidden_is_set_aside_and_its_neighbours_arrive(
         running.end()
         assert told(engine) == (uids[:3] + uids[4:], spans[:5] + spans[6:])
         assert rows(store.path, "SELECT stream, item FROM refused ORDER BY 1") == [("breaches", 4), ("episodes", 6)]
-        assert running.said.getvalue().count("was refused and set aside") == 2
+        assert running.said.getvalue().count("was quarantined") == 2
 
 
 def test_a_backlog_that_is_too_old_is_skipped_and_said_once_and_counted(
     store: Store, engine: Engine, drained: Callable[[HexExporter], Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain_module, "BATCH_ITEMS", 7)
+    monkeypatch.setattr(lane_module, "BATCH_ITEMS", 7)
     Piece(store).commit(stalls(100))  # the last at 990 s
     exporter = HexExporter(Link(read_bus({}, {"hex_url": engine.url})), 60 * SECOND, now_ns=lambda: NOON + 999 * SECOND)
     running = drained(exporter)
@@ -471,7 +471,7 @@ def test_a_backlog_that_is_too_old_is_skipped_and_said_once_and_counted(
 def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
     store: Store, drained: Callable[[HexExporter], Running], monkeypatch: pytest.MonkeyPatch, batch_items: int
 ) -> None:
-    monkeypatch.setattr(drain_module, "BATCH_ITEMS", batch_items)
+    monkeypatch.setattr(lane_module, "BATCH_ITEMS", batch_items)
     now_ns = [NOON]
     engine = Engine()
     Piece(store).commit(b"".join(line(2 * n, 0.6) for n in range(50)))  # one episode, still open

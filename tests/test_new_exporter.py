@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.delivery import sender as drain_module
+from otel_logtail.delivery import lane as lane_module
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
@@ -107,7 +107,7 @@ def test_an_exporter_is_told_what_its_receiver_knows_before_its_first_batch(stor
 def test_an_exporter_that_fails_to_take_it_is_told_again_before_it_gets_anything(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(drain_module, "FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.001)
     Piece(store).commit(line(1, 0.1), seal_s=20)
     exporter = Resuming(raises=2)
     run(store, exporter)

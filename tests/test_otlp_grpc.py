@@ -194,10 +194,12 @@ def test_details_that_can_not_be_read_do_no_harm(receiver: Receiver, exporting: 
     assert answer == Retry(f"{receiver.target} answered UNAVAILABLE: busy", 0.0)
 
 
-def test_rejected_points_are_refused_with_the_receivers_reason(receiver: Receiver, exporting: Exporting) -> None:
+def test_rejected_points_are_delivered_and_counted_with_the_receivers_reason(
+    receiver: Receiver, exporting: Exporting
+) -> None:
     partial = ExportMetricsPartialSuccess(rejected_data_points=1, error_message="too old")
     answer = outcome(receiver, exporting, lambda _: ExportMetricsServiceResponse(partial_success=partial))
-    assert answer == Refused("the receiver rejected 1 data points: too old")
+    assert answer == Delivered(rejected=1, why="the receiver rejected 1 data points: too old")
 
 
 def test_what_was_taken_before_a_refusal_is_partial(receiver: Receiver, exporting: Exporting) -> None:

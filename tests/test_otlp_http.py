@@ -101,6 +101,9 @@ def reply(
     return answer
 
 
+taken = reply(200, b"", PROTOBUF)
+
+
 def hang_up(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
@@ -276,36 +279,45 @@ def test_a_redirect_is_not_followed_and_named(receiver: Receiver, exporting: Exp
     assert len(receiver.requests) == 1
 
 
-def test_rejected_points_are_refused_with_the_receivers_reason(receiver: Receiver, exporting: Exporting) -> None:
+def test_rejected_points_are_delivered_and_counted_with_the_receivers_reason(
+    receiver: Receiver, exporting: Exporting
+) -> None:
     partial = ExportMetricsPartialSuccess(rejected_data_points=1, error_message="too old")
     body = ExportMetricsServiceResponse(partial_success=partial).SerializeToString()
     answer = outcome(receiver, exporting, reply(200, body, PROTOBUF))
-    assert answer == Refused("the receiver rejected 1 data points: too old")
+    assert answer == Delivered(rejected=1, why="the receiver rejected 1 data points: too old")
 
 
-def test_rejected_spans_are_refused_too(receiver: Receiver, exporting: Exporting) -> None:
+def test_rejected_spans_are_counted_too(receiver: Receiver, exporting: Exporting) -> None:
     partial = ExportTracePartialSuccess(rejected_spans=2)
     body = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
     receiver.answers.append(reply(200, body, PROTOBUF))
     answer = exporting(receiver.url).export(episodes(episode([600])))
-    assert answer == Refused("the receiver rejected 2 spans: no reason given")
+    assert answer == Delivered(rejected=2, why="the receiver rejected 2 spans: no reason given")
+
+
+def test_rejections_of_several_requests_add_up(receiver: Receiver, exporting: Exporting) -> None:
+    partials = [
+        ExportMetricsPartialSuccess(rejected_data_points=1, error_message="too old"),
+        ExportMetricsPartialSuccess(error_message="a warning"),
+        ExportMetricsPartialSuccess(rejected_data_points=2, error_message="too new"),
+    ]
+    bodies = [ExportMetricsServiceResponse(partial_success=one).SerializeToString() for one in partials]
+    batch = intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in (1, 2, 3, 4)))
+    receiver.answers.extend(reply(200, body, PROTOBUF) for body in bodies)
+    why = "the receiver rejected 2 data points: too new"
+    assert exporting(receiver.url).export(batch) == Delivered(rejected=3, why=why)
+    receiver.answers.extend([*(reply(200, body, PROTOBUF) for body in bodies), reply(503)])
+    answer = exporting(receiver.url).export(batch)
+    assert isinstance(answer, Partial)
+    assert (answer.count, answer.rejected, answer.why, type(answer.rest)) == (3, 3, why, Retry)
 
 
 def test_a_warning_without_a_rejection_is_delivered(receiver: Receiver, exporting: Exporting) -> None:
     partial = ExportMetricsPartialSuccess(error_message="please use another name")
     body = ExportMetricsServiceResponse(partial_success=partial).SerializeToString()
-    assert outcome(receiver, exporting, reply(200, body, PROTOBUF)) == Delivered()
-
-
-@pytest.mark.parametrize(("status", "kind"), [(200, "text/plain"), (202, "application/json"), (204, "")])
-def test_any_other_success_is_delivered(receiver: Receiver, exporting: Exporting, status: int, kind: str) -> None:
-    assert outcome(receiver, exporting, reply(status, b"", kind)) == Delivered()
-
-
-def test_a_web_page_is_no_success(receiver: Receiver, exporting: Exporting) -> None:
-    answer = outcome(receiver, exporting, reply(200, b"<html>Welcome", "text/html"))
-    assert isinstance(answer, Retry)
-    assert "is this an OTLP endpoint?" in answer.why
+    answer = outcome(receiver, exporting, reply(200, body, PROTOBUF))
+    assert answer == Delivered(why="the receiver accepted everything and says: please use another name")
 
 
 def test_a_success_that_can_not_be_read_is_unclear_and_sent_again(receiver: Receiver, exporting: Exporting) -> None:
@@ -319,7 +331,7 @@ def test_an_answer_without_end_is_not_read_to_its_end(receiver: Receiver, export
 
 
 def test_what_was_taken_before_a_failure_is_partial(receiver: Receiver, exporting: Exporting) -> None:
-    receiver.answers.extend([reply(200), reply(200), reply(503), reply(200)])
+    receiver.answers.extend([taken, taken, reply(503), taken])
     batch = intervals(
         point([1], id=1, time_ns=T0),
         point([1], id=2, attributes=(("headroom.path", "/b"),)),

@@ -73,6 +73,6 @@ def test_what_alone_is_more_than_the_receiver_takes_is_set_aside_and_holds_up_no
     with limited(folder, "http/protobuf", {"max_request_body_size": BYTES_OF_AN_EPISODE // 2}) as collector:
         said = Daemon(tmp_path, endpoint=collector.http_endpoint).once(code=1)
         collector.stop()
-        assert "was refused and set aside" in said
+        assert "was quarantined" in said
         assert daemon.rows("SELECT count(*) FROM refused")[0][0] >= 5
         assert max(point.value for point in collector.metrics() if point.name == "log.overhead.duration") == 6001

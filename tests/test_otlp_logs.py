@@ -18,7 +18,7 @@ from otel_logtail.exporters.otlp.config import read_settings
 from otel_logtail.exporters.otlp.encode import Encoding, Request
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.exporters.otlp.requests import requests
-from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Refused, Stream
+from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Stream
 from tests.collector import Collector
 from tests.otlp_items import MS, SOURCE, T0, breach, episode, episodes
 
@@ -90,10 +90,10 @@ def test_many_breaches_are_split_and_keep_their_order() -> None:
     assert times == list(range(1, 21))
 
 
-def test_log_records_that_a_receiver_rejected_are_refused() -> None:
+def test_log_records_that_a_receiver_rejected_are_counted() -> None:
     partial = ExportLogsPartialSuccess(rejected_log_records=2, error_message="too old")
     answer = judge_response(ExportLogsServiceResponse(partial_success=partial))
-    assert answer == Refused("the receiver rejected 2 log records: too old")
+    assert answer == Delivered(rejected=2, why="the receiver rejected 2 log records: too old")
 
 
 @pytest.mark.parametrize(

@@ -254,12 +254,13 @@ def test_what_is_set_aside_stays_in_the_totals_and_is_noted(store: Store, outbox
         outbox.advance(one, 1, NOON)
     assert one is not None
     before = rows(store.path, "SELECT delivered FROM exporter")
-    outbox.set_aside(one, "too large", NOON + 5)
+    outbox.set_aside(one, "too large", NOON + 5, held=True)
     (refused,) = durations(one)
     after = durations(outbox.read(Stream.INTERVALS, 1000))
     assert [p.total.count for p in after] == [2, 3]
     assert after[0].previous_ns == refused.time_ns
-    assert rows(store.path, "SELECT * FROM refused") == [("fake", "intervals", refused.id, "too large", NOON + 5)]
+    kept = rows(store.path, "SELECT exporter, stream, item, about_ns, held, why, time_ns FROM refused")
+    assert kept == [("fake", "intervals", refused.id, refused.time_ns, 1, "too large", NOON + 5)]
     assert rows(store.path, "SELECT delivered FROM exporter") == before
     assert rows(store.path, "SELECT last_error, last_error_ns FROM exporter") == [("too large", NOON + 5)]
 

@@ -460,7 +460,12 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
         writer.execute(
             "INSERT INTO cursor VALUES ('otlp', 'breaches', 1), ('otlp', 'episodes', 0), ('otlp', 'gone', 0)"
         )
-        writer.execute("INSERT INTO refused VALUES ('otlp', 'breaches', 1, 'too odd', 5)")
+        writer.execute(
+            "INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)"
+            " VALUES ('otlp', 'breaches', 1, 5, 1, 1, 'too odd', 5, x''),"
+            " ('otlp', 'breaches', 2, 5, 0, 3, 'no', 5, x'')"
+        )
+        writer.execute("UPDATE exporter SET refused = 4 WHERE name = 'otlp'")
         writer.commit()
         with closing(query.open_readonly(path)) as conn:
             answer = query.status(conn, path)
@@ -490,6 +495,7 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "delivered": 0,
             "pending": 0,
             "refused": 0,
+            "quarantined": 0,
             "skipped": 0,
             "last_success": None,
             "last_error": None,
@@ -500,8 +506,9 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
         {
             "name": "otlp",
             "delivered": 7,
-            "pending": 4,
-            "refused": 1,
+            "pending": 5,  # one of them on trial
+            "refused": 4,
+            "quarantined": 1,
             "skipped": 3,
             "last_success": iso(NOON),
             "last_error": "refused it",

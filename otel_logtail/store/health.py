@@ -36,7 +36,8 @@ def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
 def pending(db: sqlite3.Connection, exporter: str) -> int:
     """How many items wait for an exporter; the caller holds a read transaction, or doesn't mind."""
     tables = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}
-    return sum(
+    on_trial = db.execute("SELECT count(*) FROM refused WHERE exporter = ? AND NOT held", (exporter,)).fetchone()[0]
+    return int(on_trial) + sum(
         _behind_id(db, tables[stream], position)
         for stream, position in db.execute(
             "SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)
@@ -107,14 +108,15 @@ def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
 
 
 def _exporters(db: sqlite3.Connection) -> Iterator[HealthValue]:
-    rows = db.execute("SELECT name, delivered, failures, skipped FROM exporter ORDER BY name").fetchall()
-    for name, delivered, failures, skipped in rows:
+    rows = db.execute("SELECT name, delivered, failures, skipped, refused FROM exporter ORDER BY name").fetchall()
+    for name, delivered, failures, skipped, refused in rows:
         whose = (("exporter", name),)
-        refused = db.execute("SELECT count(*) FROM refused WHERE exporter = ?", (name,)).fetchone()[0]
+        held = db.execute("SELECT count(*) FROM refused WHERE exporter = ? AND held", (name,)).fetchone()[0]
         yield _gauge("exporter.pending", "{item}", "Items that wait for delivery.", pending(db, name), whose)
         yield _sum("exporter.delivered", "{item}", "Items that the receiver has.", delivered, whose)
         yield _sum("exporter.failures", "{attempt}", "Deliveries that had to be tried again.", failures, whose)
-        yield _sum("exporter.refused", "{item}", "Items that the receiver will never take, set aside.", refused, whose)
+        yield _sum("exporter.refused", "{item}", "Items that the receiver rejected or refused.", refused, whose)
+        yield _gauge("exporter.quarantined", "{item}", "Items that wait for `otel-logtail retry`.", held, whose)
         yield _sum("exporter.skipped", "{item}", "Items that it was not given: too old to act on.", skipped, whose)
     for name, stream, count in db.execute("SELECT exporter, stream, count FROM dropped ORDER BY 1, 2").fetchall():
         attributes = (("exporter", name), ("stream", stream))

@@ -30,6 +30,7 @@ import msgspec
 
 from otel_logtail.counts import add
 from otel_logtail.model import Counts, Dropped, Stream
+from otel_logtail.store import quarantine
 from otel_logtail.store.connection import series_bounds, transaction, translated
 from otel_logtail.store.rows import (
     COUNTS,
@@ -359,9 +360,17 @@ class Upkeep:
         for stream in _STREAMS:
             while (yield from self._delete(stream, before_ns, self._delivered(stream, wall_ns))):
                 pass
-        with transaction(self._db):
-            self._db.execute("DELETE FROM refused WHERE time_ns < ?", (before_ns,))
-        yield
+        yield from self._age_quarantine(before_ns)
+
+    def _age_quarantine(self, before_ns: int) -> Iterator[None]:
+        """Delete items that a receiver did not accept and that nobody sent again: they count as dropped."""
+        lanes = self._db.execute("SELECT DISTINCT exporter, stream FROM refused WHERE time_ns < ?", (before_ns,))
+        for exporter, stream in lanes.fetchall():
+            with transaction(self._db):
+                drop = quarantine.drop(self._db, exporter, Stream(stream), time.time_ns(), "time_ns < ?", before_ns)
+            if drop is not None:
+                self._note(drop)
+            yield
 
     def _delete_blocks(self, before_ns: int, samples: int = _SAMPLES) -> int | None:
         """Delete the oldest blocks that end before, about so many samples; returns when the last one ended."""

@@ -20,6 +20,8 @@ import msgspec
 from otel_logtail.model import (
     BreachRecord,
     Counts,
+    Delivered,
+    Dropped,
     EpisodeRecord,
     ExportBatch,
     Instrument,
@@ -30,6 +32,7 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
+from otel_logtail.store import quarantine
 from otel_logtail.store.connection import connect, sync_each_commit, transaction, translated
 from otel_logtail.store.gaps import Known
 from otel_logtail.store.health import health, pending
@@ -134,6 +137,10 @@ class Outbox:
                 f"DELETE FROM cursor WHERE exporter = ? AND stream NOT IN ({marks(len(wanted))})",
                 (self.exporter, *wanted),
             )
+            self._db.execute(
+                f"UPDATE refused SET held = 1 WHERE exporter = ? AND stream NOT IN ({marks(len(wanted))})",
+                (self.exporter, *wanted),
+            )
             if Stream.INTERVALS.value in wanted:
                 ahead_ns = self._meet_the_marker(now_ns)
                 self._meet_the_form()
@@ -212,10 +219,18 @@ class Outbox:
             items = tuple(islice(points, limit))
         return self._asked(ExportBatch(Stream.INTERVALS, items)) if items else None
 
-    def advance(self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0) -> None:
-        """The receiver has the first ``count`` items: move the cursor behind them, and remember what it was told.
+    def advance(
+        self, batch: ExportBatch, count: int, now_ns: int, *, skipped: int = 0, rejected: int = 0, why: str = ""
+    ) -> None:
+        """The receiver has decided about the first ``count`` items: move the cursor behind them, with their totals.
 
-        ``skipped`` of them it was not given; they are counted apart, and are no success where they are all.
+        Args:
+            batch: As it was read.
+            count: How many of its items are done.
+            now_ns: The clock.
+            skipped: How many of them were not sent; if all, this is no success.
+            rejected: How many the receiver threw away, in its own units; they count as refused.
+            why: The receiver's reason for that.
         """
         items = batch.items[:count]
         sent = None
@@ -225,36 +240,73 @@ class Outbox:
             if skipped:
                 self._db.execute("UPDATE exporter SET skipped = skipped + ? WHERE name = ?", (skipped, self.exporter))
             if skipped < len(items):
-                self._db.execute(
-                    "UPDATE exporter SET delivered = delivered + ?, last_success_ns = ?, last_error = NULL"
-                    " WHERE name = ?",
-                    (sum(item.id > 0 for item in items) - skipped, now_ns, self.exporter),
-                )
+                new = sum(item.id > 0 for item in items) - skipped
+                self._note_success(new, rejected, why, now_ns)
         self._answered(batch, count, sent)
 
-    def set_aside(self, batch: ExportBatch, why: str, now_ns: int) -> None:
-        """The receiver will never take the one item of this batch: note it, and go on behind it.
+    def set_aside(self, batch: ExportBatch, why: str, now_ns: int, *, held: bool) -> Dropped | None:
+        """Take the one item of this batch out of its stream, and go on behind it; returns what left for it.
 
-        Its counts stay in the totals that later points carry: they are true, whether this point was taken or not.
+        Its counts stay in the totals that later points carry: they are true, whether this point is accepted or not.
+
+        Args:
+            batch: As it was read.
+            why: The receiver's reason.
+            now_ns: The clock.
+            held: Whether it is quarantined at once; else it is on trial.
         """
         (item,) = batch.items
-        sent = None
+        sent = dropped = None
         with translated(self.path), transaction(self._db):
             if self._still_holds():
                 sent = self._have(batch.stream, batch.items)
-            if item.id:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)",
-                    (self.exporter, batch.stream.value, item.id, why, now_ns),
-                )
+                dropped = quarantine.add(self._db, self.exporter, batch.stream, item, why, now_ns, held=held)
             self._note_error(why, now_ns)
         self._answered(batch, 1, sent)
+        return dropped
+
+    def trials(self, stream: Stream) -> dict[int, int]:
+        """The items on trial, by their id there: how often each failed alone while others were accepted."""
+        with translated(self.path):
+            return quarantine.trials(self._db, self.exporter, stream)
+
+    def trial(self, stream: Stream, id_: int) -> ExportBatch | None:
+        """An item on trial, as it was sent; None if there is none, or none that can be read."""
+        with translated(self.path):
+            return quarantine.trial(self._db, stream, id_)
+
+    def trial_over(self, id_: int, delivered: Delivered, now_ns: int) -> None:
+        """The receiver has decided about an item on trial, or it became too old to be sent."""
+        with translated(self.path), transaction(self._db):
+            (item,) = self._db.execute("SELECT item FROM refused WHERE id = ?", (id_,)).fetchone() or (0,)
+            quarantine.remove(self._db, id_)
+            if delivered.skipped:
+                self._db.execute("UPDATE exporter SET skipped = skipped + 1 WHERE name = ?", (self.exporter,))
+            else:
+                self._note_success(int(item > 0), delivered.rejected, delivered.why, now_ns)
+
+    def trial_failed(self, id_: int, tries: int, why: str, now_ns: int) -> None:
+        """An item on trial failed again, now for the ``tries``-th time while others were accepted."""
+        with translated(self.path), transaction(self._db):
+            quarantine.failed_again(self._db, id_, tries, why, now_ns)
+            self._note_failure(why, now_ns)
+
+    def hold(self, stream: Stream, id_: int, why: str, now_ns: int) -> Dropped | None:
+        """Quarantine an item that was on trial; returns what left for it."""
+        with translated(self.path), transaction(self._db):
+            dropped = quarantine.hold(self._db, self.exporter, stream, id_, why, now_ns)
+            self._note_error(why, now_ns)
+        return dropped
+
+    def keeps_refused(self) -> bool:
+        """Whether items are quarantined or on trial."""
+        with translated(self.path):
+            return quarantine.any_kept(self._db, self.exporter)
 
     def failed(self, why: str, now_ns: int) -> None:
         """Note what went wrong last, for ``status``."""
         with translated(self.path), transaction(self._db):
-            self._db.execute("UPDATE exporter SET failures = failures + 1 WHERE name = ?", (self.exporter,))
-            self._note_error(why, now_ns)
+            self._note_failure(why, now_ns)
 
     def health(self, now_ns: int) -> ExportBatch:
         """The daemon's own numbers as they are now."""
@@ -609,6 +661,19 @@ class Outbox:
         self._db.execute(
             "UPDATE sent SET after_ns = time_ns WHERE exporter = ? AND source = ?", (self.exporter, source)
         )
+
+    def _note_success(self, new: int, rejected: int, why: str, now_ns: int) -> None:
+        self._db.execute(
+            "UPDATE exporter SET delivered = delivered + ?, refused = refused + ?, last_success_ns = ?,"
+            " last_error = NULL WHERE name = ?",
+            (max(0, new - rejected), rejected, now_ns, self.exporter),
+        )
+        if rejected:
+            self._note_error(why, now_ns)
+
+    def _note_failure(self, why: str, now_ns: int) -> None:
+        self._db.execute("UPDATE exporter SET failures = failures + 1 WHERE name = ?", (self.exporter,))
+        self._note_error(why, now_ns)
 
     def _note_error(self, why: str, now_ns: int) -> None:
         self._db.execute(

@@ -182,6 +182,7 @@ CREATE TABLE exporter (                   -- a destination, and how it fares (sh
   name            TEXT PRIMARY KEY,
   delivered       INTEGER NOT NULL DEFAULT 0,
   skipped         INTEGER NOT NULL DEFAULT 0, -- items that it was not given: too old to act on; the cursor passed them
+  refused         INTEGER NOT NULL DEFAULT 0, -- items that the receiver rejected, or that were quarantined, in all
   failures        INTEGER NOT NULL DEFAULT 0, -- attempts that have to be made again
   last_success_ns INTEGER,
   last_error      TEXT,
@@ -250,14 +251,20 @@ CREATE TABLE owed (                       -- counts that left the store before a
   PRIMARY KEY (exporter, series)
 ) WITHOUT ROWID;
 
-CREATE TABLE refused (                    -- items that a receiver will never take: set aside, the rows stay
+CREATE TABLE refused (                    -- items that were taken out of their stream: the receiver does not accept them
+  id       INTEGER PRIMARY KEY,           -- the order in which they are sent again
   exporter TEXT NOT NULL REFERENCES exporter,
   stream   TEXT NOT NULL,
-  item     INTEGER NOT NULL,              -- the id in its stream
-  why      TEXT NOT NULL,
-  time_ns  INTEGER NOT NULL,
-  PRIMARY KEY (exporter, stream, item)
-) WITHOUT ROWID;
+  item     INTEGER NOT NULL,              -- the id in its stream; 0: a point without counts of its own
+  about_ns INTEGER NOT NULL,              -- the time that the item is about
+  held     INTEGER NOT NULL,              -- 0: on trial, its exporter sends it again and again; 1: quarantined, it is sent
+                                          -- again after `otel-logtail retry`
+  tries    INTEGER NOT NULL,              -- how often it failed alone while others were accepted
+  why      TEXT NOT NULL,                 -- the receiver's last answer ...
+  time_ns  INTEGER NOT NULL,              -- ... and when it came
+  data     BLOB NOT NULL                  -- the item as it was sent, in MessagePack (empty: from schema 4, not known)
+);
+CREATE INDEX refused_exporter ON refused (exporter, stream, held, id);
 
 -- Views: times as text (UTC), durations in milliseconds.
 

@@ -1,8 +1,14 @@
 """What a receiver's answer means for the items that were sent: pure.
 
-Three questions decide. Does the receiver have them? Delivered. Could the same bytes be taken later, because the
-receiver recovers or because somebody mends the configuration? Retry: nothing is ever set aside for a wrong URL, a
-missing header or a full disk over there. Does the answer speak of the data itself? Refused.
+Three questions decide. Has the receiver decided about them? Delivered, also if it rejected some. Does the answer speak
+of the data itself? Refused. Could the same bytes be accepted later, because the receiver recovers or because somebody
+fixes the configuration? Retry: nothing is ever quarantined for a wrong URL, a missing header or a full disk there.
+
+What counts as a success is what the specification says, and little more (docs/decisions/0083): anything else may come
+from another service that listens on the port, and would swallow all data.
+
+A status that the specification calls permanent but that also occurs in outages (500, UNKNOWN, 404 ...) is ``Retry``
+with ``isolate``: one item may be the cause.
 """
 
 from __future__ import annotations
@@ -34,25 +40,35 @@ _REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
 MAX_AFTER_S = 86_400.0
 """A receiver that asks for more than a day of patience gets a day."""
 
+_PROTOBUF = "application/x-protobuf"
+_NOT_OTLP = "is not an OTLP receiver"
+
 _HTTP_REFUSED = frozenset({400, 409, 413, 422})
+_HTTP_RETRYABLE = frozenset({429, 502, 503, 504})
+"""The specification's list."""
+
 _HTTP_HINTS = {
-    401: "the receiver wants credentials: set OTEL_EXPORTER_OTLP_HEADERS",
+    401: "the receiver requires credentials: set OTEL_EXPORTER_OTLP_HEADERS",
     403: "these credentials may not write there: see OTEL_EXPORTER_OTLP_HEADERS",
     404: "is this an OTLP endpoint? /v1/metrics and /v1/traces are appended to --otlp-endpoint",
-    405: "is this an OTLP endpoint? it takes no POST",
-    407: "a proxy wants credentials: see HTTPS_PROXY and NO_PROXY",
-    415: "the receiver doesn't know protobuf or gzip: see OTEL_EXPORTER_OTLP_COMPRESSION",
+    405: "is this an OTLP endpoint? it accepts no POST",
+    407: "a proxy requires credentials: see HTTPS_PROXY and NO_PROXY",
+    415: "the receiver doesn't accept protobuf or gzip: see OTEL_EXPORTER_OTLP_COMPRESSION",
     500: "the receiver failed: see its log",
 }
 _GRPC_REFUSED = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"})
+_GRPC_RETRYABLE = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
+"""The specification's list; RESOURCE_EXHAUSTED is on it if the receiver says when to come back (RetryInfo)."""
+
 _GRPC_HINTS = {
-    "UNAUTHENTICATED": "the receiver wants credentials: set OTEL_EXPORTER_OTLP_HEADERS",
+    "UNAUTHENTICATED": "the receiver requires credentials: set OTEL_EXPORTER_OTLP_HEADERS",
     "PERMISSION_DENIED": "these credentials may not write there: see OTEL_EXPORTER_OTLP_HEADERS",
     "UNIMPLEMENTED": "is this an OTLP endpoint, with a pipeline for this signal?",
     "NOT_FOUND": "is this an OTLP endpoint?",
 }
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
 _TLS_SPOKEN = "does this port speak TLS? then use https:// in the endpoint"
+_TEMPORALITY = "the receiver does not accept this temporality: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
@@ -63,44 +79,60 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def judge_response(response: ExportResponse) -> Delivered | Refused:
-    """What a success means: a receiver may accept a request and reject some of what is in it."""
+def judge_response(response: ExportResponse) -> Delivered:
+    """What a success means: the receiver has decided, also about the part that it rejects."""
     partial = response.partial_success
     field, what = _REJECTED[type(response)]
-    rejected = getattr(partial, field)
-    if rejected <= 0:
-        return Delivered()
-    message = printable(partial.error_message) or "no reason given"
-    return Refused(f"the receiver rejected {rejected} {what}: {message}")
+    rejected = max(0, getattr(partial, field))
+    message = printable(partial.error_message)
+    if rejected:
+        why = f"the receiver rejected {rejected} {what}: {message or 'no reason given'}"
+        return Delivered(rejected=rejected, why=why)
+    return Delivered(why=f"the receiver accepted everything and says: {message}" if message else "")
 
 
 def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: str, now_s: float) -> Outcome:
     """What an answer over HTTP means; ``now_s`` (seconds since the epoch) is for a Retry-After that is a date."""
     status = answer.status
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    html = kind == "text/html"
     if 200 <= status < 300:
-        if html:
-            return Retry(f"{url} answered with a web page: is this an OTLP endpoint?")
-        if kind != "application/x-protobuf":
-            return Delivered()
-        try:
-            return judge_response(response_type.FromString(answer.body))
-        except DecodeError:
-            return Retry(f"{url} answered {status} with something that is not OTLP: is this an OTLP endpoint?")
+        return _judge_success(answer, kind, response_type, url)
     why = f"{url} answered {_status(status)}"
     if 300 <= status < 400:
         location = printable(answer.headers.get("location", "")) or "nowhere"
         return Retry(f"{why}, a redirect to {location}: give that address as the endpoint, if it is the right one")
+    html = kind == "text/html"
     message = printable(_message(kind, answer.body))
     hint = _HTTP_HINTS.get(status, "")
-    misplaced = html or "HTTPS" in message
-    if misplaced and status in _HTTP_REFUSED:
+    setting = False
+    if status in _HTTP_REFUSED and (setting := html or "HTTPS" in message or _is_temporality(message)):
         hint = "is this an OTLP endpoint?" if html else "use https:// in the endpoint"
+        hint = _TEMPORALITY if _is_temporality(message) else hint
     why = ": ".join(part for part in (why, "" if html else message, hint) if part)
-    if status in _HTTP_REFUSED and not misplaced:
+    if status in _HTTP_REFUSED and not setting:
         return Refused(why)
-    return Retry(why, retry_after_s(answer.headers.get("retry-after", ""), now_s))
+    after_s = retry_after_s(answer.headers.get("retry-after", ""), now_s)
+    return Retry(why, after_s, isolate=status not in _HTTP_RETRYABLE and not setting)
+
+
+def _judge_success(answer: HttpAnswer, kind: str, response_type: type[ExportResponse], url: str) -> Outcome:
+    """What a 2xx means: data counts as delivered only if an OTLP receiver answered."""
+    if answer.status == 200 and (kind == _PROTOBUF or not (kind or answer.body)):
+        # an empty message is an empty body: there, many servers leave the content type out (Prometheus)
+        try:
+            return judge_response(response_type.FromString(answer.body))
+        except DecodeError:
+            return Retry(f"{url} {_NOT_OTLP}: it answered 200 OK with a body that is not an OTLP response")
+    if answer.status == 204 and response_type is ExportLogsServiceResponse:
+        return Delivered()  # Loki, and what stands before it
+    expected = "a receiver answers 200 OK with application/x-protobuf"
+    with_ = f" with {printable(kind)}" if kind else ""
+    return Retry(f"{url} {_NOT_OTLP}: it answered {_status(answer.status)}{with_}; {expected}")
+
+
+def _is_temporality(message: str) -> bool:
+    """Whether a receiver that speaks of bad data means the temporality: a setting, and not the data."""
+    return "temporality" in message.lower()
 
 
 def _status(status: int) -> str:
@@ -141,9 +173,14 @@ def judge_grpc(code: str, details: str, *, target: str, delay_s: float | None) -
         hint = _HTTP_SPOKEN
     if "failed to connect" in message and message.endswith("Socket closed"):
         hint = _TLS_SPOKEN
+    setting = code in _GRPC_REFUSED and _is_temporality(message)
+    if setting:
+        hint = _TEMPORALITY
     why = ": ".join(part for part in (f"{target} answered {code}", message, hint) if part)
     # our own side speaks of sizes too ("CLIENT: ..."): then it was the answer that was too large, not the request
     too_large = code == "RESOURCE_EXHAUSTED" and "larger than max" in message and not message.startswith("CLIENT:")
-    if code in _GRPC_REFUSED or (too_large and delay_s is None):
+    if (code in _GRPC_REFUSED and not setting) or (too_large and delay_s is None):
         return Refused(why)
-    return Retry(why, min(max(0.0, delay_s or 0.0), MAX_AFTER_S))
+    asked = code == "RESOURCE_EXHAUSTED" and delay_s is not None
+    isolate = not (code in _GRPC_RETRYABLE or asked or setting)
+    return Retry(why, min(max(0.0, delay_s or 0.0), MAX_AFTER_S), isolate)

@@ -66,13 +66,17 @@ class OtlpExporter(Exporter):
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send the batch, as many requests as it takes, up to the first that is not taken."""
-        delivered = 0
+        done = rejected = 0
+        why = ""
         for request in requests(batch, self._encoding):
             outcome = self._senders[batch.stream].send(request.message)
             if not isinstance(outcome, Delivered):
-                return Partial(delivered, outcome) if delivered else outcome
-            delivered += request.count
-        return Delivered()
+                return Partial(done, outcome, rejected=rejected, why=why) if done else outcome
+            done += request.count
+            rejected += outcome.rejected
+            if outcome.rejected or not rejected:  # a rejection says more than a warning
+                why = outcome.why or why
+        return Delivered(rejected=rejected, why=why)
 
     def close(self) -> None:
         """Hang up all signals."""

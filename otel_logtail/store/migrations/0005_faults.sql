@@ -52,3 +52,24 @@ CREATE TABLE owed (
   zeros       INTEGER NOT NULL,
   PRIMARY KEY (exporter, series)
 ) WITHOUT ROWID;
+-- Count what receivers reject, and keep refused items as they were sent, so that they can be sent again.
+ALTER TABLE exporter ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+UPDATE exporter SET refused = (SELECT count(*) FROM refused WHERE refused.exporter = exporter.name);
+CREATE TEMP TABLE refused_4 AS SELECT * FROM refused;
+DROP TABLE refused;
+CREATE TABLE refused (
+  id       INTEGER PRIMARY KEY,
+  exporter TEXT NOT NULL REFERENCES exporter,
+  stream   TEXT NOT NULL,
+  item     INTEGER NOT NULL,
+  about_ns INTEGER NOT NULL,
+  held     INTEGER NOT NULL,
+  tries    INTEGER NOT NULL,
+  why      TEXT NOT NULL,
+  time_ns  INTEGER NOT NULL,
+  data     BLOB NOT NULL
+);
+CREATE INDEX refused_exporter ON refused (exporter, stream, held, id);
+INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)
+SELECT exporter, stream, item, time_ns, 1, 0, why, time_ns, x'' FROM refused_4 ORDER BY time_ns, stream, item;
+DROP TABLE refused_4;

@@ -1,0 +1,137 @@
+"""Items that were taken out of their stream, since an exporter's receiver does not accept them.
+
+An item is first on trial: the exporter sends it again and again while the stream goes on. An item that keeps failing
+alone while others are accepted, or that the receiver refuses, is quarantined: it waits for ``otel-logtail retry``. Each
+is kept as it was sent, so it is sent again with the same ids, times and totals, whatever happened to the store since.
+
+The quarantine of an exporter is bounded. What leaves it is counted as dropped, like all that leaves the store unsent.
+
+All functions work inside the transaction of their caller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from otel_logtail.model import BreachRecord, Dropped, EpisodeRecord, ExportBatch, Item, Point, Stream
+
+MOST_QUARANTINED = 1000
+"""How many items of one exporter are quarantined at most: tens of megabytes if each is an episode of 128 breaches."""
+
+MOST_ON_TRIAL = 100
+"""How many items of one stream are on trial at a time."""
+
+_KINDS: dict[Stream, type[Point | EpisodeRecord | BreachRecord]] = {
+    Stream.INTERVALS: Point,
+    Stream.EPISODES: EpisodeRecord,
+    Stream.BREACHES: BreachRecord,
+}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def add(
+    db: sqlite3.Connection, exporter: str, stream: Stream, item: Item, why: str, now_ns: int, *, held: bool
+) -> Dropped | None:
+    """Keep an item, on trial or quarantined (``held``); returns what had to leave for it."""
+    if held and is_repeat(item):
+        return None
+    db.execute(
+        "INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)"
+        " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
+        (exporter, stream.value, item.id, about_ns(item), held, why, now_ns, _encode(item)),
+    )
+    return _note_quarantined(db, exporter, stream, now_ns) if held else None
+
+
+def hold(db: sqlite3.Connection, exporter: str, stream: Stream, id_: int, why: str, now_ns: int) -> Dropped | None:
+    """Quarantine an item that was on trial; returns what had to leave for it."""
+    db.execute("UPDATE refused SET held = 1, why = ?, time_ns = ? WHERE id = ?", (why, now_ns, id_))
+    return _note_quarantined(db, exporter, stream, now_ns)
+
+
+def _note_quarantined(db: sqlite3.Connection, exporter: str, stream: Stream, now_ns: int) -> Dropped | None:
+    db.execute("UPDATE exporter SET refused = refused + 1 WHERE name = ?", (exporter,))
+    row = db.execute(
+        "SELECT id, stream FROM refused WHERE exporter = ? AND held ORDER BY id DESC LIMIT 1 OFFSET ?",
+        (exporter, MOST_QUARANTINED),
+    ).fetchone()
+    return None if row is None else drop(db, exporter, Stream(row[1]), now_ns, "id = ?", row[0])
+
+
+def drop(
+    db: sqlite3.Connection, exporter: str, stream: Stream, now_ns: int, where: str, *values: object
+) -> Dropped | None:
+    """Delete items of an exporter's stream and count them as dropped; returns what they were."""
+    which = f"FROM refused WHERE exporter = ? AND stream = ? AND {where}"
+    count, from_ns, to_ns = db.execute(
+        f"SELECT count(*), min(about_ns), max(about_ns) {which}", (exporter, stream.value, *values)
+    ).fetchone()
+    if not count:
+        return None
+    db.execute(f"DELETE {which}", (exporter, stream.value, *values))
+    db.execute(
+        "INSERT INTO dropped (exporter, stream, count, from_ns, to_ns, time_ns) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET count = count + excluded.count, from_ns = min(from_ns, excluded.from_ns),"
+        " to_ns = max(to_ns, excluded.to_ns), time_ns = excluded.time_ns",
+        (exporter, stream.value, count, from_ns, to_ns, now_ns),
+    )
+    return Dropped(exporter, stream, count, from_ns, to_ns)
+
+
+def trials(db: sqlite3.Connection, exporter: str, stream: Stream) -> dict[int, int]:
+    """Return how often each of the oldest items on trial failed while others were accepted, by its id here."""
+    return dict(
+        db.execute(
+            "SELECT id, tries FROM refused WHERE exporter = ? AND stream = ? AND NOT held ORDER BY id LIMIT ?",
+            (exporter, stream.value, MOST_ON_TRIAL),
+        ).fetchall()
+    )
+
+
+def trial(db: sqlite3.Connection, stream: Stream, id_: int) -> ExportBatch | None:
+    """Return an item on trial as a batch; None if it is gone or can't be read."""
+    row = db.execute("SELECT data FROM refused WHERE id = ? AND NOT held", (id_,)).fetchone()
+    if row is None:
+        return None
+    try:
+        return ExportBatch(stream, (msgspec.msgpack.decode(row[0], type=_KINDS[stream]),))
+    except msgspec.MsgspecError:
+        return None  # damaged on disk, or written by a version whose items were others
+
+
+def failed_again(db: sqlite3.Connection, id_: int, tries: int, why: str, now_ns: int) -> None:
+    """Note that an item on trial failed once more."""
+    db.execute("UPDATE refused SET tries = ?, why = ?, time_ns = ? WHERE id = ?", (tries, why, now_ns, id_))
+
+
+def remove(db: sqlite3.Connection, id_: int) -> None:
+    """Forget an item: the receiver has decided about it."""
+    db.execute("DELETE FROM refused WHERE id = ?", (id_,))
+
+
+def any_kept(db: sqlite3.Connection, exporter: str) -> bool:
+    """Return whether items of an exporter are quarantined or on trial."""
+    return db.execute("SELECT 1 FROM refused WHERE exporter = ? LIMIT 1", (exporter,)).fetchone() is not None
+
+
+def release(db: sqlite3.Connection, exporter: str | None) -> int:
+    """Put quarantined items on trial again, of one exporter or of all (None); returns how many.
+
+    Items of schema 4 stay: how they were sent is not known.
+    """
+    return db.execute(
+        "UPDATE refused SET held = 0, tries = 0 WHERE held AND length(data) AND exporter = coalesce(?, exporter)",
+        (exporter,),
+    ).rowcount
+
+
+def is_repeat(item: Item) -> bool:
+    """Return whether an item only repeats a total: without it nothing is missing at the receiver."""
+    return isinstance(item, Point) and not item.id and not item.delta.count
+
+
+def about_ns(item: Item) -> int:
+    """Return the time that an item is about."""
+    return item.episode.end_ns if isinstance(item, EpisodeRecord) else item.time_ns
