@@ -1,0 +1,186 @@
+"""The store's files are deleted, moved or replaced under a daemon: noticed, said, and each line is stored once.
+
+In WAL mode nothing fails when the files are deleted: what is committed goes where nobody can read it. The list of what
+can happen to them is :data:`HAPPENS`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults.keeping import Daemon, append, durations, lines, stored
+from tests.faults.receiving import Daemon as DeliveringDaemon
+from tests.faults.receiving import Receiver, receiving
+from tests.faults.receiving import durations as counted
+from tests.faults.receiving import lines as recent_lines
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon that has committed lines 20 to 29, and was started where the first 20 stood already."""
+    log = tmp_path / "proxy.log"
+    (tmp_path / "state").mkdir()
+    append(log, lines(range(20)))
+    with Daemon(tmp_path, tmp_path / "state" / "store.db", log) as daemon:
+        daemon.wait_for(lambda: "following" in daemon.said)
+        append(log, lines(range(20, 30)))
+        daemon.reads(range(20, 30))
+        yield daemon
+
+
+def beside(daemon: Daemon, *ends: str) -> list[Path]:
+    return [Path(f"{daemon.db}{end}") for end in ends]
+
+
+def deleted(daemon: Daemon) -> None:
+    for path in daemon.db.parent.iterdir():
+        path.unlink()
+
+
+def deleted_alone(daemon: Daemon) -> None:
+    daemon.db.unlink()
+
+
+def folder_renamed(daemon: Daemon) -> None:
+    daemon.db.parent.rename(daemon.home / "elsewhere")
+
+
+def folder_deleted(daemon: Daemon) -> None:
+    shutil.rmtree(daemon.db.parent)
+
+
+def renamed(daemon: Daemon) -> None:
+    daemon.db.rename(daemon.db.with_name("old.db"))
+
+
+def replaced_by_nothing_of_ours(daemon: Daemon) -> None:
+    other = daemon.db.with_name("other")
+    other.write_bytes(b"this is a letter\n" * 1000)
+    other.replace(daemon.db)
+
+
+LOST = [deleted, deleted_alone, folder_renamed, folder_deleted, renamed, replaced_by_nothing_of_ours]
+
+
+@pytest.mark.parametrize("happens", LOST)
+def test_lines_after_it_are_in_a_new_store_once_and_it_is_said_once(
+    daemon: Daemon, happens: Callable[[Daemon], None]
+) -> None:
+    happens(daemon)
+    append(daemon.log, lines(range(30, 60)))
+    daemon.reads(range(30, 60))
+    append(daemon.log, lines(range(60, 65)))
+    daemon.reads(range(30, 65))
+    assert daemon.said.count("while it was in use; opening it again") == 1
+    assert daemon.stop() == 0
+    daemon.start()
+    append(daemon.log, lines([65]))
+    daemon.reads(range(30, 66))
+    assert daemon.stop() == 0
+    assert "Traceback" not in daemon.said
+    with closing(sqlite3.connect(daemon.db)) as conn:
+        assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_it_is_noticed_while_nothing_is_written(daemon: Daemon) -> None:
+    deleted(daemon)
+    daemon.wait_for(lambda: "was deleted or moved while it was in use" in daemon.said)
+    daemon.wait_for(daemon.db.exists)
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("ends", [("-wal",), ("-shm",), ("-wal", "-shm")])
+def test_without_the_files_beside_it_nothing_at_all_is_lost(daemon: Daemon, ends: tuple[str, ...]) -> None:
+    for path in beside(daemon, *ends):
+        path.unlink()
+    daemon.wait_for(lambda: "while it was in use; opening it again" in daemon.said)
+    append(daemon.log, lines(range(30, 40)))
+    daemon.reads(range(20, 40))
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(daemon.db)) as conn:
+        assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert stored(daemon.db) == durations(range(20, 40))
+
+
+def test_another_store_in_its_place_goes_on_by_its_own_positions(daemon: Daemon) -> None:
+    """As where an older copy is brought back while the daemon is down."""
+    copy = daemon.home / "copy.db"
+    with closing(sqlite3.connect(daemon.db)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    append(daemon.log, lines(range(30, 40)))
+    daemon.reads(range(20, 40))
+    for path in beside(daemon, "-wal", "-shm"):
+        path.unlink()
+    copy.replace(daemon.db)
+    daemon.wait_for(lambda: "was replaced by another file while it was in use" in daemon.said)
+    daemon.reads(range(20, 40))
+    append(daemon.log, lines(range(40, 50)))
+    daemon.reads(range(20, 50))
+    assert daemon.stop() == 0
+
+
+def test_what_was_not_delivered_yet_is_delivered_before_the_deleted_one_is_let_go(tmp_path: Path) -> None:
+    with (
+        receiving("http") as receiver,
+        DeliveringDaemon(tmp_path, "--from-start", endpoint=receiver.endpoint) as daemon,
+    ):
+        daemon.write(recent_lines(0, 50))
+        daemon.start()
+        daemon.wait_for(counted(0, 50))
+        for end in ("", "-wal", "-shm", ".lock"):
+            os.unlink(f"{daemon.db}{end}")
+        daemon.write(recent_lines(50, 80))
+        daemon.wait_until(lambda: daemon.samples() == counted(50, 80))
+        daemon.wait_until(lambda: sum(last_counts(receiver).values()) >= 80)
+        daemon.stop()
+        instances = {
+            next(a.value.string_value for a in resource.resource.attributes if a.key == "service.instance.id")
+            for request in receiver.taken
+            if request.signal == "metrics"
+            for resource in request.message.resource_metrics
+        }
+        assert len(instances) == 2, "the new store tells of itself under another name"
+        assert sum(last_counts(receiver).values()) == 80
+
+
+def last_counts(receiver: Receiver) -> dict[tuple[str, str], int]:
+    """The newest total of each series of each instance."""
+    found: dict[tuple[str, str], int] = {}
+    for request in receiver.taken:
+        if request.signal != "metrics":
+            continue
+        for resource in request.message.resource_metrics:
+            attributes = str(resource.resource.attributes)
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    if metric.name == "log.overhead.duration":
+                        for point in metric.histogram.data_points:
+                            key = (attributes, str(point.attributes))
+                            found[key] = max(found.get(key, 0), point.count)
+    return found
+
+
+# --- while no daemon runs ---
+
+
+def test_a_start_beside_the_lock_of_a_store_that_is_gone_says_so_and_reads_the_logs_again(daemon: Daemon) -> None:
+    assert daemon.stop() == 0
+    for path in beside(daemon, "", "-wal", "-shm"):
+        path.unlink(missing_ok=True)
+    append(daemon.log, lines(range(30, 40)))
+    daemon.start()
+    daemon.reads(range(40))  # also what it was not to read at its first start: nobody knows any more how far it was
+    assert daemon.said.count("is missing, though a store was used here before; rebuilding from the logs") == 1
+    assert daemon.stop() == 0
+    daemon.start()
+    append(daemon.log, lines([40]))
+    daemon.reads(range(41))
+    assert daemon.said.count("is missing") == 1
+    assert daemon.stop() == 0
