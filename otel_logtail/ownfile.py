@@ -60,5 +60,19 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
     return descriptor
 
 
+def read_own(path: Path, limit: int = 4096) -> str | None:
+    """Return the text of a small file of ours, or None where there is none: what was planted there is not read."""
+    try:
+        descriptor = open_own(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, limit).decode(errors="replace")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def _not_ours(number: int, path: Path) -> NotOurs:
     return NotOurs(number, _WHAT[number], str(path))

@@ -27,7 +27,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreGone, StoreLocked, StoreUnavailable
-from otel_logtail.ownfile import open_own
+from otel_logtail.ownfile import open_own, read_own
 from otel_logtail.store.connection import connect, transaction, translated
 from otel_logtail.store.migrate import migrate
 from otel_logtail.store.place import file_system, holder
@@ -325,10 +325,8 @@ def _note_aside(connection: sqlite3.Connection, path: Path, *, was_gone: bool) -
 
 def _note(path: Path) -> str | None:
     """What is noted of damage: that it was met (empty), where the store goes, or that it is gone; None: no note."""
-    try:
-        return _suspicion(path).read_text(errors="replace")
-    except OSError:
-        return None
+    note = read_own(_suspicion(path))
+    return note if note is None or note == _GONE or note.startswith(f"{path.name}.corrupt-") else ""
 
 
 def _write_note(path: Path, text: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from otel_logtail.ownfile import read_own
+
 _READ_MARKS = range(123, 128)
 """Bytes of ``-shm`` on which SQLite holds a shared lock while a connection has a snapshot (wal.c, WAL_READ_LOCK)."""
 
@@ -45,10 +47,7 @@ def holder(path: Path) -> int | None:
     """
     real = Path(os.path.realpath(path))
     lock = Path(f"{real}.lock")
-    try:
-        named = lock.read_text(errors="replace").partition("\n")[0].strip()
-    except OSError:
-        named = ""
+    named = (read_own(lock) or "").partition("\n")[0].strip()
     if locks := list(_locks()):
         for file in (real, lock):
             for held in locks:
