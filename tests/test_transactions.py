@@ -39,7 +39,7 @@ def test_who_reads_first_waits_for_the_other_writer_and_sees_what_it_wrote(tmp_p
     with two_connections(tmp_path / "store.db") as (one, other):
         one.execute("BEGIN IMMEDIATE")
         one.execute("INSERT INTO meta VALUES ('odd', '1')")
-        waited = []
+        waited: list[int] = []
 
         def let_go(count: int) -> None:
             if not waited:
