@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,12 +46,16 @@ class QueryFailed(Exception):
 
 
 class Prometheus:
-    """One Prometheus on a port of its own, with its data in ``folder``; a context manager. It can be started again."""
+    """One Prometheus on a port of its own, with its data in ``folder``; a context manager. It can be started again.
 
-    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
+    ``config`` is the text of another configuration than this project's: empty for the defaults of Prometheus.
+    """
+
+    def __init__(self, binary: Path, folder: Path, *flags: str, config: str | None = None) -> None:
         self._binary = binary
         self._folder = folder
         self._flags = flags
+        self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         (self._port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self._port}"
@@ -71,6 +76,8 @@ class Prometheus:
             raise RuntimeError("it is running")
         for name in ("prometheus.yml", "prometheus-rules.yml"):
             shutil.copy(CONFIGS / name, self._folder / name)
+        if self._config is not None:
+            (self._folder / "prometheus.yml").write_text(self._config)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -153,6 +160,16 @@ class Prometheus:
             for entry in data["result"]
         }
         return {labels: values for labels, values in series.items() if values}
+
+    def own(self, metric: str) -> float:
+        """The sum of one of its own metrics over all its labels."""
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
+        try:
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+        finally:
+            connection.close()
+        return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}[{{ ]", line))
 
     def _ready(self) -> bool:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
