@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.engine.intervals import bounds
+from otel_logtail.counts import bounds
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.model import Delivered, Stream
