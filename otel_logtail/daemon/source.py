@@ -220,12 +220,14 @@ class SourceRun:
 
     def _seal_behind(self, live: str, come_to_ns: int) -> int | None:
         """What may be sealed while logs are still being read: what all of them are well past."""
-        behind = [self._clock.come_to_ns(other) for other in self.tail.ready if other != live]
+        behind_ns = self.tail.least(self._clock.come_to_ns, but=live)
         if come_to_ns and self._clock.is_set_back(live, come_to_ns):
             open_ns = self._store.last_open_ns(self.info.id)  # else it would wait until that clock is there again
             return None if open_ns is None else min(open_ns, time.time_ns() + AHEAD_NS)
         come_to_ns = max(come_to_ns, self._clock.come_to_ns(live))
-        until_ns = min([come_to_ns, time.time_ns() + AHEAD_NS, *behind]) - LATE_NS
+        until_ns = min(come_to_ns, time.time_ns() + AHEAD_NS) - LATE_NS
+        if behind_ns is not None:
+            until_ns = min(until_ns, behind_ns - LATE_NS)
         return until_ns if until_ns > 0 else None
 
     def _say(self, drifted: tuple[int, str] | None, tally: Tally, chunk: Chunk) -> None:

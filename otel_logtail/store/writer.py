@@ -12,7 +12,8 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -210,6 +211,12 @@ class Store:
                 )
                 added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
         return added
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction for all that is remembered of files within it: there may be thousands."""
+        with translated(self.path), transaction(self._db):
+            yield
 
     def update_file(self, source: int, state: FileState) -> None:
         """Remember where a known file of a source is now, and whether it is done."""

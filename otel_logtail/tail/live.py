@@ -161,6 +161,11 @@ class PathTail:
         return len(self.bases) > 1 and os.path.realpath(self.live) != self.bases[0]
 
     @property
+    def is_open(self) -> bool:
+        """Whether any of its files is open."""
+        return bool(self._held)
+
+    @property
     def open(self) -> list[tuple[int, int]]:
         """Device and inode of each open file."""
         return [held.reader.identity for held in self._held]

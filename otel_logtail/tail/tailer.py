@@ -157,7 +157,7 @@ class Tail:
         there.update(live for live in self._known if live not in there and self._left_behind(live))
         for live in [live for live in self._tails if live not in there]:
             tail = self._tails[live]
-            if not tail.open:  # its last file is read and let go: forget the path until it comes again
+            if not tail.is_open:  # its last file is read and let go: forget the path until it comes again
                 self._known[live] = list(tail.states)
                 del self._tails[live]
                 self._ready.discard(live)
@@ -247,6 +247,11 @@ class Tail:
     def live(self) -> Collection[str]:
         """The live paths that are followed now."""
         return self._tails.keys()
+
+    @property
+    def following(self) -> int:
+        """How many live paths have an open file."""
+        return sum(tail.is_open for tail in self._tails.values())
 
     @property
     def held(self) -> Mapping[str, tuple[FileState, ...]]:
