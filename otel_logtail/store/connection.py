@@ -198,25 +198,15 @@ def _takes_files(folder: str) -> bool:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One write transaction: committed at the end, rolled back by whatever is raised inside.
-
-    Within another one it is part of that.
-    """
-    if _is_within_one(connection):
-        yield
-        return
+    """One write transaction: committed at the end, rolled back by whatever is raised inside."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if _is_within_one(connection):
+        if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _is_within_one(connection: sqlite3.Connection) -> bool:
-    return connection.in_transaction
 
 
 def series_bounds(connection: sqlite3.Connection) -> dict[int, tuple[int, ...]]:
