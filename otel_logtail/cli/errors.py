@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -62,7 +63,7 @@ def errors_as_exit() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001 - each is said in one line
+    except Exception as problem:  # noqa: BLE001 - each is said in one line
         raise typer.Exit(ended(problem)) from None
 
 
@@ -91,7 +92,6 @@ def ended(problem: BaseException) -> int:
     if isinstance(problem, typer.Exit):
         return problem.exit_code
     if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
-        _let_go_of_stdout()  # its reader may be slow, or have stopped reading
         return 130
     if isinstance(problem, BrokenPipeError):
         _let_go_of_stdout()
@@ -148,9 +148,14 @@ def _places(where: TracebackType | None) -> str:
 
 
 def prepare_process() -> None:
-    """Let every error of any thread be one line, and standard streams that were closed be harmless."""
+    """Let every error of any thread be one line, and standard streams that were closed be harmless.
+
+    An interrupt ends the process there and then, until a command asks for something else: the store is right at every
+    instruction, and an exception would be lost in the callbacks of SQLite or be taken for an error of the store.
+    """
     _open_streams()
     threading.excepthook = _in_a_thread
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
     sys.unraisablehook = _unraisable
 
 

@@ -328,6 +328,7 @@ def demo() -> None:
     """Follow a real captured log as it grows, for half a minute; needs no collector."""
     from otel_logtail.cli import demo as shown
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it ends its follower
     raise typer.Exit(shown.run(sys.stdout))
 
 

@@ -26,7 +26,6 @@ from otel_logtail.doctor.store import check_counts, check_store
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.query import open_readonly, status
-from otel_logtail.query.database import see_interrupt
 from otel_logtail.store.place import holder
 from otel_logtail.store.rows import path_of_text
 from otel_logtail.tail.discover import discover
@@ -75,8 +74,6 @@ def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
     try:
         yield from checks
     except (OSError, sqlite3.Error, LogtailError) as problem:
-        if isinstance(problem, sqlite3.Error):
-            see_interrupt(problem)
         yield Check(FAIL, area, f"can't be looked at: {problem}", getattr(problem, "hint", ""))
 
 
@@ -101,8 +98,7 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
         live = {
             id_: conn.execute("SELECT DISTINCT live FROM file WHERE source = ?", (id_,)).fetchall() for id_, *_ in rows
         }
-    except sqlite3.Error as problem:  # damaged, as was said
-        see_interrupt(problem)
+    except sqlite3.Error:  # damaged, as was said
         return ()
     finally:
         conn.close()

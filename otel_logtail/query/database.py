@@ -68,7 +68,6 @@ def open_readonly(path: Path, *, traceless: bool = False) -> sqlite3.Connection:
     try:
         return _connect(uri + ("&immutable=1" if traceless and not Path(f"{path}-wal").exists() else ""), path)
     except sqlite3.OperationalError as error:
-        see_interrupt(error)
         # A reader needs the -shm file beside the store, and can't make it in a read-only directory. Without a -wal file
         # nobody is writing and all that was committed is in the one file.
         if not Path(f"{path}-wal").exists():
@@ -107,18 +106,8 @@ def _connect(uri: str, path: Path) -> sqlite3.Connection:
 
 
 def _breathe() -> int:
-    """Let Python handle the signals that have arrived: what that raises interrupts the statement."""
+    """Let Python handle the signals that have arrived, which it does between two instructions of its own."""
     return 0
-
-
-def see_interrupt(error: sqlite3.Error) -> None:
-    """Raise what a signal handler raised while SQLite ran a statement, of which only an interrupted statement is left.
-
-    Raises:
-        KeyboardInterrupt: the statement was interrupted.
-    """
-    if isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted":
-        raise KeyboardInterrupt from None
 
 
 @contextmanager
@@ -130,7 +119,6 @@ def translated() -> Iterator[None]:
     except msgspec.MsgspecError as error:  # where SQLite can't see it: labels, which are few
         raise StoreCorrupt(f"the store is damaged: {error}", hint=_OF_JSON) from error
     except sqlite3.OperationalError as error:
-        see_interrupt(error)
         if "decode to UTF-8" in str(error):
             raise StoreCorrupt(f"the store is damaged: {error}", hint=_OF_JSON) from error
         raise StoreError(f"can't read the store: {error}") from error

@@ -14,7 +14,7 @@ import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.model import Severity
-from otel_logtail.query.database import Damage, see_interrupt, source_id, translated
+from otel_logtail.query.database import Damage, source_id, translated
 from otel_logtail.store.rows import IDS, OFFSET_BITS, SampleColumns, decode_block, json_ids
 from otel_logtail.text import iso
 
@@ -375,6 +375,4 @@ def _sql_errors() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:  # Warning: Python 3.10's word on two statements
-        if isinstance(error, sqlite3.Error):
-            see_interrupt(error)
         raise UsageError(f"sqlite: {error}", hint=_VIEWS) from None
