@@ -74,7 +74,8 @@ def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iter
             (id_, name, THRESHOLD, STALL, total * 100, total),
         )
         conn.execute(
-            "INSERT INTO file VALUES (?, ?, ?, ?, 1, 2, ?, ?, 0, x'', 0, x'', 0, 0)",
+            "INSERT INTO file (id, source, live, path, device, inode, offset, size, head_length, head_digest,"
+            " anchor_length, anchor_digest, done) VALUES (?, ?, ?, ?, 1, 2, ?, ?, 0, x'', 0, x'', 0)",
             (id_, id_, f"/logs/{name}.log", f"/logs/{name}.log", total * 100, total * 100 + 50),
         )
     _samples(conn, samples, sources)
