@@ -22,7 +22,7 @@ from otel_logtail.counts import bounds
 from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import aggregate
 from otel_logtail.engine.scan import Thresholds, scan
-from otel_logtail.model import Batch, FileState
+from otel_logtail.model import Batch, FileState, OpenEpisodes
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 from otel_logtail.store.writer import Store
@@ -58,13 +58,11 @@ def record(folder: Path, log: bytes, lines_a_commit: int) -> list[Statement]:
     (state,) = store.add_files(info.id, [FileState(0, "/l", "/l", 1, 1, 0)])
     recorder = Recorder(store._db)
     store._db = recorder  # type: ignore[assignment]
-    observer, base, open_ = HeadroomObserver(ObserverContext()), 0, None
+    observer, base, open_ = HeadroomObserver(ObserverContext()), 0, OpenEpisodes()
     lines = log.splitlines(keepends=True)
     for start in range(0, len(lines), lines_a_commit):
         chunk = b"".join(lines[start : start + lines_a_commit])
-        found = scan(
-            observer, chunk, base, source="s", thresholds=Thresholds(5 * 10**8, 2 * 10**9), now_ns=time.time_ns()
-        )
+        found = scan(observer, chunk, base, source="s", thresholds=Thresholds(5 * 10**8, 2 * 10**9))
         base += len(chunk)
         open_, breaches, closed = coalesce(
             open_, found.samples.logged_ns, found.hits, live="/l", attributes=(), quiet_ns=3 * 10**9

@@ -122,6 +122,19 @@ class Reporter:
             f"{source}: a line was rejected as '{reason}' (further ones are only counted: see `otel-logtail status`)",
         )
 
+    def ahead(self, source: str, seconds: int) -> None:
+        """A line is from the future by this machine's clock: either may be wrong."""
+        self._begin(
+            f"ahead {source}",
+            "warning",
+            f"{source}: a line is {seconds} s ahead of this machine's clock; its sample is stored, its counts are"
+            " exported when the clock has reached it (if more lines are ahead, check the clocks)",
+        )
+
+    def not_ahead(self, source: str) -> None:
+        """The clock has reached it."""
+        self._end(f"ahead {source}", f"{source}: this machine's clock has reached the time of all lines")
+
     def oversized(self, path: str, offset: int) -> None:
         """A line longer than the bound was skipped."""
         self._begin(f"oversized {path}", "warning", f"{path}: a line of more than 1 MiB at byte {offset} was skipped")

@@ -190,6 +190,18 @@ class Episode(msgspec.Struct, frozen=True):
     stage: str
 
 
+class OpenEpisodes(msgspec.Struct, frozen=True):
+    """The episodes of one live path that are not over.
+
+    ``is_away``: the last line was further than the quiet window from the current episode. If that line was a breach,
+    it is the first of the episode ``aside``, until the next line says which of the two it belongs to.
+    """
+
+    current: Episode | None = None
+    aside: Episode | None = None
+    is_away: bool = False
+
+
 class Instrument(Enum):
     """What an interval counts; the value is its name in the store."""
 
@@ -239,8 +251,8 @@ class Batch(msgspec.Struct, frozen=True):
     """All that one stretch of one source's log gave rise to: it commits in one transaction, or not at all.
 
     ``samples`` belong to ``file``, whose name gives them ``attributes`` on top of their shapes'. ``breaches`` are those
-    that are not ok, each with the ids of its episode. ``open_episodes`` is what each
-    touched live path holds now (None: no open episode). Intervals that end at or before ``seal_until_ns`` become final.
+    that are not ok, each with the ids of its episode. ``open_episodes`` is what
+    is open now of each live path where that changed. Intervals that end at or before ``seal_until_ns`` become final.
     """
 
     source: int
@@ -249,7 +261,7 @@ class Batch(msgspec.Struct, frozen=True):
     samples: Samples = msgspec.field(default_factory=Samples)
     breaches: tuple[Breach, ...] = ()
     counts: Mapping[IntervalKey, Counts] = {}
-    open_episodes: Mapping[str, Episode | None] = {}
+    open_episodes: Mapping[str, OpenEpisodes] = {}
     closed: tuple[Episode, ...] = ()
     tally: Tally = Tally()
     seal_until_ns: int | None = None

@@ -13,7 +13,7 @@ from otel_logtail.counts import add, bounds
 from otel_logtail.engine.episodes import coalesce
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
-from otel_logtail.model import Batch, Counts, Episode, FileState
+from otel_logtail.model import Batch, Counts, FileState, OpenEpisodes
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeObserver, fake_line
 
@@ -39,7 +39,7 @@ def line(second: float, duration_s: float, *, logged: float | None = None, cause
 
 
 def scanned(data: bytes, base: int = 0) -> Scanned:
-    return scan(FakeObserver(), data, base, source="fake-source", thresholds=THRESHOLDS, now_ns=NOON)
+    return scan(FakeObserver(), data, base, source="fake-source", thresholds=THRESHOLDS)
 
 
 class Piece:
@@ -58,7 +58,7 @@ class Piece:
         )
         known = [state for state in store.files(self.info.id) if state.live == live]
         self.file = (known or store.add_files(self.info.id, [FileState(0, live, live, 1, 2, 0)]))[-1]
-        self.open: Episode | None = store.open_episodes(self.info.id).get(live)
+        self.open = store.open_episodes(self.info.id).get(live, OpenEpisodes())
 
     def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
         found = scanned(data, self.file.offset)

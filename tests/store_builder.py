@@ -93,7 +93,7 @@ def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iter
             "wait",
             "read",
         )
-        values = [*head, *ids, *rest] if stall.is_open else [number, *head, *ids, *rest]
+        values = [*head[:2], 0, head[2], *ids, *rest] if stall.is_open else [number, *head, *ids, *rest]
         table = "open_episode" if stall.is_open else "episode"
         conn.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
     conn.commit()

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from otel_logtail.daemon.app import App
-from otel_logtail.daemon.settings import Settings, SourceSettings
-from otel_logtail.daemon.source import AHEAD_NS
+from otel_logtail.daemon.settings import INTERVAL_NS, Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.store.maintenance import Limits
@@ -108,7 +107,7 @@ def test_a_run_that_does_not_stay_seals_no_further_than_the_clock_though_a_line_
     write(log, 0, 1, 20 * HOUR)
     assert run(tmp_path, TimedWaker(), patterns=(str(log),), once=True) == 0
     ((sealed_ns,),) = ask(tmp_path, "SELECT sealed_ns FROM source")
-    assert sealed_ns <= time.time_ns() + AHEAD_NS
+    assert sealed_ns <= time.time_ns() + INTERVAL_NS
     assert ask(tmp_path, "SELECT count(*) > 0 FROM interval") == [(1,)]
     assert ask(tmp_path, "SELECT count(*) > 0 FROM open_interval") == [(1,)]
     write(log, 2)  # what is written now is not late
@@ -148,7 +147,7 @@ def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tm
     write(log, 0)
     run(tmp_path, StepWaker(lambda _: None), **settings)
     with closing(sqlite3.connect(tmp_path / "store.db")) as conn, conn:
-        conn.execute("INSERT INTO file SELECT 99, 1, live, live, 1, 2, 0, 0, 0, x'', 0, x'', 1, 1 FROM file")
+        conn.execute("INSERT INTO file SELECT 99, 1, live, live, 1, 2, 0, 0, 0, x'', 0, x'', 1, 1, x'' FROM file")
     waits: list[frozenset[int]] = []
     waker = StepWaker(lambda _: None)
     app = made(tmp_path, waker, limits=Limits(retention_ns=3600 * 10**9), **settings)
@@ -204,6 +203,6 @@ def test_after_a_restart_with_shorter_intervals_the_log_is_no_further_than_it_wa
     try:
         (source,) = app._sources.runs
         # else what is open is sealed while its time still runs, and each line of it that comes is late
-        assert source._now_ns(time.monotonic_ns()) <= time.time_ns()
+        assert source._clock.latest_ns(time.monotonic_ns(), time.time_ns()) <= time.time_ns()
     finally:
         app.close()

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_logtail.engine.episodes import coalesce, ids_of, tick
+from otel_logtail.engine.episodes import close_over, coalesce, ids_of
 from otel_logtail.engine.scan import Thresholds
-from otel_logtail.model import Breach, Episode, Hit, Sample, Severity, Shape
+from otel_logtail.model import Breach, Episode, Hit, OpenEpisodes, Sample, Severity, Shape
 
 LIVE = "/logs/fake.log"
 QUIET = 30
@@ -25,14 +25,35 @@ def hit(logged_ns: int, duration_ns: int, *, waited_ns: int = 0, cause: str = "w
     return Hit(number, sample, severity, b"" if severity is Severity.OK else b"%016d" % (logged_ns * 1000 + number))
 
 
+NOTHING = OpenEpisodes()
+
+
 def run(
-    hits: Sequence[Hit], open_: Episode | None = None
-) -> tuple[Episode | None, tuple[Breach, ...], tuple[Episode, ...]]:
+    hits: Sequence[Hit], open_: OpenEpisodes = NOTHING
+) -> tuple[OpenEpisodes, tuple[Breach, ...], tuple[Episode, ...]]:
     slow = [msgspec.structs.replace(h, index=i) for i, h in enumerate(hits) if h.severity is not Severity.OK]
     logged_ns = [h.sample.logged_ns for h in hits]
     open_, breaches, closed = coalesce(open_, logged_ns, slow, live=LIVE, attributes=(), quiet_ns=QUIET)
     # the index depends on how a log is cut
     return open_, tuple(Breach(hits[b.hit.index], b.trace_id, b.span_id) for b in breaches), closed
+
+
+def both(open_: OpenEpisodes) -> list[Episode]:
+    return [episode for episode in (open_.current, open_.aside) if episode is not None]
+
+
+def tick(open_: OpenEpisodes, time_ns: int) -> tuple[OpenEpisodes, tuple[Episode, ...]]:
+    """The log has come to a time, and its end."""
+    return close_over(open_, lambda episode: time_ns > episode.last_ns + QUIET)
+
+
+def episodes_of(hits: Sequence[Hit]) -> list[tuple[int, ...]]:
+    """The lines of each episode of a log that is read at once and to its end, the first episode first."""
+    _, breaches, _ = run(hits)
+    members: dict[bytes, list[int]] = {}
+    for breach in breaches:
+        members.setdefault(breach.span_id, []).append(breach.hit.sample.logged_ns)
+    return [tuple(lines) for lines in members.values()]
 
 
 @st.composite
@@ -58,7 +79,7 @@ def logs(draw: st.DrawFn) -> list[Hit]:
 def test_a_backlog_read_at_once_gives_the_episodes_that_living_through_it_gave(
     hits: list[Hit], data: st.DataObject
 ) -> None:
-    open_: Episode | None = None
+    open_ = NOTHING
     breaches: list[Breach] = []
     closed: list[Episode] = []
     rest = list(hits)
@@ -71,11 +92,11 @@ def test_a_backlog_read_at_once_gives_the_episodes_that_living_through_it_gave(
         latest_ns = rest[0].sample.logged_ns if rest else 10_000_000
         earliest_ns = piece[-1].sample.logged_ns if piece else 0
         for time_ns in sorted(data.draw(st.lists(st.integers(min(earliest_ns, latest_ns), latest_ns), max_size=3))):
-            open_, ended = tick(open_, time_ns, QUIET)
-            closed += [ended] if ended is not None else []
+            open_, ended = tick(open_, time_ns)
+            closed += ended
     at_once_open, at_once_breaches, at_once_closed = run(hits)
-    live = [*closed, *([open_] if open_ else [])]  # whether the clock has closed the last one is all the difference
-    at_once = [*at_once_closed, *([at_once_open] if at_once_open else [])]
+    live = [*closed, *both(open_)]  # whether the clock has closed the last ones is all the difference
+    at_once = [*at_once_closed, *both(at_once_open)]
     assert live == at_once
     assert tuple(breaches) == at_once_breaches
 
@@ -83,7 +104,7 @@ def test_a_backlog_read_at_once_gives_the_episodes_that_living_through_it_gave(
 @given(logs())
 def test_every_breach_is_in_one_episode_and_no_ok_sample_is(hits: list[Hit]) -> None:
     open_, breaches, closed = run(hits)
-    episodes = [*closed, *([open_] if open_ else [])]
+    episodes = [*closed, *both(open_)]
     assert [breach.hit for breach in breaches] == [h for h in hits if h.severity is not Severity.OK]
     assert sum(episode.count for episode in episodes) == len(breaches)
     for episode in episodes:
@@ -104,9 +125,7 @@ def test_every_breach_is_in_one_episode_and_no_ok_sample_is(hits: list[Hit]) -> 
 
 @pytest.mark.parametrize(("gap_ns", "episodes"), [(QUIET, 1), (QUIET + 1, 2)])
 def test_exactly_the_quiet_window_is_still_the_same_episode(gap_ns: int, episodes: int) -> None:
-    open_, _, closed = run([hit(1000, 10), hit(1000 + gap_ns, 10)])
-    assert open_ is not None
-    assert len(closed) + 1 == episodes
+    assert len(episodes_of([hit(1000, 10), hit(1000 + gap_ns, 10)])) == episodes
 
 
 @pytest.mark.parametrize(("back_ns", "episodes"), [(1, 1), (QUIET, 1), (QUIET + 1, 2), (900, 2)])
@@ -114,39 +133,93 @@ def test_exactly_the_quiet_window_is_still_the_same_episode(gap_ns: int, episode
 def test_a_clock_that_is_set_back_by_more_than_the_quiet_window_ends_an_episode(
     back_ns: int, episodes: int, duration_ns: int
 ) -> None:
-    lines = [hit(1000, 10), hit(1000 - back_ns, duration_ns), hit(1001 - back_ns, 10)]
+    lines = [hit(1000, 10), hit(1000 - back_ns, duration_ns), hit(1000 - back_ns, 10, number=1)]
     open_, breaches, closed = run(lines)
-    assert open_ is not None
-    assert len(closed) + 1 == episodes
-    assert sum(episode.count for episode in [*closed, open_]) == len(breaches) == 2 + (duration_ns == 10)
-    assert open_.last_ns == (1000 if episodes == 1 and back_ns else 1001 - back_ns)
+    assert open_.current is not None
+    assert (len(closed) + 1, open_.aside) == (episodes, None)
+    assert sum(episode.count for episode in [*closed, open_.current]) == len(breaches) == 2 + (duration_ns == 10)
+    assert open_.current.last_ns == (1000 if episodes == 1 else 1000 - back_ns)
 
 
-@pytest.mark.parametrize(("gap_ns", "is_over"), [(QUIET, False), (QUIET + 1, True)])
-def test_a_sample_that_is_ok_closes_an_episode_and_never_extends_it(gap_ns: int, is_over: bool) -> None:
-    open_, breaches, closed = run([hit(1000, 10), hit(1000 + gap_ns, 1)])
-    assert (open_ is None, len(breaches), len(closed)) == (is_over, 1, int(is_over))
+AWAY = [2 * QUIET, 23 * 10**9, 10**12, -2 * QUIET, -900]
+
+
+@pytest.mark.parametrize("away_ns", AWAY)
+@pytest.mark.parametrize("duration_ns", [1, 10, 500], ids=["ok", "degraded", "stall"])
+def test_one_line_from_another_time_splits_no_episode_and_is_one_of_its_own(away_ns: int, duration_ns: int) -> None:
+    honest = [hit(1000 + n, 10, number=n) for n in range(6)]
+    alone = hit(1002 + away_ns, duration_ns, number=99)
+    for at in range(1, 6):
+        lines = [*honest[:at], alone, *honest[at:]]
+        expected = [tuple(h.sample.logged_ns for h in honest), (alone.sample.logged_ns,)]
+        assert episodes_of(lines) == expected[: 1 + (duration_ns > 1)]
+
+
+@pytest.mark.parametrize("away_ns", AWAY)
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_lines_from_another_time_between_true_ones_are_episodes_of_their_own(away_ns: int, number: int) -> None:
+    honest = [hit(1000 + n, 10, number=n) for n in range(2 * number)]
+    alone = [hit(1002 + away_ns + n, 10, number=90 + n) for n in range(number)]
+    lines = [h for n in range(number) for h in (honest[2 * n], alone[n], honest[2 * n + 1])]
+    found = episodes_of(lines)
+    assert found[0] == tuple(h.sample.logged_ns for h in honest)
+    assert found[1:] == [(h.sample.logged_ns,) for h in alone]
+
+
+@pytest.mark.parametrize("away_ns", AWAY)
+@pytest.mark.parametrize("durations", [(1, 1), (1, 10), (10, 1), (10, 10)])
+def test_two_lines_in_a_row_are_believed(away_ns: int, durations: tuple[int, int]) -> None:
+    second, third = (hit(1000 + away_ns + n, ns, number=n) for n, ns in enumerate(durations))
+    open_, _, closed = run([hit(1000, 10), second, third])
+    assert [episode.last_ns for episode in closed] == [1000]
+    slow = [h.sample.logged_ns for h in (second, third) if h.sample.duration_ns > 1]
+    assert [(episode.count, episode.last_ns) for episode in both(open_)] == ([(len(slow), max(slow))] if slow else [])
+    assert not open_.is_away
+
+
+def test_a_line_that_is_ok_keeps_no_episode_open() -> None:
+    lines = [hit(1000, 10), *(hit(1000 + n, 1) for n in range(1, QUIET + 3))]
+    open_, _, closed = run(lines)
+    assert (open_, len(closed)) == (NOTHING, 1)
 
 
 @pytest.mark.parametrize(("gap_ns", "is_over"), [(QUIET, False), (QUIET + 1, True)])
 def test_the_clock_closes_an_episode(gap_ns: int, is_over: bool) -> None:
     open_, _, _ = run([hit(1000, 10)])
-    assert tick(open_, 1000 + gap_ns, QUIET) == ((None, open_) if is_over else (open_, None))
+    assert open_.current is not None
+    assert tick(open_, 1000 + gap_ns) == ((NOTHING, (open_.current,)) if is_over else (open_, ()))
+
+
+def test_the_clock_closes_what_is_aside_or_lets_it_go_on() -> None:
+    open_, _, _ = run([hit(1000, 10), hit(5000, 10)])
+    current, aside = open_.current, open_.aside
+    assert current is not None
+    assert aside is not None
+    assert tick(open_, 1000 + QUIET + 1) == (OpenEpisodes(aside), (current,))
+    assert tick(open_, 5000 + QUIET + 1) == (NOTHING, (current, aside))
+    only_aside = close_over(open_, lambda episode: episode is aside)
+    assert only_aside == (OpenEpisodes(current, is_away=True), (aside,))
 
 
 def test_the_clock_has_nothing_to_close_where_nothing_is_open() -> None:
-    assert tick(None, 10**18, QUIET) == (None, None)
+    assert tick(NOTHING, 10**18) == (NOTHING, ())
 
 
 def test_lines_decide_when_an_episode_is_over_and_not_when_their_samples_ended() -> None:
     open_, _, closed = run([hit(1000, 10), hit(1001, 10, waited_ns=900), hit(1002, 10, waited_ns=10)])
-    assert (closed, open_ and open_.count, open_ and open_.start_ns, open_ and open_.end_ns) == ((), 3, 91, 1000)
+    (episode,) = both(open_)
+    assert (closed, episode.count, episode.start_ns, episode.end_ns) == ((), 3, 91, 1000)
 
 
 def test_an_episode_is_as_bad_as_its_worst_breach_and_named_after_its_longest() -> None:
     open_, _, _ = run([hit(1000, 10), hit(1001, 40, cause="read"), hit(1002, 40), hit(1003, 11)])
-    assert open_ is not None
-    assert (open_.severity, open_.peak_ns, open_.cause, open_.stage) == (Severity.STALL, 40, "read", "stage of read")
+    (episode,) = both(open_)
+    assert (episode.severity, episode.peak_ns, episode.cause, episode.stage) == (
+        Severity.STALL,
+        40,
+        "read",
+        "stage of read",
+    )
 
 
 @given(logs())

@@ -18,7 +18,6 @@ from otel_logtail.observers.headroom.observer import HeadroomObserver
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.log"))
 LINES = [line + b"\n" for path in CAPTURES for line in path.read_bytes().split(b"\n") if b"STAGE_TIMINGS" in line]
 GOOD = [line for line in LINES if b"anthropic_messages" in line and b"total_pre_upstream" in line]
-NOW_NS = 1_795_608_000 * 10**9
 THRESHOLDS = Thresholds(10 * 10**6, 500 * 10**6)
 
 
@@ -41,7 +40,7 @@ class AtOnce(HeadroomObserver):
 
 
 def scanned(observer: HeadroomObserver, data: bytes) -> Scanned:
-    return scan(observer, data, 1000, source="s", thresholds=THRESHOLDS, now_ns=NOW_NS)
+    return scan(observer, data, 1000, source="s", thresholds=THRESHOLDS)
 
 
 def both(data: bytes) -> AtOnce:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.engine.columns import sample_at
-from otel_logtail.engine.scan import FUTURE_NS, Scanned, Thresholds, scan
+from otel_logtail.engine.scan import LATEST_NS, Scanned, Thresholds, scan
 from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
 from otel_logtail.observer import ObserverContext, PathRule
 from otel_logtail.testing import FakeObserver, fake_line
@@ -124,7 +124,6 @@ def test_an_empty_marker_sees_every_line() -> None:
         0,
         source="s",
         thresholds=THRESHOLDS,
-        now_ns=NOON,
     )
     assert (seen, found.tally.ignored) == (lines, 4)
 
@@ -146,7 +145,7 @@ def test_an_answer_that_is_none_of_the_three_is_drift() -> None:
         def observe(self, line: bytes) -> Observed:
             return None  # type: ignore[return-value]
 
-    found = scan(Forgetful(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    found = scan(Forgetful(), GOOD, 0, source="s", thresholds=THRESHOLDS)
     assert (found.tally, found.drifted) == (Tally(bytes=len(GOOD), drift=1), (0, "the observer answered None"))
 
 
@@ -155,13 +154,27 @@ def test_a_sample_without_a_time_for_each_stage_of_its_shape_is_drift() -> None:
         def observe(self, line: bytes) -> Observed:
             return Sample(NOON, 1, NOON, "wait", "", Shape(("work", "rest")), (1,))
 
-    found = scan(Short(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    found = scan(Short(), GOOD, 0, source="s", thresholds=THRESHOLDS)
     assert found.tally == Tally(bytes=len(GOOD), drift=1)
 
 
-def test_lines_from_more_than_a_day_ahead_are_rejected() -> None:
-    found = scanned(fake_line(NOON, 1, logged_ns=NOON + FUTURE_NS) + fake_line(NOON, 1, logged_ns=NOON + FUTURE_NS + 1))
-    assert (found.tally.samples, found.tally.rejected) == (1, {"future": 1})
+@pytest.mark.parametrize("number", [1, 40], ids=["alone", "among many"])
+@pytest.mark.parametrize(
+    ("logged_ns", "taken"),
+    [
+        (0, True),  # a machine without a battery begins in 1970
+        (NOON + 400 * 86_400 * SECOND, True),
+        (LATEST_NS, True),
+        (LATEST_NS + 1, False),
+        (2**63, False),
+        (10**30, False),
+    ],
+)
+def test_a_line_of_any_time_that_the_store_can_hold_is_taken(number: int, logged_ns: int, taken: bool) -> None:
+    found = scanned(GOOD * number + fake_line(logged_ns, 0) + GOOD * number)
+    assert (found.tally.samples, found.tally.rejected) == (
+        (2 * number + 1, {}) if taken else (2 * number, {"impossible": 1})
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +185,7 @@ def test_samples_that_no_clock_could_have_given_are_rejected(time_ns: int, durat
         def observe(self, line: bytes) -> Observed:
             return Sample(time_ns, duration_ns, logged_ns, "wait", "", Shape())
 
-    found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS)
     assert found.tally == Tally(bytes=len(GOOD), rejected={"impossible": 1})
 
 
@@ -198,7 +211,7 @@ def test_a_stage_that_took_less_than_nothing_or_for_ever_is_rejected_alone_and_a
 
     good = [b"fake: good\n", b"fake: none\n"] * number
     data = b"".join([*good, b"fake: bad\n", *good])
-    found = scan(Bulk(), data, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    found = scan(Bulk(), data, 0, source="s", thresholds=THRESHOLDS)
     assert found.tally.rejected == {"impossible": 1}
     assert found.tally.samples == 4 * number
 
@@ -250,7 +263,7 @@ def test_a_sample_of_other_types_is_drift_and_no_other_line_is_hurt(wrong: dict[
 
     for around in (0, 20):
         data = b"fake: good\n" * around + b"fake: bad\n" + b"fake: good\n" * around
-        found = scan(Wrong(), data, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+        found = scan(Wrong(), data, 0, source="s", thresholds=THRESHOLDS)
         assert (found.tally.samples, found.tally.drift) == (2 * around, 1)
         assert found.drifted == (11 * around, f"the observer answered {said}")
 
@@ -260,7 +273,7 @@ def test_a_reason_that_is_no_text_is_drift() -> None:
         def observe(self, line: bytes) -> Observed:
             return Rejected(7)  # type: ignore[arg-type]
 
-    found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS)
     assert found.drifted == (0, "the observer answered Rejected(7), whose reason is no text")
 
 
@@ -293,7 +306,7 @@ def test_columns_that_do_not_fit_their_lines_are_not_taken(wrong: dict[str, Any]
             columns = Columns(SHAPE, None, of, [10] * much, of, [""] * much, [""] * much, [(0, 5)] * much, bounded)
             return msgspec.structs.replace(columns, **wrong)
 
-    found = scan(Wrong(), b"fake: good\n" * 40, 0, source="s", thresholds=THRESHOLDS, now_ns=NOON)
+    found = scan(Wrong(), b"fake: good\n" * 40, 0, source="s", thresholds=THRESHOLDS)
     assert (found.tally.samples, found.tally.drift) == (40, 0)
     assert {len(column) for column in msgspec.structs.astuple(found.samples)} == {40}
 
@@ -310,7 +323,7 @@ def test_only_breaches_have_a_name() -> None:
 
 
 def uid(data: bytes, base: int = 0, source: str = "s") -> bytes:
-    return scan(FakeObserver(), data, base, source=source, thresholds=THRESHOLDS, now_ns=NOON).hits[-1].uid
+    return scan(FakeObserver(), data, base, source=source, thresholds=THRESHOLDS).hits[-1].uid
 
 
 def test_the_name_of_a_breach_is_the_same_wherever_its_line_is_read_again() -> None:

@@ -136,7 +136,7 @@ def test_totals_are_running_sums_whatever_the_batches_and_however_often_they_are
 
 def test_items_are_the_same_until_the_receiver_has_them(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
-    piece.commit(line(1, 2.5) + line(2, 0.6) + line(30, 0.1), seal_s=20)
+    piece.commit(line(1, 2.5) + line(2, 0.6) + line(30, 0.1) * 2, seal_s=20)
     for stream in KEPT:
         first = outbox.read(stream, 1000)
         piece.commit(line(31, 0.1), seal_s=20)
@@ -290,7 +290,7 @@ def test_a_new_exporter_begins_with_everything_and_has_a_cursor_of_its_own(store
 
 def test_an_episodes_record_holds_its_first_128_breaches_and_counts_all(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
-    piece.commit(b"".join(line(1 + n / 100, 0.6) for n in range(200)) + line(60, 0.1))
+    piece.commit(b"".join(line(1 + n / 100, 0.6) for n in range(200)) + line(60, 0.1) * 2)
     batch = outbox.read(Stream.EPISODES, 10)
     assert batch is not None
     (record,) = batch.items
@@ -301,7 +301,7 @@ def test_an_episodes_record_holds_its_first_128_breaches_and_counts_all(store: S
 
 def test_full_episodes_come_in_batches_of_so_many_breaches_in_order_and_whole(store: Store, outbox: Outbox) -> None:
     storms = [b"".join(line(20 * storm + n / 100, 0.6) for n in range(130)) for storm in range(1, 41)]
-    Piece(store).commit(b"".join(storms) + line(1000, 0.1))
+    Piece(store).commit(b"".join(storms) + line(1000, 0.1) * 2)
     told = []
     while batch := outbox.read(Stream.EPISODES, 1000):
         records = [item for item in batch.items if isinstance(item, EpisodeRecord)]
@@ -317,7 +317,7 @@ def test_a_breach_names_where_it_was_read_and_the_span_of_its_episode(store: Sto
     piece.commit(line(1, 0.1) + line(2, 2.5, cause="read", key="a"))
     batch = outbox.read(Stream.BREACHES, 10)
     assert batch is not None
-    assert piece.open is not None
+    assert piece.open.current is not None
     assert batch.items == (
         BreachRecord(
             id=1,
@@ -332,8 +332,8 @@ def test_a_breach_names_where_it_was_read_and_the_span_of_its_episode(store: Sto
             cause="read",
             stage="work",
             attributes=(("fake.key", "a"), *ATTRIBUTES),
-            trace_id=piece.open.trace_id,
-            span_id=piece.open.span_id,
+            trace_id=piece.open.current.trace_id,
+            span_id=piece.open.current.span_id,
         ),
     )
 

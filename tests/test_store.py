@@ -200,7 +200,7 @@ def test_ids_are_never_given_again_even_when_all_rows_are_gone(tmp_path: Path) -
     for round_ in range(3):
         with opened(path) as store:
             piece = Piece(store, live=f"/logs/fake-{round_}.log")
-            piece.commit(line(100 * round_ + 1, 2.5) + line(100 * round_ + 20, 0.1), seal_s=100 * round_ + 50)
+            piece.commit(line(100 * round_ + 1, 2.5) + line(100 * round_ + 20, 0.1) * 2, seal_s=100 * round_ + 50)
         with closing(sqlite3.connect(path)) as connection, connection:
             for table, before in last.items():
                 (least, most) = connection.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()
@@ -284,7 +284,8 @@ def test_what_ends_exactly_where_is_sealed_becomes_final_and_nothing_behind_it(t
         piece = Piece(store)
         piece.commit(line(1, 0.1) + line(11, 0.1))
         assert store.next_seal_ns(piece.info.id) == NOON + INTERVAL
-        assert store.last_open_ns(piece.info.id) == NOON + 2 * INTERVAL
+        assert store.last_open_ns(piece.info.id, NOON + 2 * INTERVAL) == NOON + 2 * INTERVAL
+        assert store.last_open_ns(piece.info.id, NOON + 2 * INTERVAL - 1) == NOON + INTERVAL
         piece.seal(9.999999999)
         assert rows(path, "SELECT count(*) FROM interval") == [(0,)]
         assert store.commit(Batch(piece.info.id, seal_until_ns=NOON + INTERVAL)) == Committed(sealed=2)
@@ -292,7 +293,7 @@ def test_what_ends_exactly_where_is_sealed_becomes_final_and_nothing_behind_it(t
         piece.seal(20)
         assert store.next_seal_ns(piece.info.id) is None
         piece.seal(5)
-    assert rows(path, "SELECT sealed_ns FROM source") == [(NOON + 2 * INTERVAL,)]
+    assert rows(path, "SELECT sealed_ns FROM source") == [(NOON + INTERVAL // 2,)]  # as the clock says now
 
 
 def test_sealing_one_source_leaves_the_other_open(tmp_path: Path) -> None:
@@ -334,12 +335,12 @@ def test_a_series_that_was_told_to_receivers_keeps_its_start(tmp_path: Path) -> 
 
 def test_somebodys_copy_of_a_log_makes_no_second_span(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    data = line(1, 2.5) + line(20, 0.1)
+    data = line(1, 2.5) + line(20, 0.1) * 2
     with opened(path) as store:
         Piece(store).commit(data)
         Piece(store, live="/logs/fake-copy.log").commit(data)
     assert rows(path, "SELECT live FROM episode") == [(LIVE,)]
-    assert rows(path, "SELECT count(*) FROM samples") == [(4,)]
+    assert rows(path, "SELECT count(*) FROM samples") == [(6,)]
 
 
 def test_open_episodes_survive_a_restart_and_go_when_they_are_over(tmp_path: Path) -> None:
@@ -353,6 +354,11 @@ def test_open_episodes_survive_a_restart_and_go_when_they_are_over(tmp_path: Pat
         assert before is not None
         assert piece.open == before
         piece.commit(line(2, 0.7) + line(30, 0.1))
+        assert store.open_episodes(piece.info.id) == {LIVE: piece.open}
+        assert piece.open.is_away
+    with opened(path) as store:
+        piece = Piece(store)
+        piece.commit(line(31, 0.1))  # two lines in a row say that it is over
         assert store.open_episodes(piece.info.id) == {}
     assert rows(path, "SELECT count, peak_ns, severity FROM episode") == [(2, 2_500_000_000, 2)]
 
@@ -579,7 +585,7 @@ def test_the_views_read_well(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
         piece = Piece(store)
-        piece.commit(line(1.000000007, 2.5, key="a") + line(20, 0.1))
+        piece.commit(line(1.000000007, 2.5, key="a") + line(20, 0.1) * 2)
     assert rows(path, "SELECT time, source, duration_ms, severity, cause, attributes, stages, file, offset FROM samples"
                       " LIMIT 1") == [
         ("2026-11-25T12:00:01.000000007Z", "fake-source", 2500.0, "stall", "wait",

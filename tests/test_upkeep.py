@@ -269,7 +269,7 @@ def test_what_an_exporter_that_is_configured_has_still_to_get_outlives_the_reten
     with outbox_of(life, seen_ns=0) as outbox:  # however long ago it was seen
         for day in range(10):
             life.say((day * DAY, 1.0), seal=day * DAY + 10)
-        life.say((100 * DAY, 0.001), seal=100 * DAY - 1)
+        life.say(*[(100 * DAY, 0.001)] * 2, seal=100 * DAY - 1)
         life.keep_up(Limits(retention_ns=DAY * SECOND), ["fake"])
         assert life.count("block") == 1
         assert (life.count("episode"), life.count("breach"), life.count("dropped")) == (10, 10, 0)
@@ -293,7 +293,7 @@ def test_breaches_of_an_episode_that_is_still_open_outlive_the_retention(life: L
         deliver(outbox)
         life.keep_up(Limits(retention_ns=DAY * SECOND), ["fake"])
         assert (life.count("open_episode"), life.count("breach")) == (1, 3)
-        life.say((10, 0.001))
+        life.say(*[(10, 0.001)] * 2)
         batch = outbox.read(Stream.EPISODES, 100)
         assert batch is not None
         assert [len(item.breaches) for item in batch.items] == [3]  # type: ignore[union-attr]
@@ -310,7 +310,7 @@ def test_an_exporter_that_was_not_seen_for_a_week_holds_up_nothing_and_what_it_l
     ):
         for minute in range(120):
             life.say((minute * MINUTE, 1.0), (minute * MINUTE + 10, 0.001), seal=minute * MINUTE + 20)
-        life.say((50 * HOUR, 0.001), seal=49 * HOUR)
+        life.say(*[(50 * HOUR, 0.001)] * 2, seal=49 * HOUR)
         limits = Limits(retention_ns=10 * HOUR * SECOND)
         rows_before = [life.count(table) for table in ("interval", "episode", "breach")]
 
@@ -338,7 +338,7 @@ def test_an_exporter_that_was_not_seen_for_a_week_holds_up_nothing_and_what_it_l
     with outbox_of(life, "gone") as gone:  # it comes back: what it is told is the whole sum
         life.say((51 * HOUR, 0.001), seal=52 * HOUR)
         totals = {point.series: point.total.count for point in deliver(gone)}
-        assert [n for series, n in totals.items() if series.instrument is Instrument.DURATION] == [242]
+        assert [n for series, n in totals.items() if series.instrument is Instrument.DURATION] == [243]
 
 
 def test_a_stream_that_an_exporter_no_longer_wants_does_not_wait_for_it(life: Life) -> None:

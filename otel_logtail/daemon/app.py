@@ -223,7 +223,7 @@ class App:
             wanted.patterns,
             wanted.rule,
             files,
-            Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id), store.together),
+            Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id)),
             self._reporter,
             trusted=bool(settings.patterns),
             from_start=True,
@@ -492,7 +492,7 @@ class App:
 
     def _status(self) -> str:
         runs = self._sources.runs
-        files = sum(run.tail.following for run in runs)
+        files = sum(bool(held) for run in runs for held in run.tail.held.values())
         troubles = self._reporter.troubles()
         text = f"{', '.join(run.info.name for run in runs)}: following {files} file{'' if files == 1 else 's'}"
         if troubles:

@@ -8,18 +8,18 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from otel_logtail.counts import add, bounds, extent
+from otel_logtail.counts import add, bounds
 from otel_logtail.engine.clock import LogClock
-from otel_logtail.engine.episodes import coalesce, tick
+from otel_logtail.engine.episodes import close_over, coalesce
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
 from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import REPEAT_NS
-from otel_logtail.model import Batch, Counts, Episode, IntervalKey, SourceInfo, Tally
+from otel_logtail.model import Batch, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Tally
 from otel_logtail.observer import Observer, PathRule
 from otel_logtail.store.writer import Committed, Store
 from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES, Chunk
@@ -34,9 +34,8 @@ SETTLE_NS = 250_000_000
 """How long after its time a line may become visible to us: the clock closes and seals nothing that is younger. (At most
 half an interval: who wants short ones wants to see them soon, and a line that is later is one more row.)"""
 
-AHEAD_NS = 300 * 10**9
-"""How far ahead of the machine's clock a log's time may seal: one line from the future must not make all that follow
-late. (A log whose clock is further ahead is sealed by so much later.)"""
+AHEAD_NS = 60 * 10**9
+"""How far ahead of the machine's clock a line may be before that is reported: its counts wait for the clock."""
 
 MANY_SAMPLES = 1000
 """How many samples a transaction may hold before it is worth more, in memory, than it saves."""
@@ -66,13 +65,14 @@ class SourceRun:
         self._settle_ns = min(SETTLE_NS, interval_ns // 2)
         self._thresholds = Thresholds(info.threshold_ns, info.stall_ns)
         self._bounds_ns = bounds(info.threshold_ns, info.stall_ns)
-        self._open: dict[str, Episode] = store.open_episodes(info.id)
-        self._clock = LogClock(time.monotonic_ns())
-        for live, episode in self._open.items():
-            self._clock.saw(live, episode.last_ns, time.monotonic_ns())
+        elapsed_ns = time.monotonic_ns()
+        self._open = store.open_episodes(info.id)
+        self._read_ns = {episode.span_id: elapsed_ns for open_ in self._open.values() for episode in _both(open_)}
+        """When the last breach of each open episode was read, by a monotonic clock."""
+        self._clock = LogClock(elapsed_ns)
         come_to_ns = store.last_open_start_ns(info.id)
         if come_to_ns is not None:  # what is open need not wait for the next line
-            self._clock.resume(come_to_ns, time.monotonic_ns())
+            self._clock.resume(come_to_ns)
         self._sealed_ns = 0
         self._read_bytes = CHUNK_BYTES
 
@@ -84,7 +84,7 @@ class SourceRun:
         Raises:
             StoreError: it could not be committed; the same chunk comes again.
         """
-        found = self.tail.read(self._clock.come_to_ns, now_s, self._read_bytes)
+        found = self.tail.read(lambda live: self._clock.of(live).reached_ns, now_s, self._read_bytes)
         if found is None:
             return None
         tail, chunk = found
@@ -101,9 +101,8 @@ class SourceRun:
             end=chunk.end,
             source=info.name,
             thresholds=self._thresholds,
-            now_ns=time.time_ns(),
         )
-        before = self._open.get(live)
+        before = self._open.get(live, _NONE)
         open_, breaches, closed = coalesce(
             before, scanned.samples.logged_ns, scanned.hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
@@ -115,7 +114,7 @@ class SourceRun:
             bounds_ns=self._bounds_ns,
         )
         self._add_episodes(counts, closed)
-        come_to_ns = extent(scanned.samples.logged_ns)[1] if scanned.samples.logged_ns else 0
+        logged_ns, elapsed_ns = scanned.samples.logged_ns, time.monotonic_ns()
         tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=chunk.oversized)
         committed = self._store.commit(
             Batch(
@@ -125,18 +124,19 @@ class SourceRun:
                 samples=scanned.samples,
                 breaches=breaches,
                 counts=counts,
-                open_episodes={} if open_ is before else {live: open_},
+                open_episodes={} if open_ == before else {live: open_},
                 closed=closed,
                 tally=tally,
-                seal_until_ns=self._seal_behind(live, come_to_ns),
+                seal_until_ns=self._seal_behind(live, logged_ns, elapsed_ns),
             )
         )
         tail.accept(chunk)
         sparse = tally.samples * SPARSE_BYTES <= chunk.advanced * MANY_SAMPLES
         self._read_bytes = SPARSE_BYTES if sparse else CHUNK_BYTES
-        self._keep(live, open_)
-        if come_to_ns:
-            self._clock.saw(live, come_to_ns, time.monotonic_ns())
+        self._keep(live, open_, elapsed_ns)
+        if logged_ns:
+            self._clock.saw(live, logged_ns, elapsed_ns)
+        self._say_ahead()
         self._say(scanned.drifted, tally, chunk)
         self._say_mended(committed)
         return bool(committed.sealed or committed.closed or committed.breaches)
@@ -149,62 +149,72 @@ class SourceRun:
         if self.tail.ready:
             return False
         elapsed_ns = time.monotonic_ns()
-        closed = []
-        for live, episode in self._open.items():
-            _, over = tick(episode, self._clock.now_ns(live, elapsed_ns) - self._settle_ns, self.info.quiet_ns)
-            if over is not None:
-                closed.append(over)
-        now_ns = self._now_ns(elapsed_ns) - self._settle_ns
+        left, closed = self._close(lambda episode: elapsed_ns >= self._over_ns(episode))
+        now_ns = self._clock.latest_ns(elapsed_ns, time.time_ns()) - self._settle_ns
         seal_ns = self._store.next_seal_ns(self.info.id)
         due = seal_ns is not None and seal_ns <= now_ns
-        if not closed and not due and now_ns - self._sealed_ns < REPEAT_NS:
+        self._say_ahead()
+        if not closed and not due and abs(now_ns - self._sealed_ns) < REPEAT_NS:
             return False
-        self._commit_closed(closed, now_ns)
+        self._commit_closed(left, closed, now_ns, elapsed_ns)
         return True
 
     def finish(self, now_ns: int) -> None:
         """Seal what is open and close what is over by the machine's clock: nothing more is read for now."""
-        closed = [
-            e for e in self._open.values() if tick(e, now_ns - self._settle_ns, self.info.quiet_ns)[1] is not None
-        ]
-        ends_ns = [episode.end_ns + self._interval_ns for episode in closed]
-        open_ns = self._store.last_open_ns(self.info.id)
+        left, closed = self._close(lambda episode: now_ns - self._settle_ns > episode.last_ns + self.info.quiet_ns)
+        # not what a line from the future has opened: it would make all that comes until then late
+        latest_ns = now_ns + self._interval_ns
+        ends_ns = [min(episode.end_ns + self._interval_ns, latest_ns) for episode in closed]
+        open_ns = self._store.last_open_ns(self.info.id, latest_ns)
         if open_ns is not None:
             ends_ns.append(open_ns)
-        if ends_ns:
-            # not what a line from the future has opened: it would make all that comes until then late
-            self._commit_closed(closed, min(max(ends_ns), now_ns + AHEAD_NS))
+        while ends_ns:
+            self._commit_closed(left, closed, max(ends_ns), time.monotonic_ns())
+            seal_ns = self._store.next_seal_ns(self.info.id)
+            if seal_ns is None or seal_ns > max(ends_ns):
+                break
+            left, closed = {}, []
 
     def due_s(self) -> float:
         """How long until :meth:`tick` has something to do, if no line comes before; infinite while nothing is open."""
         elapsed_ns = time.monotonic_ns()
-        waits_ns = [
-            episode.last_ns + self.info.quiet_ns - self._clock.now_ns(live, elapsed_ns)
-            for live, episode in self._open.items()
-        ]
+        waits_ns = [self._over_ns(episode) - elapsed_ns for open_ in self._open.values() for episode in _both(open_)]
         seal_ns = self._store.next_seal_ns(self.info.id)
         if seal_ns is not None:
-            waits_ns.append(seal_ns - self._now_ns(elapsed_ns))
-        return (min(waits_ns) + self._settle_ns) / 1e9 + 0.001 if waits_ns else math.inf
+            waits_ns.append(self._clock.due_ns(seal_ns + self._settle_ns, elapsed_ns, time.time_ns()))
+        return min(waits_ns) / 1e9 + 0.001 if waits_ns else math.inf
 
-    def _now_ns(self, elapsed_ns: int) -> int:
-        wall_ns = time.time_ns()
-        return min(self._clock.latest_ns(elapsed_ns, wall_ns), wall_ns + AHEAD_NS)
+    def _over_ns(self, episode: Episode) -> int:
+        """When an episode is over by a monotonic clock, if no line comes before."""
+        return self._read_ns[episode.span_id] + self.info.quiet_ns + self._settle_ns
 
-    def _commit_closed(self, closed: list[Episode], seal_until_ns: int) -> None:
+    def _close(self, is_over: Callable[[Episode], bool]) -> tuple[dict[str, OpenEpisodes], list[Episode]]:
+        """What is open of the live paths of which something is over by a clock, and what is over."""
+        left: dict[str, OpenEpisodes] = {}
+        closed: list[Episode] = []
+        for live, open_ in self._open.items():
+            still_open, over = close_over(open_, is_over)
+            if over:
+                left[live] = still_open
+                closed += over
+        return left, closed
+
+    def _commit_closed(
+        self, left: dict[str, OpenEpisodes], closed: list[Episode], seal_until_ns: int, elapsed_ns: int
+    ) -> None:
         counts: dict[IntervalKey, Counts] = {}
         self._add_episodes(counts, closed)
         committed = self._store.commit(
             Batch(
                 source=self.info.id,
                 counts=counts,
-                open_episodes={episode.live: None for episode in closed},
+                open_episodes=left,
                 closed=tuple(closed),
                 seal_until_ns=seal_until_ns,
             )
         )
-        for episode in closed:
-            self._keep(episode.live, None)
+        for live, open_ in left.items():
+            self._keep(live, open_, elapsed_ns)
         self._sealed_ns = seal_until_ns
         self._say_mended(committed)
 
@@ -212,23 +222,30 @@ class SourceRun:
         for key, more in aggregate_episodes(closed, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns).items():
             add(counts.setdefault(key, Counts()), more)
 
-    def _keep(self, live: str, episode: Episode | None) -> None:
-        if episode is None:
-            self._open.pop(live, None)
-        else:
-            self._open[live] = episode
+    def _keep(self, live: str, open_: OpenEpisodes, elapsed_ns: int) -> None:
+        before = {episode.span_id: episode for episode in _both(self._open.pop(live, _NONE))}
+        if open_.current is not None:
+            self._open[live] = open_
+        for episode in _both(open_):
+            if before.pop(episode.span_id, None) != episode:
+                self._read_ns[episode.span_id] = elapsed_ns
+        for span_id in before:
+            del self._read_ns[span_id]
 
-    def _seal_behind(self, live: str, come_to_ns: int) -> int | None:
+    def _seal_behind(self, live: str, logged_ns: list[int], elapsed_ns: int) -> int | None:
         """What may be sealed while logs are still being read: what all of them are well past."""
-        behind_ns = self.tail.least(self._clock.come_to_ns, but=live)
-        if come_to_ns and self._clock.is_set_back(live, come_to_ns):
-            open_ns = self._store.last_open_ns(self.info.id)  # else it would wait until that clock is there again
-            return None if open_ns is None else min(open_ns, time.time_ns() + AHEAD_NS)
-        come_to_ns = max(come_to_ns, self._clock.come_to_ns(live))
-        until_ns = min(come_to_ns, time.time_ns() + AHEAD_NS) - LATE_NS
-        if behind_ns is not None:
-            until_ns = min(until_ns, behind_ns - LATE_NS)
+        clock = self._clock.of(live)
+        come_to_ns = clock.after(logged_ns, elapsed_ns).reached_ns if logged_ns else clock.reached_ns
+        behind = [self._clock.of(other).reached_ns for other in self.tail.ready if other != live]
+        until_ns = min([come_to_ns - LATE_NS, time.time_ns(), *(ns - LATE_NS for ns in behind)])
         return until_ns if until_ns > 0 else None
+
+    def _say_ahead(self) -> None:
+        ahead_ns = self._clock.seen_ns - time.time_ns()
+        if ahead_ns > AHEAD_NS:
+            self._reporter.ahead(self.info.name, ahead_ns // 10**9)
+        else:
+            self._reporter.not_ahead(self.info.name)
 
     def _say(self, drifted: tuple[int, str] | None, tally: Tally, chunk: Chunk) -> None:
         if drifted is not None:
@@ -241,3 +258,10 @@ class SourceRun:
     def _say_mended(self, committed: Committed) -> None:
         if committed.mended:
             self._reporter.counts_mended(self.info.name, committed.mended)
+
+
+_NONE = OpenEpisodes()
+
+
+def _both(open_: OpenEpisodes) -> list[Episode]:
+    return [episode for episode in (open_.current, open_.aside) if episode is not None]

@@ -67,7 +67,6 @@ def _check_file(wanted: Wanted, path: Path, area: str) -> Check:
         end=end,
         source=wanted.name,
         thresholds=Thresholds(settings.threshold_ns, settings.stall_ns),
-        now_ns=now_ns,
     )
     return _judge(path, area, scanned, written_s=status.st_mtime, now_s=now_ns / 1e9, looked_at=end - begin)
 

@@ -1,30 +1,38 @@
-"""Bursts of slow samples become episodes. Pure: (open episode, sample | tick) -> (open episode, closed episode).
+"""Bursts of slow samples become episodes. Pure: (open episodes, samples) -> (open episodes, closed episodes).
 
 One state belongs to one live path: one process, one event loop. An episode is a run of breaches in the log whose lines
-were written at most the quiet window apart; it is over as soon as the log, by a later line or by the clock once the log
-is read to its end, is further than that past its last breach. Both speak of the same axis, the time at which lines were
-written, which grows along a log: so a backlog read at once gives the episodes that were seen live. (Event time does
-not: a request that waits for its upstream is logged long after its overhead ended.) A line that was written before the
-last breach by more than the quiet window means that the clock of its machine was set back: that ends an episode as
-well, which would else stay open until the clock is where it was. Start, end and duration are event time.
+were written at most the quiet window apart. It is over when two lines in a row were written further than that from its
+last breach, to either side: behind it because the log went on, or before it because the clock of its machine was set
+back. One such line proves nothing: anybody who can write a line can date it. If that line is a breach, it begins an
+episode aside, which is closed when the next line speaks against it and goes on when the next line agrees.
+
+Once a log is read to its end, an episode is also over when the quiet window has passed since its last breach was read.
+Lines and clock speak of the same axis, the time at which lines were written, which grows along a log: so a backlog read
+at once gives the episodes that were seen live. (Event time does not: a request that waits for its upstream is logged
+long after its overhead ended.) Start, end and duration are event time.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from otel_logtail.counts import extent
-from otel_logtail.model import Attributes, Breach, Episode, Hit
+from otel_logtail.model import Attributes, Breach, Episode, Hit, OpenEpisodes
 
 
-def tick(open_: Episode | None, logged_ns: int, quiet_ns: int) -> tuple[Episode | None, Episode | None]:
-    """The log has come to ``logged_ns``: returns (what is open now, what was closed by that)."""
-    if open_ is not None and logged_ns > open_.last_ns + quiet_ns:
-        return None, open_
-    return open_, None
+def close_over(open_: OpenEpisodes, is_over: Callable[[Episode], bool]) -> tuple[OpenEpisodes, tuple[Episode, ...]]:
+    """Close what is over by a clock: returns (what is open now, what was closed by that)."""
+    episodes = [episode for episode in (open_.current, open_.aside) if episode is not None]
+    left = [episode for episode in episodes if not is_over(episode)]
+    if len(left) == len(episodes):
+        return open_, ()
+    closed = tuple(episode for episode in episodes if episode not in left)
+    if not left:
+        return OpenEpisodes(), closed
+    return OpenEpisodes(left[0], is_away=open_.is_away and left[0] is open_.current), closed
 
 
 def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes) -> Episode:
@@ -62,14 +70,14 @@ def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes
 
 
 def coalesce(
-    open_: Episode | None,
+    open_: OpenEpisodes,
     logged_ns: Sequence[int],
     hits: Sequence[Hit],
     *,
     live: str,
     attributes: Attributes,
     quiet_ns: int,
-) -> tuple[Episode | None, tuple[Breach, ...], tuple[Episode, ...]]:
+) -> tuple[OpenEpisodes, tuple[Breach, ...], tuple[Episode, ...]]:
     """A run of samples in file order: returns (what is open behind it, its breaches, what it closed).
 
     Args:
@@ -80,28 +88,78 @@ def coalesce(
         attributes: What its name says about its samples.
         quiet_ns: The quiet window.
     """
-    breaches: list[Breach] = []
-    closed: list[Episode] = []
+    run = _Run(open_, quiet_ns, live, attributes)
+    breaches = []
     seen = 0
     for hit in hits:
-        if open_ is not None and _is_over(open_, logged_ns[seen : hit.index + 1], quiet_ns):
-            closed.append(open_)
-            open_ = None
-        open_ = extend(open_, hit, live=live, attributes=attributes)
-        breaches.append(Breach(hit, open_.trace_id, open_.span_id))
+        run.pass_lines(logged_ns, seen, hit.index)
+        episode = run.take(hit)
+        breaches.append(Breach(hit, episode.trace_id, episode.span_id))
         seen = hit.index + 1
-    if open_ is not None and _is_over(open_, logged_ns[seen:], quiet_ns):
-        closed.append(open_)
-        open_ = None
-    return open_, tuple(breaches), tuple(closed)
+    run.pass_lines(logged_ns, seen, len(logged_ns))
+    return OpenEpisodes(run.current, run.aside, run.is_away), tuple(breaches), tuple(run.closed)
 
 
-def _is_over(open_: Episode, logged_ns: Sequence[int], quiet_ns: int) -> bool:
-    """Whether one of these lines is further than the quiet window from the last breach, to either side."""
-    if not logged_ns:
-        return False
-    least_ns, most_ns, _ = extent(logged_ns)
-    return most_ns > open_.last_ns + quiet_ns or least_ns < open_.last_ns - quiet_ns
+class _Run:
+    """What is open while a run of samples passes. There is something aside only while the last line was away."""
+
+    def __init__(self, open_: OpenEpisodes, quiet_ns: int, live: str, attributes: Attributes) -> None:
+        self.current, self.aside, self.is_away = open_.current, open_.aside, open_.is_away
+        self.closed: list[Episode] = []
+        self._quiet_ns = quiet_ns
+        self._live = live
+        self._attributes = attributes
+
+    def take(self, hit: Hit) -> Episode:
+        """A breach: returns its episode as it is now."""
+        while self.current is not None:
+            if abs(hit.sample.logged_ns - self.current.last_ns) <= self._quiet_ns:
+                self._agree()
+                self.current = self._extend(self.current, hit)
+                return self.current
+            if not self.is_away:
+                self.is_away = True
+                self.aside = self._extend(None, hit)
+                return self.aside
+            self._go_on()
+        self.current = self._extend(None, hit)
+        return self.current
+
+    def pass_lines(self, logged_ns: Sequence[int], begin: int, end: int) -> None:
+        """Lines from ``begin`` to ``end`` that are ok."""
+        while self.current is not None and begin < end:
+            earliest_ns, latest_ns = self.current.last_ns - self._quiet_ns, self.current.last_ns + self._quiet_ns
+            least_ns, most_ns, _ = extent(logged_ns[begin:end])
+            if earliest_ns <= least_ns and most_ns <= latest_ns:
+                self._agree()
+                return
+            for at in range(begin, end):
+                if earliest_ns <= logged_ns[at] <= latest_ns:
+                    self._agree()
+                elif self.is_away:
+                    self._go_on()
+                    begin = at
+                    break
+                else:
+                    self.is_away = True
+            else:
+                return
+
+    def _agree(self) -> None:
+        """A line speaks for the current episode."""
+        self.is_away = False
+        if self.aside is not None:
+            self.closed.append(self.aside)
+            self.aside = None
+
+    def _go_on(self) -> None:
+        """A second line in a row speaks against the current episode."""
+        if self.current is not None:
+            self.closed.append(self.current)
+        self.current, self.aside, self.is_away = self.aside, None, False
+
+    def _extend(self, episode: Episode | None, hit: Hit) -> Episode:
+        return extend(episode, hit, live=self._live, attributes=self._attributes)
 
 
 def ids_of(uid: bytes) -> tuple[bytes, bytes]:

@@ -29,8 +29,13 @@ from otel_logtail.observer import Observer
 
 _MOST_NS = 2**53  # of one stage: a hundred days, and sums of many still fit into the store's integers
 
-FUTURE_NS = 86_400 * 10**9
-"""How far ahead of the clock a line may be (clocks of two machines differ); further is rejected as ``future``."""
+LATEST_NS = 9_214_646_400 * 10**9
+"""The latest time that a line may have, 2262-01-01: the store's integers end soon after it.
+
+No clock decides what a sample is: a machine's clock may be days behind when a log is read (no battery, no NTP yet), and
+the same log gives the same samples whenever it is read. What a line from the future may not do is up to the stages
+behind this one.
+"""
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -73,12 +78,11 @@ def scan(
     end: int | None = None,
     source: str,
     thresholds: Thresholds,
-    now_ns: int,
 ) -> Scanned:
     """Find the marker's lines in whole lines and observe each.
 
-    A sample that ended before it began, or was logged before it ended, is rejected as ``impossible``: whoever made it,
-    the stages behind this one count on it.
+    A sample that ended before it began, was logged before it ended, or lies behind :data:`LATEST_NS` is rejected as
+    ``impossible``: the stages behind this one count on it.
 
     Args:
         observer: Who knows the format.
@@ -88,11 +92,10 @@ def scan(
         end: Where they end (None: with it).
         source: The source's name, part of every breach's identity.
         thresholds: What is a breach.
-        now_ns: The clock, only to reject lines that are more than a day ahead of it (``future``).
     """
     end = len(buffer) if end is None else end
     offsets, lines = find_lines(buffer, observer.marker, start, end, base)
-    scanner = _Scanner(observer, offsets, lines, now_ns + FUTURE_NS)
+    scanner = _Scanner(observer, offsets, lines)
     scanner.take(0, len(lines))
     samples = scanner.samples
     hits = []
@@ -152,12 +155,11 @@ _DENSE = 2000
 class _Scanner:
     """Collects what an observer says of the lines of one chunk: of many at once where it can, else of each."""
 
-    def __init__(self, observer: Observer, offsets: list[int], lines: list[bytes], latest_ns: int) -> None:
+    def __init__(self, observer: Observer, offsets: list[int], lines: list[bytes]) -> None:
         self._observe = observer.observe
         self._observe_all: Callable[[Sequence[bytes]], Columns | None] | None = getattr(observer, "observe_all", None)
         self._offsets = offsets
         self._lines = lines
-        self._latest_ns = latest_ns
         self.samples = Samples([], [], [], [], [], [], [], [])
         self.rejected: dict[str, int] = {}
         self.ignored = self.drift = 0
@@ -188,7 +190,7 @@ class _Scanner:
             return False
         if not columns.time_ns:
             return True
-        return extent(columns.logged_ns)[1] <= self._latest_ns and (columns.bounded or _are_possible(columns))
+        return extent(columns.logged_ns)[1] <= LATEST_NS and (columns.bounded or _are_possible(columns))
 
     def _take_columns(self, columns: Columns, begin: int, end: int) -> None:
         into = self.samples
@@ -219,12 +221,11 @@ class _Scanner:
         if wrong:
             self._drifted(offset, f"the observer answered {wrong}")
         elif isinstance(observed, Sample):
-            if not 0 <= observed.duration_ns <= observed.time_ns <= observed.logged_ns <= self._latest_ns:
-                self._rejected("future" if observed.logged_ns > self._latest_ns else "impossible")
-            elif any(ns is not None and not 0 <= ns < _MOST_NS for ns in observed.stage_ns):
-                self._rejected("impossible")
-            else:
+            is_ordered = 0 <= observed.duration_ns <= observed.time_ns <= observed.logged_ns <= LATEST_NS
+            if is_ordered and all(ns is None or 0 <= ns < _MOST_NS for ns in observed.stage_ns):
                 append(self.samples, offset, observed)
+            else:
+                self._rejected("impossible")
         elif isinstance(observed, Rejected):
             self._rejected(observed.why)
         else:

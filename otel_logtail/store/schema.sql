@@ -34,7 +34,7 @@ CREATE TABLE source (                     -- one observer following one set of f
   ignored      INTEGER NOT NULL DEFAULT 0,
   drift        INTEGER NOT NULL DEFAULT 0,
   oversized    INTEGER NOT NULL DEFAULT 0,
-  sealed_ns    INTEGER NOT NULL DEFAULT 0  -- intervals up to here are final (event time); what comes later is 'late'
+  sealed_ns    INTEGER NOT NULL DEFAULT 0  -- what time it was in the log (event time) when intervals last became final
 );
 
 CREATE TABLE rejected (                   -- lines that could be read and can't be true, by reason
@@ -103,9 +103,11 @@ CREATE TABLE breach (                     -- stream: samples that are not ok
 CREATE INDEX breach_span ON breach (span_id, id);
 CREATE INDEX breach_time ON breach (time_ns);
 
-CREATE TABLE open_episode (               -- at most one per live path
+CREATE TABLE open_episode (               -- one per live path, or two while it is open which of them goes on
   source     INTEGER NOT NULL REFERENCES source,
   live       TEXT NOT NULL,
+  away       INTEGER NOT NULL,            -- 1: the last line was further than the quiet window from it; a second row
+                                          --   (0) is the episode that this line may have begun
   attributes TEXT NOT NULL,
   trace_id   BLOB NOT NULL,
   span_id    BLOB NOT NULL,
@@ -117,7 +119,7 @@ CREATE TABLE open_episode (               -- at most one per live path
   severity   INTEGER NOT NULL,
   cause      TEXT NOT NULL,
   stage      TEXT NOT NULL,
-  PRIMARY KEY (source, live)
+  PRIMARY KEY (source, live, away)
 ) WITHOUT ROWID;
 
 CREATE TABLE episode (                    -- stream: closed episodes

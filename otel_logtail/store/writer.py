@@ -12,8 +12,7 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -24,9 +23,9 @@ from otel_logtail.model import (
     Attributes,
     Batch,
     Counts,
-    Episode,
     FileState,
     IntervalKey,
+    OpenEpisodes,
     SeriesKey,
     Severity,
     Shape,
@@ -71,6 +70,11 @@ falls waits for it, a millisecond for each few hundred. A backlog waits for nobo
 often; what is written live is to be seen soon. (SQLite's default is 1000.)"""
 
 _MEMO = 2_000
+
+_LAST = 2**63 - 1
+
+_SEAL = 5_000
+"""How many intervals become final in one transaction, about."""
 
 _MEMO_BUCKETS = 60_000
 """Of all counts that are kept in memory: about 100 bytes each."""
@@ -121,7 +125,6 @@ class Store:
         # open intervals as they are in the store: the daemon is the only one who changes them
         self._open: dict[tuple[int, int, int], Counts] = {}
         self._mended = 0
-        self._together = False
         self._checkpoint_pages = 0
         self.home_change = home.settle(self._db, path)
         """Where the store was used last, if that was elsewhere."""
@@ -205,7 +208,7 @@ class Store:
         The order is that of the list. An id is given once, even if the file is forgotten later.
         """
         added: list[FileState] = []
-        with translated(self.path), self._for_files():
+        with translated(self.path), transaction(self._db):
             for state in states:
                 cursor = self._db.execute(
                     f"INSERT INTO file (source, {FILE}) VALUES ({marks(13)})", (source, *file_columns(state))
@@ -213,32 +216,24 @@ class Store:
                 added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
         return added
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """One transaction for all that is remembered of files within it: there may be thousands."""
-        if self._together:
-            yield
-            return
-        with translated(self.path), transaction(self._db):
-            self._together = True
-            try:
-                yield
-            finally:
-                self._together = False
-
-    def _for_files(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._together else transaction(self._db)
-
     def update_file(self, source: int, state: FileState) -> None:
         """Remember where a known file of a source is now, and whether it is done."""
-        with translated(self.path), self._for_files():
+        with translated(self.path), transaction(self._db):
             self._update_file(source, state)
 
-    def open_episodes(self, source: int) -> dict[str, Episode]:
+    def open_episodes(self, source: int) -> dict[str, OpenEpisodes]:
         """The episodes that were open at the last commit, by live path."""
+        found: dict[str, OpenEpisodes] = {}
         with translated(self.path):
-            rows = self._db.execute(f"SELECT {EPISODE} FROM open_episode WHERE source = ?", (source,))
-            return {(live := path_of_text(row[0])): msgspec.structs.replace(episode_of(row), live=live) for row in rows}
+            rows = self._db.execute(
+                f"SELECT away, {EPISODE} FROM open_episode WHERE source = ? ORDER BY away", (source,)
+            )
+            for away, *row in rows:
+                live = path_of_text(row[0])
+                episode = msgspec.structs.replace(episode_of(tuple(row)), live=live)
+                aside = found[live].current if live in found else None
+                found[live] = OpenEpisodes(episode, aside, bool(away))
+        return found
 
     def first_look(self, source: int) -> bool:
         """Whether this source's files were never looked at; from now on they were.
@@ -253,20 +248,21 @@ class Store:
         """The end of the earliest interval that is still open, or None."""
         return self._edge_of_open(source, "end_ns", "ASC")
 
-    def last_open_ns(self, source: int) -> int | None:
-        """The end of the latest interval that is still open, or None."""
-        return self._edge_of_open(source, "end_ns", "DESC")
+    def last_open_ns(self, source: int, until_ns: int) -> int | None:
+        """The end of the latest interval that is still open and ends by then, or None."""
+        return self._edge_of_open(source, "end_ns", "DESC", until_ns)
 
     def last_open_start_ns(self, source: int) -> int | None:
         """The latest start of an interval that is still open, or None: at least so far the log has come."""
         return self._edge_of_open(source, "start_ns", "DESC")
 
-    def _edge_of_open(self, source: int, column: str, order: str) -> int | None:
+    def _edge_of_open(self, source: int, column: str, order: str, until_ns: int = _LAST) -> int | None:
         with translated(self.path):
             edge = self._one(
                 f"SELECT o.{column} FROM open_interval AS o JOIN series AS s ON s.id = o.series"
-                f" WHERE s.source = ? ORDER BY o.{column} {order} LIMIT 1",
+                f" WHERE s.source = ? AND o.end_ns <= ? ORDER BY o.{column} {order} LIMIT 1",
                 source,
+                until_ns,
             )
         return None if edge is None else int(str(edge))
 
@@ -343,15 +339,16 @@ class Store:
             self._update_file(batch.source, batch.file)
             self._add_samples(batch, batch.file.id)
         self._add_counts(batch)
-        for live, episode in batch.open_episodes.items():
+        for live, open_ in batch.open_episodes.items():
             self._db.execute(
                 "DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, text_of_path(live))
             )
-            if episode is not None:
-                self._db.execute(
-                    f"INSERT INTO open_episode (source, {EPISODE}) VALUES ({marks(13)})",
-                    episode_columns(batch.source, episode),
-                )
+            for episode, away in ((open_.current, open_.is_away), (open_.aside, False)):
+                if episode is not None:
+                    self._db.execute(
+                        f"INSERT INTO open_episode (source, {EPISODE}, away) VALUES ({marks(14)})",
+                        (*episode_columns(batch.source, episode), away),
+                    )
         if batch.closed:
             # the same lines in another file (somebody's copy of a log) are further samples, but not another span
             self._db.executemany(
@@ -509,29 +506,30 @@ class Store:
         self._mended += not whole  # damaged on disk where SQLite can't see it: no reason to stop reading for ever
         return counts
 
-    def _mend(self, source: int, places: list[tuple[int, int, int]]) -> None:
+    def _mend(self, places: list[tuple[int, int, int]]) -> None:
         """Mend damaged counts once, before they become final, and not at each of their readers.
 
         Those that are in memory were read or written by this process, and are as good as they were then.
         """
-        unknown = [place for place in places if place not in self._open]
-        if not unknown:
-            return
-        own = {id_ for (id_,) in self._db.execute("SELECT id FROM series WHERE source = ?", (source,))}
-        for place in unknown:
-            if place[0] in own:
+        for place in places:
+            if place not in self._open:
                 before, counts = self._mended, self._read_counts(place)
                 if self._mended > before:
                     self._db.execute(_PUT_OPEN, (*place, *counts_row(counts)))
 
     def _seal(self, source: int, until_ns: int) -> int:
-        self._db.execute("UPDATE source SET sealed_ns = ?1 WHERE id = ?2 AND sealed_ns < ?1", (until_ns, source))
         places = self._db.execute(
-            "SELECT series, start_ns, end_ns FROM open_interval WHERE end_ns <= ?", (until_ns,)
+            "SELECT series, o.start_ns, end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns LIMIT ?",
+            (until_ns, source, _SEAL),
         ).fetchall()
+        if len(places) == _SEAL:  # the clock was set forward: the rest follows, a bounded number in each transaction
+            until_ns = places[-1][2]
+        # not the latest that it ever was: where the machine's clock was ahead, it is set back some time
+        self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (until_ns, source))
         if not places:
             return 0
-        self._mend(source, places)
+        self._mend(places)
         # in order of time, so that an exporter meets each series' intervals in order
         cursor = self._db.execute(
             f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS})"

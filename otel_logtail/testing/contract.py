@@ -35,10 +35,10 @@ from otel_logtail.model import (
     Counts,
     Delivered,
     Delivery,
-    Episode,
     ExportBatch,
     FileState,
     Item,
+    OpenEpisodes,
     Partial,
     Point,
     Refused,
@@ -451,7 +451,7 @@ class _Log:
         )
         live = "/logs/fake-8787.log"
         (self._file,) = self.store.add_files(self._info.id, [FileState(0, live, live, 1, 2, 0)])
-        self._open: Episode | None = None
+        self._open = OpenEpisodes()
 
     def next_number(self) -> int:
         """A number that was not given yet."""
@@ -498,7 +498,6 @@ class _Log:
             self._file.offset,
             source=self._info.name,
             thresholds=_THRESHOLDS,
-            now_ns=_NOON_NS + (begin_s + _STRETCH_S) * _SECOND,
         )
         open_, breaches, closed = coalesce(
             self._open,

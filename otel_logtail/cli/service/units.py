@@ -72,8 +72,8 @@ def systemd_unit(daemon: Daemon) -> str:
 # Ask the store: otel-logtail status --db /var/lib/{STATE}/otel-logtail.db (as root: it is its user's alone)
 [Unit]
 Description=otel-logtail: latency samples out of a log, into OpenTelemetry
-# so that the network is still there while it delivers its last at a shutdown
-After=network.target
+# so that the network is still there while it delivers its last at a shutdown, and the clock is right from the start
+After=network.target time-sync.target
 # it may fail as often as it must: the log waits
 StartLimitIntervalSec=0
 

@@ -73,3 +73,50 @@ CREATE INDEX refused_exporter ON refused (exporter, stream, held, id);
 INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)
 SELECT exporter, stream, item, time_ns, 1, 0, why, time_ns, x'' FROM refused_4 ORDER BY time_ns, stream, item;
 DROP TABLE refused_4;
+-- One line decides nothing: what may go on beside an open episode is kept until the next line.
+DROP VIEW episodes;
+ALTER TABLE open_episode RENAME TO open_episode_4;
+CREATE TABLE open_episode (               -- one per live path, or two while it is open which of them goes on
+  source     INTEGER NOT NULL REFERENCES source,
+  live       TEXT NOT NULL,
+  away       INTEGER NOT NULL,            -- 1: the last line was further than the quiet window from it; a second row
+                                          --   (0) is the episode that this line may have begun
+  attributes TEXT NOT NULL,
+  trace_id   BLOB NOT NULL,
+  span_id    BLOB NOT NULL,
+  start_ns   INTEGER NOT NULL,
+  end_ns     INTEGER NOT NULL,
+  last_ns    INTEGER NOT NULL,            -- when the last breach's line was written
+  count      INTEGER NOT NULL,
+  peak_ns    INTEGER NOT NULL,
+  severity   INTEGER NOT NULL,
+  cause      TEXT NOT NULL,
+  stage      TEXT NOT NULL,
+  PRIMARY KEY (source, live, away)
+) WITHOUT ROWID;
+INSERT INTO open_episode SELECT source, live, 0, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count, peak_ns, severity,
+    cause, stage FROM open_episode_4;
+DROP TABLE open_episode_4;
+
+CREATE VIEW episodes AS
+SELECT e.id AS id,
+       strftime('%Y-%m-%dT%H:%M:%S', e.start_ns / 1000000000, 'unixepoch') || printf('.%09dZ', e.start_ns % 1000000000) AS start,
+       strftime('%Y-%m-%dT%H:%M:%S', e.end_ns / 1000000000, 'unixepoch') || printf('.%09dZ', e.end_ns % 1000000000) AS end,
+       (e.end_ns - e.start_ns) / 1e6 AS duration_ms,
+       e.count AS count,
+       e.peak_ns / 1e6 AS peak_ms,
+       CASE e.severity WHEN 0 THEN 'ok' WHEN 1 THEN 'degraded' ELSE 'stall' END AS severity,
+       e.cause AS cause,
+       e.stage AS dominant_stage,
+       lower(hex(e.trace_id)) AS trace_id,
+       lower(hex(e.span_id)) AS span_id,
+       e.open AS open,
+       source.name AS source,
+       e.live AS file,
+       e.attributes AS attributes,
+       e.start_ns AS start_unix_nano,
+       e.end_ns AS end_unix_nano
+  FROM (SELECT id, source, live, attributes, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, 0 AS open FROM episode
+        UNION ALL
+        SELECT NULL, source, live, attributes, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, 1 FROM open_episode) AS e
+  JOIN source ON source.id = e.source;
