@@ -65,6 +65,7 @@ def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iter
     samples, stalls = list(samples), list(stalls)
     conn.executescript(SCHEMA)
     conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    conn.execute("INSERT INTO meta VALUES ('instance', 'made-by-hand')")
     sources = {name: n for n, name in enumerate(sorted({s.source for s in samples} | {s.source for s in stalls}), 1)}
     for name, id_ in sources.items():
         total = sum(s.source == name for s in samples)

@@ -178,7 +178,7 @@ def test_each_kind_of_exception_has_its_code_and_its_line(
 
 def test_an_error_in_a_thread_is_one_line_too() -> None:
     code = (
-        "import threading\nfrom otel_logtail.cli_errors import prepare_process\nprepare_process()\n"
+        "import threading\nfrom otel_logtail.cli.errors import prepare_process\nprepare_process()\n"
         "thread = threading.Thread(target=lambda: {}['x'])\nthread.start()\nthread.join()\n"
         "class Bad:\n    def __del__(self): raise ValueError('late')\nBad()"
     )
