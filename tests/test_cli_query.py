@@ -129,6 +129,6 @@ def test_a_reader_that_leaves_is_no_error(store: Path) -> None:
 
 def test_nothing_heavy_is_imported_for_help() -> None:
     heavy = ("sqlite3", "rich.table", "csv")
-    code = f"import sys, otel_logtail.cli_query; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, otel_logtail.cli.query; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

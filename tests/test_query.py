@@ -448,8 +448,9 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "UPDATE file SET path = ?, device = ?, inode = ?", (str(log), log.stat().st_dev, log.stat().st_ino)
         )
         writer.execute(
-            "INSERT INTO file VALUES (7, 1, ?, '/gone.log', 1, 1, 5, 6, 0, x'', 0, x'', 0, 0),"
-            " (8, 1, '/old.log', '/old.log', 1, 1, 5, 6, 0, x'', 0, x'', 1, 0)",
+            "INSERT INTO file (id, source, live, path, device, inode, offset, size, head_length, head_digest,"
+            " anchor_length, anchor_digest, done) VALUES (7, 1, ?, '/gone.log', 1, 1, 5, 6, 0, x'', 0, x'', 0),"
+            " (8, 1, '/old.log', '/old.log', 1, 1, 5, 6, 0, x'', 0, x'', 1)",
             (str(log),),
         )
         writer.execute(
