@@ -17,10 +17,13 @@ from otel_logtail.model import FileState
 from otel_logtail.tail.files import HEAD_BYTES, PlainReader, Reader, begins, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines
 from otel_logtail.tail.resume import begins_like, find
-from otel_logtail.tail.trail import MARK_BYTES, Trail, handed_on, hash_of, pack, unpack
+from otel_logtail.tail.trail import Trail, handed_on, hash_of, pack, unpack
 
 MOST = 4
 """Of so many states at most it is asked closely whether they are a file's predecessor."""
+
+
+_END_BYTES = 1 << 16
 
 
 class Predecessor(msgspec.Struct, frozen=True):
@@ -95,7 +98,7 @@ def _predecessor(
         trail = trail_of(state)
         if find(reader, trail) is not None:
             return Predecessor(state, pack(trail), sure=True)
-        if begins_like(reader, trail) and state.head.length == HEAD_BYTES:
+        if begins_like(reader, trail):
             return Predecessor(state, pack(trail), sure=False)
     begins_with = hash_of(reader.read_at(0, CHUNK_BYTES).partition(b"\n")[0])
     for state in newest_first:
@@ -122,6 +125,11 @@ def _same_place(state: FileState, path: str, reader: Reader) -> bool:
 def _akin(reader: Reader, states: Iterable[FileState]) -> list[FileState]:
     """Those that have one of the file's first or last lines: of a compressed file, its first ones only."""
     size = reader.size() if isinstance(reader, PlainReader) else 0
-    data = reader.read_at(0, MARK_BYTES) + b"\n" + reader.read_at(max(0, size - MARK_BYTES), MARK_BYTES)
+    data = reader.read_at(0, _END_BYTES) + b"\n" + reader.read_at(max(0, size - _END_BYTES), _END_BYTES)
     hashes = frozenset(map(hash_of, data.split(b"\n"))) - {hash_of(b"")}
-    return [state for state in states if state.done and not hashes.isdisjoint(unpack(state.trail).lines)]
+    akin = []
+    for state in states:
+        trail = unpack(state.trail) if state.done else Trail()
+        if not hashes.isdisjoint(trail.first) or not hashes.isdisjoint(trail.lines):
+            akin.append(state)
+    return akin

@@ -82,7 +82,9 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
         known = min(HEAD_BYTES, offset)
         head = fingerprint(bytes(buffer[:known]) if state.offset == 0 else reader.read_at(0, known))
     base = state.offset + start - back
-    trail = extended(state.trail if state.offset else b"", buffer, start, end, base)
+    trail = extended(
+        state.trail if state.offset else b"", buffer, start, end, base, backlog=size - offset > CHUNK_BYTES
+    )
     after = msgspec.structs.replace(state, offset=offset, size=size, head=head, anchor=fingerprint(before), trail=trail)
     return Chunk(buffer, start, end, base, after, advanced, oversized)
 

@@ -323,9 +323,10 @@ class PathTail:
                 quiet_since = held.quiet_since
             watched = self._seen is not None
             holding.append(_Held(held.reader if held and keep else reader, moved, quiet_since, watched=watched))
+        named = {reader.identity for reader in readers.values()}
         for held in left.values():
             # it has none of the names any more: what is still behind the descriptor is read
-            if held.state.offset == 0 or holds(held.reader, held.state):
+            if held.reader.identity not in named and (held.state.offset == 0 or holds(held.reader, held.state)):
                 quiet_since = now_s if held.quiet_since is None else held.quiet_since
                 newer = [i for i, other in enumerate(holding) if other.state.id > held.state.id]
                 holding.insert(newer[0] if newer else len(holding), _Held(held.reader, held.state, quiet_since))
@@ -470,10 +471,10 @@ class PathTail:
             return True  # nothing to read yet
         trail = unpack(state.trail)
         found = find(reader, trail)
-        if isinstance(reader, PlainReader) and held.watched and (found is None or not found.complete):
-            rewritten = reader.size() < max((mark[0] for mark in trail.marks), default=0)
-            if rewritten and (found is not None or begins_like(reader, trail)) and not _is_settled(held, now_s):
-                return False
+        changing = held.watched and isinstance(reader, PlainReader)
+        partly = not found.complete if found else begins_like(reader, trail)
+        if changing and partly and not _is_settled(held, now_s):
+            return False  # it may just be written anew: what comes next may have been read, too
         if found is None or not found.offset:
             held.state = msgspec.structs.replace(state, trail=b"")
             return True

@@ -21,7 +21,7 @@ from zlib import crc32
 import msgspec
 
 from otel_logtail.tail.files import ANCHOR_BYTES, PlainReader, Reader, fingerprint
-from otel_logtail.tail.trail import LINES, Mark, Trail, hash_of, short
+from otel_logtail.tail.trail import LINES, Mark, Trail, first_lines, hash_of, short
 
 SEARCH_BYTES = 256 << 20
 """How much of a file is searched for known lines, before the place where its predecessor was read up to."""
@@ -77,16 +77,14 @@ def find(reader: Reader, trail: Trail) -> Found | None:
 
 
 def begins_like(reader: Reader, trail: Trail) -> bool:
-    """Whether this file has the first bytes of the trail's file."""
-    if not trail.begin:
-        return False
-    return short(fingerprint(reader.read_at(0, trail.begin))) == trail.begin_hash
+    """Whether this file has one of the first lines of the trail's file among its own first ones."""
+    return not frozenset(trail.first).isdisjoint(first_lines(reader.read_at(0, _BLOCK_BYTES)))
 
 
 def still_true(reader: Reader, trail: Trail, offset: int) -> Trail:
     """The trail for this file, read up to this offset: with the marks that it has at their places."""
     marks = [mark for mark in trail.marks if mark[0] <= offset and _is_marked(reader, mark)]
-    return Trail(trail.lines, tuple(marks))
+    return Trail(trail.lines, tuple(marks), first_lines(reader.read_at(0, min(offset, _BLOCK_BYTES))))
 
 
 def _is_marked(reader: Reader, mark: Mark) -> bool:
@@ -118,7 +116,10 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
         believed = believed or len(chain) > 1 or first.length >= ANCHOR_BYTES // 4
     elif whole and len(trail.lines) < LINES and first.number == first.index:  # perhaps they have a header in common
         believed = believed or len(chain) >= COMMON_LINES
-    if 2 * foreign > len(chain) or not believed:
+    # what was read before the first match is not here: its lines were removed (half a line may be left), or changed in
+    # their places, or they are few; else these are some lines that a new file has, too
+    explained = first.unknown <= 1 or (whole and first.number == first.index) or 2 * first.index <= len(chain)
+    if 2 * foreign > len(chain) or not believed or not (explained or unmoved):
         return Found(0)
     return Found(offset, complete=not lost, from_within=from_within)
 

@@ -22,11 +22,20 @@ from otel_logtail.tail.files import ANCHOR_BYTES, Reader, fingerprint
 LINES = 256
 """How many lines are known one by one."""
 
-MARK_BYTES = 1 << 16
-"""How far apart marks are at least. Behind eight times as much, they are an eighth of their distance apart."""
+FEW_LINES = 16
+"""How many of them while a backlog is read."""
 
-_BLOCK_BYTES = 1 << 20
-_HEADER = struct.Struct("<HIB")
+FIRST_LINES = 8
+"""How many of its first lines are known: by them a file is known that is just being written anew."""
+
+MARK_BYTES = 1 << 14
+"""How far apart marks are at least. Behind sixteen times as much, they are a sixteenth of their distance apart."""
+
+_MARKS_AT_ONCE = 16
+_MOST_MARKS = 255
+_END_BYTES = 1 << 16
+_LINE_BYTES = 1 << 10
+_HEADER = struct.Struct("<BB")
 _MARK = struct.Struct("<QII")
 
 Mark = tuple[int, int, int]
@@ -36,58 +45,83 @@ Mark = tuple[int, int, int]
 class Trail(msgspec.Struct, frozen=True):
     """A trail, unpacked.
 
-    ``begin`` and ``begin_hash`` are length and hash of the first bytes, where it is another file's trail; else 0.
-    ``marks`` are in ascending order.
+    ``first`` and ``lines`` are hashes of the first and the last lines, ``marks`` are in ascending order.
     """
 
     lines: tuple[int, ...] = ()
     marks: tuple[Mark, ...] = ()
-    begin: int = 0
-    begin_hash: int = 0
+    first: tuple[int, ...] = ()
 
 
 # --- made while a file is read --------------------------------------------------------------------------------------
 
 
-def extended(packed: bytes, buffer: bytearray, start: int, end: int, offset: int) -> bytes:
-    """The trail behind ``buffer[start:end]``: whole lines that follow what it has now, and begin at this offset."""
+def extended(packed: bytes, buffer: bytearray, start: int, end: int, offset: int, *, backlog: bool = False) -> bytes:
+    """The trail behind ``buffer[start:end]``: whole lines that follow what it has now, and begin at this offset.
+
+    While a ``backlog`` is read, it is kept short: most of it would be forgotten with the next part.
+    """
     if len(packed) < _HEADER.size:
-        packed = _HEADER.pack(0, 0, 0)
-    first_line = _HEADER.size + packed[_HEADER.size - 1] * _MARK.size
-    hashes = _last_hashes(buffer, start, end)
-    lines = (packed[first_line:] + struct.pack(f"<{len(hashes)}I", *hashes))[-4 * LINES :]
-    length = end - start
-    if (offset + length) // MARK_BYTES == offset // MARK_BYTES:
-        return packed[:first_line] + lines
-    marks = _unpack_marks(packed)
-    most = max(offset // MARK_BYTES, (offset + length) // MARK_BYTES - 16)
-    for multiple in range(most + 1, (offset + length) // MARK_BYTES + 1):
-        at = buffer.rfind(b"\n", start, start + multiple * MARK_BYTES - offset) + 1
-        before = bytes(buffer[max(0, start, at - ANCHOR_BYTES) : at])
-        if len(before) == ANCHOR_BYTES and (not marks or offset + at - start > marks[-1][0]):
-            line = bytes(buffer[max(start, buffer.rfind(b"\n", start, at - 1) + 1) : at - 1])
-            marks.append((offset + at - start, short(fingerprint(before)), hash_of(line)))
-    return pack(Trail(lines=struct.unpack(f"<{len(lines) // 4}I", lines), marks=_thinned(marks)))
+        packed = _HEADER.pack(0, 0)
+    number, firsts = _HEADER.unpack_from(packed)
+    hashes = _last_hashes(buffer, start, end, FEW_LINES if backlog else LINES)
+    behind = _HEADER.size + 4 * firsts + _MARK.size * number
+    lines = struct.pack(f"<{len(hashes)}I", *hashes)
+    if not backlog:
+        lines = (packed[behind:] + lines)[-4 * LINES :]
+    whole = offset == 0 or 0 < firsts < FIRST_LINES
+    marks = _marks(buffer, start, end, offset, end - start if backlog else MARK_BYTES)
+    if not whole and (not marks or (backlog and number < _MOST_MARKS)):  # as with nearly every line that is followed
+        header = _HEADER.pack(number + len(marks), firsts)
+        return header + packed[_HEADER.size : behind] + b"".join(_MARK.pack(*mark) for mark in marks) + lines
+    trail = unpack(packed)
+    first = trail.first
+    if whole:
+        first = (*first, *first_lines(bytes(memoryview(buffer)[start : min(end, start + _END_BYTES)])))[:FIRST_LINES]
+    marks = _thinned([*trail.marks, *marks])
+    return pack(Trail(struct.unpack(f"<{len(lines) // 4}I", lines), tuple(marks), first))
 
 
 def up_to(reader: Reader, offset: int) -> bytes:
-    """The trail of what stands before an offset, as far as its last lines tell."""
-    start = max(0, offset - MARK_BYTES)
+    """The trail of what stands before an offset, as far as its last lines and its first ones tell."""
+    start = max(0, offset - _END_BYTES)
     data = bytearray(reader.read_at(start, offset - start))
     at = data.find(b"\n") + 1 if start else 0
-    return extended(b"", data, at, len(data), start + at) if at < len(data) else b""
+    if at == len(data):
+        return b""
+    trail = unpack(extended(b"", data, at, len(data), start + at))
+    return pack(msgspec.structs.replace(trail, first=first_lines(reader.read_at(0, min(offset, _END_BYTES)))))
 
 
-def _last_hashes(buffer: bytearray, start: int, end: int) -> list[int]:
-    begin = max(start, end - _BLOCK_BYTES // 4)
-    lines = bytes(memoryview(buffer)[begin:end]).rsplit(b"\n", LINES + 1)
+def first_lines(data: bytes) -> tuple[int, ...]:
+    """The hashes of the first lines of a file that begins like this, but for empty ones."""
+    lines = data.split(b"\n", FIRST_LINES)[:-1]
+    return tuple(hash_of(line) for line in lines if line.strip())
+
+
+def _marks(buffer: bytearray, start: int, end: int, offset: int, apart: int) -> list[Mark]:
+    """The marks of the end of this part, so far apart."""
+    marks = []
+    first = max(offset // apart + 1, (offset + end - start) // apart - _MARKS_AT_ONCE)
+    for multiple in range(first, (offset + end - start) // apart + 1):
+        at = buffer.rfind(b"\n", start, start + multiple * apart - offset) + 1
+        if at - start >= ANCHOR_BYTES:
+            before = fingerprint(bytes(buffer[at - ANCHOR_BYTES : at]))
+            line = buffer[buffer.rfind(b"\n", start, at - 1) + 1 or start : at - 1]
+            marks.append((offset + at - start, short(before), hash_of(line)))
+    return marks
+
+
+def _last_hashes(buffer: bytearray, start: int, end: int, most: int) -> list[int]:
+    begin = max(start, end - most * _LINE_BYTES)
+    lines = bytes(memoryview(buffer)[begin:end]).rsplit(b"\n", most + 1)
     del lines[-1]  # behind the last newline is nothing
-    if begin > start or len(lines) > LINES:
+    if begin > start or len(lines) > most:
         del lines[0]
     return [hash_of(line) for line in lines]
 
 
-def hash_of(line: bytes) -> int:
+def hash_of(line: bytes | bytearray) -> int:
     """The hash of a line without its newline."""
     return crc32(line[:-1] if line.endswith(b"\r") else line)
 
@@ -97,13 +131,12 @@ def short(fingerprint: Fingerprint) -> int:
     return int.from_bytes(fingerprint.digest[:4], "little")
 
 
-def _thinned(marks: list[Mark]) -> tuple[Mark, ...]:
+def _thinned(marks: list[Mark]) -> list[Mark]:
     kept = marks[-1:]
     for mark in marks[-2::-1]:
-        distance = marks[-1][0] - mark[0]
-        if kept[-1][0] - mark[0] >= max(MARK_BYTES // 2, distance // 8):
+        if kept[-1][0] - mark[0] >= max(MARK_BYTES // 2, (marks[-1][0] - mark[0]) // 16):
             kept.append(mark)
-    return tuple(kept[::-1])
+    return kept[:_MOST_MARKS][::-1]
 
 
 # --- kept in a checkpoint -------------------------------------------------------------------------------------------
@@ -111,25 +144,22 @@ def _thinned(marks: list[Mark]) -> tuple[Mark, ...]:
 
 def pack(trail: Trail) -> bytes:
     """A trail as it is kept."""
-    header = _HEADER.pack(trail.begin, trail.begin_hash, len(trail.marks))
+    hashes = struct.pack(f"<{len(trail.first)}I", *trail.first), struct.pack(f"<{len(trail.lines)}I", *trail.lines)
     marks = b"".join(_MARK.pack(*mark) for mark in trail.marks)
-    return header + marks + struct.pack(f"<{len(trail.lines)}I", *trail.lines)
+    return _HEADER.pack(len(trail.marks), len(trail.first)) + hashes[0] + marks + hashes[1]
 
 
 def unpack(packed: bytes) -> Trail:
     """The reverse of :func:`pack`; damaged bytes are an empty trail."""
     try:
-        begin, begin_hash, number = _HEADER.unpack_from(packed)
-        marks = tuple(_unpack_marks(packed))
-        rest = packed[_HEADER.size + number * _MARK.size :]
-        return Trail(struct.unpack(f"<{len(rest) // 4}I", rest), marks, begin, begin_hash)
+        number, firsts = _HEADER.unpack_from(packed)
+        first = struct.unpack_from(f"<{firsts}I", packed, _HEADER.size)
+        at = _HEADER.size + 4 * firsts
+        behind = at + number * _MARK.size
+        marks = tuple((offset, before, line) for offset, before, line in _MARK.iter_unpack(packed[at:behind]))
+        return Trail(struct.unpack(f"<{(len(packed) - behind) // 4}I", packed[behind:]), marks, first)
     except struct.error:
         return Trail()
-
-
-def _unpack_marks(packed: bytes) -> list[Mark]:
-    number = packed[_HEADER.size - 1]
-    return [(o, d, h) for o, d, h in _MARK.iter_unpack(packed[_HEADER.size : _HEADER.size + number * _MARK.size])]
 
 
 def handed_on(state: FileState, reader: Reader | None = None, end: int = 0) -> Trail:
@@ -148,4 +178,4 @@ def handed_on(state: FileState, reader: Reader | None = None, end: int = 0) -> T
         before = reader.read_at(max(0, end - ANCHOR_BYTES), min(ANCHOR_BYTES, end))
         trail, offset, anchor = msgspec.structs.replace(trail, lines=lines), end, fingerprint(before)
     marks = (*trail.marks, (offset, short(anchor), trail.lines[-1] if trail.lines else 0))
-    return Trail(trail.lines, marks[-255:], state.head.length, short(state.head))
+    return Trail(trail.lines, marks[-_MOST_MARKS:], trail.first)
