@@ -101,7 +101,9 @@ FAILING_CALL = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,10 +138,26 @@ ssize_t pwrite64(int descriptor, const void *from, size_t size, off64_t at) {
     return fails("pwrite", descriptor) ? -1 : real(descriptor, from, size, at);
 }
 
-int fcntl64(int descriptor, int command, void *argument) {
-    int (*real)(int, int, void *) = dlsym(RTLD_NEXT, "fcntl64");
-    int locks = command == 5 || command == 6 || command == 7;
-    return locks && fails("fcntl", descriptor) ? -1 : real(descriptor, command, argument);
+static int control(const char *name, int descriptor, int command, va_list more) {
+    int (*real)(int, int, void *) = dlsym(RTLD_NEXT, name);
+    int locks = command == F_GETLK || command == F_SETLK || command == F_SETLKW;
+    return locks && fails("fcntl", descriptor) ? -1 : real(descriptor, command, va_arg(more, void *));
+}
+
+int fcntl64(int descriptor, int command, ...) {
+    va_list more;
+    va_start(more, command);
+    int result = control("fcntl64", descriptor, command, more);
+    va_end(more);
+    return result;
+}
+
+int fcntl(int descriptor, int command, ...) {
+    va_list more;
+    va_start(more, command);
+    int result = control("fcntl", descriptor, command, more);
+    va_end(more);
+    return result;
 }
 """
 

@@ -175,22 +175,13 @@ def _open(path: Path) -> tuple[int, sqlite3.Connection]:
                 _check(connection, path)
                 migrate(connection, path)
                 _clear(connection, path)
-                _begin_wal(connection, path)  # not before it is known to be ours
+                _begin_wal(connection)  # not before it is known to be ours
                 return held, connection
             except BaseException:
                 connection.close()
                 raise
-    except BaseException:
+    except StoreUnavailable:
         os.close(held)
-        raise
-
-
-def _begin_wal(connection: sqlite3.Connection, path: Path) -> None:
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA journal_size_limit = 16777216")  # a WAL that grew under a reader shrinks again
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-    except sqlite3.OperationalError:
         if why := _no_shared_memory(path):
             raise StoreError(
                 f"the file system of {path} ({file_system(path)}) has no shared memory (mmap), which the store needs:"
@@ -198,6 +189,15 @@ def _begin_wal(connection: sqlite3.Connection, path: Path) -> None:
                 hint="name a place on a local disk with --db",
             ) from None
         raise
+    except BaseException:
+        os.close(held)
+        raise
+
+
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA journal_size_limit = 16777216")  # a WAL that grew under a reader shrinks again
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
 
 
 def _no_shared_memory(path: Path) -> str:

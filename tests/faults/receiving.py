@@ -154,9 +154,13 @@ class Daemon:
     def start(self) -> None:
         """Start it, and wait until it follows: from then on it knows its signals."""
         said = len(self.said())
+        self.launch()
+        self.wait_until(lambda: ": observer headroom, store" in self.said()[said:])
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(self.command(), env=self.environ(), stderr=stderr, cwd=self.folder)
-        self.wait_until(lambda: ": observer headroom, store" in self.said()[said:])
 
     def once(self, *, code: int = 0) -> str:
         """Run it with ``--once``; returns what it said."""
@@ -178,6 +182,10 @@ class Daemon:
         self._process = None
         self._check_words()
         return code
+
+    def exit_code(self) -> int | None:
+        """What it has ended with, or None while it runs."""
+        return self._running().poll()
 
     def stop(self) -> None:
         """End it in order."""
