@@ -18,6 +18,7 @@ from otel_logtail.model import FileState
 from otel_logtail.tail import files
 from otel_logtail.tail import lines as chunks
 from otel_logtail.tail import live as pathtail
+from otel_logtail.tail.directories import Names
 from otel_logtail.tail.files import PlainReader, Reader
 from otel_logtail.tail.lines import CHUNK_BYTES, Chunk
 from otel_logtail.tail.live import GRACE_S, SETTLE_S
@@ -358,16 +359,16 @@ def test_rotation_between_listing_and_opening_the_files_is_noticed(
     rotate(log)
     append(log, "three")
     rotations = iter(range(2))
-    real = files.siblings
+    real = files.rotated_of
 
-    def siblings_and_a_rotation(live: str) -> list[object]:
-        found = real(live)
+    def rotated_and_a_rotation(live: str, names: Names) -> list[str]:
+        found = real(live, names)
         if (n := next(rotations, None)) is not None:
             rotate(log)
             append(log, f"rotation {n}")
-        return list(found)
+        return found
 
-    monkeypatch.setattr(module, "siblings", siblings_and_a_rotation)
+    monkeypatch.setattr(module, "rotated_of", rotated_and_a_rotation)
     assert follower.follow() == ["two", "three", "rotation 0", "rotation 1"]
     assert "gone" not in follower.said
 

@@ -45,11 +45,14 @@ LOOK_S = 2.0
 LOOK_SHARE = 0.0002
 """What the timed look may take of a core where there are events: one that costs more (many files) comes less often."""
 
-LONGEST_LOOK_S = 20.0
+LONGEST_LOOK_S = 60.0
 """How seldom that may be."""
 
 BLIND_LOOK_S = 1.0
 """The same where there are no events."""
+
+BLIND_LOOK_SHARE = 0.01
+"""What that may take of a core before it comes less often."""
 
 UPKEEP_ONCE_S = 10.0
 """How long the upkeep may take at the end of ``--once``: what it does not finish, the next run goes on with."""
@@ -126,7 +129,8 @@ class App:
         self._supervisor = supervisor or Supervisor({})
         self._reporter = reporter
         self._stopping = False
-        self._look_s = LOOK_S
+        self._look_s, self._blind_look_s = LOOK_S, BLIND_LOOK_S
+        self._cost_s = 0.0
         self._unreadable = False
         self._held: Held | None = None
         self._first_looks = first_looks or FirstLooks()
@@ -223,7 +227,7 @@ class App:
             wanted.patterns,
             wanted.rule,
             files,
-            Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id)),
+            Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id), store.together),
             self._reporter,
             trusted=bool(settings.patterns),
             from_start=True,
@@ -327,7 +331,7 @@ class App:
         looked_s = -math.inf
         while not self._stopping:
             now_s = time.monotonic()
-            look_s = self._look_s if self._waker.alive() else BLIND_LOOK_S
+            look_s = self._look_s if self._waker.alive() else self._blind_look_s
             if now_s - looked_s >= look_s:
                 hints = None
             if hints is None:
@@ -392,11 +396,15 @@ class App:
         if hints is None:
             cost_s = time.thread_time() - begun_s
             self._look_s = min(max(LOOK_S, cost_s / LOOK_SHARE), LONGEST_LOOK_S)
+            usual_s = min(cost_s, self._cost_s)  # not what a first look costs, at which all files are opened
+            self._cost_s = cost_s
+            self._blind_look_s = min(max(BLIND_LOOK_S, usual_s / BLIND_LOOK_SHARE), LONGEST_LOOK_S)
             self._supervisor.ready(self._status())
         while not self._stopping:
             now_s = time.monotonic()
             self._supervisor.turned(now_s, self._status)
-            if now_s - looked_s >= LOOK_S:  # a backlog takes its time, and the files go on being rotated meanwhile
+            # a backlog takes its time, and the files go on being rotated meanwhile
+            if now_s - looked_s >= max(LOOK_S, self._blind_look_s):
                 self._see_to_the_store(now_s)
                 sources.look(None, now_s)
                 looked_s = now_s
@@ -492,7 +500,7 @@ class App:
 
     def _status(self) -> str:
         runs = self._sources.runs
-        files = sum(bool(held) for run in runs for held in run.tail.held.values())
+        files = sum(run.tail.following for run in runs)
         troubles = self._reporter.troubles()
         text = f"{', '.join(run.info.name for run in runs)}: following {files} file{'' if files == 1 else 's'}"
         if troubles:

@@ -16,6 +16,7 @@ import msgspec
 from otel_logtail.daemon.settings import Settings
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
+from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.files import identity_at, is_rotated_name, is_sibling, siblings
 from otel_logtail.tail.patterns import as_written, could_match, folder_of, has_wildcards
@@ -89,7 +90,8 @@ def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
                 raise UsageError(f"{output.flag} {output.path} is the file of {other.flag}", hint="name another file")
     for read in reads:
         live = discover(read.patterns, read.rule, trusted=read.trusted)
-        files = _Files([*live, *(rotated for path in live for rotated in siblings(path))])
+        folders = Folders()
+        files = _Files([*live, *(rotated for path in live for rotated in siblings(path, folders))])
         for output in outputs:
             if log := output.among(files):
                 raise UsageError(f"{output.flag} {output.path}: {log} is a log that is followed", hint=_HINT)

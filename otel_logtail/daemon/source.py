@@ -84,11 +84,14 @@ class SourceRun:
         Raises:
             StoreError: it could not be committed; the same chunk comes again.
         """
-        found = self.tail.read(lambda live: self._clock.of(live).reached_ns, now_s, self._read_bytes)
+        found = self.tail.read(self._reached_ns, now_s, self._read_bytes)
         if found is None:
             return None
         tail, chunk = found
         return self._take(tail, chunk)
+
+    def _reached_ns(self, live: str) -> int:
+        return self._clock.of(live).reached_ns
 
     def _take(self, tail: PathTail, chunk: Chunk) -> bool:
         live, info = tail.live, self.info
@@ -236,8 +239,10 @@ class SourceRun:
         """What may be sealed while logs are still being read: what all of them are well past."""
         clock = self._clock.of(live)
         come_to_ns = clock.after(logged_ns, elapsed_ns).reached_ns if logged_ns else clock.reached_ns
-        behind = [self._clock.of(other).reached_ns for other in self.tail.ready if other != live]
-        until_ns = min([come_to_ns - LATE_NS, time.time_ns(), *(ns - LATE_NS for ns in behind)])
+        behind_ns = self.tail.least(self._reached_ns, but=live)
+        if behind_ns is not None:
+            come_to_ns = min(come_to_ns, behind_ns)
+        until_ns = min(come_to_ns - LATE_NS, time.time_ns())
         return until_ns if until_ns > 0 else None
 
     def _say_ahead(self) -> None:

@@ -29,8 +29,11 @@ class Sources:
                 run.tail.look(None, now_s)
                 self._directories[index] = run.tail.directories()
         else:
-            followed = set().union(*(run.tail.live for run in self.runs))
-            strange = {path: os.path.dirname(path) for path in hints - followed}  # noqa: PTH120 - many times a second
+            strange = {
+                path: os.path.dirname(path)  # noqa: PTH120 - many times a second
+                for path in hints
+                if not any(path in run.tail.live for run in self.runs)
+            }
             for run, directories in zip(self.runs, self._directories, strict=True):
                 mine = [path for path in hints if path in run.tail.live]
                 # what nobody follows yet may be a new file of whoever looks for files there

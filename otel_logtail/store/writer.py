@@ -12,7 +12,8 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -125,6 +126,7 @@ class Store:
         # open intervals as they are in the store: the daemon is the only one who changes them
         self._open: dict[tuple[int, int, int], Counts] = {}
         self._mended = 0
+        self._together = False
         self._checkpoint_pages = 0
         self.home_change = home.settle(self._db, path)
         """Where the store was used last, if that was elsewhere."""
@@ -208,7 +210,7 @@ class Store:
         The order is that of the list. An id is given once, even if the file is forgotten later.
         """
         added: list[FileState] = []
-        with translated(self.path), transaction(self._db):
+        with translated(self.path), self._for_files():
             for state in states:
                 cursor = self._db.execute(
                     f"INSERT INTO file (source, {FILE}) VALUES ({marks(13)})", (source, *file_columns(state))
@@ -216,9 +218,25 @@ class Store:
                 added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
         return added
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction for all that is remembered of files within it: there may be thousands."""
+        if self._together:
+            yield
+            return
+        with translated(self.path), transaction(self._db):
+            self._together = True
+            try:
+                yield
+            finally:
+                self._together = False
+
+    def _for_files(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._together else transaction(self._db)
+
     def update_file(self, source: int, state: FileState) -> None:
         """Remember where a known file of a source is now, and whether it is done."""
-        with translated(self.path), transaction(self._db):
+        with translated(self.path), self._for_files():
             self._update_file(source, state)
 
     def open_episodes(self, source: int) -> dict[str, OpenEpisodes]:

@@ -47,9 +47,9 @@ class States:
         else:
             self._unfinished[state.id] = None
 
-    def drop(self, ids: Iterable[int]) -> None:
+    def drop(self, ids: Collection[int]) -> None:
         """Forget those of these ids that are known."""
-        for id_ in ids:
+        for id_ in [id_ for id_ in self._all if id_ in ids] if len(ids) > len(self._all) else ids:
             state = self._all.pop(id_, None)
             if state is not None and state.done:
                 self._remove(state)

@@ -49,6 +49,11 @@ class Listing(msgspec.Struct):
             last += 1
         return tuple(names[first:last])
 
+    def kind_of(self, name: str) -> str:
+        """What a name stands for; empty where there is none."""
+        at = bisect_left(self.names, (name,))
+        return self.names[at][2] if at < len(self.names) and self.names[at][0] == name else ""
+
     def derive(self, key: Hashable, work: Callable[[Listing], _Derived]) -> _Derived:
         """What follows from these names alone, worked out at the first call with this key."""
         if key not in self._derived:
@@ -62,12 +67,16 @@ class Folders:
     def __init__(self) -> None:
         self._listings: dict[str, Listing] = {}
         self._now: set[str] = set()
+        self._reused: set[str] = set()  # of these, what is known is older than this moment
+        self._real: dict[str, str] = {}
         self.listed = 0
         """How many names were listed so far."""
 
     def begin(self) -> None:
         """A new moment: from here on, each directory is looked at once more when it is asked for."""
         self._now.clear()
+        self._reused.clear()
+        self._real.clear()
 
     def forget_others(self) -> None:
         """Know only those that were asked for at this moment."""
@@ -87,6 +96,12 @@ class Folders:
         folder, name = os.path.split(path)
         return self.listing(folder or ".", now_s, fresh=fresh).beside(name)
 
+    def real(self, folder: str) -> str:
+        """Where a directory is at this moment, whatever links lead there."""
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        return self._real[folder]
+
     def listing(self, folder: str, now_s: float, *, fresh: bool, again: bool = False) -> Listing:
         """What is in a directory; nothing without one. ``again``: it is known to have changed at this moment.
 
@@ -94,9 +109,10 @@ class Folders:
             OSError: nobody may look at it.
         """
         known = self._listings.get(folder)
-        if known is not None and folder in self._now and not again:
+        if known is not None and folder in self._now and not again and not (fresh and folder in self._reused):
             return known
         self._now.add(folder)
+        self._reused.discard(folder)
         try:
             stat = os.stat(folder)
         except (FileNotFoundError, NotADirectoryError):
@@ -105,7 +121,10 @@ class Folders:
         identity = stat.st_dev, stat.st_ino, stat.st_mtime_ns
         if known is not None and not again:
             same = known.identity == identity
-            if (same and known.settled) or (now_s - known.listed_s < _AGE_S and not fresh):
+            if same and known.settled:
+                return known
+            if now_s - known.listed_s < _AGE_S and not fresh:
+                self._reused.add(folder)
                 return known
         settled = time.time_ns() - stat.st_mtime_ns >= SETTLED_NS
         names = _listed(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
@@ -57,20 +57,19 @@ def discover(
         return [name for name, kind in found if kind == FILE or os.path.isfile(os.path.join(folder, name))]
 
     found: dict[str, None] = {}
+    literally = []
     for text in patterns.texts:
         if named := patterns.named(text):
             found[named] = None
+            literally.append(named)
         else:
             found.update(dict.fromkeys(patterns.find(text, matches_in, stopping)))
-    return _without_rotated(found, folders, now_s)
+    rotated = {path for path in literally if is_rotated_name(path)}
+    return _without_rotated(found, rotated, folders, now_s) if rotated else [*found]
 
 
-def _without_rotated(found: Iterable[str], folders: Folders, now_s: float) -> list[str]:
+def _without_rotated(found: Collection[str], named: Collection[str], folders: Folders, now_s: float) -> list[str]:
     """All but those that were named beside the live ones that they are rotated files of: they are read as part."""
-    found = list(found)
-    named = {path for path in found if is_rotated_name(path)}
-    if not named:
-        return found
     rotated: set[str] = set()
     for live in found:
         if live not in named:

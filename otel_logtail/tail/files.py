@@ -299,10 +299,10 @@ def rotated_of(live: str, names: Names) -> list[str]:
     return [path for _, path in ordered]
 
 
-def siblings(live: str) -> list[str]:
-    """The same, of what is there now."""
+def siblings(live: str, folders: Folders | None = None) -> list[str]:
+    """The same, of what is there now (with ``folders``: when they were asked first)."""
     try:
-        return rotated_of(live, Folders().beside(live, 0.0, fresh=True))
+        return rotated_of(live, (folders or Folders()).beside(live, 0.0, fresh=True))
     except OSError:
         return []
 

@@ -51,11 +51,12 @@ def predecessors(
         held: What was open before, with its state.
     """
     fresh = [path for path in readers if path not in claims]
-    if not fresh:
+    known = list(states) if fresh else []
+    if not known:
         return {}
     here = {state.id: readers[path] for path, state in claims.items() if state is not None}
     open_ = {state.id: reader for state, reader in held if state.id not in here and _is_whole(reader, state)}
-    newest_first = sorted(states, key=lambda state: -state.id)
+    newest_first = sorted(known, key=lambda state: -state.id)
     found: dict[str, Predecessor] = {}
     for path in fresh:
         reader = readers[path]

@@ -21,14 +21,18 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from enum import Enum
+from itertools import chain, islice
 
 import msgspec
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.tail.checkpoints import States
-from otel_logtail.tail.directories import SETTLED_NS, Folders, Names
+from otel_logtail.tail.directories import FILE, LINK, SETTLED_NS, Folders, Listing, Names
 from otel_logtail.tail.files import (
     ANCHOR_BYTES,
     HEAD_BYTES,
@@ -41,7 +45,7 @@ from otel_logtail.tail.files import (
     is_compressed,
     is_rotated_name,
     open_reader,
-    siblings,
+    rotated_of,
 )
 from otel_logtail.tail.handover import Predecessor, predecessors
 from otel_logtail.tail.identify import claim
@@ -69,6 +73,21 @@ class Book(msgspec.Struct, frozen=True):
 
     add: Callable[[list[FileState]], list[FileState]]
     update: Callable[[FileState], None]
+    together: Callable[[], AbstractContextManager[None]] = nullcontext
+    """All that is remembered within it is remembered at once, or not at all."""
+
+
+class Looked(Enum):
+    """What came of a look at a live path."""
+
+    RESTS = "rests"
+    """Nothing has changed, and all was read."""
+    READ = "read"
+    """There may be something to read."""
+    CHANGED = "changed"
+    """The same, and its files were told apart."""
+    AGAIN = "again"
+    """It was cut off: look again, once its directory was listed anew (what was cut off may have been copied before)."""
 
 
 class _Growth(msgspec.Struct, frozen=True):
@@ -79,7 +98,7 @@ class _Growth(msgspec.Struct, frozen=True):
     begun_s: float
 
 
-class _Held(msgspec.Struct):
+class _Held(msgspec.Struct, eq=False):
     """A file that is open.
 
     ``quiet_since``: not the live one any more, and since when it has not grown. ``ended_at``: what its size was before
@@ -121,7 +140,12 @@ class PathTail:
         self._from_start = from_start
         self._buffer = buffer
         self._folders = folders
+        self._folder, self._name = os.path.split(live)
+        self._listing: Listing | None = None
+        self._names_now: tuple[Names, ...] = ()
         self._held: list[_Held] = []
+        # those of them that were not read to their end since the last look
+        self._to_read: deque[_Held] = deque()
         self._current: _Held | None = None
         # what was there when all files were told apart last, and when that was
         self._seen: tuple[int, ...] | None = None
@@ -130,6 +154,8 @@ class PathTail:
         self._look_again = False
         # rotated files that are copies as far as they go, as they were then: one that grows is told apart again
         self._undecided: dict[str, tuple[int, ...]] = {}
+        # identity, size and times of the live file when nothing was left to read, nor to find out; else empty
+        self._resting: tuple[int, ...] = ()
         # ids of the files that were there when all were told apart last
         self._here: frozenset[int] | None = None
 
@@ -137,47 +163,86 @@ class PathTail:
         """Whether the live path is a link that leads to another file than at the last look."""
         return len(self.bases) > 1 and os.path.realpath(self.live) != self.bases[0]
 
-    def may_be(self, path: str) -> bool:
-        """Whether a path has the name of one of this live path's files, or of one that may become one."""
-        folder = os.path.dirname(path)
-        return any(
-            folder == os.path.dirname(base) and path.startswith(os.path.splitext(base)[0]) for base in self.bases
-        )
+    @property
+    def is_open(self) -> bool:
+        """Whether any of its files is open."""
+        return bool(self._held)
 
-    def has(self, identity: tuple[int, int] | None) -> bool:
-        """Whether a file is one of those that are open here, whatever its name is."""
-        return any(held.reader.identity == identity for held in self._held)
+    @property
+    def open(self) -> list[tuple[int, int]]:
+        """Device and inode of each open file."""
+        return [held.reader.identity for held in self._held]
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def look(self, now_s: float) -> None:
-        """See what the live path names now, and open what has to be read."""
+    def look(self, now_s: float, *, again: bool = False) -> Looked:
+        """See what the live path names now, and open what has to be read.
+
+        ``again``: its directory was listed after the last look, which has seen that the file was cut off.
+        """
+        looked = Looked.READ
         try:
-            seen = self._identity()
+            status = self._status()
+            seen = status[:2]
             beside = self._names(now_s, fresh=not seen)
+            if beside is self._beside and ((status and status == self._resting) or self._rests(status)):
+                self._resting = status
+                return Looked.RESTS
+            self._resting = ()
             changed = beside != self._beside or any(was != _size(path) for path, was in self._undecided.items())
+            another = self._is_another()
+            if another and not again and seen == self._seen:
+                return Looked.AGAIN
             # with no live file there before and now, one may have come and been renamed: no event will tell of it again
-            urgent = seen != self._seen or self._is_another() or (changed and not seen)
+            urgent = seen != self._seen or another or (changed and not seen)
             due = urgent or ((changed or self._look_again) and now_s - self._told_apart_s >= SETTLE_S)
             if due and self._sync(now_s):
+                looked = Looked.CHANGED
                 self._seen, self._beside, self._told_apart_s = seen, beside, now_s
-                self._look_again = urgent or changed  # what changes between the listing and here may not show again
+                # what changes between the listing and here may not show again
+                self._look_again = (urgent or changed) and not (seen and self._is_quiet() and not another)
+            elif not changed:
+                self._beside = beside
         except OSError as problem:
             self._reporter.unreadable(self.live, problem.strerror or str(problem))
         self._release(now_s)
+        self._to_read = deque(self._held)
+        return looked
 
-    def _identity(self) -> tuple[int, ...]:
-        """Of the live file; empty while there is none."""
+    def _is_quiet(self) -> bool:
+        """Whether no name beside the live path has come or gone for long."""
+        return len(self.bases) == 1 and self._listing is not None and self._listing.settled
+
+    def _status(self) -> tuple[int, ...]:
+        """Identity, size and times of the live file; empty while there is none."""
         try:
             stat = os.stat(self.live)
         except (FileNotFoundError, NotADirectoryError):
             return ()
-        return stat.st_dev, stat.st_ino
+        return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+    def _rests(self, status: tuple[int, ...]) -> bool:
+        """Whether the live file is the only one, and was read to its end when it was as it is now."""
+        held = self._current
+        return (
+            held is not None
+            and held.verified == status[2:]
+            and held.ended_at == held.verified[0]
+            and held.reader.identity == status[:2]
+            and len(self._held) == 1
+            and not self._look_again
+            and not self._undecided
+        )
 
     def _names(self, now_s: float, *, fresh: bool) -> tuple[Names, ...]:
-        """What is there by names like those of rotated files."""
-        self.bases = self._links()
-        return tuple([self._folders.beside(base, now_s, fresh=fresh) for base in self.bases])
+        """What is there by names like those of rotated files: the same tuple as long as the directory is as it was."""
+        listing = self._folders.listing(self._folder or ".", now_s, fresh=fresh)
+        if listing is not self._listing or len(self.bases) > 1:
+            self._listing = listing
+            self.bases = (self.live,) if listing.kind_of(self._name) == FILE else self._links()
+            names = tuple([self._folders.beside(base, now_s, fresh=fresh) for base in self.bases])
+            self._names_now = self._names_now if names == self._names_now else names
+        return self._names_now
 
     def _is_another(self) -> bool:
         """Whether the live file was cut off, and perhaps written anew, since it was read."""
@@ -197,13 +262,12 @@ class PathTail:
 
         Returns whether that was possible: nothing was done where the live file was cut off meanwhile.
         """
-        elsewhere = self._elsewhere()
-        readers, complete = self._open(elsewhere)
+        readers, elsewhere, complete = self._open(now_s)
         sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items()}
         try:
-            open_states = [held.state for held in self._held]
-            unfinished = [state for state in self._states.unfinished() if state not in open_states]
-            newest_first = sorted([*open_states, *unfinished], key=lambda s: -s.id)
+            known = {state.id: state for state in self._states.unfinished()}
+            known.update((held.state.id, held.state) for held in self._held)
+            newest_first = sorted(known.values(), key=lambda s: -s.id)
             newest_first += self._states.finished_like(readers.values())
             claims = claim(readers, newest_first, self.live, [held.reader for held in self._held])
             live = claims.get(self.live)
@@ -229,52 +293,98 @@ class PathTail:
             self._reporter.unreadable(self.live, os.strerror(errno.ENOENT))
         return True
 
-    def _elsewhere(self) -> list[str]:
+    def _elsewhere(self, rotated: Iterable[str], now_s: float) -> list[str]:
         """Where unfinished files were last seen, or are now after a rotation, if none of our names leads there.
 
         That is what a symbolic link pointed at, the last one of the path or one above it.
         """
-        usual = {self._place(path) for path in (*self._rotated(), self.live)}
+        usual = {self._place(path) for path in (*rotated, self.live)}
         paths = dict.fromkeys(state.path for state in self._states.unfinished() if state.path not in usual)
-        there = [path for last in paths for path in (*siblings(last), last)]
+        there = [path for last in paths for path in (*self._rotated(last, now_s), last)]
         return [path for path in dict.fromkeys(there) if path not in usual and os.path.isfile(path)]
 
-    def _rotated(self) -> list[str]:
-        return list(dict.fromkeys(path for base in self._links() for path in siblings(base)))
+    def _rotated(self, path: str, now_s: float) -> list[str]:
+        """The rotated files of a path that is no more ours."""
+        try:
+            return rotated_of(path, self._folders.beside(path, now_s, fresh=True))
+        except OSError:
+            return []
+
+    def _listed(self, now_s: float, *, again: bool) -> dict[str, int | None]:
+        """The names of its files, rotated ones first and the oldest of them first, with inodes (None: a link)."""
+        found: dict[str, int | None] = {}
+        live = None
+        self.bases = self._links()
+        for base in self.bases:
+            folder, name = os.path.split(base)
+            listing = self._folders.listing(folder or ".", now_s, fresh=True, again=again)
+            names = listing.beside(name)
+            by_name = {other: inode if kind != LINK else None for other, inode, kind in names}
+            found.update((path, by_name[os.path.basename(path)]) for path in rotated_of(base, names))
+            live = by_name.get(name) if base == self.live else live
+        return {**found, self.live: live}
 
     def _links(self) -> tuple[str, ...]:
         """The names that a rotation starts from: that of the live path, and of what it links to."""
         return (os.path.realpath(self.live), self.live) if os.path.islink(self.live) else (self.live,)
 
-    def _open(self, elsewhere: list[str]) -> tuple[dict[str, Reader], bool]:
-        """All files by name, oldest first, the live one last; and whether all that are there could be opened."""
+    def _open(self, now_s: float) -> tuple[dict[str, Reader], list[str], bool]:
+        """All files by name, oldest first, the live one last.
+
+        Returns also which of them were only known to have been there, and whether all that are there could be opened.
+        """
+        before: object = None
         for tries_left in reversed(range(_TRIES)):
-            rotated = self._rotated()
-            readers: dict[str, Reader] = {}
-            complete = True
-            try:
-                for path in [*elsewhere, *rotated, self.live]:
-                    try:
-                        reader = open_reader(path)
-                    except (FileNotFoundError, NotADirectoryError):
-                        continue
-                    except OSError as problem:
-                        if path == self.live or problem.errno in _EXHAUSTED:
-                            raise  # the others' order can't be told without it: wait
-                        self._reporter.unreadable(path, problem.strerror or str(problem))
-                        complete = False
-                        continue
-                    for other in [p for p, r in readers.items() if r.identity == reader.identity]:
-                        readers.pop(other).close()  # two names of one file
-                    readers[path] = reader
-            except BaseException:
-                _close(readers.values())
-                raise
-            # a rotation renames one after the other: what was listed and what was opened must be of one moment
-            if not tries_left or (rotated == self._rotated() and all(_is_at(p, r) for p, r in readers.items())):
-                return readers, complete
+            listed = self._listed(now_s, again=before is not None)
+            elsewhere = self._elsewhere(listed, now_s)
+            readers, complete, inodes = self._open_all([*elsewhere, *listed])
+            # a rotation renames one after the other: what was listed and what was opened must be of one moment (where a
+            # directory says another inode each time, something is mounted on the name)
+            now = (listed, inodes)
+            if not tries_left or now == before or self._are_of_one_moment(listed, inodes, readers):
+                return readers, elsewhere, complete
+            before = now
             _close(readers.values())
         raise AssertionError  # the last try returns
+
+    def _are_of_one_moment(
+        self, listed: Mapping[str, int | None], inodes: Mapping[str, int | None], readers: Mapping[str, Reader]
+    ) -> bool:
+        for path, inode in listed.items():
+            if inode is None:  # a link, or not listed
+                if path in readers and not _is_at(path, readers[path]):
+                    return False
+            elif path in inodes and inodes[path] != inode:
+                return False
+        return True
+
+    def _open_all(self, paths: Iterable[str]) -> tuple[dict[str, Reader], bool, dict[str, int | None]]:
+        """Those that are there, whether all could be opened, and what inode each was (None: it is not there)."""
+        readers: dict[str, Reader] = {}
+        names: dict[tuple[int, int], str] = {}
+        inodes: dict[str, int | None] = {}
+        complete = True
+        try:
+            for path in paths:
+                try:
+                    reader = open_reader(path)
+                except (FileNotFoundError, NotADirectoryError):
+                    inodes[path] = None
+                    continue
+                except OSError as problem:
+                    if path == self.live or problem.errno in _EXHAUSTED:
+                        raise  # the others' order can't be told without it: wait
+                    self._reporter.unreadable(path, problem.strerror or str(problem))
+                    complete = False
+                    continue
+                if reader.identity in names:
+                    readers.pop(names[reader.identity]).close()  # two names of one file
+                readers[path], names[reader.identity] = reader, path
+                inodes[path] = reader.inode
+        except BaseException:
+            _close(readers.values())
+            raise
+        return readers, complete, inodes
 
     def _adopt(
         self,
@@ -335,8 +445,9 @@ class PathTail:
         last_live = self._last_live(but={new.id for new in added}) if lost else 0
         changed += [msgspec.structs.replace(state, size=state.offset, done=True) for state in lost]
 
-        for state in changed:
-            self._book.update(state)
+        with self._book.together():
+            for state in changed:
+                self._book.update(state)
         for state in changed:
             self._states.put(state)
         for state in lost:
@@ -374,10 +485,10 @@ class PathTail:
 
     def _place(self, path: str) -> str:
         """The name under which a file is found again even when a symbolic link leads elsewhere, in or above it."""
-        if path == self.live and os.path.islink(path):
-            return os.path.realpath(path)
+        if path == self.live and len(self.bases) > 1:
+            return self.bases[0]
         folder, name = os.path.split(path)
-        return os.path.join(os.path.realpath(folder), name)
+        return os.path.join(self._folders.real(folder), name)
 
     def _new_state(self, path: str, reader: Reader, before: Predecessor | None) -> FileState:
         live = path == self.live
@@ -431,20 +542,23 @@ class PathTail:
 
     def read(self, now_s: float, most: int = CHUNK_BYTES) -> Chunk | None:
         """The next chunk, of ``most`` bytes; the same lines until it is accepted. None: there is nothing (more) now."""
-        for held in list(self._held):
+        while self._to_read:
+            held = self._to_read[0]
             chunk = self._next(held, most, now_s)
             if chunk is not None:
                 if held.quiet_since is not None:
                     held.quiet_since = now_s
                 return chunk
+            self._to_read.popleft()
         return None
 
     def accept(self, chunk: Chunk) -> None:
         """The chunk is committed: go on behind it."""
         self._states.put(chunk.after)
-        for held in self._held:
+        for held in chain(islice(self._to_read, 1), self._held):  # it is the first, mostly
             if held.state.id == chunk.after.id:
                 held.state = chunk.after
+                break
 
     def _next(self, held: _Held, most: int, now_s: float) -> Chunk | None:
         held.ended_at = None
@@ -507,7 +621,7 @@ class PathTail:
         """Ids of finished files that were not there when all files were told apart last."""
         return frozenset() if self._here is None else self._states.finished(but=self._here)
 
-    def forget(self, ids: Iterable[int]) -> None:
+    def forget(self, ids: Collection[int]) -> None:
         """Know these no more, of which none is open here: another live path's now, or gone and in the store no more."""
         self._states.drop(ids)
 
@@ -515,6 +629,7 @@ class PathTail:
         """Free all descriptors."""
         _close(held.reader for held in self._held)
         self._held = []
+        self._to_read.clear()
         self._current = None
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from heapq import heappop, heappush, heapreplace
+from math import inf
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.observer import PathRule
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
-from otel_logtail.tail.files import PlainReader, holds, identity_at, siblings
+from otel_logtail.tail.files import PlainReader, holds, identity_at, rotated_of
 from otel_logtail.tail.lines import CHUNK_BYTES, Chunk, new_buffer
-from otel_logtail.tail.live import Book, PathTail
+from otel_logtail.tail.live import Book, Looked, PathTail
 from otel_logtail.tail.patterns import Patterns
+
+_TOGETHER = 500
+"""Of so many new live paths the files are remembered at once: what else waits for the store waits no longer for it."""
 
 
 class Tail:
@@ -51,20 +56,59 @@ class Tail:
             self._known.setdefault(state.live, []).append(state)
         self._patterns = Patterns(patterns, self._known)
         self._tails: dict[str, PathTail] = {}
-        self._ready: dict[str, None] = {}
+        self._ready: set[str] = set()
+        # those that are ready by what comes first, as far as it was known; what is no more so is put right when met
+        self._order: list[tuple[float, str]] = []
+        self._places: _Places | None = None
 
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Look at the live paths that the hints are about; with None, or one that may be a new live path, at all."""
         concerned = None if hints is None else self._concerned(hints)
         self._folders.begin()
+        new: list[str] = []
         if concerned is None:
-            self._discover(now_s)
-        for live in self._tails if concerned is None else concerned:
-            self._tails[live].look(now_s)
-            self._ready[live] = None
-        if concerned is None:
+            new = self._discover(now_s)
+            concerned = self._tails.keys() - new if new else self._tails
+        again = self._look_at(concerned, now_s)
+        for first in range(0, len(new), _TOGETHER):
+            self._look_at_new(new[first : first + _TOGETHER], now_s)
+        if again:
+            self._folders.begin()
+            self._look_at(again, now_s, again=True)
+        if hints is None and not self._stopping():
             self._folders.forget_others()
             self._from_start, self._unread = True, frozenset()  # what comes from now on is new
+
+    def _look_at(self, lives: Iterable[str], now_s: float, *, again: bool = False) -> list[str]:
+        """Look at each; returns those that are to be looked at again."""
+        cut_off = []
+        for live in lives:
+            if self._stopping():
+                break
+            tail = self._tails[live]
+            looked = tail.look(now_s, again=again)
+            if looked is Looked.AGAIN:
+                cut_off.append(live)
+            elif looked is not Looked.RESTS and live not in self._ready:
+                self._ready.add(live)
+                heappush(self._order, (-inf, live))
+            if looked is Looked.CHANGED:
+                self._places = None
+        return cut_off
+
+    def _look_at_new(self, lives: list[str], now_s: float) -> None:
+        """Look at paths that were never looked at, and remember their files together: there may be thousands."""
+        states = {live: list(self._tails[live].states) for live in lives}
+        try:
+            with self._book.together():
+                self._look_at(lives, now_s)
+        except BaseException:
+            for live in lives:  # nothing of them is remembered
+                self._tails.pop(live).close()
+                self._ready.discard(live)
+                self._known[live] = states[live]
+            self._places = None
+            raise
 
     def _concerned(self, hints: frozenset[str]) -> Collection[str] | None:
         """The live paths that changes of these paths are about; None: they may be about any.
@@ -75,23 +119,26 @@ class Tail:
         found = {path for path in hints if path in self._tails}
         if len(found) == len(hints):
             return found
-        directories = self.directories()
+        places = self._where()
         for path in hints - found:
             if self._rule.is_copy(os.path.basename(path)):
                 continue
-            if path in directories or self._patterns.could_find(path):
+            if path in places.directories or self._patterns.could_find(path):
                 return None
-            if os.path.dirname(path) not in directories:
+            if os.path.dirname(path) not in places.directories:
                 return None  # some systems say real paths, whatever links lead there
-            identity = identity_at(path)
-            for live, tail in self._tails.items():
-                if tail.is_elsewhere() or tail.has(identity):
-                    return None  # a file of ours went to another name
-                if tail.may_be(path):
-                    found.add(live)
+            if identity_at(path) in places.open or any(tail.is_elsewhere() for tail in places.linked):
+                return None  # a file of ours went to another name
+            found.update(places.may_be(path))
         return found
 
-    def _discover(self, now_s: float) -> None:
+    def _where(self) -> _Places:
+        if self._places is None:
+            self._places = _Places(self._tails.values(), self._patterns.folders())
+        return self._places
+
+    def _discover(self, now_s: float) -> list[str]:
+        """Let those go that are no more, and make a tail for each new live path; returns the new ones."""
         found = discover(
             self._patterns,
             self._rule,
@@ -101,31 +148,39 @@ class Tail:
             stopping=self._stopping,
         )
         if self._stopping():
-            return
+            return []
         if not found:
             self._reporter.nothing_to_follow(str(self._patterns))
         else:
             self._reporter.something_to_follow(str(self._patterns))
-        found += [live for live in self._known if live not in found and self._left_behind(live)]
-        for live in [live for live in self._tails if live not in found]:
+        there = set(found)
+        there.update(live for live in self._known if live not in there and self._left_behind(live))
+        for live in [live for live in self._tails if live not in there]:
             tail = self._tails[live]
-            if not tail.held:  # its last file is read and let go: forget the path until it comes again
+            if not tail.is_open:  # its last file is read and let go: forget the path until it comes again
                 self._known[live] = list(tail.states)
                 del self._tails[live]
-                self._ready.pop(live, None)
-        for live in sorted(found, key=lambda path: (os.path.islink(path), path)):
-            if live not in self._tails:
-                states = self._states_for(live)
-                if states is not None:
-                    self._tails[live] = PathTail(
-                        live,
-                        states,
-                        self._book,
-                        self._reporter,
-                        from_start=self._from_start and live not in self._unread,
-                        buffer=self._buffer,
-                        folders=self._folders,
-                    )
+                self._ready.discard(live)
+                self._places = None
+        if not there - self._tails.keys():
+            return []
+        table = _Table(self._tails.values(), self._known)
+        new = []
+        for live in sorted(there - self._tails.keys(), key=lambda path: (os.path.islink(path), path)):
+            states = self._states_for(live, table)
+            if states is not None:
+                self._tails[live] = PathTail(
+                    live,
+                    states,
+                    self._book,
+                    self._reporter,
+                    from_start=self._from_start and live not in self._unread,
+                    buffer=self._buffer,
+                    folders=self._folders,
+                )
+                new.append(live)
+        self._places = None
+        return new
 
     def _left_behind(self, live: str) -> bool:
         """Whether a live path that is no more (its process has ended) was rotated with unread lines."""
@@ -133,53 +188,70 @@ class Tail:
             return False
         return self._patterns.could_find(live)
 
-    def _states_for(self, live: str) -> list[FileState] | None:
+    def _states_for(self, live: str, table: _Table) -> list[FileState] | None:
         """What is known of a live path that comes up; None while another path follows the very same file."""
+        identity = identity_at(live)
+        if identity is None:
+            return self._known.pop(live, [])
+        other = table.followed.setdefault(identity, live)
+        if other != live:
+            self._reporter.same_file(live, other)
+            return None
         own = self._known.pop(live, [])
-        try:
-            reader = PlainReader(live)
-        except OSError:
-            return own
-        try:
-            identity = reader.identity
-            for other, tail in self._tails.items():
-                if any((s.device, s.inode) == identity for s in tail.held) or identity_at(other) == identity:
-                    self._reporter.same_file(live, other)
-                    self._known[live] = own
-                    return None
-            # a file that was followed under another name before (it was renamed while nobody looked) is no new one
-            for other, states in [*self._known.items(), *((t.live, t.states) for t in self._tails.values())]:
-                for state in states:
-                    if (state.device, state.inode) == identity and holds(reader, state):
-                        if other in self._tails:
-                            self._tails[other].forget([state.id])
-                        else:
-                            self._known[other] = [s for s in states if s.id != state.id]
-                        return [*own, state]
-            return own
-        finally:
-            reader.close()
+        # a file that was followed under another name before (it was renamed while nobody looked) is no new one
+        for before, state in table.known.get(identity, ()):
+            if before != live and _holds(live, state):
+                if before in self._tails:
+                    self._tails[before].forget([state.id])
+                else:
+                    self._known[before] = [s for s in self._known.get(before, []) if s.id != state.id]
+                return [*own, state]
+        return own
 
     def read(self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES) -> tuple[PathTail, Chunk] | None:
         """The next chunk, out of the live path that is first by ``order``; None when all are read to their end."""
-        # sorted once: each look makes all of them ready, and with many files most have nothing
-        for live in sorted(self._ready, key=order):
-            tail = self._tails[live]
-            chunk = tail.read(now_s, most)
+        while (live := self._first(order)) is not None:
+            chunk = self._tails[live].read(now_s, most)
             if chunk is not None:
-                return tail, chunk
-            del self._ready[live]
+                return self._tails[live], chunk
+            self._ready.discard(live)
+        return None
+
+    def least(self, order: Callable[[str], int], but: str) -> int | None:
+        """What ``order`` says of the first of the live paths that are ready, another than this one."""
+        here = [heappop(self._order)] if self._first(order) == but else []
+        first = self._first(order)
+        for entry in here:
+            heappush(self._order, entry)
+        return None if first is None else order(first)
+
+    def _first(self, order: Callable[[str], int]) -> str | None:
+        """The live path that is ready and first by ``order``; it is the first of the heap, too."""
+        entries = self._order
+        while entries:
+            known, live = entries[0]
+            if live not in self._ready:
+                heappop(entries)
+            elif (now := order(live)) > known:
+                heapreplace(entries, (now, live))
+            else:
+                return live
         return None
 
     @property
     def ready(self) -> Collection[str]:
         """Live paths that may have more to give: all others are read to their end."""
-        return self._ready.keys()
+        return self._ready
 
     @property
     def live(self) -> Collection[str]:
         """The live paths that are followed now."""
         return self._tails.keys()
+
+    @property
+    def following(self) -> int:
+        """How many live paths have an open file."""
+        return sum(tail.is_open for tail in self._tails.values())
 
     @property
     def held(self) -> Mapping[str, tuple[FileState, ...]]:
@@ -199,10 +271,10 @@ class Tail:
         folders = Folders()  # each listed once: a name for each process that ever ran can be very many
         for live in self._known:
             try:
-                any_left = bool(folders.beside(live, 0.0, fresh=True))
+                names = folders.beside(live, 0.0, fresh=True)
             except OSError:
-                any_left = False
-            if not any_left or not (os.path.lexists(live) or siblings(live)):
+                names = ()
+            if not (os.path.basename(live) in {name for name, *_ in names} or rotated_of(live, names)):
                 yield live
 
     def forget(self, ids: Collection[int]) -> None:
@@ -218,11 +290,61 @@ class Tail:
 
     def directories(self) -> set[str]:
         """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
-        return self._patterns.folders() | {
-            os.path.dirname(base) for tail in self._tails.values() for base in tail.bases
-        }
+        return set(self._where().directories)
 
     def close(self) -> None:
         """Free all descriptors."""
         for tail in self._tails.values():
             tail.close()
+
+
+class _Places:
+    """Where the files of the live paths are, so that one change is compared with few of them."""
+
+    def __init__(self, tails: Iterable[PathTail], folders: Iterable[str]) -> None:
+        self.directories = set(folders)
+        self.open: set[tuple[int, int]] = set()
+        self.linked: list[PathTail] = []
+        self._stems: dict[str, list[str]] = {}
+        for tail in tails:
+            self.open.update(tail.open)
+            if len(tail.bases) > 1:
+                self.linked.append(tail)
+            for base in tail.bases:
+                self.directories.add(os.path.dirname(base))
+                self._stems.setdefault(os.path.splitext(base)[0], []).append(tail.live)
+
+    def may_be(self, path: str) -> Iterator[str]:
+        """The live paths one of whose files may have this name, or may get it."""
+        for end in range(path.rindex("/") + 1, len(path) + 1):
+            yield from self._stems.get(path[:end], ())
+
+
+class _Table:
+    """Which file is followed by which live path, and which ones are known, by device and inode."""
+
+    def __init__(self, tails: Iterable[PathTail], known: Mapping[str, Iterable[FileState]]) -> None:
+        self.followed: dict[tuple[int, int], str] = {}
+        self.known: dict[tuple[int, int], list[tuple[str, FileState]]] = {}
+        for live, states in known.items():
+            self._add(live, states)
+        for tail in tails:
+            self.followed.update(dict.fromkeys(tail.open, tail.live))
+            if identity := identity_at(tail.live):
+                self.followed.setdefault(identity, tail.live)
+            self._add(tail.live, tail.states)
+
+    def _add(self, live: str, states: Iterable[FileState]) -> None:
+        for state in states:
+            self.known.setdefault((state.device, state.inode), []).append((live, state))
+
+
+def _holds(path: str, state: FileState) -> bool:
+    try:
+        reader = PlainReader(path)
+    except OSError:
+        return False
+    try:
+        return holds(reader, state)
+    finally:
+        reader.close()
