@@ -70,7 +70,7 @@ def extended(packed: bytes, buffer: bytearray, start: int, end: int, offset: int
     if not backlog:
         lines = (packed[behind:] + lines)[-4 * LINES :]
     whole = offset == 0 or 0 < firsts < FIRST_LINES
-    marks = _marks(buffer, start, end, offset, end - start if backlog else MARK_BYTES)
+    marks = _marks(buffer, start, end, offset, max(MARK_BYTES, end - start if backlog else 0))
     if not whole and (not marks or (backlog and number < _MOST_MARKS)):  # as with nearly every line that is followed
         header = _HEADER.pack(number + len(marks), firsts)
         return header + packed[_HEADER.size : behind] + b"".join(_MARK.pack(*mark) for mark in marks) + lines
