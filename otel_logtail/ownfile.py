@@ -15,6 +15,7 @@ _WHAT = {
     errno.ELOOP: "it is a symbolic link",
     errno.EMLINK: "the file has another name too (a hard link)",
     errno.EISDIR: "it is a directory",
+    errno.EEXIST: "it holds something that otel-logtail has not written",
     errno.EINVAL: "it is not a regular file",
 }
 
@@ -72,6 +73,39 @@ def read_own(path: Path, limit: int = 4096) -> str | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def replace_own(path: Path, data: bytes, *, begins: bytes) -> None:
+    """Write a file as a whole, so that a reader of an older one never sees half of the new one.
+
+    Args:
+        path: The file. One that is there keeps its permissions; a new one is for its owner alone.
+        data: All that it is to hold.
+        begins: What such a file begins with. One that is there and begins otherwise is somebody else's.
+
+    Raises:
+        NotOurs: the path is taken by something else.
+        OSError: the system refused; nothing is left behind.
+    """
+    mode = 0o600
+    if os.path.lexists(path):
+        descriptor = open_own(path, os.O_RDWR)
+        try:
+            if not begins.startswith(os.pread(descriptor, len(begins), 0)):
+                raise _not_ours(errno.EEXIST, path)
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+    beside = path.with_name(path.name + ".new")
+    with open(open_own(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+        try:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 def _not_ours(number: int, path: Path) -> NotOurs:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import stat
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,7 +85,7 @@ def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
     assert (times(tmp_path / "moved"), times(path)) == ([1], [2])
 
 
-@pytest.mark.parametrize("torn", [b'{"resourceMetr', b"x" * 200_000, b"\0" * 70_000])
+@pytest.mark.parametrize("torn", [b'{"resourceMetr', b'{"resourceLogs":[' + b"x" * 200_000, b"\0" * 70_000])
 def test_what_a_crash_cut_off_is_cut_away(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "x.jsonl"
     to = exporter(path)
@@ -95,9 +98,105 @@ def test_what_a_crash_cut_off_is_cut_away(tmp_path: Path, torn: bytes) -> None:
 
 def test_a_file_of_nothing_but_a_torn_line_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_bytes(b"torn")
+    path.write_bytes(b'{"resourceSp')
     exporter(path).export(points(1))
     assert times(path) == [1]
+
+
+NOTES = b"a note without a newline at its end " * 50
+FOREIGN = {  # what somebody else may have written
+    "notes": NOTES,
+    "notes with a newline": NOTES + b"\n",
+    "one byte": b"x",
+    "a log": b"2026-11-24 18:30:00,000 - headroom.proxy - INFO - [hr_1_1] STAGE_TIMINGS {}\n",
+    "other JSON lines": b'{"level":"info","message":"started"}\n',
+    "other JSON that begins alike": b'{"resource":{"name":"x"}}\n',
+    "a list": b'[{"resourceSpans":[]}]\n',
+    "binary": bytes(range(256)) * 300,
+    "NULs, and then more": b"\0" * 4096 + b"text\n",
+    "a page": b"<!DOCTYPE html>\n",
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_of_somebody_else_is_refused_and_stays_as_it_is(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.jsonl"
+    to = exporter(path)
+    path.write_bytes(FOREIGN[kind])  # while the daemon runs
+    assert to.export(points(1)) == Retry(f"{path} can't be written: it holds something else than OTLP JSON lines")
+    with pytest.raises(UsageError, match="it holds something else than OTLP JSON lines"):  # and before its start
+        exporter(path)
+    assert path.read_bytes() == FOREIGN[kind]
+
+
+@pytest.mark.parametrize("added", [NOTES, b"x", b"\x1f\x8b" + bytes(90_000)])
+def test_what_somebody_else_has_added_is_not_cut_off(tmp_path: Path, added: bytes) -> None:
+    path = tmp_path / "x.jsonl"
+    to = exporter(path)
+    to.export(points(1))
+    with path.open("ab") as file:
+        file.write(added)
+    before = path.read_bytes()
+    assert to.export(points(2)) == Retry(f"{path} can't be written: it holds something else than OTLP JSON lines")
+    assert path.read_bytes() == before
+
+
+def test_a_rotation_removes_no_file_of_somebody_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    (tmp_path / "x.jsonl.2").write_bytes(NOTES)
+    to = exporter(path, jsonl_max_size="1500", jsonl_keep="2")
+    answers = [to.export(points(second)) for second in range(1, 6)]
+    assert answers[0] == Delivered()
+    assert isinstance(answers[-1], Retry)
+    assert (tmp_path / "x.jsonl.2").read_bytes() == NOTES
+
+
+def test_what_it_makes_is_for_its_owner_alone_and_other_permissions_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    to = exporter(path, jsonl_max_size="1500", jsonl_keep="1")
+    before = os.umask(0)
+    try:
+        to.export(points(1))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.chmod(0o640)  # for the group of a collector
+        for second in range(2, 6):
+            to.export(points(second))
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()] == [0o640, 0o640]
+
+
+def symlink(path: Path, other: Path) -> None:
+    path.symlink_to(other)
+
+
+def dangling_symlink(path: Path, other: Path) -> None:
+    path.symlink_to(other.with_name("new"))
+
+
+def hard_link(path: Path, other: Path) -> None:
+    path.hardlink_to(other)
+
+
+def fifo(path: Path, other: Path) -> None:
+    os.mkfifo(path)
+
+
+def directory(path: Path, other: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("plant", [symlink, dangling_symlink, hard_link, fifo, directory])
+def test_what_was_planted_in_its_place_is_not_followed(tmp_path: Path, plant: Callable[[Path, Path], None]) -> None:
+    path, other = tmp_path / "x.jsonl", tmp_path / "other"
+    other.touch()
+    to = exporter(path)
+    plant(path, other)
+    assert isinstance(to.export(points(1)), Retry)
+    with pytest.raises(UsageError, match="can't be used: "):
+        exporter(path)
+    assert other.read_bytes() == b""
+    assert not (tmp_path / "new").exists()
 
 
 def test_it_is_rotated_by_size_and_the_oldest_leaves(tmp_path: Path) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import stat
 import subprocess
+import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta, timezone, tzinfo
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -373,3 +378,95 @@ def test_a_page_that_can_not_be_written_is_one_error(tmp_path: Path) -> None:
     done = run("report", "--since", "@0", "--db", db, "--html", tmp_path / "no" / "x.html", home=tmp_path, check=False)
     assert done.returncode == 1
     assert "can't be written: No such file or directory" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return follow(tmp_path_factory.mktemp("small"), "0.42.0-invalid")
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to(path.with_name("precious"))
+
+
+def a_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_log(path: Path) -> None:
+    path.write_text("a line of a log\n")
+
+
+def a_page_of_others(path: Path) -> None:
+    path.write_text("<!DOCTYPE html>\n<html><body>mine</body></html>\n")
+
+
+def a_link_beside(path: Path) -> None:
+    path.with_name(path.name + ".new").symlink_to(path.with_name("precious"))
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def a_full_disk(path: Path) -> None:
+    """Nothing: the file size is limited instead."""
+
+
+@pytest.mark.parametrize(
+    ("taken", "why"),
+    [
+        (a_link, "it is a symbolic link"),
+        (a_link_beside, "it is a symbolic link"),
+        (a_fifo, "it is not a regular file"),
+        (a_log, "it holds something that otel-logtail has not written"),
+        (a_page_of_others, "it holds something that otel-logtail has not written"),
+        (a_directory, "Is a directory"),
+        (a_full_disk, "File too large"),
+    ],
+)
+def test_a_page_takes_the_place_of_nothing_else(
+    taken: Callable[[Path], None], why: str, small_store: Path, tmp_path: Path
+) -> None:
+    page, precious = tmp_path / "x.html", tmp_path / "precious"
+    precious.write_text("precious")
+    taken(page)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    limit = "ulimit -f 4; " if taken is a_full_disk else ""
+    command = ["bash", "-c", f'{limit}exec "$@"', "bash", sys.executable, "-m", "otel_logtail", "report"]
+    with closing(query.open_readonly(small_store)):  # which makes the file that readers share
+        done = subprocess.run(
+            [*command, "--since", "@0", "--db", small_store, "--html", page],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"otel-logtail: error: --html {page} can't be written: {why}",
+        "hint: name a new file in a directory that you may write to",
+    ]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["/", ".", "..", "/dev/full", "/dev/null", "/dev/stdout", "/proc/version", ""])
+def test_a_place_that_is_no_file_is_one_error(name: str, small_store: Path, tmp_path: Path) -> None:
+    words = ["report", "--since", "@0", "--db", small_store, "--html", name]
+    done = run(*words, home=tmp_path, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2), done.stderr
+    assert "can't be written: " in done.stderr
+
+
+def test_a_page_is_for_its_owner_alone_and_replaces_an_older_one_with_its_permissions(
+    small_store: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "x.html"
+    before = os.umask(0)
+    try:
+        for mode in (0o600, 0o644):
+            run("report", "--since", "@0", "--db", small_store, "--html", page, home=tmp_path)
+            assert stat.S_IMODE(page.stat().st_mode) == mode
+            page.chmod(0o644)  # for a web server
+    finally:
+        os.umask(before)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.html"]

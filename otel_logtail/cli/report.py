@@ -73,12 +73,13 @@ def report(
 
 
 def _write(path: Path, text: str) -> None:
-    """All or nothing: a reader of an older page never sees half of the new one."""
-    beside = path.with_name(path.name + ".new")
+    from otel_logtail.ownfile import replace_own
+    from otel_logtail.report.page import BEGINS
+
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        replace_own(path, text.encode(), begins=BEGINS)
     except OSError as problem:
         raise LogtailError(
-            f"--html {path} can't be written: {problem.strerror}", hint="is the folder there, and may you write in it?"
+            f"--html {path} can't be written: {problem.strerror}",
+            hint="name a new file in a directory that you may write to",
         ) from None

@@ -65,7 +65,10 @@ def check_receiver(
 
             yield _check_scrape(*address_of(context), area, running=running)
         elif name == "jsonl":
+            from otel_logtail.exporters.jsonl import make
+
             path = Path(context.options.get("jsonl_file", "")).absolute()
+            make(context).close()  # it opens nothing, but refuses what it can't use
             yield _check_writable(path, area, there=False, todo="mend its mode, or name another file with --jsonl-file")
         else:
             (what,) = [plugin.what for plugin in describe(EXPORTERS) if plugin.name == name] or ["is not installed"]

@@ -5,6 +5,10 @@ What was confirmed has been synced to the disk; a line that a crash cut off is c
 
 The file is rotated when it would grow beyond its bound: ``x.jsonl`` becomes ``x.jsonl.1``, that one ``x.jsonl.2``, and
 the oldest is removed. A single line may be larger than the bound.
+
+Nothing is cut off or removed but what such a program has written: a file that begins with something else, or whose
+unfinished last line does, is refused. New files are for their owner alone, as the store is; a file that a rotation
+makes has the permissions of the one before it. Known limit: lines of others in the middle of the file are not noticed.
 """
 
 from __future__ import annotations
@@ -25,12 +29,15 @@ from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
+from otel_logtail.ownfile import open_own
 from otel_logtail.text import parse_bytes
 
 DEFAULT_MAX_BYTES = 100 * 1024 * 1024
 DEFAULT_KEEP = 10
 
 _LOOK_BACK = 64 * 1024
+_BEGINNINGS = (b'{"resourceMetrics":', b'{"resourceSpans":', b'{"resourceLogs":')
+_FOREIGN = "it holds something else than OTLP JSON lines"
 _IDS = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
@@ -61,7 +68,7 @@ class JsonlExporter(Exporter):
                 if file.size and file.size + len(line) > self._max_bytes:
                     file.close()
                     self._rotate()
-                    file = _File(self._path)
+                    file = _File(self._path, file.mode)
                 file.append(line)
                 delivered += request.count
             if file is not None:
@@ -78,6 +85,8 @@ class JsonlExporter(Exporter):
 
     def _rotate(self) -> None:
         names = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._keep + 1))]
+        if os.path.lexists(names[-1]):
+            see_that_it_is_ours(names[-1])  # it is removed
         for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
             if newer.exists():
                 newer.replace(older)
@@ -88,11 +97,17 @@ class JsonlExporter(Exporter):
 class _File:
     """The file, open and locked, while a batch is written: always whole lines, also when a write fails."""
 
-    def __init__(self, path: Path) -> None:
-        self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    def __init__(self, path: Path, mode: int | None = None) -> None:
+        self._fd: int | None = open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.size = self._whole_lines(os.fstat(self._fd).st_size)
+            if not _is_ours(os.pread(self._fd, _LOOK_BACK, 0)):
+                raise OSError(_FOREIGN)
+            if mode is not None:
+                os.fchmod(self._fd, mode)
+            found = os.fstat(self._fd)
+            self.mode = stat.S_IMODE(found.st_mode)
+            self.size = self._whole_lines(found.st_size)
             self._path, self._new = path, self.size == 0
         except BlockingIOError:
             self._free()
@@ -147,9 +162,31 @@ class _File:
                 end = start + newline + 1
                 break
             end = start
+        if not _is_ours(os.pread(self._fd, _LOOK_BACK, end)):
+            raise OSError(_FOREIGN)
         if end < size:
             os.ftruncate(self._fd, end)
         return end
+
+
+def _is_ours(text: bytes) -> bool:
+    """Whether a line begins as ours do; of one that a crash cut off, or left as NULs, there may be less."""
+    written = text.rstrip(b"\0")
+    return any(written.startswith(beginning) or beginning.startswith(written) for beginning in _BEGINNINGS)
+
+
+def see_that_it_is_ours(path: Path) -> None:
+    """See that a file may be continued and removed.
+
+    Raises:
+        OSError: it is no regular file, or others have written it.
+    """
+    fd = open_own(path, os.O_RDONLY)
+    try:
+        if not _is_ours(os.pread(fd, _LOOK_BACK, 0)):
+            raise OSError(0, _FOREIGN, str(path))
+    finally:
+        os.close(fd)
 
 
 def _sync_names(folder: Path) -> None:
@@ -196,10 +233,14 @@ def make(context: ExporterContext) -> JsonlExporter:
             raise UsageError(
                 f"--jsonl-file {name}: {path.parent} is not a directory", hint="name a file in a directory"
             )
-        if path.exists() and not path.is_file():
-            raise UsageError(f"--jsonl-file {name} is not a regular file", hint="--exporter console writes to stdout")
     except OSError as problem:
         raise UsageError(f"--jsonl-file {name}: {problem.strerror}", hint="its directory must be there") from problem
+    if os.path.lexists(path):
+        try:
+            see_that_it_is_ours(path)
+        except OSError as problem:
+            hint = "name a new file; --exporter console writes to stdout"
+            raise UsageError(f"--jsonl-file {name} can't be used: {problem.strerror}", hint=hint) from problem
     return JsonlExporter(
         path,
         encoding_of(form, context),

@@ -45,6 +45,11 @@ line.edge { stroke: var(--degraded); stroke-dasharray: 4 3; } line.edge-stall { 
 @media print { body { max-width: none; } }
 """
 
+_OPENING = '<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en">'
+
+BEGINS = _OPENING.encode()
+"""The first bytes of each page, by which a file is known for one of ours."""
+
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -73,8 +78,7 @@ def page(report: Report, *, made_ns: int, tz: tzinfo | None = None) -> str:
     if summary.count:
         body += _figures(report, tz)
     body.append(f'<p class="soft foot">otel-logtail, {_text(local(made_ns, tz))}. Percentiles are within 1 %.</p>')
-    return f"""<!DOCTYPE html>
-<html xmlns="http://www.w3.org/1999/xhtml" lang="en">
+    return f"""{_OPENING}
 <head>
 <meta charset="utf-8"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
