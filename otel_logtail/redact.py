@@ -14,16 +14,16 @@ Known limits: a secret of less than 6 characters is only left out of URLs, and s
 from __future__ import annotations
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 GONE = "…"
 """What stands where a secret stood; also what a text ends with that was cut off."""
 
 _SHORTEST = 6
 
-_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s'\"<>]*@", re.IGNORECASE)
+_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s'\"<>]*@", re.IGNORECASE)
 _AFTER_PATH = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^?#\s'\"<>]*)([?#])[^\s'\"<>)]+", re.IGNORECASE)
 _PAIR = re.compile(r"([?&#;][^\s=&#;?'\"<>]{1,80}=)[^\s&#;'\"<>)]+")
 _HEADERS = re.compile(r"OTEL_EXPORTER_OTLP_(?:[A-Z]+_)?HEADERS")
@@ -42,7 +42,7 @@ class Redactor:
         text = _PAIR.sub(rf"\1{GONE}", _AFTER_PATH.sub(rf"\1\2{GONE}", _USER.sub(rf"\1{GONE}@", text)))
         for secret in self._secrets:
             text = text.replace(secret, GONE)
-            if GONE in text or text.endswith(secret[:_SHORTEST]):
+            if secret[:_SHORTEST] in text:
                 text = _without_beginning(text, secret)
         return text
 
@@ -74,19 +74,16 @@ def _of_header(value: str) -> Iterator[str]:
 
 
 def _of_url(value: str) -> Iterator[str]:
-    address = value[value.index("://") :]
-    try:
-        parts = urlsplit(address.split()[0])
-    except ValueError:
-        return
-    user, at, _ = parts.netloc.rpartition("@")
+    # not by urllib, which refuses what the user may have meant as a URL
+    address = value[value.index("://") + 3 :].split()[0:1]
+    before, at, _ = "".join(address).rpartition("@")
     if at:
-        yield user
-        yield user.partition(":")[2] or user
-    for pairs in (parts.query, parts.fragment):
-        if "=" not in pairs:
-            yield pairs
-        for pair in re.split("[&;]", pairs):
+        user = unquote(before)
+        yield from (before, before.partition(":")[2], b64encode(user.encode()).decode())
+    for part in re.split("[?#]", "".join(address))[1:]:
+        if "=" not in part:
+            yield part
+        for pair in re.split("[&;]", part):
             given = pair.partition("=")[2]
             if not re.fullmatch("[a-z]{1,15}", given):
                 yield given

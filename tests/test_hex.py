@@ -580,7 +580,7 @@ def test_without_websockets_the_error_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
     with pytest.raises(UsageError, match="needs websockets") as caught:
         make(ExporterContext({}))
-    assert "otel-logtail[hex]" in caught.value.hint
+    assert "pipx inject otel-logtail websockets" in caught.value.hint
 
 
 def test_it_is_found_by_its_name() -> None:

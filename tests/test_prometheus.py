@@ -265,7 +265,7 @@ def test_without_its_package_it_says_how_to_install_it() -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "otel-logtail: error: the exporter prometheus needs the package prometheus-client, which is not installed",
-        "hint: pip install 'otel-logtail[prometheus]', or: pipx inject otel-logtail prometheus-client",
+        "hint: pip install prometheus-client, or: pipx inject otel-logtail prometheus-client",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -49,6 +50,51 @@ def test_the_commands_over_a_log_that_lies_there_all_answer(environ: dict[str, s
     answers = [text for command, text in outputs.items() if re.search(r" (query|status|report|doctor)\b", command)]
     assert len(answers) == len(outputs) - 1
     assert all(text.strip() for text in answers)
+
+
+def test_what_it_says_of_installing_works_as_printed(environ: dict[str, str], tmp_path: Path) -> None:
+    checkout, target = tmp_path / "checkout", tmp_path / "installed"
+    ignored = shutil.ignore_patterns(".*", "*.so", "build", "*.egg-info", "__pycache__", "tests", "docs", "benchmarks")
+    shutil.copytree(ROOT, checkout, ignore=ignored)
+    (tmp_path / "bin" / "pip").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
+    (tmp_path / "bin" / "pip").chmod(0o755)
+    # what is installed here already is not asked for at an index
+    offline = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_TARGET": str(target)}
+    for command in commands("install"):
+        done = subprocess.run(
+            shlex.split(command), env={**environ, **offline}, cwd=checkout, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    version = subprocess.run(
+        [sys.executable, "-P", target / "bin" / "otel-logtail", "--version"],
+        env={**environ, "PYTHONPATH": str(target)}, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert version.stdout.startswith("otel-logtail 0")
+
+
+def test_what_keeps_it_running_is_printed_for_whoever_asks(environ: dict[str, str], tmp_path: Path) -> None:
+    printed = [
+        subprocess.run(
+            ["sh", "-c", command], env=environ, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        for command in commands("service")
+    ]
+    me = pwd.getpwuid(os.getuid())
+    assert f"User={me.pw_name}\n" in printed[0]
+    assert f"{me.pw_dir}/.headroom/logs" in printed[0]
+    assert "<plist" in printed[1]
+
+
+def test_nothing_is_promised_from_an_index_that_does_not_have_it() -> None:
+    """otel-logtail is not on PyPI: every command that installs it names a checkout."""
+    texts = [
+        ROOT / "README.md",
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("otel_logtail/**/*.py"),
+        *ROOT.glob("examples/**/*.md"),
+    ]
+    promise = re.compile(r"(?:pip|pipx|uv tool) install (?:--?[a-z-]+ )*['\"]?otel-logtail\b(?!/)")
+    assert {path.name: promise.findall(path.read_text()) for path in texts if promise.search(path.read_text())} == {}
 
 
 def test_the_make_targets_that_it_names_are_there() -> None:

@@ -183,7 +183,7 @@ def test_with_a_user_it_is_a_daemon_of_the_system() -> None:
         ([], "Missing command.", ""),
         (["systemd"], "no observer is named: whose log is it?", "such as --observer headroom"),
         (["systemd", *HEADROOM], "the log is looked for in a home directory", "--user, or the files with --path"),
-        (["systemd", "--user", "no-such-user", *HEADROOM], "the log is looked for in a home directory", "--path"),
+        (["systemd", "--user", "no-such-user", *HEADROOM], "--user 'no-such-user': this machine has no", "--path"),
         (["systemd", *HEADROOM, *LOG, "--nope"], "No such option: --nope", ""),
         (["systemd", *HEADROOM, *LOG, "stray"], "'stray' is no option of the daemon", "needs quotes"),
         (["systemd", *HEADROOM, *LOG, "status"], "'status' is no option of the daemon", ""),

@@ -272,7 +272,7 @@ def make(context: ExporterContext) -> PrometheusExporter:
     except ImportError as problem:
         raise UsageError(
             "the exporter prometheus needs the package prometheus-client, which is not installed",
-            hint="pip install 'otel-logtail[prometheus]', or: pipx inject otel-logtail prometheus-client",
+            hint="pip install prometheus-client, or: pipx inject otel-logtail prometheus-client",
         ) from problem
     form = read_form(context.environ, context.options)
     host, port = address_of(context)

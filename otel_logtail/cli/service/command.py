@@ -65,6 +65,11 @@ def systemd(
     given = _given(context)
     home = _home_of(user) if user else ""
     logs = _patterns(given, home)
+    if not logs and user and not home:
+        raise UsageError(
+            f"--user {user!r}: this machine has no such user, and the log is looked for in that user's home directory",
+            hint="name a user of this machine, or the files with --path '/home/NAME/.headroom/logs/proxy*.log'",
+        )
     if not logs:
         raise UsageError(
             "the log is looked for in a home directory, and a user of the service's own has none",

@@ -74,6 +74,7 @@ def make(context: ExporterContext) -> HexExporter:
         from otel_logtail.exporters.hex.link import Link
     except ImportError as problem:
         raise UsageError(
-            f"the exporter 'hex' needs websockets: {problem}", hint="pip install 'otel-logtail[hex]'"
+            f"the exporter 'hex' needs websockets: {problem}",
+            hint="pip install websockets, or: pipx inject otel-logtail websockets",
         ) from None
     return HexExporter(Link(settings), settings.max_age_ns)
