@@ -38,22 +38,25 @@ def line(second: float, duration_s: float, *, logged: float | None = None, cause
     )
 
 
-def scanned(data: bytes, base: int = 0) -> Scanned:
-    return scan(FakeObserver(), data, base, source="fake-source", thresholds=THRESHOLDS)
+def scanned(data: bytes, base: int = 0, thresholds: Thresholds = THRESHOLDS, source: str = "fake-source") -> Scanned:
+    return scan(FakeObserver(), data, base, source=source, thresholds=thresholds)
 
 
 class Piece:
     """One live path of one source: turns pieces of its log into batches, in order."""
 
-    def __init__(self, store: Store, *, source: str = "fake-source", live: str = LIVE) -> None:
+    def __init__(
+        self, store: Store, *, source: str = "fake-source", live: str = LIVE, thresholds: Thresholds = THRESHOLDS
+    ) -> None:
         self.store = store
         self.live = live
+        self.thresholds = thresholds
         self.info = store.source(
             source,
             "fake",
             "log.overhead",
-            threshold_ns=THRESHOLDS.degraded_ns,
-            stall_ns=THRESHOLDS.stall_ns,
+            threshold_ns=thresholds.degraded_ns,
+            stall_ns=thresholds.stall_ns,
             quiet_ns=QUIET,
         )
         known = [state for state in store.files(self.info.id) if state.live == live]
@@ -61,12 +64,13 @@ class Piece:
         self.open = store.open_episodes(self.info.id).get(live, OpenEpisodes())
 
     def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
-        found = scanned(data, self.file.offset)
+        found = scanned(data, self.file.offset, self.thresholds, self.info.name)
         open_, breaches, closed = coalesce(
             self.open, found.samples.logged_ns, found.hits, live=self.live, attributes=ATTRIBUTES, quiet_ns=QUIET
         )
-        counts = aggregate(found.samples, found.hits, attributes=ATTRIBUTES, interval_ns=INTERVAL, bounds_ns=BOUNDS)
-        for key, more in aggregate_episodes(closed, interval_ns=INTERVAL, bounds_ns=BOUNDS).items():
+        bounds_ns = bounds(self.thresholds.degraded_ns, self.thresholds.stall_ns)
+        counts = aggregate(found.samples, found.hits, attributes=ATTRIBUTES, interval_ns=INTERVAL, bounds_ns=bounds_ns)
+        for key, more in aggregate_episodes(closed, interval_ns=INTERVAL, bounds_ns=bounds_ns).items():
             add(counts.setdefault(key, Counts()), more)
         return Batch(
             source=self.info.id,

@@ -155,5 +155,8 @@ def _intervals(conn: sqlite3.Connection, samples: list[Written], sources: dict[s
             c = count(durations, tuple(json.loads(key[3])))
             exponential = compact({str(index): n for index, n in c.exponential.items()})
             values_ = (number, start, end, c.count, c.sum_ns, c.min_ns, c.max_ns, compact(c.explicit), exponential)
-            table, id_ = ("open_interval", "") if is_open else ("interval", "NULL,")
-            conn.execute(f"INSERT INTO {table} VALUES ({id_}{','.join('?' * 10)})", (*values_, c.zeros))
+            conn.execute(
+                f"INSERT INTO {'open_interval' if is_open else 'interval'} (series, start_ns, end_ns, count, sum_ns,"
+                f" min_ns, max_ns, explicit, exponential, zeros) VALUES ({','.join('?' * 10)})",
+                (*values_, c.zeros),
+            )

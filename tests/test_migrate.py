@@ -161,7 +161,10 @@ def test_what_may_still_grow_goes_on_growing(old: Path) -> None:
             "INSERT INTO open_interval SELECT series, start_ns + 9e10, end_ns + 9e10, count, sum_ns, min_ns,"
             " max_ns, explicit, exponential, zeros FROM interval"
         )
-    query_ = "SELECT * FROM open_interval ORDER BY end_ns, start_ns, series"
+    query_ = (
+        "SELECT series, start_ns, end_ns, count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
+        " FROM open_interval ORDER BY end_ns, start_ns, series"
+    )
     before = rows(old, query_)
     assert before
     with opened(old) as store:

@@ -206,6 +206,20 @@ def test_exemplars_lead_from_a_point_to_the_span_of_its_worst_breaches(exponenti
     ]
 
 
+@pytest.mark.parametrize("exponential", [False, True])
+@pytest.mark.parametrize(("delta", "start_ns"), [(False, T0 - 60_000 * MS), (True, T0 - 10_000 * MS)])
+def test_exemplars_lie_behind_the_start_of_their_data_point_and_not_behind_its_end(
+    exponential: bool, delta: bool, start_ns: int
+) -> None:
+    times_ns = (start_ns - 1, start_ns, start_ns + 1, T0 - 1, T0, T0 + 1)
+    exemplars = tuple(breach(n, 600, time_ns=time_ns) for n, time_ns in enumerate(times_ns))
+    batch = intervals(msgspec.structs.replace(point([600] * 6, delta_ms=[600] * 6), exemplars=exemplars))
+    (metric,) = metrics_of(only(batch, msgspec.structs.replace(ENCODING, exponential=exponential, delta=delta)))
+    (data,) = (metric.exponential_histogram if exponential else metric.histogram).data_points
+    assert data.start_time_unix_nano == start_ns
+    assert [e.time_unix_nano for e in data.exemplars] == [start_ns + 1, T0 - 1, T0]
+
+
 def test_a_span_without_events_has_dropped_none() -> None:
     without = msgspec.structs.replace(ENCODING, span_events=False)
     (span,) = spans_of(only(episodes(episode([600, 2500], dropped=3)), without))

@@ -95,6 +95,8 @@ class _Group(msgspec.Struct, frozen=True):
     slot: int
     ids: list[int]
     counts: Counts
+    first_breach: int
+    last_breach: int
 
 
 class Upkeep:
@@ -274,7 +276,7 @@ class Upkeep:
         """What becomes one row each."""
         groups: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
         rows = self._db.execute(
-            f"SELECT id, series, start_ns, {counts_to_read()} FROM interval"
+            f"SELECT id, series, start_ns, first_breach, last_breach, {counts_to_read()} FROM interval"
             " WHERE end_ns > ? AND end_ns <= ? AND end_ns - start_ns < ? AND start_ns / ? = (end_ns - 1) / ?",
             (since_ns, until_ns, length_ns, length_ns, length_ns),
         )
@@ -284,8 +286,11 @@ class Upkeep:
         for (series, slot), members in groups.items():
             if len(members) > 1:
                 # damaged on disk where SQLite can't see it: it stays, so that who reads it can say so
-                counts, whole = whole_in_all([row[3:] for row in members], bounds_ns[series])
-                found.append(_Group(slot, [members[place][0] for place in whole], counts))
+                counts, whole = whole_in_all([row[5:] for row in members], bounds_ns[series])
+                taken = [members[place] for place in whole]
+                first = min((row[3] for row in taken if row[3]), default=0)
+                last = max((row[4] for row in taken), default=0)
+                found.append(_Group(slot, [row[0] for row in taken], counts, first, last))
         return [group for group in found if len(group.ids) > 1]
 
     def _merge_groups(self, length_ns: int, groups: list[_Group]) -> None:
@@ -294,9 +299,11 @@ class Upkeep:
             highest = max(group.ids)
             gone += [(id_,) for id_ in group.ids if id_ != highest]
             begin_ns = group.slot * length_ns
-            merged.append((begin_ns, begin_ns + length_ns, *counts_row(group.counts), highest))
+            breaches = (group.first_breach, group.last_breach)
+            merged.append((begin_ns, begin_ns + length_ns, *counts_row(group.counts), *breaches, highest))
         self._db.executemany("DELETE FROM interval WHERE id = ?", gone)
-        self._db.executemany(f"UPDATE interval SET (start_ns, end_ns, {COUNTS}) = ({marks(9)}) WHERE id = ?", merged)
+        columns = f"start_ns, end_ns, {COUNTS}, first_breach, last_breach"
+        self._db.executemany(f"UPDATE interval SET ({columns}) = ({marks(11)}) WHERE id = ?", merged)
 
     def _compact(self, until_ns: int) -> Iterator[None]:
         """Put small blocks of a file (live ones hold a line each) together, up to ``until_ns``."""

@@ -64,6 +64,8 @@ tens of megabytes."""
 MAX_EXEMPLARS = 3
 """How many breaches an interval's point points at."""
 
+_LAST_ID = 2**63 - 1
+
 _TABLES = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
 
 _BREACH = (
@@ -99,7 +101,8 @@ class Outbox:
         self._known: dict[int, Totals] | None = None
         self._known_at = (-1, 0)
         self._unanswered: ExportBatch | None = None
-        self._spans: dict[int, tuple[int, int]] = {}
+        self._spans: dict[int, tuple[int, int, int, int]] = {}
+        """Start and end of each interval that was read last, and the first and last breach that it may count."""
         with translated(path):
             self._db = connect(path)
 
@@ -332,18 +335,19 @@ class Outbox:
     def _points(self, position: int, limit: int) -> tuple[tuple[Point, ...], int]:
         """The points of the next intervals, and the last id that was read: all of them may be ones to pass over."""
         found = self._db.execute(
-            f"SELECT id, series, end_ns, start_ns, {counts_to_read()} FROM interval WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT id, series, end_ns, start_ns, first_breach, last_breach, {counts_to_read()} FROM interval"
+            " WHERE id > ? ORDER BY id LIMIT ?",
             (position, limit),
         ).fetchall()
         cut_off = self._cut_off(found[-1][0], found[-1][2]) if len(found) == limit else []
         series = self._series(row[1] for row in (*found, *cut_off))
         rows = [row for row in found if row[2] > self._totals(series[row[1]][0]).reach.skip_ns]
-        self._spans = {row[0]: (row[3], row[2]) for row in rows}
+        self._spans = {row[0]: (row[3], row[2], row[4], row[5]) for row in rows}
         points: list[Point] = []
         for (source, end_ns), group in groupby(rows, key=lambda row: (series[row[1]][0], row[2])):
             together = [
                 Row(id_, of, key, begin_ns, self._counts("interval", id_, columns, key.bounds_ns))
-                for id_, of, _, begin_ns, *columns in group
+                for id_, of, _, begin_ns, _, _, *columns in group
                 for key in (series[of][1],)
             ]
             behind: list[Row] = []
@@ -383,8 +387,15 @@ class Outbox:
         threshold_ns = point.source.threshold_ns
         if not point.id or point.series.instrument is not Instrument.DURATION or point.delta.max_ns < threshold_ns:
             return point
-        exemplars = self._exemplars(point.source.id, point.series, *self._spans[point.id])
-        return msgspec.structs.replace(point, exemplars=exemplars)
+        start_ns, end_ns, first, last = self._spans[point.id]
+        worst = self._breaches(
+            "b.id BETWEEN ? AND ? AND b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?",
+            (first, last or _LAST_ID, start_ns, end_ns, point.source.id, encode_attributes(point.series.attributes)),
+            MAX_EXEMPLARS,
+            order="b.duration_ns DESC, b.id",
+        )
+        exemplars = sorted(worst, key=lambda breach: (breach.time_ns, breach.id))
+        return msgspec.structs.replace(point, exemplars=tuple(exemplars))
 
     def _meet(self, position: int) -> None:
         """See to it that what the receiver knows is what the store says; the caller holds a snapshot."""
@@ -493,15 +504,6 @@ class Outbox:
         row = self._db.execute("SELECT generation FROM exporter WHERE name = ?", (self.exporter,)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def _exemplars(self, source: int, series: SeriesKey, start_ns: int, end_ns: int) -> tuple[BreachRecord, ...]:
-        worst = self._breaches(
-            "b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?",
-            (start_ns, end_ns, source, encode_attributes(series.attributes)),
-            MAX_EXEMPLARS,
-            order="b.duration_ns DESC, b.id",
-        )
-        return tuple(sorted(worst, key=lambda breach: (breach.time_ns, breach.id)))
-
     # --- writing ----------------------------------------------------------------------------------------------------
 
     def _still_holds(self) -> bool:
@@ -566,7 +568,7 @@ class Outbox:
         self._put_totals({_identity(point): point for point in points}.values())
         ends: dict[str, int] = {}
         for point in points:
-            end_ns = self._spans.get(point.id, (0, 0))[1]
+            end_ns = self._spans.get(point.id, (0, 0, 0, 0))[1]
             ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
         self._put_sent(points, ends)
         return self._sent()

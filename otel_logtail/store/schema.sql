@@ -161,6 +161,8 @@ CREATE TABLE open_interval (              -- counts that may still grow
   explicit    TEXT NOT NULL,              -- JSON array, one more than the series has bounds
   exponential TEXT NOT NULL,              -- JSON object: index at scale 6 of the value in seconds -> count
   zeros       INTEGER NOT NULL,
+  first_breach INTEGER NOT NULL DEFAULT 0, -- breach.id: the breaches that it counts are among these, and those of its
+  last_breach INTEGER NOT NULL DEFAULT 0, --   time and attributes among these are all counted in it (0: there is none)
   UNIQUE (end_ns, start_ns, series)       -- as they are sealed; and a row of kilobytes is poorly kept in a key's tree
 );
 
@@ -175,7 +177,9 @@ CREATE TABLE interval (                   -- stream: sealed counts, never change
   max_ns      INTEGER NOT NULL,
   explicit    TEXT NOT NULL,
   exponential TEXT NOT NULL,
-  zeros       INTEGER NOT NULL
+  zeros       INTEGER NOT NULL,
+  first_breach INTEGER NOT NULL DEFAULT 0, -- as in open_interval (0: none, or it was sealed by an older version)
+  last_breach INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX interval_series ON interval (series, start_ns);
 CREATE INDEX interval_end ON interval (end_ns);

@@ -60,9 +60,13 @@ from otel_logtail.store.rows import (
 from otel_logtail.store.wal import Held, Wal
 
 _PUT_OPEN = (
-    f"INSERT INTO open_interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})"
-    f" ON CONFLICT DO UPDATE SET ({COUNTS}) = (excluded.{', excluded.'.join(COUNTS.split(', '))})"
+    f"INSERT INTO open_interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach) VALUES ({marks(12)})"
+    f" ON CONFLICT DO UPDATE SET ({COUNTS}) = (excluded.{', excluded.'.join(COUNTS.split(', '))}),"
+    " first_breach = ifnull(nullif(first_breach, 0), excluded.first_breach),"
+    " last_breach = max(last_breach, excluded.last_breach)"
 )
+
+_NO_BREACHES = (0, 0)
 
 _BACKLOG_BYTES = 256 * 1024
 _BACKLOG_PAGES, _LIVE_PAGES = 4000, 250
@@ -353,10 +357,11 @@ class Store:
 
     def _write(self, batch: Batch) -> Committed:
         self._mended = 0
+        breaches = _NO_BREACHES
         if batch.file is not None:
             self._update_file(batch.source, batch.file)
-            self._add_samples(batch, batch.file.id)
-        self._add_counts(batch)
+            breaches = self._add_samples(batch, batch.file.id)
+        self._add_counts(batch, breaches)
         for live, open_ in batch.open_episodes.items():
             self._db.execute(
                 "DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, text_of_path(live))
@@ -387,17 +392,18 @@ class Store:
                 f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(14)})", (state.id, source, *columns)
             )
 
-    def _add_samples(self, batch: Batch, file: int) -> None:
+    def _add_samples(self, batch: Batch, file: int) -> tuple[int, int]:
+        """Returns the first and the last id of its breaches."""
         samples, number = batch.samples, len(batch.samples.offsets)
         if not number:
-            return
+            return _NO_BREACHES
         kinds = self._kinds_of(batch)
         first, (first_ns, last_ns, _) = samples.offsets[0], extent(samples.time_ns)
         text = encode_columns(samples, kinds, first, first_ns)
         row = (file << OFFSET_BITS | first, batch.source, first_ns, last_ns, number, text)
         self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", row)
         if not batch.breaches:
-            return
+            return _NO_BREACHES
         self._db.executemany(
             "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id)"
             f" VALUES ({marks(10)})",
@@ -417,6 +423,8 @@ class Store:
                 for b in batch.breaches
             ],
         )
+        last = int(str(self._one("SELECT max(id) FROM breach")))
+        return last - len(batch.breaches) + 1, last
 
     def _kinds_of(self, batch: Batch) -> list[int]:
         """The id of each sample's kind."""
@@ -492,7 +500,7 @@ class Store:
             (series, start_ns),
         )
 
-    def _add_counts(self, batch: Batch) -> None:
+    def _add_counts(self, batch: Batch, breaches: tuple[int, int]) -> None:
         if not batch.counts:
             return
         rows = []
@@ -508,7 +516,7 @@ class Store:
             add(counts, more)  # a copy where nothing was counted before: the batch is never changed
             self._open[place] = counts
             series.open_ns = max(series.open_ns, key.end_ns)
-            rows.append((*place, *counts_row(counts)))
+            rows.append((*place, *counts_row(counts), *breaches))
         self._db.executemany(_PUT_OPEN, rows)
         if sum(len(counts.exponential) for counts in self._open.values()) > _MEMO_BUCKETS:
             self._open.clear()
@@ -533,7 +541,7 @@ class Store:
             if place not in self._open:
                 before, counts = self._mended, self._read_counts(place)
                 if self._mended > before:
-                    self._db.execute(_PUT_OPEN, (*place, *counts_row(counts)))
+                    self._db.execute(_PUT_OPEN, (*place, *counts_row(counts), *_NO_BREACHES))
 
     def _seal(self, source: int, until_ns: int) -> int:
         places = self._db.execute(
@@ -550,8 +558,9 @@ class Store:
         self._mend(places)
         # in order of time, so that an exporter meets each series' intervals in order
         cursor = self._db.execute(
-            f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS})"
-            f" SELECT series, o.start_ns, end_ns, {COUNTS} FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach)"
+            f" SELECT series, o.start_ns, end_ns, {COUNTS}, first_breach, last_breach"
+            " FROM open_interval AS o JOIN series AS s ON s.id = o.series"
             " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns, o.start_ns, o.series",
             (until_ns, source),
         )

@@ -242,7 +242,7 @@ def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint
         start_time_unix_nano=start_ns,
         time_unix_nano=point.time_ns,
         count=counts.count,
-        exemplars=_exemplars(point),
+        exemplars=_exemplars(point, start_ns),
         sum=counts.sum_ns / 1e9,
         bucket_counts=counts.explicit,
         explicit_bounds=[bound / 1e9 for bound in point.series.bounds_ns],
@@ -266,11 +266,12 @@ def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHist
         flags=0,
         min=counts.min_ns / 1e9,
         max=counts.max_ns / 1e9,
-        exemplars=_exemplars(point),
+        exemplars=_exemplars(point, start_ns),
     )
 
 
-def _exemplars(point: Point) -> list[Exemplar]:
+def _exemplars(point: Point, start_ns: int) -> list[Exemplar]:
+    """Those within (start, time] of the data point: our intervals are [start, end), and late lines lie before them."""
     return [
         Exemplar(
             filtered_attributes={},
@@ -280,6 +281,7 @@ def _exemplars(point: Point) -> list[Exemplar]:
             trace_id=int.from_bytes(breach.trace_id, "big"),
         )
         for breach in point.exemplars
+        if start_ns < breach.time_ns <= point.time_ns
     ]
 
 

@@ -120,3 +120,9 @@ SELECT e.id AS id,
         UNION ALL
         SELECT NULL, source, live, attributes, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, 1 FROM open_episode) AS e
   JOIN source ON source.id = e.source;
+
+-- An interval knows which breaches it counts: exemplars belong to the point that counts them.
+ALTER TABLE open_interval ADD COLUMN first_breach INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE open_interval ADD COLUMN last_breach INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE interval ADD COLUMN first_breach INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE interval ADD COLUMN last_breach INTEGER NOT NULL DEFAULT 0;
