@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from otel_logtail import query
 from tests.collector import Collector, ReceivedPoint, ReceivedSpan
+from tests.torture.picky import Picky, Series
 from tests.torture.upstream import number_of
 
 EVENT = "torture"
@@ -69,13 +70,19 @@ class _Book:
 
 
 def compare(
-    kills: int, lines: int, slow: set[int], db: Path, collector: Collector, complaints: Iterable[str]
+    kills: int,
+    lines: int,
+    slow: set[int],
+    db: Path,
+    collector: Collector,
+    picky: Picky,
+    complaints: Iterable[str],
 ) -> Result:
     """Compare the lines from 1 to ``lines``, of which those in ``slow`` are breaches, with both ends."""
     book = _Book()
     _store(book, db, lines, slow)
-    _points(book, collector.metrics(), lines, slow)
-    _spans(book, collector.spans(), slow)
+    _points(book, collector.metrics(), lines, slow, picky.rejected_counts)
+    _spans(book, collector.spans(), slow, picky.withheld)
     for complaint in complaints:
         book.wrong(f"it said: {complaint}")
     return Result(kills, lines, book.lost, book.doubled, tuple(book.details))
@@ -100,7 +107,9 @@ def _store(book: _Book, db: Path, lines: int, slow: set[int]) -> None:
             book.wrong(f"{number} lines {what}, and none of them is")
 
 
-def _points(book: _Book, points: Iterable[ReceivedPoint], lines: int, slow: set[int]) -> None:
+def _points(
+    book: _Book, points: Iterable[ReceivedPoint], lines: int, slow: set[int], rejected: Mapping[Series, int]
+) -> None:
     series: dict[tuple[str, str], dict[int, ReceivedPoint]] = {}
     for point in points:
         by_time = series.setdefault((point.name, str(sorted(point.attributes.items()))), {})
@@ -115,12 +124,15 @@ def _points(book: _Book, points: Iterable[ReceivedPoint], lines: int, slow: set[
         values = [by_time[time].value for time in times]
         if values != sorted(values) or len({point.start_ns for point in by_time.values()}) != 1:
             book.wrong(f"{name} {attributes}: a cumulative series went back or began anew")
-        totals[name] += values[-1]
+        totals[name] += max(values[-1], rejected.get((name, attributes), 0))
     book.total("the collector's last counts", totals[f"{EVENT}.duration"], lines)
     book.total("the collector's last counts of breaches", totals[f"{EVENT}.breaches"], len(slow))
 
 
-def _spans(book: _Book, received: Iterable[ReceivedSpan], slow: set[int]) -> None:
+def _spans(book: _Book, received: Iterable[ReceivedSpan], slow: set[int], withheld: Mapping[str, set[int]]) -> None:
+    if not withheld:
+        book.wrong("the receiver rejected no span: the run was too short")
+    slow = slow.difference(*withheld.values())
     spans: dict[str, ReceivedSpan] = {}
     for span in received:
         book.same(f"span {span.span_id}", spans.setdefault(span.span_id, span), span)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.collector import Collector
 from tests.torture.compare import EVENT, Result, compare
+from tests.torture.picky import Picky
 from tests.torture.relay import Relay
 from tests.torture.upstream import QUIET_S, THRESHOLD_NS, Upstream
 
@@ -33,10 +34,9 @@ COMPLAINTS = (
     "unread bytes",
     "nobody looked",
     "is damaged",
-    "was refused",
     "left the store",
 )
-"""What must not be on standard error: nothing here is the program's to lose, or the collector's to refuse."""
+"""What must not be on standard error: nothing here is the program's to lose."""
 
 
 class Torture:
@@ -52,7 +52,8 @@ class Torture:
         self._kills = kills
         self._chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
         self._upstream = Upstream(self.log, self.db, seed + 1)
-        self._relay = Relay(int(collector.http_endpoint.rpartition(":")[2]), seed + 2)
+        self._picky = Picky(int(collector.http_endpoint.rpartition(":")[2]), f"{EVENT}.duration")
+        self._relay = Relay(self._picky.port, seed + 2)
         self._up = False
 
     def run(self, progress: bool = False) -> Result:
@@ -76,10 +77,12 @@ class Torture:
             self._finish()
         finally:
             self._relay.close()
+            self._picky.close()
         self._collector.stop()
         said = self.stderr.read_text()
         complaints = [line for line in said.splitlines() if any(word in line for word in COMPLAINTS)]
-        return compare(self._kills, self._upstream.lines, self._upstream.slow, self.db, self._collector, complaints)
+        upstream, picky = self._upstream, self._picky
+        return compare(self._kills, upstream.lines, upstream.slow, self.db, self._collector, picky, complaints)
 
     def _kill(self) -> None:
         process, said = self._start()

@@ -68,6 +68,8 @@ class Upstream(threading.Thread):
         self.lines = 0
         self.slow: set[int] = set()
         self.rotations = 0
+        self.replaced = 0
+        self.parts_lost = 0
         self.failed: BaseException | None = None
         self._chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
         self._enough = threading.Event()
@@ -87,6 +89,10 @@ class Upstream(threading.Thread):
                 self._burst()
                 if self._chance.random() < 0.12:
                     self._rotate()
+                if self._chance.random() < 0.03:
+                    self._replace_a_backup()
+                if self._chance.random() < 0.03 and self._all_is_read():
+                    self._lose_a_part()
                 self._pause(0.0, 0.001, 0.01, 0.05)
         except BaseException as problem:  # noqa: BLE001 - it is raised where the thread is joined
             self.failed = problem
@@ -183,6 +189,36 @@ class Upstream(threading.Thread):
         if plain is not None and plain.suffix != ".gz" and self._chance.random() < 0.5:
             self._write_slowly(plain.with_name(plain.name + ".gz"), gzip.compress(plain.read_bytes(), 1))
             plain.unlink()
+
+    def _replace_a_backup(self) -> None:
+        """Put a copy of a rotated file in its place, as a restored backup or a mirror does: another inode."""
+        rotated = [path for path in self._rotated().values() if path.suffix != ".gz"]
+        if rotated:
+            path = self._chance.choice(rotated)
+            copy = path.with_name("copy-in-the-making")
+            copy.write_bytes(path.read_bytes())
+            copy.rename(path)
+            self.replaced += 1
+
+    def _lose_a_part(self) -> None:
+        """Cut lines off the end of the log or off its beginning: all of them are in the store already."""
+        lines = self.log.read_bytes().splitlines(keepends=True) if self.log.exists() else []
+        if len(lines) < 20:
+            return
+        many = self._chance.randrange(1, len(lines) // 2)
+        how = self._chance.random()
+        if how < 0.4:  # a power cut
+            os.truncate(self.log, sum(map(len, lines[:-many])))
+        elif how < 0.8:  # tail -n N log > t; cat t > log
+            with self.log.open("r+b", buffering=0) as file:
+                file.truncate(0)
+                self._pause(0.0, 0.0, 0.01)
+                file.write(b"".join(lines[many:]))
+        else:  # sed -i 1,Nd log
+            copy = self.log.with_name("sed-in-the-making")
+            copy.write_bytes(b"".join(lines[many:]))
+            copy.rename(self.log)
+        self.parts_lost += 1
 
     def _write_slowly(self, path: Path, data: bytes) -> None:
         """As cp and gzip do: under its name from the first byte on."""
