@@ -75,9 +75,12 @@ class Picky:
             self.withheld |= {span.span_id.hex(): lines_of(span) for span in (*poison, *rejected)}
         if poison:
             return None
-        for scope in scopes:
-            for span in [span for span in scope.spans if span in rejected]:
-                scope.spans.remove(span)
+        for group in request.resource_spans:
+            for scope in list(group.scope_spans):
+                for span in [span for span in scope.spans if span in rejected]:
+                    scope.spans.remove(span)
+                if not scope.spans:
+                    group.scope_spans.remove(scope)
         response = ExportTraceServiceResponse()
         if rejected:
             response.partial_success.rejected_spans = len(rejected)
@@ -90,7 +93,7 @@ class Picky:
         number = 0
         for group in request.resource_metrics:
             for scope in group.scope_metrics:
-                for metric in scope.metrics:
+                for metric in list(scope.metrics):
                     if metric.name != self.durations:
                         continue
                     points = metric.histogram.data_points
@@ -101,6 +104,8 @@ class Picky:
                             self.rejected_counts[key] = max(self.rejected_counts.get(key, 0), point.count)
                         points.remove(point)
                         number += 1
+                    if not points:
+                        scope.metrics.remove(metric)
         response = ExportMetricsServiceResponse()
         if number:
             response.partial_success.rejected_data_points = number

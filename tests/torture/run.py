@@ -28,6 +28,9 @@ from tests.torture.upstream import QUIET_S, THRESHOLD_NS, Upstream
 STANDS_STILL_S = 1.0
 """Five times the collector's flush interval."""
 
+ATTEMPTS = 8
+"""How often the rest is delivered at most."""
+
 COMPLAINTS = (
     "Traceback",
     "internal error",
@@ -66,7 +69,7 @@ class Torture:
                     self._end_in_order()
                 self._kill()
                 if progress and (done + 1) % 25 == 0:
-                    print(f"{done + 1} kills, {self._upstream.lines} lines", file=sys.stderr, flush=True)
+                    print(f"{done + 1} kills, {self._upstream}", file=sys.stderr, flush=True)
         finally:
             self._upstream.stop()
         try:
@@ -172,9 +175,13 @@ class Torture:
             process.kill()
             process.wait()
         time.sleep(2 * QUIET_S + 0.5)  # the quiet window of the last episode, by the clock: then `--once` closes it
-        with self.stderr.open("ab") as stderr:
-            last = subprocess.run([*self._command(), "--once"], check=False, timeout=300, stderr=stderr)
-        assert last.returncode == 0, f"{self._said()}\nthe last delivery ended with {last.returncode}"
+        for _ in range(ATTEMPTS):  # an item that is answered 500 ends a run early: the next one goes on behind it
+            with self.stderr.open("ab") as stderr:
+                last = subprocess.run([*self._command(), "--once"], check=False, timeout=300, stderr=stderr)
+            if last.returncode == 0:
+                return
+        # what is left can only be what the receiver answers 500 to: the comparison shows it
+        assert last.returncode == 1, f"{self._said()}\nthe last delivery ended with {last.returncode}"
 
     def _said(self) -> str:
         return self.stderr.read_text()[-2000:]

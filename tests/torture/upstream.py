@@ -76,6 +76,12 @@ class Upstream(threading.Thread):
         self._slow_left = 0
         self._no_slow_before_s = 0.0
 
+    def __str__(self) -> str:
+        return (
+            f"{self.lines} lines, {self.rotations} rotations, {self.replaced} backups replaced,"
+            f" {self.parts_lost} times a part of the log lost"
+        )
+
     def stop(self) -> None:
         """Let it end between two lines."""
         self._enough.set()
@@ -91,7 +97,7 @@ class Upstream(threading.Thread):
                     self._rotate()
                 if self._chance.random() < 0.03:
                     self._replace_a_backup()
-                if self._chance.random() < 0.03 and self._all_is_read():
+                if self._chance.random() < 0.06 and self._all_is_read():
                     self._lose_a_part()
                 self._pause(0.0, 0.001, 0.01, 0.05)
         except BaseException as problem:  # noqa: BLE001 - it is raised where the thread is joined
