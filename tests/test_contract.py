@@ -549,7 +549,7 @@ class WatchedPrometheus(PrometheusExporter):
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return self._server.is_alive
 
     def close(self) -> None:
         if self.alive:

@@ -216,7 +216,7 @@ def test_it_is_bound_to_this_machine_by_default_and_elsewhere_on_request() -> No
         options = {"prometheus_port": str(port), "prometheus_host": host}
         exporter = make(ExporterContext({}, options))
         try:
-            assert exporter._server.server_address[:2] == (address, port)
+            assert exporter._server.address[:2] == (address, port)
         finally:
             exporter.close()
 
@@ -227,7 +227,7 @@ def test_the_standard_variables_are_honoured_and_flags_win() -> None:
     for options, address in (({}, ("127.0.0.2", port)), ({"prometheus_port": str(other)}, ("127.0.0.2", other))):
         exporter = make(ExporterContext(environ, options))
         try:
-            assert exporter._server.server_address == address
+            assert exporter._server.address == address
         finally:
             exporter.close()
     assert DEFAULT_PORT == 9464

@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import errno
 import re
-import socket
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import msgspec
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
@@ -31,6 +28,7 @@ from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encode import Encoding, data_points, resource_of
 from otel_logtail.exporters.otlp.health import ITSELF
 from otel_logtail.exporters.otlp.requests import encoding_of, without_exemplars
+from otel_logtail.exporters.scrape import ScrapeServer
 from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
 
 if TYPE_CHECKING:
@@ -42,8 +40,6 @@ DEFAULT_PORT = 9464
 
 _HOST_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_HOST"
 _UNITS = {"s": "seconds", "By": "bytes"}
-_SCRAPE_S = 30.0
-"""How long a scraper may take to ask and to read."""
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -206,21 +202,18 @@ class PrometheusExporter(Exporter):
         self._exemplars = encoding.exemplars
         self._shown = Shown(msgspec.structs.replace(encoding, delta=False, exponential=False))
         registry = CollectorRegistry(auto_describe=False)
-        self._server = _Server(host, port)
         registry.register(self._shown)
-        self._server.set_app(make_wsgi_app(registry))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="scrape", daemon=True)
+        self._server = ScrapeServer(host, port, make_wsgi_app(registry))
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
-        return int(self._server.server_address[1])
+        return self._server.port
 
     def resume(self, points: Sequence[Point]) -> None:
         """Show what was shown before, and begin to answer."""
         self._shown.put(points)
-        if self._thread.ident is None:
-            self._thread.start()
+        self._server.start()
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Show the batch from now on."""
@@ -234,31 +227,7 @@ class PrometheusExporter(Exporter):
 
     def close(self) -> None:
         """Stop listening."""
-        if self._thread.ident is not None:
-            self._server.shutdown()
-        self._server.server_close()
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _SCRAPE_S
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: a scrape is no news."""
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-    def __init__(self, host: str, port: int) -> None:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        self.address_family = family
-        super().__init__((str(address[0]), port), _Handler)
-
-    def server_bind(self) -> None:
-        """As in http.server, but without asking a name server who we are."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-        self.setup_environ()
+        self._server.close()
 
 
 def make(context: ExporterContext) -> PrometheusExporter:
