@@ -363,14 +363,12 @@ class App:
             if time.monotonic() >= until_s:
                 return None
 
-    def _see_to_the_store(self, now_s: float) -> None:
-        """See that it is there, and that its log of changes does not grow without a bound.
+    def _see_to_the_wal(self, now_s: float) -> None:
+        """See that the store's log of changes does not grow without a bound.
 
         Raises:
-            StoreGone: it is not there.
-            StoreFull: its log of changes has taken what room there is for it.
+            StoreFull: it has taken what room there is for it.
         """
-        self._store.see_that_it_is_there()
         held = self._held = self._store.tend(now_s)
         if held is None:
             self._reporter.store_let_go()
@@ -389,8 +387,9 @@ class App:
                 raise drain.damage
         sources = self._sources
         looked_s = time.monotonic()
-        if hints is None or self._held:
-            self._see_to_the_store(looked_s)
+        if hints is None:
+            self._store.see_that_it_is_there()
+        self._see_to_the_wal(looked_s)
         begun_s = time.thread_time()
         self._look(hints, looked_s)
         if hints is None:
@@ -405,9 +404,10 @@ class App:
             self._supervisor.turned(now_s, self._status)
             # a backlog takes its time, and the files go on being rotated meanwhile
             if now_s - looked_s >= max(LOOK_S, self._blind_look_s):
-                self._see_to_the_store(now_s)
+                self._store.see_that_it_is_there()
                 sources.look(None, now_s)
                 looked_s = now_s
+            self._see_to_the_wal(now_s)
             news = sources.step(now_s)
             if news is None:
                 break

@@ -27,7 +27,7 @@ CHECK_S = 30.0
 _FULL = 16 << 20
 _SPARE = 256 << 20
 _BEHIND = 16 << 20
-_LARGE_WAL = 24 << 20
+_LARGE_WAL = 32 << 20
 """A log of changes is as large as this only where a reader keeps it from being used again."""
 
 
@@ -59,7 +59,7 @@ def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
 
 def _check_wal(path: Path, max_bytes: int | None) -> Iterator[Check]:
     large = wal_size(path)
-    if large > min(_LARGE_WAL, (max_bytes or math.inf) / 4):
+    if large > min(_LARGE_WAL, (max_bytes or math.inf) / 8):
         names = readers(path)
         by = f"{', '.join(names)} holds a snapshot" if names else "a process held a snapshot for long"
         what = f"the log of changes, {path}-wal, has {size(large)}: {by}"

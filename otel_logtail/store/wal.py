@@ -19,7 +19,7 @@ import msgspec
 from otel_logtail.store.connection import BUSY_MS
 from otel_logtail.store.place import readers
 
-LARGEST_BYTES = 16 << 20
+LARGEST_BYTES = 32 << 20
 """The share of the log of changes where the store's size has no bound; else it is an eighth of that at most."""
 
 EVERY_S = 1.0
@@ -55,32 +55,38 @@ class Wal:
         self.share_bytes = LARGEST_BYTES
         self._next_s = -math.inf
         self._since_s = math.inf
-        self._held: Held | None = None
+        self._readers: tuple[str, ...] = ()
 
     def limit(self, max_bytes: int | None) -> None:
         """Keep it within an eighth of what the whole store may take."""
         self._max_bytes = max_bytes
         self.share_bytes = LARGEST_BYTES if max_bytes is None else min(LARGEST_BYTES, max_bytes // 8)
-        self._db.execute(f"PRAGMA journal_size_limit = {self.share_bytes}")
+        self._db.execute(f"PRAGMA journal_size_limit = {self.share_bytes // 2}")
 
     def pages(self, wanted: int) -> int:
-        """Return after how many pages they are brought into the store: as many as wanted, if its share holds them."""
-        return min(wanted, max(self.share_bytes // _PAGE, 1))
+        """Return after how many pages they are brought into the store: as many as wanted, within half its share.
+
+        The other half is for the transaction that is being written meanwhile.
+        """
+        return min(wanted, max(self.share_bytes // 2 // _PAGE, 1))
 
     def tend(self, now_s: float) -> Held | None:
         """Empty it if it is too large; returns what is in the way, once that has been there for some time."""
-        if now_s >= self._next_s:
+        size = _size_of(f"{self._path}-wal")
+        if size <= self.share_bytes:
+            self._since_s = math.inf
+            return None
+        full = self._max_bytes is not None and size + _size_of(str(self._path)) > self._max_bytes
+        if now_s >= self._next_s or (full and self._since_s == math.inf):
             self._next_s = now_s + EVERY_S
-            size = _size_of(f"{self._path}-wal")
-            if size <= self.share_bytes or self._empties():
-                self._held, self._since_s = None, math.inf
-            else:
-                self._since_s = min(self._since_s, now_s)
-                if now_s - self._since_s >= PATIENCE_S:
-                    whole = size + _size_of(str(self._path))
-                    full = self._max_bytes is not None and whole > self._max_bytes
-                    self._held = Held(size, tuple(readers(self._path)), full)
-        return self._held
+            if self._empties():
+                self._since_s = math.inf
+                return None
+            self._since_s = min(self._since_s, now_s)
+            self._readers = tuple(readers(self._path))
+        if not full and now_s - self._since_s < PATIENCE_S:
+            return None
+        return Held(size, self._readers, full)
 
     def _empties(self) -> bool:
         """Bring all of it into the store and cut it off, if nobody is in the way."""
