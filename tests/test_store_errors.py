@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from otel_logtail import query
+from otel_logtail.doctor.store import check_store
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 from otel_logtail.store.connection import FULL_ERRNOS, TEMPORARY_ERRNOS, connect, error_of, translated
 from otel_logtail.store.file import open_file
@@ -237,6 +239,10 @@ def test_a_bug_of_ours_stays_what_it_is(path: Path, bug: Exception) -> None:
 def test_a_store_whose_schema_cannot_even_be_told_is_set_aside(path: Path, damage: Callable[[Path], None]) -> None:
     with pytest.raises((sqlite3.Error, UnicodeDecodeError)):
         damage(path)
+    with pytest.raises(StoreCorrupt):
+        query.open_readonly(path)
+    checks = list(check_store(path, None))
+    assert any(check.level == "FAIL" for check in checks)
     with opened(path) as store:
         assert store.set_aside is not None
         assert store.replaces

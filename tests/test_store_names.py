@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from otel_logtail import query
 from otel_logtail.errors import StoreError, StoreLocked
 from otel_logtail.store.file import suspect
 from otel_logtail.store.place import holder
@@ -151,3 +154,17 @@ def test_where_a_damaged_one_would_go_something_else_is_left_alone(path: Path) -
         assert store.set_aside is not None
         assert store.set_aside.read_bytes() == b"letter\n" * 1000
     assert victim.read_text() == "of great value"
+
+
+@pytest.mark.parametrize("name", [link_to_it, link_to_its_folder])
+@pytest.mark.parametrize("traceless", [False, True])
+def test_who_reads_by_another_name_sees_what_was_committed_last(
+    path: Path, name: Callable[[Path], Path], *, traceless: bool
+) -> None:
+    with opened(path) as store:
+        other = name(path)
+        store.source("odd", "fake", "log.overhead", threshold_ns=1, stall_ns=2, quiet_ns=3)
+        with closing(query.open_readonly(other, traceless=traceless)) as conn:
+            answer = query.status(conn, other)
+    assert [source["name"] for source in cast(list[dict[str, object]], answer["sources"])] == ["odd"]
+    assert cast(dict[str, int], answer["db"])["wal_bytes"] > 0

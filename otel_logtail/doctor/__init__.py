@@ -73,7 +73,7 @@ def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
     """The checks; where one can't be made, that is said, and the next area's are."""
     try:
         yield from checks
-    except (OSError, sqlite3.Error, LogtailError) as problem:
+    except (OSError, sqlite3.Error, UnicodeDecodeError, LogtailError) as problem:
         yield Check(FAIL, area, f"can't be looked at: {problem}", getattr(problem, "hint", ""))
 
 
@@ -98,7 +98,7 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
         live = {
             id_: conn.execute("SELECT DISTINCT live FROM file WHERE source = ?", (id_,)).fetchall() for id_, *_ in rows
         }
-    except sqlite3.Error:  # damaged, as was said
+    except (sqlite3.Error, UnicodeDecodeError):  # damaged, as was said
         return ()
     finally:
         conn.close()

@@ -81,7 +81,7 @@ def _check_integrity(path: Path, *, traceless: bool) -> Check:
                 OK, "store", f"{path} ({size(path.stat().st_size)}): no damage found in {CHECK_S:.0f} s of reading"
             )
         found = str(problem)
-    except sqlite3.DatabaseError as problem:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
         found = str(problem)
     finally:
         conn.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
-from otel_logtail.store.connection import SCHEMA_VERSION
+from otel_logtail.store.connection import SCHEMA_VERSION, find_room_for_temporary_files
 
 STEPS = 100_000
 """How many instructions SQLite runs, some milliseconds, until a signal is noticed."""
@@ -64,19 +64,20 @@ def open_readonly(path: Path, *, traceless: bool = False) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise StoreError(f"no store at {path}", hint=_NO_STORE)
-    uri = path.resolve().as_uri() + "?mode=ro"
+    real = path.resolve()  # the files beside it are named after what a link leads to
+    uri, log_of_changes = real.as_uri() + "?mode=ro", Path(f"{real}-wal")
     try:
-        return _connect(uri + ("&immutable=1" if traceless and not Path(f"{path}-wal").exists() else ""), path)
+        return _connect(uri + ("&immutable=1" if traceless and not log_of_changes.exists() else ""), path)
     except sqlite3.OperationalError as error:
         # A reader needs the -shm file beside the store, and can't make it in a read-only directory. Without a -wal file
         # nobody is writing and all that was committed is in the one file.
-        if not Path(f"{path}-wal").exists():
+        if not log_of_changes.exists():
             try:
                 return _connect(uri + "&immutable=1", path)
             except sqlite3.OperationalError:
                 pass  # the first error says more
         raise StoreError(f"can't read the store {path}: {error}", hint="who may read it and its directory?") from None
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise StoreCorrupt(f"{path} is not a store: {error}", hint=_NO_STORE) from None
 
 
@@ -84,6 +85,7 @@ def _connect(uri: str, path: Path) -> sqlite3.Connection:
     conn = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
     try:
         conn.execute("PRAGMA query_only = 1")
+        find_room_for_temporary_files(conn, path)
         conn.set_progress_handler(_breathe, STEPS)
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         ours = conn.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('source', 'file', 'interval')")
@@ -116,7 +118,7 @@ def translated() -> Iterator[None]:
     hint = "the daemon sets a corrupt store aside when it starts"
     try:
         yield
-    except msgspec.MsgspecError as error:  # where SQLite can't see it: labels, which are few
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # where SQLite can't see it: labels, which are few
         raise StoreCorrupt(f"the store is damaged: {error}", hint=_OF_JSON) from error
     except sqlite3.OperationalError as error:
         if "decode to UTF-8" in str(error):
