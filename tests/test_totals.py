@@ -93,9 +93,13 @@ def test_series_that_begin_anew_start_later_than_all_that_was_sent_before() -> N
     assert point.time_ns == much_later + 2 * STEP_NS
 
 
-def test_the_0_of_what_is_owed_stands_at_its_start_whatever_was_sent_of_others() -> None:
-    totals = new(Reach(time_ns=START + 5 * TEN))
-    assert sent(totals.owed(START + 6 * TEN, row(0, 0))) == [(5, "", 0, 0, 0), (5, "", 0, 60, 2)]
+def test_the_0s_of_what_is_owed_come_first_and_in_order_of_time() -> None:
+    totals = new(Reach(time_ns=START + 2 * SECOND))
+    rows = [row(0, 5, name="a"), row(0, 0, of=2, name="b"), row(0, 7, of=3, name="b", bounds_ns=(6,))]
+    assert sent(totals.beginnings(rows)) == [(5, "b", 0, 2, 0), (5, "a", 5, 5, 0)]
+    assert sent(totals.beginnings(rows)) == []
+    assert sent(totals.owed(START + 6 * TEN, rows[0])) == [(5, "a", 5, 60, 2)]
+    assert sent(totals.owed(START + 6 * TEN, rows[2])) == [(6, "b", 7, 60, 0), (6, "b", 7, 60.001, 2)]
 
 
 def test_a_first_count_is_what_is_new_since_the_start_wherever_the_0_stands() -> None:

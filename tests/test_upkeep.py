@@ -544,7 +544,7 @@ def test_what_was_dropped_is_owed_until_the_receiver_has_it_behind_the_0_of_its_
         drop_all(life)
         batch = outbox.read(Stream.INTERVALS, 10)
         assert batch is not None
-        assert [(p.id, p.total.count, p.delta.count) for p in points_of(batch)] == [(0, 0, 0), (0, 1, 1)] * 2
+        assert [(p.id, p.total.count, p.delta.count) for p in points_of(batch)] == [(0, 0, 0)] * 2 + [(0, 1, 1)] * 2
         outbox.advance(batch, 3, NOON)
         rest = outbox.read(Stream.INTERVALS, 10)
         assert rest is not None

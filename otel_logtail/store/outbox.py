@@ -370,14 +370,21 @@ class Outbox:
 
     def _owed(self, limit: int) -> tuple[Point, ...]:
         """Points with what left the store before the receiver had it."""
-        found = self._db.execute(
-            f"SELECT series, start_ns, time_ns, {counts_to_read()} FROM owed WHERE exporter = ?"
-            " ORDER BY series LIMIT ?",
-            (self.exporter, limit),
+        all_ = self._db.execute(
+            "SELECT series, start_ns FROM owed WHERE exporter = ? ORDER BY series", (self.exporter,)
         ).fetchall()
-        series = self._series(row[0] for row in found) if found else {}
+        if not all_:
+            return ()
+        series = self._series(of for of, _ in all_)
         points: list[Point] = []
-        for of, begin_ns, time_ns, *columns in found:
+        for source in sorted({source for source, _ in series.values()}):
+            rows = [Row(0, of, series[of][1], begin_ns, Counts()) for of, begin_ns in all_ if series[of][0] == source]
+            points += islice(self._totals(source).beginnings(rows), limit - len(points))
+        for of, begin_ns, time_ns, *columns in self._db.execute(
+            f"SELECT series, start_ns, time_ns, {counts_to_read()} FROM owed WHERE exporter = ?"
+            " ORDER BY time_ns, series LIMIT ?",
+            (self.exporter, limit),
+        ).fetchall():
             source, key = series[of]
             row = Row(0, of, key, begin_ns, self._counts("owed", of, columns, key.bounds_ns))
             points += islice(self._totals(source).owed(time_ns, row), limit - len(points))

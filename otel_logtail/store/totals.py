@@ -80,14 +80,20 @@ class Totals:
         for row in rows:
             yield from self._next(row, end_ns)
 
-    def owed(self, time_ns: int, row: Row) -> Iterator[Point]:
-        """The points for counts whose intervals left the store before the receiver was known to have them.
+    def beginnings(self, rows: Iterable[Row]) -> Iterator[Point]:
+        """The 0 of each series that the receiver does not have yet, before any of the counts that it is owed.
 
-        They may have been on their way. So the 0 of a series stands at its start, where it can do no harm behind them.
+        These counts may have been on their way when their intervals left the store, behind a 0 that was not earlier
+        than this one: where the receiver has both, this one does no harm.
         """
-        one = self.known.get(_name(row.series))
-        if one is None or one.id != row.series_id:
-            yield self._begin(row, in_order=False)
+        for row in sorted(rows, key=lambda row: row.begin_ns):
+            if _name(row.series) not in self.known:
+                yield self._begin(row)
+
+    def owed(self, time_ns: int, row: Row) -> Iterator[Point]:
+        """The points for counts whose intervals left the store before the receiver was known to have them."""
+        if _name(row.series) not in self.known:
+            yield self._begin(row)
         yield from self._next(row, time_ns)
 
     def silent(self, time_ns: int, older_ns: int) -> Iterator[Point]:
@@ -100,11 +106,11 @@ class Totals:
                 yield self._noted(one.repeated(time_ns))
         self._oldest_ns = min((one.time_ns for one in self.known.values()), default=time_ns)
 
-    def _begin(self, row: Row, *, in_order: bool = True) -> Point:
+    def _begin(self, row: Row) -> Point:
         before = self.known.get(_name(row.series))
         after_ns = self.reach.after_ns if before is None else before.time_ns
         start_ns = max(row.begin_ns, after_ns + STEP_NS) if after_ns else row.begin_ns
-        time_ns = self._in_order(start_ns) if in_order else start_ns
+        time_ns = self._in_order(start_ns)
         zero = Counts(explicit=[0] * (len(row.series.bounds_ns) + 1))
         one = Known(row.series_id, self.source, row.series, start_ns, time_ns, zero)
         self.known[one.name] = one

@@ -1,0 +1,284 @@
+"""Random histories of a store and its receiver: what the receiver adds up is what the log held.
+
+The receiver is a Prometheus without an out-of-order window, in a few lines: it refuses a whole request for one sample
+that is older than the last one of its series (also of the one that it makes of a resource), or that has another value
+at the same time; it knows nothing of start times, so it counts an increase after a fall from 0.
+
+Known limits of the program, which the histories leave out: an answer that is lost just before the process is killed
+*and* is started again as something else (another kind of histogram, an older copy, another machine); lines that are
+late for what a newer copy of the store has sent, within ten minutes after the older copy was restored; a copy from
+before the store got a new id.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from contextlib import ExitStack, closing
+from pathlib import Path
+from unittest import mock
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from otel_logtail.counts import bounds
+from otel_logtail.exporters.otlp.encode import Encoding
+from otel_logtail.exporters.otlp.requests import requests
+from otel_logtail.model import ExportBatch, Stream
+from otel_logtail.store import maintenance, marker
+from otel_logtail.store.home import Home
+from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
+from tests import pieces
+from tests.pieces import INTERVAL, NOON, SECOND, Piece, line
+
+KEYS = ["", "a", "b"]
+BOUNDS = [bounds(ms * 1_000_000, 2_000_000_000) for ms in (500, 700, 300)]
+MERGES = ((20 * SECOND, 30 * SECOND), (60 * SECOND, 90 * SECOND))
+
+
+class Receiver:
+    """A Prometheus without a window: samples by series, and what they add up to."""
+
+    def __init__(self) -> None:
+        self.last: dict[tuple[object, ...], tuple[int, int]] = {}
+        self.grown: Counter[str] = Counter()
+        self.starts: dict[tuple[object, ...], int] = {}
+
+    def take(self, request: ExportMetricsServiceRequest) -> bool:
+        """Whether the request is accepted; if not, nothing of it is."""
+        new: dict[tuple[object, ...], tuple[int, int]] = {}
+        grown: Counter[str] = Counter()
+        starts: dict[tuple[object, ...], int] = {}
+        for resource in request.resource_metrics:
+            labels = {a.key: a.value.string_value for a in resource.resource.attributes}
+            target = (labels.pop("service.name"), labels.pop("service.instance.id"))
+            times = []
+            for metric in resource.scope_metrics[0].metrics:
+                kind = metric.WhichOneof("data")
+                assert kind is not None
+                for point in getattr(metric, kind).data_points:
+                    attributes = {a.key: a.value.string_value or a.value.int_value for a in point.attributes}
+                    value = point.as_int if kind == "sum" else point.count
+                    name = (*target, metric.name, kind, *sorted(attributes.items()))
+                    time_ms = point.time_unix_nano // 1_000_000
+                    assert name not in new, "a series twice in a request"
+                    if name in self.last:
+                        last_ms, last = self.last[name]
+                        if time_ms < last_ms or (time_ms == last_ms and value != last):
+                            return False
+                        start_ms = point.start_time_unix_nano // 1_000_000
+                        assert start_ms == self.starts[name] or start_ms > last_ms, "a start in the past of the series"
+                        assert value >= last or start_ms > self.starts[name], "a fall under one start"
+                        more = value - last if value >= last else value
+                    else:
+                        assert value == 0, "a series begins with a 0"
+                        more = 0
+                    new[name], starts[name] = (time_ms, value), point.start_time_unix_nano // 1_000_000
+                    times.append(time_ms)
+                    if metric.name == "log.overhead.duration":
+                        grown[str(attributes.get("fake.key", ""))] += more
+            if labels:
+                info = (*target, "target_info")
+                if min(times) < self.last.get(info, (0, 0))[0]:
+                    return False
+                new[info] = (max(times), 1)
+        self.last |= new
+        self.starts |= starts
+        self.grown += grown
+        return True
+
+
+class SeriesMachine(RuleBasedStateMachine):
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "store.db"
+        self.patches = ExitStack()
+        self.patches.enter_context(mock.patch.object(pieces, "BOUNDS", BOUNDS[0]))
+        self.patches.enter_context(mock.patch.object(maintenance, "_MERGES", MERGES))
+        self.encoding = Encoding("1", "box")
+        self.log: list[tuple[bytes, float]] = []
+        self.truth: Counter[str] = Counter()
+        self.backups: list[tuple[Path, int]] = []
+        self.receiver = Receiver()
+        self.now_s = 20.0
+        self.floor_s = 0.0
+        self.unanswered = False
+        self.limit = 100
+        self.open()
+
+    def open(self) -> None:
+        self.store = Store.open(self.path)
+        self.piece = Piece(self.store)
+        self.outbox = Outbox(self.path, "otlp")
+        self.begun = self.outbox.register([Stream.INTERVALS], NOON, form=self.encoding.form)
+
+    def close(self) -> None:
+        self.outbox.close()
+        self.store.close()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        try:
+            self.check()
+        finally:
+            self.close()
+            self.patches.close()
+            shutil.rmtree(self.folder)
+
+    # --- what happens ---
+
+    @rule(
+        step_s=st.sampled_from([0.0, 0.5, 3.0, 11.0, 45.0]),
+        late_s=st.sampled_from([0, 0, 0, 4, 13, 60]),
+        key=st.sampled_from(KEYS),
+        duration_s=st.sampled_from([0.001, 0.4, 0.6, 3.0]),
+        seal=st.booleans(),
+    )
+    def say(self, step_s: float, late_s: float, key: str, duration_s: float, seal: bool) -> None:
+        self.now_s += step_s
+        second = max(self.now_s - late_s, self.floor_s)
+        seal_s = self.now_s - 0.25 if seal else 0.0
+        self.log.append((line(second, duration_s, logged=self.now_s, key=key), seal_s))
+        self.truth[key] += 1
+        self.piece.commit(*self.log[-1])
+
+    @rule(limit=st.sampled_from([1, 3, 100]), answers=st.integers(0, 5))
+    def deliver(self, limit: int, answers: int) -> None:
+        """Up to so many requests; the answer to the last one is lost."""
+        batch = self.outbox.read(Stream.INTERVALS, limit)
+        done = 0
+        for request in requests(batch, self.encoding) if batch else ():
+            assert isinstance(request.message, ExportMetricsServiceRequest)
+            if not self.receiver.take(request.message):
+                assert self.unanswered, "it was never sent before, and is refused"
+                break
+            if not answers:
+                self.unanswered = True
+                break
+            answers -= 1
+            done += request.count
+        if batch is not None and done:
+            self.outbox.advance(batch, done, NOON)
+
+    @rule()
+    def repeat_what_is_silent(self) -> None:
+        batch = self.outbox.silent(30 * SECOND, 100)
+        if batch is not None:
+            self.send(batch)
+
+    @rule()
+    def killed(self) -> None:
+        self.close()
+        self.open()
+
+    @rule(of=st.sampled_from(BOUNDS))
+    def restarted_with_other_thresholds(self, of: tuple[int, ...]) -> None:
+        self.close()
+        pieces.BOUNDS = of
+        self.open()
+
+    @rule(exponential=st.booleans(), version=st.sampled_from("12"))
+    def restarted_with_another_form(self, exponential: bool, version: str) -> None:
+        self.deliver_all()
+        self.close()
+        self.encoding = msgspec.structs.replace(self.encoding, exponential=exponential, version=version)
+        self.open()
+
+    @rule()
+    def saved(self) -> None:
+        copy = self.folder / f"backup-{len(self.backups)}"
+        self.store._db.execute("VACUUM INTO ?", (str(copy),))
+        self.backups.append((copy, len(self.log)))
+
+    @precondition(lambda self: self.backups)
+    @rule(data=st.data())
+    def restored(self, data: st.DataObject) -> None:
+        """An older copy, and the log is read again from where it ends."""
+        self.piece.seal(self.now_s + 10)
+        self.deliver_all()
+        self.close()
+        copy, read = data.draw(st.sampled_from(self.backups))
+        for path in self.folder.glob("store.db*"):
+            path.unlink()
+        shutil.copy(copy, self.path)
+        self.open()
+        for text, seal_s in self.log[read:]:
+            self.piece.commit(text, seal_s=seal_s)
+        self.now_s += 10
+        self.floor_s = (self.now_s * SECOND // INTERVAL + 1) * INTERVAL / SECOND
+        self.now_s = max(self.now_s, self.floor_s)
+
+    @rule()
+    def used_on_another_machine(self) -> None:
+        self.deliver_all()
+        self.close()
+        marker.remove(self.path)
+        self.backups.clear()
+        with closing(sqlite3.connect(self.path)) as db, db:
+            text = msgspec.json.encode(Home("m", "h", "/")).decode()
+            db.execute("UPDATE meta SET value = ? WHERE key = 'home'", (text,))
+        self.open()
+
+    @rule()
+    def upkeep(self) -> None:
+        self.store.upkeep(Limits(), ["otlp"]).run()
+
+    @rule(steps=st.integers(1, 8))
+    def want_of_room(self, steps: int) -> None:
+        if self.unanswered:
+            self.deliver_all()
+        dropping = self.store.upkeep(Limits(max_bytes=1), ["otlp"])
+        for _ in range(steps):
+            dropping.step(0.0)
+
+    # --- how ---
+
+    def send(self, batch: ExportBatch) -> None:
+        """Send a batch whole; what was sent before may be refused, and is set aside then."""
+        done = 0
+        for request in requests(batch, self.encoding):
+            assert isinstance(request.message, ExportMetricsServiceRequest)
+            if not self.receiver.take(request.message):
+                assert self.unanswered
+                break
+            done += request.count
+        if done:
+            self.outbox.advance(batch, done, NOON)
+        elif len(batch.items) == 1:
+            self.outbox.set_aside(batch, "out of order", NOON, held=True)
+        else:
+            self.limit = len(batch.items) // 2
+            return
+        self.limit = min(100, self.limit * 2)
+
+    def deliver_all(self) -> None:
+        while (batch := self.outbox.read(Stream.INTERVALS, self.limit)) is not None:
+            self.send(batch)
+        self.unanswered = False
+
+    def check(self) -> None:
+        for key in KEYS:  # one more of each: a point that was set aside is carried by the next
+            self.say(1.0, 0, key, 0.001, False)
+        self.now_s += 20
+        self.piece.seal(self.now_s)
+        self.deliver_all()
+        assert self.receiver.grown == self.truth
+
+
+TestSeries = SeriesMachine.TestCase
+TestSeries.settings = settings(
+    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "60")),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
