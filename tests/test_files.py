@@ -239,11 +239,11 @@ def test_date_before_the_extension_is_a_rotated_name_only_beside_its_live_file(t
 
 def test_as_many_files_may_be_open_as_the_system_allows() -> None:
     script = (
-        "import resource; from otel_logtail.tail.files import MANY_FILES, allow_many_files\n"
+        "import resource; from otel_logtail.tail.descriptors import DESCRIPTORS, MANY_FILES\n"
         "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); allow_many_files()\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); DESCRIPTORS.allow_many()\n"
         "assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); allow_many_files()\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); DESCRIPTORS.allow_many()\n"
         "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (64, 64)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -50,7 +50,7 @@ from otel_logtail.plugins import OBSERVERS, names
 from otel_logtail.redact import Redactor, secrets_of
 from otel_logtail.store.file import suspect
 from otel_logtail.store.maintenance import Limits
-from otel_logtail.tail.files import allow_many_files
+from otel_logtail.tail.descriptors import DESCRIPTORS
 from otel_logtail.tail.firstlook import FirstLooks
 from otel_logtail.tail.watch import TimedWaker, Waker, WatchdogWaker
 
@@ -218,7 +218,7 @@ def context_of_exporters() -> ExporterContext:
 
 def run(settings: Settings, config: Config | None) -> int:
     """Follow until stopped, or read once; returns the exit code."""
-    allow_many_files()
+    DESCRIPTORS.allow_many()
     redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
     redact_logs(redact)
     reporter = Reporter(redact=redact)

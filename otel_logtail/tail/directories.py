@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import msgspec
 
+from otel_logtail.tail.descriptors import DESCRIPTORS, EXHAUSTED
+
 SETTLED_NS = 3 * 10**9
 """How far back the last change must lie to be the last one: some file systems count whole seconds, FAT in twos."""
 
@@ -137,9 +139,11 @@ class Folders:
 def _listed(folder: str) -> list[tuple[str, int, str]] | None:
     """Names with their inodes and kinds, sorted; None: it may be looked at, and not be listed (now)."""
     try:
-        with os.scandir(folder) as entries:
+        with DESCRIPTORS.spare(lambda: os.scandir(folder)) as entries:
             return sorted((entry.name, entry.inode(), _kind(entry)) for entry in entries)
-    except OSError:
+    except OSError as problem:
+        if problem.errno in EXHAUSTED:
+            raise  # that nothing could be listed must not look like nothing being there
         return None
 
 

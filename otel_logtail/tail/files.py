@@ -15,20 +15,17 @@ import io
 import lzma
 import os
 import re
-import resource
 import stat
 from abc import abstractmethod
 from functools import lru_cache
 from typing import BinaryIO, Protocol, cast
 
 from otel_logtail.model import FileState, Fingerprint
+from otel_logtail.tail.descriptors import DESCRIPTORS, Descriptors
 from otel_logtail.tail.directories import FILE, LINK, Folders, Names
 
 HEAD_BYTES = 1024
 ANCHOR_BYTES = 256
-
-MANY_FILES = 65_536
-"""Open files enough for all backups that a folder may hold, and for renamed ones that are read on."""
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _BLOCK_BYTES = 1 << 18
@@ -48,6 +45,9 @@ class Reader(Protocol):
     inode: int
     damage: str
     """Why its codec can't go on; empty while it can."""
+
+    path: str
+    """Where it is, as far as is known: it may have to be opened again."""
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -78,56 +78,108 @@ class Reader(Protocol):
     def close(self) -> None:
         """Free its descriptor."""
 
+    def keep(self) -> None:
+        """Something is to be read from it, even if nothing else of it is left."""
 
-class PlainReader(Reader):
-    """A plain file, held by its descriptor: renaming or deleting it does not take it away."""
 
-    damage = ""
+class _Holder(Reader):
+    """A reader whose descriptor may be taken while it is not used; then its file is opened again by its name."""
 
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    def __init__(self, path: str, descriptors: Descriptors) -> None:
+        self.path = path
+        """Where its file is opened again."""
+        self._descriptors = descriptors
+        self._is_kept = False
+        self._fd = descriptors.open(path, self)
         status = os.fstat(self._fd)
         self.device, self.inode = status.st_dev, status.st_ino
 
-    def read_at(self, offset: int, length: int) -> bytes:
-        return os.pread(self._fd, length, offset)
+    def _descriptor(self) -> int:
+        if self._fd < 0:
+            try:
+                fd = self._descriptors.open(self.path, self)
+            except FileNotFoundError:
+                raise OSError(errno.ESTALE, "it has another name by now", self.path) from None
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) != self.identity:
+                self._descriptors.closed(self)
+                os.close(fd)
+                raise OSError(errno.ESTALE, "another file has its name by now", self.path)
+            self._fd = fd
+            if self._is_kept:
+                self._descriptors.keep(self)
+        else:
+            self._descriptors.used(self)
+        return self._fd
 
-    def read_into(self, view: memoryview, offset: int) -> int:
-        return os.preadv(self._fd, [view], offset) if hasattr(os, "preadv") else _copy(self, view, offset)
+    def keep(self) -> None:
+        """Something is to be read from it: it has to be one of the last whose descriptor is taken."""
+        self._is_kept = True
+        self._descriptors.keep(self)
+
+    def let_go(self) -> None:
+        os.close(self._fd)
+        self._fd = -1
 
     def size(self) -> int:
-        return os.fstat(self._fd).st_size
+        return os.fstat(self._descriptor()).st_size
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._descriptors.closed(self)
+            self.let_go()
+
+
+class PlainReader(_Holder):
+    """A plain file, held by its descriptor: renaming or deleting it does not take it away.
+
+    (Unless there are more files than descriptors: see :mod:`otel_logtail.tail.descriptors`.)
+    """
+
+    damage = ""
+
+    def __init__(self, path: str, descriptors: Descriptors = DESCRIPTORS) -> None:
+        super().__init__(path, descriptors)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return os.pread(self._descriptor(), length, offset)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        fd = self._descriptor()
+        return os.preadv(fd, [view], offset) if hasattr(os, "preadv") else _copy(self, view, offset)
 
     def changed(self) -> tuple[int, int, int]:
         """Its size, and when its bytes and its inode were changed the last time."""
-        status = os.fstat(self._fd)
+        status = os.fstat(self._descriptor())
         return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
-    def close(self) -> None:
-        os.close(self._fd)
 
-
-class CompressedReader(Reader):
+class CompressedReader(_Holder):
     """A compressed file, read forwards; going back behind the last request begins anew.
 
     Memory is the codec's window and the last request, not the file's size.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, descriptors: Descriptors = DESCRIPTORS) -> None:
         self._opener = _decoder(path)
-        self._raw = open(path, "rb")  # noqa: SIM115 - it lives as long as the reader
-        status = os.fstat(self._raw.fileno())
-        self.device, self.inode = status.st_dev, status.st_ino
+        self._stream: io.BufferedIOBase | None = None
+        super().__init__(path, descriptors)
         self._rewind()
 
+    def let_go(self) -> None:
+        super().let_go()
+        self._stream = None
+
     def _rewind(self) -> None:
-        self._raw.seek(0)
-        self._stream = self._opener(self._raw)
+        fd = self._descriptor()
+        os.lseek(fd, 0, os.SEEK_SET)
+        self._stream = self._opener(open(fd, "rb", closefd=False))  # noqa: SIM115
         self._start, self._kept = 0, bytearray()
         self.damage = ""
 
     def read_at(self, offset: int, length: int) -> bytes:
-        if offset < self._start:
+        self._descriptor()
+        if self._stream is None or offset < self._start:
             self._rewind()
         kept = self._kept
         while self._start + len(kept) < offset + length:
@@ -146,7 +198,7 @@ class CompressedReader(Reader):
         return _copy(self, view, offset)
 
     def _more(self) -> bytes:
-        if self.damage:
+        if self.damage or self._stream is None:
             return b""
         try:
             return self._stream.read1(_BLOCK_BYTES)
@@ -155,27 +207,6 @@ class CompressedReader(Reader):
                 raise
             self.damage = str(problem) or type(problem).__name__
             return b""
-
-    def size(self) -> int:
-        return os.fstat(self._raw.fileno()).st_size
-
-    def close(self) -> None:
-        self._raw.close()
-
-
-def allow_many_files() -> None:
-    """Let this process open more files than a shell lets it (often 1024), as far as the system allows.
-
-    All backups of a log are opened to tell them apart, and each renamed file stays open for a while.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):
-        pass  # it goes on with what it has
 
 
 def _copy(reader: Reader, view: memoryview, offset: int) -> int:

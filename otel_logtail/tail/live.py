@@ -190,8 +190,8 @@ class PathTail:
                 return Looked.RESTS
             self._resting = ()
             changed = beside != self._beside or any(was != _size(path) for path, was in self._undecided.items())
-            another = self._is_another()
-            if another and not again and seen == self._seen:
+            another = seen == self._seen and self._is_another()
+            if another and not again:
                 return Looked.AGAIN
             # with no live file there before and now, one may have come and been renamed: no event will tell of it again
             urgent = seen != self._seen or another or (changed and not seen)
@@ -204,7 +204,8 @@ class PathTail:
             elif not changed:
                 self._beside = beside
         except OSError as problem:
-            self._reporter.unreadable(self.live, problem.strerror or str(problem))
+            if problem.errno != errno.ESTALE:  # a file that had to be opened again was just renamed
+                self._reporter.unreadable(self.live, problem.strerror or str(problem))
         self._release(now_s)
         self._to_read = deque(self._held)
         return looked
@@ -428,6 +429,8 @@ class PathTail:
             if moved != state:
                 changed.append(moved)
             keep = held is not None and holds(held.reader, state) and _is_kept(held.reader, reader, live=live)
+            if held is not None and held.reader.identity == reader.identity:
+                held.reader.path = path
             quiet_since = None if live else now_s
             if held is not None and held.quiet_since is not None and not live:
                 quiet_since = held.quiet_since
@@ -474,6 +477,8 @@ class PathTail:
         kept = {id(held.reader) for held in holding}
         _close(held.reader for held in self._held if id(held.reader) not in kept)
         self._held = holding
+        for held in reversed(holding):  # the oldest is used first
+            held.reader.keep()
         self._current = next((held for held in holding if held.quiet_since is None), None)
         if before is not None and self._current is not None and before.state.id != self._current.state.id:
             if self._current.state.id in silent:
@@ -568,7 +573,8 @@ class PathTail:
             size = held.reader.size()  # first: what is written from here on is more than that
             chunk = read_chunk(held.reader, held.state, self._buffer, most)
         except OSError as problem:
-            self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
+            if problem.errno != errno.ESTALE:  # the next look says what became of it
+                self._reporter.unreadable(held.state.path, problem.strerror or str(problem))
             return None
         if chunk is None:
             held.ended_at = size

@@ -23,6 +23,8 @@ from functools import lru_cache
 
 import msgspec
 
+from otel_logtail.tail.descriptors import DESCRIPTORS
+
 _ESCAPED = re.compile(r"\[([*?[])\]")
 
 
@@ -181,7 +183,7 @@ class Search:
     def _descend(self, folder: str, part: Part, index: int) -> None:
         """Search the directories in this one that match, for the part of this index."""
         try:
-            with os.scandir(folder or "/") as entries:
+            with DESCRIPTORS.spare(lambda: os.scandir(folder or "/")) as entries:
                 found = sorted((entry.name, entry.is_symlink()) for entry in entries if _is_folder(entry, part))
         except OSError:
             return

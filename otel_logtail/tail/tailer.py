@@ -273,7 +273,7 @@ class Tail:
             try:
                 names = folders.beside(live, 0.0, fresh=True)
             except OSError:
-                names = ()
+                continue  # nobody can tell
             if not (os.path.basename(live) in {name for name, *_ in names} or rotated_of(live, names)):
                 yield live
 
