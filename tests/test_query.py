@@ -518,7 +518,14 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
             "dropped": [],
         },
     ]
-    assert answer["db"] == {"path": str(path), "size_bytes": size, "wal_bytes": wal, "samples": 4, "dropped": 0}
+    assert answer["db"] == {
+        "path": str(path),
+        "size_bytes": size,
+        "wal_bytes": wal,
+        "wal_readers": [],
+        "samples": 4,
+        "dropped": 0,
+    }
 
 
 # --- points in time -------------------------------------------------------------------------------------------------

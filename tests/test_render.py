@@ -275,7 +275,14 @@ STATUS: dict[str, object] = {
         }
     ],
     "exporters": [],
-    "db": {"path": "/state/store.db", "size_bytes": 4096, "samples": 4, "dropped": 0},
+    "db": {
+        "path": "/state/store.db",
+        "size_bytes": 4096,
+        "wal_bytes": 8192,
+        "wal_readers": ["less (pid 7)"],
+        "samples": 4,
+        "dropped": 0,
+    },
 }
 
 
@@ -302,8 +309,8 @@ def test_status_is_an_object_or_tables_or_a_value_a_line() -> None:
         "\nexporters\n"
         "none\n"
         "\nstore\n"
-        "path                  size bytes  samples  dropped\n"
-        "/state/store.db  4,096 (4.0 KiB)        4        0\n"
+        "path                  size bytes        wal bytes  wal readers   samples  dropped\n"
+        "/state/store.db  4,096 (4.0 KiB)  8,192 (8.0 KiB)  less (pid 7)        4        0\n"
     )
     assert "oversized" in written("table", 200)
 

@@ -333,9 +333,15 @@ def _status_column(key: str, value: object) -> Column:
     title = key.replace("_", " ")
     if isinstance(value, Mapping):
         return Column(key, title, lambda item: pairs(item) or "-")
+    if isinstance(value, list):
+        return Column(key, title, _names)
     if isinstance(value, int):
         return Column(key, title, _bytes if key in ("bytes", "size_bytes", "wal_bytes") else _number, right=True)
     return Column(key, title, _optional)
+
+
+def _names(value: object) -> str:
+    return (", ".join(str(item) for item in value) if isinstance(value, list) else "") or "-"
 
 
 def _records(value: object) -> list[Mapping[str, object]]:

@@ -11,6 +11,7 @@ from otel_logtail.model import Instrument
 from otel_logtail.query.counts import EVERYTHING, count_of
 from otel_logtail.query.database import snapshot
 from otel_logtail.store.health import pending, size_on_disk, wal_size
+from otel_logtail.store.place import readers
 from otel_logtail.text import iso
 
 Record = dict[str, object]
@@ -26,6 +27,7 @@ def status(conn: sqlite3.Connection, path: Path) -> dict[str, object]:
                 "path": str(path),
                 "size_bytes": size_on_disk(path),
                 "wal_bytes": wal_size(path),
+                "wal_readers": readers(path),
                 "samples": conn.execute("SELECT ifnull(sum(count), 0) FROM block").fetchone()[0],
                 "dropped": conn.execute("SELECT ifnull(sum(count), 0) FROM dropped").fetchone()[0],
             },

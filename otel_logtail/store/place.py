@@ -66,14 +66,17 @@ def holder(path: Path) -> int | None:
 
 
 def readers(path: Path) -> list[str]:
-    """Return the processes that hold a snapshot of the store now, but this one, such as ``less (pid 17)``."""
+    """Return the processes that hold a snapshot of the store now, such as ``sqlite3 (pid 17)``.
+
+    This one and the daemon, whose snapshots are short, are left out.
+    """
     shared = Path(f"{os.path.realpath(path)}-shm")
     pids = {
         lock.pid
         for lock in _locks()
         if lock.kind == "POSIX" and lock.mode == "READ" and lock.start in _READ_MARKS and _is_on(lock, shared, "")
     }
-    return [_name_of(pid) for pid in sorted(pids - {os.getpid()})]
+    return [_name_of(pid) for pid in sorted(pids - {os.getpid(), holder(path)})]
 
 
 def _name_of(pid: int) -> str:

@@ -12,8 +12,9 @@
 -- The views at the end (samples, episodes, minutes) are the ones to query; the tables may change with the version.
 
 CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns',
-                                          -- 'set_aside' (the damaged store whose place this one took), 'merged_60_ns'
-                                          -- and the like (up to where intervals are merged), 'home' (the machine and the
+                                          -- 'set_aside' (the damaged store whose place this one took; empty: it was
+                                          -- missing), 'cleared_ns' (when damage was met that no check found),
+                                          -- 'merged_60_ns' and the like (up to where intervals are merged), 'home' (the machine and the
                                           -- path of the last start), 'counting_ns' (since when health counts, where that
                                           -- is not 'created_ns': an older copy was restored)
   key   TEXT PRIMARY KEY,

@@ -118,6 +118,7 @@ def test_a_reader_that_is_stopped_is_named_by_status_and_doctor_wherever_it_is(t
             try:
                 (name,) = readers(daemon.db)
                 assert name.endswith(f" (pid {reader.pid})")
+                assert status(daemon)["db"]["wal_readers"] == [name]
             finally:
                 reader.kill()
         daemon.stop()
