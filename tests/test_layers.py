@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": set(),
     "delivery": {"store"},
     "exporters": set(),
-    "query": {"store.rows", "store.connection", "store.health"},
+    "query": {"store.rows", "store.connection", "store.health", "store.place"},
     "report": {"query"},
     "daemon": {"tail", "engine", "store", "delivery"},
     "doctor": {"tail", "engine", "store", "query", "exporters", "daemon"},
