@@ -196,7 +196,7 @@ class SeriesMachine(RuleBasedStateMachine):
 
     @rule()
     def saved(self) -> None:
-        copy = self.folder / f"backup-{len(self.backups)}"
+        copy = Path(tempfile.mkdtemp(dir=self.folder), "copy")
         self.store._db.execute("VACUUM INTO ?", (str(copy),))
         self.backups.append((copy, len(self.log)))
 
