@@ -120,6 +120,27 @@ def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: Path) -> None:
     assert (running.returncode, said) == (130, b"")
 
 
+def test_an_interrupt_while_the_program_is_imported_is_no_traceback(tmp_path: Path) -> None:
+    program = STARTING.format(module="typer", number=int(signal.SIGINT))
+    done = subprocess.run([PROGRAM[0], "-c", program, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+STARTING = """
+import importlib.abc, os, sys
+from otel_logtail.__main__ import main
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+"""The program itself, with a signal in the midst of its start."""
+
+
 # --- a run that reads once ---
 
 
@@ -189,24 +210,10 @@ def test_a_run_that_delivers_is_interrupted_too(number: signal.Signals, tmp_path
         assert "otel-logtail: warning: interrupted; run again to resume\n" in daemon.said()
 
 
-AS_IT_STARTS = """
-import importlib.abc, os, sys
-from otel_logtail.cli.main import main
-
-class Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name == {module!r}:
-            os.kill(os.getpid(), {number})
-
-sys.meta_path.insert(0, Finder())
-main()
-"""
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("module", ["otel_logtail.cli.follow", "otel_logtail.observers.headroom.observer"])
 def test_a_run_that_has_not_begun_is_interrupted_too(tmp_path: Path, module: str, number: signal.Signals) -> None:
-    program = AS_IT_STARTS.format(module=module, number=int(number))
+    program = STARTING.format(module=module, number=int(number))
     words = ["--observer", "headroom", "--path", tmp_path / "proxy.log", "--db", tmp_path / "store.db", "--once"]
     done = subprocess.run(
         [PROGRAM[0], "-c", program, *map(str, words)], capture_output=True, text=True, timeout=30, check=False

@@ -1,7 +1,6 @@
 """How a command ends: an error is one line and a hint on stderr, a reader who has left is no error.
 
-Everything that a command raises is translated in one place (`ended`). Known limit: an interrupt while the modules of
-the command line itself are imported, in the first tenth of a second, is still Python's own.
+Everything that a command raises is translated in one place (`ended`).
 """
 
 from __future__ import annotations
@@ -126,7 +125,8 @@ def _of_the_arguments(problem: BaseException, message: str) -> int:
     if context is not None and message == context.get_help():  # a group of commands, and none was named
         typer.echo(message, err=True)
     else:
-        say_error(message, "otel-logtail --help shows what there is")
+        name = "otel-logtail" if context is None else context.command_path
+        say_error(message, f"{name} --help shows what there is")
     return code
 
 
