@@ -76,26 +76,29 @@ def is_service_link(variable: str, value: str) -> bool:
     return variable.endswith("_PORT") and re.fullmatch(r"(tcp|udp|sctp)://\S+:[0-9]+", value.strip()) is not None
 
 
-def unresolved(text: str) -> str:
-    """Return the first placeholder in an address that nothing has filled in, such as ``$(NODE_IP)``; empty: none."""
-    found = re.search(r"\$\([^()]*\)|\$\{[^{}]*\}|\{\{.*?\}\}|\$[A-Za-z_]\w*|%[A-Z_]{2,}%|<[A-Za-z][\w .-]*>", text)
-    return found[0] if found else ""
+_IN_ANY_TEXT = r"\$\([^()]*\)|\$\{[^{}]*\}|\{\{.*?\}\}"
+_IN_AN_ADDRESS = rf"{_IN_ANY_TEXT}|\$[A-Za-z_]\w*|%[A-Z_]{{2,}}%|<[A-Za-z][\w .-]*>"
 
 
-def see_that_it_is_resolved(text: str, origin: str) -> None:
-    """Refuse an address with a placeholder: it would be looked up in the DNS as it is.
+def check_resolved(text: str, origin: str, *, address: bool = True) -> None:
+    """Refuse a value with a placeholder that nothing has filled in, such as ``$(NODE_IP)``.
+
+    Args:
+        text: The value.
+        origin: The place that it came from.
+        address: Whether it is one of a receiver: other values may hold a ``$`` or a ``<``.
 
     Raises:
-        UsageError: there is one.
+        UsageError: there is a placeholder.
     """
-    placeholder = unresolved(text)
-    if not placeholder:
+    found = re.search(_IN_AN_ADDRESS if address else _IN_ANY_TEXT, text)
+    if found is None:
         return
-    name = "".join(re.findall(r"[\w.]+", placeholder))
-    hint = f"set {origin} to the address itself; nothing here replaces placeholders"
-    if placeholder.startswith("$("):
+    name = "".join(re.findall(r"[\w.]+", found[0]))
+    hint = f"set {origin} to the value itself; nothing here replaces placeholders"
+    if found[0].startswith("$(") and origin.isupper():
         hint = f"declare {name} before {origin} in the container's env: Kubernetes replaces only what stands above"
-    raise UsageError(f"{origin}: {placeholder} was not replaced by a value", hint=hint)
+    raise UsageError(f"{origin}: {found[0]} was not replaced by a value", hint=hint)
 
 
 def attributes(text: str) -> dict[str, str] | None:

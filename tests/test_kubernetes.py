@@ -81,6 +81,11 @@ def test_its_log_and_its_store_lie_where_volumes_are_mounted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
+def test_no_service_of_the_name_space_sets_its_variables(name: str) -> None:
+    assert pod(name)["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_the_program_takes_its_command_line(name: str) -> None:
     command = [sys.executable, "-m", "otel_logtail", "service", "hex", *ours(name)["args"]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

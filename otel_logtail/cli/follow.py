@@ -36,10 +36,10 @@ from otel_logtail.daemon.settings import (
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.environment import (
     asks_for_otlp,
+    check_resolved,
     is_service_link,
     problem,
     problems,
-    see_that_it_is_resolved,
     service_name,
 )
 from otel_logtail.environment import export_interval as metric_export_interval
@@ -106,7 +106,7 @@ def _settings_of(
     for name, place in given.items():
         for value in params[name] if isinstance(params[name], list) else [params[name]]:
             if name != "path":  # there, ${VARIABLES} are filled in
-                see_that_it_is_resolved(str(value), place)
+                check_resolved(str(value), place, address=False)
     config = read_config(Path(params["config"]), environ, home_directory()) if params["config"] else None
     places |= {**(config.where if config else {}), **given}
 

@@ -18,6 +18,7 @@ import msgspec
 from otel_logtail.daemon import settings
 from otel_logtail.daemon.settings import SourceSettings
 from otel_logtail.daemon.toml_lines import KeyPath, key_lines
+from otel_logtail.environment import check_resolved
 from otel_logtail.errors import UsageError
 from otel_logtail.plugins import EXPORTERS, OBSERVERS, names
 
@@ -252,6 +253,7 @@ class _Reader:
             if not self._home:
                 self._wrong(at, "there is no home directory for ~", "write the path out")
             value = literal(self._home) + value[1:]
+        check_resolved(value, self._where(at), address=False)
         return str(Path(literal(str(self._folder))) / value)
 
     def _known_keys(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
-from otel_logtail.environment import see_that_it_is_resolved, usable
+from otel_logtail.environment import check_resolved, usable
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.config import read_form
@@ -263,7 +263,7 @@ def address_of(context: ExporterContext) -> tuple[str, int]:
         UsageError: that is no port.
     """
     host = context.options.get("prometheus_host") or context.environ.get(_HOST_VARIABLE, "").strip()
-    see_that_it_is_resolved(host, "--prometheus-host" if context.options.get("prometheus_host") else _HOST_VARIABLE)
+    check_resolved(host, "--prometheus-host" if context.options.get("prometheus_host") else _HOST_VARIABLE)
     return host or DEFAULT_HOST, _port(context)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from otel_logtail.environment import see_that_it_is_resolved
+from otel_logtail.environment import check_resolved
 from otel_logtail.errors import UsageError
 
 DEFAULT_URL = "ws://127.0.0.1:49134"
@@ -70,7 +70,7 @@ def _first(*settings: tuple[str, str]) -> tuple[str, str]:
 
 
 def _address(url: str, origin: str) -> tuple[str, int]:
-    see_that_it_is_resolved(url, origin)
+    check_resolved(url, origin)
     hint = f"such as {DEFAULT_URL}, or wss:// for TLS"
     try:
         parts = urlsplit(url)

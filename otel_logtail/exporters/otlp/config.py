@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from otel_logtail.environment import attributes, see_that_it_is_resolved, usable
+from otel_logtail.environment import attributes, check_resolved, usable
 from otel_logtail.errors import UsageError
 
 Protocol = Literal["grpc", "http/protobuf"]
@@ -116,7 +116,7 @@ def _signal(environ: Mapping[str, str], options: Mapping[str, str], name: Signal
     specific = _general(environ, f"OTEL_EXPORTER_OTLP_{name.upper()}_ENDPOINT")
     endpoint = flag or specific or _general(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
     if endpoint is not None:
-        see_that_it_is_resolved(endpoint.value, endpoint.origin)
+        check_resolved(endpoint.value, endpoint.origin)
     protocol = _protocol(_flag(options, "otlp_protocol", "--otlp-protocol") or find("PROTOCOL"), endpoint)
     if protocol == "grpc":
         endpoint = endpoint or Setting("http://localhost:4317", "default")
