@@ -135,6 +135,15 @@ class Reporter:
         """The clock has reached it."""
         self._end(f"ahead {source}", f"{source}: this machine's clock has reached the time of all lines")
 
+    def overflowed(self, source: str, most: int) -> None:
+        """A source has more series than it may have."""
+        self._begin(
+            f"overflow {source}",
+            "warning",
+            f"{source}: more than {most} series: further ones are counted together, as otel.metric.overflow=true"
+            " (--max-series sets how many)",
+        )
+
     def oversized(self, path: str, offset: int) -> None:
         """A line longer than the bound was skipped."""
         self._begin(f"oversized {path}", "warning", f"{path}: a line of more than 1 MiB at byte {offset} was skipped")

@@ -14,6 +14,9 @@ import msgspec
 Attributes = tuple[tuple[str, str | int], ...]
 """Attributes of low cardinality, sorted by name: they name a series, so a stranger must not be able to invent one."""
 
+OVERFLOW: Attributes = (("otel.metric.overflow", True),)
+"""Those of the series that counts what is beyond the most series of a source (OpenTelemetry's cardinality limits)."""
+
 
 class Severity(IntEnum):
     """How bad one sample is: ``ok`` < threshold <= ``degraded`` < stall threshold <= ``stall``."""

@@ -342,7 +342,7 @@ def test_other_bounds_are_another_series_with_totals_of_its_own(store: Store, ou
     piece = Piece(store)
     piece.commit(line(1, 0.1), seal_s=10)
     store._db.execute("UPDATE series SET bounds = '[7]'")  # as another threshold would have made it
-    store._series.clear()
+    store.series.forget()
     piece.commit(line(2, 0.1), seal_s=20)
     first, second = durations(outbox.read(Stream.INTERVALS, 1000))
     assert (first.total.count, second.total.count, first.series.bounds_ns) == (1, 1, (7,))

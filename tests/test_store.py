@@ -91,7 +91,7 @@ def test_a_commit_that_fails_at_any_statement_leaves_nothing_and_succeeds_later(
     tmp_path: Path, untroubled: tuple[dict[str, list[tuple[object, ...]]], int]
 ) -> None:
     expected, statements = untroubled
-    assert statements > 20
+    assert statements > 15
     for k in range(1, statements + 1):
         path = tmp_path / f"full-{k}.db"
         with opened(path) as store:

@@ -26,6 +26,7 @@ from otel_logtail.daemon.settings import (
     export_interval,
     flag_of,
     max_bytes,
+    max_series,
     milliseconds,
     one_of,
     quiet_window,
@@ -143,6 +144,7 @@ def _settings_of(
             retention_ns(once("retention", params["retention"]), where("retention")),
             max_bytes(once("max_db_size", params["max_db_size"]), where("max_db_size")),
         ),
+        max_series=max_series(once("max_series", params["max_series"]), where("max_series")),
         exporters=chosen,
         exporters_from_now=one_of(once("exporter_from", "start"), where("exporter_from"), ("start", "now")) == "now",
         exporter_options={

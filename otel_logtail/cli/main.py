@@ -155,6 +155,15 @@ def follow(
             rich_help_panel=_FOLLOW,
         ),
     ] = DEFAULT_MAX_DB_SIZE,
+    max_series: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_LOGTAIL_MAX_SERIES",
+            metavar="NUMBER",
+            help="Most series of one source; further ones are counted together: 2000.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = "2000",
     exporter: Annotated[
         list[str] | None,
         typer.Option(

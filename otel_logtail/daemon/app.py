@@ -147,6 +147,7 @@ class App:
         store: Store | None = None
         try:
             store = self._store = Store.open(settings.db)
+            store.series.most = settings.max_series
             if store.set_aside is not None:
                 reporter.store_set_aside(str(settings.db), str(store.set_aside))
             elif store.was_gone and not self._first_looks.kept:

@@ -48,7 +48,7 @@ EXPORTER_KEYS: dict[str, dict[str, str]] = {
 """The keys of our exporters' tables, and the option that each stands for (``otlp_endpoint`` is ``--otlp-endpoint``).
 Others' exporters get their table's keys as they are."""
 
-_TOP = ("db", "retention", "max_db_size", "export_interval", "exporter_from", "source", "exporter")
+_TOP = ("db", "retention", "max_db_size", "max_series", "export_interval", "exporter_from", "source", "exporter")
 _SOURCE = ("observer", "paths", "event", "threshold_ms", "stall_ms", "quiet_ms", "from_start", "timezone")
 _FILES = ("jsonl_file", "hex_db")
 
@@ -121,10 +121,13 @@ class _Reader:
         }
         elsewhere["once"] = "it is no setting of a daemon: give --once on the command line"
         self._known_keys((), values, _TOP, elsewhere)
-        once = {name: self._text((name,), values[name]) for name in _TOP[:5] if name in values}
+        if isinstance(most := values.get("max_series"), int):
+            values = {**values, "max_series": str(most)}
+        once = {name: self._text((name,), values[name]) for name in _TOP[:-2] if name in values}
         checks: dict[str, Callable[[str, str], object]] = {
             "retention": settings.retention_ns,
             "max_db_size": settings.max_bytes,
+            "max_series": settings.max_series,
             "export_interval": settings.export_interval,
             "exporter_from": lambda text, where: settings.one_of(text, where, ("start", "now")),
         }

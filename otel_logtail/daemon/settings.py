@@ -15,10 +15,12 @@ import msgspec
 
 from otel_logtail.errors import LogtailError, StoreError, UsageError
 from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.series import MAX_SERIES
 from otel_logtail.text import parse_bytes
 
 DEFAULT_EVENT = "log.overhead"
 DEFAULT_MAX_DB_SIZE = "1GiB"
+MOST_SERIES = 100_000
 DEFAULT_QUIET_MS = 3000.0
 DEFAULT_RETENTION = "30d"
 DEFAULT_THRESHOLD_MS = 500.0
@@ -65,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exporters: tuple[str, ...] = ()
     exporters_from_now: bool = False
     exporter_options: Mapping[str, Mapping[str, str]] = {}
+    max_series: int = MAX_SERIES
     drain_s: float = 5.0
     limits: Limits = Limits()
     places: Mapping[str, str] = {}
@@ -172,6 +175,13 @@ def max_bytes(text: str, where: str) -> int | None:
     if not _LEAST_BYTES <= size < 2**62:
         raise UsageError(f"{where} '{text}' is no size of 1 MiB or more", hint="write 1GiB, 500MB or none")
     return size
+
+
+def max_series(text: str, where: str) -> int:
+    """How many series a source may have."""
+    if not text.strip().isascii() or not text.strip().isdigit() or not 1 <= int(text.strip()[:9]) <= MOST_SERIES:
+        raise UsageError(f"invalid {where} '{text}'", hint=f"write a number from 1 to {MOST_SERIES}, such as 2000")
+    return int(text)
 
 
 def zone(name: str, where: str) -> tzinfo | None:

@@ -261,6 +261,8 @@ class SourceRun:
             self._reporter.oversized(chunk.after.path, chunk.base)
 
     def _say_mended(self, committed: Committed) -> None:
+        if committed.overflowed:
+            self._reporter.overflowed(self.info.name, self._store.series.most)
         if committed.mended:
             self._reporter.counts_mended(self.info.name, committed.mended)
 

@@ -181,7 +181,8 @@ def _sanitized(attributes: Mapping[str, Any]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for key, value in sorted(attributes.items()):
         name = _name(key).replace(":", "_")
-        labels[name] = f"{labels[name]};{value}" if name in labels else str(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        labels[name] = f"{labels[name]};{text}" if name in labels else text
     return labels
 
 

@@ -114,7 +114,7 @@ class Kinds:
         ).fetchone()
         if row is None or Severity(row[2]) not in self._severities or self._source not in (None, row[0]):
             return None
-        attributes = msgspec.json.decode(row[5], type=dict[str, str | int])
+        attributes = msgspec.json.decode(row[5], type=dict[str, bool | int | str])
         stages = msgspec.json.decode(row[6], type=tuple[str, ...])
         return Kind(row[0], row[1], Severity(row[2]), row[3], row[4], attributes, stages)
 

@@ -133,7 +133,7 @@ def series_of(
         "SELECT id, attributes FROM series WHERE instrument = :instrument AND (:source IS NULL OR source = :source)",
         {"instrument": instrument.value, "source": source},
     )
-    return [(id_, msgspec.json.decode(text, type=dict[str, str | int])) for id_, text in rows]
+    return [(id_, msgspec.json.decode(text, type=dict[str, bool | int | str])) for id_, text in rows]
 
 
 def _edge_stages(

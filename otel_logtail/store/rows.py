@@ -68,7 +68,7 @@ def encode_attributes(attributes: Attributes) -> str:
 
 def decode_attributes(text: str) -> Attributes:
     """The attributes of a JSON object written by :func:`encode_attributes`."""
-    return tuple(msgspec.json.decode(text, type=dict[str, str | int]).items())
+    return tuple(msgspec.json.decode(text, type=dict[str, bool | int | str]).items())
 
 
 def decode_bounds(text: str) -> tuple[int, ...]:

@@ -25,9 +25,7 @@ from otel_logtail.model import (
     Batch,
     Counts,
     FileState,
-    IntervalKey,
     OpenEpisodes,
-    SeriesKey,
     Severity,
     Shape,
     SourceInfo,
@@ -57,6 +55,7 @@ from otel_logtail.store.rows import (
     path_of_text,
     text_of_path,
 )
+from otel_logtail.store.series import SeriesTable
 from otel_logtail.store.wal import Held, Wal
 
 _PUT_OPEN = (
@@ -93,14 +92,8 @@ class Committed(msgspec.Struct, frozen=True):
     breaches: int = 0
     mended: int = 0
     """How many counts that were damaged on disk are now only known by their number and sum."""
-
-
-class _Series(msgspec.Struct):
-    """A series that this process has met: no interval of it that is open begins at ``open_ns`` or later."""
-
-    id: int
-    start_ns: int
-    open_ns: int
+    overflowed: bool = False
+    """Whether something was counted in the series of what is beyond the most series."""
 
 
 class _Kinds(dict[tuple[str, str], int]):
@@ -126,7 +119,7 @@ class Store:
         self.wal = Wal(file.path, file.connection)
         self._db = file.connection
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
-        self._series: dict[tuple[int, SeriesKey], _Series] = {}
+        self.series = SeriesTable(self._db)
         # open intervals as they are in the store: the daemon is the only one who changes them
         self._open: dict[tuple[int, int, int], Counts] = {}
         self._mended = 0
@@ -346,7 +339,7 @@ class Store:
         except BaseException:
             # what was made in a transaction which is gone must not be used
             self._kinds.clear()
-            self._series.clear()
+            self.series.forget()
             self._open.clear()
             raise
 
@@ -356,7 +349,7 @@ class Store:
             self._checkpoint_pages = pages
 
     def _write(self, batch: Batch) -> Committed:
-        self._mended = 0
+        self._mended, self.series.overflowed = 0, False
         breaches = _NO_BREACHES
         if batch.file is not None:
             self._update_file(batch.source, batch.file)
@@ -380,7 +373,7 @@ class Store:
             )
         self._count(batch)
         sealed = 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns)
-        return Committed(sealed, len(batch.closed), len(batch.breaches), self._mended)
+        return Committed(sealed, len(batch.closed), len(batch.breaches), self._mended, self.series.overflowed)
 
     def _update_file(self, source: int, state: FileState) -> None:
         columns = file_columns(state)
@@ -467,57 +460,23 @@ class Store:
         self._kinds[key] = (shape, int(str(found)))
         return self._kinds[key][1]
 
-    def _series_of(self, source: int, key: IntervalKey) -> _Series:
-        series = key.series
-        known = self._series.get((source, series))
-        if known is not None:
-            if key.start_ns < known.start_ns:
-                self._begin_earlier(known.id, key.start_ns)
-                known.start_ns = key.start_ns
-            return known
-        columns = (source, series.instrument.value, encode_attributes(series.attributes), encode_json(series.bounds_ns))
-        self._db.execute(
-            "INSERT INTO series (source, instrument, attributes, bounds, start_ns) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (*columns, key.start_ns),
-        )
-        found = self._one(
-            "SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?", *columns
-        )
-        series_id = int(str(found))
-        self._begin_earlier(series_id, key.start_ns)
-        open_ns = self._one("SELECT coalesce(max(end_ns), 0) FROM open_interval WHERE series = ?", series_id)
-        self._series[source, series] = _Series(series_id, key.start_ns, int(str(open_ns)))
-        return self._series[source, series]
-
-    def _begin_earlier(self, series: int, start_ns: int) -> None:
-        # lines come out of order, so the first interval that is met need not be the earliest; but what was made final
-        # was told to receivers with its start, and another start would mean a reset to them
-        self._db.execute(
-            "UPDATE series SET start_ns = ?2 WHERE id = ?1 AND start_ns > ?2"
-            " AND NOT EXISTS (SELECT 1 FROM interval WHERE series = ?1)"
-            " AND NOT EXISTS (SELECT 1 FROM total WHERE series = ?1)",
-            (series, start_ns),
-        )
-
     def _add_counts(self, batch: Batch, breaches: tuple[int, int]) -> None:
         if not batch.counts:
             return
-        rows = []
+        grown: dict[tuple[int, int, int], Counts] = {}
         for key, more in batch.counts.items():
-            series = self._series_of(batch.source, key)
+            series = self.series.of(batch.source, key)
             place = (series.id, key.start_ns, key.end_ns)
-            counts = self._open.get(place)
+            counts = grown.get(place) or self._open.get(place)
             if counts is None:
                 counts = None if key.start_ns >= series.open_ns else self._read_counts(place)
                 if len(self._open) >= _MEMO:
                     self._open.clear()
-            counts = Counts() if counts is None else counts
+            grown[place] = counts = Counts() if counts is None else counts
             add(counts, more)  # a copy where nothing was counted before: the batch is never changed
             self._open[place] = counts
             series.open_ns = max(series.open_ns, key.end_ns)
-            rows.append((*place, *counts_row(counts), *breaches))
-        self._db.executemany(_PUT_OPEN, rows)
+        self._db.executemany(_PUT_OPEN, [(*place, *counts_row(counts), *breaches) for place, counts in grown.items()])
         if sum(len(counts.exponential) for counts in self._open.values()) > _MEMO_BUCKETS:
             self._open.clear()
 
