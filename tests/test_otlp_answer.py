@@ -42,7 +42,8 @@ STATUSES = {
     **dict.fromkeys((500, 501, 505, 507, 508, 511, 520, 599), ISOLATE),
 }
 CODES = {
-    **dict.fromkeys(("CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"), RETRY),
+    **dict.fromkeys(("CANCELLED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"), RETRY),
+    "DEADLINE_EXCEEDED": ISOLATE,  # retryable, and a smaller request may be in time
     **dict.fromkeys(("INVALID_ARGUMENT", "FAILED_PRECONDITION"), REFUSED),
     **dict.fromkeys(("UNKNOWN", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "UNAUTHENTICATED"), ISOLATE),
     **dict.fromkeys(("RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "INTERNAL"), ISOLATE),

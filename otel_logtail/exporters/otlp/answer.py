@@ -182,5 +182,6 @@ def judge_grpc(code: str, details: str, *, target: str, delay_s: float | None) -
     if (code in _GRPC_REFUSED and not setting) or (too_large and delay_s is None):
         return Refused(why)
     asked = code == "RESOURCE_EXHAUSTED" and delay_s is not None
-    isolate = not (code in _GRPC_RETRYABLE or asked or setting)
+    # a request that takes too long is tried in smaller ones
+    isolate = code == "DEADLINE_EXCEEDED" or not (code in _GRPC_RETRYABLE or asked or setting)
     return Retry(why, min(max(0.0, delay_s or 0.0), MAX_AFTER_S), isolate)

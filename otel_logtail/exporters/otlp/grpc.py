@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +23,16 @@ from otel_logtail.exporters.otlp.encode import ExportRequest
 from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
 from otel_logtail.model import Retry
 
+MAX_ANSWER = 4 * 1024 * 1024
+"""The largest answer that is read: a partial success may list much."""
+
 _STUBS: dict[SignalName, Any] = {"metrics": MetricsServiceStub, "traces": TraceServiceStub, "logs": LogsServiceStub}
 
-_RECONNECT = (
+_OPTIONS = (
+    # each try is ours: a receiver that greets with GOAWAY would be tried again inside, as fast as it can, and each try
+    # costs memory until the call's deadline (250 MB/s were measured)
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", MAX_ANSWER),
     # a channel waits between its tries to connect, by default up to two minutes: the drain has its own patience, and
     # what comes after it should find out about the receiver of now
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -32,30 +41,48 @@ _RECONNECT = (
 )
 
 
+_GRACE_S = 0.5
+"""How much later than a call's own deadline it is given up: while a receiver floods the connection, gRPC misses it."""
+
+
 class GrpcSender:
     """Calls Export of one signal's service on one target."""
 
     def __init__(self, signal: Signal, name: SignalName, *, user_agent: str) -> None:
         self._signal = signal
-        options = (("grpc.primary_user_agent", user_agent), *_RECONNECT)
+        self._lock = Lock()
+        self._closed = False
+        self._closing: Thread | None = None
+        options = (("grpc.primary_user_agent", user_agent), *_OPTIONS)
         compression = grpc.Compression.Gzip if signal.gzip else grpc.Compression.NoCompression
         if signal.tls:
             tls = read_tls(signal)
             credentials = grpc.ssl_channel_credentials(tls.roots, tls.key, tls.certificate)
-            self._channel: Any = grpc.secure_channel(signal.endpoint, credentials, options, compression)
+            self._connect = partial(grpc.secure_channel, signal.endpoint, credentials, options, compression)
         else:
-            self._channel = grpc.insecure_channel(signal.endpoint, options, compression)
+            self._connect = partial(grpc.insecure_channel, signal.endpoint, options, compression)
+        self._name = name
+        self._channel: Any = self._connect()
         self._export = _STUBS[name](self._channel).Export
 
     def send(self, message: ExportRequest) -> Outcome:
         """Call Export with one message."""
         signal = self._signal
+        if not self._open():
+            return Retry("the exporter is closed" if self._closed else f"{signal.endpoint} floods the connection")
+        late = f"no answer within {signal.timeout_s * 1000:.0f} ms"
         try:
-            response = self._export(message, timeout=signal.timeout_s, metadata=signal.headers)
+            call = self._export.future(message, timeout=signal.timeout_s, metadata=signal.headers)
+            response = call.result(signal.timeout_s + _GRACE_S)
+        except grpc.FutureTimeoutError:
+            self._hang_up()
+            return judge_grpc("DEADLINE_EXCEEDED", late, target=signal.endpoint, delay_s=None)
+        except grpc.FutureCancelledError:
+            return Retry("the exporter is closed")
         except grpc.RpcError as error:
             code, details = error.code().name, error.details() or ""
             if code == "DEADLINE_EXCEEDED":
-                details = f"no answer within {signal.timeout_s * 1000:.0f} ms"
+                details = late
             if code == "UNAVAILABLE" and signal.tls:
                 details = _tls_words(signal, details) or details
             delay_s = _retry_delay_s(error.trailing_metadata() or ())
@@ -66,7 +93,28 @@ class GrpcSender:
 
     def close(self) -> None:
         """Hang up: a call that another thread waits for ends as cancelled."""
-        self._channel.close()
+        self._closed = True
+        self._hang_up()
+
+    def _hang_up(self) -> bool:
+        """Close the channel; returns whether that has come to an end: it doesn't while a receiver floods it."""
+        with self._lock:
+            if self._closing is None:
+                self._closing = Thread(target=self._channel.close, daemon=True)
+                self._closing.start()
+        self._closing.join(_GRACE_S)
+        return not self._closing.is_alive()
+
+    def _open(self) -> bool:
+        """Have a channel; returns whether there is one: the last one may still be closing."""
+        if self._closing is None:
+            return True
+        if self._closed or not self._hang_up():
+            return False
+        with self._lock:
+            self._channel, self._closing = self._connect(), None
+            self._export = _STUBS[self._name](self._channel).Export
+        return True
 
 
 def _tls_words(signal: Signal, details: str) -> str:

@@ -1,34 +1,37 @@
 """One signal over OTLP/HTTP: bytes out, the receiver's real answer back.
 
-Known limit: the time-out holds for each wait (connecting, each piece of the answer) and the body as a whole; an answer
-whose headers drip in byte by byte can take longer. One that ends within its headers counts by its status alone.
-``close`` ends a wait for an answer, not one for a connection.
+The time-out holds for the whole attempt (:mod:`attempt`). ``close`` ends a wait for an answer, not one for a
+connection. An answer that ends within its headers counts by its status alone.
 """
 
 from __future__ import annotations
 
 import gzip
-import socket
 import ssl
 import time
 from http.client import BadStatusLine
-from threading import Event, Lock
+from threading import Event
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from otel_logtail.exporters.otlp.answer import ExportResponse, HttpAnswer, Outcome, judge_http
+from otel_logtail.exporters.otlp.attempt import Adapter, AnswerTooLong, Attempt, Lines
 from otel_logtail.exporters.otlp.config import Signal
 from otel_logtail.exporters.otlp.encode import ExportRequest
 from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
 from otel_logtail.exporters.wording import printable
 from otel_logtail.model import Retry
 
-MAX_ANSWER = 64 * 1024
+MAX_ANSWER = 4 * 1024 * 1024
+"""The largest answer that is read, as in gRPC: a partial success may list much."""
+
+MAX_MESSAGE = 64 * 1024
+"""How much is read of an error page."""
+
+MAX_RECEIVED = MAX_ANSWER + 1024 * 1024
+"""With headers, and with the frames of an answer in chunks."""
+
 _GZIP_LEVEL = 6
 
 
@@ -42,11 +45,12 @@ class HttpSender:
         self._signal = signal
         self._response_type = response_type
         self._closed = Event()
-        self._lines = _Lines()
+        self._lines = Lines()
+        self._attempt = Attempt()
         self._session = requests.Session()
         # requests would take a password out of ~/.netrc and put it over the header that the user has set
         self._session.auth = lambda request: request
-        adapter = _Adapter(self._lines, None if tls is None else tls.context)
+        adapter = Adapter(self._attempt, self._lines, None if tls is None else tls.context)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         encoding = {"Content-Encoding": "gzip"} if signal.gzip else {}
@@ -67,33 +71,36 @@ class HttpSender:
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
         if self._closed.is_set():
             return Retry("the exporter is closed")
+        attempt = self._attempt
+        attempt.begin(signal.timeout_s, MAX_RECEIVED)
         try:
             answer = self._post(body)
-        except requests.Timeout:
-            return Retry(f"{signal.endpoint} gave no answer within {signal.timeout_s * 1000:.0f} ms")
         except requests.RequestException as error:
             if self._closed.is_set():
                 return Retry("the exporter is closed")
-            return Retry(f"{signal.endpoint} can't be reached: {_words(_root(error), signal)}")
+            # what the receiver may have seen may also be what it does not survive, or not in time
+            if attempt.over:
+                why = f"{signal.endpoint} gave no answer within {signal.timeout_s * 1000:.0f} ms"
+                return Retry(why, isolate=attempt.connected)
+            root = _root(error)
+            if isinstance(root, AnswerTooLong):
+                return Retry(f"{signal.endpoint} is not an OTLP receiver: its answer does not end")
+            seen = attempt.connected and not isinstance(root, ssl.SSLError)
+            return Retry(f"{signal.endpoint} can't be reached: {_words(root, signal)}", isolate=seen)
         return judge_http(answer, self._response_type, url=signal.endpoint, now_s=time.time())
 
     def _post(self, body: bytes) -> HttpAnswer:
-        signal = self._signal
-        deadline = time.monotonic() + signal.timeout_s
         request = self._request.copy()
         request.prepare_body(body, None)
-        with self._session.send(
-            request, timeout=(signal.timeout_s, signal.timeout_s), allow_redirects=False, **self._settings
-        ) as response:
+        with self._session.send(request, timeout=None, allow_redirects=False, **self._settings) as response:
+            most = MAX_ANSWER if response.status_code == 200 else MAX_MESSAGE
             read = bytearray()
             for chunk in response.iter_content(8192):
                 read += chunk
-                if len(read) >= MAX_ANSWER:
+                if len(read) >= most:
                     break
-                if time.monotonic() > deadline:
-                    raise requests.ReadTimeout
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return HttpAnswer(response.status_code, headers, bytes(read[:MAX_ANSWER]))
+            return HttpAnswer(response.status_code, headers, bytes(read[:most]))
 
     def close(self) -> None:
         """Hang up, also on an answer that another thread is waiting for."""
@@ -103,8 +110,8 @@ class HttpSender:
 
 
 def _root(error: BaseException) -> BaseException:
-    while error.__context__ is not None:
-        error = error.__context__
+    while (before := error.__context__ or error.__cause__) is not None:
+        error = before
     return error
 
 
@@ -119,71 +126,3 @@ def _words(error: BaseException, signal: Signal) -> str:
     if isinstance(error, BadStatusLine | ConnectionResetError):  # what a gRPC server does to HTTP/1: either, by chance
         return f"{text}: if it is a gRPC port, use --otlp-protocol grpc; if it speaks TLS, https:// in the endpoint"
     return text
-
-
-class _Lines:
-    """The open connections, so that closing can wake a thread that reads from one."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._open: WeakSet[HTTPConnection] = WeakSet()
-        self._closed = Event()
-
-    def add(self, connection: HTTPConnection) -> None:
-        with self._lock:
-            self._open.add(connection)
-            if self._closed.is_set():
-                _hang_up(connection)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed.set()
-            for connection in self._open:
-                _hang_up(connection)
-
-
-def _hang_up(connection: HTTPConnection) -> None:
-    if connection.sock is not None:
-        try:
-            connection.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is down already
-
-
-class _Adapter(HTTPAdapter):
-    """An adapter whose connections report to :class:`_Lines` and use our TLS; it never retries by itself."""
-
-    def __init__(self, lines: _Lines, tls: ssl.SSLContext | None) -> None:
-        self._pools = _pools(lines, tls)
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-
-    def init_poolmanager(self, connections, maxsize, block=False, **pool_kwargs):  # type: ignore[no-untyped-def]  # as in requests
-        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, proxy, **proxy_kwargs):  # type: ignore[no-untyped-def]  # as in requests
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
-
-
-def _pools(lines: _Lines, tls: ssl.SSLContext | None) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            lines.add(self)
-
-    class Secure(HTTPSConnection):
-        def connect(self) -> None:
-            # requests has put certifi's list here by now
-            self.ssl_context, self.ca_certs, self.ca_cert_dir = tls, None, None
-            super().connect()
-            lines.add(self)
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    return {"http": PlainPool, "https": SecurePool}
