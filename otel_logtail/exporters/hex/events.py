@@ -205,4 +205,4 @@ def judge(error: Problem | None, *, url: str) -> Outcome:
         return Refused(f"{why}: this III_TOKEN may not call {SET}")
     if error.code == "function_not_found":
         return Retry(f"{why}: is the engine's state worker up?")
-    return Retry(why)
+    return Retry(why, isolate=True)

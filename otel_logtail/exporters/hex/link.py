@@ -6,6 +6,7 @@ Invariants:
   is replaced first, so an engine that was restarted costs no failed delivery;
 - a call that did not end in an answer ends the connection: an answer that comes too late can't be taken for the next
   call's, nor can calls overtake each other;
+- one deadline holds for all that an event needs: connecting, TLS, the handshake, the call and its answer;
 - :meth:`Link.close` ends whatever is waited for, but a connection that is being set up to a host that doesn't answer.
 
 The engine keeps a call that is under way by its id, across connections. So each try has a new one: a second call of the
@@ -14,12 +15,14 @@ same id would push out the first, which may still be at work.
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
 import time
 import uuid
 from contextlib import ExitStack
+from functools import partial
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.protocol import State
@@ -27,15 +30,22 @@ from websockets.sync.client import ClientConnection, connect
 
 from otel_logtail.exporters.hex.config import BusSettings
 from otel_logtail.exporters.hex.events import Event, Outcome, call, judge, read_answer
+from otel_logtail.exporters.sockets import connect_within
 from otel_logtail.exporters.trust import client_context, trusted_roots
 from otel_logtail.exporters.wording import printable, tls_problem
 from otel_logtail.model import Retry
 
 TIMEOUT_S = 5.0
-"""How long connecting may take, and how long an answer: the engine is on the same machine, or near."""
+"""How long an event may take, with connecting: the engine is on the same machine, or near."""
 
 _GOODBYE_S = 0.5
 """How long an engine may take to say goodbye before its connection is cut."""
+
+
+_QUIET = logging.getLogger(__name__)
+"""What websockets writes of an engine that breaks the protocol is a traceback; what matters is in the outcome."""
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
 
 
 class Link:
@@ -53,24 +63,36 @@ class Link:
 
     def send(self, event: Event) -> Outcome:
         """Set the event's key, and say what became of it; does not raise for what an engine does."""
+        # websockets waits without bound for an engine that sends pings and does not read: then the line is cut
+        watch = threading.Timer(self._timeout_s, self._cut_line)
+        watch.daemon = True
+        watch.start()
+        try:
+            return self._send(event, time.monotonic() + self._timeout_s)
+        finally:
+            watch.cancel()
+
+    def _send(self, event: Event, deadline_s: float) -> Outcome:
         url = self._settings.url
         try:
-            connection = self._open()
+            connection = self._open(deadline_s)
         except TimeoutError:
             return self._failed(f"{url} can't be reached within {self._timeout_s:g} s")
         except InvalidStatus as error:
             return self._failed(f"{url} answered {error.response.status_code}: {_hint(error.response.status_code)}")
-        # ValueError: websockets' word on a redirect
-        except (OSError, WebSocketException, EOFError, ValueError) as error:
+        # ValueError: websockets' word on a redirect; AssertionError: on an engine that speaks before it is asked
+        except (OSError, WebSocketException, EOFError, ValueError, AssertionError) as error:
             return self._failed(f"{url} can't be reached: {_words(error)}")
         if connection is None:
             return self._failed("the exporter is closed")
         try:
-            return self._call(connection, event)
+            return self._call(connection, event, deadline_s)
         except TimeoutError:
-            return self._failed(f"{url} gave no answer within {self._timeout_s:g} s")
+            return self._failed(f"{url} gave no answer within {self._timeout_s:g} s", isolate=True)
         except ConnectionClosed as error:
-            return self._failed(f"{url} hung up before it answered: {printable(str(error))}")
+            if time.monotonic() >= deadline_s:
+                return self._failed(f"{url} gave no answer within {self._timeout_s:g} s", isolate=True)
+            return self._failed(f"{url} hung up before it answered: {printable(str(error))}", isolate=True)
 
     def close(self) -> None:
         """Hang up, also on an answer that another thread is waiting for."""
@@ -82,15 +104,23 @@ class Link:
         elif raw is not None:
             _cut(raw)
 
-    def _open(self) -> ClientConnection | None:
+    def _cut_line(self) -> None:
+        with self._lock:
+            connection, raw = self._connection, self._socket
+        if connection is not None:
+            _cut(connection.socket)
+        elif raw is not None:
+            _cut(raw)
+
+    def _open(self, deadline_s: float) -> ClientConnection | None:
         """The open connection, made if there is none; None once this is closed."""
         if self._connection is not None:
             if self._connection.state is State.OPEN and not self._closed.is_set():
                 return self._connection
             self._hang_up()
-        settings, deadline_s = self._settings, time.monotonic() + self._timeout_s
+        settings = self._settings
         # made here, so that close() can cut it while it is being set up; no proxy: the bus is a thing of the machine
-        raw = socket.create_connection((settings.host, settings.port), self._timeout_s)
+        raw = connect_within(settings.host, settings.port, partial(_left_s, deadline_s))
         raw.settimeout(None)  # or older websockets would take a silence for the end of the connection
         with self._lock:
             self._socket = raw
@@ -103,6 +133,7 @@ class Link:
                 ssl=self._tls,
                 compression=None,
                 additional_headers={"Authorization": f"Bearer {settings.token}"} if settings.token else None,
+                logger=_QUIET,
                 open_timeout=max(deadline_s - time.monotonic(), 0.001),
                 close_timeout=_GOODBYE_S,
             )
@@ -111,9 +142,8 @@ class Link:
             self._connection = connection
             return None if self._closed.is_set() else connection
 
-    def _call(self, connection: ClientConnection, event: Event) -> Outcome:
+    def _call(self, connection: ClientConnection, event: Event, deadline_s: float) -> Outcome:
         invocation_id = str(uuid.uuid4())
-        deadline_s = time.monotonic() + self._timeout_s
         connection.send(call(event, invocation_id))
         while (left_s := deadline_s - time.monotonic()) > 0:
             answer = read_answer(connection.recv(left_s))
@@ -121,9 +151,9 @@ class Link:
                 return judge(answer.error, url=self._settings.url)
         raise TimeoutError
 
-    def _failed(self, why: str) -> Retry:
+    def _failed(self, why: str, *, isolate: bool = False) -> Retry:
         self._hang_up()
-        return Retry("the exporter is closed" if self._closed.is_set() else why)
+        return Retry("the exporter is closed") if self._closed.is_set() else Retry(why, isolate=isolate)
 
     def _hang_up(self) -> None:
         with self._lock:
@@ -131,6 +161,13 @@ class Link:
         self._leave.close()
         if raw is not None:
             raw.close()
+
+
+def _left_s(deadline_s: float) -> float:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
 def _cut(raw: socket.socket) -> None:

@@ -24,6 +24,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from otel_logtail.exporters.sockets import connect_within
+
 _MOST_INTERIM = 20
 """Answers such as ``100 Continue`` before the real one: each is legal, and so is any number of them."""
 
@@ -196,28 +198,18 @@ def _pools(attempt: Attempt, lines: Lines, tls: ssl.SSLContext | None) -> dict[s
 
 
 def _connect(connection: HTTPConnection, attempt: Attempt) -> socket.socket:
-    """A connected socket: as urllib3 makes it, but with one deadline for all addresses of a name."""
+    """A connected socket, and urllib3's errors."""
     host = connection.host
-    problem: OSError = OSError("its name has no address")
     try:
-        found = socket.getaddrinfo(host.strip("[]"), connection.port, type=socket.SOCK_STREAM)
+        sock = connect_within(host.strip("[]"), connection.port, attempt.left_s, connection.socket_options or ())
+        sock.settimeout(attempt.left_s())  # for a TLS handshake
     except socket.gaierror as error:
         raise NameResolutionError(host, connection, error) from error
-    for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            for option in connection.socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(attempt.left_s())
-            sock.connect(address)
-            sock.settimeout(attempt.left_s())  # for a TLS handshake
-            return sock
-        except OSError as error:
-            sock.close()
-            problem = error
-            if attempt.over:
-                raise ConnectTimeoutError(connection, "no connection in time") from error
-    raise NewConnectionError(connection, f"no connection: {problem}") from problem
+    except TimeoutError as error:
+        raise ConnectTimeoutError(connection, "no connection in time") from error
+    except OSError as error:
+        raise NewConnectionError(connection, f"no connection: {error}") from error
+    return sock
 
 
 def _send(connection: HTTPConnection, data: Any, attempt: Attempt) -> None:

@@ -93,12 +93,15 @@ class HttpSender:
         request = self._request.copy()
         request.prepare_body(body, None)
         with self._session.send(request, timeout=None, allow_redirects=False, **self._settings) as response:
-            most = MAX_ANSWER if response.status_code == 200 else MAX_MESSAGE
+            success = response.status_code == 200
+            most = MAX_ANSWER if success else MAX_MESSAGE
             read = bytearray()
             for chunk in response.iter_content(8192):
                 read += chunk
                 if len(read) >= most:
                     break
+            if success and len(read) >= most:  # half a message may look like a whole one
+                raise requests.ConnectionError from AnswerTooLong()
             headers = {name.lower(): value for name, value in response.headers.items()}
             return HttpAnswer(response.status_code, headers, bytes(read[:most]))
 
