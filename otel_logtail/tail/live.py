@@ -605,7 +605,7 @@ class PathTail:
             size=max(offset, reader.size()) if isinstance(reader, PlainReader) else offset,
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
-            trail=pack(still_true(reader, trail, offset)),
+            trail=pack(still_true(reader, trail, found)),
         )
         self._book.update(resumed)
         self._states.put(resumed)

@@ -44,6 +44,8 @@ class Found(msgspec.Struct, frozen=True):
     complete: bool = False
     from_within: bool = False
     doubt: int = 0
+    lines: int = 0
+    """How many of the trail's lines were read before ``offset``, as far as that is known."""
 
 
 class _Match(msgspec.Struct, frozen=True):
@@ -81,10 +83,11 @@ def begins_like(reader: Reader, trail: Trail) -> bool:
     return not frozenset(trail.first).isdisjoint(first_lines(reader.read_at(0, _BLOCK_BYTES)))
 
 
-def still_true(reader: Reader, trail: Trail, offset: int) -> Trail:
-    """The trail for this file, read up to this offset: with the marks that it has at their places."""
+def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
+    """The trail for this file, read up to where it was found: without lost lines and moved marks."""
+    offset = found.offset
     marks = [mark for mark in trail.marks if mark[0] <= offset and _is_marked(reader, mark)]
-    return Trail(trail.lines, tuple(marks), first_lines(reader.read_at(0, min(offset, _BLOCK_BYTES))))
+    return Trail(trail.lines[: found.lines], tuple(marks), first_lines(reader.read_at(0, min(offset, _BLOCK_BYTES))))
 
 
 def _is_marked(reader: Reader, mark: Mark) -> bool:
@@ -97,7 +100,9 @@ def _by_mark(reader: Reader, trail: Trail, size: int | None) -> Found | None:
     behind = trail.marks[-1][0] if trail.marks else 0
     for mark in reversed(trail.marks):
         if (size is None or mark[0] <= size) and _is_marked(reader, mark):
-            return Found(mark[0], complete=mark == trail.marks[-1], doubt=behind - mark[0])
+            if mark == trail.marks[-1]:
+                return Found(mark[0], complete=True, lines=len(trail.lines))
+            return Found(mark[0], doubt=behind - mark[0])
         behind = mark[0]
     return None
 
@@ -121,7 +126,7 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
     explained = first.unknown <= 1 or (whole and first.number == first.index) or 2 * first.index <= len(chain)
     if 2 * foreign > len(chain) or not believed or not (explained or unmoved):
         return Found(0)
-    return Found(offset, complete=not lost, from_within=from_within)
+    return Found(offset, complete=not lost, from_within=from_within, lines=index + 1)
 
 
 def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list[_Match], Found | None]:

@@ -21,6 +21,9 @@ from otel_logtail.errors import StoreFull
 from otel_logtail.tail.live import GRACE_S
 from tests.tailing import Follower, squeeze
 
+FEWEST_LINES = 8
+"""Of fewer lines too little is left to know a file by, when a part of it changed."""
+
 SIZES = st.sampled_from([0, 1, 20, 300, 1500])
 
 
@@ -35,6 +38,7 @@ class TailMachine(RuleBasedStateMachine):
         self.names: dict[str, int] = {}  # rotated file -> generation
         self.late: tuple[int, int, str] | None = None  # a writer within a line: descriptor, generation, whole line
         self.copying = False
+        self.changed = False  # since somebody looked
         self.follower: Follower
 
     @initialize(from_start=st.booleans(), there=st.booleans())
@@ -180,6 +184,54 @@ class TailMachine(RuleBasedStateMachine):
         del self.names[name]
         self._names_changed()
 
+    # --- what changes a part of a file of which all was read ---
+
+    def _changeable(self) -> list[Path]:
+        if self.changed:
+            return []  # one change at a time: else of a small file hardly anything is left
+        read = self._read_to_the_end()
+        paths = [self.folder / name for name in self._plain() if name in read]
+        written = map(self.number_of, self.written[self.generation])
+        if self.log.exists() and not self._is_being_written() and set(self.follower.lines).issuperset(written):
+            paths.append(self.log)
+        return [path for path in paths if path.read_bytes().count(b"\n") >= FEWEST_LINES]
+
+    def _is_being_written(self) -> bool:
+        return self.copying or (self.late is not None and self.late[1] == self.generation)
+
+    @precondition(lambda self: self._changeable())
+    @rule(data=st.data(), in_place=st.booleans(), pieces=st.sampled_from([1, 1, 2, 3]))
+    def change_a_part(self, data: st.DataObject, in_place: bool, pieces: int) -> None:
+        path = data.draw(st.sampled_from(self._changeable()))
+        lines = path.read_bytes().splitlines(keepends=True)
+        number = data.draw(st.integers(1, len(lines) // 3))
+        place = data.draw(st.sampled_from([0, len(lines) - number, data.draw(st.integers(0, len(lines) - number))]))
+        content = b"".join(lines[:place] + lines[place + number :])
+        self.changed = True
+        if not in_place:
+            other = self.folder / "other"
+            other.write_bytes(content)
+            other.replace(path)
+            self._names_changed()
+            return
+        with path.open("r+b", buffering=0) as file:
+            file.truncate(0)
+            for at in range(0, len(content), -(-len(content) // pieces)):
+                if pieces > 1:
+                    self.follower.look([self.log]).read()
+                file.write(content[at : at + -(-len(content) // pieces)])
+
+    @precondition(lambda self: self._changeable())
+    @rule(data=st.data(), at_the_end=st.booleans())
+    def overwrite_with_nuls(self, data: st.DataObject, at_the_end: bool) -> None:
+        path = data.draw(st.sampled_from(self._changeable()))
+        lines = path.read_bytes().splitlines(keepends=True)
+        number = len(b"".join(lines[-2:] if at_the_end else lines[:2]))
+        self.changed = True
+        with path.open("r+b") as file:
+            file.seek(-number if at_the_end else 0, os.SEEK_END if at_the_end else os.SEEK_SET)
+            file.write(bytes(number))
+
     # --- us ---
 
     @rule()
@@ -197,6 +249,8 @@ class TailMachine(RuleBasedStateMachine):
     @rule()
     def follow(self) -> None:
         self.follower.follow()
+        self.follower.follow()  # what was changed is read as soon as it has settled
+        self.changed = False
 
     @rule()
     def read_without_committing(self) -> None:
