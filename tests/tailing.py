@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,7 +27,7 @@ class MemoryBook:
         self.states: dict[int, FileState] = {}
         self.fails: int | None = None
         self.calls = 0
-        self.book = Book(self._add, self._update)
+        self.book = Book(self._add, self._update, self._together)
 
     def _call(self) -> None:
         self.calls += 1
@@ -34,6 +35,16 @@ class MemoryBook:
             if self.fails == 0:
                 raise StoreFull("no room")
             self.fails -= 1
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """As the store's transaction: what fails leaves nothing behind."""
+        before = dict(self.states)
+        try:
+            yield
+        except BaseException:
+            self.states = before
+            raise
 
     def _add(self, states: list[FileState]) -> list[FileState]:
         self._call()

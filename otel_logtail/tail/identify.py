@@ -134,7 +134,9 @@ class _Originals:
             by_first = self._by_head[len(first)] = {}
             for head, reader in self._heads:
                 by_first.setdefault(head[: len(first)], []).append(reader)
-        return any(_is_copy(copy, original) for original in self._by_head[len(first)].get(first, ()))
+        originals = self._by_head[len(first)].get(first, ())
+        # a file that was open before is no copy of itself: it was cut off, and what was in it is elsewhere
+        return any(original.identity != copy.identity and _is_copy(copy, original) for original in originals)
 
 
 def _head(reader: Reader) -> bytes:

@@ -434,15 +434,18 @@ class PathTail:
             quiet_since = None if live else now_s
             if held is not None and held.quiet_since is not None and not live:
                 quiet_since = held.quiet_since
-            watched = self._seen is not None
-            holding.append(_Held(held.reader if held and keep else reader, moved, quiet_since, watched=watched))
+            named_now = _Held(held.reader if held and keep else reader, moved, quiet_since)
+            named_now.watched = self._seen is not None
+            named_now.growth = held.growth if held else None
+            holding.append(named_now)
         named = {reader.identity for reader in readers.values()}
         for held in left.values():
             # it has none of the names any more: what is still behind the descriptor is read
             if held.reader.identity not in named and (held.state.offset == 0 or holds(held.reader, held.state)):
                 quiet_since = now_s if held.quiet_since is None else held.quiet_since
                 newer = [i for i, other in enumerate(holding) if other.state.id > held.state.id]
-                holding.insert(newer[0] if newer else len(holding), _Held(held.reader, held.state, quiet_since))
+                nameless = _Held(held.reader, held.state, quiet_since, watched=held.watched, growth=held.growth)
+                holding.insert(newer[0] if newer else len(holding), nameless)
         kept = {held.state.id for held in holding}
         lost = [s for s in self._states.unfinished() if s.id not in kept and (complete or s.id in left)]
         last_live = self._last_live(but={new.id for new in added}) if lost else 0
@@ -587,8 +590,8 @@ class PathTail:
     def _resume(self, held: _Held, now_s: float) -> bool:
         """Go on where a file's predecessor was read up to; returns whether that can be told by now."""
         reader, state = held.reader, held.state
-        if b"\n" not in reader.read_at(0, CHUNK_BYTES):
-            return True  # nothing to read yet
+        if not begins(reader, state) or b"\n" not in reader.read_at(0, CHUNK_BYTES):
+            return True  # nothing is read of it now: it is another one already, or there is no line in it yet
         trail = unpack(state.trail)
         found = find(reader, trail)
         changing = held.watched and isinstance(reader, PlainReader)

@@ -91,9 +91,14 @@ def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
 
 
 def _is_marked(reader: Reader, mark: Mark) -> bool:
-    offset, digest, _ = mark
+    """Whether the bytes before the mark's offset are those, and the whole line: lines often have the same end."""
+    offset, digest, line = mark
     length = min(ANCHOR_BYTES, offset)
-    return short(fingerprint(reader.read_at(offset - length, length))) == digest
+    if short(fingerprint(reader.read_at(offset - length, length))) != digest:
+        return False
+    length = min(_BLOCK_BYTES, offset)
+    data = reader.read_at(offset - length, length)
+    return data[-1:] == b"\n" and hash_of(data[data.rfind(b"\n", 0, -1) + 1 : -1]) == line
 
 
 def _by_mark(reader: Reader, trail: Trail, size: int | None) -> Found | None:

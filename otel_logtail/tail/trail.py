@@ -177,5 +177,5 @@ def handed_on(state: FileState, reader: Reader | None = None, end: int = 0) -> T
         lines = unpack(up_to(reader, end)).lines
         before = reader.read_at(max(0, end - ANCHOR_BYTES), min(ANCHOR_BYTES, end))
         trail, offset, anchor = msgspec.structs.replace(trail, lines=lines), end, fingerprint(before)
-    marks = (*trail.marks, (offset, short(anchor), trail.lines[-1] if trail.lines else 0))
+    marks = (*trail.marks, (offset, short(anchor), trail.lines[-1])) if trail.lines else trail.marks
     return Trail(trail.lines, marks[-_MOST_MARKS:], trail.first)

@@ -176,7 +176,7 @@ class TailMachine(RuleBasedStateMachine):
             n for n, g in self.names.items() if g != writing and read.issuperset(map(self.number_of, self.written[g]))
         ]
 
-    @precondition(lambda self: self._read_to_the_end())
+    @precondition(lambda self: self._read_to_the_end() and not self.changed)
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self._read_to_the_end())))
