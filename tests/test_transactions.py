@@ -53,6 +53,26 @@ def test_who_reads_first_waits_for_the_other_writer_and_sees_what_it_wrote(tmp_p
             other.execute("UPDATE meta SET value = '2' WHERE key = 'odd'")
 
 
+FULL, NORMAL = (2,), (1,)
+
+
+def test_commits_are_synced_until_what_they_build_on_is_on_the_disk_and_not_one_by_one_after_that(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path / "store.db") as store:
+        piece = Piece(store)
+        assert store._db.execute("PRAGMA synchronous").fetchone() == FULL
+        piece.commit(line(0, 1.0))
+        assert store._db.execute("PRAGMA synchronous").fetchone() == NORMAL
+        outbox = Outbox(store.path, "fake")
+        try:
+            assert outbox._db.execute("PRAGMA synchronous").fetchone() == FULL
+            outbox.register(Stream, NOON)
+            assert outbox._db.execute("PRAGMA synchronous").fetchone() == NORMAL
+        finally:
+            outbox.close()
+
+
 # --- an exporter's reads ---
 
 
