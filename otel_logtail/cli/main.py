@@ -20,6 +20,7 @@ from otel_logtail.cli.plugins import exporters, observers
 from otel_logtail.cli.prune import DEFAULT_MAX_DB_SIZE, DEFAULT_RETENTION, prune
 from otel_logtail.cli.query import query_app, status
 from otel_logtail.cli.report import report
+from otel_logtail.cli.retry import retry
 from otel_logtail.cli.service.command import service_app
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command()(status)
 app.command()(doctor)
 app.command()(report)
 app.command()(prune)
+app.command()(retry)
 app.command()(observers)
 app.command()(exporters)
 

@@ -179,9 +179,11 @@ def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool)
     if exporter["last_error"]:
         todo = "everything is kept and tried again" + ("" if running else " once a daemon runs")
         return Check(WARN, area, f"{what}; last error: {exporter['last_error']}", todo)
+    if exporter["quarantined"]:
+        todo = "otel-logtail retry --list says which and why; otel-logtail retry sends them again"
+        return Check(WARN, area, f"{what}; {exporter['quarantined']} quarantined", todo)
     if exporter["refused"]:
-        todo = "query sql 'SELECT * FROM refused' says which and why; they are kept, and not sent again"
-        return Check(WARN, area, f"{what}; {exporter['refused']} refused for ever", todo)
+        what += f"; {exporter['refused']} refused since the store was created"
     if pending and not running:
         return Check(WARN, area, what, "they are delivered once a daemon runs with this exporter")
     return Check(OK, area, what)

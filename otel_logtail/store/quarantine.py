@@ -116,6 +116,27 @@ def any_kept(db: sqlite3.Connection, exporter: str) -> bool:
     return db.execute("SELECT 1 FROM refused WHERE exporter = ? LIMIT 1", (exporter,)).fetchone() is not None
 
 
+class Quarantined(msgspec.Struct, frozen=True):
+    """A quarantined item; ``sendable`` is whether it is known how it was sent."""
+
+    exporter: str
+    stream: str
+    item: int
+    about_ns: int
+    why: str
+    sendable: bool
+
+
+def listed(db: sqlite3.Connection, exporter: str | None) -> list[Quarantined]:
+    """Return the quarantined items of one exporter or of all (None), the oldest first."""
+    rows = db.execute(
+        "SELECT exporter, stream, item, about_ns, why, length(data) > 0 FROM refused"
+        " WHERE held AND exporter = coalesce(?, exporter) ORDER BY exporter, id",
+        (exporter,),
+    )
+    return [Quarantined(name, stream, item, about, why, bool(kept)) for name, stream, item, about, why, kept in rows]
+
+
 def release(db: sqlite3.Connection, exporter: str | None) -> int:
     """Put quarantined items on trial again, of one exporter or of all (None); returns how many.
 
