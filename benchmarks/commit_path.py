@@ -18,11 +18,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.counts import bounds
-from otel_logtail.engine.episodes import coalesce
-from otel_logtail.engine.intervals import aggregate
-from otel_logtail.engine.scan import Thresholds, scan
-from otel_logtail.model import Batch, FileState, OpenEpisodes
+import msgspec
+
+from otel_logtail.engine.engine import Engine, Now
+from otel_logtail.model import Chunk, FileState, Unfinished
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 from otel_logtail.store.writer import Store
@@ -58,22 +57,17 @@ def record(folder: Path, log: bytes, lines_a_commit: int) -> list[Statement]:
     (state,) = store.add_files(info.id, [FileState(0, "/l", "/l", 1, 1, 0)])
     recorder = Recorder(store._db)
     store._db = recorder  # type: ignore[assignment]
-    observer, base, open_ = HeadroomObserver(ObserverContext()), 0, OpenEpisodes()
+    engine = Engine(
+        info, HeadroomObserver(ObserverContext()), interval_ns=10**10, unfinished=Unfinished(), now=Now(0, 0)
+    )
+    now = Now(time.time_ns(), 0)
     lines = log.splitlines(keepends=True)
     for start in range(0, len(lines), lines_a_commit):
-        chunk = b"".join(lines[start : start + lines_a_commit])
-        found = scan(observer, chunk, base, source="s", thresholds=Thresholds(5 * 10**8, 2 * 10**9))
-        base += len(chunk)
-        open_, breaches, closed = coalesce(
-            open_, found.samples.logged_ns, found.hits, live="/l", attributes=(), quiet_ns=3 * 10**9
-        )
-        counts = aggregate(
-            found.samples, found.hits, attributes=(), interval_ns=10**10, bounds_ns=bounds(5 * 10**8, 2 * 10**9)
-        )
-        after = FileState(state.id, "/l", "/l", 1, 1, base)
-        store.commit(
-            Batch(info.id, after, (), found.samples, breaches, counts, {"/l": open_}, closed, found.tally, None)
-        )
+        data = b"".join(lines[start : start + lines_a_commit])
+        before, state = state, msgspec.structs.replace(state, offset=state.offset + len(data))
+        batch = engine.feed(Chunk(bytearray(data), 0, len(data), before.offset, state, len(data)), now)
+        batch = msgspec.structs.replace(batch, seal_until_ns=None)
+        engine.committed(batch, now, store.commit(batch).first_end_ns)
     store._db = recorder.db
     store.close()
     return recorder.statements

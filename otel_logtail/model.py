@@ -170,6 +170,27 @@ class FileState(msgspec.Struct, frozen=True):
     trail: bytes = b""
 
 
+class Chunk(msgspec.Struct, frozen=True):
+    """Whole lines of one file, at their absolute offset, and the file's state behind them.
+
+    They are ``buffer[start:end]``; the buffer is used again for the next chunk. ``advanced`` counts all bytes that the
+    position moves by, skipped ones too; ``oversized`` the lines that began to be skipped here.
+    """
+
+    buffer: bytearray
+    start: int
+    end: int
+    base: int
+    after: FileState
+    advanced: int
+    oversized: int = 0
+
+    @property
+    def data(self) -> bytes:
+        """The lines, copied out of the buffer."""
+        return bytes(memoryview(self.buffer)[self.start : self.end])
+
+
 class Episode(msgspec.Struct, frozen=True):
     """One stall of one live path: breaches whose gaps stay within the quiet window.
 
@@ -203,6 +224,18 @@ class OpenEpisodes(msgspec.Struct, frozen=True):
     current: Episode | None = None
     aside: Episode | None = None
     is_away: bool = False
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """What was not final at the last commit.
+
+    ``episodes`` are by live path, ``first_end_ns`` is the end of the earliest open interval (None: there is none), and
+    ``last_start_ns`` the start of the latest one.
+    """
+
+    episodes: Mapping[str, OpenEpisodes] = {}
+    first_end_ns: int | None = None
+    last_start_ns: int | None = None
 
 
 class Instrument(Enum):
@@ -255,7 +288,9 @@ class Batch(msgspec.Struct, frozen=True):
 
     ``samples`` belong to ``file``, whose name gives them ``attributes`` on top of their shapes'. ``breaches`` are those
     that are not ok, each with the ids of its episode. ``open_episodes`` is what
-    is open now of each live path where that changed. Intervals that end at or before ``seal_until_ns`` become final.
+    is open now of each live path where that changed. ``drifted`` is the first line that drifted, as (offset, why).
+    Intervals that end at or before ``seal_until_ns`` become final, and silent series are repeated at that time.
+    ``is_last``: nothing more is read for now, so they are repeated no later than the end of the last such interval.
     """
 
     source: int
@@ -267,7 +302,9 @@ class Batch(msgspec.Struct, frozen=True):
     open_episodes: Mapping[str, OpenEpisodes] = {}
     closed: tuple[Episode, ...] = ()
     tally: Tally = Tally()
+    drifted: tuple[int, str] | None = None
     seal_until_ns: int | None = None
+    is_last: bool = False
 
 
 # --- what exporters get and answer ------------------------------------------------------------------------------

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.counts import add, bounds
-from otel_logtail.engine.episodes import coalesce
-from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.counts import bounds
+from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
-from otel_logtail.model import Batch, Counts, FileState, OpenEpisodes
+from otel_logtail.model import Batch, Chunk, FileState, OpenEpisodes
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeObserver, fake_line
 
@@ -38,8 +37,8 @@ def line(second: float, duration_s: float, *, logged: float | None = None, cause
     )
 
 
-def scanned(data: bytes, base: int = 0, thresholds: Thresholds = THRESHOLDS, source: str = "fake-source") -> Scanned:
-    return scan(FakeObserver(), data, base, source=source, thresholds=thresholds)
+def scanned(data: bytes, base: int = 0) -> Scanned:
+    return scan(FakeObserver(), data, base, source="fake-source", thresholds=THRESHOLDS)
 
 
 class Piece:
@@ -50,7 +49,6 @@ class Piece:
     ) -> None:
         self.store = store
         self.live = live
-        self.thresholds = thresholds
         self.info = store.source(
             source,
             "fake",
@@ -61,35 +59,35 @@ class Piece:
         )
         known = [state for state in store.files(self.info.id) if state.live == live]
         self.file = (known or store.add_files(self.info.id, [FileState(0, live, live, 1, 2, 0)]))[-1]
-        self.open = store.open_episodes(self.info.id).get(live, OpenEpisodes())
+        self.engine = Engine(
+            self.info,
+            FakeObserver(),
+            interval_ns=INTERVAL,
+            unfinished=store.unfinished(self.info.id),
+            now=Now(NOON, 0),
+        )
+
+    @property
+    def open(self) -> OpenEpisodes:
+        """What is open of the live path."""
+        return self.engine.open_episodes(self.live)
+
+    def chunk(self, data: bytes) -> Chunk:
+        """The next piece of the log."""
+        after = msgspec.structs.replace(self.file, offset=self.file.offset + len(data))
+        return Chunk(bytearray(data), 0, len(data), self.file.offset, after, len(data))
 
     def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
-        found = scanned(data, self.file.offset, self.thresholds, self.info.name)
-        open_, breaches, closed = coalesce(
-            self.open, found.samples.logged_ns, found.hits, live=self.live, attributes=ATTRIBUTES, quiet_ns=QUIET
-        )
-        bounds_ns = bounds(self.thresholds.degraded_ns, self.thresholds.stall_ns)
-        counts = aggregate(found.samples, found.hits, attributes=ATTRIBUTES, interval_ns=INTERVAL, bounds_ns=bounds_ns)
-        for key, more in aggregate_episodes(closed, interval_ns=INTERVAL, bounds_ns=bounds_ns).items():
-            add(counts.setdefault(key, Counts()), more)
-        return Batch(
-            source=self.info.id,
-            file=msgspec.structs.replace(self.file, offset=self.file.offset + len(data)),
-            attributes=ATTRIBUTES,
-            samples=found.samples,
-            breaches=breaches,
-            counts=counts,
-            open_episodes={self.live: open_},
-            closed=closed,
-            tally=found.tally,
-            seal_until_ns=None if seal_s is None else NOON + round(seal_s * SECOND),
-        )
+        batch = self.engine.feed(self.chunk(data), Now(NOON, 0))
+        return msgspec.structs.replace(batch, seal_until_ns=None if seal_s is None else NOON + round(seal_s * SECOND))
 
     def commit(self, data: bytes, seal_s: float | None = None) -> None:
-        batch = self.batch(data, seal_s)
-        self.store.commit(batch)
-        assert batch.file is not None
-        self.file, self.open = batch.file, batch.open_episodes[self.live]
+        self.take(self.batch(data, seal_s), Now(NOON, 0))
+
+    def take(self, batch: Batch, now: Now) -> None:
+        """Commit a batch of this engine's."""
+        self.engine.committed(batch, now, self.store.commit(batch).first_end_ns)
+        self.file = batch.file or self.file
 
     def seal(self, until_s: float) -> None:
         self.store.commit(Batch(source=self.info.id, seal_until_ns=NOON + round(until_s * SECOND)))

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from otel_logtail.errors import StoreFull
-from otel_logtail.model import FileState
+from otel_logtail.model import Chunk, FileState
 from otel_logtail.tail import files
 from otel_logtail.tail import lines as chunks
 from otel_logtail.tail import live as pathtail
 from otel_logtail.tail.directories import Names
 from otel_logtail.tail.files import PlainReader, Reader
-from otel_logtail.tail.lines import CHUNK_BYTES, Chunk
+from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.live import GRACE_S, SETTLE_S
 from tests.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 

@@ -41,7 +41,7 @@ def late_line(piece: Piece) -> None:
 
 def late_line_of_another_file(piece: Piece) -> None:
     piece.seal(10)
-    Piece(piece.store, live="/logs/fake-1.log").commit(line(2, 0.75, logged=25))
+    Piece(piece.store, live="/other/fake-8787.log").commit(line(2, 0.75, logged=25))
 
 
 def late_line_after_a_restart(piece: Piece) -> None:

@@ -16,6 +16,7 @@ from typing import cast
 import msgspec
 import pytest
 
+from otel_logtail.engine.engine import Now
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from otel_logtail.model import Batch, FileState, Fingerprint, Tally
 from otel_logtail.store import writer as store_module
@@ -242,9 +243,7 @@ def test_a_committed_batch_is_never_changed(tmp_path: Path, read_again: bool) ->
                 store._open.clear()
             batch = piece.batch(data)
             as_it_was = msgspec.msgpack.encode(to_builtins(batch))
-            store.commit(batch)
-            assert batch.file is not None
-            piece.file, piece.open = batch.file, batch.open_episodes[LIVE]
+            piece.take(batch, Now(NOON, 0))
             batches.append((batch, as_it_was))
         piece.seal(100)
     assert [msgspec.msgpack.encode(to_builtins(batch)) for batch, _ in batches] == [was for _, was in batches]
@@ -283,15 +282,16 @@ def test_what_ends_exactly_where_is_sealed_becomes_final_and_nothing_behind_it(t
     with opened(path) as store:
         piece = Piece(store)
         piece.commit(line(1, 0.1) + line(11, 0.1))
-        assert store.next_seal_ns(piece.info.id) == NOON + INTERVAL
-        assert store.last_open_ns(piece.info.id, NOON + 2 * INTERVAL) == NOON + 2 * INTERVAL
-        assert store.last_open_ns(piece.info.id, NOON + 2 * INTERVAL - 1) == NOON + INTERVAL
+        assert store.unfinished(piece.info.id).first_end_ns == NOON + INTERVAL
+        assert store.unfinished(piece.info.id).last_start_ns == NOON + INTERVAL
         piece.seal(9.999999999)
         assert rows(path, "SELECT count(*) FROM interval") == [(0,)]
-        assert store.commit(Batch(piece.info.id, seal_until_ns=NOON + INTERVAL)) == Committed(sealed=2)
-        assert store.next_seal_ns(piece.info.id) == NOON + 2 * INTERVAL
+        assert store.commit(Batch(piece.info.id, seal_until_ns=NOON + INTERVAL)) == Committed(
+            sealed=2, first_end_ns=NOON + 2 * INTERVAL
+        )
+        assert store.unfinished(piece.info.id).first_end_ns == NOON + 2 * INTERVAL
         piece.seal(20)
-        assert store.next_seal_ns(piece.info.id) is None
+        assert store.unfinished(piece.info.id).first_end_ns is None
         piece.seal(5)
     assert rows(path, "SELECT sealed_ns FROM source") == [(NOON + INTERVAL // 2,)]  # as the clock says now
 
@@ -303,8 +303,8 @@ def test_sealing_one_source_leaves_the_other_open(tmp_path: Path) -> None:
         one.commit(line(1, 0.1))
         other.commit(line(1, 0.1))
         one.seal(100)
-        assert store.next_seal_ns(one.info.id) is None
-        assert store.next_seal_ns(other.info.id) == NOON + INTERVAL
+        assert store.unfinished(one.info.id).first_end_ns is None
+        assert store.unfinished(other.info.id).first_end_ns == NOON + INTERVAL
 
 
 def starts(path: Path) -> set[tuple[object, ...]]:
@@ -354,12 +354,12 @@ def test_open_episodes_survive_a_restart_and_go_when_they_are_over(tmp_path: Pat
         assert before is not None
         assert piece.open == before
         piece.commit(line(2, 0.7) + line(30, 0.1))
-        assert store.open_episodes(piece.info.id) == {LIVE: piece.open}
+        assert store.unfinished(piece.info.id).episodes == {LIVE: piece.open}
         assert piece.open.is_away
     with opened(path) as store:
         piece = Piece(store)
         piece.commit(line(31, 0.1))  # two lines in a row say that it is over
-        assert store.open_episodes(piece.info.id) == {}
+        assert store.unfinished(piece.info.id).episodes == {}
     assert rows(path, "SELECT count, peak_ns, severity FROM episode") == [(2, 2_500_000_000, 2)]
 
 

@@ -235,7 +235,7 @@ class App:
             unread=unread,
             stopping=lambda: self._stopping,
         )
-        return SourceRun(info, wanted.observer, wanted.rule, tail, store, self._reporter, interval_ns=self._interval_ns)
+        return SourceRun(info, wanted.observer, tail, store, self._reporter, interval_ns=self._interval_ns)
 
     def _first_look(self, wanted: Wanted) -> Found:
         """What was there at this start's first look at a source."""

@@ -30,6 +30,7 @@ from otel_logtail.model import (
     Shape,
     SourceInfo,
     Stream,
+    Unfinished,
 )
 from otel_logtail.store import home
 from otel_logtail.store.connection import sync_each_commit, transaction, translated
@@ -75,8 +76,6 @@ often; what is written live is to be seen soon. (SQLite's default is 1000.)"""
 
 _MEMO = 2_000
 
-_LAST = 2**63 - 1
-
 _SEAL = 5_000
 """How many intervals become final in one transaction, about."""
 
@@ -94,6 +93,8 @@ class Committed(msgspec.Struct, frozen=True):
     """How many counts that were damaged on disk are now only known by their number and sum."""
     overflowed: bool = False
     """Whether something was counted in the series of what is beyond the most series."""
+    first_end_ns: int | None = None
+    """The end of the source's earliest interval that is still open; None: there is none."""
 
 
 class _Kinds(dict[tuple[str, str], int]):
@@ -236,9 +237,9 @@ class Store:
         with translated(self.path), self._for_files():
             self._update_file(source, state)
 
-    def open_episodes(self, source: int) -> dict[str, OpenEpisodes]:
-        """The episodes that were open at the last commit, by live path."""
-        found: dict[str, OpenEpisodes] = {}
+    def unfinished(self, source: int) -> Unfinished:
+        """What was not final at the last commit of a source."""
+        episodes: dict[str, OpenEpisodes] = {}
         with translated(self.path):
             rows = self._db.execute(
                 f"SELECT away, {EPISODE} FROM open_episode WHERE source = ? ORDER BY away", (source,)
@@ -246,9 +247,13 @@ class Store:
             for away, *row in rows:
                 live = path_of_text(row[0])
                 episode = msgspec.structs.replace(episode_of(tuple(row)), live=live)
-                aside = found[live].current if live in found else None
-                found[live] = OpenEpisodes(episode, aside, bool(away))
-        return found
+                aside = episodes[live].current if live in episodes else None
+                episodes[live] = OpenEpisodes(episode, aside, bool(away))
+            first_end_ns, last_start_ns = (
+                self._edge_of_open(source, "end_ns ASC"),
+                self._edge_of_open(source, "start_ns DESC"),
+            )
+        return Unfinished(episodes, first_end_ns, last_start_ns)
 
     def first_look(self, source: int) -> bool:
         """Whether this source's files were never looked at; from now on they were.
@@ -259,27 +264,15 @@ class Store:
             cursor = self._db.execute("UPDATE source SET looked = 1 WHERE id = ? AND looked = 0", (source,))
         return cursor.rowcount == 1
 
-    def next_seal_ns(self, source: int) -> int | None:
-        """The end of the earliest interval that is still open, or None."""
-        return self._edge_of_open(source, "end_ns", "ASC")
-
-    def last_open_ns(self, source: int, until_ns: int) -> int | None:
-        """The end of the latest interval that is still open and ends by then, or None."""
-        return self._edge_of_open(source, "end_ns", "DESC", until_ns)
-
-    def last_open_start_ns(self, source: int) -> int | None:
-        """The latest start of an interval that is still open, or None: at least so far the log has come."""
-        return self._edge_of_open(source, "start_ns", "DESC")
-
-    def _edge_of_open(self, source: int, column: str, order: str, until_ns: int = _LAST) -> int | None:
-        with translated(self.path):
-            edge = self._one(
-                f"SELECT o.{column} FROM open_interval AS o JOIN series AS s ON s.id = o.series"
-                f" WHERE s.source = ? AND o.end_ns <= ? ORDER BY o.{column} {order} LIMIT 1",
-                source,
-                until_ns,
-            )
-        return None if edge is None else int(str(edge))
+    def _edge_of_open(self, source: int, edge: str) -> int | None:
+        """The earliest end or latest start of the intervals that are still open, or None."""
+        column, _, _ = edge.partition(" ")
+        found = self._one(
+            f"SELECT o.{column} FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            f" WHERE s.source = ? ORDER BY o.{edge} LIMIT 1",
+            source,
+        )
+        return None if found is None else int(str(found))
 
     def upkeep(self, limits: Limits, exporters: Collection[str]) -> Upkeep:
         """What merges and drops the old in this store, for a daemon with these exporters."""
@@ -372,8 +365,10 @@ class Store:
                 [episode_columns(batch.source, episode) for episode in batch.closed],
             )
         self._count(batch)
-        sealed = 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns)
-        return Committed(sealed, len(batch.closed), len(batch.breaches), self._mended, self.series.overflowed)
+        sealed = 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns, batch.is_last)
+        first_end_ns = self._edge_of_open(batch.source, "end_ns ASC")
+        number = len(batch.closed), len(batch.breaches)
+        return Committed(sealed, *number, self._mended, self.series.overflowed, first_end_ns)
 
     def _update_file(self, source: int, state: FileState) -> None:
         columns = file_columns(state)
@@ -502,7 +497,7 @@ class Store:
                 if self._mended > before:
                     self._db.execute(_PUT_OPEN, (*place, *counts_row(counts), *_NO_BREACHES))
 
-    def _seal(self, source: int, until_ns: int) -> int:
+    def _seal(self, source: int, until_ns: int, is_last: bool) -> int:
         places = self._db.execute(
             "SELECT series, o.start_ns, end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
             " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns LIMIT ?",
@@ -510,8 +505,10 @@ class Store:
         ).fetchall()
         if len(places) == _SEAL:  # the clock was set forward: the rest follows, a bounded number in each transaction
             until_ns = places[-1][2]
-        # not the latest that it ever was: where the machine's clock was ahead, it is set back some time
-        self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (until_ns, source))
+        if places or not is_last:
+            # not the latest that it ever was: where the machine's clock was ahead, it is set back some time
+            log_ns = places[-1][2] if is_last else until_ns
+            self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (log_ns, source))
         if not places:
             return 0
         self._mend(places)

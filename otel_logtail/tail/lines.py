@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from otel_logtail.model import FileState
+from otel_logtail.model import Chunk, FileState
 from otel_logtail.tail.files import ANCHOR_BYTES, HEAD_BYTES, PlainReader, Reader, fingerprint, length
 from otel_logtail.tail.trail import extended
 
@@ -15,27 +15,6 @@ SPARSE_BYTES = 4 << 20
 """How much is read at once where a log holds few samples: a transaction costs as much as many lines without one."""
 
 _LINE_STARTS = (b"\n", b"\0")
-
-
-class Chunk(msgspec.Struct, frozen=True):
-    """Whole lines of one file, at their absolute offset, and the file's state behind them.
-
-    They are ``buffer[start:end]``; the buffer is used again for the next chunk. ``advanced`` counts all bytes that the
-    position moves by, skipped ones too; ``oversized`` the lines that began to be skipped here.
-    """
-
-    buffer: bytearray
-    start: int
-    end: int
-    base: int
-    after: FileState
-    advanced: int
-    oversized: int = 0
-
-    @property
-    def data(self) -> bytes:
-        """The lines, copied out of the buffer."""
-        return bytes(memoryview(self.buffer)[self.start : self.end])
 
 
 def new_buffer() -> bytearray:

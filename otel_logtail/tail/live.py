@@ -30,7 +30,7 @@ from itertools import chain, islice
 import msgspec
 
 from otel_logtail.events import Reporter
-from otel_logtail.model import FileState
+from otel_logtail.model import Chunk, FileState
 from otel_logtail.tail.checkpoints import States
 from otel_logtail.tail.directories import FILE, LINK, SETTLED_NS, Folders, Listing, Names
 from otel_logtail.tail.files import (
@@ -49,7 +49,7 @@ from otel_logtail.tail.files import (
 )
 from otel_logtail.tail.handover import Predecessor, predecessors
 from otel_logtail.tail.identify import claim
-from otel_logtail.tail.lines import CHUNK_BYTES, Chunk, end_of_lines, read_chunk
+from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines, read_chunk
 from otel_logtail.tail.resume import begins_like, find, still_true
 from otel_logtail.tail.trail import pack, unpack, up_to
 

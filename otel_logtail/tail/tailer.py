@@ -8,12 +8,12 @@ from heapq import heappop, heappush, heapreplace
 from math import inf
 
 from otel_logtail.events import Reporter
-from otel_logtail.model import FileState
+from otel_logtail.model import Chunk, FileState
 from otel_logtail.observer import PathRule
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.files import PlainReader, holds, identity_at, rotated_of
-from otel_logtail.tail.lines import CHUNK_BYTES, Chunk, new_buffer
+from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
 from otel_logtail.tail.live import Book, Looked, PathTail
 from otel_logtail.tail.patterns import Patterns
 

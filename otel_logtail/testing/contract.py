@@ -23,22 +23,17 @@ from typing import ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from otel_logtail.counts import add, bounds
 from otel_logtail.delivery.sender import Drain
-from otel_logtail.engine.episodes import coalesce
-from otel_logtail.engine.intervals import aggregate, aggregate_episodes
-from otel_logtail.engine.scan import Thresholds, scan
+from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
 from otel_logtail.model import (
-    Batch,
-    Counts,
+    Chunk,
     Delivered,
     Delivery,
     ExportBatch,
     FileState,
     Item,
-    OpenEpisodes,
     Partial,
     Point,
     Refused,
@@ -431,8 +426,6 @@ class _Watched(Exporter):
 _SECOND = 10**9
 _NOON_NS = 1_795_608_000 * _SECOND
 _STRETCH_S = 40
-_THRESHOLDS = Thresholds(_SECOND // 2, 2 * _SECOND)
-_ATTRIBUTES = (("server.port", 8787),)
 
 
 class _Log:
@@ -445,13 +438,19 @@ class _Log:
             "contract",
             "fake",
             "log.overhead",
-            threshold_ns=_THRESHOLDS.degraded_ns,
-            stall_ns=_THRESHOLDS.stall_ns,
+            threshold_ns=_SECOND // 2,
+            stall_ns=2 * _SECOND,
             quiet_ns=3 * _SECOND,
         )
         live = "/logs/fake-8787.log"
         (self._file,) = self.store.add_files(self._info.id, [FileState(0, live, live, 1, 2, 0)])
-        self._open = OpenEpisodes()
+        self._engine = Engine(
+            self._info,
+            FakeObserver(),
+            interval_ns=10 * _SECOND,
+            unfinished=self.store.unfinished(self._info.id),
+            now=Now(_NOON_NS, 0),
+        )
 
     def next_number(self) -> int:
         """A number that was not given yet."""
@@ -492,42 +491,12 @@ class _Log:
                 fake_line(time_ns, slow * 10**6, key=("", "a", "b")[second % 3], cause="read" if slow > 800 else "")
             )
         data = b"".join(lines)
-        found = scan(
-            FakeObserver(),
-            data,
-            self._file.offset,
-            source=self._info.name,
-            thresholds=_THRESHOLDS,
-        )
-        open_, breaches, closed = coalesce(
-            self._open,
-            found.samples.logged_ns,
-            found.hits,
-            live=self._file.live,
-            attributes=_ATTRIBUTES,
-            quiet_ns=self._info.quiet_ns,
-        )
-        limits = bounds(_THRESHOLDS.degraded_ns, _THRESHOLDS.stall_ns)
-        length_ns = 10 * _SECOND
-        counts = aggregate(found.samples, found.hits, attributes=_ATTRIBUTES, interval_ns=length_ns, bounds_ns=limits)
-        for key, more in aggregate_episodes(closed, interval_ns=length_ns, bounds_ns=limits).items():
-            add(counts.setdefault(key, Counts()), more)
         after = msgspec.structs.replace(self._file, offset=self._file.offset + len(data))
-        self.store.commit(
-            Batch(
-                source=self._info.id,
-                file=after,
-                attributes=_ATTRIBUTES,
-                samples=found.samples,
-                breaches=breaches,
-                counts=counts,
-                open_episodes={self._file.live: open_},
-                closed=closed,
-                tally=found.tally,
-                seal_until_ns=_NOON_NS + (begin_s + _STRETCH_S) * _SECOND,
-            )
-        )
-        self._file, self._open = after, open_
+        now = Now(_NOON_NS + (begin_s + _STRETCH_S) * _SECOND, 0)
+        batch = self._engine.feed(Chunk(bytearray(data), 0, len(data), self._file.offset, after, len(data)), now)
+        batch = msgspec.structs.replace(batch, seal_until_ns=now.wall_ns)
+        self._engine.committed(batch, now, self.store.commit(batch).first_end_ns)
+        self._file = after
 
 
 def _firsts(received: Iterable[Told]) -> list[Told]:

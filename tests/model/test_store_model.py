@@ -122,7 +122,7 @@ class StoreFollower:
             from_start=not self.store.first_look(self.info.id) or self.from_start or self.store.replaces,
         )
         self.run = SourceRun(
-            self.info, NumberObserver(), RULE, tail, self.store, Reporter(self.stderr), interval_ns=10 * SECOND
+            self.info, NumberObserver(), tail, self.store, Reporter(self.stderr), interval_ns=10 * SECOND
         )
 
     def look(self, hints: Iterable[Path] | None = None, *, after_s: float = 0.0) -> StoreFollower:

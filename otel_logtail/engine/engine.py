@@ -1,0 +1,213 @@
+"""One source's log as a function: a chunk, or the time, becomes a batch for the store. Pure.
+
+Invariants:
+  * ``feed``, ``tick`` and ``finish`` change nothing, so a batch whose commit fails is made again from the same chunk.
+    ``committed`` takes over what a batch says, once the store has it;
+  * what a log's lines give rise to depends on the lines alone: the same whether they are followed live or read later,
+    and however they are cut into chunks. The time decides only when something becomes final;
+  * memory is bounded by the number of live paths.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import msgspec
+
+from otel_logtail.counts import add, bounds
+from otel_logtail.engine.clock import LogClock
+from otel_logtail.engine.episodes import close_over, coalesce
+from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.scan import Thresholds, scan
+from otel_logtail.exporter import REPEAT_NS
+from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Unfinished
+from otel_logtail.observer import Observer
+
+LATE_NS = 300 * 10**9
+"""While a backlog is read, an interval is sealed when the log is this far past it: lines come late by as long as their
+requests took. (At the end of the log the clock seals: nothing waits for lines that may never come.)"""
+
+SETTLE_NS = 250_000_000
+"""How long after its time a line may become visible to us: the clock closes and seals nothing that is younger. (At most
+half an interval: who wants short ones wants to see them soon, and a line that is later is one more row.)"""
+
+
+class Now(msgspec.Struct, frozen=True):
+    """What time it is: by the machine's clock, which may be set, and by one that only ever goes on."""
+
+    wall_ns: int
+    elapsed_ns: int
+
+
+class Engine:
+    """What is open of one source, and how far its log has come."""
+
+    def __init__(
+        self, info: SourceInfo, observer: Observer, *, interval_ns: int, unfinished: Unfinished, now: Now
+    ) -> None:
+        self.info = info
+        self._observer = observer
+        self._rule = observer.paths()
+        self._interval_ns = interval_ns
+        self._settle_ns = min(SETTLE_NS, interval_ns // 2)
+        self._thresholds = Thresholds(info.threshold_ns, info.stall_ns)
+        self._bounds_ns = bounds(info.threshold_ns, info.stall_ns)
+        self._open = dict(unfinished.episodes)
+        # when the last breach of each open episode was read, by the clock that only goes on
+        self._read_ns = {e.span_id: now.elapsed_ns for open_ in self._open.values() for e in _both(open_)}
+        self._first_end_ns = unfinished.first_end_ns
+        self._ticked_ns = 0
+        self._clock = LogClock(now.elapsed_ns)
+        if unfinished.last_start_ns is not None:  # what is open need not wait for the next line
+            self._clock.resume(unfinished.last_start_ns)
+
+    def open_episodes(self, live: str) -> OpenEpisodes:
+        """What is open of a live path."""
+        return self._open.get(live, _NONE)
+
+    def come_to_ns(self, live: str) -> int:
+        """The time that the log of a live path has come to; 0 before its first line."""
+        return self._clock.of(live).reached_ns
+
+    def ahead_ns(self, now: Now) -> int:
+        """How far the latest line of all is ahead of the machine's clock (or less than 0)."""
+        return self._clock.seen_ns - now.wall_ns
+
+    def feed(self, chunk: Chunk, now: Now, waiting: Collection[str] = ()) -> Batch:
+        """What a chunk gives rise to; ``waiting`` are the live paths that have more to read."""
+        live, info = chunk.after.live, self.info
+        attributes = self._rule.attributes_of(live.rpartition("/")[2])
+        scanned = scan(
+            self._observer,
+            chunk.buffer,
+            chunk.base,
+            start=chunk.start,
+            end=chunk.end,
+            source=info.name,
+            thresholds=self._thresholds,
+        )
+        samples, hits = scanned.samples, scanned.hits
+        before = self.open_episodes(live)
+        open_, breaches, closed = coalesce(
+            before, samples.logged_ns, hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
+        )
+        counts = aggregate(
+            samples, hits, attributes=attributes, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns
+        )
+        self._add_episodes(counts, closed)
+        return Batch(
+            source=info.id,
+            file=chunk.after,
+            attributes=attributes,
+            samples=samples,
+            breaches=breaches,
+            counts=counts,
+            open_episodes={} if open_ == before else {live: open_},
+            closed=closed,
+            tally=msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=chunk.oversized),
+            drifted=scanned.drifted,
+            seal_until_ns=self._seal_behind(live, samples.logged_ns, now, waiting),
+        )
+
+    def tick(self, now: Now) -> Batch | None:
+        """What the time closes and seals, of logs that are read to their end; None where there is nothing to commit."""
+        left, closed = self._close(lambda episode: now.elapsed_ns >= self._over_ns(episode))
+        log_ns = self._clock.latest_ns(now.elapsed_ns, now.wall_ns) - self._settle_ns
+        is_due = self._first_end_ns is not None and self._first_end_ns <= log_ns
+        if not closed and not is_due and abs(log_ns - self._ticked_ns) < REPEAT_NS:
+            return None
+        return self._timed(left, closed, log_ns)
+
+    def finish(self, now: Now) -> Batch | None:
+        """What is over by the machine's clock once nothing more is read for now; None where there is nothing (more).
+
+        Not what a line from the future has opened: it would make all that is written until then late.
+        """
+        last_ns = now.wall_ns - self._settle_ns - self.info.quiet_ns
+        left, closed = self._close(lambda episode: episode.last_ns < last_ns)
+        until_ns = now.wall_ns + self._interval_ns
+        if not closed and (self._first_end_ns is None or self._first_end_ns > until_ns):
+            return None
+        return self._timed(left, closed, until_ns, is_last=True)
+
+    def committed(self, batch: Batch, now: Now, first_end_ns: int | None) -> None:
+        """Take over what a batch says that the store has now.
+
+        Args:
+            batch: What was committed.
+            now: When it was made.
+            first_end_ns: The end of the earliest interval that is open behind it; None: there is none.
+        """
+        for live, open_ in batch.open_episodes.items():
+            self._keep(live, open_, now.elapsed_ns)
+        if batch.file is None:
+            self._ticked_ns = batch.seal_until_ns or 0
+        elif batch.samples.logged_ns:
+            self._clock.saw(batch.file.live, batch.samples.logged_ns, now.elapsed_ns)
+        self._first_end_ns = first_end_ns
+
+    def due_s(self, now: Now) -> float:
+        """How long until ``tick`` has something to do, if no line comes before; infinite while nothing is open."""
+        waits_ns = [self._over_ns(e) - now.elapsed_ns for open_ in self._open.values() for e in _both(open_)]
+        if self._first_end_ns is not None:
+            waits_ns.append(self._clock.due_ns(self._first_end_ns + self._settle_ns, now.elapsed_ns, now.wall_ns))
+        return min(waits_ns) / 1e9 + 0.001 if waits_ns else math.inf
+
+    def _over_ns(self, episode: Episode) -> int:
+        """When an episode is over by the clock that only goes on, if no line comes before."""
+        return self._read_ns[episode.span_id] + self.info.quiet_ns + self._settle_ns
+
+    def _close(self, is_over: Callable[[Episode], bool]) -> tuple[dict[str, OpenEpisodes], list[Episode]]:
+        """What is open of the live paths of which something is over by a clock, and what is over."""
+        left: dict[str, OpenEpisodes] = {}
+        closed: list[Episode] = []
+        for live, open_ in self._open.items():
+            still_open, over = close_over(open_, is_over)
+            if over:
+                left[live] = still_open
+                closed += over
+        return left, closed
+
+    def _timed(
+        self, left: Mapping[str, OpenEpisodes], closed: list[Episode], until_ns: int, *, is_last: bool = False
+    ) -> Batch:
+        counts: dict[IntervalKey, Counts] = {}
+        self._add_episodes(counts, closed)
+        return Batch(
+            source=self.info.id,
+            counts=counts,
+            open_episodes=left,
+            closed=tuple(closed),
+            seal_until_ns=until_ns,
+            is_last=is_last,
+        )
+
+    def _add_episodes(self, counts: dict[IntervalKey, Counts], closed: Iterable[Episode]) -> None:
+        for key, more in aggregate_episodes(closed, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns).items():
+            add(counts.setdefault(key, Counts()), more)
+
+    def _keep(self, live: str, open_: OpenEpisodes, elapsed_ns: int) -> None:
+        before = {episode.span_id: episode for episode in _both(self._open.pop(live, _NONE))}
+        if open_.current is not None:
+            self._open[live] = open_
+        for episode in _both(open_):
+            if before.pop(episode.span_id, None) != episode:
+                self._read_ns[episode.span_id] = elapsed_ns
+        for span_id in before:
+            del self._read_ns[span_id]
+
+    def _seal_behind(self, live: str, logged_ns: list[int], now: Now, waiting: Collection[str]) -> int | None:
+        """What may be sealed while logs are still being read: what all of them are well past."""
+        clock = self._clock.of(live)
+        come_to_ns = clock.after(logged_ns, now.elapsed_ns).reached_ns if logged_ns else clock.reached_ns
+        behind_ns = [self.come_to_ns(other) for other in waiting if other != live]
+        until_ns = min(min([come_to_ns, *behind_ns]) - LATE_NS, now.wall_ns)
+        return until_ns if until_ns > 0 else None
+
+
+_NONE = OpenEpisodes()
+
+
+def _both(open_: OpenEpisodes) -> list[Episode]:
+    return [episode for episode in (open_.current, open_.aside) if episode is not None]
