@@ -26,25 +26,32 @@ class MemoryBook:
     def __init__(self) -> None:
         self.states: dict[int, FileState] = {}
         self.fails: int | None = None
-        self.calls = 0
+        self.calls = self.commits = 0
+        self._within = False
         self.book = Book(self._add, self._update, self._together)
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        if self._within:
+            yield
+            return
+        before, self._within = dict(self.states), True
+        try:
+            yield
+            self.commits += 1
+        except BaseException:
+            self.states = before
+            raise
+        finally:
+            self._within = False
 
     def _call(self) -> None:
         self.calls += 1
+        self.commits += not self._within
         if self.fails is not None:
             if self.fails == 0:
                 raise StoreFull("no room")
             self.fails -= 1
-
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        """As the store's transaction: what fails leaves nothing behind."""
-        before = dict(self.states)
-        try:
-            yield
-        except BaseException:
-            self.states = before
-            raise
 
     def _add(self, states: list[FileState]) -> list[FileState]:
         self._call()
