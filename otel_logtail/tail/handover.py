@@ -14,10 +14,13 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from otel_logtail.model import FileState
-from otel_logtail.tail.files import HEAD_BYTES, PlainReader, Reader, begins, holds
+from otel_logtail.tail.files import HEAD_BYTES, PlainReader, Reader, begins, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines
 from otel_logtail.tail.resume import begins_like, find
 from otel_logtail.tail.trail import Trail, handed_on, hash_of, pack, unpack
+
+_AT_ONCE = 100
+"""For so many files at once the states are looked through: their lines are in memory meanwhile."""
 
 MOST = 4
 """Of so many states at most it is asked closely whether they are a file's predecessor."""
@@ -58,14 +61,16 @@ def predecessors(
     open_ = {state.id: reader for state, reader in held if state.id not in here and _is_whole(reader, state)}
     newest_first = sorted(known, key=lambda state: -state.id)
     found: dict[str, Predecessor] = {}
-    for path in fresh:
-        reader = readers[path]
-        try:
-            before = _predecessor(path, reader, newest_first, here, open_, live=path == live)
-        except OSError:
-            continue
-        if before is not None:
-            found[path] = before
+    for first in range(0, len(fresh), _AT_ONCE):
+        some = {path: readers[path] for path in fresh[first : first + _AT_ONCE]}
+        kin = _Kin(some, newest_first, here)
+        for path, reader in some.items():
+            try:
+                before = _predecessor(path, reader, kin, here, open_, live=path == live)
+            except OSError:
+                continue
+            if before is not None:
+                found[path] = before
     return found
 
 
@@ -79,7 +84,7 @@ def _is_whole(reader: Reader, state: FileState) -> bool:
 def _predecessor(
     path: str,
     reader: Reader,
-    newest_first: list[FileState],
+    kin: _Kin,
     here: Mapping[int, Reader],
     open_: Mapping[int, Reader],
     *,
@@ -89,23 +94,20 @@ def _predecessor(
         source = here.get(state.id) or open_.get(state.id)
         return handed_on(state, source, end_of_lines(source) if isinstance(source, PlainReader) else 0)
 
-    gone = [state for state in newest_first if state.id not in here and (state.offset or state.trail)]
-    same = [state for state in gone if _same_place(state, path, reader) or (live and not state.done)]
+    same = [state for state in kin.unfinished if _same_place(state, path, reader) or live]
     if b"\n" not in reader.read_at(0, CHUNK_BYTES):  # nothing can be told yet
-        same += [state for state in newest_first if state.id in here and _same_inode(state, reader)]
+        same += kin.here_by_inode.get(reader.identity, ())
         return Predecessor(same[0], pack(trail_of(same[0])), sure=False) if same else None
-    likely = dict.fromkeys([*same, *(state for state in gone if not state.done), *_akin(reader, gone)])
+    likely = dict.fromkeys([*same, *kin.unfinished, *kin.akin.get(path, ())])
     for state in [*likely][:MOST]:
         trail = trail_of(state)
         if find(reader, trail) is not None:
             return Predecessor(state, pack(trail), sure=True)
         if begins_like(reader, trail):
             return Predecessor(state, pack(trail), sure=False)
-    begins_with = hash_of(reader.read_at(0, CHUNK_BYTES).partition(b"\n")[0])
-    for state in newest_first:
-        if state.id not in here:
-            continue
-        if begins_with in unpack(state.trail).lines[1:]:
+    within = kin.within.get(path, {})
+    for state in kin.here_like(reader, within):
+        if state.id in within:
             trail = Trail(trail_of(state).lines)
             found = find(reader, trail)
             if found is not None and found.from_within:
@@ -115,22 +117,66 @@ def _predecessor(
     return None
 
 
+class _Kin:
+    """The states that some files may have to do with, each list the newest first: all are looked through once.
+
+    ``unfinished``: those that are not here and not read to their end. ``akin``: by file, those that are not here and
+    have one of its first or last lines. ``within``: by file, those that are here, by their ids, and have its first
+    line, but not as their own first one.
+    """
+
+    def __init__(self, files: Mapping[str, Reader], newest_first: list[FileState], here: Mapping[int, Reader]) -> None:
+        gone = [state for state in newest_first if state.id not in here and (state.offset or state.trail)]
+        self.unfinished = [state for state in gone if not state.done]
+        self.akin: dict[str, list[FileState]] = {}
+        self.within: dict[str, dict[int, FileState]] = {}
+        self.here_by_inode: dict[tuple[int, int], list[FileState]] = {}
+        self._here_by_head: dict[bytes, list[FileState]] = {}
+        lines, begin = _lines_of(files)
+        for state in gone:
+            if state.done:
+                trail = unpack(state.trail)
+                for path in _having(lines, {*trail.first, *trail.lines}):
+                    self.akin.setdefault(path, []).append(state)
+        for state in newest_first:
+            if state.id in here:
+                self.here_by_inode.setdefault((state.device, state.inode), []).append(state)
+                self._here_by_head.setdefault(state.head.digest, []).append(state)
+                for path in _having(begin, {*unpack(state.trail).lines[1:]}):
+                    self.within.setdefault(path, {})[state.id] = state
+
+    def here_like(self, reader: Reader, within: Mapping[int, FileState]) -> list[FileState]:
+        """Those of the states that are here, with these, that begin as a file does, the newest first."""
+        alike = self._here_by_head.get(fingerprint(reader.read_at(0, HEAD_BYTES)).digest, ())
+        return sorted({state.id: state for state in (*alike, *within.values())}.values(), key=lambda state: -state.id)
+
+
+def _having(paths_by_line: Mapping[int, list[str]], lines: set[int]) -> dict[str, None]:
+    """The files that have one of these lines."""
+    return dict.fromkeys(path for line in paths_by_line.keys() & lines for path in paths_by_line[line])
+
+
+def _lines_of(files: Mapping[str, Reader]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+    """The files by the hashes of their first and last lines (of a compressed one, the first ones), and of the first."""
+    lines: dict[int, list[str]] = {}
+    begin: dict[int, list[str]] = {}
+    nothing = hash_of(b"")
+    for path, reader in files.items():
+        try:
+            size = reader.size() if isinstance(reader, PlainReader) else 0
+            data = reader.read_at(0, _END_BYTES) + b"\n" + reader.read_at(max(0, size - _END_BYTES), _END_BYTES)
+            first = reader.read_at(0, CHUNK_BYTES).partition(b"\n")[0]
+        except OSError:
+            continue
+        for line in frozenset(map(hash_of, data.split(b"\n"))) - {nothing}:
+            lines.setdefault(line, []).append(path)
+        begin.setdefault(hash_of(first), []).append(path)
+    return lines, begin
+
+
 def _same_inode(state: FileState, reader: Reader) -> bool:
     return (state.device, state.inode) == reader.identity
 
 
 def _same_place(state: FileState, path: str, reader: Reader) -> bool:
     return not state.done and (state.path == path or _same_inode(state, reader))
-
-
-def _akin(reader: Reader, states: Iterable[FileState]) -> list[FileState]:
-    """Those that have one of the file's first or last lines: of a compressed file, its first ones only."""
-    size = reader.size() if isinstance(reader, PlainReader) else 0
-    data = reader.read_at(0, _END_BYTES) + b"\n" + reader.read_at(max(0, size - _END_BYTES), _END_BYTES)
-    hashes = frozenset(map(hash_of, data.split(b"\n"))) - {hash_of(b"")}
-    akin = []
-    for state in states:
-        trail = unpack(state.trail) if state.done else Trail()
-        if not hashes.isdisjoint(trail.first) or not hashes.isdisjoint(trail.lines):
-            akin.append(state)
-    return akin
