@@ -543,8 +543,8 @@ class Upkeep:
         Damaged ones count as they would have for the exporter: with what is left of them.
         """
         rows = self._db.execute(
-            f"SELECT i.series, i.start_ns, i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')} FROM interval AS i"
-            " JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
+            f"SELECT i.series, max(i.start_ns, s.start_ns), i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')}"
+            " FROM interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
             " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
             # the others were told by a newer copy of this store
             " WHERE i.id > ? AND i.id <= ? AND i.end_ns > ifnull(t.skip_ns, 0) ORDER BY i.id",

@@ -346,14 +346,17 @@ class Outbox:
         points: list[Point] = []
         for (source, end_ns), group in groupby(rows, key=lambda row: (series[row[1]][0], row[2])):
             together = [
-                Row(id_, of, key, begin_ns, self._counts("interval", id_, columns, key.bounds_ns))
+                # merged intervals are longer than what they count
+                Row(id_, of, key, max(begin_ns, start_ns), self._counts("interval", id_, columns, key.bounds_ns))
                 for id_, of, _, begin_ns, _, _, *columns in group
-                for key in (series[of][1],)
+                for _, key, start_ns in (series[of],)
             ]
             behind: list[Row] = []
             if together[-1].id == found[-1][0]:
                 own = takewhile(lambda row: series[row[1]][0] == source, cut_off)  # noqa: B023 - used up at once
-                behind = [Row(id_, of, series[of][1], begin_ns, Counts()) for id_, of, begin_ns in own]
+                behind = [
+                    Row(id_, of, series[of][1], max(begin_ns, series[of][2]), Counts()) for id_, of, begin_ns in own
+                ]
             more = self._totals(source).interval(end_ns, together, behind)
             points += map(self._with_exemplars, islice(more, limit - len(points)))
             if len(points) == limit:
@@ -377,7 +380,7 @@ class Outbox:
             return ()
         series = self._series(of for of, _ in all_)
         points: list[Point] = []
-        for source in sorted({source for source, _ in series.values()}):
+        for source in sorted({source for source, _, _ in series.values()}):
             rows = [Row(0, of, series[of][1], begin_ns, Counts()) for of, begin_ns in all_ if series[of][0] == source]
             points += islice(self._totals(source).beginnings(rows), limit - len(points))
         for of, begin_ns, time_ns, *columns in self._db.execute(
@@ -385,7 +388,7 @@ class Outbox:
             " ORDER BY time_ns, series LIMIT ?",
             (self.exporter, limit),
         ).fetchall():
-            source, key = series[of]
+            source, key, _ = series[of]
             row = Row(0, of, key, begin_ns, self._counts("owed", of, columns, key.bounds_ns))
             points += islice(self._totals(source).owed(time_ns, row), limit - len(points))
         return tuple(points)
@@ -492,12 +495,13 @@ class Outbox:
         rows = self._db.execute("SELECT id, name, observer, event, threshold_ns, stall_ns, quiet_ns FROM source")
         return {row[0]: SourceInfo(row[0], row[1], row[2], row[3], instance, row[4], row[5], row[6]) for row in rows}
 
-    def _series(self, ids: Iterable[int]) -> dict[int, tuple[int, SeriesKey]]:
-        """The source and the key of some series."""
+    def _series(self, ids: Iterable[int]) -> dict[int, tuple[int, SeriesKey, int]]:
+        """The source, the key and the start of some series."""
         rows = self._db.execute(
-            f"SELECT id, source, instrument, attributes, bounds FROM series WHERE id IN {IDS}", (json_ids(set(ids)),)
+            f"SELECT id, source, start_ns, instrument, attributes, bounds FROM series WHERE id IN {IDS}",
+            (json_ids(set(ids)),),
         )
-        return {id_: (source, _series_key(*names)) for id_, source, *names in rows}
+        return {id_: (source, _series_key(*names), start_ns) for id_, source, start_ns, *names in rows}
 
     def _counts(self, table: str, id_: int, columns: Sequence[Any], bounds_ns: tuple[int, ...]) -> Counts:
         """The counts of a row, or what is left of them where they were damaged: that holds nobody up."""
@@ -542,14 +546,14 @@ class Outbox:
         self._known = self._load()
         ends: dict[str, int] = {}
         points: dict[tuple[object, ...], Point] = {}
-        series: dict[int, tuple[int, SeriesKey]] = {}
+        series: dict[int, tuple[int, SeriesKey, int]] = {}
         for id_, of, begin_ns, end_ns, *columns in self._db.execute(
             f"SELECT id, series, start_ns, end_ns, {counts_to_read()} FROM interval WHERE id <= ? ORDER BY id", (last,)
         ):
             if of not in series:
                 series |= self._series([of])
-            source, key = series[of]
-            row = Row(id_, of, key, begin_ns, self._counts("interval", id_, columns, key.bounds_ns))
+            source, key, start_ns = series[of]
+            row = Row(id_, of, key, max(begin_ns, start_ns), self._counts("interval", id_, columns, key.bounds_ns))
             for point in self._totals(source).owed(end_ns, row):
                 points[_identity(point)] = point
                 ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
