@@ -161,8 +161,10 @@ def test_what_is_rejected_is_delivered_and_counted(response: Any, field: str, wh
 def test_a_wrong_temporality_is_a_setting_and_not_bad_data(message: str) -> None:
     outcomes = [
         judged(400, "text/plain", message.encode()),
+        judged(500, "text/plain", message.encode()),  # Prometheus
         judged(400, PROTOBUF, Status(message=message).SerializeToString()),
         judge_grpc("INVALID_ARGUMENT", message, target="c", delay_s=None),
+        judge_grpc("INTERNAL", message, target="c", delay_s=None),
     ]
     for outcome in outcomes:
         assert isinstance(outcome, Retry)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
@@ -18,7 +19,7 @@ import pytest
 from otel_logtail.counts import bounds
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.exporter import make
-from otel_logtail.model import Delivered, Stream
+from otel_logtail.model import Delivered, Retry, Stream
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from tests import pieces
@@ -181,3 +182,34 @@ def test_another_kind_of_histogram_begins_at_0(tmp_path: Path, prometheus: Prome
     assert grown(prometheus, COUNT, now_ns) == 200
     assert total(prometheus, "histogram_count(log_overhead_duration_seconds)", now_ns) == 100
     assert prometheus.own(OUT_OF_ORDER) == 0
+
+
+def test_deltas_are_a_setting_that_it_does_not_accept_and_nothing_is_quarantined(
+    tmp_path: Path, prometheus: Prometheus, now_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{prometheus.url}/api/v1/otlp/v1/metrics",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
+        "OTEL_TRACES_EXPORTER": "none",
+    }
+    with pieces.opened(tmp_path / "store.db") as store:
+        Piece(store).commit(line(1, 0.6) + line(2, 0.1), seal_s=10)
+        exporter = make(ExporterContext(environ, {}, host="box", version="1"))
+        outbox = Outbox(store.path, exporter.name)
+        outbox.register(exporter.wants, time.time_ns(), form=exporter.form)
+        batch = outbox.read(Stream.INTERVALS, 100)
+        assert batch is not None
+        answer = exporter.export(batch)
+        outbox.close()
+        exporter.close()
+    assert isinstance(answer, Retry)
+    assert not answer.isolate
+    assert answer.why.endswith(": set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
+
+
+def test_its_success_is_an_empty_answer_without_a_content_type(prometheus: Prometheus) -> None:
+    """Which counts as delivered for its sake: should it say more one day, less can be accepted."""
+    url = f"{prometheus.url}/api/v1/otlp/v1/metrics"
+    request = urllib.request.Request(url, b"", {"Content-Type": "application/x-protobuf"})  # noqa: S310 - http
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        assert (response.status, response.headers.get("Content-Type"), response.read()) == (200, None, b"")

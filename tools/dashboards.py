@@ -440,7 +440,7 @@ def health() -> Json:
             ("Drift", "drift", "Lines that can't be read: the log's format changed, and samples are being missed."),
             ("Rejected", "rejected", "Lines that can be read and can't be true: forged, or out of bounds."),
             ("Oversized", "oversized", "Lines too long to be looked at."),
-            ("Refused", "exporter_refused", "Items that a receiver will never take, set aside in the store."),
+            ("Refused", "exporter_refused", "Items that a receiver rejected or refused."),
             ("Failures", "exporter_failures", "Deliveries that had to be tried again."),
             ("Dropped", "dropped", "Items that left the store before an exporter had them."),
         )

@@ -104,10 +104,13 @@ def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: 
     html = kind == "text/html"
     message = printable(_message(kind, answer.body))
     hint = _HTTP_HINTS.get(status, "")
-    setting = False
-    if status in _HTTP_REFUSED and (setting := html or "HTTPS" in message or _is_temporality(message)):
+    setting = True
+    if status not in _HTTP_RETRYABLE and not html and _is_temporality(message):
+        hint = _TEMPORALITY
+    elif status in _HTTP_REFUSED and (html or "HTTPS" in message):
         hint = "is this an OTLP endpoint?" if html else "use https:// in the endpoint"
-        hint = _TEMPORALITY if _is_temporality(message) else hint
+    else:
+        setting = False
     why = ": ".join(part for part in (why, "" if html else message, hint) if part)
     if status in _HTTP_REFUSED and not setting:
         return Refused(why)
@@ -131,7 +134,7 @@ def _judge_success(answer: HttpAnswer, kind: str, response_type: type[ExportResp
 
 
 def _is_temporality(message: str) -> bool:
-    """Whether a receiver that speaks of bad data means the temporality: a setting, and not the data."""
+    """Whether a receiver that speaks of bad data (or of a failure: Prometheus) means the temporality, a setting."""
     return "temporality" in message.lower()
 
 
@@ -173,7 +176,7 @@ def judge_grpc(code: str, details: str, *, target: str, delay_s: float | None) -
         hint = _HTTP_SPOKEN
     if "failed to connect" in message and message.endswith("Socket closed"):
         hint = _TLS_SPOKEN
-    setting = code in _GRPC_REFUSED and _is_temporality(message)
+    setting = code not in _GRPC_RETRYABLE and _is_temporality(message)
     if setting:
         hint = _TEMPORALITY
     why = ": ".join(part for part in (f"{target} answered {code}", message, hint) if part)
