@@ -8,7 +8,7 @@ Known limit: of files that all begin with the same KiB, each is compared.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from otel_logtail.model import FileState
@@ -17,10 +17,59 @@ from otel_logtail.tail.files import HEAD_BYTES, Reader, fingerprint
 _Key = TypeVar("_Key")
 
 
-class States:
-    """States by their ids."""
+class Everywhere:
+    """The states of all live paths: by device and inode, and by the first KiB. A file may go from one to another."""
 
     def __init__(self, states: Iterable[FileState] = ()) -> None:
+        self._all: dict[int, FileState] = {}
+        self._ids: dict[Hashable, dict[int, None]] = {}
+        for state in states:
+            self.put(state)
+
+    def put(self, state: FileState) -> None:
+        """Remember this state, in place of what was known of its file."""
+        before = self._all.get(state.id)
+        self._all[state.id] = state
+        if before is not None:
+            if before.inode == state.inode and before.device == state.device and before.head == state.head:
+                return
+            self._remove(before)
+        for key in self._keys(state):
+            self._ids.setdefault(key, {})[state.id] = None
+
+    def drop(self, id_: int) -> None:
+        """Forget the state with this id."""
+        state = self._all.pop(id_, None)
+        if state is not None:
+            self._remove(state)
+
+    def like(self, reader: Reader) -> list[FileState]:
+        """The states of files that this one may be, newest first.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        ids = {*self._ids.get(reader.identity, ())}
+        if self._all:
+            ids.update(self._ids.get(fingerprint(reader.read_at(0, HEAD_BYTES)), ()))
+        return [self._all[id_] for id_ in sorted(ids, reverse=True)]
+
+    def _keys(self, state: FileState) -> tuple[Hashable, ...]:
+        identity = (state.device, state.inode)
+        return (identity, state.head) if state.head.length == HEAD_BYTES else (identity,)
+
+    def _remove(self, state: FileState) -> None:
+        for key in self._keys(state):
+            self._ids[key].pop(state.id)
+            if not self._ids[key]:
+                del self._ids[key]
+
+
+class States:
+    """States by their ids: those of one live path, noted with all others "everywhere", too."""
+
+    def __init__(self, states: Iterable[FileState] = (), everywhere: Everywhere | None = None) -> None:
+        self._everywhere = everywhere or Everywhere()
         self._all: dict[int, FileState] = {}
         self._unfinished: dict[int, None] = {}
         # ids of finished ones: by length and digest of their first bytes; of empty ones, by device and inode
@@ -41,6 +90,7 @@ class States:
         if before is not None and before.done:
             self._remove(before)
         self._all[state.id] = state
+        self._everywhere.put(state)
         if state.done:
             self._unfinished.pop(state.id, None)
             self._add(state)
@@ -51,8 +101,10 @@ class States:
         """Forget those of these ids that are known."""
         for id_ in [id_ for id_ in self._all if id_ in ids] if len(ids) > len(self._all) else ids:
             state = self._all.pop(id_, None)
-            if state is not None and state.done:
-                self._remove(state)
+            if state is not None:
+                self._everywhere.drop(id_)
+                if state.done:
+                    self._remove(state)
             self._unfinished.pop(id_, None)
 
     def unfinished(self) -> list[FileState]:

@@ -21,17 +21,19 @@ from __future__ import annotations
 import errno
 import os
 import time
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import chain, islice
+from typing import Protocol
 
 import msgspec
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail.checkpoints import States
+from otel_logtail.tail.checkpoints import Everywhere, States
 from otel_logtail.tail.directories import FILE, LINK, SETTLED_NS, Folders, Listing, Names
 from otel_logtail.tail.files import (
     ANCHOR_BYTES,
@@ -117,6 +119,28 @@ class _Held(msgspec.Struct, eq=False):
     growth: _Growth | None = None
 
 
+class Moved(Enum):
+    """How it is with a file that another live path knows."""
+
+    HERE = "here"  # it has no name there any more: it is ours now
+    SOON = "soon"  # the same, but it is still read there
+    THERE = "there"  # it is that very file, by two names
+
+
+class Elsewhere(Protocol):
+    """What the other live paths know."""
+
+    states: Everywhere
+
+    @abstractmethod
+    def find(self, live: str, reader: Reader) -> tuple[Moved, FileState] | None:
+        """What is known of a file that came up at this live path."""
+
+    @abstractmethod
+    def take(self, state: FileState) -> None:
+        """Take a file from the live path that knows it."""
+
+
 class PathTail:
     """One live path."""
 
@@ -130,11 +154,13 @@ class PathTail:
         from_start: bool,
         buffer: bytearray,
         folders: Folders,
+        elsewhere: Elsewhere,
     ) -> None:
         self.live = live
         self.bases: tuple[str, ...] = (live,)
         """Beside which its rotated files were looked for last: itself, and what it links to."""
-        self._states = States(states)
+        self._others = elsewhere
+        self._states = States(states, elsewhere.states)
         self._book = book
         self._reporter = reporter
         self._from_start = from_start
@@ -279,6 +305,7 @@ class PathTail:
             }
             for path in elsewhere:
                 claims.setdefault(path, None)  # only looked at for what we knew to be there
+            self._take_over(readers, claims)
             held = [(held.state, held.reader) for held in self._held]
             before = predecessors(readers, claims, self._states, self.live, held) if self._from_start else {}
             self._adopt(readers, claims, before, now_s, complete=complete)
@@ -293,6 +320,25 @@ class PathTail:
         elif not self._held:
             self._reporter.unreadable(self.live, os.strerror(errno.ENOENT))
         return True
+
+    def _take_over(self, readers: Mapping[str, Reader], claims: dict[str, FileState | None]) -> None:
+        """Go on with files that came from another live path: a rotated one was moved to another directory, perhaps."""
+        for path, reader in readers.items():
+            found = self._others.find(self.live, reader) if path not in claims else None
+            if found is None:
+                continue
+            moved, state = found
+            claims[path] = None
+            if moved is Moved.SOON:
+                self._undecided[path] = ()
+            elif moved is Moved.HERE:
+                ours = msgspec.structs.replace(
+                    state, live=self.live, path=self._place(path), device=reader.device, inode=reader.inode
+                )
+                self._book.update(ours)
+                self._others.take(state)
+                self._states.put(ours)
+                claims[path] = ours
 
     def _elsewhere(self, rotated: Iterable[str], now_s: float) -> list[str]:
         """Where unfinished files were last seen, or are now after a rotation, if none of our names leads there.
@@ -629,6 +675,10 @@ class PathTail:
     def gone(self) -> frozenset[int]:
         """Ids of finished files that were not there when all files were told apart last."""
         return frozenset() if self._here is None else self._states.finished(but=self._here)
+
+    def reads(self, id_: int) -> bool:
+        """Whether a file is one of those that are open here."""
+        return any(held.state.id == id_ for held in self._held)
 
     def forget(self, ids: Collection[int]) -> None:
         """Know these no more, of which none is open here: another live path's now, or gone and in the store no more."""

@@ -10,11 +10,12 @@ from math import inf
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.observer import PathRule
+from otel_logtail.tail.checkpoints import Everywhere
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
-from otel_logtail.tail.files import PlainReader, holds, identity_at, rotated_of
+from otel_logtail.tail.files import PlainReader, Reader, holds, identity_at, rotated_of, siblings
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
-from otel_logtail.tail.live import Book, Looked, PathTail
+from otel_logtail.tail.live import Book, Elsewhere, Looked, Moved, PathTail
 from otel_logtail.tail.patterns import Patterns
 
 _TOGETHER = 500
@@ -56,6 +57,7 @@ class Tail:
             self._known.setdefault(state.live, []).append(state)
         self._patterns = Patterns(patterns, self._known)
         self._tails: dict[str, PathTail] = {}
+        self._elsewhere = _Elsewhere(self._known, self._tails)
         self._ready: set[str] = set()
         # those that are ready by what comes first, as far as it was known; what is no more so is put right when met
         self._order: list[tuple[float, str]] = []
@@ -104,7 +106,11 @@ class Tail:
                 self._look_at(lives, now_s)
         except BaseException:
             for live in lives:  # nothing of them is remembered
-                self._tails.pop(live).close()
+                tail = self._tails.pop(live)
+                tail.close()
+                tail.forget([state.id for state in tail.states])
+                for state in states[live]:
+                    self._elsewhere.states.put(state)
                 self._ready.discard(live)
                 self._known[live] = states[live]
             self._places = None
@@ -177,6 +183,7 @@ class Tail:
                     from_start=self._from_start and live not in self._unread,
                     buffer=self._buffer,
                     folders=self._folders,
+                    elsewhere=self._elsewhere,
                 )
                 new.append(live)
         self._places = None
@@ -281,6 +288,8 @@ class Tail:
         """Know these no more, which were ``gone`` and are in the store no more."""
         for tail in self._tails.values():
             tail.forget(ids)
+        for id_ in ids:
+            self._elsewhere.states.drop(id_)
         for live, states in list(self._known.items()):
             left = [state for state in states if state.id not in ids]
             if left:
@@ -318,6 +327,34 @@ class _Places:
         """The live paths one of whose files may have this name, or may get it."""
         for end in range(path.rindex("/") + 1, len(path) + 1):
             yield from self._stems.get(path[:end], ())
+
+
+class _Elsewhere(Elsewhere):
+    def __init__(self, known: dict[str, list[FileState]], tails: Mapping[str, PathTail]) -> None:
+        self.states = Everywhere(state for states in known.values() for state in states)
+        self._known, self._tails = known, tails
+
+    def find(self, live: str, reader: Reader) -> tuple[Moved, FileState] | None:
+        try:
+            for state in self.states.like(reader):
+                if state.live == live or not holds(reader, state):
+                    continue
+                identity = state.device, state.inode
+                if any(identity_at(path) == identity for path in (state.path, state.live, *siblings(state.live))):
+                    if identity == reader.identity:
+                        return Moved.THERE, state
+                    continue  # somebody's copy of a file that is still there
+                tail = self._tails.get(state.live)
+                return Moved.SOON if tail is not None and tail.reads(state.id) else Moved.HERE, state
+        except OSError:
+            pass
+        return None
+
+    def take(self, state: FileState) -> None:
+        if state.live in self._tails:
+            self._tails[state.live].forget([state.id])
+        elif state.live in self._known:
+            self._known[state.live] = [s for s in self._known[state.live] if s.id != state.id]
 
 
 class _Table:
