@@ -5,6 +5,7 @@ Names and reasons are untrusted text: each message is one line, with escapes for
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from typing import TextIO
 
 from otel_logtail.redact import Redactor
 from otel_logtail.text import printable
+
+_SIGNAL_PATH = re.compile(r"/v1/(metrics|traces|logs)\b")
+"""What differs between the URLs of one receiver."""
 
 
 class Reporter:
@@ -29,6 +33,7 @@ class Reporter:
         self._quiet = quiet
         self._lock = threading.Lock()
         self._going_on: dict[str, tuple[str, str]] = {}
+        self._failing: dict[str, dict[str, str]] = {}  # by exporter and stream, why
 
     # --- the tail ---
 
@@ -237,13 +242,24 @@ class Reporter:
             " all series start again after that time, and intervals before it are not sent again",
         )
 
-    def exporter_failed(self, exporter: str, why: str) -> None:
-        """A delivery failed; it is tried again."""
-        self._begin(f"export {exporter}", "warning", f"{exporter}: {why}; everything is kept, trying again")
+    def exporter_failed(self, exporter: str, why: str, stream: str = "") -> None:
+        """A delivery failed; it is tried again. Streams that fail for one reason are one message."""
+        reason = _SIGNAL_PATH.sub("", why)
+        with self._lock:
+            failing = self._failing.setdefault(exporter, {})
+            if stream in failing:
+                return
+            failing[stream] = reason
+        self._begin(f"export {exporter}: {reason}", "warning", f"{exporter}: {why}; everything is kept, trying again")
 
-    def exporter_works(self, exporter: str) -> None:
-        """A delivery succeeded."""
-        self._end(f"export {exporter}", f"{exporter}: delivering again")
+    def exporter_works(self, exporter: str, stream: str = "") -> None:
+        """Deliveries of a stream succeed."""
+        with self._lock:
+            failing = self._failing.get(exporter, {})
+            reason = failing.pop(stream, None)
+            if reason is None or reason in failing.values():
+                return
+        self._end(f"export {exporter}: {reason}", f"{exporter}: delivering {f'{stream} ' if failing else ''}again")
 
     def skips(self, exporter: str) -> None:
         """A destination was not given what is too old for it."""

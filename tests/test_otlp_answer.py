@@ -170,3 +170,22 @@ def test_a_wrong_temporality_is_a_setting_and_not_bad_data(message: str) -> None
         assert isinstance(outcome, Retry)
         assert not outcome.isolate
         assert outcome.why.endswith(": set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
+
+
+WITHOUT = {
+    ExportTraceServiceResponse: "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none",
+    ExportLogsServiceResponse: "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none or use --events span",
+}
+
+
+@pytest.mark.parametrize("response", WITHOUT)
+@pytest.mark.parametrize("status", [404, 405, 501, "UNIMPLEMENTED"])
+def test_a_signal_that_has_no_place_there_is_said_with_its_setting(status: int | str, response: type[Any]) -> None:
+    if isinstance(status, str):
+        outcome: Any = judge_grpc(status, "no", target="c", delay_s=None, response_type=response)
+        metrics: Any = judge_grpc(status, "no", target="c", delay_s=None)
+    else:
+        outcome = judged(status, response=response)
+        metrics = judged(status)
+    assert outcome.why.endswith(WITHOUT[response])
+    assert "EXPORTER=none" not in metrics.why

@@ -280,7 +280,7 @@ class Lane:
             self._alone += 1
             on = suspect and self._alone >= ALONE and self._put_on_trial(batch, retry)
         if on:
-            self._reporter.exporter_failed(self._name, retry.why)
+            self._reporter.exporter_failed(self._name, retry.why, self.stream.value)
             self._note_failure(retry.why)
             return True
         self.wait_after(retry)
@@ -299,7 +299,7 @@ class Lane:
 
     def wait_after(self, retry: Retry) -> None:
         """Let the stream wait, since something failed."""
-        self._reporter.exporter_failed(self._name, retry.why)
+        self._reporter.exporter_failed(self._name, retry.why, self.stream.value)
         self._note_failure(retry.why)
         self.not_before_s = time.monotonic() + self._backoff.next_s(retry.after_s)
         self._trial_due_s, self._last_trial = self.not_before_s, 0  # the oldest on trial goes first then
@@ -389,7 +389,7 @@ class Lane:
         one = self._trials[id_]
         if self.accepted > one.accepted:
             one.tries, one.accepted = one.tries + 1, self.accepted
-        self._reporter.exporter_failed(self._name, retry.why)
+        self._reporter.exporter_failed(self._name, retry.why, self.stream.value)
         self._outbox.trial_failed(id_, one.tries, retry.why, time.time_ns())
         self._trial_due_s = time.monotonic() + self._trial_backoff.next_s(retry.after_s)
         if one.tries >= TRIES:

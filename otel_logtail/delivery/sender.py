@@ -141,7 +141,9 @@ class Drain:
     def _tell_health(self) -> None:
         """Send what is now; if it can't be sent there is nothing to keep: the next time it is newer."""
         self._health_due_s = time.monotonic() + HEALTH_S
-        if any(lane.blocked for lane in self._lanes) or self.over():
+        # a receiver without traces still gets its metrics, and these are metrics
+        metrics = [lane for lane in self._lanes if lane.stream is Stream.INTERVALS] or self._lanes
+        if any(lane.blocked for lane in metrics) or self.over():
             return  # the receiver is in trouble: pending data goes first
         try:
             self.export(self._outbox.health(time.time_ns()))
@@ -201,11 +203,12 @@ class Drain:
             self._deadline_s = time.monotonic() + self._patience_s
 
     def works(self) -> None:
-        """Say that what was wrong with the receiver is over, once nothing is wrong any more."""
+        """Say that what was wrong with a stream, or with all of them, is over."""
         if not any(lane.refuses_everything for lane in self._lanes):
             self._reporter.exporter_takes_again(self.name)
-        if not any(lane.failing for lane in self._lanes):
-            self._reporter.exporter_works(self.name)
+        for lane in self._lanes:
+            if not lane.failing:
+                self._reporter.exporter_works(self.name, lane.stream.value)
 
 
 def without_secrets(delivery: Delivery, redact: Callable[[str], str]) -> Delivery:

@@ -31,6 +31,13 @@ from otel_logtail.model import Delivered, Refused, Retry
 Outcome = Delivered | Retry | Refused
 ExportResponse = ExportMetricsServiceResponse | ExportTraceServiceResponse | ExportLogsServiceResponse
 
+RESPONSES: dict[str, type[ExportResponse]] = {
+    "metrics": ExportMetricsServiceResponse,
+    "traces": ExportTraceServiceResponse,
+    "logs": ExportLogsServiceResponse,
+}
+"""What a receiver answers with, by signal."""
+
 _REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
     ExportMetricsServiceResponse: ("rejected_data_points", "data points"),
     ExportTraceServiceResponse: ("rejected_spans", "spans"),
@@ -63,9 +70,17 @@ _GRPC_RETRYABLE = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_O
 _GRPC_HINTS = {
     "UNAUTHENTICATED": "the receiver requires credentials: set OTEL_EXPORTER_OTLP_HEADERS",
     "PERMISSION_DENIED": "these credentials may not write there: see OTEL_EXPORTER_OTLP_HEADERS",
-    "UNIMPLEMENTED": "is this an OTLP endpoint, with a pipeline for this signal?",
+    "UNIMPLEMENTED": "is this an OTLP endpoint?",
     "NOT_FOUND": "is this an OTLP endpoint?",
 }
+_NO_SUCH_SIGNAL = frozenset({"404", "405", "501", "UNIMPLEMENTED"})
+_WITHOUT: dict[type[ExportResponse], str] = {
+    ExportMetricsServiceResponse: "",
+    ExportTraceServiceResponse: "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none",
+    ExportLogsServiceResponse: "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none or use --events span",
+}
+"""The setting for a receiver that has no place for a signal: Prometheus, a collector without such a pipeline."""
+
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
 _TLS_SPOKEN = "does this port speak TLS? then use https:// in the endpoint"
 _TEMPORALITY = "the receiver does not accept this temporality: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
@@ -103,7 +118,7 @@ def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: 
         return Retry(f"{why}, a redirect to {location}: give that address as the endpoint, if it is the right one")
     html = kind == "text/html"
     message = printable(_message(kind, answer.body))
-    hint = _HTTP_HINTS.get(status, "")
+    hint = _hint(str(status), _HTTP_HINTS.get(status, ""), response_type)
     setting = True
     if status not in _HTTP_RETRYABLE and not html and _is_temporality(message):
         hint = _TEMPORALITY
@@ -131,6 +146,12 @@ def _judge_success(answer: HttpAnswer, kind: str, response_type: type[ExportResp
     expected = "a receiver answers 200 OK with application/x-protobuf"
     with_ = f" with {printable(kind)}" if kind else ""
     return Retry(f"{url} {_NOT_OTLP}: it answered {_status(answer.status)}{with_}; {expected}")
+
+
+def _hint(status: str, hint: str, response_type: type[ExportResponse]) -> str:
+    """What may be right: for a signal that has no place there, the setting that leaves it out."""
+    without = _WITHOUT[response_type] if status in _NO_SUCH_SIGNAL else ""
+    return f"is this an OTLP endpoint? {without}" if without else hint
 
 
 def _is_temporality(message: str) -> bool:
@@ -168,10 +189,17 @@ def retry_after_s(value: str, now_s: float) -> float:
     return min(max(0.0, date.timestamp() - now_s), MAX_AFTER_S)
 
 
-def judge_grpc(code: str, details: str, *, target: str, delay_s: float | None) -> Retry | Refused:
+def judge_grpc(
+    code: str,
+    details: str,
+    *,
+    target: str,
+    delay_s: float | None,
+    response_type: type[ExportResponse] = ExportMetricsServiceResponse,
+) -> Retry | Refused:
     """What a failed call means; ``code`` is the name of its status, ``delay_s`` its RetryInfo (None: it had none)."""
     message = printable(details)
-    hint = _GRPC_HINTS.get(code, "")
+    hint = _hint(code, _GRPC_HINTS.get(code, ""), response_type)
     if code in ("UNAVAILABLE", "INTERNAL", "UNKNOWN") and "http1" in message.lower().replace("/", "").replace(".", ""):
         hint = _HTTP_SPOKEN
     if "failed to connect" in message and message.endswith("Socket closed"):

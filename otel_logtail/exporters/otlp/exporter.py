@@ -12,20 +12,18 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
 )
 
 from otel_logtail.environment import unwanted
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.otlp.answer import ExportResponse, Outcome
+from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome
 from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
@@ -35,11 +33,6 @@ _REQUESTS: dict[SignalName, type[ExportRequest]] = {
     "metrics": ExportMetricsServiceRequest,
     "traces": ExportTraceServiceRequest,
     "logs": ExportLogsServiceRequest,
-}
-_RESPONSES: dict[SignalName, type[ExportResponse]] = {
-    "metrics": ExportMetricsServiceResponse,
-    "traces": ExportTraceServiceResponse,
-    "logs": ExportLogsServiceResponse,
 }
 
 
@@ -146,4 +139,4 @@ def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:
         return GrpcSender(signal, name, user_agent=user_agent)
     from otel_logtail.exporters.otlp.http import HttpSender
 
-    return HttpSender(signal, _RESPONSES[name], user_agent=user_agent)
+    return HttpSender(signal, RESPONSES[name], user_agent=user_agent)

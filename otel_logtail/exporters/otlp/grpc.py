@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from otel_logtail.exporters.otlp.answer import Outcome, judge_grpc, judge_response
+from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, judge_grpc, judge_response
 from otel_logtail.exporters.otlp.config import Signal, SignalName
 from otel_logtail.exporters.otlp.encode import ExportRequest
 from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
@@ -86,7 +86,9 @@ class GrpcSender:
             if code == "UNAVAILABLE" and signal.tls:
                 details = _tls_words(signal, details) or details
             delay_s = _retry_delay_s(error.trailing_metadata() or ())
-            return judge_grpc(code, details, target=signal.endpoint, delay_s=delay_s)
+            return judge_grpc(
+                code, details, target=signal.endpoint, delay_s=delay_s, response_type=RESPONSES[self._name]
+            )
         except ValueError:  # the only word that grpc has for a call on a closed channel
             return Retry("the exporter is closed")
         return judge_response(response)

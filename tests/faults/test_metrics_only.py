@@ -1,0 +1,70 @@
+"""A receiver that has no place for a signal: the others flow, and one message names the setting that leaves it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.receiving import UNAVAILABLE, Answer, Daemon, Fail, Request, Take, flags, line, lines, receiving
+
+NO_SUCH_SIGNAL = Fail(404, "UNIMPLEMENTED")
+TRACES = "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none"
+LOGS = "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none or use --events span"
+
+
+def metrics_only(request: Request) -> Answer:
+    return Take() if request.signal == "metrics" else NO_SUCH_SIGNAL
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_metrics_flow_and_what_has_no_place_is_said_once(tmp_path: Path, protocol: str) -> None:
+    with receiving(protocol) as receiver, Daemon(tmp_path, *flags(protocol), endpoint=receiver.endpoint) as daemon:
+        receiver.judge = metrics_only
+        daemon.write(line(0))
+        daemon.start()
+        daemon.write(lines(1, 50), line(50, ms=700), line(400))
+        daemon.wait_until(lambda: TRACES in daemon.said())
+        daemon.write(lines(401, 450))
+        daemon.wait_until(lambda: receiver.counted() >= 100)
+        daemon.wait_until(lambda: receiver.healthy)  # these are metrics, too
+        daemon.wait_until(lambda: sum(request.signal == "traces" for request, _ in receiver.asked) > 2)
+        assert daemon.said().count(TRACES) == 1
+
+        # another fault comes and goes beside it, and both are said
+        receiver.judge = lambda request: UNAVAILABLE if request.signal == "metrics" else NO_SUCH_SIGNAL
+        daemon.write(lines(450, 460))
+        busy = "503 Service Unavailable" if protocol == "http" else "answered UNAVAILABLE"
+        daemon.wait_until(lambda: busy in daemon.said())
+        receiver.judge = metrics_only
+        daemon.wait_until(lambda: "otlp: delivering intervals again" in daemon.said(), 60)
+        daemon.wait_until(lambda: receiver.counted() >= 110)
+        assert daemon.said().count(TRACES) == 1
+        daemon.stop()
+        assert daemon.rows("SELECT count(*) FROM refused WHERE held") == [(0,)], (
+            "a setting is no reason to quarantine anything"
+        )
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize(
+    ("missing", "events", "said", "setting"),
+    [
+        ("traces", "span", TRACES, {"OTEL_TRACES_EXPORTER": "none"}),
+        ("logs", "both", LOGS, {"OTEL_LOGS_EXPORTER": "none"}),
+    ],
+)
+def test_the_setting_that_is_named_is_right(
+    tmp_path: Path, protocol: str, missing: str, events: str, said: str, setting: dict[str, str]
+) -> None:
+    with receiving(protocol) as receiver:
+        receiver.judge = lambda request: NO_SUCH_SIGNAL if request.signal == missing else Take()
+        arguments = [*flags(protocol), "--events", events]
+        daemon = Daemon(tmp_path, *arguments, endpoint=receiver.endpoint)
+        daemon.write(lines(0, 50), line(50, ms=700), line(400))
+        assert daemon.once(code=1).count(said) == 1
+        assert receiver.counted() == 52
+        settled = tmp_path / "settled"
+        settled.mkdir()
+        other = Daemon(settled, *arguments, "--path", daemon.log, endpoint=receiver.endpoint, **setting)
+        assert "warning" not in other.once()
