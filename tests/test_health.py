@@ -150,6 +150,8 @@ def test_at_a_real_collector_the_numbers_are_what_the_store_says(tmp_path: Path)
         own = name.startswith(("exporter", "store"))
         assert point.resource["service.name"] == ("otel-logtail" if own else "headroom-proxy")
         assert point.resource["service.instance.id"]
+        # of a source it is of now, and its intervals are of the log's time: no attribute that makes a target_info
+        assert ("host.name" in point.resource, len(point.resource)) == ((True, 3) if own else (False, 2))
         assert (point.start_ns > 0) is not gauge
     assert last["exporter.pending"].attributes == {"exporter": "otlp"}
     assert "dropped" not in told

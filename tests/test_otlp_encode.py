@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_logtail.counts import SCALE, count
 from otel_logtail.exporters.otlp.encode import MAX_BYTES, Encoding, Request, downscale, encode
-from otel_logtail.model import ExportBatch, Instrument, Stream
+from otel_logtail.model import Counts, ExportBatch, Instrument, Stream
 from tests.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, point
 
 ENCODING = Encoding(version="1.2.3", host="box")
@@ -255,6 +255,34 @@ def test_silent_series_are_repeated_in_cumulative_and_left_out_in_delta() -> Non
     assert only(batch).count == 2
     assert only(batch, DELTA).count == 1
     assert list(encode(intervals(silent), DELTA)) == []
+
+
+@pytest.mark.parametrize("exponential", [False, True])
+def test_the_0_of_a_series_has_no_least_and_no_greatest_value(exponential: bool) -> None:
+    zero = msgspec.structs.replace(point([1]), id=0, delta=Counts(), total=Counts(explicit=[0] * 16))
+    (metric,) = metrics_of(only(intervals(zero), Encoding("1", exponential=exponential)))
+    (data,) = metric.exponential_histogram.data_points if exponential else metric.histogram.data_points
+    assert (data.count, data.HasField("min"), data.HasField("max")) == (0, False, False)
+    (metric,) = metrics_of(only(intervals(point([0])), Encoding("1", exponential=exponential)))
+    (data,) = metric.exponential_histogram.data_points if exponential else metric.histogram.data_points
+    assert (data.count, data.HasField("min"), data.HasField("max")) == (1, True, True)
+
+
+def test_what_makes_points_other_series_is_their_form() -> None:
+    base = Encoding("1", "box", (("a", "b"), ("c", "d")))
+    forms = {
+        msgspec.structs.replace(base, **{name: value}).form
+        for name, value in (
+            ("version", "2"),
+            ("host", "other"),
+            ("resource", (("a", "b"),)),
+            ("exponential", True),
+            ("delta", True),
+        )
+    }
+    assert len(forms | {base.form}) == 6
+    for name, value in (("resource", (("c", "d"), ("a", "b"))), ("span_events", False), ("max_bytes", 7)):
+        assert msgspec.structs.replace(base, **{name: value}).form == base.form
 
 
 # --- exponential histograms -------------------------------------------------------------------------------------

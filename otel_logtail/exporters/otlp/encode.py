@@ -246,9 +246,14 @@ def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint
         sum=counts.sum_ns / 1e9,
         bucket_counts=counts.explicit,
         explicit_bounds=[bound / 1e9 for bound in point.series.bounds_ns],
-        min=counts.min_ns / 1e9,
-        max=counts.max_ns / 1e9,
+        min=_seconds(counts, counts.min_ns),
+        max=_seconds(counts, counts.max_ns),
     )
+
+
+def _seconds(counts: Counts, value_ns: int) -> float:
+    """A least or greatest value in seconds; None, which leaves the field out, where nothing was counted."""
+    return value_ns / 1e9 if counts.count else None  # type: ignore[return-value] # the SDK's record says float
 
 
 def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHistogramDataPoint:
@@ -264,8 +269,8 @@ def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHist
         positive=buckets,
         negative=_NO_BUCKETS,
         flags=0,
-        min=counts.min_ns / 1e9,
-        max=counts.max_ns / 1e9,
+        min=_seconds(counts, counts.min_ns),
+        max=_seconds(counts, counts.max_ns),
         exemplars=_exemplars(point, start_ns),
     )
 
