@@ -221,3 +221,25 @@ def test_a_machine_without_time_zones_says_so_and_has_utc(tmp_path: Path) -> Non
         run(*daemon, name, home=tmp_path, environ=environ)
     unknown = run(*daemon, "Europe/Nowhere", home=tmp_path, check=False)
     assert "unknown time zone 'Europe/Nowhere'" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("tz", "zone", "said"),
+    [
+        ("Europe/Nowhere", "", True),
+        (":Europe/Nowhere", "", True),
+        ("Europe/Nowhere", "UTC", False),  # the machine's zone is not asked for
+        ("Europe/Vienna", "", False),
+        ("CET-1CEST", "", False),
+        ("UTC", "", False),
+        ("", "", False),
+    ],
+)
+def test_a_local_zone_that_the_machine_does_not_have_is_said(tmp_path: Path, tz: str, zone: str, said: bool) -> None:
+    """The C library takes it for UTC without a word: lines in local time would be hours off."""
+    daemon = ["--observer", "headroom", "--path", LOG, "--db", tmp_path / "s.db"]
+    given = ["--timezone", zone] if zone else []
+    done = run(*daemon, *given, "--once", home=tmp_path, environ={"TZ": tz})
+    checks = run(*daemon, *given, "doctor", home=tmp_path, environ={"TZ": tz}, check=False)
+    for text in (done.stderr, checks.stdout):
+        assert ("ignoring the variable TZ: 'Europe/Nowhere' is not a time zone of this machine" in text) == said, text

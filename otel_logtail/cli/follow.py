@@ -32,6 +32,7 @@ from otel_logtail.daemon.settings import (
     quiet_window,
     retention_ns,
     stall_threshold,
+    unknown_local_zone,
     zone,
 )
 from otel_logtail.daemon.supervisor import Supervisor
@@ -133,6 +134,7 @@ def _settings_of(
 
     chosen = _exporters(params, config)
     _see_that_each_is_used(params, given, chosen)
+    lost_zone = unknown_local_zone(environ) if any(source.timezone is None for source in sources) else ""
     text = once("export_interval", "")
     asked = "" if text else metric_export_interval(environ)
     return Settings(
@@ -155,7 +157,7 @@ def _settings_of(
             for name in chosen
         },
         places=places,
-        warnings=(*warnings, *(problems(environ) if chosen else ())),
+        warnings=(*warnings, *(problems(environ) if chosen else ()), *filter(None, [lost_zone])),
     ), config
 
 

@@ -211,3 +211,18 @@ def has_zones() -> bool:
     except (ZoneInfoNotFoundError, OSError):
         return False
     return True
+
+
+_ZONE_FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
+"""Where the C library looks for time zones: it takes one that it does not find for UTC, without a word."""
+
+
+def unknown_local_zone(environ: Mapping[str, str]) -> str:
+    """Say that the machine's time zone is named and not known; empty where it is known, or not named (``TZ``)."""
+    name = environ.get("TZ", "").removeprefix(":")
+    if re.fullmatch(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)+", name) is None:
+        return ""  # a file, or a zone by its rules (CET-1CEST)
+    folders = (environ["TZDIR"],) if environ.get("TZDIR") else _ZONE_FOLDERS
+    if any(Path(folder, name).is_file() for folder in folders):
+        return ""
+    return f"TZ: {name!r} is not a time zone of this machine (is tzdata installed?); local times are read as UTC"
