@@ -109,6 +109,7 @@ class Outbox:
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
+        self._marker.close()
 
     def register(self, streams: Iterable[Stream], now_ns: int, *, from_now: bool = False, form: str = "") -> Begun:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds.
