@@ -110,7 +110,8 @@ FAILING_CALL = r"""
 #include <sys/file.h>
 #include <unistd.h>
 
-/* $CALL on a file whose name ends with $ENDS fails with $ERROR, while the file $WHILE is there (or always). */
+/* $CALL on a file whose name ends with $ENDS fails with $ERROR, while the file $WHILE is there (or always), or only
+   the one with the number $ONLY. */
 
 static int fails(const char *call, int descriptor) {
     char link[64], path[PATH_MAX] = {0};
@@ -119,6 +120,8 @@ static int fails(const char *call, int descriptor) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < (ssize_t)strlen(ends) || strcmp(path + length - strlen(ends), ends)) return 0;
+    static int number;
+    if (getenv("ONLY") && ++number != atoi(getenv("ONLY"))) return 0;
     errno = atoi(getenv("ERROR"));
     return 1;
 }
@@ -131,6 +134,35 @@ int flock(int descriptor, int operation) {
 ssize_t pread64(int descriptor, void *to, size_t size, off64_t at) {
     ssize_t (*real)(int, void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pread64");
     return fails("pread", descriptor) ? -1 : real(descriptor, to, size, at);
+}
+
+static int opened(const char *name, const char *path, int flags, mode_t mode) {
+    static int number;
+    int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, name);
+    const char *ends = getenv("ENDS");
+    size_t length = strlen(path);
+    if (getenv("CALL") && !strcmp(getenv("CALL"), "open") && length >= strlen(ends)
+        && !strcmp(path + length - strlen(ends), ends) && ++number == atoi(getenv("ONLY"))) {
+        errno = atoi(getenv("ERROR"));
+        return -1;
+    }
+    return real(path, flags, mode);
+}
+
+int open(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    int result = opened("open", path, flags, va_arg(more, mode_t));
+    va_end(more);
+    return result;
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    int result = opened("open64", path, flags, va_arg(more, mode_t));
+    va_end(more);
+    return result;
 }
 
 ssize_t pwrite64(int descriptor, const void *from, size_t size, off64_t at) {

@@ -109,13 +109,18 @@ def error_of(problem: Exception, path: Path) -> StoreError | None:
             f"{path} is held by another program for more than {BUSY_MS // 1000} s",
             hint="look for a program with an open transaction on it, such as a SQLite browser",
         )
-    if code == _CANT_OPEN and not os.access(path.parent, os.W_OK | os.X_OK):
+    if code == _CANT_OPEN and not _takes_files(str(path.parent)):
         return StoreError(f"{path}: {text}: {path.parent} can't be written to", hint="check its owner and its mode")
-    if code in _TEMPORARY:
+    # also where SQLite could not open it to write, and opened it to read instead
+    if code in _TEMPORARY or (code == _READ_ONLY and _may_be_written(path)):
         return StoreUnavailable(f"{path}: {text}", hint=_WAITS)
     if code in _FINAL or isinstance(problem, sqlite3.OperationalError):
         return StoreError(f"{path}: {text}", hint="check its owner, its mode and the file system")
     return None
+
+
+def _may_be_written(path: Path) -> bool:
+    return os.access(path, os.W_OK) and _takes_files(str(path.parent))
 
 
 def _of_the_system(problem: OSError, path: Path) -> StoreError:

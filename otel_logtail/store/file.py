@@ -44,6 +44,8 @@ _GONE = "/gone"
 _AGAIN_NS = 3600 * 10**9
 """Damage that is met again within this time, where SQLite finds none, is where SQLite can't see it."""
 
+_READ_BYTES = 1 << 20
+
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 _Identity = tuple[int, int] | None
@@ -170,16 +172,12 @@ def _open(path: Path) -> tuple[int, sqlite3.Connection]:
     held = _hold(path)
     try:
         with translated(path):
-            connection = connect(path)
             try:
-                _check(connection, path)
-                migrate(connection, path)
-                _clear(connection, path)
-                _begin_wal(connection)  # not before it is known to be ours
-                return held, connection
-            except BaseException:
-                connection.close()
-                raise
+                return held, _connected(path)
+            except StoreCorrupt:
+                # SQLite tells a page that could not be read like damage: a fault of the disk that passes is none
+                _read_through(held)
+                return held, _connected(path)
     except StoreUnavailable:
         os.close(held)
         if why := _no_shared_memory(path):
@@ -192,6 +190,31 @@ def _open(path: Path) -> tuple[int, sqlite3.Connection]:
     except BaseException:
         os.close(held)
         raise
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    with translated(path):
+        connection = connect(path)
+        try:
+            _check(connection, path)
+            migrate(connection, path)
+            _clear(connection, path)
+            _begin_wal(connection)  # not before it is known to be ours
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _read_through(descriptor: int) -> None:
+    """Read a whole file.
+
+    Raises:
+        OSError: it can't be read now.
+    """
+    at = 0
+    while data := os.pread(descriptor, _READ_BYTES, at):
+        at += len(data)
 
 
 def _begin_wal(connection: sqlite3.Connection) -> None:

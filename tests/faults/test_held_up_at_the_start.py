@@ -79,6 +79,31 @@ def test_one_that_reads_once_ends_with_1(tmp_path: Path) -> None:
         assert "disk I/O error" in daemon.once(code=1)
 
 
+ONE_FAULT = [
+    *(("pread", "store.db", number) for number in (1, 2, 3, 4, 5, 8, 13, 21, 34)),
+    *(("pwrite", "store.db-wal", number) for number in (1, 2, 3, 5, 8)),
+    *(("open", "store.db", number) for number in (1, 2, 3)),
+    *(("open", "store.db-wal", number) for number in (1, 2)),
+]
+
+
+@pytest.mark.parametrize(("call", "ends", "number"), ONE_FAULT, ids=lambda value: str(value))
+def test_one_single_fault_neither_ends_it_nor_sets_a_good_store_aside(
+    tmp_path: Path, call: str, ends: str, number: int
+) -> None:
+    with Daemon(tmp_path) as daemon:
+        daemon.write(lines(0, 3000))
+        daemon.once()
+        daemon.write(lines(3000, 3010))
+    shim = {"LD_PRELOAD": library(tmp_path, FAILING_CALL), "CALL": call, "ENDS": ends, "ERROR": str(errno.EIO)}
+    with Daemon(tmp_path, **shim, ONLY=str(number)) as daemon:
+        daemon.launch()
+        daemon.wait_for(durations(0, 3010))
+        daemon.stop()
+        assert "damaged" not in daemon.said()
+    assert not list(tmp_path.glob("*.corrupt-*"))
+
+
 LASTING = [
     ("flock", "store.db", errno.ENOLCK),
     ("flock", "store.db", errno.ENOSYS),
