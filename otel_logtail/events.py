@@ -291,13 +291,14 @@ class Reporter:
         self._begin(
             f"rejects {exporter} {stream}",
             "error",
-            f"{exporter}: {why}; rejected data is not sent again (further rejections are only counted:"
+            f"{exporter}: rejected data is not sent again: {why} (further rejections are only counted:"
             " see `otel-logtail status`)",
         )
 
     def warned(self, exporter: str, stream: str, why: str) -> None:
         """The receiver accepted everything, and sent a warning."""
-        self._begin(f"warns {exporter} {stream}", "warning", f"{exporter}: {why}")
+        text = f"{exporter}: everything is accepted, with a warning: {why}"
+        self._begin(f"warns {exporter} {stream}", "warning", text)
 
     def refuses_everything(self, exporter: str, why: str) -> None:
         """The receiver accepts nothing at all: the rest is not quarantined too, but waits."""

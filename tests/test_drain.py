@@ -785,8 +785,8 @@ def test_what_is_rejected_is_final_counted_and_said_once_for_each_stream(
     ((delivered, refused, error),) = rows(store.path, "SELECT delivered, refused, last_error FROM exporter")
     assert (refused, error) == (2 * len(running.exporter.asked), "the receiver rejected 2 items: too old")
     assert delivered == sum(max(0, len(batch.items) - 2) for batch, _ in running.exporter.asked)
-    assert [text.partition(";")[0] for text in running.said.lines()] == [
-        "error: fake: the receiver rejected 2 items: too old"
+    assert [text.partition(" (")[0] for text in running.said.lines()] == [
+        "error: fake: rejected data is not sent again: the receiver rejected 2 items: too old"
     ] * 2
 
 
@@ -798,7 +798,7 @@ def test_a_warning_is_said_once(store: Store, run: Callable[..., Running]) -> No
     piece.commit(breaches(3, 10))
     running.drain.notify()
     running.end()
-    assert running.said.lines() == ["warning: fake: please use another name"]
+    assert running.said.lines() == ["warning: fake: everything is accepted, with a warning: please use another name"]
     assert rows(store.path, "SELECT delivered, refused, last_error FROM exporter") == [(6, 0, None)]
 
 
@@ -808,7 +808,7 @@ def test_a_rejection_within_a_part_is_counted(store: Store, run: Callable[..., R
     running.end()
     assert running.ids() == list(range(1, 11))
     assert rows(store.path, "SELECT delivered, refused FROM exporter") == [(9, 1)]
-    assert "fake: too old; rejected data is not sent again" in running.said.getvalue()
+    assert "fake: rejected data is not sent again: too old" in running.said.getvalue()
 
 
 # --- in part ----------------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def judge_response(response: ExportResponse) -> Delivered:
     if rejected:
         why = f"the receiver rejected {rejected} {what}: {message or 'no reason given'}"
         return Delivered(rejected=rejected, why=why)
-    return Delivered(why=f"the receiver accepted everything and says: {message}" if message else "")
+    return Delivered(why=message)
 
 
 def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: str, now_s: float) -> Outcome:
