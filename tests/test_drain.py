@@ -115,6 +115,11 @@ def breaches(number: int, first: int = 0) -> bytes:
     return b"".join(line(first + n, 0.6) for n in range(number))
 
 
+def over(second: float) -> bytes:
+    """Two lines that are ok: an episode before them is over (one alone may have a wrong time)."""
+    return line(second, 0.1) + line(second + 1, 0.1)
+
+
 def has(stream: Stream, number: int) -> Callable[[FakeExporter], bool]:
     def look(exporter: FakeExporter) -> bool:
         answers = [(batch, answer) for batch, answer in exporter.asked if batch.stream is stream]
@@ -151,7 +156,7 @@ def test_what_waits_is_delivered_at_the_start_and_what_comes_when_told(
 
 
 def test_only_streams_that_are_wanted_are_asked_for(store: Store, run: Callable[..., Running]) -> None:
-    Piece(store).commit(breaches(3) + line(60, 0.1), seal_s=100)
+    Piece(store).commit(breaches(3) + over(60), seal_s=100)
     running = run(wants=frozenset({Stream.EPISODES}))
     running.end()
     assert {batch.stream for batch, _ in running.exporter.asked} == {Stream.EPISODES}
@@ -523,7 +528,7 @@ def test_a_stream_that_is_refused_holds_up_no_other_and_is_not_said_to_work(
     store: Store, run: Callable[..., Running]
 ) -> None:
     piece = Piece(store)
-    piece.commit(breaches(8) + line(60, 0.1), seal_s=100)
+    piece.commit(breaches(8) + over(60), seal_s=100)
 
     def judge(batch: ExportBatch) -> Delivery:
         return Refused("no such tenant") if batch.stream is Stream.BREACHES else Delivered()
@@ -531,7 +536,7 @@ def test_a_stream_that_is_refused_holds_up_no_other_and_is_not_said_to_work(
     running = run(itertools.repeat(judge), wants=frozenset({Stream.BREACHES, Stream.EPISODES}))
     assert running.said.wait_for("everything is refused")
     assert running.exporter.wait_for(has(Stream.EPISODES, 1))
-    piece.commit(breaches(1, 70) + line(120, 0.1))
+    piece.commit(breaches(1, 70) + over(120))
     running.drain.notify()
     assert running.exporter.wait_for(has(Stream.EPISODES, 2))
     assert refused(store) == list(range(1, REFUSALS_IN_A_ROW + 1))
@@ -663,7 +668,7 @@ def test_an_item_that_makes_a_receiver_go_away_is_found_if_other_streams_are_acc
 ) -> None:
     """A proxy answers 502 for it each time: the specification calls that temporary."""
     piece = Piece(store)
-    piece.commit(breaches(30) + line(100, 0.1))
+    piece.commit(breaches(30) + over(100))
     bad = failing(7, isolate=False)
 
     def judge(batch: ExportBatch) -> Delivery:
@@ -671,7 +676,7 @@ def test_an_item_that_makes_a_receiver_go_away_is_found_if_other_streams_are_acc
 
     running = run(itertools.repeat(judge), wants=frozenset({Stream.BREACHES, Stream.EPISODES}))
     for number in range(30, 60):
-        piece.commit(breaches(1, 10 * number) + line(10 * number + 5, 0.1))
+        piece.commit(breaches(1, 10 * number) + over(10 * number + 5))
         running.drain.notify()
     assert running.exporter.wait_for(has(Stream.BREACHES, 59))
     running.end(0.0)
@@ -696,7 +701,7 @@ def test_what_is_on_trial_survives_a_restart_and_is_sent_first(store: Store, run
 def test_what_comes_from_the_trial_is_what_was_sent_first(store: Store, run: Callable[..., Running]) -> None:
     """Intervals and episodes, too: with the totals and the breaches of then, whatever left the store meanwhile."""
     piece = Piece(store)
-    piece.commit(breaches(3) + line(60, 0.1), seal_s=100)
+    piece.commit(breaches(3) + over(60), seal_s=100)
     wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES})
     running = run(itertools.repeat(failing(1)), wants=wants)
     assert running.exporter.wait_for(lambda exporter: position(store, Stream.BREACHES) == 3)
@@ -773,11 +778,11 @@ def test_what_is_rejected_is_final_counted_and_said_once_for_each_stream(
     store: Store, run: Callable[..., Running]
 ) -> None:
     piece = Piece(store)
-    piece.commit(breaches(10) + line(60, 0.1))
+    piece.commit(breaches(10) + over(60))
     some = Delivered(rejected=2, why="the receiver rejected 2 items: too old")
     running = run(itertools.repeat(some), wants=frozenset({Stream.BREACHES, Stream.EPISODES}))
     assert running.exporter.wait_for(has(Stream.BREACHES, 10))
-    piece.commit(breaches(5, 100) + line(160, 0.1))
+    piece.commit(breaches(5, 100) + over(160))
     running.drain.notify()
     running.end()
     sent = [batch.items for batch, _ in running.exporter.asked if batch.stream is Stream.BREACHES]
@@ -910,7 +915,7 @@ def test_the_longest_wait_of_its_own_is_half_a_minute_and_the_first_half_a_secon
 
 def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:
     piece = Piece(store)
-    piece.commit(line(1, 2.5) + line(20, 0.1), seal_s=100)
+    piece.commit(line(1, 2.5) + over(20), seal_s=100)
     outbox = Outbox(store.path, "fake")
     outbox.register(Stream, NOON)
     first: list[Item] = []
