@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from otel_logtail.redact import Redactor
@@ -16,6 +16,9 @@ from otel_logtail.text import printable
 
 _SIGNAL_PATH = re.compile(r"/v1/(metrics|traces|logs)\b")
 """What differs between the URLs of one receiver."""
+
+_MANY = 100
+"""Of more files than these at once only the number is reported."""
 
 
 class Reporter:
@@ -40,6 +43,18 @@ class Reporter:
     def follows(self, path: str, offset: int) -> None:
         """A file is read from here on."""
         self._say("info", f"following {path} from byte {offset}")
+
+    def follows_each(self, files: Sequence[tuple[str, int]]) -> None:
+        """Each of these files is read from its offset on; very many are only counted."""
+        if len(files) > _MANY:
+            self.follows_many(len(files), files[0][0])
+        else:
+            for path, offset in files:
+                self.follows(path, offset)
+
+    def follows_many(self, number: int, path: str) -> None:
+        """Many files are read from here on, of which one is named."""
+        self._say("info", f"following {number} files, such as {path}")
 
     def rotated(self, path: str) -> None:
         """A live path has a new file; the rest of the old one is read first."""

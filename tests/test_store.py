@@ -574,7 +574,7 @@ def test_readers_see_whole_commits_while_the_next_one_is_written(tmp_path: Path)
             reader.execute("BEGIN")
             assert reader.execute("SELECT count(*) FROM samples").fetchone() == (3,)
             store._db.execute("BEGIN IMMEDIATE")
-            store._write(piece.batch(SECOND_PIECE))
+            store._write([piece.batch(SECOND_PIECE)])
             assert dump(path) == before  # not yet committed
             store._db.execute("COMMIT")
             assert reader.execute("SELECT count(*) FROM samples").fetchone() == (3,)  # its own moment

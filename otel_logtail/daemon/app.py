@@ -220,9 +220,7 @@ class App:
         if wanted.name in self._first_looks.due and (wanted.name in self._first_looks.kept or not from_start):
             found = self._first_look(wanted)
             files, unread = store.add_files(info.id, found.states), found.unread
-            for state in files:
-                if not state.done:
-                    self._reporter.follows(state.path, state.offset)
+            self._reporter.follows_each([(state.path, state.offset) for state in files if not state.done])
         self._first_looks.due.discard(wanted.name)
         tail = Tail(
             wanted.patterns,
@@ -436,7 +434,7 @@ class App:
         found = sources.directories()
         if found != watched:
             self._watch(found)
-        if found - watched:  # what came there before it was watched
+        if found - watched and not self._settings.once:  # what came there before it was watched
             sources.look(None, now_s)
 
     def _keep_up_once(self) -> float:

@@ -6,6 +6,8 @@ Nothing of a chunk is kept in memory unless it is committed: when a commit fails
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -15,6 +17,7 @@ from otel_logtail.model import Batch, Chunk, SourceInfo
 from otel_logtail.observer import Observer
 from otel_logtail.store.writer import Committed, Store
 from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES
+from otel_logtail.tail.live import PathTail
 from otel_logtail.tail.tailer import Tail
 
 AHEAD_NS = 60 * 10**9
@@ -22,6 +25,20 @@ AHEAD_NS = 60 * 10**9
 
 MANY_SAMPLES = 1000
 """How many samples a transaction may hold before it is worth more, in memory, than it saves."""
+
+
+_SMALL_BYTES = 64 * 1024
+_TOGETHER = 100
+"""Chunks are committed together up to so many bytes, and so many chunks."""
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """A chunk that is not committed yet, what it gives rise to, and when that was worked out."""
+
+    tail: PathTail
+    chunk: Chunk
+    batch: Batch
+    now: Now
 
 
 class SourceRun:
@@ -45,24 +62,35 @@ class SourceRun:
         self._read_bytes = CHUNK_BYTES
 
     def step(self, now_s: float) -> bool | None:
-        """Read, work out and commit one chunk.
+        """Read, work out and commit one chunk, or small ones of many live paths together.
 
         Returns whether exporters have something new; None when everything is read to its end.
 
         Raises:
-            StoreError: it could not be committed; the same chunk comes again.
+            StoreError: they could not be committed; the same chunks come again.
         """
-        found = self.tail.read(self.engine.come_to_ns, now_s, self._read_bytes)
-        if found is None:
+        read: list[_Read] = []
+        size = 0
+        with closing(self.tail.read_each(self.engine.come_to_ns, now_s, self._read_bytes)) as chunks:
+            for tail, chunk in chunks:
+                now = _now()
+                waiting = [*(each.tail.live for each in read), *self.tail.behind(self.engine.come_to_ns, tail.live)]
+                read.append(_Read(tail, chunk, self.engine.feed(chunk, now, waiting), now))
+                size += chunk.advanced
+                if size >= _SMALL_BYTES or len(read) >= _TOGETHER:
+                    break
+        if not read:
             return None
-        tail, chunk = found
-        now = _now()
-        batch = self.engine.feed(chunk, now, self.tail.ready)
-        committed = self._commit(batch, now)
-        tail.accept(chunk)
-        sparse = batch.tally.samples * SPARSE_BYTES <= chunk.advanced * MANY_SAMPLES
+        # what may be sealed is what all of them are past: the last one says that
+        batches = [*(msgspec.structs.replace(each.batch, seal_until_ns=None) for each in read[:-1]), read[-1].batch]
+        committed = self._commit(batches, [each.now for each in read])
+        samples = 0
+        for each in read:
+            each.tail.accept(each.chunk)
+            samples += each.batch.tally.samples
+            self._say(each.batch, each.chunk)
+        sparse = samples * SPARSE_BYTES <= size * MANY_SAMPLES
         self._read_bytes = SPARSE_BYTES if sparse else CHUNK_BYTES
-        self._say(batch, chunk)
         return bool(committed.sealed or committed.closed or committed.breaches)
 
     def tick(self) -> bool:
@@ -76,22 +104,23 @@ class SourceRun:
         self._say_ahead(now)
         batch = self.engine.tick(now)
         if batch is not None:
-            self._commit(batch, now)
+            self._commit([batch], [now])
         return batch is not None
 
     def finish(self, now_ns: int) -> None:
         """Seal what is open and close what is over by the machine's clock: nothing more is read for now."""
         now = msgspec.structs.replace(_now(), wall_ns=now_ns)
         while (batch := self.engine.finish(now)) is not None:
-            self._commit(batch, now)
+            self._commit([batch], [now])
 
     def due_s(self) -> float:
         """How long until :meth:`tick` has something to do, if no line comes before; infinite while nothing is open."""
         return self.engine.due_s(_now())
 
-    def _commit(self, batch: Batch, now: Now) -> Committed:
-        committed = self._store.commit(batch)
-        self.engine.committed(batch, now, committed.first_end_ns)
+    def _commit(self, batches: Sequence[Batch], nows: Sequence[Now]) -> Committed:
+        committed = self._store.commit(*batches)
+        for batch, now in zip(batches, nows, strict=True):
+            self.engine.committed(batch, now, committed.first_end_ns)
         if committed.overflowed:
             self._reporter.overflowed(self.info.name, self._store.series.most)
         if committed.mended:

@@ -12,7 +12,7 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -307,8 +307,8 @@ class Store:
 
     # --- the one write path ---------------------------------------------------------------------------------------
 
-    def commit(self, batch: Batch) -> Committed:
-        """Write all of a batch, and the position behind it, in one transaction.
+    def commit(self, *batches: Batch) -> Committed:
+        """Write all of some batches of one source, and the positions behind them, in one transaction.
 
         Raises:
             StoreUnavailable: it can't be written now (no room, a fault that may pass); nothing was written.
@@ -317,10 +317,11 @@ class Store:
         """
         try:
             with translated(self.path):
-                pages = _BACKLOG_PAGES if batch.tally.bytes > _BACKLOG_BYTES else _LIVE_PAGES
+                size = sum(batch.tally.bytes for batch in batches)
+                pages = _BACKLOG_PAGES if size > _BACKLOG_BYTES else _LIVE_PAGES
                 self._checkpoint_every(self.wal.pages(pages))
                 with transaction(self._db):
-                    committed = self._write(batch)
+                    committed = self._write(batches)
                     if not self._abandoned:
                         self._file.see_that_it_is_there()
                 if self._syncs:
@@ -341,8 +342,15 @@ class Store:
             self._db.execute(f"PRAGMA wal_autocheckpoint = {pages}")
             self._checkpoint_pages = pages
 
-    def _write(self, batch: Batch) -> Committed:
+    def _write(self, batches: Sequence[Batch]) -> Committed:
         self._mended, self.series.overflowed = 0, False
+        sealed = sum([self._write_one(batch) for batch in batches])
+        closed, breaches = sum(len(batch.closed) for batch in batches), sum(len(batch.breaches) for batch in batches)
+        first_end_ns = self._edge_of_open(batches[-1].source, "end_ns ASC")
+        return Committed(sealed, closed, breaches, self._mended, self.series.overflowed, first_end_ns)
+
+    def _write_one(self, batch: Batch) -> int:
+        """Returns how many intervals became final."""
         breaches = _NO_BREACHES
         if batch.file is not None:
             self._update_file(batch.source, batch.file)
@@ -365,10 +373,7 @@ class Store:
                 [episode_columns(batch.source, episode) for episode in batch.closed],
             )
         self._count(batch)
-        sealed = 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns, batch.is_last)
-        first_end_ns = self._edge_of_open(batch.source, "end_ns ASC")
-        number = len(batch.closed), len(batch.breaches)
-        return Committed(sealed, *number, self._mended, self.series.overflowed, first_end_ns)
+        return 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns, batch.is_last)
 
     def _update_file(self, source: int, state: FileState) -> None:
         columns = file_columns(state)

@@ -314,6 +314,8 @@ def rotated_of(live: str, names: Names) -> list[str]:
     folder, name = os.path.split(live)
     stem, extension = os.path.splitext(name)
     found: dict[str, tuple[tuple[int, int, str], str]] = {}
+    if len(names) == 1 and names[0][0] == name:
+        return []  # as it is mostly
     for other, _, kind in names:
         match = _rotated_as(other, name, stem, extension)
         if match is None or kind not in (FILE, LINK):

@@ -159,6 +159,8 @@ class PathTail:
         self.live = live
         self.bases: tuple[str, ...] = (live,)
         """Beside which its rotated files were looked for last: itself, and what it links to."""
+        self.begun: list[tuple[str, int]] = []
+        """Files that are followed since somebody took them from here, and from where on."""
         self._others = elsewhere
         self._states = States(states, elsewhere.states)
         self._book = book
@@ -367,7 +369,7 @@ class PathTail:
             listing = self._folders.listing(folder or ".", now_s, fresh=True, again=again)
             names = listing.beside(name)
             by_name = {other: inode if kind != LINK else None for other, inode, kind in names}
-            found.update((path, by_name[os.path.basename(path)]) for path in rotated_of(base, names))
+            found.update((path, by_name[path.rpartition("/")[2]]) for path in rotated_of(base, names))
             live = by_name.get(name) if base == self.live else live
         return {**found, self.live: live}
 
@@ -448,7 +450,7 @@ class PathTail:
         for new in added:
             self._states.put(new)
             if not new.done and new.id not in sure.values():
-                self._reporter.follows(new.path, new.offset)
+                self.begun.append((new.path, new.offset))
         states = {**claims, **dict(zip(fresh, added, strict=True))}
 
         left = {held.state.id: held for held in self._held}
@@ -541,8 +543,8 @@ class PathTail:
         """The name under which a file is found again even when a symbolic link leads elsewhere, in or above it."""
         if path == self.live and len(self.bases) > 1:
             return self.bases[0]
-        folder, name = os.path.split(path)
-        return os.path.join(self._folders.real(folder), name)
+        folder, _, name = path.rpartition("/")
+        return f"{self._folders.real(folder or '/').rstrip('/')}/{name}"
 
     def _new_state(self, path: str, reader: Reader, before: Predecessor | None) -> FileState:
         live = path == self.live

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from heapq import heappop, heappush, heapreplace
 from math import inf
 
@@ -62,6 +63,7 @@ class Tail:
         # those that are ready by what comes first, as far as it was known; what is no more so is put right when met
         self._order: list[tuple[float, str]] = []
         self._places: _Places | None = None
+        self._begun: list[tuple[str, int]] = []
 
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Look at the live paths that the hints are about; with None, or one that may be a new live path, at all."""
@@ -71,12 +73,14 @@ class Tail:
         if concerned is None:
             new = self._discover(now_s)
             concerned = self._tails.keys() - new if new else self._tails
+        self._begun.clear()
         again = self._look_at(concerned, now_s)
         for first in range(0, len(new), _TOGETHER):
             self._look_at_new(new[first : first + _TOGETHER], now_s)
         if again:
             self._folders.begin()
             self._look_at(again, now_s, again=True)
+        self._reporter.follows_each(self._begun)
         if hints is None and not self._stopping():
             self._folders.forget_others()
             self._from_start, self._unread = True, frozenset()  # what comes from now on is new
@@ -89,6 +93,9 @@ class Tail:
                 break
             tail = self._tails[live]
             looked = tail.look(now_s, again=again)
+            if tail.begun:
+                self._begun += tail.begun
+                tail.begun.clear()
             if looked is Looked.AGAIN:
                 cut_off.append(live)
             elif looked is not Looked.RESTS and live not in self._ready:
@@ -217,20 +224,34 @@ class Tail:
 
     def read(self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES) -> tuple[PathTail, Chunk] | None:
         """The next chunk, out of the live path that is first by ``order``; None when all are read to their end."""
-        while (live := self._first(order)) is not None:
-            chunk = self._tails[live].read(now_s, most)
-            if chunk is not None:
-                return self._tails[live], chunk
-            self._ready.discard(live)
-        return None
+        with closing(self.read_each(order, now_s, most)) as chunks:
+            return next(chunks, None)
 
-    def least(self, order: Callable[[str], int], but: str) -> int | None:
-        """What ``order`` says of the first of the live paths that are ready, another than this one."""
+    def read_each(
+        self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES
+    ) -> Generator[tuple[PathTail, Chunk], None, None]:
+        """A chunk of each live path that has one, in this order; each is to be worked out before the next is read."""
+        taken: list[tuple[float, str]] = []
+        try:
+            while (live := self._first(order)) is not None:
+                chunk = self._tails[live].read(now_s, most)
+                taken.append(heappop(self._order))
+                if chunk is None:
+                    self._ready.discard(live)
+                    taken.pop()
+                else:
+                    yield self._tails[live], chunk
+        finally:
+            for entry in taken:
+                heappush(self._order, entry)
+
+    def behind(self, order: Callable[[str], int], but: str) -> list[str]:
+        """The first of the live paths that are ready, if there is one besides this one."""
         here = [heappop(self._order)] if self._first(order) == but else []
         first = self._first(order)
         for entry in here:
             heappush(self._order, entry)
-        return None if first is None else order(first)
+        return [] if first is None else [first]
 
     def _first(self, order: Callable[[str], int]) -> str | None:
         """The live path that is ready and first by ``order``; it is the first of the heap, too."""
