@@ -9,6 +9,8 @@ import io
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +142,34 @@ def test_nothing_else_writes_to_standard_error() -> None:
             if isinstance(node, ast.keyword) and node.arg == "err":
                 found.append(f"{path.name}:{node.value.lineno}")
     assert found == []
+
+
+LIBRARY = """
+import logging, warnings
+from otel_logtail.cli.errors import logs_in_one_line, redact_logs
+redact = lambda text: text.replace("secret", "***")
+redact_logs(redact)
+logs_in_one_line(redact)
+logger = logging.getLogger("urllib3.connectionpool")
+logger.warning("a %s", "line\\nforged \\x1b[2J secret")
+try:
+    raise ValueError("two\\nlines secret")
+except ValueError:
+    logger.exception("it failed")
+logger.info("nobody asks for this")
+warnings.warn("odd\\nthing secret")
+"""
+
+
+def test_what_a_library_logs_or_warns_of_is_one_line_too() -> None:
+    done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, text=True, check=True)
+    warned, failed, odd, end = done.stderr.split("\n")
+    assert end == ""
+    assert warned == r"otel-logtail: warning: urllib3.connectionpool: a line\nforged \x1b[2J ***"
+    assert failed.startswith(
+        r"otel-logtail: error: urllib3.connectionpool: it failed: ValueError: two\nlines *** (at <string>:10)"
+    )
+    assert odd.startswith(r"otel-logtail: warning: UserWarning: odd\nthing *** (at ")
 
 
 def test_a_file_name_can_not_forge_a_line_of_the_journal(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, redact_logs
+from otel_logtail.cli.errors import errors_as_exit, logs_in_one_line, reader_may_leave, redact_logs
 from otel_logtail.cli.query import Format
 
 
@@ -46,6 +46,7 @@ def doctor(
     found = []
     redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
     redact_logs(redact)
+    logs_in_one_line(redact)
     for checked in examine(settings, context_of_exporters(), home_directory()):
         check = Check(checked.level, checked.area, redact(checked.what), redact(checked.todo))
         failed = failed or check.level == "FAIL"

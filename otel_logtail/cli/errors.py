@@ -185,6 +185,24 @@ def redact_logs(redact: Redactor) -> None:
     logging.setLogRecordFactory(record)
 
 
+def logs_in_one_line(redact: Redactor) -> None:
+    """Let what libraries log be one line, where nobody configured logging, and Python's warnings too."""
+    import logging
+    import warnings
+
+    class OneLine(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            kind, problem, where = record.exc_info or (None, None, None)
+            more = "" if kind is None else f": {kind.__name__}: {redact(str(problem))} (at {_places(where)})"
+            say(f"otel-logtail: {record.levelname.lower()}: {record.name}: {record.getMessage()}{more}")
+
+    def warned(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
+        say(f"otel-logtail: warning: {category.__name__}: {redact(str(message))} (at {Path(filename).name}:{lineno})")
+
+    logging.lastResort = OneLine(logging.WARNING)
+    warnings.showwarning = warned
+
+
 def _open_streams() -> None:
     """Open closed standard streams, before a file of ours gets their numbers.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from otel_logtail.cli.errors import redact_logs, stop_early
+from otel_logtail.cli.errors import logs_in_one_line, redact_logs, stop_early
 from otel_logtail.daemon.app import RETRY_STORE_S, App
 from otel_logtail.daemon.config import EXPORTER_KEYS, Config, read_config
 from otel_logtail.daemon.paths import default_db, home_directory
@@ -225,6 +225,7 @@ def run(settings: Settings, config: Config | None) -> int:
     DESCRIPTORS.allow_many()
     redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
     redact_logs(redact)
+    logs_in_one_line(redact)
     reporter = Reporter(redact=redact)
     for text in settings.warnings:
         reporter.ignored(text)
