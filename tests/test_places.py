@@ -40,6 +40,7 @@ WRONG = {
     "db": Wrong("/dev/null/s.db"),
     "retention": Wrong("30"),
     "max_db_size": Wrong("1"),
+    "max_series": Wrong("many"),
     "exporter": Wrong("nope"),
     "exporter_from": Wrong("yesterday"),
     "export_interval": Wrong("10"),
@@ -165,6 +166,40 @@ def test_a_wrong_line_of_a_file_is_named_and_not_a_flag(
     error, _ = error_of(["--config", str(file), *db, "--once"], {}, capsys, tmp_path)
     assert f"{file}:{number}: {key}" in error
     assert flag_of(option) not in error
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "error"),
+    [
+        ("prune", "retention", "30", "OTEL_LOGTAIL_RETENTION '30' is no duration"),
+        ("prune", "max_db_size", "1", "OTEL_LOGTAIL_MAX_DB_SIZE '1' is no size"),
+        ("prune", "db", "/nowhere/s.db", "no store at /nowhere/s.db (OTEL_LOGTAIL_DB)"),
+        ("status", "db", "/nowhere/s.db", "(OTEL_LOGTAIL_DB)"),
+        ("report", "db", "/nowhere/s.db", "(OTEL_LOGTAIL_DB)"),
+        ("retry", "db", "/nowhere/s.db", "(OTEL_LOGTAIL_DB)"),
+        ("query samples", "db", "/nowhere/s.db", "(OTEL_LOGTAIL_DB)"),
+        ("query sql SELECT/**/1", "db", "/nowhere/s.db", "(OTEL_LOGTAIL_DB)"),
+    ],
+)
+def test_so_does_every_other_command(tmp_path: Path, command: str, option: str, value: str, error: str) -> None:
+    variable = f"OTEL_LOGTAIL_{option.upper()}"
+    done = run(*command.split(), home=tmp_path, check=False, environ={variable: value})
+    assert (done.returncode, error in done.stderr) == (2, True), done.stderr
+    done = run(*command.split(), flag_of(option), value, home=tmp_path, check=False, environ={variable: "x"})
+    assert done.returncode == 2
+    assert variable not in done.stderr and flag_of(option) in done.stderr
+
+
+def test_every_command_with_a_variable_is_among_them() -> None:
+    def with_variables(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        for name, one in getattr(command, "commands", {}).items():
+            yield from with_variables(one, (*path, name))
+        if path:
+            yield from ((path[0], str(p.envvar)) for p in command.params if getattr(p, "envvar", None))
+
+    (marked,) = [mark for mark in test_so_does_every_other_command.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
+    tested = {(command.split()[0], f"OTEL_LOGTAIL_{option.upper()}") for command, option, _, _ in marked.args[1]}
+    assert set(with_variables(typer.main.get_command(app), ())) == tested
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------

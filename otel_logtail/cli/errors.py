@@ -86,7 +86,10 @@ def stop_early(number: int, *, once: bool) -> NoReturn:
 def ended(problem: BaseException) -> int:
     """Say what ended a command, and return its exit code."""
     if isinstance(problem, LogtailError):
-        say_error(str(problem), problem.hint)
+        from otel_logtail.daemon.settings import explain
+
+        named = explain(problem, _variables())
+        say_error(str(named), named.hint)
         return problem.exit_code
     if isinstance(problem, typer.Exit):
         return problem.exit_code
@@ -105,6 +108,14 @@ def ended(problem: BaseException) -> int:
         return _of_the_arguments(problem, format_message())
     say_error(*_internal(type(problem), problem, problem.__traceback__))
     return 1
+
+
+def _variables() -> dict[str, str]:
+    """The options of any command that were given as variables and not as flags, by name."""
+    flags = {word.partition("=")[0] for word in sys.argv[1:]}
+    names = [name for name in os.environ if name.startswith("OTEL_LOGTAIL_")]
+    options = {name.removeprefix("OTEL_LOGTAIL_").lower(): name for name in names}
+    return {option: name for option, name in options.items() if f"--{option.replace('_', '-')}" not in flags}
 
 
 def _of_the_system(problem: OSError) -> int:
