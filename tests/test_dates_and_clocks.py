@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_logtail.engine.engine import Now
@@ -247,6 +247,9 @@ def episodes_of(lines: list[tuple[float, bytes]], *, live: bool) -> Episodes:
         max_size=14,
     )
 )
+@example([(2.9, 0.6, 0)] * 4)  # longer than the quiet window in all
+@example([(1, 2.5, 0), (1, 2.5, 23 * HOUR), (1, 2.5, 0), (2.9, 0.6, -DAY), (20, 0.1, 0)])
+@example([(1, 2.5, 0), (HOUR, 2.5, 0), (1, 0.1, 10), (2.9, 0.6, 0)])
 def test_a_log_gives_the_same_episodes_live_and_later_whatever_single_lines_say(
     drawn: list[tuple[float, float, float]],
 ) -> None:
