@@ -105,3 +105,15 @@ def places_from(values: list[int], bound: int) -> list[int]:
         places: list[int] = found
         return places
     return list(compress(count_up(), map(bound.__le__, values)))
+
+
+SampleKey = tuple[int, int, tuple[int | None, ...]]
+"""What tells samples of one log apart: when, how long, and the stages that ran."""
+
+
+def sample_key(time_ns: int, duration_ns: int, stage_ns: Sequence[int | None]) -> SampleKey:
+    """Return the key of a sample; stages at the end that did not run are left out, as in the store."""
+    end = len(stage_ns)
+    while end and stage_ns[end - 1] is None:
+        end -= 1
+    return time_ns, duration_ns, tuple(stage_ns[:end])

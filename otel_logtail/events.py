@@ -67,13 +67,10 @@ class Reporter:
     def changed(self, path: str, offset: int, doubt: int) -> None:
         """A part of a file changed: it is read on behind what was read before.
 
-        ``doubt``: how many bytes behind that place may have been read, too.
+        ``doubt``: how many bytes from there on may have been read: their samples are compared with those in the store.
         """
-        if doubt:
-            again = f"; up to {doubt} bytes from there on may be read a second time"
-            self._say("warning", f"{path} changed in part: continuing at byte {offset}{again}")
-        else:
-            self._say("info", f"{path} changed in part: continuing at byte {offset}")
+        compared = f"; comparing the samples of the next {doubt} bytes with the store" if doubt else ""
+        self._say("info", f"{path} changed in part: continuing at byte {offset}{compared}")
 
     def gone(self, path: str, unread: int) -> None:
         """A file that was followed was cut off before it was read to its end."""

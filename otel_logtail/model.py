@@ -154,7 +154,8 @@ class FileState(msgspec.Struct, frozen=True):
     ``live`` is the path that the program writes to and ``path`` where this file was last seen (the same until it is
     rotated). ``head`` covers the first bytes, ``anchor`` the last ones before ``offset``. ``done`` means rotated away
     and read to its end. ``trail`` (see the module of that name) says more of what was read; with an offset of 0 it is
-    that of another file, which this one took the place of and may go on from.
+    that of another file, which this one took the place of and may go on from. ``doubt`` is an offset: the samples of
+    lines before it may be in the store already, since another file with this live path held them, too.
     """
 
     id: int
@@ -168,6 +169,7 @@ class FileState(msgspec.Struct, frozen=True):
     anchor: Fingerprint = Fingerprint()
     done: bool = False
     trail: bytes = b""
+    doubt: int = 0
 
 
 class Chunk(msgspec.Struct, frozen=True):

@@ -6,11 +6,12 @@ Nothing of a chunk is kept in memory unless it is committed: when a commit fails
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 
 import msgspec
 
+from otel_logtail.counts import extent
 from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.events import Reporter
 from otel_logtail.model import Batch, Chunk, SourceInfo
@@ -75,7 +76,7 @@ class SourceRun:
             for tail, chunk in chunks:
                 now = _now()
                 waiting = [*(each.tail.live for each in read), *self.tail.behind(self.engine.come_to_ns, tail.live)]
-                read.append(_Read(tail, chunk, self.engine.feed(chunk, now, waiting), now))
+                read.append(_Read(tail, chunk, self._feed(chunk, now, waiting), now))
                 size += chunk.advanced
                 if size >= _SMALL_BYTES or len(read) >= _TOGETHER:
                     break
@@ -92,6 +93,13 @@ class SourceRun:
         sparse = samples * SPARSE_BYTES <= size * MANY_SAMPLES
         self._read_bytes = SPARSE_BYTES if sparse else CHUNK_BYTES
         return bool(committed.sealed or committed.closed or committed.breaches)
+
+    def _feed(self, chunk: Chunk, now: Now, waiting: Collection[str]) -> Batch:
+        batch = self.engine.feed(chunk, now, waiting)
+        if not batch.samples.offsets or batch.samples.offsets[0] >= chunk.after.doubt:
+            return batch
+        first_ns, last_ns, _ = extent(batch.samples.time_ns)
+        return self.engine.feed(chunk, now, waiting, self._store.stored(self.info.id, chunk.after, first_ns, last_ns))
 
     def tick(self) -> bool:
         """Let time close and seal what it may: only what belongs to a log that is read to its end.

@@ -15,11 +15,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
-from otel_logtail.counts import add, bounds
+from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import close_over, coalesce
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
-from otel_logtail.engine.scan import Thresholds, scan
+from otel_logtail.engine.scan import Thresholds, scan, without
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Unfinished
 from otel_logtail.observer import Observer
@@ -74,8 +74,21 @@ class Engine:
         """How far the latest line of all is ahead of the machine's clock (or less than 0)."""
         return self._clock.seen_ns - now.wall_ns
 
-    def feed(self, chunk: Chunk, now: Now, waiting: Collection[str] = ()) -> Batch:
-        """What a chunk gives rise to; ``waiting`` are the live paths that have more to read."""
+    def feed(
+        self,
+        chunk: Chunk,
+        now: Now,
+        waiting: Collection[str] = (),
+        stored: Mapping[SampleKey, int] | None = None,
+    ) -> Batch:
+        """What a chunk gives rise to.
+
+        Args:
+            chunk: Whole lines of one file.
+            now: The time.
+            waiting: The live paths that have more to read.
+            stored: Samples that the store has of lines which may be those of this chunk (:attr:`FileState.doubt`).
+        """
         live, info = chunk.after.live, self.info
         attributes = self._rule.attributes_of(live.rpartition("/")[2])
         scanned = scan(
@@ -87,6 +100,8 @@ class Engine:
             source=info.name,
             thresholds=self._thresholds,
         )
+        if stored:
+            scanned = without(scanned, stored, chunk.after.doubt)
         samples, hits = scanned.samples, scanned.hits
         before = self.open_episodes(live)
         open_, breaches, closed = coalesce(

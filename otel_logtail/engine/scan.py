@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, chain, compress, islice
 from operator import le, lt
 
 import msgspec
 
 from otel_logtail import native
-from otel_logtail.counts import extent, places_from
-from otel_logtail.engine.columns import append, sample_at
+from otel_logtail.counts import SampleKey, extent, places_from, sample_key
+from otel_logtail.engine.columns import append, columns_of, sample_at
 from otel_logtail.errors import Drift
 from otel_logtail.model import (
     Columns,
@@ -61,6 +61,31 @@ class Scanned(msgspec.Struct, frozen=True):
     hits: tuple[Hit, ...]
     tally: Tally
     drifted: tuple[int, str] | None = None
+
+
+def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Scanned:
+    """Leave out the samples that are in the store already, each as often as it is there.
+
+    Args:
+        scanned: A chunk's samples.
+        stored: How often the store has samples like these.
+        doubt: Only lines before this offset may be there.
+    """
+    left, samples = dict(stored), scanned.samples
+    keep: list[int] = []
+    for index, offset in enumerate(samples.offsets):
+        key = sample_key(samples.time_ns[index], samples.duration_ns[index], samples.stage_ns[index])
+        if offset < doubt and left.get(key):
+            left[key] -= 1
+        else:
+            keep.append(index)
+    place = {index: at for at, index in enumerate(keep)}
+    return Scanned(
+        columns_of((samples.offsets[index], sample_at(samples, index)) for index in keep),
+        tuple(msgspec.structs.replace(hit, index=place[hit.index]) for hit in scanned.hits if hit.index in place),
+        msgspec.structs.replace(scanned.tally, samples=len(keep)),
+        scanned.drifted,
+    )
 
 
 _hot = native.helper("engine._hot")

@@ -24,7 +24,8 @@ COUNTS = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
 EPISODE = "live, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count, peak_ns, severity, cause, stage"
 """The columns that episode and open_episode share."""
 
-FILE = "live, path, device, inode, offset, size, head_length, head_digest, anchor_length, anchor_digest, done, trail"
+_FINGERPRINTS = "head_length, head_digest, anchor_length, anchor_digest"
+FILE = f"live, path, device, inode, offset, size, {_FINGERPRINTS}, done, trail, doubt"
 """The columns of a file that change."""
 
 OFFSET_BITS = 40
@@ -44,7 +45,7 @@ BlockRow = tuple[int, int, int, int, int, str]
 
 CountsRow = tuple[int, int, int, int, str, str, int]
 EpisodeRow = tuple[str, str, bytes, bytes, int, int, int, int, int, int, str, str]
-FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int, bytes]
+FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int, bytes, int]
 
 
 def marks(number: int) -> str:
@@ -193,13 +194,14 @@ def file_columns(state: FileState) -> tuple[object, ...]:
         state.anchor.digest,
         int(state.done),
         state.trail,
+        state.doubt,
     )
 
 
 def file_of(row: FileRow) -> FileState:
     """The file in the columns ``id`` and those of :data:`FILE`."""
     file, live, path, device, inode, offset, size = row[:7]
-    head_length, head_digest, anchor_length, anchor_digest, done, trail = row[7:]
+    head_length, head_digest, anchor_length, anchor_digest, done, trail, doubt = row[7:]
     return FileState(
         id=file,
         live=path_of_text(live),
@@ -212,6 +214,7 @@ def file_of(row: FileRow) -> FileState:
         anchor=Fingerprint(anchor_length, anchor_digest),
         done=bool(done),
         trail=trail,
+        doubt=doubt,
     )
 
 

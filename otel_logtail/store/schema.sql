@@ -60,7 +60,8 @@ CREATE TABLE file (                       -- every file that was read, and how f
   anchor_digest BLOB NOT NULL,
   done          INTEGER NOT NULL,         -- 1: rotated away and read to its end
   gone_ns       INTEGER NOT NULL DEFAULT 0, -- done, and since when it is no longer on disk
-  trail         BLOB NOT NULL DEFAULT x'' -- hashes of its last lines, by which it is known when a part of it changed
+  trail         BLOB NOT NULL DEFAULT x'', -- hashes of its last lines, by which it is known when a part of it changed
+  doubt         INTEGER NOT NULL DEFAULT 0 -- the samples of lines before this offset may be here already
 );
 CREATE INDEX file_live ON file (source, live, id);
 

@@ -12,13 +12,14 @@ old is merged and dropped by ``upkeep``.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
 
-from otel_logtail.counts import add, extent, merge_attributes
+from otel_logtail.counts import SampleKey, add, extent, merge_attributes, sample_key
 from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.model import (
     Attributes,
@@ -44,6 +45,7 @@ from otel_logtail.store.rows import (
     counts_or_mean,
     counts_row,
     counts_to_read,
+    decode_block,
     decode_bounds,
     encode_attributes,
     encode_columns,
@@ -211,7 +213,7 @@ class Store:
         with translated(self.path), self._for_files():
             for state in states:
                 cursor = self._db.execute(
-                    f"INSERT INTO file (source, {FILE}) VALUES ({marks(13)})", (source, *file_columns(state))
+                    f"INSERT INTO file (source, {FILE}) VALUES ({marks(14)})", (source, *file_columns(state))
                 )
                 added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
         return added
@@ -305,6 +307,22 @@ class Store:
             pass
         return number
 
+    def stored(self, source: int, file: FileState, first_ns: int, last_ns: int) -> Counter[SampleKey]:
+        """Count the samples that other files with this file's live path gave between two times, by what they hold."""
+        with translated(self.path):
+            blocks = self._db.execute(
+                "SELECT block.id, block.first_ns, block.samples FROM block JOIN file ON file.id = block.id >> ?"
+                " WHERE block.source = ? AND file.live = ? AND file.id != ? AND last_ns >= ? AND first_ns <= ?",
+                (OFFSET_BITS, source, text_of_path(file.live), file.id, first_ns, last_ns),
+            )
+            found: Counter[SampleKey] = Counter()
+            for id_, from_ns, text in blocks:
+                found.update(
+                    sample_key(time_ns, duration_ns, stages)
+                    for _, time_ns, duration_ns, _, stages in decode_block(id_, from_ns, text)
+                )
+            return found
+
     # --- the one write path ---------------------------------------------------------------------------------------
 
     def commit(self, *batches: Batch) -> Committed:
@@ -377,12 +395,12 @@ class Store:
 
     def _update_file(self, source: int, state: FileState) -> None:
         columns = file_columns(state)
-        cursor = self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(12)}) WHERE id = ?", (*columns, state.id))
+        cursor = self._db.execute(f"UPDATE file SET ({FILE}) = ({marks(13)}) WHERE id = ?", (*columns, state.id))
         if not cursor.rowcount:
             # upkeep forgot it when it was gone for long, and now it is here again: without its row nobody would know
             # after a restart how far it was read
             self._db.execute(
-                f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(14)})", (state.id, source, *columns)
+                f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(15)})", (state.id, source, *columns)
             )
 
     def _add_samples(self, batch: Batch, file: int) -> tuple[int, int]:

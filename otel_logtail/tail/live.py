@@ -647,7 +647,11 @@ class PathTail:
         if changing and partly and not _is_settled(held, now_s):
             return False  # it may just be written anew: what comes next may have been read, too
         if found is None or not found.offset:
-            held.state = msgspec.structs.replace(state, trail=b"")
+            # some of its lines may have been read: they stand about where they stood, unless lines were put before them
+            doubt = trail.marks[-1][0] + CHUNK_BYTES if partly and trail.marks else 0
+            held.state = msgspec.structs.replace(state, trail=b"", doubt=doubt)
+            if doubt:
+                self._reporter.changed(state.path, 0, doubt)
             return True
         offset = found.offset
         resumed = msgspec.structs.replace(
@@ -657,6 +661,7 @@ class PathTail:
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
             trail=pack(still_true(reader, trail, found)),
+            doubt=offset + found.doubt if found.doubt else 0,
         )
         self._book.update(resumed)
         self._states.put(resumed)

@@ -8,8 +8,9 @@ A match must be more than what two files have in common by chance: a header, a b
 again (``_by_lines``). Where it is not, the file is a new one, and read from its start.
 
 Known limits: lines that occur more than once tell nothing. A line at the very end that was changed is read once more.
-Where more than the last lines were lost, what stands between two marks is read once more (``Found.doubt``). Nothing is
-left out, but for lines that are byte by byte what was read before.
+Where more than the last lines were lost, the lines between two marks are read once more (``Found.doubt``): the engine
+compares their samples with those in the store. Nothing is left out, but for lines that are byte by byte what was read
+before.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 -- Files that changed in part are known again by a trail of hashes; one that was read before has it from its next line on.
 ALTER TABLE file ADD COLUMN trail BLOB NOT NULL DEFAULT x'';
+ALTER TABLE file ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
 
 -- totals have start times of their own, and are only of the series that was sent last under its name and attributes
 CREATE TEMP TABLE total_4 AS SELECT * FROM total;
