@@ -18,7 +18,7 @@ from otel_logtail.model import Batch, Chunk, SourceInfo
 from otel_logtail.observer import Observer
 from otel_logtail.store.writer import Committed, Store
 from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES
-from otel_logtail.tail.live import PathTail
+from otel_logtail.tail.live import SETTLE_S, PathTail
 from otel_logtail.tail.tailer import Tail
 
 AHEAD_NS = 60 * 10**9
@@ -123,7 +123,8 @@ class SourceRun:
 
     def due_s(self) -> float:
         """How long until :meth:`tick` has something to do, if no line comes before; infinite while nothing is open."""
-        return self.engine.due_s(_now())
+        due_s = self.engine.due_s(_now())
+        return min(due_s, SETTLE_S) if self.tail.waiting else due_s
 
     def _commit(self, batches: Sequence[Batch], nows: Sequence[Now]) -> Committed:
         committed = self._store.commit(*batches)

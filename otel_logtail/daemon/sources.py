@@ -38,7 +38,7 @@ class Sources:
                 mine = [path for path in hints if path in run.tail.live]
                 # what nobody follows yet may be a new file of whoever looks for files there
                 mine += [path for path, directory in strange.items() if directory in directories]
-                if mine:
+                if mine or run.tail.waiting:
                     run.tail.look(frozenset(mine), now_s)
 
     def step(self, now_s: float) -> bool | None:

@@ -161,6 +161,8 @@ class PathTail:
         """Beside which its rotated files were looked for last: itself, and what it links to."""
         self.begun: list[tuple[str, int]] = []
         """Files that are followed since somebody took them from here, and from where on."""
+        self.waits = False
+        """Whether it is to be looked at again soon: names come and go, or a file is just written anew."""
         self._others = elsewhere
         self._states = States(states, elsewhere.states)
         self._book = book
@@ -180,6 +182,8 @@ class PathTail:
         self._beside: tuple[Names, ...] = ()
         self._told_apart_s = 0.0
         self._look_again = False
+        # whether a file may have been a copy of one that was let go: then it is a new one
+        self._orphans = False
         # rotated files that are copies as far as they go, as they were then: one that grows is told apart again
         self._undecided: dict[str, tuple[int, ...]] = {}
         # identity, size and times of the live file when nothing was left to read, nor to find out; else empty
@@ -209,6 +213,7 @@ class PathTail:
         ``again``: its directory was listed after the last look, which has seen that the file was cut off.
         """
         looked = Looked.READ
+        self.waits = False
         try:
             status = self._status()
             seen = status[:2]
@@ -228,8 +233,13 @@ class PathTail:
                 looked = Looked.CHANGED
                 self._seen, self._beside, self._told_apart_s = seen, beside, now_s
                 # what changes between the listing and here may not show again
-                self._look_again = (urgent or changed) and not (seen and self._is_quiet() and not another)
-            elif not changed:
+                self._look_again = self._orphans or (
+                    (urgent or changed) and not (seen and self._is_quiet() and not another)
+                )
+                self.waits = self._look_again
+            elif due or changed:
+                self.waits = True
+            else:
                 self._beside = beside
         except OSError as problem:
             if problem.errno != errno.ESTALE:  # a file that had to be opened again was just renamed
@@ -311,6 +321,8 @@ class PathTail:
             held = [(held.state, held.reader) for held in self._held]
             before = predecessors(readers, claims, self._states, self.live, held) if self._from_start else {}
             self._adopt(readers, claims, before, now_s, complete=complete)
+            let_go = len({id(reader) for _, reader in held} - {id(held.reader) for held in self._held})
+            self._orphans = let_go > 0 and None in claims.values()
             if complete:
                 self._here = frozenset(state.id for state in claims.values() if state is not None)
         finally:
@@ -645,6 +657,7 @@ class PathTail:
         changing = held.watched and isinstance(reader, PlainReader)
         partly = not found.complete if found else begins_like(reader, trail)
         if changing and partly and not _is_settled(held, now_s):
+            self.waits = True
             return False  # it may just be written anew: what comes next may have been read, too
         if found is None or not found.offset:
             # some of its lines may have been read: they stand about where they stood, unless lines were put before them

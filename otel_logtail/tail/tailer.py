@@ -60,6 +60,7 @@ class Tail:
         self._tails: dict[str, PathTail] = {}
         self._elsewhere = _Elsewhere(self._known, self._tails)
         self._ready: set[str] = set()
+        self._waiting: set[str] = set()
         # those that are ready by what comes first, as far as it was known; what is no more so is put right when met
         self._order: list[tuple[float, str]] = []
         self._places: _Places | None = None
@@ -68,6 +69,9 @@ class Tail:
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Look at the live paths that the hints are about; with None, or one that may be a new live path, at all."""
         concerned = None if hints is None else self._concerned(hints)
+        if concerned is not None:
+            concerned = self._waiting.union(concerned).intersection(self._tails)
+        self._waiting.clear()
         self._folders.begin()
         new: list[str] = []
         if concerned is None:
@@ -103,6 +107,8 @@ class Tail:
                 heappush(self._order, (-inf, live))
             if looked is Looked.CHANGED:
                 self._places = None
+            if tail.waits:
+                self._waiting.add(live)
         return cut_off
 
     def _look_at_new(self, lives: list[str], now_s: float) -> None:
@@ -239,11 +245,18 @@ class Tail:
                 if chunk is None:
                     self._ready.discard(live)
                     taken.pop()
+                    if self._tails[live].waits:
+                        self._waiting.add(live)
                 else:
                     yield self._tails[live], chunk
         finally:
             for entry in taken:
                 heappush(self._order, entry)
+
+    @property
+    def waiting(self) -> Collection[str]:
+        """Live paths that are to be looked at again soon, whether anything speaks for a change of theirs or not."""
+        return self._waiting
 
     def behind(self, order: Callable[[str], int], but: str) -> list[str]:
         """The first of the live paths that are ready, if there is one besides this one."""
