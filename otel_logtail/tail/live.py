@@ -236,7 +236,7 @@ class PathTail:
                 self._look_again = self._orphans or (
                     (urgent or changed) and not (seen and self._is_quiet() and not another)
                 )
-                self.waits = self._look_again
+                self.waits = self._orphans
             elif due or changed:
                 self.waits = True
             else:
