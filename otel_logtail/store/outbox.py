@@ -8,7 +8,7 @@ and totals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import groupby, islice, takewhile
@@ -34,20 +34,18 @@ from otel_logtail.model import (
 )
 from otel_logtail.store import quarantine
 from otel_logtail.store.connection import connect, sync_each_commit, transaction, translated
+from otel_logtail.store.cursors import Cursors, identity
 from otel_logtail.store.gaps import Known
 from otel_logtail.store.health import health, pending
 from otel_logtail.store.marker import Marker, Sent
 from otel_logtail.store.rows import (
-    COUNTS,
     EPISODE,
     IDS,
     counts_or_mean,
-    counts_row,
     counts_to_read,
     decode_attributes,
     decode_bounds,
     encode_attributes,
-    encode_json,
     episode_of,
     json_ids,
     marks,
@@ -92,7 +90,6 @@ class Outbox:
     def __init__(self, path: Path, exporter: str) -> None:
         self.path = path
         self.exporter = exporter
-        self._form = ""
         self._marker = Marker(path, exporter)
         self._generation = 0
         self._met: set[tuple[str, int]] = set()
@@ -105,6 +102,7 @@ class Outbox:
         """Start and end of each interval that was read last, and the first and last breach that it may count."""
         with translated(path):
             self._db = connect(path)
+        self._cursors = Cursors(self._db, exporter)
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,7 +119,7 @@ class Outbox:
         before, all series begin anew; so they do where the receiver has more than this store knows.
         """
         streams = tuple(streams)
-        self._form = form
+        self._cursors.form = form
         wanted = tuple(stream.value for stream in streams if stream is not Stream.SELF)
         ahead_ns = None
         with translated(self.path), transaction(self._db):
@@ -146,13 +144,13 @@ class Outbox:
                 (self.exporter, *wanted),
             )
             if Stream.INTERVALS.value in wanted:
-                ahead_ns = self._meet_the_marker(now_ns)
-                self._meet_the_form()
+                ahead_ns = self._cursors.meet_marker(self._marker.read(), now_ns)
+                self._cursors.meet_form(self._sources().values())
             else:
                 for table in ("total", "sent", "owed"):
                     self._db.execute(f"DELETE FROM {table} WHERE exporter = ?", (self.exporter,))
             held = 0 if known else sum(self._held(stream) for stream in streams if stream in _TABLES)
-            sent = self._sent()
+            sent = self._cursors.sent()
         # where a new exporter begins is on the disk by now: a power cut makes it be sent more again, never less
         sync_each_commit(self._db, False)
         self._known = None
@@ -188,7 +186,7 @@ class Outbox:
             if not passed:
                 return None
             with translated(self.path), transaction(self._db):
-                self._move(stream, passed)
+                self._cursors.move(stream, passed)
 
     def take_mended(self) -> int:
         """How many damaged counts were met since somebody asked; each is told once, however often it is read.
@@ -522,12 +520,6 @@ class Outbox:
         """Whether nothing was dropped since this batch was read: else cursor and totals have gone on without it."""
         return self._now_generation() == self._generation
 
-    def _move(self, stream: Stream, last: int) -> None:
-        self._db.execute(
-            "UPDATE cursor SET position = max(position, ?) WHERE exporter = ? AND stream = ?",
-            (last, self.exporter, stream.value),
-        )
-
     def _held(self, stream: Stream) -> int:
         return int(self._db.execute(f"SELECT count(*) FROM {_TABLES[stream]}").fetchone()[0])
 
@@ -546,7 +538,7 @@ class Outbox:
     def _count_as_told(self, last: int) -> None:
         self._known = self._load()
         ends: dict[str, int] = {}
-        points: dict[tuple[object, ...], Point] = {}
+        points: dict[tuple[object, ...], Point] = {}  # the last of each series
         series: dict[int, tuple[int, SeriesKey, int]] = {}
         for id_, of, begin_ns, end_ns, *columns in self._db.execute(
             f"SELECT id, series, start_ns, end_ns, {counts_to_read()} FROM interval WHERE id <= ? ORDER BY id", (last,)
@@ -556,60 +548,25 @@ class Outbox:
             source, key, start_ns = series[of]
             row = Row(id_, of, key, max(begin_ns, start_ns), self._counts("interval", id_, columns, key.bounds_ns))
             for point in self._totals(source).owed(end_ns, row):
-                points[_identity(point)] = point
+                points[identity(point)] = point
                 ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
-        self._put_totals(points.values())
-        self._put_sent(points.values(), ends)
+        self._cursors.have(points.values(), ends)
 
     def _have(self, stream: Stream, items: Sequence[Item]) -> Sent | None:
         """The receiver has these: move the cursor, and remember their totals and how far they reach."""
-        self._move(stream, max((item.id for item in items), default=0))
+        self._cursors.move(stream, max((item.id for item in items), default=0))
         points = [item for item in items if isinstance(item, Point)]
         if not points:
             return None
-        begun = {_identity(point): point for point in points if not point.total.count}
-        self._db.executemany(
-            "DELETE FROM total WHERE exporter = ? AND series IN"
-            " (SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ?)",
-            [(self.exporter, *_columns(point)[:3]) for point in begun.values()],
-        )
-        self._db.executemany(
-            f"DELETE FROM owed WHERE exporter = ? AND series = {_SERIES}",
-            [(self.exporter, *_columns(point)) for point in points if not point.id and point.delta.count],
-        )
-        self._put_totals({_identity(point): point for point in points}.values())
         ends: dict[str, int] = {}
         for point in points:
             end_ns = self._spans.get(point.id, (0, 0, 0, 0))[1]
             ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
-        self._put_sent(points, ends)
-        return self._sent()
-
-    def _put_totals(self, points: Iterable[Point]) -> None:
-        self._db.executemany(
-            f"INSERT OR REPLACE INTO total (exporter, series, start_ns, time_ns, {COUNTS})"
-            f" VALUES (?, {_SERIES}, {marks(9)})",
-            [
-                (self.exporter, *_columns(point), point.start_ns, point.time_ns, *counts_row(point.total))
-                for point in points
-            ],
-        )
-
-    def _put_sent(self, points: Iterable[Point], ends: Mapping[str, int]) -> None:
-        latest: dict[str, Point] = {}
-        for point in points:
-            if point.source.name not in latest or latest[point.source.name].time_ns < point.time_ns:
-                latest[point.source.name] = point
-        for name, point in latest.items():
-            self._db.execute(
-                "INSERT INTO sent VALUES (?1, ?2, ?3, ?4, ?5, 0, 0) ON CONFLICT DO UPDATE SET"
-                " end_ns = max(end_ns, ?4), time_ns = max(time_ns, ?5),"
-                " skip_ns = CASE WHEN ?4 > skip_ns + ?6 THEN 0 ELSE skip_ns END",
-                (self.exporter, name, self._form_of(point.source), ends[name], point.time_ns, SKIP_NS),
-            )
-            totals = self._known.get(point.source.id) if self._known else None
-            if totals is not None and ends[name] > totals.reach.skip_ns + SKIP_NS:
+        self._cursors.have(points, ends)
+        for totals in (self._known or {}).values():
+            if ends.get(totals.source.name, 0) > totals.reach.skip_ns + SKIP_NS:
                 totals.reach.skip_ns = 0
+        return self._cursors.sent()
 
     def _answered(self, batch: ExportBatch, count: int, sent: Sent | None) -> None:
         """Keep what was read ahead if the receiver has all of it; else it is read again."""
@@ -623,58 +580,6 @@ class Outbox:
             self._known = None
         if sent is not None:
             self._marker.write(sent)
-
-    def _sent(self) -> Sent:
-        """How far each source was sent, as the marker has it."""
-        rows = self._db.execute("SELECT source, end_ns, time_ns FROM sent WHERE exporter = ?", (self.exporter,))
-        return Sent(self._instance(), {name: (end_ns, time_ns) for name, end_ns, time_ns in rows})
-
-    def _instance(self) -> str:
-        return str(self._db.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()[0])
-
-    def _form_of(self, source: SourceInfo) -> str:
-        return encode_json([source.instance, source.event, self._form])
-
-    def _meet_the_form(self) -> None:
-        """Begin all series of a source anew where its points are other series at the receiver from now on."""
-        before = dict(self._db.execute("SELECT source, form FROM sent WHERE exporter = ?", (self.exporter,)).fetchall())
-        for source in self._sources().values():
-            form = self._form_of(source)
-            if before.get(source.name, form) == form:
-                continue
-            if before[source.name]:  # else it was written by an older version, which did not note it
-                self._begin_anew(source.name)
-            self._db.execute(
-                "UPDATE sent SET form = ? WHERE exporter = ? AND source = ?", (form, self.exporter, source.name)
-            )
-
-    def _meet_the_marker(self, now_ns: int) -> int | None:
-        """Begin all series anew where the receiver has more than this store knows; returns up to when it has."""
-        marker, sent = self._marker.read(), self._sent()
-        if marker.instance != sent.instance or not marker.is_ahead_of(sent.sources):
-            return None
-        for name, (end_ns, time_ns) in marker.sources.items():
-            self._db.execute(
-                "INSERT INTO sent VALUES (?1, ?2, '', ?3, ?4, 0, ?3) ON CONFLICT DO UPDATE SET"
-                " end_ns = max(end_ns, ?3), time_ns = max(time_ns, ?4), skip_ns = max(skip_ns, ?3)",
-                (self.exporter, name, end_ns, time_ns),
-            )
-            self._begin_anew(name)
-        # the newer copy sent that before anything else
-        self._db.execute("DELETE FROM owed WHERE exporter = ?", (self.exporter,))
-        # the daemon's own numbers count from its counters, which are those of the older copy
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('counting_ns', ?)", (str(now_ns),))
-        return max(time_ns for _, time_ns in marker.sources.values())
-
-    def _begin_anew(self, source: str) -> None:
-        self._db.execute(
-            "DELETE FROM total WHERE exporter = ? AND series IN"
-            " (SELECT s.id FROM series AS s JOIN source ON source.id = s.source WHERE source.name = ?)",
-            (self.exporter, source),
-        )
-        self._db.execute(
-            "UPDATE sent SET after_ns = time_ns WHERE exporter = ? AND source = ?", (self.exporter, source)
-        )
 
     def _note_success(self, new: int, rejected: int, why: str, now_ns: int) -> None:
         self._db.execute(
@@ -698,18 +603,3 @@ class Outbox:
 @lru_cache(maxsize=2048)  # those of all live paths are repeated again and again
 def _series_key(instrument: str, attributes: str, bounds: str) -> SeriesKey:
     return SeriesKey(Instrument(instrument), decode_attributes(attributes), decode_bounds(bounds))
-
-
-def _identity(point: Point) -> tuple[object, ...]:
-    """What tells a series from others at a receiver."""
-    return point.source.id, point.series.instrument, point.series.attributes
-
-
-_SERIES = "(SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?)"
-
-
-def _columns(point: Point) -> tuple[int, str, str, str]:
-    """What names a point's series in the store, as :data:`_SERIES` looks for it."""
-    series = point.series
-    attributes, bounds = encode_attributes(series.attributes), encode_json(series.bounds_ns)
-    return point.source.id, series.instrument.value, attributes, bounds
