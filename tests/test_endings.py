@@ -25,7 +25,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {  # what a command needs be
     ("service", "launchd"): HEADROOM,
 }
 WITHOUT_STORE = {"observers", "exporters", "service", "demo"}
-TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("demo",))]
+TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",))]
 HELP = [("--help",), ("--version",), ("query", "--help"), ("report", "--help")]
 
 
