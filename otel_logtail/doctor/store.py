@@ -41,6 +41,7 @@ def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         yield Check(WARN, area, f"{path} is open to others (mode {mode:o})", f"chmod 600 {path}")
+    path = path.resolve()  # what a link leads to has its files beside it
     suspicion = path.with_name(path.name + ".suspect")
     if suspicion.exists():
         yield Check(WARN, area, f"damage was met in {path}", "restart the daemon: it reads the whole store through")
