@@ -37,7 +37,7 @@ def said_by(name: str) -> str:
     """What a method says when each text that it is given is hostile."""
     out = io.StringIO()
     reporter = Reporter(out)
-    values = {"str": HOSTILE, "int": 3, "bool": True}
+    values = {"str": HOSTILE, "int": 3, "bool": True, "Sequence[tuple[str, int]]": [(HOSTILE, 3)]}
     for before in methods():  # what is over has to have begun
         for each in (before, name):
             signature = inspect.signature(getattr(reporter, each))
