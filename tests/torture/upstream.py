@@ -97,7 +97,7 @@ class Upstream(threading.Thread):
                     self._rotate()
                 if self._chance.random() < 0.03:
                     self._replace_a_backup()
-                if self._chance.random() < 0.06 and self._all_is_read():
+                if self._chance.random() < 0.03 and self._comes_to_be_read():
                     self._lose_a_part()
                 self._pause(0.0, 0.001, 0.01, 0.05)
         except BaseException as problem:  # noqa: BLE001 - it is raised where the thread is joined
@@ -159,7 +159,7 @@ class Upstream(threading.Thread):
 
     def _rotate(self) -> None:
         rotated = self._rotated()
-        if len(rotated) > KEPT and not self._all_is_read():
+        if len(rotated) > KEPT and not self._comes_to_be_read():
             return
         for number in sorted(rotated, reverse=True):
             path = rotated[number]
@@ -233,6 +233,14 @@ class Upstream(threading.Thread):
             file.write(data[:middle])
             self._pause(0.0, 0.0, 0.02)
             file.write(data[middle:])
+
+    def _comes_to_be_read(self) -> bool:
+        """Write nothing until the store has every line, for some lives of the program at most."""
+        deadline_s = time.monotonic() + 10.0
+        while not self._all_is_read():
+            if time.monotonic() > deadline_s or self._enough.wait(0.02):
+                return False
+        return True
 
     def _all_is_read(self) -> bool:
         """Whether the store has every line: then what was rotated may be deleted without losing anything."""
