@@ -217,6 +217,38 @@ def test_many_intervals_become_final_a_bounded_number_at_a_time() -> None:
         assert times == sorted(times)
 
 
+def test_the_clock_leaves_a_line_a_moment_to_become_visible() -> None:
+    with living() as life:
+        life.follow(9.5, slow=0.6)
+        life.until(10.2)
+        assert (life.counted("interval"), life.counted("open_interval")) == (0, 1)
+        life.until(10.3)
+        assert (life.counted("interval"), life.counted("open_interval")) == (1, 0)
+        life.until(12.7)
+        assert rows(life.store.path, "SELECT count(*) FROM episode") == [(0,)]
+        life.until(12.8)
+        assert rows(life.store.path, "SELECT count(*) FROM episode") == [(1,)]
+
+
+def test_a_backlog_of_several_files_is_final_behind_the_slowest_of_them() -> None:
+    with living() as life:
+        life.second = 10_000
+        batch = life.piece.engine.feed(
+            life.piece.chunk(line(0, 0.1) + line(1000, 0.1) * 2), life.now, ["/logs/other.log"]
+        )
+        assert batch.seal_until_ns is None
+        life.piece.take(batch, life.now)
+        assert life.piece.engine.feed(life.piece.chunk(line(1001, 0.1)), life.now).seal_until_ns == NOON + 700 * SECOND
+
+
+def test_after_a_restart_what_is_open_waits_for_no_line() -> None:
+    with living() as life:
+        life.follow(1, 2)
+        life.piece = Piece(life.store)
+        life.until(12)
+        assert (life.counted("interval"), life.counted("open_interval")) == (2, 0)
+
+
 Episodes = list[tuple[object, ...]]
 EPISODES = "SELECT hex(trace_id), start_ns, end_ns, count, peak_ns FROM episode ORDER BY 1"
 
