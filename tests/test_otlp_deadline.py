@@ -79,11 +79,14 @@ def test_a_slow_answer_ends_with_the_time_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_an_endless_answer_is_bounded_in_time_and_memory(name: str) -> None:
+    """It ends by its size, long before its time-out."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Hostile(ENDLESS[name]) as server:
-        answer, took_s = attempt_s(exporter(f"http://127.0.0.1:{server.port}"))
+        one = exporter(f"http://127.0.0.1:{server.port}", OTEL_EXPORTER_OTLP_TIMEOUT="30000")
+        answer, took_s = attempt_s(one)
     assert isinstance(answer, Retry), answer
-    assert took_s < TIMEOUT_S + _SLACK_S
+    assert "gave no answer" not in answer.why
+    assert took_s < 25.0
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 8 * MAX_ANSWER
 
 
