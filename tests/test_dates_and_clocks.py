@@ -249,6 +249,23 @@ def test_after_a_restart_what_is_open_waits_for_no_line() -> None:
         assert (life.counted("interval"), life.counted("open_interval")) == (2, 0)
 
 
+@pytest.mark.parametrize("slow", [0.1, 0.6], ids=["ok", "breach"])
+@pytest.mark.parametrize("then", [2, 3601], ids=["the next line speaks against it", "the next line agrees"])
+def test_a_restart_behind_a_line_from_another_time_changes_nothing(slow: float, then: float) -> None:
+    found = []
+    for restarts in (False, True):
+        with living() as life:
+            life.read(line(1, 2.5) + line(3600, slow))
+            if restarts:
+                before = life.piece.open
+                life.piece = Piece(life.store)
+                assert life.piece.open == before
+                assert before.is_away
+            life.read(line(then, 0.6))
+            found.append((life.piece.open, rows(life.store.path, EPISODES)))
+    assert found[0] == found[1]
+
+
 Episodes = list[tuple[object, ...]]
 EPISODES = "SELECT hex(trace_id), start_ns, end_ns, count, peak_ns FROM episode ORDER BY 1"
 
