@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import growth, ingest, latency, rest, stages
+from benchmarks import files, growth, ingest, latency, rest, stages
 from benchmarks.figures import Figure, Machine, Report, at_most, table
 
 Measure = Callable[[Path, str], Iterator[Figure]]
@@ -35,6 +35,7 @@ GROUPS: dict[str, Measure] = {
     "growth": lambda folder, size: growth.measure(
         folder, {"tiny": growth.TINY, "usual": growth.Size(), "full": growth.FULL}[size]
     ),
+    "files": lambda folder, size: files.measure(folder, files.TINY if size == "tiny" else files.Size()),
     "rest": lambda folder, size: rest.measure(folder, rest.TINY if size == "tiny" else rest.Size()),
 }
 

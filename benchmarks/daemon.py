@@ -29,15 +29,14 @@ class Spent(msgspec.Struct, frozen=True):
 class Following:
     """A daemon on a log of its own; a context manager."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, pattern: str = "proxy*.log") -> None:
         self.folder = folder
         self.log = folder / "logs" / "proxy-8787.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.db = folder / "store.db"
         self._stderr = folder / "stderr.txt"
-        pattern = str(self.log.parent / "proxy*.log")
         self._command = [
-            *(*PROGRAM, "--observer", "headroom", "--path", pattern, "--db", str(self.db)),
+            *(*PROGRAM, "--observer", "headroom", "--path", str(self.log.parent / pattern), "--db", str(self.db)),
             *("--from-start", *arguments),
         ]
         self._process: subprocess.Popen[bytes] | None = None
