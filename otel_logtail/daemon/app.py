@@ -45,14 +45,20 @@ LOOK_S = 2.0
 LOOK_SHARE = 0.0002
 """What the timed look may take of a core where there are events: one that costs more (many files) comes less often."""
 
-LONGEST_LOOK_S = 60.0
+LONGEST_LOOK_S = 120.0
 """How seldom that may be."""
+
+SECOND_LOOK_S = 20.0
+"""The same after the first look, which opens all files and costs more than those that follow."""
 
 BLIND_LOOK_S = 1.0
 """The same where there are no events."""
 
 BLIND_LOOK_SHARE = 0.01
 """What that may take of a core before it comes less often."""
+
+BACKLOG_LOOK_SHARE = 0.05
+"""What looks may take of the time while a backlog is read."""
 
 UPKEEP_ONCE_S = 10.0
 """How long the upkeep may take at the end of ``--once``: what it does not finish, the next run goes on with."""
@@ -393,19 +399,18 @@ class App:
         self._look(hints, looked_s)
         if hints is None:
             cost_s = time.thread_time() - begun_s
-            self._look_s = min(max(LOOK_S, cost_s / LOOK_SHARE), LONGEST_LOOK_S)
-            usual_s = min(cost_s, self._cost_s)  # not what a first look costs, at which all files are opened
-            self._cost_s = cost_s
-            self._blind_look_s = min(max(BLIND_LOOK_S, usual_s / BLIND_LOOK_SHARE), LONGEST_LOOK_S)
+            self._space_looks(cost_s)
             self._supervisor.ready(self._status())
+        pause_s = max(LOOK_S, (time.monotonic() - looked_s) / BACKLOG_LOOK_SHARE)
         while not self._stopping:
             now_s = time.monotonic()
             self._supervisor.turned(now_s, self._status)
             # a backlog takes its time, and the files go on being rotated meanwhile
-            if now_s - looked_s >= max(LOOK_S, self._blind_look_s):
+            if now_s - looked_s >= pause_s:
                 self._store.see_that_it_is_there()
                 sources.look(None, now_s)
-                looked_s = now_s
+                looked_s = time.monotonic()
+                pause_s = max(LOOK_S, (looked_s - now_s) / BACKLOG_LOOK_SHARE)
             self._see_to_the_wal(now_s)
             news = sources.step(now_s)
             if news is None:
@@ -421,6 +426,15 @@ class App:
         if self._keep_up(time.monotonic()):
             return 0.0
         return sources.due_s()
+
+    def _space_looks(self, cost_s: float) -> None:
+        """Say when the next timed look is due, after one that has cost so much."""
+        is_first, before_s, self._cost_s = self._cost_s == 0.0, self._cost_s, cost_s
+        usual_s = cost_s if is_first else min(cost_s, before_s)  # not what it costs to open what is new
+        self._look_s = min(max(LOOK_S, usual_s / LOOK_SHARE), SECOND_LOOK_S if is_first else LONGEST_LOOK_S)
+        self._blind_look_s = BLIND_LOOK_S
+        if not is_first:
+            self._blind_look_s = min(max(BLIND_LOOK_S, usual_s / BLIND_LOOK_SHARE), LONGEST_LOOK_S)
 
     def _look(self, hints: frozenset[str] | None, now_s: float) -> None:
         """Watch first, then look: what comes in between is seen by the look, what comes later brings an event."""

@@ -116,7 +116,9 @@ def _would_be_read(path: str, live: Iterable[str], read: Read) -> str:
     """What finds a file of this name: a pattern, or a live path that it counts as a rotated one of; else nothing."""
     folder, name = os.path.split(path)
     for known in live:
-        beside = os.path.dirname(known)
+        beside, base = os.path.split(known)
+        if name[:1] != base[:1]:
+            continue  # nearly always: there may be thousands
         if is_sibling(known, os.path.join(beside, name)) and os.path.realpath(beside) == os.path.realpath(folder):
             return known
     if read.rule.is_copy(name) or not (read.trusted or read.rule.is_live(name)) or is_rotated_name(path):

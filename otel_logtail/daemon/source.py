@@ -75,7 +75,8 @@ class SourceRun:
         with closing(self.tail.read_each(self.engine.come_to_ns, now_s, self._read_bytes)) as chunks:
             for tail, chunk in chunks:
                 now = _now()
-                waiting = [*(each.tail.live for each in read), *self.tail.behind(self.engine.come_to_ns, tail.live)]
+                # the first one has come the least far of all
+                waiting = [read[0].tail.live] if read else self.tail.behind(self.engine.come_to_ns, tail.live)
                 read.append(_Read(tail, chunk, self._feed(chunk, now, waiting), now))
                 size += chunk.advanced
                 if size >= _SMALL_BYTES or len(read) >= _TOGETHER:
