@@ -41,6 +41,12 @@ def ns(second: float) -> int:
     return NOON + round((PAST + second) * SECOND)
 
 
+FILE_ROW = (
+    "INSERT INTO file (id, source, live, path, device, inode, offset, size, head_length, head_digest, anchor_length,"
+    " anchor_digest, done, gone_ns)"
+)
+
+
 class Life:
     """A store that lives by seconds of 2024, and what its upkeep does."""
 
@@ -374,7 +380,7 @@ def test_files_are_forgotten_when_they_are_gone_for_long_and_nothing_is_from_the
     assert life.count("file") == 1  # the last sample is from it
     life.store.source("other", "fake", "e", threshold_ns=1, stall_ns=2, quiet_ns=3)
     with closing(sqlite3.connect(life.path)) as conn, conn:
-        conn.execute("INSERT INTO file SELECT 99, 2, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', x'', 1, 1")
+        conn.execute(f"{FILE_ROW} SELECT 99, 2, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, 1")
     done = life.store.upkeep(limits, ())
     while done.step(0.0, list):
         pass
@@ -387,7 +393,7 @@ def test_files_are_forgotten_when_they_are_gone_for_long_and_nothing_is_from_the
 
 def add_gone_file(life: Life, id_: int, gone_ns: int) -> None:
     with closing(sqlite3.connect(life.path)) as conn, conn:
-        conn.execute("INSERT INTO file SELECT ?, 1, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', x'', 1, ?", (id_, gone_ns))
+        conn.execute(f"{FILE_ROW} SELECT ?, 1, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, ?", (id_, gone_ns))
 
 
 def test_any_number_of_files_may_be_gone(life: Life) -> None:
@@ -417,7 +423,7 @@ def test_files_that_are_gone_are_forgotten_with_samples_or_without_and_said_to_w
 def test_many_files_are_forgotten_in_several_small_transactions(life: Life) -> None:
     with closing(sqlite3.connect(life.path)) as conn, conn:
         conn.executemany(
-            "INSERT INTO file SELECT ?, 1, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', x'', 1, 1",
+            f"{FILE_ROW} SELECT ?, 1, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, 1",
             [(id_,) for id_ in range(100, 5100)],
         )
     done = life.store.upkeep(NO_LIMITS, ())
