@@ -101,8 +101,9 @@ def _predecessor(
     likely = dict.fromkeys([*same, *kin.unfinished, *kin.akin.get(path, ())])
     for state in [*likely][:MOST]:
         trail = trail_of(state)
-        if find(reader, trail) is not None:
-            return Predecessor(state, pack(trail), sure=True)
+        found = find(reader, trail)
+        if found is not None:
+            return Predecessor(state, pack(trail), sure=found.offset > 0)
         if begins_like(reader, trail):
             return Predecessor(state, pack(trail), sure=False)
     within = kin.within.get(path, {})
