@@ -249,8 +249,10 @@ class PathTail:
         return looked
 
     def _is_quiet(self) -> bool:
-        """Whether no name beside the live path has come or gone for long."""
-        return len(self.bases) == 1 and self._listing is not None and self._listing.settled
+        """Whether no name beside the live path has come or gone for long, or there is none that could change unseen."""
+        if len(self.bases) > 1 or self._listing is None:
+            return False
+        return self._listing.settled or len(self._names_now[0]) <= 1
 
     def _status(self) -> tuple[int, ...]:
         """Identity, size and times of the live file; empty while there is none."""
