@@ -207,8 +207,11 @@ class Reporter:
         """The store was last used elsewhere: on another machine (``host`` is empty where not), or at another path."""
         where = f"on another machine ({host}, {before})" if host else f"as {before}"
         if is_copy:
-            what = "it may be a copy, so it sends under a new service.instance.id and all series start again"
-            self._say("warning", f"{path} was last used {where}: {what}")
+            self._say(
+                "warning",
+                f"{path} was last used {where}: it may be a copy, so it sends under a new service.instance.id and all"
+                " series start again",
+            )
         else:
             self._say("info", f"{path} was last used {where}: its files moved with it, so all series go on")
 
@@ -309,8 +312,8 @@ class Reporter:
 
     def warned(self, exporter: str, stream: str, why: str) -> None:
         """The receiver accepted everything, and sent a warning."""
-        text = f"{exporter}: everything is accepted, with a warning: {why}"
-        self._begin(f"warns {exporter} {stream}", "warning", text)
+        key = f"warns {exporter} {stream}"
+        self._begin(key, "warning", f"{exporter}: everything is accepted, with a warning: {why}")
 
     def refuses_everything(self, exporter: str, why: str) -> None:
         """The receiver accepts nothing at all: the rest is not quarantined too, but waits."""
