@@ -762,6 +762,55 @@ def test_the_quarantine_is_bounded_and_what_leaves_it_is_counted(
     assert len([text for text in running.said.lines() if "the quarantine is full" in text]) == 1
 
 
+def test_the_items_on_trial_are_bounded_too(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A series that a receiver falls over each time brings a bad item with each interval, for months."""
+    monkeypatch.setattr(quarantine, "MOST_ON_TRIAL", 4)
+    Piece(store).commit(breaches(80))
+    bad = tuple(range(1, 80, 2))
+    running = run(itertools.repeat(failing(*bad)))
+    assert running.exporter.wait_for(lambda exporter: position(store) == 80)
+    running.end(0.0)
+    assert sorted(running.ids()) == list(range(2, 81, 2))
+    assert len(on_trial(store)) <= 4
+    assert sorted(on_trial(store) + quarantined(store)) == list(bad)  # type: ignore[type-var]
+    assert rows(store.path, "SELECT refused FROM exporter") == [(len(quarantined(store)),)]
+
+
+def test_more_on_trial_than_the_bound_block_nothing_while_nothing_is_accepted(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart, with the next items bad as well: none of them may keep the good one from being found."""
+    monkeypatch.setattr(quarantine, "MOST_ON_TRIAL", 4)
+    Piece(store).commit(breaches(12))
+    bad = tuple(range(1, 12))
+    running = run(itertools.repeat(failing(*bad)))
+    assert running.exporter.wait_for(lambda exporter: position(store) == 12)
+    running.end(0.0)
+    assert running.ids() == [12]
+    assert sorted(on_trial(store) + quarantined(store)) == list(bad)  # type: ignore[type-var]
+
+
+def test_an_item_on_trial_that_left_the_store_is_not_counted_as_quarantined(
+    store: Store, run: Callable[..., Running]
+) -> None:
+    """Retention has counted it as dropped by then."""
+    Piece(store).commit(breaches(5))
+    running = run(itertools.repeat(failing(2)))
+    assert running.exporter.wait_for(has(Stream.BREACHES, 4))
+    assert running.exporter.wait_for(lambda exporter: on_trial(store) == [2])
+    quarantine.drop(store._db, "fake", Stream.BREACHES, NOON, "NOT held")
+    tried = len(running.exporter.asked)
+    Piece(store).commit(breaches(1, 20))
+    running.drain.notify()
+    assert running.exporter.wait_for(has(Stream.BREACHES, 5))
+    running.end()
+    assert len(running.exporter.asked) - tried <= 3
+    assert rows(store.path, "SELECT refused FROM exporter") == [(0,)]
+    assert "was quarantined" not in running.said.getvalue()
+
+
 def test_an_item_that_can_not_be_read_any_more_holds_up_nobody(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(5))
     running = run(itertools.repeat(failing(2)))

@@ -39,6 +39,7 @@ from otel_logtail.model import (
     Retry,
     Stream,
 )
+from otel_logtail.store import quarantine
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.quarantine import is_repeat
 
@@ -290,6 +291,7 @@ class Lane:
         """Take the one item of a batch out of the stream; returns whether the one behind it is sent now."""
         if self._unproven >= UNPROVEN:
             return False
+        self._make_room_on_trial()
         self._outbox.set_aside(batch, retry.why, time.time_ns(), held=False)
         self._look_for_trials()
         self._trial_due_s = time.monotonic() + self._trial_backoff.next_s(retry.after_s)
@@ -345,6 +347,22 @@ class Lane:
             for id_, tries in self._outbox.trials(self.stream).items()
         }
 
+    def _make_room_on_trial(self) -> None:
+        """Where all places are taken, quarantine the oldest item that failed while others were accepted.
+
+        A receiver that fails on one series each time brings an item with each interval, faster than they are tried.
+        """
+        if len(self._trials) < quarantine.MOST_ON_TRIAL:
+            return
+        tried = [id_ for id_, one in self._trials.items() if one.tries > 1]
+        passed = [id_ for id_, one in self._trials.items() if self.accepted > one.accepted]
+        if not (tried or passed):
+            return  # nothing was accepted since: how many there are is bounded by UNPROVEN
+        id_ = min(tried or passed)
+        batch = self._outbox.trial(self.stream, id_)
+        what = "an item" if batch is None else describe(batch.items[0])
+        self._hold(id_, what, f"more than {quarantine.MOST_ON_TRIAL} items fail each time", keep_why=True)
+
     def _send_trial(self) -> bool:
         """Send the next item on trial if one is due; returns whether it is done with, so that the next one is due."""
         if not self._trials or time.monotonic() < self._trial_due_s:
@@ -353,7 +371,10 @@ class Lane:
         self._last_trial = id_
         batch = self._outbox.trial(self.stream, id_)
         if batch is None:
-            self._hold(id_, "an item", "how it was sent can't be read from the store")
+            if id_ in self._outbox.trials(self.stream):
+                self._hold(id_, "an item", "how it was sent can't be read from the store")
+            else:
+                del self._trials[id_]  # it left the store, which counted it as dropped
             return True
         delivery = self._sender.export(batch)
         if isinstance(delivery, Partial):
@@ -395,8 +416,8 @@ class Lane:
         if one.tries >= TRIES:
             self._hold(id_, describe(item), retry.why)
 
-    def _hold(self, id_: int, what: str, why: str) -> None:
-        self._dropped(self._outbox.hold(self.stream, id_, why, time.time_ns()))
+    def _hold(self, id_: int, what: str, why: str, *, keep_why: bool = False) -> None:
+        self._dropped(self._outbox.hold(self.stream, id_, "" if keep_why else why, time.time_ns()))
         del self._trials[id_]
         self._reporter.quarantined(self._name, what, why)
         if not self.blocked:

@@ -46,8 +46,13 @@ def add(
 
 
 def hold(db: sqlite3.Connection, exporter: str, stream: Stream, id_: int, why: str, now_ns: int) -> Dropped | None:
-    """Quarantine an item that was on trial; returns what had to leave for it."""
-    db.execute("UPDATE refused SET held = 1, why = ?, time_ns = ? WHERE id = ?", (why, now_ns, id_))
+    """Quarantine an item that was on trial (``why`` empty: for its last reason); returns what had to leave for it."""
+    held = db.execute(
+        "UPDATE refused SET held = 1, why = coalesce(nullif(?, ''), why), time_ns = ? WHERE id = ? AND NOT held",
+        (why, now_ns, id_),
+    ).rowcount
+    if not held:  # it left the store meanwhile
+        return None
     return _note_quarantined(db, exporter, stream, now_ns)
 
 
