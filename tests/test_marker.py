@@ -257,13 +257,19 @@ def test_the_daemons_own_counters_start_again_too(life: Life) -> None:
     assert start_ns(made_ns + 9) == made_ns + 7
 
 
-def test_an_exporter_that_no_longer_wants_counts_begins_as_a_new_one_later(life: Life) -> None:
-    with closing(Outbox(life.path, "fake")) as outbox:
-        outbox.register([Stream.BREACHES], NOON)
-    life.sent.clear()
-    life.run(read=6)
+def test_an_exporter_that_no_longer_wants_counts_begins_anew_later_and_nothing_counts_twice(life: Life) -> None:
+    def metrics_off_and_on(second: float) -> list[Point]:
+        with closing(Outbox(life.path, "fake")) as outbox:
+            outbox.register([Stream.BREACHES], NOON)
+        life.log.append((line(second, 0.1, logged=second + 9), second + 9))
+        return life.run(read=len(life.log) - 1)
+
+    assert counts(metrics_off_and_on(61)) == [(60.001, 60.001, 0), (60.001, 70, 1)]
     assert life.ahead[-1] is None
-    assert set(life.increases().values()) == {6}
+    with opened(life.path) as store:  # what the receiver has leaves the store
+        store._db.execute("DELETE FROM interval")
+    assert counts(metrics_off_and_on(71)) == [(70.001, 70.001, 0), (70.001, 80, 1)]
+    assert set(life.increases().values()) == {8}
 
 
 def test_another_form_of_points_begins_all_series_anew_and_the_same_does_not(life: Life) -> None:

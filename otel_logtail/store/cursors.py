@@ -113,6 +113,18 @@ class Cursors:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('counting_ns', ?)", (str(now_ns),))
         return max(time_ns for _, time_ns in marker.sources.values())
 
+    def interrupt(self) -> None:
+        """Let the exporter be sent no points from now on.
+
+        Should it be later, all series begin anew, and intervals up to the last one that was sent are left out: the
+        receiver would count them twice, or take a lower total for a restart.
+        """
+        for table in ("total", "owed"):
+            self._db.execute(f"DELETE FROM {table} WHERE exporter = ?", (self._exporter,))
+        self._db.execute(
+            "UPDATE sent SET after_ns = time_ns, skip_ns = max(skip_ns, end_ns) WHERE exporter = ?", (self._exporter,)
+        )
+
     def _begin_anew(self, source: str) -> None:
         self._db.execute(
             "DELETE FROM total WHERE exporter = ? AND series IN"

@@ -113,7 +113,8 @@ class Outbox:
         """Make the exporter and its cursors known; one that is new begins with all that the store holds.
 
         With ``from_now`` a new one begins behind that; its totals count it, as if it had been told. What it no longer
-        wants does not wait for it; should it want that again, it begins as a new one does.
+        wants does not wait for it; should it want that again, it begins with what the store holds by then, and its
+        series begin anew without what was sent before.
 
         ``form`` is the exporter's part of what makes its points other series at the receiver. With another one than
         before, all series begin anew; so they do where the receiver has more than this store knows.
@@ -147,8 +148,7 @@ class Outbox:
                 ahead_ns = self._cursors.meet_marker(self._marker.read(), now_ns)
                 self._cursors.meet_form(self._sources().values())
             else:
-                for table in ("total", "sent", "owed"):
-                    self._db.execute(f"DELETE FROM {table} WHERE exporter = ?", (self.exporter,))
+                self._cursors.interrupt()
             held = 0 if known else sum(self._held(stream) for stream in streams if stream in _TABLES)
             sent = self._cursors.sent()
         # where a new exporter begins is on the disk by now: a power cut makes it be sent more again, never less
@@ -294,10 +294,11 @@ class Outbox:
             self._note_failure(why, now_ns)
 
     def hold(self, stream: Stream, id_: int, why: str, now_ns: int) -> Dropped | None:
-        """Quarantine an item that was on trial; returns what left for it."""
+        """Quarantine an item that was on trial (``why`` empty: for its last reason); returns what left for it."""
         with translated(self.path), transaction(self._db):
             dropped = quarantine.hold(self._db, self.exporter, stream, id_, why, now_ns)
-            self._note_error(why, now_ns)
+            if why:
+                self._note_error(why, now_ns)
         return dropped
 
     def keeps_refused(self) -> bool:
