@@ -179,8 +179,8 @@ def max_bytes(text: str, where: str) -> int | None:
 
 def max_series(text: str, where: str) -> int:
     """How many series a source may have."""
-    if not text.strip().isascii() or not text.strip().isdigit() or not 1 <= int(text.strip()[:9]) <= MOST_SERIES:
-        raise UsageError(f"invalid {where} '{text}'", hint=f"write a number from 1 to {MOST_SERIES}, such as 2000")
+    if not re.fullmatch("[0-9]{1,9}", text.strip()) or not 1 <= int(text) <= MOST_SERIES:
+        raise UsageError(f"{where} '{text}' is not a number from 1 to {MOST_SERIES}", hint=f"such as {MAX_SERIES}")
     return int(text)
 
 
