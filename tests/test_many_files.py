@@ -177,6 +177,19 @@ def test_when_remembering_many_fails_all_of_them_are_new_at_the_next_look(tmp_pa
     follower.close()
 
 
+def test_after_that_failed_each_path_is_read_once_before_its_chunk_is_accepted(tmp_path: Path) -> None:
+    follower = Follower(live(tmp_path, FEW), from_start=True)
+    for left in (FEW - 1, 1):  # failing at the last file, and at the second
+        follower.memory.fails = left
+        with pytest.raises(StoreFull):
+            follower.look()
+    follower.memory.fails = None
+    follower.look()
+    read = [tail.live for tail, _ in follower.tail.read_each(lambda live: 0, follower.now_s)]
+    assert sorted(read) == sorted(follower.tail.live)
+    follower.close()
+
+
 def look_and_read(follower: Follower) -> None:
     follower.look(after_s=70).read()
 

@@ -63,6 +63,8 @@ class Tail:
         self._waiting: set[str] = set()
         # those that are ready by what comes first, as far as it was known; what is no more so is put right when met
         self._order: list[tuple[float, str]] = []
+        # those that are in this order: each once, or its chunk would be read twice before it is accepted
+        self._ordered: set[str] = set()
         self._places: _Places | None = None
         self._begun: list[tuple[str, int]] = []
 
@@ -104,7 +106,9 @@ class Tail:
                 cut_off.append(live)
             elif looked is not Looked.RESTS and live not in self._ready:
                 self._ready.add(live)
-                heappush(self._order, (-inf, live))
+                if live not in self._ordered:
+                    self._ordered.add(live)
+                    heappush(self._order, (-inf, live))
             if looked is Looked.CHANGED:
                 self._places = None
             if tail.waits:
@@ -244,6 +248,7 @@ class Tail:
                 taken.append(heappop(self._order))
                 if chunk is None:
                     self._ready.discard(live)
+                    self._ordered.discard(live)
                     taken.pop()
                     if self._tails[live].waits:
                         self._waiting.add(live)
@@ -273,6 +278,7 @@ class Tail:
             known, live = entries[0]
             if live not in self._ready:
                 heappop(entries)
+                self._ordered.discard(live)
             elif (now := order(live)) > known:
                 heapreplace(entries, (now, live))
             else:
