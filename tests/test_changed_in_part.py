@@ -6,13 +6,17 @@ import contextlib
 import gzip
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from otel_logtail.errors import StoreFull
-from otel_logtail.tail.trail import MARK_BYTES
+from otel_logtail.tail import resume
+from otel_logtail.tail.files import open_reader
+from otel_logtail.tail.lines import CHUNK_BYTES
+from otel_logtail.tail.trail import MARK_BYTES, extended, unpack
 from tests.tailing import Follower, append, append_bytes, copytruncate
 
 
@@ -429,6 +433,62 @@ def test_lines_that_are_written_again_hide_no_new_ones(
     settle(follower)
     read = follower.lines[len(old) + len(traceback) :]
     assert [line for line in read if line not in traceback] == lines_of(500_000, 501_000)
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("write", [in_place, renamed_over], ids=lambda write: write.__name__)
+def test_lines_that_are_written_all_the_time_hide_no_new_ones(
+    log: Path, old: list[str], follower: Follower, write: Callable[[Path, bytes], None], away: bool
+) -> None:
+    def with_two_more(lines: list[str]) -> list[str]:
+        return [line.ljust(63) for number in lines for line in (number, "idle: nothing to do", "pool: 4 connections")]
+
+    append(log, *with_two_more(lines_of(1000, 4000)))
+    before = len(old) + len(follower.follow())
+    new = with_two_more(lines_of(500_000, 503_000))
+    content = "".join(line + "\n" for line in new).encode()
+    if away:
+        follower.restart(before=lambda: write(log, content))
+    else:
+        write(log, content)
+    settle(follower)
+    assert follower.lines[before:] == new
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_nothing_is_read_again_behind_more_nuls_than_are_read_at_once(tmp_path: Path, away: bool) -> None:
+    """As after a power cut that took the first blocks."""
+    log = tmp_path / "proxy.log"
+    append(log, *lines_of(1, 15_001, size=100))
+    follower = Follower(log, from_start=True)
+    follower.follow()
+    if away:
+        follower.restart()
+    with log.open("r+b") as file:
+        file.write(bytes(CHUNK_BYTES + 100_000))
+    append(log, *NEW)
+    settle(follower)
+    assert follower.lines == [*lines_of(1, 15_001, size=100), *NEW]
+    follower.close()
+
+
+def test_memory_of_a_search_does_not_grow_with_lines_that_are_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "_BLOCK_BYTES", 1 << 12)
+    peaks = []
+    for number in (5_000, 50_000):
+        data = bytearray(b"idle\n" * number)
+        trail = unpack(extended(b"", data, 0, len(data), 0))
+        path = tmp_path / f"proxy-{number}.log"
+        path.write_bytes(b"begin\n" + data)
+        reader = open_reader(str(path))
+        tracemalloc.start()
+        resume.find(reader, trail)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        reader.close()
+    assert peaks[1] < 2 * peaks[0]
 
 
 @pytest.mark.parametrize("away", [False, True])

@@ -652,7 +652,8 @@ class PathTail:
     def _resume(self, held: _Held, now_s: float) -> bool:
         """Go on where a file's predecessor was read up to; returns whether that can be told by now."""
         reader, state = held.reader, held.state
-        if not begins(reader, state) or b"\n" not in reader.read_at(0, CHUNK_BYTES):
+        begin = reader.read_at(0, CHUNK_BYTES)
+        if not begins(reader, state) or (b"\n" not in begin and len(begin) < CHUNK_BYTES):
             return True  # nothing is read of it now: it is another one already, or there is no line in it yet
         trail = unpack(state.trail)
         found = find(reader, trail)

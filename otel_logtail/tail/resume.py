@@ -136,14 +136,16 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
 
 
 def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list[_Match], Found | None]:
-    """Lines that are in the trail once and in this part of the file once, in order; and what its marked lines say."""
+    """Lines that are in the trail once and in this part of the file once, in order; and what such marked lines say."""
     once: dict[int, int] = {}
     for index, hash_ in enumerate(trail.lines):
         once[hash_] = -1 if hash_ in once else index
-    marked = {line: offset for offset, _, line in trail.marks[:-1]}
+    marked: dict[int, int] = {}
+    for offset, _, mark in trail.marks[:-1]:
+        marked[mark] = -1 if mark in marked else offset
     known = once.keys() | marked.keys()
     found: dict[int, _Match | None] = {}
-    moved: dict[int, list[tuple[int, int]]] = {}
+    ends: dict[int, int] = {}
     number = unknown = 0
     for hashes, lines, end in _hashed(reader, begin, limit):
         if known.isdisjoint(hashes):
@@ -158,13 +160,17 @@ def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list
             elif index >= 0:
                 found[hash_] = None if hash_ in found else _Match(index, number, end, unknown, len(line))
             if hash_ in marked:
-                moved.setdefault(marked[hash_] - end, []).append((marked[hash_], end))
+                ends[hash_] = -1 if hash_ in ends else end
             number += 1
-    return [match for match in found.values() if match is not None], _moved(trail, moved)
+    places = [(marked[hash_], end) for hash_, end in ends.items() if end >= 0 <= marked[hash_]]
+    return [match for match in found.values() if match is not None], _moved(trail, places)
 
 
-def _moved(trail: Trail, moved: dict[int, list[tuple[int, int]]]) -> Found | None:
-    """What marked lines say that were found; ``moved`` has, by how far they were moved, where from and where to."""
+def _moved(trail: Trail, places: list[tuple[int, int]]) -> Found | None:
+    """What marked lines say that were found; ``places`` has the offset where each was and the one where it is now."""
+    moved: dict[int, list[tuple[int, int]]] = {}
+    for mark, end in places:
+        moved.setdefault(mark - end, []).append((mark, end))
     if not moved:
         return None
     together = max(moved.values(), key=len)
