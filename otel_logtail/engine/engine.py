@@ -55,7 +55,7 @@ class Engine:
         self._bounds_ns = bounds(info.threshold_ns, info.stall_ns)
         self._open = dict(unfinished.episodes)
         # when the last breach of each open episode was read, by the clock that only goes on
-        self._read_ns = {e.span_id: now.elapsed_ns for open_ in self._open.values() for e in _both(open_)}
+        self._read_ns = {_key(e): now.elapsed_ns for open_ in self._open.values() for e in _both(open_)}
         self._first_end_ns = unfinished.first_end_ns
         self._ticked_ns = 0
         self._clock = LogClock(now.elapsed_ns)
@@ -171,7 +171,7 @@ class Engine:
 
     def _over_ns(self, episode: Episode) -> int:
         """When an episode is over by the clock that only goes on, if no line comes before."""
-        return self._read_ns[episode.span_id] + self.info.quiet_ns + self._settle_ns
+        return self._read_ns[_key(episode)] + self.info.quiet_ns + self._settle_ns
 
     def _close(self, is_over: Callable[[Episode], bool]) -> tuple[dict[str, OpenEpisodes], list[Episode]]:
         """What is open of the live paths of which something is over by a clock, and what is over."""
@@ -203,14 +203,14 @@ class Engine:
             add(counts.setdefault(key, Counts()), more)
 
     def _keep(self, live: str, open_: OpenEpisodes, elapsed_ns: int) -> None:
-        before = {episode.span_id: episode for episode in _both(self._open.pop(live, _NONE))}
+        before = {_key(episode): episode for episode in _both(self._open.pop(live, _NONE))}
         if open_.current is not None:
             self._open[live] = open_
         for episode in _both(open_):
-            if before.pop(episode.span_id, None) != episode:
-                self._read_ns[episode.span_id] = elapsed_ns
-        for span_id in before:
-            del self._read_ns[span_id]
+            if before.pop(_key(episode), None) != episode:
+                self._read_ns[_key(episode)] = elapsed_ns
+        for key in before:
+            del self._read_ns[key]
 
     def _seal_behind(self, live: str, logged_ns: list[int], now: Now, waiting: Collection[str]) -> int | None:
         """What may be sealed while logs are still being read: what all of them are well past."""
@@ -226,3 +226,8 @@ _NONE = OpenEpisodes()
 
 def _both(open_: OpenEpisodes) -> list[Episode]:
     return [episode for episode in (open_.current, open_.aside) if episode is not None]
+
+
+def _key(episode: Episode) -> tuple[str, bytes]:
+    """What tells open episodes apart: those of a log and of its copy have the same ids."""
+    return episode.live, episode.span_id
