@@ -9,7 +9,7 @@ import pytest
 
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.jsonl import JsonlExporter, make
-from otel_logtail.model import Delivered
+from otel_logtail.model import Delivered, Retry
 from tests.otlp_items import T0, intervals, point
 
 
@@ -81,3 +81,39 @@ def test_what_was_taken_before_a_failure_is_on_the_disk(folder: Path, monkeypatc
     answer = exporter.export(intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in (1, 2, 3))))
     assert getattr(answer, "count", 0) == 2
     assert disk.after_a_power_cut()["x.jsonl"].count(b"\n") == 2
+
+
+def test_what_could_not_be_synced_is_not_confirmed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full batch was: the failure came when all of it was written."""
+    failures = ["Input/output error"]
+    sync = os.fsync
+
+    def broken(fd: int) -> None:
+        if failures:
+            raise OSError(5, failures.pop())
+        sync(fd)
+
+    exporter = exporter_to(folder / "x.jsonl")
+    monkeypatch.setattr(os, "fsync", broken)
+    batch = intervals(point([1], id=1, time_ns=T0))
+    assert exporter.export(batch) == Retry(f"{folder / 'x.jsonl'} can't be written: Input/output error")
+    assert exporter.export(batch) == Delivered()
+
+
+def test_what_was_synced_before_a_rotation_is_confirmed_though_the_next_file_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(folder, monkeypatch)
+    exporter = exporter_to(folder / "x.jsonl", jsonl_max_size="1KiB", jsonl_keep="9")
+    sync, calls = os.fsync, []
+
+    def broken(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) > 2:  # the first file, and its name
+            raise OSError(5, "Input/output error")
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    answer = exporter.export(intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in range(1, 4))))
+    on_disk = [content.count(b"\n") for content in disk.after_a_power_cut().values()]
+    assert [getattr(answer, "count", 0)] == on_disk == [1]

@@ -57,7 +57,7 @@ class JsonlExporter(Exporter):
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Append the batch's requests and sync them to the disk."""
-        delivered = 0
+        delivered = synced = 0
         file: _File | None = None
         try:
             for request in requests(batch, self._encoding):
@@ -67,6 +67,7 @@ class JsonlExporter(Exporter):
                 file = file or _File(self._path)
                 if file.size and file.size + len(line) > self._max_bytes:
                     file.close()
+                    synced = delivered
                     self._rotate()
                     file = _File(self._path, file.mode)
                 file.append(line)
@@ -75,8 +76,9 @@ class JsonlExporter(Exporter):
                 file.close()
         except OSError as problem:
             why = Retry(f"{self._path} can't be written: {problem.strerror or problem}")
-            synced = file.give_up() if file is not None else True
-            return Partial(delivered, why) if delivered and synced else why
+            if file is not None and file.give_up():
+                synced = delivered
+            return Partial(synced, why) if synced else why
         return Delivered()
 
     def close(self) -> None:
@@ -139,7 +141,9 @@ class _File:
                 self._free()
 
     def give_up(self) -> bool:
-        """Close it after something failed; returns whether what it holds is on the disk."""
+        """Close it after something failed, if it is open; returns whether that brought what it holds to the disk."""
+        if self._fd is None:  # it could not be synced, or was before
+            return False
         try:
             self.close()
         except OSError:
