@@ -106,6 +106,9 @@ events = "both"
         # types
         (SOURCE + "threshold_ms = '500ms'\n", 3, "source.a.threshold_ms is a text", "it must be a number of millisec"),
         (SOURCE + "threshold_ms = true\n", 3, "source.a.threshold_ms is true or false", "it must be a number of mill"),
+        ("max_series = true\n" + SOURCE, 1, "max_series is true or false", "it must be a whole number, such as 2000"),
+        ("max_series = 2.5\n" + SOURCE, 1, "max_series is a number", "it must be a whole number, such as 2000"),
+        ("max_series = 0\n" + SOURCE, 1, "max_series '0' is not a number from 1 to 100000", "such as 2000"),
         (SOURCE + "event = 5\n", 3, "source.a.event is a number", 'it must be a text in "quotes"'),
         (SOURCE + "paths = 'x.log'\n", 3, "source.a.paths is a text", "it must be a list of texts, such as"),
         (SOURCE + "paths = [\n'x', 1]\n", 3, "source.a.paths is a list", "it must be a list of texts, such as"),

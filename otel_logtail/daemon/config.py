@@ -121,7 +121,10 @@ class _Reader:
         }
         elsewhere["once"] = "it is no setting of a daemon: give --once on the command line"
         self._known_keys((), values, _TOP, elsewhere)
-        if isinstance(most := values.get("max_series"), int):
+        most = values.get("max_series", "")
+        if isinstance(most, bool) or not isinstance(most, (int, str)):
+            self._type(("max_series",), "a whole number, such as 2000", most)
+        if isinstance(most, int):
             values = {**values, "max_series": str(most)}
         once = {name: self._text((name,), values[name]) for name in _TOP[:-2] if name in values}
         checks: dict[str, Callable[[str, str], object]] = {
