@@ -141,6 +141,14 @@ def test_a_clock_that_is_set_back_by_more_than_the_quiet_window_ends_an_episode(
     assert open_.current.last_ns == (1000 if episodes == 1 else 1000 - back_ns)
 
 
+@pytest.mark.parametrize("edge_ns", [QUIET, -QUIET])
+def test_a_line_exactly_at_the_quiet_window_still_speaks_for_the_episode(edge_ns: int) -> None:
+    away = hit(1000 + 100 * QUIET, 1)
+    open_, _, closed = run([hit(1000, 10), away, hit(1000 + edge_ns, 1), away])
+    assert (closed, open_.is_away) == ((), True)  # never two in a row that speak against it
+    assert open_.current is not None
+
+
 AWAY = [2 * QUIET, 23 * 10**9, 10**12, -2 * QUIET, -900]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 _SLACK_S = 3.0
 """For a busy machine; each of these would take minutes or never end without a deadline."""
+_BROKEN_OFF_S = 30.0
 
 
 def exporter(endpoint: str, protocol: str = "http/protobuf", **variables: str) -> OtlpExporter:
@@ -62,10 +64,14 @@ ENDLESS: dict[str, Answer] = {
 
 
 def attempt_s(one: OtlpExporter) -> tuple[object, float]:
+    """The answer, and how long it took; an attempt that would never end is broken off, so that the test fails."""
     began = time.monotonic()
+    watchdog = threading.Timer(_BROKEN_OFF_S, one.close)
+    watchdog.start()
     try:
         return one.export(BATCH), time.monotonic() - began
     finally:
+        watchdog.cancel()
         one.close()
 
 
