@@ -22,7 +22,7 @@ from otel_logtail.model import Batch, FileState, Fingerprint, Tally
 from otel_logtail.store import writer as store_module
 from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.store.writer import Committed, Store
-from tests.pieces import INTERVAL, LIVE, NOON, Piece, dump, line, opened, rows
+from tests.pieces import INTERVAL, LIVE, NOON, Piece, dump, line, opened, rows, scanned
 
 FIRST = line(1, 0.1) + line(2, 0.7) + b"fake: reject=bounds\n" + line(3, 2.5, cause="read")
 SECOND_PIECE = (
@@ -597,3 +597,14 @@ def test_the_views_read_well(tmp_path: Path) -> None:
     assert rows(path, "SELECT minute, count, max_ms FROM minutes WHERE attributes LIKE '%key%'") == [
         ("2026-11-25T12:00:00Z", 1, 2500.0)
     ]
+
+
+def test_of_a_file_in_doubt_only_its_own_samples_are_looked_for(tmp_path: Path) -> None:
+    """One line may be dated long before or after all others."""
+    with opened(tmp_path / "store.db") as store:
+        before = Piece(store)
+        before.commit(b"".join(line(second, 0.1) for second in range(100)) + line(5, 0.1))
+        other = store.add_files(before.info.id, [FileState(0, LIVE, LIVE, 1, 3, 0)])[-1]
+        samples = scanned(line(5, 0.1) + line(5, 0.2) + line(1000, 0.1)).samples
+        found = store.stored(before.info.id, other, samples)
+        assert [(key[0] - NOON, number) for key, number in found.items()] == [(5 * 10**9, 2)]

@@ -11,7 +11,6 @@ from contextlib import closing
 
 import msgspec
 
-from otel_logtail.counts import extent
 from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.events import Reporter
 from otel_logtail.model import Batch, Chunk, SourceInfo
@@ -99,8 +98,7 @@ class SourceRun:
         batch = self.engine.feed(chunk, now, waiting)
         if not batch.samples.offsets or batch.samples.offsets[0] >= chunk.after.doubt:
             return batch
-        first_ns, last_ns, _ = extent(batch.samples.time_ns)
-        return self.engine.feed(chunk, now, waiting, self._store.stored(self.info.id, chunk.after, first_ns, last_ns))
+        return self.engine.feed(chunk, now, waiting, self._store.stored(self.info.id, chunk.after, batch.samples))
 
     def tick(self) -> bool:
         """Let time close and seal what it may: only what belongs to a log that is read to its end.

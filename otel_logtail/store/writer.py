@@ -27,6 +27,7 @@ from otel_logtail.model import (
     Counts,
     FileState,
     OpenEpisodes,
+    Samples,
     Severity,
     Shape,
     SourceInfo,
@@ -307,8 +308,13 @@ class Store:
             pass
         return number
 
-    def stored(self, source: int, file: FileState, first_ns: int, last_ns: int) -> Counter[SampleKey]:
-        """Count the samples that other files with this file's live path gave between two times, by what they hold."""
+    def stored(self, source: int, file: FileState, samples: Samples) -> Counter[SampleKey]:
+        """Count those of these samples (at least one) that other files with this file's live path gave.
+
+        They are known by what they hold. However far apart their times are, nothing else is kept in memory.
+        """
+        first_ns, last_ns, _ = extent(samples.time_ns)
+        wanted = set(map(sample_key, samples.time_ns, samples.duration_ns, samples.stage_ns))
         with translated(self.path):
             blocks = self._db.execute(
                 "SELECT block.id, block.first_ns, block.samples FROM block JOIN file ON file.id = block.id >> ?"
@@ -317,10 +323,11 @@ class Store:
             )
             found: Counter[SampleKey] = Counter()
             for id_, from_ns, text in blocks:
-                found.update(
-                    sample_key(time_ns, duration_ns, stages)
-                    for _, time_ns, duration_ns, _, stages in decode_block(id_, from_ns, text)
+                keys = (
+                    sample_key(at_ns, took_ns, stages)
+                    for _, at_ns, took_ns, _, stages in decode_block(id_, from_ns, text)
                 )
+                found.update(key for key in keys if key in wanted)
             return found
 
     # --- the one write path ---------------------------------------------------------------------------------------
