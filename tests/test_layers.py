@@ -1,4 +1,4 @@
-"""Which room may import which: the table of the layout (CONTRIBUTING.md), and the rooms that are pure."""
+"""Which room may import which: the table of docs/architecture.md, and the rooms that are pure."""
 
 from __future__ import annotations
 
