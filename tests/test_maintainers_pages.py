@@ -187,6 +187,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
                 db=folder / "store.db",
                 sources=(SourceSettings(observer="headroom", patterns=(str(log),)),),
                 once=True,
+                drain_s=60.0,
                 exporters=("otlp",),
             ),
             exporter_context=ExporterContext({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}),
