@@ -107,13 +107,6 @@ def test_what_a_page_names_exists(page: str) -> None:
     assert [name for name in quoted(path.read_text()) if missing(name, path.parent)] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_links_to_what_exists(page: str) -> None:
-    path = ROOT / page
-    links = re.findall(r"\]\(([^)#]+)", path.read_text())
-    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
-
-
 @pytest.mark.parametrize(
     "name",
     [
