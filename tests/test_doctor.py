@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+from otel_logtail.doctor.destinations import check_deliveries
 from tests.collector import Collector, find_collector
 from tests.faults.following import _give_up_roots_rights
 from tests.faults.keeping import fill, small_disk
@@ -296,6 +297,27 @@ def test_a_receiver_that_is_not_there_and_one_that_wants_credentials(tmp_path: P
         traces, metrics, _ = doctor(daemon).of("exporter otlp")
         assert (traces[0], metrics[0]) == ("FAIL", "ok")
         assert "set OTEL_EXPORTER_OTLP_HEADERS" in traces[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "what", "todo"),
+    [
+        ({"pending": 3, "last_error": "down"}, "3 pending; last error: down", "everything is kept and tried again"),
+        ({"refused": 1, "quarantined": 1, "last_error": "no"}, "; 1 quarantined; last error: no", "otel-logtail r"),
+        (
+            {"refused": 2, "last_error": "rejected 2 spans"},
+            "last error: rejected 2 spans",
+            "nothing is pending",
+        ),
+        ({"refused": 2}, "; 2 refused since the store was created", ""),
+    ],
+)
+def test_data_that_is_not_sent_again_is_not_called_kept(said: dict[str, object], what: str, todo: str) -> None:
+    nothing = {"name": "x", "delivered": 5, "pending": 0, "refused": 0, "quarantined": 0, "dropped": []}
+    check = check_deliveries({**nothing, "last_success": None, "last_error": None, **said}, 0, running=True)
+    assert check.what.endswith(what)
+    assert check.todo.startswith(todo)
+    assert bool(check.todo) == bool(todo)
 
 
 def test_the_real_collector_takes_what_is_asked_and_is_told_nothing(tmp_path: Path) -> None:

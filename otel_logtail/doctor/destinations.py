@@ -176,12 +176,15 @@ def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool)
     if exporter["dropped"]:
         lost = ", ".join(f"{d['count']} {d['stream']} of {d['from']} to {d['to']}" for d in exporter["dropped"])
         return Check(WARN, area, f"{what}; left the store undelivered: {lost}", "more room for it: --max-db-size")
-    if exporter["last_error"]:
-        todo = "everything is kept and tried again" + ("" if running else " once a daemon runs")
-        return Check(WARN, area, f"{what}; last error: {exporter['last_error']}", todo)
+    failed = f"; last error: {exporter['last_error']}" if exporter["last_error"] else ""
     if exporter["quarantined"]:
         todo = "otel-logtail retry --list says which and why; otel-logtail retry sends them again"
-        return Check(WARN, area, f"{what}; {exporter['quarantined']} quarantined", todo)
+        return Check(WARN, area, f"{what}; {exporter['quarantined']} quarantined{failed}", todo)
+    if failed:
+        todo = "everything is kept and tried again" + ("" if running else " once a daemon runs")
+        if exporter["refused"] and not pending:
+            todo = "nothing is pending; data that the receiver rejected is not sent again"
+        return Check(WARN, area, what + failed, todo)
     if exporter["refused"]:
         what += f"; {exporter['refused']} refused since the store was created"
     if pending and not running:
