@@ -792,6 +792,31 @@ def test_more_on_trial_than_the_bound_block_nothing_while_nothing_is_accepted(
     assert sorted(on_trial(store) + quarantined(store)) == list(bad)  # type: ignore[type-var]
 
 
+def test_items_that_become_too_old_on_trial_are_not_what_a_receiver_accepted(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others on trial fail while nothing is accepted, however many are skipped in between."""
+    monkeypatch.setattr(lane_module, "TRIES", 2)
+    Piece(store).commit(breaches(12))
+    too_old: set[int] = set()
+
+    def judge(batch: ExportBatch) -> Delivery:
+        if {item.id for item in batch.items} <= too_old:
+            return Delivered(skipped=len(batch.items))
+        return Retry("internal error", isolate=True)
+
+    running = run(itertools.repeat(judge))
+    assert running.exporter.wait_for(lambda exporter: len(on_trial(store)) == 12)
+    for number in range(1, 9):
+        too_old.add(number)
+        tries = len(running.exporter.asked)
+        assert running.exporter.wait_for(asked(tries + 30))
+    assert running.exporter.wait_for(lambda exporter: len(on_trial(store)) == 4)
+    running.end(0.0)
+    assert quarantined(store) == []
+    assert rows(store.path, "SELECT delivered, skipped FROM exporter") == [(0, 8)]
+
+
 def test_an_item_on_trial_that_left_the_store_is_not_counted_as_quarantined(
     store: Store, run: Callable[..., Running]
 ) -> None:

@@ -401,7 +401,10 @@ class Lane:
         self._say_decision(delivered)
         self._trial_backoff.reset()
         self._sender.progressed()
-        self._succeeded()
+        if delivered.skipped:  # it was not sent: that says nothing of the receiver, and its place is free
+            self._unproven = max(0, self._unproven - 1)
+        else:
+            self._succeeded()
 
     def _trial_failed(self, id_: int, item: Item, retry: Retry) -> None:
         if self._sender.given_up:
