@@ -103,6 +103,21 @@ def test_each_series_and_interval_holds_the_samples_that_belong_to_it(found: lis
         assert key.start_ns % INTERVAL == 0
 
 
+@pytest.mark.parametrize("shapes", [SHAPES[:1], SHAPES], ids=["one shape", "two shapes"])
+@pytest.mark.parametrize("rising", [True, False])
+def test_a_sample_exactly_between_two_intervals_belongs_to_the_later_one(shapes: list[Shape], rising: bool) -> None:
+    found = [
+        Hit(0, Sample(time_ns, 1, 2000, "wait", "wait", shape, (1, None)), Severity.OK)
+        for time_ns in (1000, 1099, 1100, 1199, 1200)
+        for shape in shapes
+    ]
+    numbers: dict[int, int] = {}
+    for key, counts in counted(found if rising else found[::-1]).items():
+        if key.series.instrument is Instrument.DURATION:
+            numbers[key.start_ns] = numbers.get(key.start_ns, 0) + counts.count
+    assert numbers == {1000: 2 * len(shapes), 1100: 2 * len(shapes), 1200: len(shapes)}
+
+
 @given(st.lists(DURATIONS, min_size=1, max_size=50))
 def test_explicit_bounds_are_upper_inclusive(values: list[int]) -> None:
     edges = [-1, *SECONDS, 10**20]

@@ -22,7 +22,7 @@ from otel_logtail.model import Batch, FileState, Fingerprint, Tally
 from otel_logtail.store import writer as store_module
 from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.store.writer import Committed, Store
-from tests.pieces import INTERVAL, LIVE, NOON, Piece, dump, line, opened, rows, scanned
+from tests.pieces import INTERVAL, LIVE, NOON, SECOND, Piece, dump, line, opened, rows, scanned
 
 FIRST = line(1, 0.1) + line(2, 0.7) + b"fake: reject=bounds\n" + line(3, 2.5, cause="read")
 SECOND_PIECE = (
@@ -263,6 +263,61 @@ def test_a_late_sample_makes_a_further_row_of_its_interval(tmp_path: Path) -> No
         (NOON, 2), (NOON, 1)
     ]  # fmt: skip
     assert rows(path, "SELECT * FROM open_interval") == []
+
+
+def durations(path: Path) -> list[tuple[object, ...]]:
+    """Start and number of the final intervals' samples, in order of their ids."""
+    return rows(
+        path,
+        f"SELECT (i.start_ns - {NOON}) / {SECOND}, count FROM interval AS i JOIN series AS s ON s.id = i.series"
+        " WHERE s.instrument = 'duration' ORDER BY i.id",
+    )
+
+
+def test_a_late_sample_of_an_interval_that_ended_exactly_where_was_sealed_is_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        piece = Piece(store)
+        piece.commit(line(1, 0.1) + line(2, 0.1), seal_s=10)
+        piece.commit(line(3, 0.2, logged=25), seal_s=30)
+    assert durations(path) == [(0, 2), (0, 1)]
+
+
+@pytest.mark.parametrize("order", [(1, 11, 3, 12), (11, 1, 12, 3), (21, 1, 11, 22, 2, 12)])
+def test_counts_that_memory_forgot_are_read_again_whatever_came_last(tmp_path: Path, order: tuple[int, ...]) -> None:
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        piece = Piece(store)
+        for second in order:
+            store._open.clear()
+            piece.commit(line(second, 0.1, logged=60))
+        piece.seal(100)
+    slots = sorted({second // 10 * 10 for second in order})
+    assert durations(path) == [(slot, 2) for slot in slots]
+
+
+def test_very_many_intervals_become_final_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_SEAL", 4)
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        piece = Piece(store)
+        piece.commit(b"".join(line(second, 0.1) for second in range(1, 60, 10)))  # two series each
+        ends = []
+        for _ in range(3):
+            assert store.commit(Batch(piece.info.id, seal_until_ns=NOON + 1000 * SECOND)).sealed == 4
+            ends += rows(path, f"SELECT (sealed_ns - {NOON}) / {SECOND} FROM source")
+    assert ends == [(20,), (40,), (60,)]
+
+
+def test_the_last_seal_of_a_run_says_no_more_than_the_log_did(tmp_path: Path) -> None:
+    """Its time may be one of a clock that was ahead; silent series must not be repeated up to there."""
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        piece = Piece(store)
+        piece.commit(line(1, 0.1) + line(11, 0.1))
+        for _ in range(2):
+            store.commit(Batch(piece.info.id, seal_until_ns=NOON + 1000 * SECOND, is_last=True))
+            assert rows(path, "SELECT sealed_ns FROM source") == [(NOON + 20 * SECOND,)]
 
 
 def test_intervals_become_final_in_the_order_of_their_time(tmp_path: Path) -> None:
