@@ -155,7 +155,8 @@ class FileState(msgspec.Struct, frozen=True):
     rotated). ``head`` covers the first bytes, ``anchor`` the last ones before ``offset``. ``done`` means rotated away
     and read to its end. ``trail`` (see the module of that name) says more of what was read; with an offset of 0 it is
     that of another file, which this one took the place of and may go on from. ``doubt`` is an offset: the samples of
-    lines before it may be in the store already, since another file with this live path held them, too.
+    lines before it may be in the store already, since another file with this live path held them, too. (With the trail
+    of another file, it is how many bytes behind that one's position are in doubt.)
     """
 
     id: int

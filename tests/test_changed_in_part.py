@@ -525,3 +525,24 @@ def test_of_an_end_that_was_lost_far_back_little_is_read_again_and_that_is_said(
     assert again == old[len(old) - lost - len(again) : len(old) - lost]
     assert len(again) * 81 <= max(2 * MARK_BYTES, lost * 81 // 8)
     assert not again or "comparing the samples" in follower.said
+
+
+@pytest.mark.parametrize("change", [first_lines_lost, keep_last(1500), longer_first_line, without(3)])
+def test_lines_in_doubt_stay_so_in_a_file_that_changes_again_before_they_are_read(
+    tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    log = tmp_path / "proxy.log"
+    append(log, *lines_of(1, 3001, size=80))
+    follower = Follower(log, from_start=True)
+    follower.follow()
+    follower.restart(before=lambda: renamed_over(log, end_lost(1000)(log.read_bytes())))
+    follower.look()
+    assert follower.tail.read(lambda live: 0, follower.now_s) is not None  # and it is killed before that is stored
+    follower.restart(before=lambda: renamed_over(log, change(log.read_bytes())))
+    end = log.stat().st_size
+    append(log, *NEW)
+    follower.look()
+    read = follower.tail.read(lambda live: 0, follower.now_s)
+    assert read is not None
+    assert read[1].base < end <= read[1].after.doubt
+    follower.close()

@@ -577,6 +577,7 @@ class PathTail:
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
             done=not live and not self._from_start,
             trail=before.trail if before else b"" if is_compressed(path) else up_to(reader, offset),
+            doubt=max(0, before.state.doubt - before.state.offset) if before else 0,
         )
 
     def _finish(self, held: _Held, size: int) -> None:
@@ -664,12 +665,12 @@ class PathTail:
             return False  # it may just be written anew: what comes next may have been read, too
         if found is None or not found.offset:
             # some of its lines may have been read: they stand about where they stood, unless lines were put before them
-            doubt = trail.marks[-1][0] + CHUNK_BYTES if partly and trail.marks else 0
+            doubt = trail.marks[-1][0] + CHUNK_BYTES + state.doubt if partly and trail.marks else 0
             held.state = msgspec.structs.replace(state, trail=b"", doubt=doubt)
             if doubt:
                 self._reporter.changed(state.path, 0, doubt)
             return True
-        offset = found.offset
+        offset, doubt = found.offset, found.doubt + state.doubt
         resumed = msgspec.structs.replace(
             state,
             offset=offset,
@@ -677,12 +678,12 @@ class PathTail:
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
             anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
             trail=pack(still_true(reader, trail, found)),
-            doubt=offset + found.doubt if found.doubt else 0,
+            doubt=offset + doubt if doubt else 0,
         )
         self._book.update(resumed)
         self._states.put(resumed)
         held.state = resumed
-        self._reporter.changed(state.path, offset, found.doubt)
+        self._reporter.changed(state.path, offset, doubt)
         return True
 
     @property
