@@ -14,9 +14,9 @@ import pytest
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.tail import resume
-from otel_logtail.tail.files import open_reader
+from otel_logtail.tail.files import CompressedReader, open_reader
 from otel_logtail.tail.lines import CHUNK_BYTES
-from otel_logtail.tail.trail import MARK_BYTES, extended, unpack
+from otel_logtail.tail.trail import MARK_BYTES, Trail, extended, pack, unpack
 from tests.tailing import Follower, append, append_bytes, copytruncate
 
 
@@ -489,6 +489,36 @@ def test_memory_of_a_search_does_not_grow_with_lines_that_are_alike(
         tracemalloc.stop()
         reader.close()
     assert peaks[1] < 2 * peaks[0]
+
+
+@pytest.mark.parametrize("kept", [10, 10_000, 29_000])
+def test_compressed_file_is_unpacked_a_few_times_whatever_its_trail_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    lines = [f"{line}\n".encode() for line in lines_of(0, 30_000, size=99)]
+    trail = Trail()
+    for first in range(0, len(lines), 500):
+        part = bytearray(b"".join(lines[first : first + 500]))
+        trail = unpack(extended(pack(trail), part, 0, len(part), first * 100))
+    assert len(trail.marks) > 20
+    path = tmp_path / "proxy.log.1.gz"
+    path.write_bytes(gzip.compress(b"".join(lines[:kept]) + b"something else\n" * 100_000, 1))
+    unpacked = 0
+    rewind = CompressedReader._rewind
+
+    def counted(reader: CompressedReader) -> None:
+        nonlocal unpacked
+        unpacked += 1
+        rewind(reader)
+
+    monkeypatch.setattr(CompressedReader, "_rewind", counted)
+    reader = open_reader(str(path))
+    found = resume.find(reader, trail)
+    if found is not None:
+        assert found.offset <= kept * 100 <= found.offset + found.doubt
+        resume.still_true(reader, trail, found)
+    assert unpacked <= 6
+    reader.close()
 
 
 @pytest.mark.parametrize("away", [False, True])

@@ -94,23 +94,33 @@ def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
 def _is_marked(reader: Reader, mark: Mark) -> bool:
     """Whether the bytes before the mark's offset are those, and the whole line: lines often have the same end."""
     offset, digest, line = mark
-    length = min(ANCHOR_BYTES, offset)
-    if short(fingerprint(reader.read_at(offset - length, length))) != digest:
-        return False
+    if isinstance(reader, PlainReader):  # of most marks little is read; what is compressed is only read forwards
+        length = min(ANCHOR_BYTES, offset)
+        if short(fingerprint(reader.read_at(offset - length, length))) != digest:
+            return False
     length = min(_BLOCK_BYTES, offset)
     data = reader.read_at(offset - length, length)
+    if len(data) < length or short(fingerprint(data[-ANCHOR_BYTES:])) != digest:
+        return False
     return data[-1:] == b"\n" and hash_of(data[data.rfind(b"\n", 0, -1) + 1 : -1]) == line
 
 
 def _by_mark(reader: Reader, trail: Trail, size: int | None) -> Found | None:
-    behind = trail.marks[-1][0] if trail.marks else 0
-    for mark in reversed(trail.marks):
-        if (size is None or mark[0] <= size) and _is_marked(reader, mark):
-            if mark == trail.marks[-1]:
-                return Found(mark[0], complete=True, lines=len(trail.lines))
-            return Found(mark[0], doubt=behind - mark[0])
-        behind = mark[0]
-    return None
+    last = _last_mark(reader, trail.marks, size)
+    if last is None:
+        return None
+    offset = trail.marks[last][0]
+    if last == len(trail.marks) - 1:
+        return Found(offset, complete=True, lines=len(trail.lines))
+    return Found(offset, doubt=trail.marks[last + 1][0] - offset)
+
+
+def _last_mark(reader: Reader, marks: tuple[Mark, ...], size: int | None) -> int | None:
+    """The index of the last mark that is in this file. A compressed one (of unknown size) is unpacked once for all."""
+    if size is None:
+        return max((index for index, mark in enumerate(marks) if _is_marked(reader, mark)), default=None)
+    backwards = range(len(marks) - 1, -1, -1)
+    return next((index for index in backwards if marks[index][0] <= size and _is_marked(reader, marks[index])), None)
 
 
 def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: bool, unmoved: bool) -> Found | None:
