@@ -148,7 +148,11 @@ def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tm
     write(log, 0)
     run(tmp_path, StepWaker(lambda _: None), **settings)
     with closing(sqlite3.connect(tmp_path / "store.db")) as conn, conn:
-        conn.execute("INSERT INTO file SELECT 99, 1, live, live, 1, 2, 0, 0, 0, x'', 0, x'', 1, 1, x'' FROM file")
+        conn.execute(
+            "INSERT INTO file (id, source, live, path, device, inode, offset, size, head_length, head_digest,"
+            " anchor_length, anchor_digest, done, gone_ns)"
+            " SELECT 99, 1, live, live, 1, 2, 0, 0, 0, x'', 0, x'', 1, 1 FROM file"
+        )
     waits: list[frozenset[int]] = []
     waker = StepWaker(lambda _: None)
     app = made(tmp_path, waker, limits=Limits(retention_ns=3600 * 10**9), **settings)

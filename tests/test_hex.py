@@ -380,8 +380,8 @@ def drained(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def stalls(number: int, first: int = 0) -> bytes:
-    """Breaches 10 s apart: each is an episode, which the next one ends."""
-    return b"".join(line(10 * (first + n), 0.6) for n in range(number))
+    """Breaches 10 s apart: each is an episode, which the two lines behind it end; the last one stays open."""
+    return b"".join(line(10 * (first + n), 0.6) for n in range(number)) + line(10 * (first + number) - 1, 0.1)
 
 
 def in_store(store: Store) -> tuple[list[str], list[str]]:

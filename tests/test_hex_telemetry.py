@@ -189,7 +189,7 @@ def test_nothing_is_written_once_it_is_closed(path: Path) -> None:
 
 def test_all_of_the_store_is_in_the_table_once_though_its_delivery_is_forgotten(path: Path, tmp_path: Path) -> None:
     with opened(tmp_path / "store.db") as store:
-        Piece(store).commit(b"".join(line(10 * n, 0.6) for n in range(1500)))
+        Piece(store).commit(b"".join(line(10 * n, 0.6) for n in range(1500)) + line(14_999, 0.1))
         for _ in range(2):
             exporter = HexTelemetryExporter(path)
             outbox = Outbox(store.path, exporter.name)

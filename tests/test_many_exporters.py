@@ -224,6 +224,9 @@ def test_exemplars_lead_to_the_episodes_of_the_store_wherever_they_are(
         daemon.write((CAPTURES / f"{CAPTURE}.log").read_bytes())
         daemon.start()
         daemon.wait_until(lambda: everywhere.told()["prometheus"]["samples"] == EXPECTED[CAPTURE][0])
+        daemon.wait_until(lambda: daemon.rows("SELECT count(*) FROM open_episode") == [(0,)])
+        episodes = daemon.rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM episode")
+        daemon.wait_until(lambda: len(collector.spans()) == len(episodes))
         daemon.wait_until(
             lambda: everywhere.told()["otlp"] == everywhere.told()["jsonl"] == everywhere.told()["prometheus"]
         )
@@ -240,7 +243,6 @@ def test_exemplars_lead_to_the_episodes_of_the_store_wherever_they_are(
             "SELECT lower(hex(trace_id)), lower(hex(span_id)), duration_ns, time_ns FROM breach"
         )
     }
-    episodes = daemon.rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM episode")
     sent = exemplars(collector.lines())
     assert exemplars(everywhere.jsonl()) == sent
     assert {key: breaches[key] for key in sent} == sent  # each is a breach of the store, at its own time
