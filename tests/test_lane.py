@@ -10,6 +10,7 @@ import pytest
 
 from otel_logtail.delivery import lane as lane_module
 from otel_logtail.delivery.lane import FIRST_BACKOFF_S, PATIENT_FAILURES, TRIES, UNPROVEN, Lane
+from otel_logtail.errors import StoreCorrupt
 from otel_logtail.events import Reporter
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Retry, Stream
 from otel_logtail.store import quarantine
@@ -158,6 +159,17 @@ def test_the_wait_after_a_success_is_short_again(steps: Steps) -> None:
         steps.wait()
 
 
+def test_damage_of_the_store_is_handed_to_whoever_runs_the_lane(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage = StoreCorrupt("the store is damaged")
+
+    def read(stream: Stream, limit: int) -> None:
+        raise damage
+
+    monkeypatch.setattr(steps._outbox, "read", read)
+    assert steps.lane.run() is damage
+    assert steps.lane.blocked
+
+
 # --- alone ------------------------------------------------------------------------------------------------------------
 
 
@@ -298,3 +310,28 @@ def test_an_item_on_trial_that_became_too_old_is_skipped_and_counted(steps: Step
     steps.wait()
     assert (steps.kept(), steps.lane.skipped) == ([], 1)
     assert rows(steps.store.path, "SELECT skipped, delivered FROM exporter") == [(1, 3)]
+
+
+def test_the_wait_for_the_others_on_trial_is_short_again_after_one_was_accepted(steps: Steps) -> None:
+    put_on_trial(steps, 1, 2)
+    for _ in range(12):
+        steps.wait()
+    steps.judge = broken_for(2)
+    while steps.asked[-1] != [2] or len(steps.kept()) == 2:
+        steps.wait()
+    due_s = steps.lane.due_s()
+    assert due_s is not None
+    assert due_s - steps.now_s <= FIRST_BACKOFF_S
+
+
+def test_what_is_on_trial_of_another_stream_or_exporter_is_not_touched(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    steps.store._db.execute(
+        "INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)"
+        " SELECT 'another', stream, 7, about_ns, held, tries, why, time_ns, data FROM refused UNION ALL"
+        " SELECT exporter, 'episodes', 8, about_ns, held, tries, why, time_ns, data FROM refused"
+    )
+    steps.start()
+    steps.judge = lambda ids: Delivered()
+    steps.run()
+    assert [item for item, _, _ in steps.kept()] == [7, 8]

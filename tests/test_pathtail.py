@@ -106,6 +106,24 @@ def test_backlog_of_many_chunks_is_read_in_order(log: Path, follower: Follower) 
 # --- lines beyond the bound ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [CHUNK_BYTES, CHUNK_BYTES + 1, CHUNK_BYTES * 3 + 17])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_lines_behind_one_that_is_skipped_are_where_they_are(
+    log: Path, follower: Follower, size: int, pieces: int
+) -> None:
+    append(log, "before")
+    for piece in range(pieces):
+        append_bytes(log, b"x" * (size // pieces + (size % pieces if piece else 0)))
+        follower.follow()
+    append_bytes(log, b"\nafter\nand another\n")
+    follower.follow()
+    data = log.read_bytes()
+    assert (follower.lines, follower.oversized) == (["before", "after", "and another"], 1)
+    assert [offset for _, offset in follower.taken] == [
+        data.index(b"\n" + w) + 1 if at else 0 for at, w in enumerate([b"before", b"after", b"and"])
+    ]
+
+
 @pytest.mark.parametrize("size", [CHUNK_BYTES + 1, CHUNK_BYTES * 2, CHUNK_BYTES * 3 + 17])
 def test_line_beyond_the_bound_is_skipped_and_its_neighbours_kept(log: Path, follower: Follower, size: int) -> None:
     append(log, "before", "x" * size, "after")
@@ -272,6 +290,27 @@ def test_late_lines_in_the_renamed_file_are_read(log: Path, follower: Follower) 
     assert follower.look(after_s=GRACE_S - 1).read() == ["late"]
     append(log.with_name("proxy.log.1"), "later, since it has grown")
     assert follower.look(after_s=GRACE_S - 1).read() == ["later, since it has grown"]
+
+
+def test_renamed_file_is_read_on_for_the_grace_period_since_its_last_line(log: Path, follower: Follower) -> None:
+    append(log, "one")
+    follower.follow()
+    rotate(log)
+    follower.follow()
+    for n in range(4):
+        append(log.with_name("proxy.log.1"), f"late {n}")
+        assert follower.look(after_s=GRACE_S / 2).read() == [f"late {n}"]
+        assert follower.look(after_s=GRACE_S / 4).open_files == 2  # nothing new by now
+    assert follower.look(after_s=GRACE_S).open_files == 1
+
+
+def test_renamed_file_is_let_go_exactly_after_the_grace_period(log: Path, follower: Follower) -> None:
+    append(log, "one")
+    follower.follow()
+    rotate(log)
+    follower.follow()
+    assert follower.look(after_s=GRACE_S - 2 * SETTLE_S).open_files == 2
+    assert follower.look().open_files == 1
 
 
 def test_renamed_file_is_let_go_after_the_grace_period(log: Path, follower: Follower) -> None:

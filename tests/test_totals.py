@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from otel_logtail.counts import count
 from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
+from otel_logtail.store.gaps import FILL_NS
 from otel_logtail.store.rows import STEP_NS
 from otel_logtail.store.totals import LATE_NS, Reach, Row, Totals
 
@@ -113,3 +115,13 @@ def test_only_the_series_that_was_sent_last_is_repeated() -> None:
     assert sent(totals.silent(START + 9 * TEN, 7 * TEN)) == [(6, "", 10.001, 90, 2), (5, "b", 0, 90, 2)]
     assert sent(totals.silent(START + 9 * TEN, 7 * TEN)) == []
     assert sent(totals.silent(START + 17 * TEN, 8 * TEN)) == [(6, "", 10.001, 170, 2), (5, "b", 0, 170, 2)]
+
+
+def test_a_series_that_is_silent_is_repeated_while_another_one_has_counts_all_the_time() -> None:
+    totals = new()
+    points = list(totals.interval(START + TEN, [row(1, 0, name="busy"), row(2, 0, of=2, name="rare")]))
+    for number in range(2, 100):
+        points += totals.interval(START + number * TEN, [row(number + 1, 10 * number - 10, name="busy")])
+    times = [point.time_ns for point in points if point.series.attributes == (("n", "rare"),)]
+    assert max(after - before for before, after in pairwise(times)) <= FILL_NS
+    assert START + 99 * TEN - times[-1] <= FILL_NS
