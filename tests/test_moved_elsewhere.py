@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_logtail.errors import StoreFull
 from otel_logtail.tail.live import GRACE_S
 from tests.tailing import Follower, append, numbered
 
@@ -117,3 +119,34 @@ def test_moved_file_goes_on(log: Path, archive: Path) -> None:
         append(archive / "proxy.log", "new")  # its directory changes: all is told apart
         settle(follower)
     assert follower.lines == [*OLD, "late", "new"]
+
+
+@pytest.mark.parametrize("left", [None, *range(6)])
+def test_file_that_was_taken_over_is_given_back_where_that_can_not_be_remembered(
+    log: Path, archive: Path, left: int | None
+) -> None:
+    follower = follow(log, archive)
+    log.rename(log.with_name("proxy.log.1"))
+    settle(follower)
+    log.with_name("proxy.log.1").rename(archive / "other.log.1")
+    append(archive / "another.log", "new")
+    append(archive / "other.log", "also new")
+    follower.memory.fails = left
+    with contextlib.suppress(StoreFull):
+        follower.look()
+    follower.memory.fails = None
+    settle(follower)
+    assert sorted(follower.lines) == sorted([*OLD, "new", "also new"])
+
+
+def test_file_whose_inode_another_one_was_given_is_known_where_it_is_now(log: Path, archive: Path) -> None:
+    follower = follow(log, archive)
+    rotated = log.with_name("proxy.log.1")
+    log.rename(rotated)
+    settle(follower)
+    shutil.copy(rotated, archive / "other.log.1")
+    rotated.rename(log)
+    log.write_text("new\n")
+    append(archive / "other.log", "also new")
+    settle(follower)
+    assert sorted(follower.lines) == sorted([*OLD, "new", "also new"])

@@ -708,6 +708,10 @@ class PathTail:
         """Know these no more, of which none is open here: another live path's now, or gone and in the store no more."""
         self._states.drop(ids)
 
+    def know(self, state: FileState) -> None:
+        """Know this file (again), which is not open here."""
+        self._states.put(state)
+
     def close(self) -> None:
         """Free all descriptors."""
         _close(held.reader for held in self._held)

@@ -14,7 +14,7 @@ from otel_logtail.observer import PathRule
 from otel_logtail.tail.checkpoints import Everywhere
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
-from otel_logtail.tail.files import PlainReader, Reader, holds, identity_at, rotated_of, siblings
+from otel_logtail.tail.files import PlainReader, Reader, holds, identity_at, is_compressed, rotated_of, siblings
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
 from otel_logtail.tail.live import Book, Elsewhere, Looked, Moved, PathTail
 from otel_logtail.tail.patterns import Patterns
@@ -74,6 +74,7 @@ class Tail:
         if concerned is not None:
             concerned = self._waiting.union(concerned).intersection(self._tails)
         self._waiting.clear()
+        self._elsewhere.taken.clear()
         self._folders.begin()
         new: list[str] = []
         if concerned is None:
@@ -118,6 +119,7 @@ class Tail:
     def _look_at_new(self, lives: list[str], now_s: float) -> None:
         """Look at paths that were never looked at, and remember their files together: there may be thousands."""
         states = {live: list(self._tails[live].states) for live in lives}
+        self._elsewhere.taken.clear()
         try:
             with self._book.together():
                 self._look_at(lives, now_s)
@@ -130,6 +132,7 @@ class Tail:
                     self._elsewhere.states.put(state)
                 self._ready.discard(live)
                 self._known[live] = states[live]
+            self._elsewhere.give_back(but=lives)
             self._places = None
             raise
 
@@ -373,6 +376,8 @@ class _Elsewhere(Elsewhere):
     def __init__(self, known: dict[str, list[FileState]], tails: Mapping[str, PathTail]) -> None:
         self.states = Everywhere(state for states in known.values() for state in states)
         self._known, self._tails = known, tails
+        self.taken: list[FileState] = []
+        """What was taken, as it was before."""
 
     def find(self, live: str, reader: Reader) -> tuple[Moved, FileState] | None:
         try:
@@ -380,7 +385,7 @@ class _Elsewhere(Elsewhere):
                 if state.live == live or not holds(reader, state):
                     continue
                 identity = state.device, state.inode
-                if any(identity_at(path) == identity for path in (state.path, state.live, *siblings(state.live))):
+                if any(_is_at(path, state) for path in (state.path, state.live, *siblings(state.live))):
                     if identity == reader.identity:
                         return Moved.THERE, state
                     continue  # somebody's copy of a file that is still there
@@ -391,10 +396,21 @@ class _Elsewhere(Elsewhere):
         return None
 
     def take(self, state: FileState) -> None:
+        self.taken.append(state)
         if state.live in self._tails:
             self._tails[state.live].forget([state.id])
         elif state.live in self._known:
             self._known[state.live] = [s for s in self._known[state.live] if s.id != state.id]
+
+    def give_back(self, but: Collection[str]) -> None:
+        """Let the live paths, but for these, know again what was taken from them."""
+        for state in self.taken:
+            if state.live in self._tails:
+                self._tails[state.live].know(state)
+            elif state.live not in but:
+                self._known.setdefault(state.live, []).append(state)
+                self.states.put(state)
+        self.taken.clear()
 
 
 class _Table:
@@ -414,6 +430,13 @@ class _Table:
     def _add(self, live: str, states: Iterable[FileState]) -> None:
         for state in states:
             self.known.setdefault((state.device, state.inode), []).append((live, state))
+
+
+def _is_at(path: str, state: FileState) -> bool:
+    """Whether a file is still at this path, and not another one that was given its inode."""
+    if identity_at(path) != (state.device, state.inode):
+        return False
+    return is_compressed(path) or _holds(path, state)
 
 
 def _holds(path: str, state: FileState) -> bool:
