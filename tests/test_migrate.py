@@ -188,6 +188,14 @@ def test_somebodys_own_views_stay_as_they_are(old: Path) -> None:
     assert rows(old, "SELECT * FROM open") == [(0,)]
 
 
+def test_view_of_ours_that_somebody_deleted_is_there_again(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as conn, conn:
+        conn.execute("DROP VIEW episodes")
+    with opened(old):
+        pass
+    assert rows(old, "SELECT count(*) > 0 FROM episodes") == [(1,)]
+
+
 def test_the_upkeep_takes_an_older_store_as_its_own(old: Path) -> None:
     with opened(old) as store:
         store.upkeep(Limits(retention_ns=60 * 10**9), ["otlp"]).run()

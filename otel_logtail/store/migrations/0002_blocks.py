@@ -112,7 +112,7 @@ SELECT strftime('%Y-%m-%dT%H:%M:00Z', i.start_ns / 1000000000, 'unixepoch') AS m
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a store of version 1 to version 2."""
     for view in ("samples", "episodes", "minutes"):
-        connection.execute(f"DROP VIEW {view}")
+        connection.execute(f"DROP VIEW IF EXISTS {view}")
     connection.execute("ALTER TABLE breach RENAME TO breach_1")
     connection.execute("DROP INDEX breach_span")
     for statement in _SCHEMA.split(";\n")[:-1]:

@@ -75,7 +75,7 @@ INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns
 SELECT exporter, stream, item, time_ns, 1, 0, why, time_ns, x'' FROM refused_4 ORDER BY time_ns, stream, item;
 DROP TABLE refused_4;
 -- One line decides nothing: what may go on beside an open episode is kept until the next line.
-DROP VIEW episodes;
+DROP VIEW IF EXISTS episodes;
 ALTER TABLE open_episode RENAME TO open_episode_4;
 CREATE TABLE open_episode (               -- one per live path, or two while it is open which of them goes on
   source     INTEGER NOT NULL REFERENCES source,
