@@ -1,0 +1,53 @@
+"""Where a file is read on of which only marks are left, and how far its lines are in doubt then: to the byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from otel_logtail.tail.files import open_reader
+from otel_logtail.tail.resume import Found, find
+from otel_logtail.tail.trail import LINES, Trail, extended, unpack
+
+CONTENT = b"".join(b"%07d a line of a log that says something\n" % n for n in range(5000))
+LINE = CONTENT.index(b"\n") + 1
+
+
+@pytest.fixture
+def trail() -> Trail:
+    return unpack(extended(b"", bytearray(CONTENT), 0, len(CONTENT), 0))
+
+
+def found_in(path: Path, content: bytes, trail: Trail) -> Found | None:
+    path.write_bytes(content)
+    reader = open_reader(str(path))
+    try:
+        return find(reader, trail)
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("place", [-3, -5, 0])
+def test_what_is_in_doubt_ends_with_the_mark_behind_the_last_one_that_is_there(
+    tmp_path: Path, trail: Trail, place: int
+) -> None:
+    mark, following = trail.marks[place][0], trail.marks[place + 1][0]
+    assert len(CONTENT) - following > LINES * LINE
+    for more in (0, LINE, following - mark - LINE):
+        found = found_in(tmp_path / "log", CONTENT[: mark + more], trail)
+        assert found is not None
+        assert (found.offset, found.doubt, found.complete) == (mark, following - mark, False)
+
+
+@pytest.mark.parametrize("removed", [1, 50])
+def test_it_does_so_too_where_lines_before_the_marks_were_removed(tmp_path: Path, trail: Trail, removed: int) -> None:
+    mark, following = trail.marks[-4][0], trail.marks[-3][0]
+    found = found_in(tmp_path / "log", CONTENT[removed * LINE : mark + 2 * LINE], trail)
+    assert found is not None
+    assert (found.offset, found.doubt) == (mark - removed * LINE, following - mark)
+
+
+def test_one_marked_line_alone_may_be_anywhere(tmp_path: Path, trail: Trail) -> None:
+    mark = trail.marks[0][0]
+    assert found_in(tmp_path / "log", CONTENT[mark - LINE : mark] + b"another\n", trail) in (None, Found(0))
