@@ -271,6 +271,13 @@ def test_an_item_that_was_released_has_all_its_tries_again(steps: Steps) -> None
     assert [(item, held) for item, held, _ in steps.kept()] == [(1, 0)]
 
 
+def test_an_item_of_which_is_not_known_how_it_was_sent_stays_quarantined(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    steps.store._db.execute("UPDATE refused SET held = 1, data = x''")
+    assert quarantine.release(steps.store._db, None) == 0
+    assert [(item, held) for item, held, _ in steps.kept()] == [(1, 1)]
+
+
 def test_those_on_trial_have_their_turns(steps: Steps) -> None:
     put_on_trial(steps, 1, 2, 3)
     del steps.asked[:]

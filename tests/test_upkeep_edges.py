@@ -44,7 +44,7 @@ def test_a_row_that_comes_late_for_the_last_slot_that_was_merged_is_merged_too(t
             deliver(outbox)
             life.keep_up(exporters=["fake"])
             life.say((3 * HOUR - 5, 0.1), seal=4 * HOUR + 20)  # ends where the merge of minutes has ended
-            life.say((3 * HOUR - 15, 0.1), seal=4 * HOUR + 30)
+            life.say((3 * HOUR - 5, 0.1), seal=4 * HOUR + 30)  # and one more row of the same interval
             deliver(outbox)
             life.keep_up(exporters=["fake"])
         ends = [(row[0], row[1], row[2]) for row in rows(life.path, DURATIONS)]
