@@ -49,7 +49,8 @@ LONGEST_LOOK_S = 120.0
 """How seldom that may be."""
 
 SECOND_LOOK_S = 20.0
-"""The same after the first look, which opens all files and costs more than those that follow."""
+"""The same after the first look, which opens all files and costs more than those that follow: it may take
+``BACKLOG_LOOK_SHARE`` of a core."""
 
 BLIND_LOOK_S = 1.0
 """The same where there are no events."""
@@ -431,7 +432,8 @@ class App:
         """Say when the next timed look is due, after one that has cost so much."""
         is_first, before_s, self._cost_s = self._cost_s == 0.0, self._cost_s, cost_s
         usual_s = cost_s if is_first else min(cost_s, before_s)  # not what it costs to open what is new
-        self._look_s = min(max(LOOK_S, usual_s / LOOK_SHARE), SECOND_LOOK_S if is_first else LONGEST_LOOK_S)
+        share, longest_s = (BACKLOG_LOOK_SHARE, SECOND_LOOK_S) if is_first else (LOOK_SHARE, LONGEST_LOOK_S)
+        self._look_s = min(max(LOOK_S, usual_s / share), longest_s)
         self._blind_look_s = BLIND_LOOK_S
         if not is_first:
             self._blind_look_s = min(max(BLIND_LOOK_S, usual_s / BLIND_LOOK_SHARE), LONGEST_LOOK_S)

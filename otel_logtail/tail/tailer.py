@@ -365,6 +365,8 @@ class _Places:
             for base in tail.bases:
                 self.directories.add(os.path.dirname(base))
                 self._stems.setdefault(os.path.splitext(base)[0], []).append(tail.live)
+            # a file that is read to its end may lie elsewhere by now, such as in the folder that a link led to
+            self.directories.update(os.path.dirname(state.path) for state in tail.held)
 
     def may_be(self, path: str) -> Iterator[str]:
         """The live paths one of whose files may have this name, or may get it."""
