@@ -66,7 +66,10 @@ def test_few_files_are_looked_at_every_two_seconds(tmp_path: Path, monkeypatch: 
     assert waits(tmp_path, 1) == pytest.approx(LOOK_S, abs=1.0)
 
 
-def test_a_look_that_costs_much_comes_less_often_and_yet_it_comes(tmp_path: Path) -> None:
+def test_a_look_that_costs_much_comes_less_often_and_yet_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "LOOK_SHARE", 1e-6)  # so that a millisecond is much
     assert LOOK_S * 2 < waits(tmp_path, FILES) <= LONGEST_LOOK_S
 
 
