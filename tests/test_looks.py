@@ -31,10 +31,11 @@ class Waits(TimedWaker):
 
     def wait(self, timeout_s: float) -> frozenset[str] | None:
         self.waits.append(timeout_s)
-        if len(self.waits) == 2:
+        if len(self.waits) == 3:
             assert self.running is not None
             self.running.stop()
-        return None  # look at all: the first look opens the files, and says little of what the next ones cost
+        # first look at all again: the first look opens the files, and says little of what the next ones cost
+        return None if len(self.waits) == 1 else frozenset()
 
 
 def waits(folder: Path, files: int, *, alive: bool = True) -> float:
