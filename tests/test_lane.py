@@ -287,7 +287,23 @@ def test_those_on_trial_have_their_turns(steps: Steps) -> None:
     assert steps.asked == [[(first - 1 + n) % 3 + 1] for n in range(7)]
 
 
-def test_after_a_failure_of_the_stream_the_oldest_on_trial_goes_first(steps: Steps) -> None:
+def test_after_a_start_the_one_that_failed_least_goes_first(steps: Steps) -> None:
+    """Runs that are short (`--once`, kills) must not spend their time on the items that always fail."""
+    put_on_trial(steps, 1, 2, 3)
+    steps.store._db.execute("UPDATE refused SET tries = 5 WHERE item != 3")
+    steps.judge = broken_for(1, 2)
+    for _ in range(2):
+        steps.start()
+        del steps.asked[:]
+        steps.run()
+        if steps.asked:
+            break
+        steps.wait()
+    assert steps.asked[0] == [3]
+    assert [item for item, _, _ in steps.kept()] == [1, 2]
+
+
+def test_after_a_failure_of_the_stream_the_one_that_failed_least_goes_first(steps: Steps) -> None:
     put_on_trial(steps, 1, 2, 3)
     while steps.asked[-1] != [1]:
         steps.wait()
@@ -297,7 +313,7 @@ def test_after_a_failure_of_the_stream_the_oldest_on_trial_goes_first(steps: Ste
     assert steps.lane.blocked
     del steps.asked[:]
     steps.wait()
-    assert steps.asked[0] == [1]
+    assert steps.asked[0] == [2]
 
 
 def test_who_is_told_to_hasten_tries_what_is_on_trial_at_once(steps: Steps) -> None:

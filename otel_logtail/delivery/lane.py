@@ -8,7 +8,7 @@ Invariants:
   on trial: the stream goes on, and the item is sent again now and then. Only if it keeps failing while others are
   accepted, it is quarantined.
 - A receiver that accepts nothing is not a matter of single items. Nothing is quarantined for it, and items on trial are
-  sent first when the receiver is back: in their order, before the rest of the stream.
+  sent first when the receiver is back: the least tried ones first, in their order, before the rest of the stream.
 
 An item that the receiver refuses (``Refused``) is quarantined at once, when it is alone. After some refusals in a row
 without a success, one more is quarantined for each time of backing off.
@@ -143,7 +143,7 @@ class Lane:
         self._unproven = 0  # so many were put on trial since something was accepted
         self._trial_backoff = Backoff()
         self._trial_due_s = 0.0
-        self._last_trial = 0  # the next one is behind it: each has its turn
+        self._last_trial = (0, 0)  # the next one is behind it: each has its turn
 
     @property
     def blocked(self) -> bool:
@@ -304,7 +304,7 @@ class Lane:
         self._reporter.exporter_failed(self._name, retry.why, self.stream.value)
         self._note_failure(retry.why)
         self.not_before_s = time.monotonic() + self._backoff.next_s(retry.after_s)
-        self._trial_due_s, self._last_trial = self.not_before_s, 0  # the oldest on trial goes first then
+        self._trial_due_s, self._last_trial = self.not_before_s, (0, 0)  # the least tried one goes first then
 
     def _note_failure(self, why: str) -> None:
         try:
@@ -316,7 +316,7 @@ class Lane:
         self.accepted += 1
         self.refusals = self._failures = self._alone = 0
         if self._unproven:  # the receiver is back: those on trial go before the rest
-            self._unproven, self._last_trial, self._trial_due_s = 0, 0, 0.0
+            self._unproven, self._last_trial, self._trial_due_s = 0, (0, 0), 0.0
             self._trial_backoff.reset()
         self._works()
 
@@ -367,8 +367,10 @@ class Lane:
         """Send the next item on trial if one is due; returns whether it is done with, so that the next one is due."""
         if not self._trials or time.monotonic() < self._trial_due_s:
             return False
-        id_ = min((id_ for id_ in self._trials if id_ > self._last_trial), default=min(self._trials))
-        self._last_trial = id_
+        # least tried first: a run that is short must not spend its time on the items that always fail
+        waiting = [(one.tries, id_) for id_, one in self._trials.items()]
+        self._last_trial = min((one for one in waiting if one > self._last_trial), default=min(waiting))
+        id_ = self._last_trial[1]
         batch = self._outbox.trial(self.stream, id_)
         if batch is None:
             if id_ in self._outbox.trials(self.stream):

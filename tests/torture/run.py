@@ -35,7 +35,6 @@ COMPLAINTS = (
     "Traceback",
     "internal error",
     "unread bytes",
-    "nobody looked",
     "is damaged",
     "left the store",
 )
