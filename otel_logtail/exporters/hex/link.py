@@ -156,11 +156,14 @@ class Link:
         return Retry("the exporter is closed") if self._closed.is_set() else Retry(why, isolate=isolate)
 
     def _hang_up(self) -> None:
-        with self._lock:
-            raw, self._connection, self._socket = self._socket, None, None
-        self._leave.close()
-        if raw is not None:
-            raw.close()
+        try:
+            # an engine that does not read is waited for until the watch cuts the line, so the line is known till then
+            self._leave.close()
+        finally:
+            with self._lock:
+                raw, self._connection, self._socket = self._socket, None, None
+            if raw is not None:
+                raw.close()
 
 
 def _left_s(deadline_s: float) -> float:
