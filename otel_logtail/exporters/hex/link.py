@@ -64,11 +64,12 @@ class Link:
     def send(self, event: Event) -> Outcome:
         """Set the event's key, and say what became of it; does not raise for what an engine does."""
         # websockets waits without bound for an engine that sends pings and does not read: then the line is cut
+        deadline_s = time.monotonic() + self._timeout_s  # before the watch begins: what it cuts is late
         watch = threading.Timer(self._timeout_s, self._cut_line)
         watch.daemon = True
         watch.start()
         try:
-            return self._send(event, time.monotonic() + self._timeout_s)
+            return self._send(event, deadline_s)
         finally:
             watch.cancel()
 
@@ -82,6 +83,8 @@ class Link:
             return self._failed(f"{url} answered {error.response.status_code}: {_hint(error.response.status_code)}")
         # ValueError: websockets' word on a redirect; AssertionError: on an engine that speaks before it is asked
         except (OSError, WebSocketException, EOFError, ValueError, AssertionError) as error:
+            if time.monotonic() >= deadline_s:  # the line was cut by then: what websockets made of that says nothing
+                return self._failed(f"{url} can't be reached within {self._timeout_s:g} s")
             return self._failed(f"{url} can't be reached: {_words(error)}")
         if connection is None:
             return self._failed("the exporter is closed")
