@@ -694,7 +694,7 @@ def test_what_is_on_trial_survives_a_restart_and_is_sent_first(store: Store, run
     Piece(store).commit(breaches(1, 20))
     again = run()
     again.end()
-    assert again.ids() == [4, 5, 11]
+    assert (sorted(again.ids()[:2]), again.ids()[2:]) == ([4, 5], [11])  # the least tried of the two first
     assert rows(store.path, "SELECT * FROM refused") == []
 
 
