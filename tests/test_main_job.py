@@ -102,7 +102,7 @@ def run(
         env={**inherited, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC", **(environ or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=check,
     )
 

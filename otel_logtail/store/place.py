@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +47,8 @@ def holder(path: Path) -> int | None:
     real = Path(os.path.realpath(path))
     lock = Path(f"{real}.lock")
     named = (read_own(lock) or "").partition("\n")[0].strip()
-    if locks := list(_locks()):
+    locks = _locks()
+    if locks is not None:
         for file in (real, lock):
             for held in locks:
                 if held.kind == "FLOCK" and _is_on(held, file, named):
@@ -73,7 +73,7 @@ def readers(path: Path) -> list[str]:
     shared = Path(f"{os.path.realpath(path)}-shm")
     pids = {
         lock.pid
-        for lock in _locks()
+        for lock in _locks() or ()
         if lock.kind == "POSIX" and lock.mode == "READ" and lock.start in _READ_MARKS and _is_on(lock, shared, "")
     }
     return [_name_of(pid) for pid in sorted(pids - {os.getpid(), holder(path)})]
@@ -103,12 +103,14 @@ def _is_on(lock: _Lock, file: Path, named: str) -> bool:
     return where == device or named == str(lock.pid)
 
 
-def _locks() -> Iterator[_Lock]:
-    """Every lock that is held on this machine; none where the system does not tell."""
+def _locks() -> list[_Lock] | None:
+    """Return every lock that is held on this machine; None where the system has no such list."""
     try:
         rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:
-        return
-    for row in rows:
-        if len(row) > 6 and row[1] != "->":
-            yield _Lock(row[1], row[3], int(row[4]), row[5], int(row[6]) if row[6].isdecimal() else 0)
+        return None
+    return [
+        _Lock(row[1], row[3], int(row[4]), row[5], int(row[6]) if row[6].isdecimal() else 0)
+        for row in rows
+        if len(row) > 6 and row[1] != "->"
+    ]
