@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 from array import array
-from contextlib import closing
+from contextlib import closing, suppress
 from fcntl import F_GETPIPE_SZ, fcntl, ioctl
 from pathlib import Path
 from select import PIPE_BUF
@@ -52,8 +52,12 @@ def cpu_s(pid: int) -> float:
 
 
 def has_open(pid: int, path: Path) -> bool:
-    links = Path(f"/proc/{pid}/fd")
-    return any(os.path.realpath(link) == str(path) for link in links.iterdir())
+    """Whether the process has the file open; a descriptor may be closed, and the process end, while this looks."""
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(FileNotFoundError):
+            if os.readlink(descriptor) == str(path):
+                return True
+    return False
 
 
 def interrupted(words: list[str], home: Path, store: Path, number: signal.Signals, stdout: int) -> tuple[int, str]:
