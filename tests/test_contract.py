@@ -77,7 +77,6 @@ from otel_logtail.model import (
     Stream,
 )
 from otel_logtail.testing import RETRY_AFTER_S, ExporterContract, Fault, Receiver, Told
-from otel_logtail.testing import contract as contract_module
 from tests.hex_engine import Engine
 
 STREAMS = {"metrics": Stream.INTERVALS, "traces": Stream.EPISODES, "logs": Stream.BREACHES}
@@ -741,12 +740,10 @@ class TestMemory(ExporterContract):
         ("stubborn", "test_a_stop_while_sending_ends_soon_and_loses_nothing"),
     ],
 )
-def test_the_contract_sees_an_exporter_that_breaks_it(
-    wrong: str, seen_by: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contract_module, "PATIENCE_S", 1.0)
-
+def test_the_contract_sees_an_exporter_that_breaks_it(wrong: str, seen_by: str) -> None:
     class Broken(ExporterContract):
+        patience_s = 1.0
+
         def receiver(self) -> Receiver:
             return Memory(wrong)
 

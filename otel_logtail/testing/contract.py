@@ -12,91 +12,22 @@ What can't happen at such a receiver is named in ``cannot``, each with the reaso
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
-
-import msgspec
+from typing import ClassVar, TypeVar
 
 from otel_logtail.delivery.sender import Drain
-from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
-from otel_logtail.model import (
-    Chunk,
-    Delivered,
-    Delivery,
-    ExportBatch,
-    FileState,
-    Item,
-    Partial,
-    Point,
-    Refused,
-    Retry,
-    Stream,
-)
-from otel_logtail.store import marker
+from otel_logtail.model import Delivered, Item, Partial, Refused, Retry, Stream
 from otel_logtail.store.outbox import Outbox
-from otel_logtail.store.writer import Store
-from otel_logtail.testing.fakes import FakeObserver, fake_line
-
-RETRY_AFTER_S = 7.0
-"""How long a receiver asks to be left alone under :attr:`Fault.RETRY_AFTER`."""
-
-PATIENCE_S = 20.0
-"""How long a test waits for something that should happen at once."""
-
-Told = tuple[Hashable, object]
-"""The name under which a receiver holds something, and what it holds, both in the receiver's own terms."""
-
-
-class Fault(Enum):
-    """What a receiver can do wrong, from :meth:`Receiver.play` until :meth:`Receiver.recover`."""
-
-    LATER = "it takes nothing, and says or shows that it may take it later"
-    RETRY_AFTER = "it takes nothing, and asks to be left alone for RETRY_AFTER_S seconds"
-    UNCLEAR = "it takes what comes, and hangs up before it says so"
-    REFUSE = "it refuses for ever whatever holds one given item, and takes the rest"
-    PARTIAL = "it takes the first request (or the first part of it), and then nothing"
-    HANG = "it takes nothing and does not answer"
-
-
-class Receiver(Protocol):
-    """The other side of an exporter, as tests play it; made anew for each test, and closed at its end."""
-
-    @abstractmethod
-    def exporter(self) -> Exporter:
-        """A new exporter to this receiver, as after a start of the daemon."""
-
-    @abstractmethod
-    def told(self, item: Item) -> Iterable[Told]:
-        """What the receiver holds once it has this item; nothing for what the exporter leaves out."""
-
-    def lane(self, name: Hashable) -> Hashable:
-        """Within what the order is kept: all of a stream, unless said otherwise (for points: their series)."""
-        return None
-
-    @abstractmethod
-    def received(self, stream: Stream) -> Sequence[Told]:
-        """All that it took of a stream, in the order in which it came; what came twice is in it twice."""
-
-    @abstractmethod
-    def play(self, fault: Fault, item: Item | None = None) -> None:
-        """Fail from now on; ``item`` is the one to refuse."""
-
-    @abstractmethod
-    def recover(self) -> None:
-        """Take everything again."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """End it."""
-
+from otel_logtail.testing.compare import check, check_equal, check_same, firsts
+from otel_logtail.testing.log import SampleLog
+from otel_logtail.testing.receiver import RETRY_AFTER_S, Fault, Receiver
+from otel_logtail.testing.watched import WatchedExporter
 
 _Test = TypeVar("_Test", bound=Callable[..., None])
 
@@ -115,6 +46,9 @@ class ExporterContract:
     cannot: ClassVar[Mapping[Fault, str]] = {}
     """What can't happen with such a receiver, and why."""
 
+    patience_s: ClassVar[float] = 20.0
+    """How long a test waits for something that should happen at once."""
+
     newest_only: ClassVar[bool] = False
     """Whether the receiver holds only the newest of each name: a scrape has no history."""
 
@@ -132,7 +66,7 @@ class ExporterContract:
     def setup_method(self) -> None:
         """Make a store and a receiver."""
         self._folder = tempfile.TemporaryDirectory()
-        self._log = _Log(Path(self._folder.name))
+        self._log = SampleLog(Path(self._folder.name))
         self._receiver = self.receiver()
         exporter = self._receiver.exporter()
         self._wants = [stream for stream in Stream if stream in exporter.wants and stream is not Stream.SELF]
@@ -150,11 +84,11 @@ class ExporterContract:
         """The name is what its cursors are kept under; it stays the same."""
         first = self._receiver.exporter()
         first.close()
-        _check(bool(first.name) and first.name.isprintable(), f"its name is {first.name!r}")
-        _check(bool(first.wants) and first.wants <= frozenset(Stream), f"it wants {first.wants!r}")
+        check(bool(first.name) and first.name.isprintable(), f"its name is {first.name!r}")
+        check(bool(first.wants) and first.wants <= frozenset(Stream), f"it wants {first.wants!r}")
         again = self._receiver.exporter()
         again.close()
-        _equal((again.name, again.wants), (first.name, first.wants), "name and streams of a second one")
+        check_equal((again.name, again.wants), (first.name, first.wants), "name and streams of a second one")
 
     def test_every_item_arrives_in_its_order(self) -> None:
         """One stream's items are told in the order of their ids."""
@@ -169,7 +103,7 @@ class ExporterContract:
         try:
             for stream in self._wants:
                 while (batch := outbox.read(stream, 3)) is not None:
-                    _equal(exporter.export(batch), Delivered(), "the answer for a small batch")
+                    check_equal(exporter.export(batch), Delivered(), "the answer for a small batch")
                     outbox.advance(batch, len(batch.items), time.time_ns())
         finally:
             exporter.close()
@@ -184,7 +118,7 @@ class ExporterContract:
             for stream in self._wants:
                 while (batch := outbox.read(stream, 100)) is not None:
                     for _ in range(2):
-                        _equal(exporter.export(batch), Delivered(), "the answer for a batch")
+                        check_equal(exporter.export(batch), Delivered(), "the answer for a batch")
                     outbox.advance(batch, len(batch.items), time.time_ns())
         finally:
             exporter.close()
@@ -213,11 +147,11 @@ class ExporterContract:
         """It comes when the receiver is back."""
         self._log.write(0)
 
-        def then(watched: _Watched) -> None:
+        def then(watched: WatchedExporter) -> None:
             delivery = watched.first_failure()
             rest = delivery.rest if isinstance(delivery, Partial) else delivery  # what is left out counts as delivered
-            _check(isinstance(rest, Retry), f"it answered {delivery!r}")
-            _check(bool(isinstance(rest, Retry) and rest.why), "it did not say why")
+            check(isinstance(rest, Retry), f"it answered {delivery!r}")
+            check(bool(isinstance(rest, Retry) and rest.why), "it did not say why")
             self._receiver.recover()
 
         self._run(then, lambda: self._receiver.play(Fault.LATER))
@@ -235,7 +169,7 @@ class ExporterContract:
                 if batch is not None:
                     delivery = exporter.export(batch)
                     rest = delivery.rest if isinstance(delivery, Partial) else delivery
-                    _check(isinstance(rest, Retry) and rest.after_s == RETRY_AFTER_S, f"it answered {delivery!r}")
+                    check(isinstance(rest, Retry) and rest.after_s == RETRY_AFTER_S, f"it answered {delivery!r}")
         finally:
             exporter.close()
             outbox.close()
@@ -245,10 +179,10 @@ class ExporterContract:
         """At least once, under the same names and with the same values: the receiver can tell that it has it."""
         self._log.write(0)
 
-        def then(watched: _Watched) -> None:
+        def then(watched: WatchedExporter) -> None:
             delivery = watched.first_failure()
             rest = delivery.rest if isinstance(delivery, Partial) else delivery
-            _check(isinstance(rest, Retry), f"it answered {delivery!r}")
+            check(isinstance(rest, Retry), f"it answered {delivery!r}")
             self._receiver.recover()
 
         self._run(then, lambda: self._receiver.play(Fault.UNCLEAR))
@@ -267,16 +201,16 @@ class ExporterContract:
             self._receiver.play(Fault.REFUSE, poison)
             self._run()
             self._compare(twice=True, without=poison)
-            _equal(self._log.refused(), [(stream.value, poison.id)], "what was set aside")
+            check_equal(self._log.refused(), [(stream.value, poison.id)], "what was set aside")
 
     @_needs(Fault.PARTIAL)
     def test_what_was_taken_before_a_failure_is_not_sent_again(self) -> None:
         """The exporter says how many items the receiver has."""
         self._log.write(0)
 
-        def then(watched: _Watched) -> None:
+        def then(watched: WatchedExporter) -> None:
             delivery = watched.first_failure()
-            _check(
+            check(
                 isinstance(delivery, Partial) and delivery.count > 0 and not isinstance(delivery.rest, Refused),
                 f"it answered {delivery!r}",
             )
@@ -290,7 +224,7 @@ class ExporterContract:
         """``close`` from another thread ends the export; the next start delivers."""
         self._log.write(0)
         self._receiver.play(Fault.HANG)
-        watched = _Watched(self._receiver.exporter())
+        watched = WatchedExporter(self._receiver.exporter(), self.patience_s)
         drain = self._drain(watched)
         drain.start()
         watched.wait_for(lambda: watched.begun > 0)
@@ -298,9 +232,9 @@ class ExporterContract:
         drain.stop(0.3)
         drain.join()
         took_s = time.monotonic() - before_s
-        _check(took_s < 5.0, f"it took {took_s:.1f} s to end")
+        check(took_s < 5.0, f"it took {took_s:.1f} s to end")
         watched.wait_for(lambda: watched.begun == len(watched.answers))
-        _check(not any(isinstance(answer, Delivered) for answer in watched.answers), f"it said {watched.answers!r}")
+        check(not any(isinstance(answer, Delivered) for answer in watched.answers), f"it said {watched.answers!r}")
         self._receiver.recover()
         self._run()
         self._compare(twice=True)
@@ -321,7 +255,7 @@ class ExporterContract:
 
     def _run(
         self,
-        then: Callable[[_Watched], None] = lambda _: None,
+        then: Callable[[WatchedExporter], None] = lambda _: None,
         before: Callable[[], None] = lambda: None,
         look: Callable[[], None] | None = None,
     ) -> None:
@@ -329,7 +263,7 @@ class ExporterContract:
 
         ``before`` comes before it begins, ``then`` once it has begun, and ``look`` before it ends.
         """
-        watched = _Watched(self._receiver.exporter())
+        watched = WatchedExporter(self._receiver.exporter(), self.patience_s)
         before()
         drain = self._drain(watched)
         drain.start()
@@ -339,7 +273,7 @@ class ExporterContract:
                 watched.wait_for(lambda: watched.resumed)
                 look()
         finally:
-            drain.stop(PATIENCE_S)
+            drain.stop(self.patience_s)
             drain.join()
 
     def _items(self, stream: Stream) -> list[Item]:
@@ -365,166 +299,9 @@ class ExporterContract:
             if self.newest_only:
                 received, expected = sorted(dict(received).items(), key=repr), sorted(dict(expected).items(), key=repr)
             elif twice:
-                received = _firsts(received)
+                received = firsts(received)
             for lane in {self._receiver.lane(name): None for name, _ in [*expected, *received]}:
                 is_, should = ([t for t in all_ if self._receiver.lane(t[0]) == lane] for all_ in (received, expected))
-                _same(is_, should, f"what was received of {stream.value}")
+                check_same(is_, should, f"what was received of {stream.value}")
             some = some or bool(expected)
-        _check(some, "the receiver expects nothing at all: see told()")
-
-
-class _Watched(Exporter):
-    """An exporter, and what it answered."""
-
-    def __init__(self, exporter: Exporter) -> None:
-        self.name, self.wants = exporter.name, exporter.wants - {Stream.SELF}
-        self.begun = 0
-        self.resumed = False
-        self.answers: list[Delivery | Exception] = []
-        self._exporter = exporter
-        self._changed = threading.Condition()
-
-    def resume(self, points: Sequence[Point]) -> None:
-        self._exporter.resume(points)
-        with self._changed:
-            self.resumed = True
-            self._changed.notify_all()
-
-    def export(self, batch: ExportBatch) -> Delivery:
-        with self._changed:
-            self.begun += 1
-            self._changed.notify_all()
-        answer: Delivery | Exception
-        try:
-            answer = self._exporter.export(batch)
-        except Exception as problem:  # noqa: BLE001 - noted, and raised again below
-            answer = problem
-        with self._changed:
-            self.answers.append(answer)
-            self._changed.notify_all()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def close(self) -> None:
-        self._exporter.close()
-
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        with self._changed:
-            _check(self._changed.wait_for(condition, PATIENCE_S), f"nothing came of it; it answered {self.answers!r}")
-
-    def first_failure(self) -> Delivery | Exception:
-        """The first answer that is not Delivered, once there is one."""
-
-        def failures() -> list[Delivery | Exception]:
-            return [answer for answer in self.answers if not isinstance(answer, Delivered)]
-
-        self.wait_for(lambda: bool(failures()))
-        return failures()[0]
-
-
-_SECOND = 10**9
-_NOON_NS = 1_795_608_000 * _SECOND
-_STRETCH_S = 40
-
-
-class _Log:
-    """A log that is written, and read into a store at once: some series, breaches, episodes of each severity."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = Store.open(folder / "store.db")
-        self._number = 0
-        self._info = self.store.source(
-            "contract",
-            "fake",
-            "log.overhead",
-            threshold_ns=_SECOND // 2,
-            stall_ns=2 * _SECOND,
-            quiet_ns=3 * _SECOND,
-        )
-        live = "/logs/fake-8787.log"
-        (self._file,) = self.store.add_files(self._info.id, [FileState(0, live, live, 1, 2, 0)])
-        self._engine = Engine(
-            self._info,
-            FakeObserver(),
-            interval_ns=10 * _SECOND,
-            unfinished=self.store.unfinished(self._info.id),
-            now=Now(_NOON_NS, 0),
-        )
-
-    def next_number(self) -> int:
-        """A number that was not given yet."""
-        self._number += 1
-        return self._number
-
-    def refused(self) -> list[tuple[str, int]]:
-        """What was set aside: stream and id."""
-        import sqlite3
-
-        connection = sqlite3.connect(self.store.path)
-        try:
-            return connection.execute("SELECT stream, item FROM refused ORDER BY stream, item").fetchall()
-        finally:
-            connection.close()
-
-    def forget_exporters(self) -> None:
-        """Begin anew with every exporter."""
-        import sqlite3
-
-        connection = sqlite3.connect(self.store.path)
-        try:
-            with connection:
-                for table in ("cursor", "total", "sent", "owed", "refused", "exporter"):
-                    connection.execute(f"DELETE FROM {table}")
-        finally:
-            connection.close()
-        marker.remove(self.store.path)
-
-    def write(self, stretch: int) -> None:
-        """40 seconds of log, sealed: three series, breaches of both severities, four episodes that are over."""
-        begin_s = stretch * _STRETCH_S
-        lines = []
-        for second in range(_STRETCH_S):
-            slow = {3: 600, 4: 700, 12: 2500, 13: 900, 22: 5000, 31: 550}.get(second, 20 + second)
-            time_ns = _NOON_NS + (begin_s + second) * _SECOND
-            lines.append(
-                fake_line(time_ns, slow * 10**6, key=("", "a", "b")[second % 3], cause="read" if slow > 800 else "")
-            )
-        data = b"".join(lines)
-        after = msgspec.structs.replace(self._file, offset=self._file.offset + len(data))
-        now = Now(_NOON_NS + (begin_s + _STRETCH_S) * _SECOND, 0)
-        batch = self._engine.feed(Chunk(bytearray(data), 0, len(data), self._file.offset, after, len(data)), now)
-        batch = msgspec.structs.replace(batch, seal_until_ns=now.wall_ns)
-        self._engine.committed(batch, now, self.store.commit(batch).first_end_ns)
-        self._file = after
-
-
-def _firsts(received: Iterable[Told]) -> list[Told]:
-    """Each only where it came first; one that came again under its name with another value stays, and so is seen."""
-    seen: list[Told] = []
-    for told in received:
-        if told not in seen:
-            seen.append(told)
-    return seen
-
-
-def _check(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise AssertionError(otherwise)
-
-
-def _same(actual: Sequence[Told], expected: Sequence[Told], what: str) -> None:
-    if actual == expected:
-        return
-    place = 0
-    while actual[place : place + 1] == expected[place : place + 1]:
-        place += 1
-    raise AssertionError(
-        f"{what}, {len(actual)} for {len(expected)}, differs first at {place}:\n"
-        f"  is        {list(actual[place : place + 1])!r}\n  should be {list(expected[place : place + 1])!r}"
-    )
-
-
-def _equal(actual: object, expected: object, what: str) -> None:
-    if actual != expected:
-        raise AssertionError(f"{what}:\n  is        {actual!r}\n  should be {expected!r}")
+        check(some, "the receiver expects nothing at all: see told()")
