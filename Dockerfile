@@ -2,8 +2,8 @@
 # docker run --read-only -v ~/.headroom/logs:/logs:ro -v logtail:/var/lib/otel-logtail --user "$(id -u):0" otel-logtail \
 #     --observer headroom --path '/logs/proxy*.log' --otlp-endpoint http://collector:4318
 #
-# It runs as 10001, or as whom --user says (the log's owner, whose file nobody else may read), always in the group 0, to which
-# the store's folder belongs. Nothing but that folder is written to.
+# The process runs as user 10001 and group 0, which owns the store's directory. If only the log's owner can read the log, pass
+# --user with that owner's id and group 0. Only the store's directory is written to.
 
 FROM python:3.13.9-bookworm AS build
 WORKDIR /src
@@ -24,8 +24,8 @@ ENV PATH=/opt/otel-logtail/bin:$PATH \
 USER 10001:0
 WORKDIR /
 VOLUME /var/lib/otel-logtail
-# That the store is there and answers: a daemon that died takes its container along, one that hangs is not found by this.
-# Rarely, since asking takes a fresh Python, more CPU than an idle daemon in a minute.
+# Check that the store exists and can be read. This does not detect a daemon that hangs. The interval is long because one check
+# starts a Python process, which uses more CPU than an idle daemon in a minute.
 HEALTHCHECK --interval=5m --timeout=10s --start-period=1m CMD ["otel-logtail", "status", "--format", "json"]
 ENTRYPOINT ["otel-logtail"]
 CMD ["--help"]

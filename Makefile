@@ -1,10 +1,10 @@
 # `make demo` and `make test` need Python 3.10 or newer, make and the package index; nothing else.
 PYTHON ?= python3
 VENV ?= .venv
-# The versions that .venv gets, tools and libraries alike: written by `make lock`. With CONSTRAINTS= it gets the newest.
+# Versions of tools and libraries in .venv, written by `make lock`. Pass CONSTRAINTS= for the newest ones.
 CONSTRAINTS ?= constraints.txt
 NEWEST := build/newest
-# The tests of reading, storing, sending and asking that take a minute in all.
+# Tests of reading, storing, delivery and queries that take a minute together.
 CORE := $(addprefix tests/test_,compiled.py headroom.py headroom_bulk.py aggregate.py observe.py store.py pathtail.py query.py \
 	main_job.py otlp_encode.py otlp_http.py otlp_grpc.py prometheus.py hex.py)
 KILLS ?= 1000
@@ -24,10 +24,10 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS) setup.py otel_logtail/engine/_hot.c 
 		--disable-pip-version-check --config-settings editable_mode=compat --editable '.[dev]'
 	@touch $@
 
-demo: $(INSTALLED)  ## Follow a real log as it grows, and ask the store what was found (half a minute)
+demo: $(INSTALLED)  ## Follow a real log as it grows and print the result (half a minute)
 	@$(BIN)/otel-logtail demo
 
-stack: $(INSTALLED)  ## Collector, Prometheus and dashboards on this machine, with a log that grows, until Ctrl-C (no Docker)
+stack: $(INSTALLED)  ## Run a collector, Prometheus and dashboards without Docker on a growing log, until Ctrl-C
 	@$(BIN)/python -m tools.stack
 
 test: $(INSTALLED)  ## Run all tests (with a real collector where there is one: see `make collector`)
@@ -39,14 +39,14 @@ check: $(INSTALLED)  ## Lint, formatting, types, layers
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
-bench: $(INSTALLED)  ## Measure, and hold each figure to its bar (some minutes; ARGS=--full for the long ones)
+bench: $(INSTALLED)  ## Run the benchmarks and compare each figure with its limit (some minutes; ARGS=--full for the long ones)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(INSTALLED)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-dashboards: $(INSTALLED)  ## Write Grafana's dashboards anew, out of tools/dashboards.py
+dashboards: $(INSTALLED)  ## Generate Grafana's dashboards from tools/dashboards.py
 	@$(BIN)/python -m tools.dashboards
 
 collector:  ## Find or build the collector that the tests use (a build needs Go 1.25 and takes some minutes)
@@ -55,14 +55,14 @@ collector:  ## Find or build the collector that the tests use (a build needs Go 
 prometheus:  ## Find or build the Prometheus that the tests use (a build needs Go 1.26 and takes some minutes)
 	@scripts/prometheus
 
-torture: $(INSTALLED)  ## Kill it a thousand times while its log is written and rotated; ten thousand random histories (an hour)
+torture: $(INSTALLED)  ## Kill the daemon 1,000 times under rotation, then run 10,000 random histories (an hour)
 	$(BIN)/python -m tests.torture --kills $(KILLS)
 	TORTURE_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/model
 
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
 
-lock:  ## Write constraints.txt anew: the newest versions that pyproject.toml allows, for every Python from 3.10 on
+lock:  ## Update constraints.txt to the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
@@ -73,5 +73,5 @@ newest:  ## Run the checks and the core tests with the newest versions instead o
 	$(MAKE) check VENV=$(NEWEST) CONSTRAINTS=
 	$(NEWEST)/bin/python -m pytest -q $(CORE)
 
-clean:  ## Remove what was made here
+clean:  ## Remove the virtual environment, builds and caches
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,8 @@
-"""Only what pyproject.toml can't say yet: the compiled helpers, which are left out where there is no C compiler."""
+"""Build the optional C helpers, which pyproject.toml cannot declare. Without a C compiler they are left out."""
 
 from setuptools import Extension, setup
 
-FLAGS = ["-O2", "-ffp-contract=off"]  # a fused multiply-add would put a duration into another bucket than Python does
+FLAGS = ["-O2", "-ffp-contract=off"]  # a fused multiply-add could put a duration into a different bucket than Python
 
 setup(
     ext_modules=[
