@@ -5,8 +5,9 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 NEWEST := build/newest
 # Tests of reading, storing, delivery and queries that take a minute together.
-CORE := $(addprefix tests/test_,compiled.py headroom.py headroom_bulk.py aggregate.py observe.py store.py pathtail.py query.py \
-	main_job.py otlp_encode.py otlp_http.py otlp_grpc.py prometheus.py hex.py)
+CORE := tests/unit/words tests/unit/observers tests/unit/engine/test_intervals.py tests/unit/engine/test_scan.py \
+	tests/unit/store/test_writer.py tests/unit/tail/test_live.py tests/unit/query tests/integration/test_main_job.py \
+	$(addprefix tests/unit/exporters/test_,otlp_encode.py otlp_http.py otlp_grpc.py prometheus.py hex.py)
 KILLS ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -37,7 +38,7 @@ check: $(INSTALLED)  ## Lint, formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/python -m pytest -q tests/docs/test_layers.py
 
 bench: $(INSTALLED)  ## Run the benchmarks and compare each figure with its limit (some minutes; ARGS=--full for the long ones)
 	@$(BIN)/python -m benchmarks $(ARGS)

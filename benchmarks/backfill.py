@@ -18,8 +18,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from tests.collector import Collector, find_collector
-from tests.faults.receiving import T0, Daemon, line
+from tests.support.collector import Collector, find_collector
+from tests.support.receiving import T0, Daemon, line
 
 
 def written(folder: Path, number: int) -> Daemon:

@@ -17,7 +17,7 @@ from benchmarks.figures import Figure, at_most
 from benchmarks.ingest import CLEAN, PROGRAM, check, ours
 from benchmarks.memory import nowhere
 from benchmarks.process import Cost, least_cpu_s, run
-from tests.collector import Collector, find_collector
+from tests.support.collector import Collector, find_collector
 
 GROUP = "growth"
 _ALL = ("--retention", "none", "--max-db-size", "none")

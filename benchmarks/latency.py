@@ -23,7 +23,7 @@ import msgspec
 from benchmarks.daemon import Following, writing
 from benchmarks.figures import Bar, Figure, at_most
 from benchmarks.ingest import FLOORS, ROOT
-from tests.collector import Collector, find_collector
+from tests.support.collector import Collector, find_collector
 
 GROUP = "latency"
 HERE = Path(__file__).parent

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tests.collector import Collector, find_collector
+from tests.support.collector import Collector, find_collector
 
 BOUND_MIB = 80.0
 MB = 10**6

@@ -16,7 +16,7 @@ from benchmarks.data import write_log
 from benchmarks.figures import Figure, at_most
 from benchmarks.process import run
 from benchmarks.writer import line
-from tests.collector import Collector, find_collector
+from tests.support.collector import Collector, find_collector
 
 GROUP = "at rest"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.collector import Collector, find_collector
-from tests.tailing import Follower
+from tests.support.collector import Collector, find_collector
+from tests.support.tailing import Follower
 
 # how long a machine takes says nothing about what is right: builders are shared and slow
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

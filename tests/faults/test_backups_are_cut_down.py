@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import copytruncate, rotate
+from tests.support.following import Following
+from tests.support.tailing import copytruncate, rotate
 
 ROTATIONS = 6
 

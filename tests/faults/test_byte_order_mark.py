@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.receiving import Daemon, durations, line, lines
+from tests.support.receiving import Daemon, durations, line, lines
 
 BOM = b"\xef\xbb\xbf"
 

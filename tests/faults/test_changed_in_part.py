@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
+from tests.support.following import Following
 
 
 def last_lines_kept(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import MS, SLOW_MS, T0, Daemon, Receiver, flags, line, receiving
+from tests.support.receiving import MS, SLOW_MS, T0, Daemon, Receiver, flags, line, receiving
 
 AT = T0 + timedelta(minutes=30)
 JUMPS = [timedelta(hours=-1), timedelta(minutes=-2), timedelta(minutes=25)]

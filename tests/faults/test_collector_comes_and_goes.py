@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector import Collector, find_collector
-from tests.faults.receiving import MS, SLOW_MS, Daemon, durations, flags, lines
+from tests.support.collector import Collector, find_collector
+from tests.support.receiving import MS, SLOW_MS, Daemon, durations, flags, lines
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

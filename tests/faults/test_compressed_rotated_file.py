@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import Daemon, durations, lines
+from tests.support.receiving import Daemon, durations, lines
 
 
 @pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import SLOW_MS, Answer, Daemon, Request, Take, Wire, durations, flags, lines, receiving
+from tests.support.receiving import SLOW_MS, Answer, Daemon, Request, Take, Wire, durations, flags, lines, receiving
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

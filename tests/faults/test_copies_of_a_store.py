@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from otel_logtail.store.home import Home, here
-from tests.faults.keeping import append, line
+from tests.support.keeping import append, line
 
 
 def lines(numbers: Iterable[int]) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import copytruncate, squeeze
+from tests.support.following import Following
+from tests.support.tailing import copytruncate, squeeze
 
 
 @pytest.mark.parametrize("compressed", [False, True])

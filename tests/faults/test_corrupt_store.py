@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.faults.keeping import NOBODY, Daemon, append, durations, lines, stored
+from tests.support.keeping import NOBODY, Daemon, append, durations, lines, stored
 
 
 def asides(db: Path) -> list[Path]:

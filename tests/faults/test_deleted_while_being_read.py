@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.following import Following
+from tests.support.following import Following
 
 SHORT_GRACE = """
 import otel_logtail.tail.live

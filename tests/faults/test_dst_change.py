@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import MS, SLOW_MS, T0, Daemon, durations, line, receiving
+from tests.support.receiving import MS, SLOW_MS, T0, Daemon, durations, line, receiving
 
 WINTER, SUMMER = timezone(timedelta(hours=1)), timezone(timedelta(hours=2))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.faults.following import Following
-from tests.tailing import rotate
+from tests.support.following import Following
+from tests.support.tailing import rotate
 
 
 def test_what_lost_events_told_of_is_read_all_the_same(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.keeping import NOBODY, Daemon, append, fill, lines, small_disk, stored
-from tests.tailing import rotate
+from tests.support.keeping import NOBODY, Daemon, append, fill, lines, small_disk, stored
+from tests.support.tailing import rotate
 
 
 @pytest.fixture

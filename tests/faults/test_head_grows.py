@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import append_bytes, rotate
+from tests.support.following import Following
+from tests.support.tailing import append_bytes, rotate
 
 
 def test_it_is_looked_at_after_every_single_byte(tmp_path: Path) -> None:

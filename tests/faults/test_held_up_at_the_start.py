@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import Daemon, durations, lines, wait_until
-from tests.preload import FAILING_CALL, NO_SHARED_MEMORY, library
+from tests.support.preload import FAILING_CALL, NO_SHARED_MEMORY, library
+from tests.support.receiving import Daemon, durations, lines, wait_until
 
 WAITS = "reading stops until it can be written"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import copytruncate
+from tests.support.following import Following
+from tests.support.tailing import copytruncate
 
 
 @pytest.mark.parametrize("away", [False, True])

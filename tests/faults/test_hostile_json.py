@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import T0, Daemon, durations, flags, line, lines, receiving
+from tests.support.receiving import T0, Daemon, durations, flags, line, lines, receiving
 
 NUMBERS = (
     "NaN",

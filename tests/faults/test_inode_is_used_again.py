@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import squeeze
+from tests.support.following import Following
+from tests.support.tailing import squeeze
 
 
 def make_with_inode(path: Path, inode: int, data: bytes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import (
+from tests.support.receiving import (
     BAD_DATA,
     MS,
     SLOW_MS,

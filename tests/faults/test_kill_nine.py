@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
+from tests.support.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
 
 EACH = 3_000
 

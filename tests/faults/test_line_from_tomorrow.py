@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import MS, Daemon, Receiver, durations, flags, line, receiving
+from tests.support.receiving import MS, Daemon, Receiver, durations, flags, line, receiving
 
 
 def now() -> datetime:

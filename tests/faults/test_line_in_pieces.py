@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.tail.lines import CHUNK_BYTES
-from tests.faults.receiving import Daemon, durations, line, lines
+from tests.support.receiving import Daemon, durations, line, lines
 
 
 def test_a_line_in_two_writes_is_read_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
+from tests.support.following import Following
 
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import append_bytes, rotate
+from tests.support.following import Following
+from tests.support.tailing import append_bytes, rotate
 
 
 @pytest.mark.parametrize(("files", "rotations", "messages"), [(1, 10, 100), (4, 5, 50), (8, 10, 1)])

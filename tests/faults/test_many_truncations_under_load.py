@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import append_bytes, copytruncate
+from tests.support.following import Following
+from tests.support.tailing import append_bytes, copytruncate
 
 
 @pytest.mark.parametrize("piece", [1, 400])

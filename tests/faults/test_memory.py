@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.memory import BOUND_MIB, MB, Peak, backlog, bomb, hole, long_line, nowhere, undelivered
-from tests.collector import Collector, find_collector
+from tests.support.collector import Collector, find_collector
 
 if sys.platform != "linux":  # the peak is read from /proc
     pytest.skip("memory is measured where the kernel says what the peak was", allow_module_level=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import UNAVAILABLE, Answer, Daemon, Fail, Request, Take, flags, line, lines, receiving
+from tests.support.receiving import UNAVAILABLE, Answer, Daemon, Fail, Request, Take, flags, line, lines, receiving
 
 NO_SUCH_SIGNAL = Fail(404, "UNIMPLEMENTED")
 TRACES = "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none"

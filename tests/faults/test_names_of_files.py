@@ -10,9 +10,10 @@ import pytest
 
 from otel_logtail.observer import PathRule
 from otel_logtail.store.rows import path_of_text, text_of_path
-from tests.faults.following import Following
-from tests.tailing import rotate
-from tests.test_main_job import CAPTURES, run
+from tests.integration.test_main_job import run
+from tests.support.following import Following
+from tests.support.places import CAPTURES
+from tests.support.tailing import rotate
 
 NAMES = [
     b"caf\xe9",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import rotate
+from tests.support.following import Following
+from tests.support.tailing import rotate
 
 FAILED = "file system events failed .*: looking at the files every second instead"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.receiving import Daemon, durations, lines
+from tests.support.receiving import Daemon, durations, lines
 
 
 def test_the_last_line_is_read_once_when_its_newline_comes(tmp_path: Path) -> None:

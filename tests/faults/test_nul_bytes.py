@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.receiving import Daemon, durations, line, lines
+from tests.support.receiving import Daemon, durations, line, lines
 
 
 def test_lines_around_a_hole_are_kept(tmp_path: Path) -> None:

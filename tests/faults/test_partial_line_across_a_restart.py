@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import Daemon, durations, line, lines
+from tests.support.receiving import Daemon, durations, line, lines
 
 
 @pytest.mark.parametrize(("end", "cut"), [("kill", 1), ("stop", 40), ("kill", 90), ("stop", -1)])

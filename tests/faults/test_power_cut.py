@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import Daemon, durations, lines
-from tests.preload import POWER, library
+from tests.support.preload import POWER, library
+from tests.support.receiving import Daemon, durations, lines
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.faults.keeping import Daemon, append, lines, small_disk
+from tests.support.keeping import Daemon, append, lines, small_disk
 
 
 def test_on_a_read_only_file_system_the_daemon_says_so_and_questions_are_answered(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from otel_logtail.store.place import readers
-from tests.faults.receiving import Daemon, durations, lines
-from tests.test_doctor import doctor
+from tests.integration.test_doctor import doctor
+from tests.support.receiving import Daemon, durations, lines
 
 MIB = 1 << 20
 MAX = 10 * MIB

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import SLOW_MS, Answer, Daemon, Hang, Request, Take, durations, flags, lines, receiving
+from tests.support.receiving import SLOW_MS, Answer, Daemon, Hang, Request, Take, durations, flags, lines, receiving
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import SLOW_MS, Answer, Daemon, Fail, Request, Take, durations, flags, lines, receiving
+from tests.support.receiving import SLOW_MS, Answer, Daemon, Fail, Request, Take, durations, flags, lines, receiving
 
 AFTER_S = 1  # the first wait of our own is half a second at most
 

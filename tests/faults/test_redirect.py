@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import SLOW_MS, Daemon, Fail, durations, flags, lines, receiving, take
+from tests.support.receiving import SLOW_MS, Daemon, Fail, durations, flags, lines, receiving, take
 
 
 @pytest.mark.parametrize("status", [301, 307])

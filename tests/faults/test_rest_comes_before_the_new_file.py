@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import rotate
+from tests.support.following import Following
+from tests.support.tailing import rotate
 
 REST = 20_000  # some MiB: several chunks, so that what was committed can be seen in its midst
 

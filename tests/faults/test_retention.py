@@ -6,7 +6,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from tests.faults.keeping import NOBODY, Daemon, append, line, stored
+from tests.support.keeping import NOBODY, Daemon, append, line, stored
 
 HOUR = 3600
 

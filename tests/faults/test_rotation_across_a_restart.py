@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import rotate
+from tests.support.following import Following
+from tests.support.tailing import rotate
 
 
 @pytest.mark.parametrize("rotations", [1, 2, 7])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import rotate, squeeze
+from tests.support.following import Following
+from tests.support.tailing import rotate, squeeze
 
 
 @pytest.mark.parametrize(("lines", "compressed"), [(0, False), (1, False), (500, False), (1, True)])

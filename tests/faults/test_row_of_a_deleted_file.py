@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.collector import Collector, find_collector
-from tests.faults.keeping import NOBODY, Daemon, append, lines, stored
+from tests.support.collector import Collector, find_collector
+from tests.support.keeping import NOBODY, Daemon, append, lines, stored
 
 
 def test_what_waits_of_a_file_that_was_deleted_is_delivered_whole(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector import Collector
-from tests.faults.keeping import T0, Daemon, append, line, stored
+from tests.support.collector import Collector
+from tests.support.keeping import T0, Daemon, append, line, stored
+from tests.support.places import TESTS
 
-HERE = Path(__file__).parents[1]
+HERE = TESTS
 LATER_S = (datetime(2026, 11, 23, 18, 20, tzinfo=timezone.utc) - T0).total_seconds()  # four minutes behind the capture
 
 

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.faults.receiving import SLOW_MS, Daemon, Hang, durations, flags, lines, receiving, take
+from tests.support.receiving import SLOW_MS, Daemon, Hang, durations, flags, lines, receiving, take
 
 
 def test_the_first_is_an_end_in_order(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
+from tests.support.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
 
 
 def test_an_idle_one_ends_at_once(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import append_bytes, copytruncate, rotate
+from tests.support.following import Following
+from tests.support.tailing import append_bytes, copytruncate, rotate
 
 
 @pytest.mark.parametrize("mode", ["move", "copytruncate"])

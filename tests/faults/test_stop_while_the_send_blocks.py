@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.faults.receiving import SLOW_MS, Daemon, Hang, durations, flags, lines, receiving, take
+from tests.support.receiving import SLOW_MS, Daemon, Hang, durations, flags, lines, receiving, take
 
 
 def test_it_ends_in_time_and_the_next_start_delivers(tmp_path: Path) -> None:

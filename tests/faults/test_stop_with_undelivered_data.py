@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from tests.faults.receiving import SLOW_MS, Daemon, durations, flags, free_port, lines, receiving
+from tests.support.receiving import SLOW_MS, Daemon, durations, flags, free_port, lines, receiving
 
 
 def test_the_next_start_delivers_it(tmp_path: Path) -> None:

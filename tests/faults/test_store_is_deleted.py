@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.keeping import Daemon, append, durations, lines, stored
-from tests.faults.receiving import Daemon as DeliveringDaemon
-from tests.faults.receiving import Receiver, receiving
-from tests.faults.receiving import durations as counted
-from tests.faults.receiving import lines as recent_lines
+from tests.support.keeping import Daemon, append, durations, lines, stored
+from tests.support.receiving import Daemon as DeliveringDaemon
+from tests.support.receiving import Receiver, receiving
+from tests.support.receiving import durations as counted
+from tests.support.receiving import lines as recent_lines
 
 
 @pytest.fixture

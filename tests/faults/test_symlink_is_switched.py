@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
+from tests.support.following import Following
 
 
 def switch(link: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
+from tests.support.following import Following
 
 UNSEEN = "proxy-8787.log was deleted or cut off while nobody looked: .* is not known$"
 

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.faults.following import Following
-from tests.tailing import copytruncate
+from tests.support.following import Following
+from tests.support.tailing import copytruncate
 
 
 def test_nothing_is_lost_while_the_store_is_locked(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following, line
-from tests.tailing import append_bytes, copytruncate
+from tests.support.following import Following, line
+from tests.support.tailing import append_bytes, copytruncate
 
 
 def test_half_a_line_that_is_cut_off_is_not_joined_with_what_follows(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
-from tests.tailing import copytruncate, rotate, squeeze
+from tests.support.following import Following
+from tests.support.tailing import copytruncate, rotate, squeeze
 
 ROTATIONS = 5
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.following import Following
-from tests.tailing import rotate
+from tests.support.following import Following
+from tests.support.tailing import rotate
 
 
 def test_lines_of_both_are_read_once(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.following import Following
+from tests.support.following import Following
 
 
 @pytest.mark.parametrize(("lines", "away"), [(10, False), (500, False), (10, True), (11, True)])

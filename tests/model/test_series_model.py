@@ -36,8 +36,8 @@ from otel_logtail.store.home import Home
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
-from tests import pieces
-from tests.pieces import INTERVAL, NOON, SECOND, Piece, line
+from tests.support import pieces
+from tests.support.pieces import INTERVAL, NOON, SECOND, Piece, line
 
 KEYS = ["", "a", "b"]
 BOUNDS = [bounds(ms * 1_000_000, 2_000_000_000) for ms in (500, 700, 300)]

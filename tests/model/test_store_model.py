@@ -34,7 +34,7 @@ from otel_logtail.store.writer import Store
 from otel_logtail.tail.live import GRACE_S, SETTLE_S, Book
 from otel_logtail.tail.tailer import Tail
 from tests.model.test_tail_model import TailMachine
-from tests.tailing import RULE
+from tests.support.tailing import RULE
 
 SECOND = 10**9
 
@@ -94,7 +94,7 @@ class NumberObserver(Observer):
 
 
 class StoreFollower:
-    """What ``tests.tailing.Follower`` is for the tail alone, with a store behind it."""
+    """What ``tests.support.tailing.Follower`` is for the tail alone, with a store behind it."""
 
     def __init__(self, log: Path, db: Path, *, from_start: bool) -> None:
         self.log = log

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.tail.live import GRACE_S
-from tests.tailing import Follower, squeeze
+from tests.support.tailing import Follower, squeeze
 
 FEWEST_LINES = 8
 """Of fewer lines too little is left to know a file by, when a part of it changed."""

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.collector import Collector, find_collector
+from tests.support.collector import Collector, find_collector
 from tests.torture.run import Torture
 
 

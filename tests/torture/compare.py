@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otel_logtail import query
-from tests.collector import Collector, ReceivedPoint, ReceivedSpan
+from tests.support.collector import Collector, ReceivedPoint, ReceivedSpan
 from tests.torture.picky import Picky, Series
 from tests.torture.upstream import number_of
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.collector import Collector
+from tests.support.collector import Collector
 from tests.torture.compare import EVENT, Result, compare
 from tests.torture.picky import Picky
 from tests.torture.relay import Relay

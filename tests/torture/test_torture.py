@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.collector import Collector, find_collector
+from tests.support.collector import Collector, find_collector
 from tests.torture.run import Torture
 
 

@@ -1,0 +1,104 @@
+"""The Kubernetes manifests: by Kubernetes' own schema, confined, and with a command line that the program takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
+
+from tests.support.places import ROOT
+
+FOLDER = ROOT / "examples" / "kubernetes"
+MANIFESTS = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
+STORE = "/var/lib/otel-logtail"
+
+
+def pod(name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = MANIFESTS[name]["spec"]["template"]["spec"]
+    return spec
+
+
+def containers(name: str) -> list[dict[str, Any]]:
+    return [*pod(name).get("initContainers", []), *pod(name)["containers"]]
+
+
+def ours(name: str) -> dict[str, Any]:
+    (found,) = [one for one in containers(name) if one["name"] == "otel-logtail"]
+    return found
+
+
+def test_both_kinds_are_there() -> None:
+    assert {name: manifest["kind"] for name, manifest in MANIFESTS.items()} == {
+        "daemonset.yaml": "DaemonSet",
+        "sidecar.yaml": "StatefulSet",
+    }
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+@pytest.mark.parametrize("version", ["1.29", "1.31", "1.33", kubernetes_validate.latest_version()])
+def test_kubernetes_own_schema_takes_it(name: str, version: str) -> None:
+    kubernetes_validate.validate(MANIFESTS[name], version, strict=True)
+
+
+def test_the_schema_knows_a_slip() -> None:
+    wrong = yaml.safe_load((FOLDER / "daemonset.yaml").read_text().replace("readOnlyRootFilesystem", "readOnlyRoot"))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_it_runs_as_nobody_special_and_writes_nothing_but_its_store(name: str) -> None:
+    whole, mine = pod(name)["securityContext"], ours(name)["securityContext"]
+    assert whole["runAsNonRoot"] is True and whole["runAsUser"] != 0
+    assert whole["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert mine == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    writable = [mount["mountPath"] for mount in ours(name)["volumeMounts"] if not mount.get("readOnly")]
+    assert writable == [STORE]
+    for container in containers(name):
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["resources"]["requests"] and container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_its_log_and_its_store_lie_where_volumes_are_mounted(name: str) -> None:
+    mounts = {mount["mountPath"]: mount for mount in ours(name)["volumeMounts"]}
+    (path,) = [word.removeprefix("--path=") for word in ours(name)["args"] if word.startswith("--path=")]
+    assert any(path.startswith(f"{place}/") and mount.get("readOnly") for place, mount in mounts.items())
+    environ = {one["name"]: one.get("value") for one in ours(name)["env"]}
+    assert environ["OTEL_LOGTAIL_DB"] == f"{STORE}/otel-logtail.db"
+    volumes = {one["name"] for one in pod(name)["volumes"]}
+    claims = {one["metadata"]["name"] for one in MANIFESTS[name]["spec"].get("volumeClaimTemplates", [])}
+    assert {mount["name"] for mount in mounts.values()} <= volumes | claims
+    kept = mounts[STORE]["name"]
+    assert kept in claims or "hostPath" in next(one for one in pod(name)["volumes"] if one["name"] == kept)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_no_service_of_the_name_space_sets_its_variables(name: str) -> None:
+    assert pod(name)["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_the_program_takes_its_command_line(name: str) -> None:
+    command = [sys.executable, "-m", "otel_logtail", "service", "hex", *ours(name)["args"]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_what_kubernetes_fills_in_is_defined_before_it_is_used(name: str) -> None:
+    known: set[str] = set()
+    for one in ours(name)["env"]:
+        used = {part.partition(")")[0] for part in one.get("value", "").split("$(")[1:]}
+        assert used <= known, f"{one['name']} uses {used - known}"
+        known.add(one["name"])
+    for word in ours(name)["args"]:
+        assert {part.partition(")")[0] for part in word.split("$(")[1:]} <= known

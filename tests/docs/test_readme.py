@@ -1,0 +1,127 @@
+"""README's commands do what it says, run as they stand there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.places import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def commands(block: str) -> list[str]:
+    """The lines behind ``$`` of the console block that is marked ``<!-- run: NAME -->``."""
+    match = re.search(rf"<!-- run: {block} -->\n```console\n(.*?)```", README, re.DOTALL)
+    assert match, f"README has no block {block}"
+    found = [line.removeprefix("$ ") for line in match[1].splitlines() if line.startswith("$ ")]
+    assert found
+    return found
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A new user's: an empty home, and otel-logtail on the path."""
+    home, tools = tmp_path / "home", tmp_path / "bin"
+    home.mkdir()
+    tools.mkdir()
+    script = tools / "otel-logtail"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m otel_logtail "$@"\n')
+    script.chmod(0o755)
+    return {"HOME": str(home), "PATH": f"{tools}:{os.environ['PATH']}", "TZ": "UTC"}
+
+
+def test_the_commands_over_a_log_that_lies_there_all_answer(environ: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tests" / "captures", tmp_path / "tests" / "captures")
+    outputs = {}
+    for command in commands("once"):
+        done = subprocess.run(
+            shlex.split(command), env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        outputs[command] = done.stdout
+    answers = [text for command, text in outputs.items() if re.search(r" (query|status|report|doctor)\b", command)]
+    assert len(answers) == len(outputs) - 1
+    assert all(text.strip() for text in answers)
+
+
+def test_what_it_says_of_installing_works_as_printed(environ: dict[str, str], tmp_path: Path) -> None:
+    checkout, target = tmp_path / "checkout", tmp_path / "installed"
+    ignored = shutil.ignore_patterns(".*", "*.so", "build", "*.egg-info", "__pycache__", "tests", "docs", "benchmarks")
+    shutil.copytree(ROOT, checkout, ignore=ignored)
+    (tmp_path / "bin" / "pip").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
+    (tmp_path / "bin" / "pip").chmod(0o755)
+    # what is installed here already is not asked for at an index
+    offline = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_TARGET": str(target)}
+    for command in commands("install"):
+        done = subprocess.run(
+            shlex.split(command), env={**environ, **offline}, cwd=checkout, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    version = subprocess.run(
+        [sys.executable, "-P", target / "bin" / "otel-logtail", "--version"],
+        env={**environ, "PYTHONPATH": str(target)}, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert version.stdout.startswith("otel-logtail 0")
+
+
+def test_what_keeps_it_running_is_printed_for_whoever_asks(environ: dict[str, str], tmp_path: Path) -> None:
+    printed = [
+        subprocess.run(
+            ["sh", "-c", command], env=environ, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        for command in commands("service")
+    ]
+    me = pwd.getpwuid(os.getuid())
+    assert f"User={me.pw_name}\n" in printed[0]
+    assert f"{me.pw_dir}/.headroom/logs" in printed[0]
+    assert "<plist" in printed[1]
+
+
+def test_nothing_is_promised_from_an_index_that_does_not_have_it() -> None:
+    """otel-logtail is not on PyPI: every command that installs it names a checkout."""
+    texts = [
+        ROOT / "README.md",
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("otel_logtail/**/*.py"),
+        *ROOT.glob("examples/**/*.md"),
+    ]
+    promise = re.compile(r"(?:pip|pipx|uv tool) install (?:--?[a-z-]+ )*['\"]?otel-logtail\b(?!/)")
+    assert {path.name: promise.findall(path.read_text()) for path in texts if promise.search(path.read_text())} == {}
+
+
+def test_the_make_targets_that_it_names_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"(?:\$ |`)make (\w+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_links_that_stay_in_the_project_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_it_names_every_option_and_command_as_the_program_does(environ: dict[str, str]) -> None:
+    text = "".join(
+        subprocess.run(
+            ["otel-logtail", *command, "--help"],
+            env={**environ, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for command in ([], ["query", "samples"], ["report"], ["doctor"], ["service", "systemd"])
+    )
+    used = set(re.findall(r"(--[a-z][a-z-]+)", README))
+    assert used
+    for flag in used:
+        assert flag in text, flag

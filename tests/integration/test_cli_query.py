@@ -1,0 +1,134 @@
+"""The commands that read, as a shell sees them: stdout, stderr, exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from otel_logtail.cli import query
+from otel_logtail.cli.query import query_app
+from otel_logtail.daemon.paths import default_db
+from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
+
+app = typer.Typer()
+app.add_typer(query_app, name="query")
+app.command("status")(query.status)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of 60 samples, one a second, every tenth of them slow; it is the default one."""
+    samples = [
+        Written(NOON + n * SECOND, (600 if n % 10 == 0 else 5) * 10**6, (("wait", 4 * 10**6),)) for n in range(60)
+    ]
+    path = make_file(tmp_path / "store.db", samples, [Stall(NOON, NOON + SECOND)])
+    monkeypatch.setenv("OTEL_LOGTAIL_DB", str(path))
+    return path
+
+
+class Result(NamedTuple):
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run(*words: str) -> Result:
+    result = CliRunner().invoke(app, words)
+    return Result(result.exit_code, result.stdout, result.stderr)
+
+
+def test_every_command_answers_in_every_format(store: Path) -> None:
+    for words in (["samples"], ["episodes"], ["summary"], ["stages"], ["sql", "SELECT * FROM minutes"]):
+        for form in ("table", "json", "jsonl", "csv"):
+            result = run("query", *words, "--format", form)
+            assert (result.exit_code, bool(result.stdout)) == (0, True), result
+            assert result.stderr in ("", "the newest 50 samples; --limit 0 shows all\n")
+            if form == "json":
+                json.loads(result.stdout)
+    for form in ("table", "json", "jsonl", "csv"):
+        assert run("status", "--format", form).exit_code == 0
+
+
+def test_filters_reach_the_question(store: Path) -> None:
+    result = run(
+        *("query", "samples", "--since", "2026-11-25T12:00:05Z", "--until", "2026-11-25T12:00:45Z"),
+        *("--severity", "degraded", "--severity", "stall", "--source", "proxy", "--limit", "2", "--format", "json"),
+    )
+    assert [row["time"][17:19] for row in json.loads(result.stdout)] == ["30", "40"]
+
+
+def test_a_table_holds_fifty_rows_unless_told_and_says_so(store: Path) -> None:
+    asked = [run("query", "samples"), run("query", "samples", "--limit", "0"), run("query", "samples", "--limit", "7")]
+    assert [len(result.stdout.splitlines()) for result in asked] == [51, 61, 8]
+    assert [result.stderr for result in asked] == ["the newest 50 samples; --limit 0 shows all\n", "", ""]
+    assert len(json.loads(run("query", "samples", "--format", "json").stdout)) == 60
+
+
+def test_an_empty_range_is_a_heading_and_a_note(store: Path) -> None:
+    for what, note in (("samples", "samples"), ("episodes", "episodes"), ("summary", "samples"), ("stages", "stages")):
+        result = run("query", what, "--since", "2030-01-01")
+        assert result.exit_code == 0
+        assert result.stdout
+        assert result.stderr == f"no {note} in this range\n"
+    assert run("query", "samples", "--since", "2030-01-01", "--format", "json").stdout == "[]\n"
+    assert run("query", "samples", "--severity", "stall").stderr == "no samples\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (["query", "samples", "--since", "soon"], "'soon' is no time", "write 30s"),
+        (["query", "summary", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h", "24 hours ago"),
+        (["query", "stages", "--source", "nope"], "no source 'nope'", "known: proxy"),
+        (["query", "sql", "SELECT nope"], "no such column: nope", "samples, episodes and minutes"),
+        (["query", "episodes", "--db", "/nowhere/store.db"], "no store at /nowhere/store.db", "--observer"),
+        (["status", "--db", "/nowhere/store.db"], "no store at /nowhere/store.db", "--observer"),
+    ],
+)
+def test_an_error_is_one_line_and_a_hint(store: Path, words: list[str], error: str, hint: str) -> None:
+    result = run(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    first, second = result.stderr.splitlines()
+    assert first.startswith("otel-logtail: error: ")
+    assert error in first
+    assert second.startswith("hint: ")
+    assert hint in second
+
+
+@pytest.mark.parametrize("words", [["--severity", "awful"], ["--format", "xml"], ["--limit", "-1"], ["--what"]])
+def test_a_flag_that_is_not_known_ends_with_2(store: Path, words: list[str]) -> None:
+    assert run("query", "samples", *words).exit_code == 2
+
+
+def test_without_a_name_the_store_is_in_the_state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTEL_LOGTAIL_DB", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_db().name == "otel-logtail.db"
+    assert f"no store at {default_db()}" in run("query", "summary").stderr
+
+
+def test_a_reader_that_leaves_is_no_error(store: Path) -> None:
+    code = "import sys; from otel_logtail.cli.query import query_app; query_app(prog_name='query')"
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        words = [sys.executable, "-c", code, "samples", "--format", "json"]
+        done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    heavy = ("sqlite3", "rich.table", "csv")
+    code = f"import sys, otel_logtail.cli.query; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

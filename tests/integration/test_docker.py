@@ -1,0 +1,115 @@
+"""The Dockerfile: its steps replayed (tests/support/image.py), and what they make run as it is meant to be."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
+
+from tests.support.image import Image, built, context, steps
+from tests.support.places import ROOT
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+CAPTURES = ROOT / "tests" / "captures"
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    with built(ROOT, tmp_path_factory.mktemp("image")) as made:
+        made.read_only(logs=CAPTURES)
+        made.run(*made.entrypoint, "--observer", "headroom", "--path", "/logs/0.42.0-stall.log", "--once")
+        yield made
+
+
+def test_it_is_sent_what_the_wheel_is_made_of_and_nothing_else(tmp_path: Path) -> None:
+    sent = {path.name for path in context(ROOT, tmp_path).iterdir()}
+    assert sent == {
+        "pyproject.toml",
+        "setup.py",
+        "MANIFEST.in",
+        "constraints.txt",
+        "README.md",
+        "LICENSE",
+        "otel_logtail",
+    }
+    assert not [*tmp_path.rglob("__pycache__"), *tmp_path.rglob("*.so")]
+
+
+def test_its_bases_are_pinned_to_a_version_and_the_last_is_slim() -> None:
+    bases = [step.rest.partition(" ")[0] for step in steps(DOCKERFILE) if step.name == "FROM"]
+    assert all(re.fullmatch(r"python:3\.\d+\.\d+(-slim)?-\w+", base) for base in bases), bases
+    assert "-slim-" in bases[-1]
+    assert len({base.replace("-slim", "") for base in bases}) == 1, "the venv's Python must be the same in both"
+
+
+def test_what_it_makes_reads_a_log_read_only_as_nobody_without_a_home(image: Image) -> None:
+    assert image.entrypoint == ["otel-logtail"]
+    assert image.user == "10001:0"
+    summary = json.loads(image.run(*image.entrypoint, "query", "summary", "--format", "json").stdout)
+    assert (summary["count"], summary["degraded"] + summary["stall"]) == (111, 10)
+    assert image.run("sh", "-c", "id -u; id -g").stdout.split() == ["10001", "0"]
+    assert image.run("touch", "/opt/otel-logtail/x", check=False).returncode != 0
+    assert "Read-only file system" in image.run("touch", "/tmp/x", check=False).stderr
+
+
+def test_without_a_home_what_would_lie_there_has_to_be_named(image: Image) -> None:
+    log = ["--path", "/logs/0.42.0-stall.log"]
+    for options, hint in (([], "hint: name the log with --path"), (log, "hint: name the store with --db")):
+        clean = ["env", "-u", "OTEL_LOGTAIL_DB"] if options else ["env"]
+        done = image.run(*clean, *image.entrypoint, "--observer", "headroom", *options, check=False)
+        assert (done.returncode, done.stderr.splitlines()[1:]) == (2, [hint]), done.stderr
+
+
+def test_its_health_is_asked_of_the_store(image: Image) -> None:
+    assert image.run(*image.health).returncode == 0
+    gone = image.run("env", "OTEL_LOGTAIL_DB=/var/lib/otel-logtail/none.db", *image.health, check=False)
+    assert gone.returncode != 0, "a check that can't fail shows nothing"
+
+
+def test_all_its_destinations_are_there(image: Image) -> None:
+    listed = image.run(*image.entrypoint, "exporters", "--format", "json")
+    assert "can't be loaded" not in listed.stdout
+    modules = "import websockets, prometheus_client, otel_logtail; print(otel_logtail.__file__)"
+    assert image.run("/opt/otel-logtail/bin/python", "-c", modules).stdout.startswith("/opt/otel-logtail/")
+
+
+def test_the_helpers_in_c_are_there(image: Image) -> None:
+    compiled = "from otel_logtail import native; assert native.helper('engine._hot')"
+    assert image.run("/opt/otel-logtail/bin/python", "-c", compiled).returncode == 0
+
+
+def test_without_arguments_it_says_what_there_is(image: Image) -> None:
+    assert "--observer" in image.run(*image.entrypoint, *image.command).stdout
+
+
+def test_compose_runs_it_as_it_is_meant_to_be_run() -> None:
+    compose = yaml.safe_load((ROOT / "collector-config" / "compose.yaml").read_text())
+    service = compose["services"]["otel-logtail"]
+    assert service["profiles"] == ["follow"], "docker compose up alone starts what looks at the data"
+    assert (ROOT / "collector-config" / service["build"] / "Dockerfile").exists()
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["user"] == "${LOG_UID:-10001}:0", "the group to which the store's folder belongs"
+    (volume,) = [step.rest for step in steps(DOCKERFILE) if step.name == "VOLUME"]
+    mounts = [mount.rsplit(":", 1)[0] if mount.endswith(":ro") else mount for mount in service["volumes"]]
+    assert f"store:{volume}" in mounts
+    assert "store" in compose["volumes"]
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_logtail", "service", "hex", *service["command"]], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_whoever_owns_the_log_can_be_the_user(image: Image) -> None:
+    """``--user 1000:0``: another user than the image's, in the group 0; with a store of its own."""
+    image.user = "1000:0"
+    try:
+        db = "/var/lib/otel-logtail/other.db"
+        image.run(*image.entrypoint, "--observer", "headroom", "--path", "/logs/0.42.0-stall.log", "--once", "--db", db)
+    finally:
+        image.user = "10001:0"

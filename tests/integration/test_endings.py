@@ -1,0 +1,195 @@
+"""How a command ends when its output goes nowhere, when it fails unforeseen, and when it is interrupted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import typer
+
+from otel_logtail.cli.errors import ended
+from otel_logtail.errors import UsageError
+from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
+from tests.unit.cli.test_given_before import COMMANDS
+
+PROGRAM = (sys.executable, "-m", "otel_logtail")
+HEADROOM = ("--observer", "headroom", "--path", "/var/log/headroom/*.log")
+ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {  # what a command needs beside the store
+    ("query", "sql"): ("SELECT * FROM samples",),
+    ("service", "systemd"): HEADROOM,
+    ("service", "launchd"): HEADROOM,
+}
+WITHOUT_STORE = {"observers", "exporters", "service", "demo"}
+TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",))]
+HELP = [("--help",), ("--version",), ("query", "--help"), ("report", "--help")]
+
+
+def environ(home: Path, store: Path) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    return {**kept, "HOME": str(home), "OTEL_LOGTAIL_DB": str(store), "PYTHONWARNINGS": "error"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    samples = [Written(NOON + n * SECOND, (600 if n == 30 else 5) * 10**6, ()) for n in range(60)]
+    return make_file(tmp_path_factory.mktemp("store") / "s.db", samples, [Stall(NOON, NOON + SECOND)])
+
+
+def words_of(names: tuple[str, ...]) -> list[str]:
+    return [*names, *ARGUMENTS.get(names, ())]
+
+
+def run(words: list[str], home: Path, store: Path, shell: str) -> tuple[int, list[str]]:
+    """Run it with the shell's redirections; returns the exit code and the lines on stderr."""
+    command = ["bash", "-c", f'set -o pipefail; "$@" {shell}', "bash", *PROGRAM, *words]
+    done = subprocess.run(command, env=environ(home, store), stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stderr.splitlines()
+
+
+NOWHERE = "otel-logtail: error: standard output can't be written: "
+
+
+@pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, HELP)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("shell", "why"),
+    [(">&-", "it is closed"), ("> /dev/full", "No space left on device"), ("<&- >&-", "it is closed")],
+)
+def test_output_that_can_not_be_written_is_one_line(
+    words: list[str], shell: str, why: str, tmp_path: Path, store: Path
+) -> None:
+    code, said = run(words, tmp_path, store, shell)
+    assert (code, said[:1]) == (1, [NOWHERE + why])
+    assert len(said) == 1
+
+
+def without_a_reader(words: list[str], home: Path, store: Path) -> int:
+    """Run it with a pipe that nobody reads; returns the exit code."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*PROGRAM, *words], env=environ(home, store), stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert "error" not in done.stderr.lower(), done.stderr
+    return done.returncode
+
+
+@pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, HELP)], ids=" ".join)
+def test_a_reader_that_has_left_is_no_error(words: list[str], tmp_path: Path, store: Path) -> None:
+    expected = 1 if words == ["doctor"] else 0  # no daemon runs here, and that is an answer
+    assert without_a_reader(words, tmp_path, store) == expected
+
+
+def test_a_target_that_is_missed_is_an_answer_without_a_reader_too(tmp_path: Path, store: Path) -> None:
+    words = ["report", "--since", "@0", "--slo", "max<1ms"]
+    assert without_a_reader(words, tmp_path, store) == 1
+    assert without_a_reader([*words[:-1], "max<9s"], tmp_path, store) == 0
+
+
+@pytest.mark.parametrize("shell", ["2>&-", ">&- 2>&-", "2> /dev/full"])
+def test_messages_that_nobody_reads_change_no_exit_code(shell: str, tmp_path: Path, store: Path) -> None:
+    assert run(["query", "summary", "--db", "/nowhere"], tmp_path, store, shell)[0] == 2
+    assert run(["prune"], tmp_path, store, shell)[0] == 0
+
+
+def test_a_closed_stream_is_no_place_for_a_file(tmp_path: Path, store: Path) -> None:
+    """A file that is opened gets the lowest free number: a message must not end up in the store."""
+    before = store.read_bytes()
+    assert run(["query", "samples"], tmp_path, store, "<&- >&- 2>&-")[0] == 1
+    assert run(["prune", "--db", "/nowhere"], tmp_path, store, "<&- >&- 2>&-")[0] == 2
+    assert store.read_bytes() == before
+
+
+# --- errors that nobody foresaw ---
+
+UNFORESEEN = """
+import importlib.abc, sys
+from otel_logtail.cli.main import main
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("otel_logtail."):
+            sys.meta_path.remove(self)
+            raise {problem}
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+"""The program itself, where the first of its own modules that a command imports can't be."""
+
+
+@pytest.mark.parametrize("names", [(), *COMMANDS], ids=lambda names: " ".join(names) or "follow")
+def test_any_other_exception_of_any_command_is_one_line_and_a_hint(
+    names: tuple[str, ...], tmp_path: Path, store: Path
+) -> None:
+    program = [sys.executable, "-c", UNFORESEEN.format(problem="KeyError('x\\nforged')")]
+    words = words_of(names) if names else [*HEADROOM, "--once"]
+    done = subprocess.run(
+        [*program, *words], env=environ(tmp_path, store), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("otel-logtail: error: internal error: KeyError: 'x\\nforged' (at <string>:9 < ")
+    assert hint.startswith("hint: ")
+
+
+class Odd(Exception):
+    def __str__(self) -> str:
+        return "two\nlines \x1b[31m \u202e \udcff"
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        (UsageError("bad \x1b[2J", hint="x\ny"), 2, ["otel-logtail: error: bad \\x1b[2J", "hint: x\\ny"]),
+        (typer.Exit(7), 7, []),
+        (typer.Abort(), 130, []),
+        (KeyboardInterrupt(), 130, []),
+        (MemoryError(), 1, ["otel-logtail: error: out of memory"]),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/a\nb"),
+            1,
+            ["otel-logtail: error: Permission denied: /a"],
+        ),
+        (OSError("odd"), 1, ["otel-logtail: error: odd"]),
+        (
+            Odd(),
+            1,
+            [r"otel-logtail: error: internal error: Odd: two lines \x1b[31m \u202e \udcff (at an unknown place)"],
+        ),
+        (RecursionError(), 1, ["otel-logtail: error: internal error: RecursionError (at an unknown place)"]),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_each_kind_of_exception_has_its_code_and_its_line(
+    problem: BaseException, code: int, said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(problem) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) <= 2
+    assert [line[: len(wanted)] for line, wanted in zip(lines, said, strict=False)] == said
+
+
+def test_an_error_in_a_thread_is_one_line_too() -> None:
+    code = (
+        "import threading\nfrom otel_logtail.cli.errors import prepare_process\nprepare_process()\n"
+        "thread = threading.Thread(target=lambda: {}['x'])\nthread.start()\nthread.join()\n"
+        "class Bad:\n    def __del__(self): raise ValueError('late')\nBad()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [line.partition(" (at ")[0] for line in done.stderr.splitlines() if "hint" not in line] == [
+        "otel-logtail: error: internal error: KeyError: 'x'",
+        "otel-logtail: error: internal error: ValueError: late",
+    ]
+
+
+def test_a_group_of_commands_alone_shows_its_help(tmp_path: Path, store: Path) -> None:
+    code, said = run(["query"], tmp_path, store, "")
+    assert code == 2
+    assert said[0].startswith("Usage: ")

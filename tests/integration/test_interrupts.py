@@ -1,0 +1,229 @@
+"""Ctrl-C and SIGTERM: commands that read end at once, a run that reads once says that it is not done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from array import array
+from contextlib import closing, suppress
+from fcntl import F_GETPIPE_SZ, fcntl, ioctl
+from pathlib import Path
+from select import PIPE_BUF
+from termios import FIONREAD
+
+import pytest
+
+from tests.integration.test_endings import PROGRAM, environ, words_of
+from tests.support.receiving import Daemon, Hang, flags, lines, receiving, wait_until
+from tests.support.store_builder import NOON, SECOND, Written, make_file
+from tests.unit.cli.test_given_before import COMMANDS
+
+READING = [names for names in COMMANDS if names[0] in ("query", "status", "report", "doctor")]
+SLOW_SQL = {
+    "endless": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+    "sorted": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n ORDER BY random()",
+    "grouped": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT DISTINCT i % 7 FROM n",
+    "rows": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+}
+
+
+def endless(path: Path) -> Path:
+    """A store in which each table is one that never ends, so that every question runs until it is interrupted."""
+    make_file(path)
+    with closing(sqlite3.connect(path)) as conn:
+        for (table,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            if table.startswith("sqlite_"):
+                continue
+            columns = [row[1] for row in conn.execute(f"PRAGMA table_info({table})")]
+            conn.execute(f"DROP TABLE {table}")
+            conn.execute(
+                f"CREATE VIEW {table} AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+                f" SELECT {', '.join(f'i AS {column}' for column in columns)} FROM n WHERE abs(random()) < 0"
+            )
+    return path
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def has_open(pid: int, path: Path) -> bool:
+    """Whether the process has the file open; a descriptor may be closed, and the process end, while this looks."""
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(FileNotFoundError):
+            if os.readlink(descriptor) == str(path):
+                return True
+    return False
+
+
+def interrupted(words: list[str], home: Path, store: Path, number: signal.Signals, stdout: int) -> tuple[int, str]:
+    """Signal a command that is busy with the store; returns its exit code and what it said."""
+    running = subprocess.Popen(
+        [*PROGRAM, *words], env=environ(home, store), stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(lambda: running.poll() is not None or has_open(running.pid, store))
+        before_s = cpu_s(running.pid)
+        wait_until(lambda: running.poll() is not None or cpu_s(running.pid) > before_s + 0.3)
+        assert running.poll() is None, "it must still be busy"
+        running.send_signal(number)
+        _, said = running.communicate(timeout=10)
+    finally:
+        running.kill()
+        running.communicate()
+    return running.returncode, said
+
+
+@pytest.mark.parametrize("names", READING, ids=" ".join)
+def test_a_command_that_reads_ends_at_once(names: tuple[str, ...], tmp_path: Path) -> None:
+    store = endless(tmp_path / "store.db")
+    words = words_of(names)
+    assert interrupted(words, tmp_path, store, signal.SIGINT, subprocess.DEVNULL) == (130, "")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+@pytest.mark.parametrize("statement", SLOW_SQL)
+def test_any_statement_ends_at_once(statement: str, form: str, tmp_path: Path) -> None:
+    store = make_file(tmp_path / "store.db")
+    words = ["query", "sql", SLOW_SQL[statement], "--format", form]
+    assert interrupted(words, tmp_path, store, signal.SIGINT, subprocess.DEVNULL) == (130, "")
+
+
+def test_sigterm_ends_one_too(tmp_path: Path) -> None:
+    store = make_file(tmp_path / "store.db")
+    words = ["query", "sql", SLOW_SQL["endless"]]
+    assert interrupted(words, tmp_path, store, signal.SIGTERM, subprocess.DEVNULL) == (-signal.SIGTERM, "")
+
+
+def pipe_is_full(read: int) -> bool:
+    held = array("i", [0])
+    ioctl(read, FIONREAD, held)
+    return held[0] >= fcntl(read, F_GETPIPE_SZ) - PIPE_BUF
+
+
+def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: Path) -> None:
+    """The command waits in a write, and what it has not written must not hold up its end."""
+    samples = [Written(NOON + n * SECOND, 5 * 10**6, ()) for n in range(3000)]
+    store = make_file(tmp_path / "store.db", samples)
+    read, write = os.pipe()
+    command = [*PROGRAM, "query", "samples", "--format", "json"]
+    running = subprocess.Popen(command, env=environ(tmp_path, store), stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    try:
+        wait_until(lambda: pipe_is_full(read))
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=10)
+    finally:
+        running.kill()
+        running.communicate()
+        os.close(read)
+    assert (running.returncode, said) == (130, b"")
+
+
+def test_an_interrupt_while_the_program_is_imported_is_no_traceback(tmp_path: Path) -> None:
+    program = STARTING.format(module="typer", number=int(signal.SIGINT))
+    done = subprocess.run([PROGRAM[0], "-c", program, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+STARTING = """
+import importlib.abc, os, sys
+from otel_logtail.__main__ import main
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+"""The program itself, with a signal in the midst of its start."""
+
+
+# --- a run that reads once ---
+
+
+def once(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    command = [*PROGRAM, "--observer", "headroom", "--path", folder / "proxy.log", "--db", folder / "s.db", "--once"]
+    return subprocess.Popen(
+        [*map(str, command), *map(str, arguments)],
+        env={**environ(folder, folder / "s.db"), "TZ": "UTC"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def count(db: Path) -> int:
+    command = [*PROGRAM, "query", "summary", "--db", str(db), "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return int(json.loads(done.stdout)["count"]) if done.returncode == 0 else 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_reading_says_what_is_left_and_the_next_one_resumes(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    piece = lines(0, 20_000)
+    with (tmp_path / "proxy.log").open("wb") as log:
+        for _ in range(12):
+            log.write(piece)
+    running = once(tmp_path)
+    try:
+        wait_until(lambda: running.poll() is not None or asked(tmp_path / "s.db", "SELECT max(offset) FROM file"))
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.communicate()
+    assert running.returncode == 128 + number
+    assert " MiB of the logs unread; run again to resume\n" in said
+    assert said.splitlines()[-1].startswith("otel-logtail: warning: interrupted with ")
+    with once(tmp_path) as resumed:
+        resumed.communicate(timeout=120)
+    assert resumed.returncode == 0
+    assert count(tmp_path / "s.db") == 12 * 20_000
+
+
+def asked(db: Path, statement: str) -> int:
+    """One number out of a store that may not be there yet."""
+    try:
+        with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True)) as conn:
+            return int(conn.execute(statement).fetchone()[0] or 0)
+    except sqlite3.Error:
+        return 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_delivers_is_interrupted_too(number: signal.Signals, tmp_path: Path) -> None:
+    with (
+        receiving("http") as receiver,
+        Daemon(tmp_path, *flags("http"), "--once", endpoint=receiver.endpoint) as daemon,
+    ):
+        receiver.judge = lambda _request: Hang()
+        daemon.write(lines(0, 20))
+        daemon.start()
+        daemon.wait_until(lambda: receiver.asked)
+        daemon.signal(number)
+        receiver.released.set()
+        assert daemon.ends() == 128 + number
+        assert "otel-logtail: warning: interrupted; run again to resume\n" in daemon.said()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("module", ["otel_logtail.cli.follow", "otel_logtail.observers.headroom.observer"])
+def test_a_run_that_has_not_begun_is_interrupted_too(tmp_path: Path, module: str, number: signal.Signals) -> None:
+    program = STARTING.format(module=module, number=int(number))
+    words = ["--observer", "headroom", "--path", tmp_path / "proxy.log", "--db", tmp_path / "store.db", "--once"]
+    done = subprocess.run(
+        [PROGRAM[0], "-c", program, *map(str, words)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        128 + number,
+        "",
+        "otel-logtail: warning: interrupted; run again to resume\n",
+    )

@@ -1,0 +1,283 @@
+"""The main job on every capture, with the real command line and a real collector.
+
+Log, store, answers and what the collector was told agree to the last sample. The log is read here once more, by plain
+means that share no code.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_logtail.store.rows import STEP_NS
+from tests.support.collector import Collector, ReceivedPoint
+from tests.support.places import CAPTURES
+
+EXPECTED = {  # samples, breaches, stalls, WebSocket lines, lines that a client's newline broke
+    "0.36.5-mixed-invalid": (52, 0, 0, 3, 4),
+    "0.42.0-burst": (60, 19, 0, 0, 0),
+    "0.42.0-invalid": (11, 0, 0, 0, 3),
+    "0.42.0-mixed": (41, 0, 0, 3, 0),
+    "0.42.0-slow-upstream-queueing": (13, 11, 11, 0, 0),
+    "0.42.0-stall": (111, 10, 0, 0, 0),
+}
+LINE = re.compile(
+    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) - headroom\.proxy - INFO - \[(hr_\d+_\d+)\] STAGE_TIMINGS (\{.*\})$"
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One sample of the log."""
+
+    offset: int
+    time_ns: int
+    duration_ns: int
+    logged_ns: int
+    stages: dict[str, int]
+
+    @property
+    def severity(self) -> str:
+        return "ok" if self.duration_ns < 500_000_000 else "degraded" if self.duration_ns < 2_000_000_000 else "stall"
+
+    @property
+    def cause(self) -> str:
+        wait = self.stages.get("pre_upstream_wait", 0)
+        read = self.stages.get("read_request_json", 0)
+        compress = self.stages.get("deep_copy", 0) + self.stages.get("compression_first_stage", 0)
+        shares = {"wait": wait, "read": read, "compress": compress, "other": self.duration_ns - wait - read - compress}
+        return max(shares, key=lambda cause: shares[cause])
+
+
+def read_log(path: Path) -> list[Truth]:
+    """The log's samples in file order."""
+    found, offset = [], 0
+    for raw in path.read_bytes().splitlines(keepends=True):
+        match = LINE.match(raw.decode(errors="replace").rstrip("\n"))
+        if match and "total_pre_upstream" in (entry := json.loads(match[3]))["stages"]:
+            stages = {name: round(ms * 1e6) for name, ms in entry["stages"].items() if ms is not None}
+            moment = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S,%f").replace(tzinfo=timezone.utc)
+            logged_ns = round(moment.timestamp() * 1000) * 1_000_000
+            duration_ns = stages.pop("total_pre_upstream")
+            time_ns = logged_ns - stages.get("upstream_connect", 0)
+            found.append(Truth(offset, time_ns, duration_ns, logged_ns, stages))
+        offset += len(raw)
+    return found
+
+
+def read_episodes(samples: list[Truth], quiet_ns: int = 3_000_000_000) -> list[list[Truth]]:
+    """Breaches that were written within the quiet window of each other."""
+    episodes: list[list[Truth]] = []
+    for sample in samples:
+        if sample.severity != "ok":
+            if episodes and sample.logged_ns <= episodes[-1][-1].logged_ns + quiet_ns:
+                episodes[-1].append(sample)
+            else:
+                episodes.append([sample])
+    return episodes
+
+
+def run(
+    *arguments: object, home: Path, check: bool = True, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The real command line, in a home of its own."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OTELCOL", "HEADROOM"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "otel_logtail", *map(str, arguments)],
+        env={**inherited, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC", **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=check,
+    )
+
+
+def ask(db: Path, *arguments: object, home: Path) -> Any:
+    """A question's answer, from its JSON."""
+    return json.loads(run(*arguments, "--db", db, "--format", "json", home=home).stdout)
+
+
+@pytest.mark.parametrize("capture", sorted(EXPECTED))
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_log_store_answers_and_collector_agree_to_the_last_sample(
+    capture: str, protocol: str, tmp_path: Path, collector: Collector
+) -> None:
+    log, db = CAPTURES / f"{capture}.log", tmp_path / "store.db"
+    samples = read_log(log)
+    episodes = read_episodes(samples)
+    number, breaches, stalls, websockets, broken = EXPECTED[capture]
+    assert len(samples) == number
+    assert sum(s.severity != "ok" for s in samples) == breaches
+    assert sum(s.severity == "stall" for s in samples) == stalls
+
+    endpoint = collector.http_endpoint if protocol == "http" else collector.grpc_endpoint
+    chosen = [] if protocol == "http" else ["--otlp-protocol", "grpc"]
+    command = ["--observer", "headroom", "--path", log, "--once", "--db", db, "--otlp-endpoint", endpoint, *chosen]
+    assert run(*command, home=tmp_path).returncode == 0
+
+    # the store's answers
+    rows = ask(db, "query", "samples", "--limit", 0, home=tmp_path)
+    told = {(r["offset"], r["time_unix_nano"], round(r["duration_ms"] * 1e6), r["severity"], r["cause"]) for r in rows}
+    assert told == {(s.offset, s.time_ns, s.duration_ns, s.severity, s.cause) for s in samples}
+    assert len(rows) == number
+    by_offset = {s.offset: s for s in samples}
+    for row in rows:
+        assert {stage: round(ms * 1e6) for stage, ms in row["stages"].items()} == by_offset[row["offset"]].stages
+        assert row["attributes"] == {"headroom.path": "anthropic_messages"}
+    found = ask(db, "query", "episodes", home=tmp_path)
+    assert [e["count"] for e in found] == [len(e) for e in episodes]
+    assert [round(e["peak_ms"] * 1e6) for e in found] == [max(s.duration_ns for s in e) for e in episodes]
+    summary = ask(db, "query", "summary", home=tmp_path)
+    assert (summary["count"], summary["degraded"], summary["stall"]) == (number, breaches - stalls, stalls)
+    assert summary["mean_ms"] == pytest.approx(sum(s.duration_ns for s in samples) / number / 1e6)
+    ordered = sorted(s.duration_ns for s in samples)
+    for key, quantile in (("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)):
+        assert summary[key] == pytest.approx(ordered[math.ceil(quantile * number) - 1] / 1e6, rel=0.01)
+    (source,) = ask(db, "status", home=tmp_path)["sources"]
+    assert (source["samples"], source["ignored"], source["rejected"], source["drift"]) == (
+        number,
+        websockets,
+        broken,
+        0,
+    )
+    assert source["bytes"] == log.stat().st_size
+
+    # what the collector wrote
+    collector.wait_until(lambda: len(collector.spans()) >= len(episodes))
+    points = collector.metrics()
+    check_metrics(points, samples, episodes)
+    check_spans(collector, episodes)
+
+    # once more: nothing new, nowhere
+    assert run(*command, home=tmp_path).returncode == 0
+    assert len(ask(db, "query", "samples", "--limit", 0, home=tmp_path)) == number
+    collector.stop()
+    assert collector.metrics() == points
+
+
+def check_metrics(points: list[ReceivedPoint], samples: list[Truth], episodes: list[list[Truth]]) -> None:
+    """Every point is the running total of its series at the end of an interval; the last ones hold the whole log."""
+    series: dict[tuple[str, str], list[ReceivedPoint]] = {}
+    for point in points:
+        assert point.temporality == 2
+        assert point.resource["service.name"] == "headroom-proxy"
+        assert point.resource["service.instance.id"]
+        assert point.scope[0] == "otel_logtail"
+        series.setdefault((point.name, json.dumps(point.attributes, sort_keys=True)), []).append(point)
+
+    def truths(point: ReceivedPoint) -> list[tuple[int, int]]:
+        """(when, how long) of all that this point's series counts."""
+        attributes = point.attributes
+        if point.name == "log.overhead.duration":
+            assert attributes == {"headroom.path": "anthropic_messages"}
+            return [(s.time_ns, s.duration_ns) for s in samples]
+        if point.name == "log.overhead.stage.duration":
+            stage = attributes["stage"]
+            return [(s.time_ns, s.stages[stage]) for s in samples if stage in s.stages]
+        if point.name == "log.overhead.breaches":
+            labels = (attributes["severity"], attributes["cause"])
+            return [(s.time_ns, s.duration_ns) for s in samples if (s.severity, s.cause) == labels]
+        found = []
+        for episode in episodes:
+            peak = max(episode, key=lambda s: s.duration_ns)
+            worst = "stall" if any(s.severity == "stall" for s in episode) else "degraded"
+            if (attributes["severity"], attributes["cause"]) == (worst, peak.cause):
+                start = min(s.time_ns - s.duration_ns for s in episode)
+                end = max(s.time_ns for s in episode)
+                found.append((end, end - start))
+        return found
+
+    assert len({name for name, _ in series}) == (5 if episodes else 2)
+    for received in series.values():
+        times = [point.time_ns for point in received]
+        assert times == sorted(set(times)), "one timestamp a point, in order"
+        assert len({point.start_ns for point in received}) == 1, "no reset"
+        for point in received:
+            length_ns = 10**9 if point.name.endswith("breaches") else 10**10
+            assert point.start_ns % length_ns == 0
+            if not point.value:
+                continue  # the 0 of a new series has the time that its source had come to
+            # a count behind such a 0 at the very end of its interval stands a step later
+            assert point.time_ns % length_ns in (0, STEP_NS)
+            end_ns = point.time_ns // length_ns * length_ns
+            counted = [ns for when, ns in truths(point) if when < end_ns]
+            assert point.value == len(counted)
+            if point.kind == "sum":
+                assert point.monotonic
+                assert point.unit == ("{sample}" if point.name.endswith("breaches") else "{episode}")
+                continue
+            assert point.unit == "s"
+            assert {0.5, 2.0} <= set(point.bounds)
+            assert point.sum == pytest.approx(sum(counted) / 1e9, abs=1e-9)
+            expected = Counter(bisect_left(point.bounds, ns / 1e9) for ns in counted)
+            assert point.buckets == [expected[i] for i in range(len(point.bounds) + 1)]
+        assert received[-1].value == len(truths(received[-1])), "the last point holds all"
+
+
+def check_spans(collector: Collector, episodes: list[list[Truth]]) -> None:
+    """One span for each episode, one event for each breach, with the log's own times."""
+    spans = sorted(collector.spans(), key=lambda span: span.start_ns)
+    assert len(spans) == len(episodes)
+    assert len({span.span_id for span in spans}) == len(spans)
+    for span, episode in zip(spans, episodes, strict=True):
+        assert span.name == "log.overhead.episode"
+        assert span.start_ns == min(s.time_ns - s.duration_ns for s in episode)
+        assert span.end_ns == max(s.time_ns for s in episode)
+        assert span.status == (2 if any(s.severity == "stall" for s in episode) else 0)
+        assert span.attributes["count"] == len(episode)
+        assert [(e.name, e.time_ns) for e in span.events] == [("log.overhead", s.time_ns) for s in episode]
+        assert [round(e.attributes["value_ms"] * 1e6) for e in span.events] == [s.duration_ns for s in episode]
+        assert len({e.attributes["log.record.uid"] for e in span.events}) == len(episode)
+        assert span.dropped_events == 0
+
+
+def test_a_collector_that_is_down_gets_everything_later(tmp_path: Path, collector: Collector) -> None:
+    log, db = CAPTURES / "0.42.0-stall.log", tmp_path / "store.db"
+    collector.stop()
+    command = ["--observer", "headroom", "--path", log, "--once", "--db", db]
+    endpoint = ["--otlp-endpoint", collector.http_endpoint]
+    down = run(*command, *endpoint, home=tmp_path, check=False)
+    assert down.returncode == 1
+    assert down.stderr.count("warning:") == 1
+    assert "still wait in the store for delivery" in down.stderr
+    assert ask(db, "query", "summary", home=tmp_path)["count"] == 111
+    (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
+    assert exporter["delivered"] == 0
+    assert exporter["pending"] > 0
+    assert exporter["last_error"]
+
+    collector.start()
+    assert run(*command, *endpoint, home=tmp_path).returncode == 0
+    samples = read_log(log)
+    check_metrics(collector.metrics(), samples, read_episodes(samples))
+    collector.wait_until(lambda: len(collector.spans()) == 2)
+    (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
+    assert (exporter["pending"], exporter["last_error"]) == (0, None)
+
+
+def test_port_4317_means_grpc(tmp_path: Path) -> None:
+    """Without a word on the protocol; nobody listens there, and the complaint is gRPC's."""
+    log = CAPTURES / "0.42.0-invalid.log"
+    down = run(
+        *("--observer", "headroom", "--path", log, "--once", "--db", tmp_path / "s.db"),
+        *("--otlp-endpoint", "http://127.255.255.254:4317"),
+        home=tmp_path,
+        check=False,
+    )
+    assert down.returncode == 1
+    assert "gRPC" in down.stderr or "UNAVAILABLE" in down.stderr

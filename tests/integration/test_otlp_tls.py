@@ -1,0 +1,187 @@
+"""OTLP over TLS to a real collector: what is wrong is said once, in words that help, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from otel_logtail import query
+from tests.support.certificates import Authority, Pair
+from tests.support.collector import Collector, find_collector, free_ports
+from tests.support.receiving import Daemon, line, wait_until
+
+E = "OTEL_EXPORTER_OTLP_"
+RECEIVERS = ("right", "elsewhere", "ended", "mutual")
+
+
+class Site(NamedTuple):
+    """A collector that speaks TLS in four ways, and the certificates of both sides."""
+
+    collector: Collector
+    ports: Mapping[tuple[str, str], int]
+    trust: Path
+    others_trust: Path
+    own: Pair
+    others: Pair
+    ended: Pair
+
+    def endpoint(self, receiver: str, protocol: str) -> str:
+        return f"https://127.0.0.1:{self.ports[receiver, protocol]}"
+
+
+def server(pair: Pair, **more: str) -> dict[str, str]:
+    return {"cert_file": str(pair.certificate), "key_file": str(pair.key), **more}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("tls")
+    authority, other = Authority(folder / "authority"), Authority(folder / "other")
+    tls = {
+        "right": server(authority.issue()),
+        "elsewhere": server(authority.issue("collector.example")),
+        "ended": server(authority.issue(ended=True)),
+        "mutual": server(authority.issue(), client_ca_file=str(authority.trust)),
+    }
+    names = [(receiver, protocol) for receiver in RECEIVERS for protocol in ("grpc", "http/protobuf")]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    receivers = {
+        f"otlp/{name}": {
+            "protocols": {
+                word: {"endpoint": f"127.0.0.1:{ports[name, protocol]}", "tls": tls[name]}
+                for word, protocol in (("grpc", "grpc"), ("http", "http/protobuf"))
+            }
+        }
+        for name in RECEIVERS
+    }
+    pipelines = {signal: {"receivers": [*receivers]} for signal in ("metrics", "traces", "logs")}
+    config = folder / "tls.json"
+    config.write_text(json.dumps({"receivers": receivers, "service": {"pipelines": pipelines}}))
+    with Collector(find_collector(), folder, "collector.yaml", str(config)) as collector:
+        yield Site(
+            collector,
+            ports,
+            authority.trust,
+            other.trust,
+            authority.issue("otel-logtail"),
+            other.issue("otel-logtail"),
+            authority.issue("otel-logtail", ended=True),
+        )
+
+
+def trusting(path: Path) -> dict[str, str]:
+    return {E + "CERTIFICATE": str(path)}
+
+
+def showing(pair: Pair) -> dict[str, str]:
+    return {E + "CLIENT_CERTIFICATE": str(pair.certificate), E + "CLIENT_KEY": str(pair.key)}
+
+
+def delivered(collector: Collector, source: str) -> tuple[int, int]:
+    """Samples and spans of a source that the collector has."""
+    points = [p for p in collector.metrics() if p.resource["service.name"] == source and p.name.endswith("ad.duration")]
+    spans = [span for span in collector.spans() if span.resource["service.name"] == source]
+    return max((point.value for point in points), default=0), len(spans)
+
+
+class Case(NamedTuple):
+    """What is wrong: where it is sent, with which certificates, and what must be said (and may not)."""
+
+    receiver: str
+    trust: str
+    shown: str
+    says: str
+    names: str
+
+
+CASES = {
+    "another authority is trusted": Case(
+        "right", "others_trust", "", "unable to get local issuer certificate", E + "CERTIFICATE (/"
+    ),
+    "no authority is named": Case("right", "", "", "local issuer certificate", E + "CERTIFICATE must be a PEM file"),
+    "another host": Case("elsewhere", "trust", "", "certificate is not valid for '127.0.0.1'", "the endpoint's host"),
+    "the receiver's has ended": Case("ended", "trust", "", "certificate has expired", "renewed there"),
+    "none is shown": Case(
+        "mutual", "trust", "", "certificate required", f"set {E}CLIENT_CERTIFICATE and {E}CLIENT_KEY"
+    ),
+    "a stranger's is shown": Case(
+        "mutual", "trust", "others", "unknown ca", f"own certificate: {E}CLIENT_CERTIFICATE (/"
+    ),
+    "ours has ended": Case("mutual", "trust", "ended", "certificate expired", f"renew what {E}CLIENT_CERTIFICATE (/"),
+}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize("wrong", CASES)
+def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything(
+    tmp_path: Path, site: Site, wrong: str, protocol: str
+) -> None:
+    case = CASES[wrong]
+    source = f"{wrong} {protocol}"
+    flags = ("--otlp-protocol", protocol, "--source", source)
+    environ = trusting(getattr(site, case.trust)) if case.trust else {}
+    if case.shown:
+        environ |= showing(getattr(site, case.shown))
+    endpoint = site.endpoint(case.receiver, protocol)
+    with Daemon(tmp_path, *flags, "--from-start", endpoint=endpoint, **environ) as daemon:
+        daemon.write(line(1), line(2, ms=700), line(500))
+        daemon.start()
+        daemon.wait_until(lambda: case.says in daemon.said(), 60)
+        daemon.wait_until(lambda: exporter(daemon)["failures"] > 2, 60)
+        daemon.stop()
+    complaints = [text for text in daemon.said().splitlines() if "otlp: " in text and "exporting to" not in text]
+    assert len(complaints) == 1, daemon.said()
+    assert complaints[0].startswith("otel-logtail: warning: otlp: ")
+    status = exporter(daemon)
+    for told in (complaints[0], str(status["last_error"])):
+        assert case.says in told
+        assert case.names in told
+    assert (status["delivered"], status["refused"]) == (0, 0)
+    assert delivered(site.collector, source) == (0, 0)
+
+    better = "mutual" if case.receiver == "mutual" else "right"
+    right = trusting(site.trust) | (showing(site.own) if better == "mutual" else {})
+    again = Daemon(tmp_path, *flags, endpoint=site.endpoint(better, protocol), **right)
+    assert case.says not in again.once()
+    wait_until(lambda: delivered(site.collector, source) == (3, 1))
+    assert (exporter(again)["pending"], exporter(again)["last_error"]) == (0, None)
+
+
+def exporter(daemon: Daemon) -> dict[str, Any]:
+    with closing(query.open_readonly(daemon.db)) as conn:
+        status: Any = query.status(conn, daemon.db)
+    (found,) = status["exporters"]
+    return dict(found)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_certificate_that_is_renewed_is_taken_without_a_restart(tmp_path: Path, protocol: str) -> None:
+    authority = Authority(tmp_path / "authority")
+    config = tmp_path / "tls.json"
+
+    def serve(pair: Pair) -> str:
+        protocols = {name: {"tls": server(pair)} for name in ("grpc", "http")}
+        config.write_text(json.dumps({"receivers": {"otlp": {"protocols": protocols}}}))
+        return str(config)
+
+    with Collector(find_collector(), tmp_path, "collector.yaml", serve(authority.issue(ended=True))) as collector:
+        endpoint = collector.grpc_endpoint if protocol == "grpc" else collector.http_endpoint
+        flags = ("--otlp-protocol", protocol, "--from-start", "--export-interval", "100ms", "--quiet-ms", "50")
+        endpoint = endpoint.replace("http:", "https:")
+        with Daemon(tmp_path, *flags, endpoint=endpoint, **trusting(authority.trust)) as daemon:
+            daemon.write(line(1), line(2, ms=700), line(500))
+            daemon.start()
+            daemon.wait_until(lambda: "certificate has expired" in daemon.said())
+            daemon.wait_until(lambda: exporter(daemon)["failures"] > 2)
+            assert daemon.said().count("warning: otlp:") == 1
+            collector.stop()
+            serve(authority.issue())
+            collector.start()
+            daemon.wait_until(lambda: "otlp: delivering again" in daemon.said(), 60)
+            daemon.wait_until(lambda: delivered(collector, "headroom-proxy")[0] == 3)
+            daemon.stop()

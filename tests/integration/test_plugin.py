@@ -1,0 +1,178 @@
+"""A third party's package with an observer and an exporter, installed beside our wheel, and used by name."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import otel_logtail
+from otel_logtail import plugins
+from otel_logtail.errors import UsageError
+from otel_logtail.exporter import ExporterContext
+from otel_logtail.observer import ObserverContext
+from otel_logtail.observers.headroom.observer import HeadroomObserver
+from tests.support.places import ROOT
+
+EXAMPLE = ROOT / "examples" / "plugin"
+
+
+def run(*command: object, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
+    done = subprocess.run(
+        [str(part) for part in command],
+        env={**kept, **environ},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin of a venv with both wheels; what they depend on is lent from here, so that no index is needed."""
+    folder = tmp_path_factory.mktemp("plugin")
+    for project in (ROOT, EXAMPLE):
+        build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist"]
+        run(*build, project)
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
+    python = folder / "venv" / "bin" / "python"
+    wheels = sorted((folder / "dist").glob("*.whl"))
+    assert [wheel.name.split("-")[0] for wheel in wheels] == ["logtail_acme", "otel_logtail"]
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", *wheels)
+    (site,) = (folder / "venv" / "lib").glob("python3*/site-packages")
+    (site / "lent.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n")
+    where = run(python, "-c", "import otel_logtail, logtail_acme; print(otel_logtail.__file__, logtail_acme.__file__)")
+    assert all(path.startswith(str(site)) for path in where.stdout.split())
+    return python.parent
+
+
+def test_both_are_listed_by_name_with_the_package_that_brings_them(installed: Path) -> None:
+    for command, name, what in (
+        ("observers", "acme", "The web server acme: how long each request took, and whether the database or rendering"),
+        ("exporters", "csv", "A CSV file (ACME_CSV) with a row for each stall."),
+    ):
+        listed = json.loads(run(installed / "otel-logtail", command, "--format", "json").stdout)
+        (mine,) = [entry for entry in listed if entry["name"] == name]
+        assert mine["what"].startswith(what)
+        assert mine["package"] == "logtail-acme 1.0.0"
+        assert {entry["package"].split(" ")[0] for entry in listed} == {"logtail-acme", "otel-logtail"}
+
+
+def test_both_are_used_on_a_log(installed: Path, tmp_path: Path) -> None:
+    log, db, out = tmp_path / "access-2.log", tmp_path / "store.db", tmp_path / "stalls.csv"
+    took = [0.020, 0.700, 2.900, 0.010] + [0.010] * 10 + [0.600]
+    log.write_text(
+        "".join(
+            f"2025-11-25T12:00:{second:02}.000Z acme request route=/search took={seconds:.3f} db=0.005\n"
+            for second, seconds in enumerate(took)
+        )
+        + "2025-11-25T12:00:30.000Z acme request route=/made-up took=9.000 db=0.005\n"
+    )
+    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db", db]
+    run(*command, "--exporter", "csv", ACME_CSV=str(out))
+    summary = json.loads(run(installed / "otel-logtail", "query", "summary", "--db", db, "--format", "json").stdout)
+    assert (summary["count"], summary["degraded"], summary["stall"]) == (15, 2, 1)
+    stages = run(installed / "otel-logtail", "query", "stages", "--db", db, "--format", "jsonl").stdout
+    assert {json.loads(line)["stage"] for line in stages.splitlines()} == {"db", "render"}
+    status = json.loads(run(installed / "otel-logtail", "status", "--db", db, "--format", "json").stdout)
+    (source,) = status["sources"]
+    assert (source["name"], source["rejected"]) == ("acme", 1)
+    with out.open() as file:
+        rows = list(csv.reader(file))
+    assert [row[3:] for row in rows] == [["2", "2900.0", "stall", "render"], ["1", "600.0", "degraded", "render"]]
+    episodes = json.loads(run(installed / "otel-logtail", "query", "episodes", "--db", db, "--format", "json").stdout)
+    assert [row[0] for row in rows] == [episode["span_id"] for episode in episodes]
+    run(*command, "--exporter", "csv", ACME_CSV=str(out))
+    assert len(out.read_text().splitlines()) == 2  # nothing is told twice
+
+
+def test_both_are_used_by_a_configuration_whose_keys_are_handed_on(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "access-2.log").write_text("2025-11-25T12:00:01.000Z acme request route=/search took=2.900 db=0.005\n")
+    file = tmp_path / "x.toml"
+    file.write_text(
+        f"db = 'store.db'\n[source.web]\nobserver = 'acme'\npaths = ['access-*.log']\n"
+        f"[exporter.csv]\nfile = '{tmp_path / 'out.csv'}'\n"
+    )
+    run(installed / "otel-logtail", "--config", file, "--once")
+    with (tmp_path / "out.csv").open() as out:
+        assert [row[3:] for row in csv.reader(out)] == [["1", "2900.0", "stall", "render"]]
+
+
+def test_a_plug_ins_usage_error_is_one_like_ours(installed: Path, tmp_path: Path) -> None:
+    log = str(tmp_path / "access.log")
+    command = [str(installed / "otel-logtail"), "--observer", "acme", "--path", log, "--exporter", "csv"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == ("otel-logtail: error: the exporter csv needs a file\nhint: set ACME_CSV to its path\n")
+
+
+def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
+    done = run(installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "tests")
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_a_name_that_is_not_the_exporters_own_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cursors are kept under its own name: with another one nothing would be found again."""
+    (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "otlp"]
+    renamed = type(point)("mine", point.value, point.group)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [renamed])
+    with pytest.raises(UsageError, match="the exporter 'mine' calls itself 'otlp'"):
+        plugins.make_exporter("mine", ExporterContext({}))
+
+
+@pytest.mark.parametrize("marker", [b"two\nlines", "text", None])
+def test_an_observer_with_a_marker_that_no_line_can_hold_is_refused(
+    marker: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HeadroomObserver, "marker", marker)
+    with pytest.raises(UsageError, match="the observer 'headroom' has the marker"):
+        plugins.make_observer("headroom", ObserverContext())
+
+
+def test_one_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "otlp"]
+    broken = type(point)("broken", "otel_logtail.nowhere:make", point.group)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken, point])
+    listed = plugins.describe(plugins.EXPORTERS)
+    assert [(one.name, one.what) for one in listed if one.name == "broken"] == [
+        ("broken", "can't be loaded: No module named 'otel_logtail.nowhere'")
+    ]
+    assert [one.package for one in listed] == ["", "otel-logtail 0.1.0"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+
+
+def test_all_code_on_the_page_for_authors_is_the_examples() -> None:
+    sources = [path.read_text() for path in EXAMPLE.rglob("*.py")] + [(EXAMPLE / "pyproject.toml").read_text()]
+    found = blocks("python") + blocks("toml")
+    assert len(found) == 8
+    assert [block for block in found if not any(block in source for source in sources)] == []
+
+
+def test_the_example_needs_only_what_is_public() -> None:
+    used = set()
+    for path in EXAMPLE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("otel_logtail"):
+                used |= {(node.module, alias.name) for alias in node.names}
+    assert {module for module, _ in used} == {"otel_logtail", "otel_logtail.testing"}
+    assert {name for module, name in used if module == "otel_logtail"} <= set(otel_logtail.__all__)

@@ -1,0 +1,12 @@
+"""Folders that tests read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+ROOT = TESTS.parent
+CAPTURES = TESTS / "captures"
+"""Logs of real runs of headroom."""
+STORES = TESTS / "stores"
+"""One store of each older schema version, with its answers."""

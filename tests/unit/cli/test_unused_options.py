@@ -1,0 +1,55 @@
+"""Options of an exporter that is not chosen: a flag is refused, a variable is for other runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_main_job import run
+from tests.support.places import CAPTURES
+
+
+def once(folder: Path, *arguments: object, **environ: str) -> tuple[int, str]:
+    log = CAPTURES / "0.42.0-invalid.log"
+    command = ("--observer", "headroom", "--path", log, "--once", "--db", folder / "s.db", *arguments)
+    done = run(*command, home=folder, check=False, environ=environ)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--histogram", "foo"], "--histogram 'foo' is not known\nhint: use explicit or exponential\n"),
+        (["--events", "foo"], "--events 'foo' is not known\nhint: use span or log or both\n"),
+        (
+            ["--otlp-protocol", "grpc"],
+            "--otlp-protocol is for otlp, and that is not chosen\nhint: add --exporter otlp, or --otlp-endpoint URL\n",
+        ),
+        (
+            ["--events", "log", "--exporter", "console"],
+            "--events is for jsonl or otlp, and that is not chosen\n"
+            "hint: add --exporter jsonl or otlp, or --otlp-endpoint URL\n",
+        ),
+        (
+            ["--jsonl-file", "x"],
+            "--jsonl-file is for jsonl, and that is not chosen\nhint: add --exporter jsonl\n",
+        ),
+    ],
+)
+def test_a_flag_is_refused(tmp_path: Path, arguments: list[str], said: str) -> None:
+    assert once(tmp_path, *arguments) == (2, f"otel-logtail: error: {said}")
+    assert not (tmp_path / "s.db").exists()
+
+
+@pytest.mark.parametrize("variable", ["OTLP_PROTOCOL", "HISTOGRAM", "JSONL_FILE"])
+def test_a_variable_is_not(tmp_path: Path, variable: str) -> None:
+    code, said = once(tmp_path, **{f"OTEL_LOGTAIL_{variable}": "foo"})
+    assert code == 0
+    assert "error" not in said
+
+
+def test_a_flag_of_one_that_is_chosen_is_taken(tmp_path: Path) -> None:
+    arguments = ("--exporter", "jsonl", "--jsonl-file", tmp_path / "x.jsonl", "--histogram", "exponential")
+    assert once(tmp_path, *arguments)[0] == 0
+    assert "exponentialHistogram" in (tmp_path / "x.jsonl").read_text()

@@ -1,0 +1,360 @@
+"""One lane in steps: a receiver by script and a clock that is moved by hand, so edges are met exactly."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_logtail.delivery import lane as lane_module
+from otel_logtail.delivery.lane import FIRST_BACKOFF_S, PATIENT_FAILURES, TRIES, UNPROVEN, Lane
+from otel_logtail.errors import StoreCorrupt
+from otel_logtail.events import Reporter
+from otel_logtail.model import Delivered, Delivery, ExportBatch, Retry, Stream
+from otel_logtail.store import quarantine
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.writer import Store
+from tests.support.pieces import NOON, Piece, line, opened, rows
+
+BROKEN = Retry("internal error", isolate=True)
+AWAY = Retry("connection refused")
+
+
+class Steps:
+    """A lane of breaches, its receiver (``judge``), and the clock. ``others`` is what other streams delivered."""
+
+    def __init__(self, store: Store) -> None:
+        self.now_s = 1000.0
+        self.others = 0
+        self.given_up = False
+        self.asked: list[list[int]] = []
+        self.judge: Callable[[list[int]], Delivery] = lambda ids: Delivered()
+        self.store = store
+        self._piece = Piece(store)
+        self._second = 0
+        self._outbox = Outbox(store.path, "fake")
+        self._outbox.register({Stream.BREACHES}, NOON)
+        self.start()
+
+    def start(self) -> None:
+        """Start, perhaps again."""
+        self.lane = Lane(Stream.BREACHES, self._outbox, Reporter(io.StringIO()), self)
+
+    def close(self) -> None:
+        self._outbox.close()
+
+    def write(self, number: int = 1) -> None:
+        """Let so many breaches come."""
+        self._piece.commit(b"".join(line(self._second + n, 0.6) for n in range(number)))
+        self._second += number
+
+    def run(self) -> None:
+        """Send what is due now."""
+        self.lane.run()
+
+    def wait(self) -> None:
+        """Wait for what is due next, and send it."""
+        due_s = self.lane.due_s()
+        assert due_s is not None
+        self.now_s = max(self.now_s, due_s)
+        self.run()
+
+    def times_alone(self, id_: int) -> int:
+        return self.asked.count([id_])
+
+    def kept(self) -> list[tuple[object, ...]]:
+        """What was taken out of the stream: item, whether it is quarantined, tries."""
+        return rows(self.store.path, "SELECT item, held, tries FROM refused ORDER BY item")
+
+    # --- the clock ---
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def time_ns(self) -> int:
+        return NOON + round(self.now_s * 1e9)
+
+    # --- whoever runs lanes ---
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        ids = [item.id for item in batch.items]
+        self.asked.append(ids)
+        return self.judge(ids)
+
+    @property
+    def accepted(self) -> int:
+        return self.lane.accepted + self.others
+
+    def over(self) -> bool:
+        return False
+
+    def progressed(self) -> None:
+        pass
+
+    def works(self) -> None:
+        pass
+
+
+@pytest.fixture
+def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
+    with opened(tmp_path / "store.db") as store:
+        steps = Steps(store)
+        monkeypatch.setattr(lane_module, "time", steps)
+        yield steps
+        steps.close()
+
+
+def broken_for(*bad: int) -> Callable[[list[int]], Delivery]:
+    return lambda ids: BROKEN if set(bad) & set(ids) else Delivered()
+
+
+# --- one outage after another -----------------------------------------------------------------------------------------
+
+
+def test_failures_before_a_success_do_not_count_in_the_next_outage(steps: Steps) -> None:
+    """Else some short outages are taken for a long one in which others were accepted, and batches are cut up."""
+    for _ in range(3):
+        steps.write(4)
+        steps.judge = lambda ids: AWAY
+        steps.run()
+        for _ in range(PATIENT_FAILURES - 2):
+            steps.wait()
+        steps.judge = lambda ids: Delivered()
+        steps.wait()
+    assert {len(ids) for ids in steps.asked} == {4}
+
+
+def test_what_was_accepted_before_an_outage_does_not_say_that_the_receiver_is_there(steps: Steps) -> None:
+    steps.others = 5
+    steps.write(4)
+    steps.judge = lambda ids: AWAY
+    steps.run()
+    for _ in range(2 * PATIENT_FAILURES):
+        steps.wait()
+    assert {len(ids) for ids in steps.asked} == {4}
+
+
+def test_a_batch_is_suspected_after_so_many_failures_while_others_are_accepted(steps: Steps) -> None:
+    steps.write(4)
+    steps.judge = lambda ids: AWAY
+    steps.run()
+    steps.others += 1
+    for _ in range(PATIENT_FAILURES + 1):
+        steps.wait()
+    assert [len(ids) for ids in steps.asked] == [4] * (PATIENT_FAILURES + 1) + [2]
+
+
+def test_the_wait_after_a_success_is_short_again(steps: Steps) -> None:
+    for _ in range(2):
+        steps.write()
+        steps.judge = lambda ids: AWAY
+        steps.run()
+        assert steps.lane.not_before_s is not None
+        assert FIRST_BACKOFF_S / 2 <= steps.lane.not_before_s - steps.now_s <= FIRST_BACKOFF_S
+        for _ in range(6):
+            steps.wait()
+        steps.judge = lambda ids: Delivered()
+        steps.wait()
+
+
+def test_damage_of_the_store_is_handed_to_whoever_runs_the_lane(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage = StoreCorrupt("the store is damaged")
+
+    def read(stream: Stream, limit: int) -> None:
+        raise damage
+
+    monkeypatch.setattr(steps._outbox, "read", read)
+    assert steps.lane.run() is damage
+    assert steps.lane.blocked
+
+
+# --- alone ------------------------------------------------------------------------------------------------------------
+
+
+def test_two_items_that_fail_once_each_are_not_put_on_trial(steps: Steps) -> None:
+    steps.judge = lambda ids: BROKEN if steps.times_alone(ids[0]) == 1 else Delivered()
+    for _ in range(4):
+        steps.write()
+        steps.run()
+        assert steps.kept() == []
+        steps.wait()
+    assert steps.asked == [[1], [1], [2], [2], [3], [3], [4], [4]]
+
+
+def test_the_item_behind_one_that_was_put_on_trial_is_not_put_there_for_a_single_failure(steps: Steps) -> None:
+    steps.judge = lambda ids: BROKEN if 1 in ids or steps.times_alone(2) == 1 else Delivered()
+    steps.write(2)
+    steps.run()
+    while steps.times_alone(2) < 1:
+        steps.wait()
+    assert [item for item, _, _ in steps.kept()] == [1]
+
+
+def test_what_was_delivered_piece_by_piece_leaves_no_suspicion_behind(steps: Steps) -> None:
+    steps.write(4)
+    steps.judge = lambda ids: BROKEN if len(ids) == 4 else Delivered()
+    steps.run()
+    assert not steps.lane.failing
+    steps.write()
+    steps.judge = lambda ids: AWAY
+    steps.run()
+    for _ in range(4):
+        steps.wait()
+    assert steps.kept() == []  # that the receiver is away says nothing of the item
+
+
+@pytest.mark.parametrize("most", [2, 5])
+def test_no_more_than_so_many_are_put_on_trial_while_none_is_accepted(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    assert UNPROVEN == 100
+    monkeypatch.setattr(lane_module, "UNPROVEN", most)
+    steps.write(most + 3)
+    steps.judge = lambda ids: BROKEN
+    steps.run()
+    for _ in range(6 * most + 20):
+        steps.wait()
+    assert [item for item, _, _ in steps.kept()] == list(range(1, most + 1))
+
+
+# --- on trial ---------------------------------------------------------------------------------------------------------
+
+
+def put_on_trial(steps: Steps, *bad: int) -> None:
+    """Have these items on trial, and three good ones behind them delivered."""
+    steps.write(max(bad) + 3)
+    steps.judge = broken_for(*bad)
+    steps.run()
+    while not steps.asked[-1] or max(max(ids) for ids in steps.asked) < max(bad) + 3 or steps.lane.blocked:
+        steps.wait()
+    assert [(item, held) for item, held, _ in steps.kept()] == [(id_, 0) for id_ in bad]
+
+
+def test_an_item_is_quarantined_when_it_has_failed_so_often_while_others_were_accepted(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    while steps.kept()[0][2] != TRIES - 1:
+        steps.write()
+        steps.run()
+        steps.wait()
+        assert steps.kept()[0][1] == 0
+    steps.start()  # what was noted by then counts after a restart, too
+    steps.write()
+    steps.run()  # the item on trial is first, before anything else is accepted
+    steps.wait()
+    assert steps.kept() == [(1, 1, TRIES)]
+
+
+def test_failures_count_once_for_each_time_that_others_were_accepted(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    steps.wait()
+    tries = steps.kept()[0][2]
+    for _ in range(3 * TRIES):
+        steps.wait()
+    assert steps.kept() == [(1, 0, tries)]
+
+
+def test_an_item_that_was_released_has_all_its_tries_again(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    while not steps.kept()[0][1]:
+        steps.write()
+        steps.run()
+        steps.wait()
+    assert quarantine.release(steps.store._db, None) == 1
+    steps.write()
+    steps.run()
+    for _ in range(3):
+        steps.write()
+        steps.run()
+        steps.wait()
+    assert [(item, held) for item, held, _ in steps.kept()] == [(1, 0)]
+
+
+def test_an_item_of_which_is_not_known_how_it_was_sent_stays_quarantined(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    steps.store._db.execute("UPDATE refused SET held = 1, data = x''")
+    assert quarantine.release(steps.store._db, None) == 0
+    assert [(item, held) for item, held, _ in steps.kept()] == [(1, 1)]
+
+
+def test_those_on_trial_have_their_turns(steps: Steps) -> None:
+    put_on_trial(steps, 1, 2, 3)
+    del steps.asked[:]
+    for _ in range(7):
+        steps.wait()
+    first = steps.asked[0][0]
+    assert steps.asked == [[(first - 1 + n) % 3 + 1] for n in range(7)]
+
+
+def test_after_a_start_the_one_that_failed_least_goes_first(steps: Steps) -> None:
+    """Runs that are short (`--once`, kills) must not spend their time on the items that always fail."""
+    put_on_trial(steps, 1, 2, 3)
+    steps.store._db.execute("UPDATE refused SET tries = 5 WHERE item != 3")
+    steps.judge = broken_for(1, 2)
+    for _ in range(2):
+        steps.start()
+        del steps.asked[:]
+        steps.run()
+        if steps.asked:
+            break
+        steps.wait()
+    assert steps.asked[0] == [3]
+    assert [item for item, _, _ in steps.kept()] == [1, 2]
+
+
+def test_after_a_failure_of_the_stream_the_one_that_failed_least_goes_first(steps: Steps) -> None:
+    put_on_trial(steps, 1, 2, 3)
+    while steps.asked[-1] != [1]:
+        steps.wait()
+    steps.judge = lambda ids: AWAY
+    steps.write()
+    steps.run()
+    assert steps.lane.blocked
+    del steps.asked[:]
+    steps.wait()
+    assert steps.asked[0] == [2]
+
+
+def test_who_is_told_to_hasten_tries_what_is_on_trial_at_once(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    steps.wait()
+    steps.judge = lambda ids: Delivered()
+    steps.run()
+    assert steps.kept() != []  # not due yet
+    steps.lane.hasten()
+    steps.run()
+    assert steps.kept() == []
+
+
+def test_an_item_on_trial_that_became_too_old_is_skipped_and_counted(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    steps.judge = lambda ids: Delivered(skipped=1)
+    steps.wait()
+    assert (steps.kept(), steps.lane.skipped) == ([], 1)
+    assert rows(steps.store.path, "SELECT skipped, delivered FROM exporter") == [(1, 3)]
+
+
+def test_the_wait_for_the_others_on_trial_is_short_again_after_one_was_accepted(steps: Steps) -> None:
+    put_on_trial(steps, 1, 2)
+    for _ in range(12):
+        steps.wait()
+    steps.judge = broken_for(2)
+    while steps.asked[-1] != [2] or len(steps.kept()) == 2:
+        steps.wait()
+    due_s = steps.lane.due_s()
+    assert due_s is not None
+    assert due_s - steps.now_s <= FIRST_BACKOFF_S
+
+
+def test_what_is_on_trial_of_another_stream_or_exporter_is_not_touched(steps: Steps) -> None:
+    put_on_trial(steps, 1)
+    steps.store._db.execute(
+        "INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)"
+        " SELECT 'another', stream, 7, about_ns, held, tries, why, time_ns, data FROM refused UNION ALL"
+        " SELECT exporter, 'episodes', 8, about_ns, held, tries, why, time_ns, data FROM refused"
+    )
+    steps.start()
+    steps.judge = lambda ids: Delivered()
+    steps.run()
+    assert [item for item, _, _ in steps.kept()] == [7, 8]

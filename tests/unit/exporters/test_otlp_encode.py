@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+from math import isclose
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_logtail.counts import SCALE, count
+from otel_logtail.exporters.otlp.encode import MAX_BYTES, Encoding, Request, downscale, encode
+from otel_logtail.model import Counts, ExportBatch, Instrument, Stream
+from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, point
+
+ENCODING = Encoding(version="1.2.3", host="box")
+
+
+def metrics_of(request: Request) -> list[Metric]:
+    assert isinstance(request.message, ExportMetricsServiceRequest)
+    return [m for r in request.message.resource_metrics for s in r.scope_metrics for m in s.metrics]
+
+
+def spans_of(request: Request) -> list[Span]:
+    assert isinstance(request.message, ExportTraceServiceRequest)
+    return [span for r in request.message.resource_spans for s in r.scope_spans for span in s.spans]
+
+
+def values(attributes: list[KeyValue]) -> dict[str, object]:
+    return {a.key: getattr(a.value, a.value.WhichOneof("value") or "") for a in attributes}
+
+
+def only(batch: ExportBatch, encoding: Encoding = ENCODING) -> Request:
+    (request,) = encode(batch, encoding)
+    return request
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------
+
+
+def test_durations_are_a_cumulative_histogram_in_seconds() -> None:
+    (metric,) = metrics_of(only(intervals(point([100, 500, 501, 2000]))))
+    assert (metric.name, metric.unit) == ("log.overhead.duration", "s")
+    assert metric.histogram.aggregation_temporality == 2
+    (data,) = metric.histogram.data_points
+    assert (data.count, data.sum, data.min, data.max) == (4, 3.101, 0.1, 2.0)
+    assert (data.start_time_unix_nano, data.time_unix_nano) == (T0 - 60_000 * MS, T0)
+    assert values(list(data.attributes)) == {"headroom.path": "/v1/messages"}
+    by_bound = dict(zip([*data.explicit_bounds, float("inf")], data.bucket_counts, strict=True))
+    assert {bound: n for bound, n in by_bound.items() if n} == {0.1: 1, 0.5: 1, 1.0: 1, 2.0: 1}
+
+
+def test_bounds_in_seconds_are_the_numbers_that_people_write() -> None:
+    (metric,) = metrics_of(only(intervals(point([1]))))
+    expected = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
+    assert list(metric.histogram.data_points[0].explicit_bounds) == expected
+
+
+def test_stages_breaches_and_episodes_have_the_names_and_units_of_the_design() -> None:
+    batch = intervals(
+        point([1, 2], instrument=Instrument.STAGE, attributes=(("headroom.path", "/x"), ("stage", "read"))),
+        point([600, 700, 2500], instrument=Instrument.BREACHES, attributes=LABELS),
+        point([3000, 4000], instrument=Instrument.EPISODES, attributes=LABELS),
+    )
+    request = only(batch)
+    assert request.count == 3
+    stage, breaches, number, duration = metrics_of(request)
+    assert (stage.name, stage.unit, stage.WhichOneof("data")) == ("log.overhead.stage.duration", "s", "histogram")
+    assert values(list(stage.histogram.data_points[0].attributes)) == {"headroom.path": "/x", "stage": "read"}
+    assert (breaches.name, breaches.unit) == ("log.overhead.breaches", "{sample}")
+    assert (breaches.sum.is_monotonic, breaches.sum.aggregation_temporality) == (True, 2)
+    (data,) = breaches.sum.data_points
+    assert (data.as_int, values(list(data.attributes))) == (3, {"cause": "compress", "severity": "stall"})
+    assert (number.name, number.unit) == ("log.overhead.episodes", "{episode}")
+    assert (number.sum.is_monotonic, number.sum.data_points[0].as_int) == (True, 2)
+    assert (duration.name, duration.unit) == ("log.overhead.episode.duration", "s")
+    assert (duration.histogram.data_points[0].count, duration.histogram.data_points[0].sum) == (2, 7.0)
+
+
+def test_points_of_one_source_share_a_resource_and_those_of_one_metric_a_metric() -> None:
+    other = msgspec.structs.replace(SOURCE, id=2, name="other")
+    batch = intervals(
+        point([1], attributes=(("headroom.path", "/a"),)),
+        point([1], source=other),
+        point([1], attributes=(("headroom.path", "/b"),)),
+    )
+    message = only(batch).message
+    assert isinstance(message, ExportMetricsServiceRequest)
+    found = [
+        (values(list(r.resource.attributes))["service.name"], len(s.metrics[0].histogram.data_points))
+        for r in message.resource_metrics
+        for s in r.scope_metrics
+    ]
+    assert found == [("headroom-proxy", 2), ("other", 1)]
+
+
+def test_the_resource_is_the_source_this_machine_and_what_the_user_said() -> None:
+    encoding = Encoding("1", "box", (("team", "x"), ("service.name", "mine"), ("host.name", "laptop")))
+    for batch in (intervals(point([1])), episodes(episode([600]))):
+        message = only(batch, encoding).message
+        parts = message.resource_metrics if isinstance(message, ExportMetricsServiceRequest) else message.resource_spans
+        assert values(list(parts[0].resource.attributes)) == {
+            "host.name": "laptop",
+            "team": "x",
+            "service.name": "headroom-proxy",
+            "service.instance.id": "6f1c",
+        }
+    message = only(intervals(point([1]))).message
+    assert isinstance(message, ExportMetricsServiceRequest)
+    assert values(list(message.resource_metrics[0].resource.attributes))["host.name"] == "box"
+    scope = message.resource_metrics[0].scope_metrics[0].scope
+    assert (scope.name, scope.version) == ("otel_logtail", "1.2.3")
+
+
+def test_a_series_that_comes_again_starts_a_new_request() -> None:
+    a, b = (("headroom.path", "/a"),), (("headroom.path", "/b"),)
+    batch = intervals(
+        point([1], attributes=a, time_ns=T0),
+        point([1], attributes=b, time_ns=T0),
+        point([1, 1], attributes=a, time_ns=T0 + 1),
+        point([1, 1, 1], attributes=a, time_ns=T0 + 2),
+    )
+    assert [request.count for request in encode(batch, ENCODING)] == [2, 1, 1]
+
+
+def test_the_same_series_with_other_bounds_starts_a_new_request() -> None:
+    batch = intervals(point([1]), point([1], bounds_ns=BOUNDS[:3]))
+    assert [request.count for request in encode(batch, ENCODING)] == [1, 1]
+
+
+_series = st.sampled_from([(("headroom.path", "/a"),), (("headroom.path", "/b"),), (("headroom.path", "/c"),)])
+
+
+@given(st.lists(st.tuples(_series, st.sampled_from(list(Instrument))), max_size=30), st.integers(1, 8))
+def test_requests_hold_all_points_in_order_each_series_at_most_once(
+    kinds: list[tuple[tuple[tuple[str, str], ...], Instrument]], most: int
+) -> None:
+    points = [
+        point([1], id=number, attributes=attributes, instrument=instrument, time_ns=T0 + number)
+        for number, (attributes, instrument) in enumerate(kinds)
+    ]
+    requests = list(encode(intervals(*points), Encoding("1", max_records=most)))
+    assert sum(request.count for request in requests) == len(points)
+    rest = iter(points)
+    for request in requests:
+        expected = [next(rest) for _ in range(request.count)]
+        sent = [
+            (metric.name, str(values(list(data.attributes))), data.time_unix_nano)
+            for metric in metrics_of(request)
+            for data in (*metric.histogram.data_points, *metric.sum.data_points)
+        ]
+        assert len({(name, attributes) for name, attributes, _ in sent}) == len(sent)
+        assert len(sent) <= max(most, 2)
+        assert {time_ns for _, _, time_ns in sent} == {one.time_ns for one in expected}
+
+
+def test_a_request_stays_under_its_size_and_nothing_is_lost_by_splitting() -> None:
+    points = [point([1], id=n, attributes=(("headroom.path", f"/{n}"),)) for n in range(100)]
+    requests = list(encode(intervals(*points), Encoding("1", max_bytes=4000)))
+    assert len(requests) > 1
+    assert all(request.message.ByteSize() <= 4000 for request in requests)
+    assert sum(request.count for request in requests) == 100
+    sent = [
+        values(list(d.attributes))["headroom.path"] for r in requests for d in metrics_of(r)[0].histogram.data_points
+    ]
+    assert sent == [f"/{n}" for n in range(100)]
+
+
+def test_an_item_larger_than_the_limit_is_sent_alone() -> None:
+    requests = list(encode(episodes(episode([600] * 9), episode([600], id=2)), Encoding("1", max_bytes=600)))
+    assert [request.count for request in requests] == [1, 1]
+    assert MAX_BYTES < 4 * 1024 * 1024
+
+
+def test_an_empty_batch_is_no_request() -> None:
+    assert list(encode(intervals(), ENCODING)) == []
+    assert list(encode(episodes(), ENCODING)) == []
+
+
+def test_the_same_items_are_the_same_bytes() -> None:
+    for batch in (intervals(point([1, 2])), episodes(episode([600, 700]))):
+        assert only(batch).message.SerializeToString() == only(batch).message.SerializeToString()
+
+
+def test_a_stream_without_a_place_in_metrics_and_traces_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="breaches"):
+        next(encode(ExportBatch(Stream.BREACHES, ()), ENCODING))
+    with pytest.raises(TypeError, match="EpisodeRecord among Point items"):
+        next(encode(ExportBatch(Stream.INTERVALS, (episode([600]),)), ENCODING))
+
+
+@pytest.mark.parametrize("exponential", [False, True])
+def test_exemplars_lead_from_a_point_to_the_span_of_its_worst_breaches(exponential: bool) -> None:
+    exemplars = (breach(7, 600, time_ns=T0 - 9 * MS), breach(8, 2500, time_ns=T0 - 5 * MS))
+    batch = intervals(msgspec.structs.replace(point([600, 2500]), exemplars=exemplars))
+    (metric,) = metrics_of(only(batch, msgspec.structs.replace(ENCODING, exponential=exponential)))
+    data = metric.exponential_histogram if exponential else metric.histogram
+    told = [(e.as_double, e.time_unix_nano, e.trace_id, e.span_id) for e in data.data_points[0].exemplars]
+    assert told == [
+        (0.6, T0 - 9 * MS, bytes(range(1, 17)), bytes(range(1, 9))),
+        (2.5, T0 - 5 * MS, bytes(range(1, 17)), bytes(range(1, 9))),
+    ]
+
+
+@pytest.mark.parametrize("exponential", [False, True])
+@pytest.mark.parametrize(("delta", "start_ns"), [(False, T0 - 60_000 * MS), (True, T0 - 10_000 * MS)])
+def test_exemplars_lie_behind_the_start_of_their_data_point_and_not_behind_its_end(
+    exponential: bool, delta: bool, start_ns: int
+) -> None:
+    times_ns = (start_ns - 1, start_ns, start_ns + 1, T0 - 1, T0, T0 + 1)
+    exemplars = tuple(breach(n, 600, time_ns=time_ns) for n, time_ns in enumerate(times_ns))
+    batch = intervals(msgspec.structs.replace(point([600] * 6, delta_ms=[600] * 6), exemplars=exemplars))
+    (metric,) = metrics_of(only(batch, msgspec.structs.replace(ENCODING, exponential=exponential, delta=delta)))
+    (data,) = (metric.exponential_histogram if exponential else metric.histogram).data_points
+    assert data.start_time_unix_nano == start_ns
+    assert [e.time_unix_nano for e in data.exemplars] == [start_ns + 1, T0 - 1, T0]
+
+
+def test_a_span_without_events_has_dropped_none() -> None:
+    without = msgspec.structs.replace(ENCODING, span_events=False)
+    (span,) = spans_of(only(episodes(episode([600, 2500], dropped=3)), without))
+    assert (len(span.events), span.dropped_events_count) == (0, 0)
+    assert values(list(span.attributes))["count"] == 5
+
+
+# --- delta ------------------------------------------------------------------------------------------------------
+
+DELTA = Encoding(version="1", delta=True)
+
+
+@pytest.mark.parametrize("exponential", [False, True])
+def test_a_delta_carries_what_is_new_since_the_series_last_point(exponential: bool) -> None:
+    one = point([100, 500, 900], delta_ms=[900], previous_ns=T0 - 7)
+    (metric,) = metrics_of(only(intervals(one), msgspec.structs.replace(DELTA, exponential=exponential)))
+    histogram = metric.exponential_histogram if exponential else metric.histogram
+    assert histogram.aggregation_temporality == 1
+    (data,) = histogram.data_points
+    assert (data.count, data.sum, data.min, data.max) == (1, 0.9, 0.9, 0.9)
+    assert (data.start_time_unix_nano, data.time_unix_nano) == (T0 - 7, T0)
+
+
+def test_a_delta_of_breaches_is_a_delta_sum() -> None:
+    one = point([600, 700, 800], delta_ms=[800], instrument=Instrument.BREACHES, attributes=LABELS)
+    (metric,) = metrics_of(only(intervals(one), DELTA))
+    assert (metric.sum.aggregation_temporality, metric.sum.data_points[0].as_int) == (1, 1)
+
+
+def test_silent_series_are_repeated_in_cumulative_and_left_out_in_delta() -> None:
+    silent = point([1, 2], id=0, attributes=(("headroom.path", "/silent"),))
+    batch = intervals(point([1, 2], delta_ms=[2]), silent)
+    assert only(batch).count == 2
+    assert only(batch, DELTA).count == 1
+    assert list(encode(intervals(silent), DELTA)) == []
+
+
+@pytest.mark.parametrize("exponential", [False, True])
+def test_the_0_of_a_series_has_no_least_and_no_greatest_value(exponential: bool) -> None:
+    zero = msgspec.structs.replace(point([1]), id=0, delta=Counts(), total=Counts(explicit=[0] * 16))
+    (metric,) = metrics_of(only(intervals(zero), Encoding("1", exponential=exponential)))
+    (data,) = metric.exponential_histogram.data_points if exponential else metric.histogram.data_points
+    assert (data.count, data.HasField("min"), data.HasField("max")) == (0, False, False)
+    (metric,) = metrics_of(only(intervals(point([0])), Encoding("1", exponential=exponential)))
+    (data,) = metric.exponential_histogram.data_points if exponential else metric.histogram.data_points
+    assert (data.count, data.HasField("min"), data.HasField("max")) == (1, True, True)
+
+
+def test_what_makes_points_other_series_is_their_form() -> None:
+    base = Encoding("1", "box", (("a", "b"), ("c", "d")))
+    forms = {
+        msgspec.structs.replace(base, **{name: value}).form
+        for name, value in (
+            ("version", "2"),
+            ("host", "other"),
+            ("resource", (("a", "b"),)),
+            ("exponential", True),
+            ("delta", True),
+        )
+    }
+    assert len(forms | {base.form}) == 6
+    for name, value in (("resource", (("c", "d"), ("a", "b"))), ("span_events", False), ("max_bytes", 7)):
+        assert msgspec.structs.replace(base, **{name: value}).form == base.form
+
+
+# --- exponential histograms -------------------------------------------------------------------------------------
+
+
+def test_exponential_histograms_hold_the_same_counts() -> None:
+    batch = intervals(point([0, 1, 500, 500, 60_000]))
+    (metric,) = metrics_of(only(batch, Encoding("1", exponential=True)))
+    assert (metric.name, metric.exponential_histogram.aggregation_temporality) == ("log.overhead.duration", 2)
+    (data,) = metric.exponential_histogram.data_points
+    assert (data.count, data.zero_count, sum(data.positive.bucket_counts)) == (5, 1, 4)
+    assert (data.sum, data.min, data.max) == (61.001, 0.0, 60.0)
+    assert len(data.positive.bucket_counts) <= 160
+    assert not data.negative.bucket_counts
+
+
+def test_only_zeros_are_an_exponential_histogram_without_buckets() -> None:
+    (metric,) = metrics_of(only(intervals(point([0, 0])), Encoding("1", exponential=True)))
+    (data,) = metric.exponential_histogram.data_points
+    assert (data.count, data.zero_count, list(data.positive.bucket_counts), data.scale) == (2, 2, [], SCALE)
+
+
+@given(st.dictionaries(st.integers(-3000, 3000), st.integers(1, 1000), max_size=60), st.integers(2, 160))
+def test_downscaling_keeps_every_count_in_a_bucket_that_holds_its_old_one(sparse: dict[int, int], most: int) -> None:
+    scale, buckets = downscale(sparse, max_buckets=most)
+    shift = SCALE - scale
+    assert sum(buckets.bucket_counts) == sum(sparse.values())
+    assert len(buckets.bucket_counts) <= most
+    expected: dict[int, int] = {}
+    for index, number in sparse.items():
+        expected[index // 2**shift] = expected.get(index // 2**shift, 0) + number
+    dense = {buckets.offset + place: n for place, n in enumerate(buckets.bucket_counts) if n}
+    assert dense == expected
+    if shift:  # and no coarser than it must be
+        assert (max(sparse) >> (shift - 1)) - (min(sparse) >> (shift - 1)) >= most
+
+
+@given(st.lists(st.integers(1, 3600 * 10**9), min_size=1, max_size=50))
+def test_every_value_lies_within_the_bounds_of_its_bucket(durations_ns: list[int]) -> None:
+    scale, buckets = downscale(count(durations_ns, ()).exponential)
+    filled = {buckets.offset + place for place, n in enumerate(buckets.bucket_counts) if n}
+    for duration_ns in durations_ns:
+        value = duration_ns / 1e9
+        bounds = [(2 ** (i / 2**scale), 2 ** ((i + 1) / 2**scale)) for i in filled]
+        assert any(
+            low < value <= high or isclose(value, low, rel_tol=1e-9) or isclose(value, high, rel_tol=1e-9)
+            for low, high in bounds
+        )
+
+
+# --- spans ------------------------------------------------------------------------------------------------------
+
+
+def test_an_episode_is_a_span_with_the_ids_and_times_of_the_store() -> None:
+    (span,) = spans_of(only(episodes(episode([600, 2500]))))
+    assert (span.name, span.kind) == ("log.overhead.episode", Span.SpanKind.SPAN_KIND_INTERNAL)
+    assert (span.trace_id, span.span_id, span.parent_span_id) == (bytes(range(1, 17)), bytes(range(1, 9)), b"")
+    assert (span.start_time_unix_nano, span.end_time_unix_nano) == (T0 + 200 * MS - 2500 * MS, T0 + 200 * MS)
+    assert values(list(span.attributes)) == {
+        "server.port": 8787,
+        "count": 2,
+        "peak_ms": 2500.0,
+        "severity": "stall",
+        "cause": "compress",
+        "dominant_stage": "deep_copy",
+        "log.file.name": "proxy-8787.log",
+        "log.file.path": "/var/log/headroom/proxy-8787.log",
+    }
+
+
+def test_a_stall_is_an_error_and_a_degraded_episode_is_not() -> None:
+    statuses = [spans_of(only(episodes(episode([value]))))[0].status.code for value in (2500, 600)]
+    assert statuses == [2, 0]
+
+
+def test_each_breach_is_a_span_event_at_its_own_time() -> None:
+    (span,) = spans_of(only(episodes(episode([600.5, 2500]))))
+    assert [(event.name, event.time_unix_nano) for event in span.events] == [
+        ("log.overhead", T0 + 100 * MS),
+        ("log.overhead", T0 + 200 * MS),
+    ]
+    assert values(list(span.events[0].attributes)) == {
+        "headroom.path": "/v1/messages",
+        "server.port": 8787,
+        "severity": "degraded",
+        "value_ms": 600.5,
+        "cause": "compress",
+        "stage": "deep_copy",
+        "log.record.uid": "00000000000000000000000000000001",
+    }
+
+
+def test_breaches_beyond_those_of_the_record_are_counted_as_dropped() -> None:
+    (span,) = spans_of(only(episodes(episode([600] * 128, dropped=372))))
+    assert (len(span.events), span.dropped_events_count) == (128, 372)
+    (span,) = spans_of(only(episodes(episode([600]))))
+    assert span.dropped_events_count == 0
+
+
+def test_episodes_of_one_source_share_a_resource() -> None:
+    message = only(episodes(episode([600]), episode([700], id=2, span_id=bytes(range(2, 10))))).message
+    assert isinstance(message, ExportTraceServiceRequest)
+    assert [len(r.scope_spans[0].spans) for r in message.resource_spans] == [2]
+
+
+def test_a_point_carries_the_times_of_the_log_and_no_others() -> None:
+    one = point([1], time_ns=5, start_ns=1)
+    (data,) = metrics_of(only(intervals(one)))[0].histogram.data_points
+    assert (data.start_time_unix_nano, data.time_unix_nano) == (1, 5)

@@ -1,0 +1,152 @@
+"""Breaches as log records: what they look like, and that they arrive with the ids of their episode's span."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+
+from otel_logtail.errors import UsageError
+from otel_logtail.exporter import ExporterContext
+from otel_logtail.exporters.otlp.answer import judge_response
+from otel_logtail.exporters.otlp.config import read_settings
+from otel_logtail.exporters.otlp.encode import Encoding, Request
+from otel_logtail.exporters.otlp.exporter import make
+from otel_logtail.exporters.otlp.requests import requests
+from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Stream
+from tests.support.collector import Collector
+from tests.support.otlp_items import MS, SOURCE, T0, breach, episode, episodes
+
+ENCODING = Encoding(version="1.2.3", host="box")
+
+
+def breaches(*records: BreachRecord) -> ExportBatch:
+    return ExportBatch(Stream.BREACHES, records)
+
+
+def values(attributes: list[KeyValue]) -> dict[str, object]:
+    return {a.key: getattr(a.value, a.value.WhichOneof("value") or "") for a in attributes}
+
+
+def only(batch: ExportBatch, encoding: Encoding = ENCODING) -> tuple[Request, ExportLogsServiceRequest]:
+    (request,) = requests(batch, encoding)
+    assert isinstance(request.message, ExportLogsServiceRequest)
+    return request, request.message
+
+
+def test_a_breach_is_an_event_with_the_ids_of_its_span() -> None:
+    request, message = only(breaches(breach(5, 600.5, time_ns=T0), breach(6, 2500, time_ns=T0 + MS)))
+    assert request.count == 2
+    (holder,) = message.resource_logs
+    assert values(list(holder.resource.attributes)) == {
+        "host.name": "box",
+        "service.name": "headroom-proxy",
+        "service.instance.id": "6f1c",
+    }
+    (logs,) = holder.scope_logs
+    assert (logs.scope.name, logs.scope.version) == ("otel_logtail", "1.2.3")
+    first, second = logs.log_records
+    assert (first.event_name, first.time_unix_nano, second.time_unix_nano) == ("log.overhead", T0, T0 + MS)
+    assert (first.severity_number, first.severity_text) == (13, "WARN")
+    assert (second.severity_number, second.severity_text) == (17, "ERROR")
+    assert (first.trace_id, first.span_id) == (bytes(range(1, 17)), bytes(range(1, 9)))
+    assert values(list(first.attributes)) == {
+        "headroom.path": "/v1/messages",
+        "server.port": 8787,
+        "severity": "degraded",
+        "value_ms": 600.5,
+        "cause": "compress",
+        "stage": "deep_copy",
+        "log.record.uid": (5).to_bytes(16, "big").hex(),
+    }
+
+
+def test_each_source_has_its_resource() -> None:
+    other = msgspec.structs.replace(SOURCE, name="other")
+    third = msgspec.structs.replace(breach(3, 900, time_ns=T0), source=other)
+    _, message = only(breaches(breach(1, 600, time_ns=T0), third, breach(2, 700, time_ns=T0)))
+    names = [values(list(holder.resource.attributes))["service.name"] for holder in message.resource_logs]
+    assert names == ["headroom-proxy", "other"]
+    assert [len(holder.scope_logs[0].log_records) for holder in message.resource_logs] == [2, 1]
+
+
+def test_many_breaches_are_split_and_keep_their_order() -> None:
+    small = msgspec.structs.replace(ENCODING, max_bytes=1000)
+    batch = breaches(*(breach(n, 600, time_ns=T0 + n) for n in range(1, 21)))
+    found = list(requests(batch, small))
+    assert len(found) > 5
+    assert sum(request.count for request in found) == 20
+    assert all(request.message.ByteSize() <= 1000 for request in found)
+    times: list[int] = []
+    for request in found:
+        assert isinstance(request.message, ExportLogsServiceRequest)
+        logs = request.message.resource_logs[0].scope_logs[0]
+        times += [record.time_unix_nano - T0 for record in logs.log_records]
+    assert times == list(range(1, 21))
+
+
+def test_log_records_that_a_receiver_rejected_are_counted() -> None:
+    partial = ExportLogsPartialSuccess(rejected_log_records=2, error_message="too old")
+    answer = judge_response(ExportLogsServiceResponse(partial_success=partial))
+    assert answer == Delivered(rejected=2, why="the receiver rejected 2 log records: too old")
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted"), [("", False), ("span", False), ("log", True), ("both", True), ("LOG", True)]
+)
+def test_breaches_are_asked_for_where_logs_are_wanted(events: str, wanted: bool) -> None:
+    exporter = make(ExporterContext({}, {"events": events}))
+    try:
+        assert (Stream.BREACHES in exporter.wants) is wanted
+    finally:
+        exporter.close()
+
+
+def test_another_word_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"--events: 'spans' is not a kind of events") as caught:
+        read_settings({}, {"events": "spans"})
+    assert caught.value.hint == "use span (the default), log or both"
+
+
+def test_logs_have_variables_of_their_own() -> None:
+    environ = {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs:1/x", "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "a=b"}
+    settings = read_settings(environ, {"events": "both"})
+    assert settings.logs is not None
+    assert (settings.logs.endpoint, settings.logs.headers) == ("http://logs:1/x", (("a", "b"),))
+    assert (settings.traces.endpoint, settings.traces.headers) == ("http://localhost:4318/v1/traces", ())
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize(("events", "span_events"), [("log", 0), ("both", 2)])
+def test_log_records_and_spans_arrive_at_a_real_collector_with_the_same_ids(
+    collector: Collector, protocol: str, events: str, span_events: int
+) -> None:
+    endpoint = collector.grpc_endpoint if protocol == "grpc" else collector.http_endpoint
+    options = {"otlp_endpoint": endpoint, "otlp_protocol": protocol, "events": events}
+    exporter = make(ExporterContext({}, options, host="box"))
+    stall = episode([600, 2500])
+    try:
+        assert exporter.export(breaches(*stall.breaches)) == Delivered()
+        assert exporter.export(episodes(stall)) == Delivered()
+    finally:
+        exporter.close()
+    collector.wait_until(lambda: len(collector.lines()) >= 2)
+    (line,) = [line for line in collector.lines() if "resourceLogs" in line]
+    records = line["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    (span,) = collector.spans()
+    assert [(r["traceId"], r["spanId"]) for r in records] == [(span.trace_id, span.span_id)] * 2
+    assert [(r["eventName"], int(r["timeUnixNano"])) for r in records] == [
+        ("log.overhead", one.time_ns) for one in stall.breaches
+    ]
+    assert (len(span.events), span.dropped_events) == (span_events, 0)
+
+
+def test_what_other_programs_say_about_logs_is_no_error_here() -> None:
+    environ = {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json"}
+    assert read_settings(environ, {}).logs is None
+    assert read_settings(environ, {"events": "log"}) == read_settings({}, {"events": "log"})  # with a warning

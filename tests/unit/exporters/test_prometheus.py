@@ -1,0 +1,322 @@
+"""The scrape endpoint, asked over HTTP as Prometheus does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import msgspec
+import pytest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from otel_logtail.errors import UsageError
+from otel_logtail.exporter import ExporterContext
+from otel_logtail.exporters.otlp.encode import Encoding
+from otel_logtail.exporters.prometheus import DEFAULT_PORT, PrometheusExporter, make
+from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream
+from tests.support.otlp_items import LABELS, MS, SOURCE, T0, breach, intervals, point
+from tests.support.places import CAPTURES
+
+CAPTURE = CAPTURES / "0.42.0-stall.log"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+ENCODING = Encoding(version="1.2.3", host="box", resource=(("team", "x"), ("k8s.pod", "p")))
+TARGET = {"job": "headroom-proxy", "instance": "6f1c"}
+
+
+@pytest.fixture
+def exporting() -> Iterator[Callable[..., PrometheusExporter]]:
+    made: list[PrometheusExporter] = []
+
+    def make_one(*told: Point) -> PrometheusExporter:
+        made.append(PrometheusExporter("127.0.0.1", 0, ENCODING))
+        made[-1].resume(told)
+        return made[-1]
+
+    yield make_one
+    for exporter in made:
+        exporter.close()
+
+
+def scrape(port: int, accept: str = OPENMETRICS) -> str:
+    with urlopen(Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}), timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def families(port: int) -> dict[str, Metric]:
+    """As the strict parser of OpenMetrics reads it."""
+    parsed = text_string_to_metric_families(scrape(port))  # type: ignore[no-untyped-call]
+    return {family.name: family for family in parsed}
+
+
+def value(samples: Sequence[Sample], name: str, **labels: str) -> float:
+    (found,) = [s.value for s in samples if s.name == name and labels.items() <= s.labels.items()]
+    return found
+
+
+def test_durations_are_a_histogram_with_the_names_that_a_collector_would_show(
+    exporting: Callable[..., PrometheusExporter],
+) -> None:
+    exporter = exporting()
+    assert exporter.export(intervals(point([100, 500, 501, 2000]))) == Delivered()
+    family = families(exporter.port)["log_overhead_duration_seconds"]
+    assert (family.type, family.unit) == ("histogram", "seconds")
+    samples, mine = family.samples, {**TARGET, "headroom_path": "/v1/messages"}
+    buckets = {s.labels["le"]: s.value for s in samples if s.name.endswith("_bucket")}
+    assert (buckets["0.05"], buckets["0.1"], buckets["0.5"], buckets["1.0"], buckets["2.0"]) == (0, 1, 2, 3, 4)
+    assert (len(buckets), buckets["+Inf"]) == (16, 4)
+    assert value(samples, "log_overhead_duration_seconds_count", **mine) == 4
+    assert value(samples, "log_overhead_duration_seconds_sum", **mine) == 3.101
+    assert value(samples, "log_overhead_duration_seconds_created", **mine) == (T0 - 60_000 * MS) / 1e9
+    assert {tuple(sorted(set(s.labels) - {"le"})) for s in samples} == {("headroom_path", "instance", "job")}
+
+
+def test_sums_stages_and_episodes_have_their_names_too(exporting: Callable[..., PrometheusExporter]) -> None:
+    exporter = exporting()
+    exporter.export(
+        intervals(
+            point([1, 2], instrument=Instrument.STAGE, attributes=(("stage", "read"),)),
+            point([600, 700, 2500], instrument=Instrument.BREACHES, attributes=LABELS),
+            point([3000, 4000], instrument=Instrument.EPISODES, attributes=LABELS),
+        )
+    )
+    found = families(exporter.port)
+    assert {name: family.type for name, family in found.items()} == {
+        "target": "info",
+        "log_overhead_stage_duration_seconds": "histogram",
+        "log_overhead_breaches": "counter",
+        "log_overhead_episodes": "counter",
+        "log_overhead_episode_duration_seconds": "histogram",
+    }
+    labels = {"cause": "compress", "severity": "stall"}
+    assert value(found["log_overhead_breaches"].samples, "log_overhead_breaches_total", **labels) == 3
+    assert value(found["log_overhead_episodes"].samples, "log_overhead_episodes_total", **labels) == 2
+
+
+def test_what_is_known_of_a_source_is_in_target_info(exporting: Callable[..., PrometheusExporter]) -> None:
+    (sample,) = families(exporting(point([1])).port)["target"].samples
+    assert (sample.name, sample.value) == ("target_info", 1)
+    assert sample.labels == {**TARGET, "host_name": "box", "team": "x", "k8s_pod": "p"}
+
+
+def test_exemplars_lead_to_the_trace_and_stay_until_newer_ones_come(
+    exporting: Callable[..., PrometheusExporter],
+) -> None:
+    exporter = exporting()
+    slow = (breach(7, 600, time_ns=T0 - 9 * MS), breach(8, 2500, time_ns=T0 - 5 * MS))
+    exporter.export(intervals(msgspec.structs.replace(point([600, 2500]), exemplars=slow)))
+    exporter.export(intervals(point([600, 2500, 1], time_ns=T0 + 10**9)))
+    worse = (breach(9, 700, time_ns=T0 + 15 * 10**8),)
+    exporter.export(
+        intervals(msgspec.structs.replace(point([600, 2500, 1, 700], time_ns=T0 + 2 * 10**9), exemplars=worse))
+    )
+    samples = families(exporter.port)["log_overhead_duration_seconds"].samples
+    found = {s.labels["le"]: (s.exemplar.labels, s.exemplar.value) for s in samples if s.exemplar is not None}
+    ids = {"trace_id": bytes(range(1, 17)).hex(), "span_id": bytes(range(1, 9)).hex()}
+    assert found == {"1.0": (ids, 0.7), "5.0": (ids, 2.5)}
+
+
+def test_the_newest_total_is_shown_also_after_a_resend_and_after_other_thresholds(
+    exporting: Callable[..., PrometheusExporter],
+) -> None:
+    exporter = exporting()
+    old, new = point([1], time_ns=T0), point([1, 2, 3], time_ns=T0 + 10**9)
+    other = point([1], time_ns=T0 + 2 * 10**9, bounds_ns=(100 * MS, 200 * MS))
+    for one in (old, new, old):
+        exporter.export(intervals(one))
+    name = "log_overhead_duration_seconds"
+    assert value(families(exporter.port)[name].samples, f"{name}_count") == 3
+    exporter.export(intervals(other))
+    samples = families(exporter.port)[name].samples
+    assert value(samples, f"{name}_count") == 1
+    assert [s.labels["le"] for s in samples if s.name.endswith("_bucket")] == ["0.1", "0.2", "+Inf"]
+
+
+def test_two_sources_of_one_store_are_two_jobs(exporting: Callable[..., PrometheusExporter]) -> None:
+    exporter = exporting(point([1]), point([1, 2], source=msgspec.structs.replace(SOURCE, name="other")))
+    found = families(exporter.port)
+    samples = found["log_overhead_duration_seconds"].samples
+    assert value(samples, "log_overhead_duration_seconds_count", job="headroom-proxy") == 1
+    assert value(samples, "log_overhead_duration_seconds_count", job="other") == 2
+    assert {s.labels["job"] for s in found["target"].samples} == {"headroom-proxy", "other"}
+
+
+def test_names_that_are_one_as_labels_are_told_both(exporting: Callable[..., PrometheusExporter]) -> None:
+    evil = 'quote" back\\slash\nline'
+    exporter = exporting(point([1], attributes=(("a.b", "1"), ("a_b", "2"), ("9", evil))))
+    samples = families(exporter.port)["log_overhead_duration_seconds"].samples
+    assert value(samples, "log_overhead_duration_seconds_count", a_b="1;2", _9=evil) == 1
+
+
+def test_its_own_health_is_shown_as_it_is_now(exporting: Callable[..., PrometheusExporter]) -> None:
+    exporter = exporting()
+
+    def health(*values: HealthValue) -> ExportBatch:
+        return ExportBatch(Stream.SELF, (HealthRecord(0, "6f1c", T0, T0 + 1, values),))
+
+    pending = HealthValue("otel_logtail.exporter.pending", "{item}", "Waiting.", False, (("exporter", "otlp"),), 7)
+    read = HealthValue("otel_logtail.bytes", "By", "Read.", True, (), 1234, "headroom-proxy")
+    exporter.export(health(pending, read))
+    found = families(exporter.port)
+    gauge = found["otel_logtail_exporter_pending"]
+    assert (gauge.type, value(gauge.samples, gauge.name, exporter="otlp", job="otel-logtail")) == ("gauge", 7)
+    counter = found["otel_logtail_bytes"]
+    assert (counter.type, counter.unit) == ("counter", "bytes")
+    assert value(counter.samples, "otel_logtail_bytes_total", **TARGET) == 1234
+    exporter.export(health(read))
+    assert "otel_logtail_exporter_pending" not in families(exporter.port)
+
+
+def test_the_plain_text_format_has_the_same_numbers(exporting: Callable[..., PrometheusExporter]) -> None:
+    text = scrape(exporting(point([100])).port, "text/plain")
+    assert "# TYPE log_overhead_duration_seconds histogram" in text
+    assert 'log_overhead_duration_seconds_bucket{headroom_path="/v1/messages",instance="6f1c"' in text
+
+
+def test_nothing_is_served_before_the_totals_are_known() -> None:
+    exporter = PrometheusExporter("127.0.0.1", 0, ENCODING)
+    try:
+        with socket.create_connection(("127.0.0.1", exporter.port), timeout=5) as line:
+            line.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            line.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                line.recv(1)
+            exporter.resume([point([100])])
+            line.settimeout(5)
+            answer = b""
+            while piece := line.recv(65536):
+                answer += piece
+        assert b"log_overhead_duration_seconds_count" in answer
+    finally:
+        exporter.close()
+
+
+# --- as it is started -------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_it_is_bound_to_this_machine_by_default_and_elsewhere_on_request() -> None:
+    port = free_port()
+    for host, address in (("", "127.0.0.1"), ("0.0.0.0", "0.0.0.0")):  # noqa: S104 - on request
+        options = {"prometheus_port": str(port), "prometheus_host": host}
+        exporter = make(ExporterContext({}, options))
+        try:
+            assert exporter._server.address[:2] == (address, port)
+        finally:
+            exporter.close()
+
+
+def test_the_standard_variables_are_honoured_and_flags_win() -> None:
+    port, other = free_port(), free_port()
+    environ = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(port), "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.2"}
+    for options, address in (({}, ("127.0.0.2", port)), ({"prometheus_port": str(other)}, ("127.0.0.2", other))):
+        exporter = make(ExporterContext(environ, options))
+        try:
+            assert exporter._server.address == address
+        finally:
+            exporter.close()
+    assert DEFAULT_PORT == 9464
+
+
+def test_a_port_in_use_is_one_clear_usage_error() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError) as caught:
+            make(ExporterContext({}, {"prometheus_port": str(port)}))
+    assert str(caught.value) == (
+        f"the exporter prometheus can't listen on 127.0.0.1 port {port}: Address already in use"
+    )
+    assert "--prometheus-port" in caught.value.hint
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "9e3"])
+def test_a_port_that_is_none_is_a_usage_error(port: str) -> None:
+    with pytest.raises(UsageError, match=f"--prometheus-port: '{port}' is not a port"):
+        make(ExporterContext({}, {"prometheus_port": port}))
+
+
+def test_without_its_package_it_says_how_to_install_it() -> None:
+    script = """
+        import sys
+        sys.modules["prometheus_client"] = None  # as if it were not installed
+        from otel_logtail.cli.main import main
+        sys.argv = ["otel-logtail", "--observer", "headroom", "--exporter", "prometheus", "--path", "/nowhere/x.log"]
+        main()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "otel-logtail: error: the exporter prometheus needs the package prometheus-client, which is not installed",
+        "hint: pip install prometheus-client, or: pipx inject otel-logtail prometheus-client",
+    ]
+
+
+class Daemon:
+    """The real command line with a scrape endpoint, over a log that lies there."""
+
+    def __init__(self, db: Path) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE)]
+        command += ["--db", str(db), "--from-start", "--exporter", "prometheus", "--prometheus-port", str(self.port)]
+        command += ["--export-interval", "500ms"]
+        self.process = subprocess.Popen(command, env={**os.environ, "TZ": "UTC"}, stderr=subprocess.DEVNULL)
+
+    def wait_until(self, condition: Callable[[dict[str, Metric]], bool]) -> dict[str, Metric]:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                found = families(self.port)
+            except (URLError, ConnectionError):
+                found = {}
+            if found and condition(found):
+                return found
+            assert self.process.poll() is None
+            time.sleep(0.02)  # a real process: until it shows what is waited for, within the bound
+        raise AssertionError("not within 30 s")
+
+    def end(self, how: signal.Signals) -> None:
+        self.process.send_signal(how)
+        self.process.wait(30)
+
+
+def samples_in(found: dict[str, Metric]) -> float:
+    family = found.get("log_overhead_duration_seconds")
+    return 0 if family is None else sum(s.value for s in family.samples if s.name.endswith("_count"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_after_a_restart_the_first_scrape_has_the_same_totals(tmp_path: Path, how: signal.Signals) -> None:
+    first = Daemon(tmp_path / "store.db")
+    try:
+        shown = first.wait_until(lambda found: samples_in(found) == 111)
+    finally:
+        first.end(how)
+    second = Daemon(tmp_path / "store.db")
+    try:
+        again = second.wait_until(lambda _: True)
+    finally:
+        second.end(signal.SIGTERM)
+    names = [name for name in shown if name.startswith("log_overhead")]
+    assert len(names) >= 3
+    for name in names:
+        numbers = [(s.name, s.labels, s.value) for s in shown[name].samples]
+        assert [(s.name, s.labels, s.value) for s in again[name].samples] == numbers

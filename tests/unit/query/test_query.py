@@ -1,0 +1,589 @@
+"""Answers of the store are compared with what plain Python makes of the same samples."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_logtail import query
+from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
+from otel_logtail.model import Severity
+from otel_logtail.query.counts import LONGEST_NS
+from otel_logtail.store.connection import SCHEMA_VERSION
+from otel_logtail.text import iso, local
+from tests.support.store_builder import NOON, SECOND, Stall, Written, fill, make_file
+
+MS = 1_000_000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def few(path: Path) -> Iterator[sqlite3.Connection]:
+    """Three samples of two sources, a closed episode and an open one."""
+    samples = [
+        Written(
+            NOON, 12 * MS, (("wait", 10 * MS), ("read", None), ("rest", 2 * MS)), attributes=(("headroom.path", "a"),)
+        ),
+        Written(NOON + SECOND, 600 * MS, (("wait", 1 * MS), ("read", 599 * MS)), cause="read"),
+        Written(NOON + 2 * SECOND, 2500 * MS, source="other", is_open=True),
+    ]
+    stalls = [Stall(NOON, NOON + SECOND, severity=1), Stall(NOON + 60 * SECOND, NOON + 62 * SECOND, is_open=True)]
+    with closing(query.open_readonly(make_file(path, samples, stalls))) as conn:
+        yield conn
+
+
+# --- what a range adds up to --------------------------------------------------------------------------------------
+
+TIMES = st.integers(NOON, NOON + 180 * SECOND - 1)
+BOUND = (
+    st.none()
+    | st.integers(NOON - 5 * SECOND, NOON + 190 * SECOND)
+    | st.integers(0, 19).map(lambda tens: NOON + tens * 10 * SECOND)
+)
+WRITTEN = st.builds(
+    Written,
+    time_ns=TIMES,
+    duration_ns=st.one_of(st.integers(0, 3 * SECOND), st.integers(1, 10**6), st.just(0)),
+    stages=st.sampled_from(["wait", "read"]).flatmap(
+        lambda name: st.tuples(st.tuples(st.just(name), st.none() | st.integers(0, SECOND)))
+    ),
+    source=st.sampled_from(["proxy", "other"]),
+    length_ns=st.sampled_from([10 * SECOND, 60 * SECOND, 25 * SECOND]),
+    part=st.integers(0, 1),
+    is_open=st.booleans(),
+)
+
+
+def nearest_rank(values: list[int], percent: int) -> int:
+    return sorted(values)[max(1, -(-len(values) * percent // 100)) - 1]
+
+
+def assert_figures(answer: query.Summary | query.StageRow, values: list[int]) -> None:
+    assert answer.count == len(values)
+    assert answer.max_ms == (max(values) / 1e6 if values else 0)
+    assert answer.mean_ms == pytest.approx(sum(values) / max(1, len(values)) / 1e6)
+    if values:
+        found = [answer.p50_ms, answer.p90_ms, answer.p99_ms]
+        assert found == pytest.approx([nearest_rank(values, p) / 1e6 for p in (50, 90, 99)], rel=0.01, abs=1e-9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(WRITTEN, max_size=40), BOUND, BOUND, st.sampled_from([None, "proxy"]))
+def test_summary_and_stages_of_any_range_are_those_of_its_samples(
+    samples: list[Written], since: int | None, until: int | None, source: str | None
+) -> None:
+    samples = [*samples, Written(NOON + 7 * SECOND, 3 * MS)]  # so that the source is known
+    if since is not None and until is not None and since > until:
+        since, until = until, since
+    inside = [
+        s
+        for s in samples
+        if (since is None or s.time_ns >= since) and (until is None or s.time_ns < until) and source in (None, s.source)
+    ]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        fill(conn, samples)
+        answer = query.summary(conn, since_ns=since, until_ns=until, source=source)
+        by_stage = {row.stage: row for row in query.stages(conn, since_ns=since, until_ns=until, source=source)}
+    assert_figures(answer, [s.duration_ns for s in inside])
+    assert (answer.degraded, answer.stall) == (
+        sum(s.severity == 1 for s in inside),
+        sum(s.severity == 2 for s in inside),
+    )
+    times = [s.time_ns for s in inside]
+    assert (answer.from_, answer.to) == ((iso(min(times)), iso(max(times))) if times else (None, None))
+    expected: dict[str, list[int]] = {}
+    for stage, ns in (pair for s in inside for pair in s.stages):
+        if ns is not None:
+            expected.setdefault(stage, []).append(ns)
+    assert by_stage.keys() == expected.keys()
+    for stage, values in expected.items():
+        assert_figures(by_stage[stage], values)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(1e-6, 80_000, allow_nan=False), min_size=1, max_size=300))
+def test_percentiles_are_within_one_percent_over_eleven_orders_of_magnitude(seconds: list[float]) -> None:
+    values = [max(1, round(value * SECOND)) for value in seconds]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        fill(conn, [Written(NOON, value) for value in values])
+        assert_figures(query.summary(conn), values)
+
+
+def test_whole_intervals_are_counted_without_their_samples(path: Path) -> None:
+    make_file(path, [Written(NOON + n * SECOND, 600 * MS) for n in range(30)])
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("DELETE FROM block")
+    with closing(query.open_readonly(path)) as conn:
+        answer = query.summary(conn, since_ns=NOON + 10 * SECOND, until_ns=NOON + 30 * SECOND)
+        cut = query.summary(conn, since_ns=NOON + 11 * SECOND, until_ns=NOON + 30 * SECOND)
+    assert (answer.count, answer.degraded) == (20, 20)
+    assert (answer.from_, answer.to) == (iso(NOON + 10 * SECOND), iso(NOON + 30 * SECOND))  # as near as is known
+    assert cut.count == 10
+
+
+def test_an_interval_as_long_as_may_be_is_cut_as_well() -> None:
+    start = NOON // LONGEST_NS * LONGEST_NS
+    samples = [Written(start + n * 3600 * SECOND, MS, length_ns=LONGEST_NS) for n in range(24)]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        fill(conn, samples)
+        assert query.summary(conn, since_ns=start + LONGEST_NS - 1).count == 0
+        assert query.summary(conn, since_ns=start + 23 * 3600 * SECOND).count == 1
+        assert query.summary(conn, until_ns=start + 1).count == 1
+        assert query.summary(conn, until_ns=start + LONGEST_NS - 1).count == 24
+
+
+def test_summary_of_an_empty_store_is_zeros_and_nulls() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        fill(conn)
+        assert query.summary(conn) == query.Summary(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, from_=None, to=None)
+        assert query.stages(conn, since_ns=5) == []
+
+
+def test_episodes_are_clipped_to_the_range_in_the_summary(few: sqlite3.Connection) -> None:
+    def stalled(since: int | None, until: int | None, source: str | None = None) -> tuple[int, float]:
+        answer = query.summary(few, since_ns=since, until_ns=until, source=source)
+        return answer.episodes, answer.stalled_ms
+
+    assert stalled(None, None) == (2, 3000.0)
+    assert stalled(NOON + SECOND // 4, NOON + 61 * SECOND) == (2, 1750.0)
+    assert stalled(NOON + SECOND, NOON + 60 * SECOND) == (1, 0.0)  # it ended just then
+    assert stalled(NOON + 2 * SECOND, None) == (1, 2000.0)
+    assert stalled(None, None, "other") == (0, 0.0)
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def test_samples_have_all_that_is_known_of_them(few: sqlite3.Connection) -> None:
+    first = next(query.samples(few))
+    assert first == query.SampleRow(
+        id=2 << 40,
+        time="2026-11-25T12:00:00.000000000Z",
+        time_unix_nano=NOON,
+        source="proxy",
+        duration_ms=12.0,
+        severity="ok",
+        cause="wait",
+        stage="wait",
+        attributes={"headroom.path": "a"},
+        stages={"wait": 10.0, "rest": 2.0},
+        file="/logs/proxy.log",
+        offset=0,
+    )
+
+
+def test_sample_rows_agree_with_the_view(few: sqlite3.Connection) -> None:
+    view = few.execute("SELECT id, time, duration_ms, severity, file, offset FROM samples ORDER BY time_unix_nano")
+    ours = [(s.id, s.time, s.duration_ms, s.severity, s.file, s.offset) for s in query.samples(few)]
+    assert view.fetchall() == ours
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(WRITTEN, max_size=25, unique_by=lambda s: s.time_ns),
+    BOUND,
+    BOUND,
+    st.frozensets(st.sampled_from(Severity)),
+    st.integers(0, 5),
+)
+def test_samples_are_the_newest_of_those_asked_for_oldest_first(
+    samples: list[Written], since: int | None, until: int | None, severities: frozenset[Severity], limit: int
+) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
+        fill(conn, [*samples, Written(NOON - 10**12, 1)])
+        for source in (None, "proxy"):
+            rows = query.samples(
+                conn, since_ns=since, until_ns=until, severities=severities, source=source, limit=limit
+            )
+            expected = sorted(
+                s.time_ns
+                for s in [*samples, Written(NOON - 10**12, 1)]
+                if (since is None or s.time_ns >= since)
+                and (until is None or s.time_ns < until)
+                and (not severities or s.severity in severities)
+                and source in (None, s.source)
+            )
+            assert [row.time_unix_nano for row in rows] == expected[-limit:]
+
+
+def test_samples_use_the_time_index_whatever_is_asked(few: sqlite3.Connection) -> None:
+    plans: list[str] = []
+    for options in ({}, {"limit": 5}, {"since_ns": 1, "source": "proxy"}, {"severities": [Severity.OK], "limit": 1}):
+        traced: list[str] = []
+        few.set_trace_callback(traced.append)
+        list(query.samples(few, **options))
+        few.set_trace_callback(None)
+        plans.append(
+            " ".join(
+                row[3] for row in few.execute(f"EXPLAIN QUERY PLAN {next(text for text in traced if 'block' in text)}")
+            )
+        )
+    assert all("INDEX block_" in plan for plan in plans), plans
+
+
+def test_episodes_hold_closed_and_open_ones(few: sqlite3.Connection) -> None:
+    closed, still_open = query.episodes(few)
+    assert closed == query.EpisodeRow(
+        id=1,
+        start=iso(NOON),
+        end=iso(NOON + SECOND),
+        duration_ms=1000.0,
+        count=3,
+        peak_ms=2500.0,
+        severity="degraded",
+        cause="wait",
+        dominant_stage="read",
+        trace_id="00000000000000000000000000000001",
+        span_id="0000000000000001",
+        open=False,
+        source="proxy",
+    )
+    assert (still_open.id, still_open.open, still_open.duration_ms) == (None, True, 2000.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"since_ns": NOON + SECOND}, [1, 2]),
+        ({"since_ns": NOON + SECOND + 1}, [2]),
+        ({"until_ns": NOON + 60 * SECOND}, [1]),
+        ({"until_ns": NOON}, []),
+        ({"severities": [Severity.STALL]}, [2]),
+        ({"source": "other"}, []),
+        ({"limit": 1}, [2]),
+    ],
+)
+def test_episodes_are_found_by_range_severity_and_source(
+    few: sqlite3.Connection, options: dict[str, int], found: list[int]
+) -> None:
+    assert [int(row.span_id, 16) for row in query.episodes(few, **options)] == found  # type: ignore[arg-type]
+
+
+def test_a_source_that_is_not_there_is_an_error_that_names_those_that_are(few: sqlite3.Connection) -> None:
+    for ask in (query.samples, query.episodes, query.summary, query.stages):
+        with pytest.raises(UsageError, match="no source 'nope'") as caught:
+            ask(few, source="nope")
+        assert caught.value.hint == "known: other, proxy"
+
+
+# --- sql ------------------------------------------------------------------------------------------------------------
+
+
+def test_sql_gives_names_and_rows(few: sqlite3.Connection) -> None:
+    answer = query.sql(few, "SELECT 1 AS one, x'0aff' AS blob, 1 AS one, count FROM minutes WHERE source = 'other'")
+    assert answer.columns == ("one", "blob", "one_3", "count")
+    assert list(answer.rows) == [(1, "0aff", 1, 1)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT nothing FROM samples",
+        "DELETE FROM block",
+        "SELECT 1; SELECT 2",
+        "",
+        "ATTACH 'new.db' AS other",
+        "VACUUM INTO 'new.db'",
+        "CREATE TEMP TABLE t (x)",
+        "SELECT '\0'",
+    ],
+)
+def test_sql_that_does_not_read_is_a_usage_error_and_changes_nothing(
+    few: sqlite3.Connection, statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        list(query.sql(few, statement).rows)
+    assert "samples, episodes and minutes" in caught.value.hint
+    assert not Path("new.db").exists()
+    assert few.execute("SELECT count(*) FROM samples").fetchone() == (3,)
+
+
+def test_sql_that_fails_half_way_is_a_usage_error(few: sqlite3.Connection) -> None:
+    with pytest.raises(UsageError, match="malformed JSON"):
+        list(query.sql(few, "SELECT json(CASE id & 0xFFFF WHEN 0 THEN '1' ELSE '{' END) FROM samples").rows)
+
+
+# --- opening --------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_sees_the_last_commit_beside_an_open_transaction(path: Path) -> None:
+    make_file(path, [Written(NOON, MS)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM block")
+        with closing(query.open_readonly(path)) as conn:
+            assert len(list(query.samples(conn))) == 1
+            writer.execute("COMMIT")
+            assert list(query.samples(conn)) == []
+
+
+def test_an_answer_is_one_snapshot_while_intervals_are_sealed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_file(path, [Written(NOON, MS, is_open=True)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer, closing(query.open_readonly(path)) as conn:
+
+        def seal(*_: object) -> None:
+            writer.execute("INSERT INTO interval SELECT NULL, * FROM open_interval")
+            writer.execute("DELETE FROM open_interval")
+
+        moments = [seal]
+        conn.set_trace_callback(
+            lambda text: moments.pop()() if "FROM open_interval WHERE" in text and moments else None
+        )
+        assert query.summary(conn).count == 1
+        assert not moments
+        conn.set_trace_callback(None)
+        assert query.summary(conn).count == 1
+
+
+def test_no_store_yet_is_an_error_that_says_how_to_get_one(path: Path) -> None:
+    with pytest.raises(StoreError, match="no store at") as caught:
+        query.open_readonly(path)
+    assert "--observer" in caught.value.hint
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_database_is_told_apart(path: Path) -> None:
+    path.write_bytes(b"just a log line\n" * 100)
+    with pytest.raises(StoreCorrupt, match="not a store"):
+        query.open_readonly(path)
+
+
+def test_an_empty_file_and_another_programs_database_are_no_stores(path: Path) -> None:
+    path.touch()
+    with pytest.raises(StoreError, match="no store of otel-logtail"):
+        query.open_readonly(path)
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("CREATE TABLE source (x)")
+        conn.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreError, match="no store of otel-logtail"):
+        query.open_readonly(path)
+
+
+def test_a_newer_schema_is_refused(path: Path) -> None:
+    make_file(path)
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
+        query.open_readonly(path)
+    assert "upgrade" in caught.value.hint
+
+
+def test_a_store_with_odd_characters_in_its_path_is_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "a ?b#c%41 é"
+    folder.mkdir()
+    with closing(query.open_readonly(make_file(folder / "store.db", [Written(NOON, 1)]))) as conn:
+        assert query.summary(conn).count == 1
+
+
+@pytest.fixture
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only directory, for a root user too: sqlite can't make the -shm file that a reader needs."""
+    connect = sqlite3.connect
+
+    def no_shm(database: str, **options: object) -> sqlite3.Connection:
+        if "immutable" not in database:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(database, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", no_shm)
+
+
+def test_a_store_in_a_read_only_directory_is_read_if_nobody_writes_it(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    make_file(path, [Written(NOON, 1)])
+    request.getfixturevalue("unwritable")
+    with closing(query.open_readonly(path)) as conn:
+        assert query.summary(conn).count == 1
+    Path(f"{path}-wal").touch()
+    with pytest.raises(StoreError, match="unable to open"):
+        query.open_readonly(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_a_store_in_a_directory_that_really_is_read_only_is_read(path: Path) -> None:
+    make_file(path, [Written(NOON, 1)])
+    path.parent.chmod(0o500)
+    try:
+        with closing(query.open_readonly(path)) as conn:
+            assert query.summary(conn).count == 1
+    finally:
+        path.parent.chmod(0o700)
+
+
+def test_damage_that_shows_while_reading_is_ours_to_tell(path: Path) -> None:
+    make_file(path, [Written(NOON + n, MS) for n in range(2000)])
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 :] = b"\xff" * (len(content) - 4096 * 3)
+    path.write_bytes(content)
+    with pytest.raises(StoreError), closing(query.open_readonly(path)) as conn:
+        list(query.samples(conn))
+
+
+# --- status ---------------------------------------------------------------------------------------------------------
+
+
+def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    log.write_bytes(b"x" * 500)
+    samples = [Written(NOON + n * 10 * SECOND, 600 * MS, (("unknown", 1), ("wait", 2))) for n in range(4)]
+    make_file(path, samples, [Stall(NOON, NOON + SECOND)])
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("UPDATE source SET drift = 2, oversized = 1, ignored = 9")
+        writer.execute("INSERT INTO rejected VALUES (1, 'time', 3), (1, 'bounds', 4)")
+        writer.execute(
+            "UPDATE file SET path = ?, device = ?, inode = ?", (str(log), log.stat().st_dev, log.stat().st_ino)
+        )
+        writer.execute(
+            "INSERT INTO file (id, source, live, path, device, inode, offset, size, head_length, head_digest,"
+            " anchor_length, anchor_digest, done) VALUES (7, 1, ?, '/gone.log', 1, 1, 5, 6, 0, x'', 0, x'', 0),"
+            " (8, 1, '/old.log', '/old.log', 1, 1, 5, 6, 0, x'', 0, x'', 1)",
+            (str(log),),
+        )
+        writer.execute(
+            "INSERT INTO exporter (name, delivered, skipped, last_success_ns, last_error, last_error_ns)"
+            " VALUES ('otlp', 7, 3, ?, 'refused it', 5), ('idle', 0, 0, NULL, NULL, NULL)",
+            (NOON,),
+        )
+        writer.execute(
+            "INSERT INTO cursor VALUES ('otlp', 'breaches', 1), ('otlp', 'episodes', 0), ('otlp', 'gone', 0)"
+        )
+        writer.execute(
+            "INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)"
+            " VALUES ('otlp', 'breaches', 1, 5, 1, 1, 'too odd', 5, x''),"
+            " ('otlp', 'breaches', 2, 5, 0, 3, 'no', 5, x'')"
+        )
+        writer.execute("UPDATE exporter SET refused = 4 WHERE name = 'otlp'")
+        writer.commit()
+        with closing(query.open_readonly(path)) as conn:
+            answer = query.status(conn, path)
+        wal = Path(f"{path}-wal").stat().st_size
+        size = path.stat().st_size + wal
+    assert answer["sources"] == [
+        {
+            "name": "proxy",
+            "observer": "headroom",
+            "files": [
+                {"path": str(log), "offset": 400, "size": 500},
+                {"path": "/gone.log", "offset": 5, "size": 6},
+            ],
+            "bytes": 400,
+            "samples": 4,
+            "drift": 2,
+            "rejected": 7,
+            "oversized": 1,
+            "ignored": 9,
+            "rejected_by": {"bounds": 4, "time": 3},
+            "unknown_stages": 4,
+        }
+    ]
+    assert answer["exporters"] == [
+        {
+            "name": "idle",
+            "delivered": 0,
+            "pending": 0,
+            "refused": 0,
+            "quarantined": 0,
+            "skipped": 0,
+            "last_success": None,
+            "last_error": None,
+            "failures": 0,
+            "last_seen": None,
+            "dropped": [],
+        },
+        {
+            "name": "otlp",
+            "delivered": 7,
+            "pending": 5,  # one of them on trial
+            "refused": 4,
+            "quarantined": 1,
+            "skipped": 3,
+            "last_success": iso(NOON),
+            "last_error": "refused it",
+            "failures": 0,
+            "last_seen": None,
+            "dropped": [],
+        },
+    ]
+    assert answer["db"] == {
+        "path": str(path),
+        "size_bytes": size,
+        "wal_bytes": wal,
+        "wal_readers": [],
+        "samples": 4,
+        "dropped": 0,
+    }
+
+
+# --- points in time -------------------------------------------------------------------------------------------------
+
+CET = timezone(timedelta(hours=1))
+NOW = NOON + 1_234_567_891
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("now", NOW),
+        ("30s", NOW - 30 * SECOND),
+        ("90m", NOW - 5400 * SECOND),
+        ("24h", NOW - 86_400 * SECOND),
+        ("1.5h", NOW - 5400 * SECOND),
+        ("1d12h", NOW - 129_600 * SECOND),
+        ("2w", NOW - 14 * 86_400 * SECOND),
+        ("9000w", 0),
+        ("today", NOON - 13 * 3600 * SECOND),
+        ("Yesterday", NOON - 37 * 3600 * SECOND),
+        ("2026-11-25", NOON - 13 * 3600 * SECOND),
+        ("2026-11-25 13:00", NOON),
+        ("2026-11-25T13:00:01.5", NOON + 1_500_000_000),
+        ("2026-11-25T12:00:00.000000007Z", NOON + 7),
+        ("2026-11-25T10:00:00-02:00", NOON),
+        ("2026-11-25 14:30+0230", NOON),
+        ("0001-01-01", 0),
+        ("9999-12-31T23:59:59Z", 2**63 - 1),
+        ("@1795608000", NOON),
+        ("@1795608000.25", NOON + SECOND // 4),
+    ],
+)
+def test_a_time_is_understood(text: str, expected: int) -> None:
+    assert query.parse_when(text, NOW, CET) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "24", "-5m", "5y", "2026-13-01", "2026-11-25T25:00", "@", "h", "2026-11-25T10:00+99:00", "٣h"]
+)
+def test_what_is_no_time_is_an_error_that_says_what_would_be(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        query.parse_when(text, NOW, CET)
+    assert "24h" in caught.value.hint
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_a_time_that_was_shown_can_be_asked_for(time_ns: int) -> None:
+    assert query.parse_when(iso(time_ns), 0) == time_ns
+    assert query.parse_when(local(time_ns, CET), 0) == time_ns // MS * MS
+
+
+def test_the_local_zone_holds_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC-3")
+        time.tzset()
+        assert query.parse_when("2026-11-25 15:00", NOW) == NOON
+        assert query.parse_when("today", NOW) == NOON - 15 * 3600 * SECOND
+    time.tzset()

@@ -1,0 +1,473 @@
+"""``report``: the figures are those of ``query``, the page is whole by itself, and the exit code is the verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta, timezone, tzinfo
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from otel_logtail import query
+from otel_logtail.query.counts import percentiles_ns
+from otel_logtail.report.bars import histogram
+from otel_logtail.report.data import Report, gather
+from otel_logtail.report.page import page
+from otel_logtail.report.slo import parse_slo
+from otel_logtail.report.text import lines
+from tests.integration.test_main_job import EXPECTED, ask, read_episodes, read_log, run
+from tests.support.places import CAPTURES
+from tests.support.receiving import line
+from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
+
+HTML = "{http://www.w3.org/1999/xhtml}"
+
+
+def report_of(
+    path: Path,
+    *slos: str,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    source: str | None = None,
+    tz: tzinfo = timezone.utc,
+) -> Report:
+    conn = query.open_readonly(path)
+    try:
+        return gather(
+            conn, since_ns=since_ns, until_ns=until_ns, source=source, slos=[parse_slo(s) for s in slos], tz=tz
+        )
+    finally:
+        conn.close()
+
+
+def follow(folder: Path, capture: str) -> Path:
+    db = folder / "store.db"
+    run("--observer", "headroom", "--path", CAPTURES / f"{capture}.log", "--once", "--db", db, home=folder)
+    return db
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("capture", sorted(EXPECTED))
+def test_the_figures_are_those_of_query_and_of_the_log(capture: str, tmp_path: Path) -> None:
+    db = follow(tmp_path, capture)
+    report = report_of(db)
+    samples = read_log(CAPTURES / f"{capture}.log")
+    summary = json.loads(run("query", "summary", "--db", db, "--format", "json", home=tmp_path).stdout)
+    assert {k: getattr(report.summary, "from_" if k == "from" else k) for k in summary} == summary
+    assert sum(bar.count for bar in histogram(report.counts, 4)) == len(samples)
+    bad = Counter((s.severity, s.cause) for s in samples if s.severity != "ok")
+    assert {("degraded", c.name): c.degraded for c in report.causes if c.degraded} | {
+        ("stall", c.name): c.stall for c in report.causes if c.stall
+    } == dict(bad)
+    episodes = read_episodes(samples)
+    assert report.stalls == sum(any(s.severity == "stall" for s in episode) for episode in episodes)
+    assert sum(slot.stalls + slot.degraded for slot in report.slots) == len(episodes)
+    assert sorted((e.peak_ms for e in report.worst), reverse=True) == [e.peak_ms for e in report.worst]
+    assert {e.span_id for e in report.worst} == {e["span_id"] for e in ask(db, "query", "episodes", home=tmp_path)}
+    (path,) = report.paths
+    assert (path.name, path.count, path.p99_ms) == ("headroom.path=anthropic_messages", len(samples), summary["p99_ms"])
+    if episodes:
+        seen_ns = max(s.time_ns for s in samples) - min(s.time_ns for s in samples)
+        assert report.share == pytest.approx(summary["stalled_ms"] * 1e6 / seen_ns)
+
+
+@pytest.mark.parametrize(("since_s", "until_s"), [(None, None), (5, None), (None, 33), (5, 33), (4, 6), (100, 200)])
+def test_parts_add_up_to_the_summary_of_any_range(since_s: int | None, until_s: int | None, tmp_path: Path) -> None:
+    causes = ("wait", "read")
+    db = make_file(
+        tmp_path / "s.db",
+        [
+            Written(
+                NOON + n * SECOND,
+                (20 + 97 * n) * 10**6,
+                cause=causes[n % 2],
+                attributes=(("path", f"p{n % 3}"),),
+                source=f"s{n % 2}",
+            )
+            for n in range(40)
+        ],
+    )
+    since_ns = None if since_s is None else NOON + since_s * SECOND
+    until_ns = None if until_s is None else NOON + until_s * SECOND
+    for source in (None, "s0"):
+        conn = query.open_readonly(db)
+        summary = query.summary(conn, source=source, since_ns=since_ns, until_ns=until_ns)
+        parts = query.parts(conn, source=source, since_ns=since_ns, until_ns=until_ns)
+        conn.close()
+        assert sum(counts.count for counts in parts.durations.values()) == summary.count
+        found: Counter[str] = Counter()
+        for (severity, _), number in parts.breaches.items():
+            found[severity] += number
+        assert (found["degraded"], found["stall"]) == (summary.degraded, summary.stall)
+        report = report_of(db, source=source, since_ns=since_ns, until_ns=until_ns)
+        assert percentiles_ns(report.counts, [50, 99]) == pytest.approx([summary.p50_ms * 1e6, summary.p99_ms * 1e6])
+        if source is None and summary.count > 2:
+            assert sum(part.count for part in report.sources) == summary.count
+
+
+def test_bars_end_at_half_a_second_one_and_two_and_hold_every_sample(tmp_path: Path) -> None:
+    values_ms = [0, 1, 3, 499, 501, 999, 1001, 1999, 2001, 9000]
+    db = make_file(tmp_path / "s.db", [Written(NOON + n * SECOND, ms * 10**6) for n, ms in enumerate(values_ms)])
+    bars = histogram(report_of(db).counts, 1)
+    assert {500.0, 1000.0, 2000.0} <= {bar.to_ms for bar in bars}
+    for bar in bars[1:]:
+        assert bar.count == sum(bar.from_ms < ms <= bar.to_ms for ms in values_ms)
+    assert sum(bar.count for bar in bars) == len(values_ms)
+    for one, next_ in pairwise(bars):
+        assert one.to_ms == next_.from_ms
+
+
+def test_days_and_hours_are_those_of_the_zone_and_silent_ones_are_shown(tmp_path: Path) -> None:
+    day = 86_400 * SECOND
+    stalls = [Stall(NOON + at, NOON + at + SECOND) for at in (0, 11 * 3600 * SECOND, 12 * 3600 * SECOND, 4 * day)]
+    samples = [Written(NOON + at, 10**6) for at in (0, 4 * day)]
+    db = make_file(tmp_path / "s.db", samples, stalls)
+    report = report_of(db)
+    assert not report.hourly
+    assert [(slot.label, slot.stalls) for slot in report.slots] == [
+        ("2026-11-25", 2),
+        ("2026-11-26", 1),
+        ("2026-11-27", 0),
+        ("2026-11-28", 0),
+        ("2026-11-29", 1),
+    ]
+    assert report.peaks["stalls/day"] == (2, "2026-11-25")
+    east = report_of(db, tz=ZoneInfo("Asia/Tokyo"))
+    assert [slot.stalls for slot in east.slots] == [1, 2, 0, 0, 1]
+    assert report_of(db, until_ns=NOON + day).hourly
+
+
+def test_the_day_on_which_clocks_are_set_back_has_its_hours(tmp_path: Path) -> None:
+    vienna = ZoneInfo("Europe/Vienna")
+    midnight = int(datetime(2026, 10, 25, tzinfo=vienna).timestamp()) * SECOND
+    samples = [Written(midnight + hour * 3600 * SECOND, 10**6) for hour in range(25)]
+    db = make_file(tmp_path / "s.db", samples, [Stall(s.time_ns, s.time_ns + SECOND) for s in samples])
+    report = report_of(db, tz=vienna)
+    assert len(report.slots) == 25
+    assert [slot.label[11:] for slot in report.slots][1:5] == ["01:00", "02:00", "02:00", "03:00"]
+    assert report.peaks["stalls/day"] == (25, "2026-10-25")
+    assert report.peaks["stalls/hour"][0] == 1
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_kind_of_slo_is_judged_by_its_figure(tmp_path: Path) -> None:
+    hour = 3600 * SECOND
+    samples = [Written(NOON + n * 36 * SECOND, (n + 1) * 10**6) for n in range(1000)]  # 1 to 1000 ms in ten hours
+    stalls = [Stall(NOON + at, NOON + at + 6 * SECOND) for at in (0, hour // 2, 2 * hour, 3 * hour)]
+    stalls.append(Stall(NOON + 5 * hour, NOON + 5 * hour + 6 * SECOND, severity=1))
+    db = make_file(tmp_path / "s.db", samples, stalls)
+    asked = {
+        "p50<510ms": True,
+        "p50<490ms": False,
+        "p99.9<990ms": False,
+        "p99.9<=1001ms": True,
+        "max<=1s": True,
+        "max<1s": False,
+        "mean<501ms": True,
+        "stalls<5": True,
+        "stalls<4": False,
+        "stalls<5/day": True,
+        "stalls<=2/hour": True,
+        "stalls<2/hour": False,
+        "episodes<=4/day": False,
+        "breaches<51%": True,
+        "breaches<50%": False,
+        "stalled<0.1%": True,
+        "stalled<0.05%": False,
+    }
+    verdicts = report_of(db, *asked).verdicts
+    assert {verdict.slo: verdict.kept for verdict in verdicts} == asked
+    figures = {verdict.slo: verdict.figure for verdict in verdicts}
+    assert figures["stalls<2/hour"] == "2 in the worst hour, 2026-11-25 12:00"
+    assert figures["episodes<=4/day"] == "5 in the worst day, 2026-11-25"
+    assert figures["max<1s"] == "1,000.000 ms"
+    assert figures["breaches<50%"] == "50.1 %"
+
+
+def test_where_there_is_no_sample_nothing_was_kept(tmp_path: Path) -> None:
+    db = make_file(tmp_path / "s.db")
+    assert [(v.kept, v.figure) for v in report_of(db, "p99<1s", "stalls<5/day").verdicts] == [
+        (False, "no sample in this range")
+    ] * 2
+
+
+def test_the_command_says_pass_or_fail_with_the_figure_and_ends_with_1_when_one_is_missed(tmp_path: Path) -> None:
+    db = follow(tmp_path, "0.42.0-stall")
+    command = ("report", "--since", "2026-11-01", "--db", db)
+    kept = run(*command, "--slo", "max<2s", "--slo", "stalls<5/day", home=tmp_path)
+    assert [row.split()[:2] for row in kept.stdout.splitlines()[2:4]] == [["pass", "max<2s"], ["pass", "stalls<5/day"]]
+    worst_ms = max(s.duration_ns for s in read_log(CAPTURES / "0.42.0-stall.log")) / 1e6
+    assert f"{worst_ms:,.3f} ms" in kept.stdout
+    missed = run(*command, "--slo", "max<2s", "--slo", "p99<500ms", home=tmp_path, check=False)
+    assert missed.returncode == 1
+    assert [row.split()[:2] for row in missed.stdout.splitlines()[2:4]] == [["pass", "max<2s"], ["FAIL", "p99<500ms"]]
+    wrong = run(*command, "--slo", "p99<500", home=tmp_path, check=False)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("otel-logtail: error: --slo 'p99<500': p99 is a duration")
+
+
+def test_the_default_range_is_a_week_and_an_empty_one_is_said(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    now = datetime.now(timezone.utc)
+    log.write_bytes(line(1, at=now - timedelta(days=8)) + line(2, at=now - timedelta(days=6)))
+    db = tmp_path / "store.db"
+    run("--observer", "headroom", "--path", log, "--once", "--db", db, home=tmp_path)
+    assert ": 1 samples" in run("report", "--db", db, home=tmp_path).stdout
+    assert ": 2 samples" in run("report", "--db", db, "--since", "9d", home=tmp_path).stdout
+    empty = run("report", "--db", db, "--since", "1h", home=tmp_path)
+    assert empty.stderr == "no samples in this range\n"
+    assert run("report", "--db", tmp_path / "no.db", home=tmp_path, check=False).returncode == 2
+
+
+# --- text and page ----------------------------------------------------------------------------------------------------
+
+
+def test_the_text_fits_a_terminal_and_plain_ones_get_plain_bars(tmp_path: Path) -> None:
+    report = report_of(follow(tmp_path, "0.42.0-slow-upstream-queueing"), "p99<500ms")
+    bars = [row for row in lines(report, width=80, tz=timezone.utc) if "█" in row]
+    assert bars
+    assert max(map(len, bars)) <= 80
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    text = run("report", "--since", "@0", "--db", tmp_path / "store.db", home=tmp_path, environ=ascii_only)
+    assert text.stdout.isascii()
+    assert "#" in text.stdout
+
+
+def hostile(folder: Path, where: str = "https://evil.example") -> Report:
+    """A report of names that would like to be more than text."""
+    evil = f'<script src="{where}/x.js"></script><img src="{where}/x.png"/>&\x1b[2J\'"'
+    samples = [
+        Written(
+            NOON + n * SECOND, 900 * 10**6, source=evil, attributes=(("path", evil),), stages=((evil, 5),), cause=evil
+        )
+        for n in range(3)
+    ]
+    return report_of(make_file(folder / "evil.db", samples, [Stall(NOON, NOON + SECOND, source=evil)]), "p99<1s")
+
+
+@pytest.mark.parametrize("what", ["0.42.0-stall", "0.42.0-mixed", "hostile", "empty"])
+def test_the_page_is_well_formed_and_asks_for_nothing(what: str, tmp_path: Path) -> None:
+    if what == "hostile":
+        report = hostile(tmp_path)
+    elif what == "empty":
+        report = report_of(make_file(tmp_path / "s.db"), "p99<1s")
+    else:
+        report = report_of(follow(tmp_path, what), "p99<500ms", "stalls<5/day")
+    text = page(report, made_ns=NOON, tz=timezone.utc)
+    root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))  # noqa: S314 - our own
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert not tags & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "image",
+        "use",
+        "a",
+        "form",
+        "base",
+        "video",
+    }
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            assert name not in ("src", "href", "style", "data", "action", "srcset", "background")
+            assert not name.startswith(("on", "{http://www.w3.org/1999/xlink}"))
+            assert "url(" not in value
+    style = "".join(e.text or "" for e in root.iter(f"{HTML}style"))
+    assert "url(" not in style
+    assert "@import" not in style
+    policies = [e.get("content") for e in root.iter(f"{HTML}meta") if e.get("http-equiv")]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", text)
+
+
+def test_a_real_browser_asks_for_the_page_and_for_nothing_else(tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here: `apt-get install chromium` brings it")
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: pytest's output is for failures."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        # a page that would ask for more if it could: its names point at the very server that counts
+        text = page(hostile(tmp_path, f"http://127.0.0.1:{server.server_address[1]}"), made_ns=NOON).encode()
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            done = subprocess.run(
+                [
+                    *(
+                        browser,
+                        "--headless",
+                        "--no-sandbox",
+                        "--disable-gpu",
+                        f"--user-data-dir={tmp_path / 'profile'}",
+                    ),
+                    *("--virtual-time-budget=2000", "--dump-dom", f"http://127.0.0.1:{server.server_address[1]}/page"),
+                ],
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=True,
+            )
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked == ["/page"]
+    assert "By path" in done.stdout
+    assert 'aria-label="histogram of durations"' in done.stdout
+
+
+def test_the_page_shows_what_the_text_shows(tmp_path: Path) -> None:
+    db = follow(tmp_path, "0.42.0-slow-upstream-queueing")
+    out = tmp_path / "out.html"
+    done = run(
+        *("report", "--since", "@0", "--db", db, "--html", out, "--slo", "p99<500ms"), home=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"written to {out}\n"
+    root = ElementTree.fromstring(out.read_text().removeprefix("<!DOCTYPE html>\n"))  # noqa: S314 - our own
+    shown = " ".join(" ".join(root.itertext()).split())
+    report = report_of(db)
+    for part in ("p99<500ms", "FAIL", "11 (84.6 %), 11 stall", "pre_upstream_wait", "headroom.path=anthropic_messages"):
+        assert part in shown, part
+        assert part in done.stdout, part
+    plots = list(root.iter(f"{HTML}svg"))
+    assert [plot.get("aria-label") for plot in plots] == [
+        "histogram of durations",
+        "episodes by hour",
+        "causes of slow samples",
+    ]
+    # each bar says its figure: they add up to all samples
+    titles = [e.text or "" for e in plots[0].iter(f"{HTML}title")]
+    assert sum(int(re.findall(r"(\d+) samples", title)[0]) for title in titles) == report.summary.count
+    assert list(tmp_path.glob("*.new")) == []
+
+
+def test_a_page_that_can_not_be_written_is_one_error(tmp_path: Path) -> None:
+    db = follow(tmp_path, "0.42.0-invalid")
+    done = run("report", "--since", "@0", "--db", db, "--html", tmp_path / "no" / "x.html", home=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "can't be written: No such file or directory" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return follow(tmp_path_factory.mktemp("small"), "0.42.0-invalid")
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to(path.with_name("precious"))
+
+
+def a_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_log(path: Path) -> None:
+    path.write_text("a line of a log\n")
+
+
+def a_page_of_others(path: Path) -> None:
+    path.write_text("<!DOCTYPE html>\n<html><body>mine</body></html>\n")
+
+
+def a_link_beside(path: Path) -> None:
+    path.with_name(path.name + ".new").symlink_to(path.with_name("precious"))
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def a_full_disk(path: Path) -> None:
+    """Nothing: the file size is limited instead."""
+
+
+@pytest.mark.parametrize(
+    ("taken", "why"),
+    [
+        (a_link, "it is a symbolic link"),
+        (a_link_beside, "it is a symbolic link"),
+        (a_fifo, "it is not a regular file"),
+        (a_log, "it holds something that otel-logtail has not written"),
+        (a_page_of_others, "it holds something that otel-logtail has not written"),
+        (a_directory, "Is a directory"),
+        (a_full_disk, "File too large"),
+    ],
+)
+def test_a_page_takes_the_place_of_nothing_else(
+    taken: Callable[[Path], None], why: str, small_store: Path, tmp_path: Path
+) -> None:
+    page, precious = tmp_path / "x.html", tmp_path / "precious"
+    precious.write_text("precious")
+    taken(page)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    limit = "ulimit -f 4; " if taken is a_full_disk else ""
+    command = ["bash", "-c", f'{limit}exec "$@"', "bash", sys.executable, "-m", "otel_logtail", "report"]
+    with closing(query.open_readonly(small_store)):  # which makes the file that readers share
+        done = subprocess.run(
+            [*command, "--since", "@0", "--db", small_store, "--html", page],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"otel-logtail: error: --html {page} can't be written: {why}",
+        "hint: name a new file in a directory that you may write to",
+    ]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["/", ".", "..", "/dev/full", "/dev/null", "/dev/stdout", "/proc/version", ""])
+def test_a_place_that_is_no_file_is_one_error(name: str, small_store: Path, tmp_path: Path) -> None:
+    words = ["report", "--since", "@0", "--db", small_store, "--html", name]
+    done = run(*words, home=tmp_path, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2), done.stderr
+    assert "can't be written: " in done.stderr
+
+
+def test_a_page_is_for_its_owner_alone_and_replaces_an_older_one_with_its_permissions(
+    small_store: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "x.html"
+    before = os.umask(0)
+    try:
+        for mode in (0o600, 0o644):
+            run("report", "--since", "@0", "--db", small_store, "--html", page, home=tmp_path)
+            assert stat.S_IMODE(page.stat().st_mode) == mode
+            page.chmod(0o644)  # for a web server
+    finally:
+        os.umask(before)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.html"]

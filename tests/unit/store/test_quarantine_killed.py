@@ -1,0 +1,168 @@
+"""Killed before any statement while items are isolated, quarantined, released: none is lost, no total falls."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from otel_logtail.delivery import lane as lane_module
+from otel_logtail.delivery.lane import Lane
+from otel_logtail.events import Reporter
+from otel_logtail.model import Delivered, Delivery, ExportBatch, Item, Point, Refused, Retry, Stream
+from otel_logtail.store import quarantine
+from otel_logtail.store.connection import connect, transaction
+from otel_logtail.store.outbox import Outbox
+from tests.model.test_store_model import Killed, MortalConnection
+from tests.support.pieces import Piece, line, opened, rows
+
+STREAMS = (Stream.INTERVALS, Stream.BREACHES)
+FAILURE = "the receiver failed"
+Judge = Callable[[ExportBatch], Delivery]
+
+
+class Mortal(MortalConnection):
+    """A connection whose process dies before its k-th statement, and knows until then what it is in."""
+
+    dead = False
+
+    def _live(self) -> None:
+        self.dead = self._left == 0
+        super()._live()
+
+    @property
+    def in_transaction(self) -> bool:
+        return not self.dead and self._connection.in_transaction
+
+
+class Receiver:
+    """Runs the lanes in the test's own thread, and remembers what was accepted, in order."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.given_up = False
+        self.accepted = 0
+        self.took: list[Item] = []
+        self.said = io.StringIO()
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        delivery = self.judge(batch)
+        if isinstance(delivery, Delivered):
+            self.took += batch.items
+            self.accepted += 1
+        return delivery
+
+    def over(self) -> bool:
+        return False
+
+    def progressed(self) -> None:
+        """Nothing depends on it here."""
+
+    def works(self) -> None:
+        """Nobody is told."""
+
+    def run(self, path: Path, dies_at: int | None = None) -> None:
+        """Have both streams sent until nothing is due, or until the process dies."""
+        outbox = Outbox(path, "fake")
+        outbox.register(STREAMS, time.time_ns())
+        if dies_at is not None:
+            outbox._db = cast("object", Mortal(outbox._db, dies_at))  # type: ignore[assignment]
+        try:
+            lanes = [Lane(stream, outbox, Reporter(self.said), self) for stream in STREAMS]
+            for _ in range(4):
+                for lane in lanes:
+                    lane.hasten()
+                    lane.run()
+        finally:
+            outbox._db = getattr(outbox._db, "_connection", outbox._db)
+            outbox.close()
+
+
+def strange(batch: ExportBatch) -> bool:
+    return any(item.id == 2 for item in batch.items)
+
+
+JUDGES: dict[str, Judge] = {
+    "refused": lambda batch: Refused("bad") if strange(batch) else Delivered(),
+    "fails": lambda batch: Retry(FAILURE, isolate=True) if strange(batch) else Delivered(),
+    "rejected": lambda batch: Delivered(rejected=1, why="too old") if strange(batch) else Delivered(),
+    "all fail": lambda _: Retry(FAILURE, isolate=True),
+}
+
+
+ISOLATED = {
+    "refused": "was quarantined: bad",
+    "fails": "was quarantined: the receiver failed",
+    "rejected": "rejected data is not sent again",
+    "all fail": "everything is kept",
+}
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "begun.db"
+    with opened(path) as store:
+        Piece(store).commit(b"".join(line(10 * n, 0.6) for n in range(3)), seal_s=200)
+        with closing(Outbox(path, "fake")) as outbox:
+            outbox.register(STREAMS, time.time_ns())
+    yield path
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_killed_before_any_statement_nothing_is_lost(
+    begun: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.0)
+    monkeypatch.setattr(lane_module, "LAST_BACKOFF_S", 0.0)
+    monkeypatch.setattr(lane_module, "TRIES", 2)
+    numbered = {
+        stream: {id_ for (id_,) in rows(begun, f"SELECT id FROM {table}")}
+        for stream, table in ((Stream.INTERVALS, "interval"), (Stream.BREACHES, "breach"))
+    }
+    assert all(numbered.values())
+    for dies_at in range(10_000):
+        path = tmp_path / f"{dies_at}.db"
+        shutil.copy(begun, path)
+        first = Receiver(JUDGES[name])
+        try:
+            first.run(path, dies_at)
+            died = False
+        except Killed:
+            died = True
+        with closing(connect(path)) as db, transaction(db):
+            quarantine.release(db, None)
+        second = Receiver(lambda _: Delivered())
+        second.run(path)
+        assert "internal error:" not in (first.said.getvalue() + second.said.getvalue())
+        took = first.took + second.took
+        for stream, ids in numbered.items():
+            of_stream = {item.id for item in took if isinstance(item, Point) == (stream is Stream.INTERVALS)}
+            assert of_stream - {0} == ids, (dies_at, stream)
+        check_totals(took)
+        assert rows(path, "SELECT * FROM refused") == []
+        path.unlink()
+        if not died:
+            assert dies_at > 100
+            assert ISOLATED[name] in first.said.getvalue()
+            return
+    pytest.fail("it never came to its end")
+
+
+def check_totals(took: list[Item]) -> None:
+    """What came again is the same, and the newest total of each series counts each sample once."""
+    known: dict[tuple[object, object, int, int], tuple[int, int]] = {}
+    for point in (item for item in took if isinstance(item, Point)):
+        key = (point.series.instrument, point.series.attributes, point.start_ns, point.time_ns)
+        assert known.setdefault(key, (point.id, point.total.count)) == (point.id, point.total.count)
+    by_series: dict[object, list[tuple[int, int]]] = {}
+    for (instrument, attributes, start_ns, time_ns), (_, count) in known.items():
+        by_series.setdefault((instrument, attributes, start_ns), []).append((time_ns, count))
+    for points in by_series.values():
+        counts = [count for _, count in sorted(points)]
+        assert counts == sorted(counts)

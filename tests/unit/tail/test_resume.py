@@ -1,0 +1,87 @@
+"""Where a file is read on of which only marks are left, and how far its lines are in doubt then: to the byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from otel_logtail.tail.files import ANCHOR_BYTES, fingerprint, open_reader
+from otel_logtail.tail.resume import Found, find
+from otel_logtail.tail.trail import LINES, Trail, extended, hash_of, short, unpack
+from tests.support.tailing import Follower, append_bytes
+
+CONTENT = b"".join(b"%07d a line of a log that says something\n" % n for n in range(5000))
+LINE = CONTENT.index(b"\n") + 1
+
+
+@pytest.fixture
+def trail() -> Trail:
+    return unpack(extended(b"", bytearray(CONTENT), 0, len(CONTENT), 0))
+
+
+def found_in(path: Path, content: bytes, trail: Trail) -> Found | None:
+    path.write_bytes(content)
+    reader = open_reader(str(path))
+    try:
+        return find(reader, trail)
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("place", [-3, -5, 0])
+def test_what_is_in_doubt_ends_with_the_mark_behind_the_last_one_that_is_there(
+    tmp_path: Path, trail: Trail, place: int
+) -> None:
+    mark, following = trail.marks[place][0], trail.marks[place + 1][0]
+    assert len(CONTENT) - following > LINES * LINE
+    for more in (0, LINE, following - mark - LINE):
+        found = found_in(tmp_path / "log", CONTENT[: mark + more], trail)
+        assert found is not None
+        assert (found.offset, found.doubt, found.complete) == (mark, following - mark, False)
+
+
+@pytest.mark.parametrize("removed", [1, 50])
+def test_it_does_so_too_where_lines_before_the_marks_were_removed(tmp_path: Path, trail: Trail, removed: int) -> None:
+    mark, following = trail.marks[-4][0], trail.marks[-3][0]
+    found = found_in(tmp_path / "log", CONTENT[removed * LINE : mark + 2 * LINE], trail)
+    assert found is not None
+    assert (found.offset, found.doubt) == (mark - removed * LINE, following - mark)
+
+
+def test_one_marked_line_alone_may_be_anywhere(tmp_path: Path, trail: Trail) -> None:
+    mark = trail.marks[0][0]
+    assert found_in(tmp_path / "log", CONTENT[mark - LINE : mark] + b"another\n", trail) in (None, Found(0))
+
+
+def test_all_known_lines_before_the_end_are_noted_as_read(tmp_path: Path, trail: Trail) -> None:
+    """One line in the midst of the last ones was removed: no mark behind it is where it was."""
+    end = (len(CONTENT), short(fingerprint(CONTENT[-ANCHOR_BYTES:])), hash_of(CONTENT[-LINE:-1]))
+    trail = Trail(trail.lines, (*trail.marks, end), trail.first)  # as it is when another file takes the place
+    changed = CONTENT[: 4900 * LINE] + CONTENT[4901 * LINE :]
+    found = found_in(tmp_path / "log", changed, trail)
+    assert found is not None
+    assert (found.offset, found.complete, found.lines) == (len(changed), True, LINES)
+    found = found_in(tmp_path / "log", changed[: -10 * LINE], trail)
+    assert found is not None
+    assert (found.offset, found.complete, found.lines) == (len(changed) - 10 * LINE, False, LINES - 10)
+
+
+def test_the_doubt_of_a_file_is_an_offset_in_it(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    log.touch()
+    follower = Follower(log)
+    follower.follow()
+    append_bytes(log, CONTENT)
+    follower.follow()
+    before = len(follower.taken)
+    other = tmp_path / "made"
+    other.write_bytes(CONTENT[: 2500 * LINE] + b"new\n")
+    other.replace(log)
+    for _ in range(4):
+        follower.look(after_s=10.0).read()
+    begin = follower.taken[before][1]
+    assert 0 < begin <= 2500 * LINE
+    assert max(state.doubt for state in follower.memory.states.values()) > 2500 * LINE
+    assert follower.lines[-1] == "new"
+    follower.close()
