@@ -18,6 +18,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
 _AGO = re.compile(rf"(?:{_NUMBER}[smhdw])+")
 _PART = re.compile(rf"({_NUMBER})([smhdw])")
+_MS = {"ms": 1, "min": 60_000, **{unit: seconds * 1000 for unit, seconds in _SECONDS.items()}}
+_UNIT = "|".join(sorted(_MS, key=len, reverse=True))
 _UNIX = re.compile(rf"@({_NUMBER})")
 _DATE = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,]([0-9]{1,9}))?\s?(Z|[+-]\d\d:?\d\d)?)?",
@@ -132,6 +134,14 @@ def parse_bytes(text: str) -> int | None:
         return None
     unit = match[2] if not match[2] or match[2].endswith("b") else match[2] + "b"
     return int(float(match[1]) * _BYTES[unit]) if unit in _BYTES else None
+
+
+def parse_duration(text: str) -> int | None:
+    """Return the nanoseconds that a text such as 500ms, 90s, 10min or 1d12h means, or None if it is not a duration."""
+    word = text.strip().lower()
+    if re.fullmatch(rf"(?:{_NUMBER}(?:{_UNIT}))+", word) is None:
+        return None
+    return sum(_ns(number) * _MS[unit] for number, unit in re.findall(rf"({_NUMBER})({_UNIT})", word)) // 1000
 
 
 def _ns(seconds: str) -> int:

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
+from otel_logtail.check import FAIL, WARN, Check
 from otel_logtail.daemon.app import Wanted, wanted_of
 from otel_logtail.daemon.safety import check_outputs
 from otel_logtail.daemon.settings import Settings, SourceSettings
-from otel_logtail.doctor.check import FAIL, WARN, Check
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
 from otel_logtail.doctor.logs import check_logs
 from otel_logtail.doctor.machine import check_machine

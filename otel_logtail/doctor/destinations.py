@@ -16,7 +16,7 @@ from ssl import SSLContext, SSLError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from otel_logtail.doctor.check import FAIL, OK, WARN, Check
+from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.errors import LogtailError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.wording import printable

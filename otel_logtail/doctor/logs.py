@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.daemon.app import Wanted
-from otel_logtail.doctor.check import FAIL, OK, WARN, Check
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.patterns import Patterns

@@ -6,7 +6,7 @@ import resource
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from otel_logtail.doctor.check import OK, WARN, Check
+from otel_logtail.check import OK, WARN, Check
 from otel_logtail.tail.watch import WatchdogWaker
 
 _LIMITS = Path("/proc/sys/fs/inotify")

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.doctor.check import FAIL, OK, WARN, Check
+from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.errors import LogtailError
 from otel_logtail.query import open_readonly
 from otel_logtail.store.health import size_on_disk, wal_size

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of one check of ``doctor``, which an exporter's probe returns, too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ FAIL: Literal["FAIL"] = "FAIL"
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One line: how it is (``ok``, ``warn`` or ``FAIL``), of what, what was found, and what to do about it."""
+    """One line of ``doctor``.
+
+    ``level`` is ``ok``, ``warn`` or ``FAIL``; ``area`` names what was checked. ``what`` is the finding, and ``todo``
+    tells how to fix it.
+    """
 
     level: Literal["ok", "warn", "FAIL"]
     area: str

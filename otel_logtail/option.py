@@ -1,0 +1,279 @@
+"""Options of plug-ins: flag, variable, key in the configuration, help and check derive from one declaration. Pure.
+
+A plug-in declares its options where an import costs little, usually in the ``__init__`` of its package::
+
+    FILE = Option("csv_file", File(), "CSV file that episodes are appended to.")
+    KEEP = Option("csv_keep", Integer(0, 100), "Number of old files to keep.", default="10")
+
+The user gives the first one as ``--csv-file PATH``, as the variable ``OTEL_LOGTAIL_CSV_FILE`` or, for the exporter
+``csv``, as ``file = "PATH"`` in the table ``[exporter.csv]``. The plug-in reads it from its context:
+``context.require(FILE)`` is a ``Path``, and ``context.require(KEEP)`` is an ``int``. If the kind does not accept a
+value, the error names the place that the value is from.
+
+The name of an option is unique among all plug-ins, so it starts with the name of the plug-in. Exporters share an option
+(``histogram``) if they declare the same object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from otel_logtail.errors import UsageError
+from otel_logtail.text import parse_bytes, parse_duration
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class Kind(Protocol[T_co]):
+    """The type of an option's value.
+
+    ``metavar`` stands for the value in the help. ``expected`` completes "VALUE is not ..." in an error, and ``example``
+    is a correct value.
+    """
+
+    @property
+    def metavar(self) -> str: ...
+
+    @property
+    def expected(self) -> str: ...
+
+    @property
+    def example(self) -> str: ...
+
+    def parse(self, text: str) -> T_co | None:
+        """Return the value that a text means, or None if the text is not of this kind."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Text that only the plug-in can check: a URL, a name."""
+
+    metavar: str = "TEXT"
+    expected: str = "a text"
+    example: str = "text"
+
+    def parse(self, text: str) -> str | None:
+        """Return the text."""
+        return text
+
+
+class Integer(msgspec.Struct, frozen=True):
+    """A whole number within bounds."""
+
+    least: int
+    most: int
+    metavar: str = "NUMBER"
+
+    @property
+    def expected(self) -> str:
+        """Name the bounds."""
+        return f"a number from {self.least} to {self.most}"
+
+    @property
+    def example(self) -> str:
+        """Return the lower bound."""
+        return str(self.least)
+
+    def parse(self, text: str) -> int | None:
+        """Return the number."""
+        number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else self.most + 1
+        return number if self.least <= number <= self.most else None
+
+
+class Duration(msgspec.Struct, frozen=True):
+    """A time that is longer than 0, in nanoseconds. ``endless`` is the value of ``none``, if that word is accepted."""
+
+    endless: int | None = None
+    metavar: str = "DURATION"
+
+    @property
+    def expected(self) -> str:
+        """Name what is accepted."""
+        return "a duration" if self.endless is None else "a duration or none"
+
+    @property
+    def example(self) -> str:
+        """Return a duration."""
+        return "90s, 10min or 1d12h" + ("" if self.endless is None else ", or none")
+
+    def parse(self, text: str) -> int | None:
+        """Return nanoseconds."""
+        if text.lower() == "none":
+            return self.endless
+        return parse_duration(text) or None
+
+
+class Size(msgspec.Struct, frozen=True):
+    """A number of bytes that is larger than 0."""
+
+    metavar: str = "SIZE"
+    expected: str = "a size"
+    example: str = "100MiB or 1GB"
+
+    def parse(self, text: str) -> int | None:
+        """Return bytes."""
+        return parse_bytes(text) or None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def metavar(self) -> str:
+        """Return all words."""
+        return "|".join(self.words)
+
+    @property
+    def expected(self) -> str:
+        """Name all words."""
+        return self.example
+
+    @property
+    def example(self) -> str:
+        """Name all words."""
+        return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+
+    def parse(self, text: str) -> str | None:
+        """Return the word in lower case."""
+        return text.lower() if text.lower() in self.words else None
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """True or false. On the command line the flag alone means true."""
+
+    metavar: str = ""
+    expected: str = "true or false"
+    example: str = "true or false"
+
+    def parse(self, text: str) -> bool | None:
+        """Return whether the text means true."""
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower())
+
+
+class File(msgspec.Struct, frozen=True):
+    r"""A file that the plug-in writes. A followed log is refused, and a service unit makes the file writable.
+
+    ``beside`` are endings of further files that are written (``-wal``). ``rotated`` is a pattern for the endings of the
+    file's rotated names (``\.\d+``). In the configuration, a relative path starts at the folder of the configuration.
+    """
+
+    beside: tuple[str, ...] = ()
+    rotated: str = r"(?!)"
+    metavar: str = "PATH"
+    expected: str = "a path"
+    example: str = "/var/lib/otel-logtail/file"
+
+    def parse(self, text: str) -> Path | None:
+        """Return the absolute path."""
+        try:
+            return Path(text).expanduser().absolute()
+        except RuntimeError:  # the home directory of an unknown user
+            return None
+
+
+class Option(msgspec.Struct, Generic[T], frozen=True):
+    """One option of a plug-in.
+
+    Args:
+        name: The name of the flag with ``_`` in place of ``-``, such as ``csv_file``.
+        kind: The type of the value.
+        help: One sentence with the unit and an example. The default is named only if ``default`` does not say it.
+        default: The value, as text, if none is given. ``${NAME}`` stands for a variable; if the variable is not set,
+            there is no default.
+        key: The key in the plug-in's table of the configuration; empty means the name without the plug-in's own name.
+        secret: The value is a password or a token. It is left out of all messages, and no service unit may hold it.
+    """
+
+    name: str
+    kind: Kind[T]
+    help: str
+    default: str = ""
+    key: str = ""
+    secret: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The flag, such as ``--csv-file``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable, such as ``OTEL_LOGTAIL_CSV_FILE``."""
+        return f"OTEL_LOGTAIL_{self.name.upper()}"
+
+    def key_of(self, plugin: str) -> str:
+        """Return the key in the table of a plug-in, such as ``file`` in ``[exporter.csv]``."""
+        return self.key or self.name.removeprefix(plugin.replace("-", "_") + "_")
+
+    def parse(self, text: str, where: str = "") -> T:
+        """Return the value that a text means.
+
+        Args:
+            text: The value as the user wrote it.
+            where: The place of the value, for the error: a flag, a variable, or the line of a file. Empty: the flag.
+
+        Raises:
+            UsageError: the text is not of the option's kind.
+        """
+        value = self.kind.parse(text.strip())
+        if value is None:
+            shown = "the value" if self.secret else repr(text)
+            raise UsageError(
+                f"{where or self.flag}: {shown} is not {self.kind.expected}", hint=f"use {self.kind.example}"
+            )
+        return value
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The values that a plug-in was given.
+
+    ``environ`` is the environment. ``options`` are the values that the user gave, as text, by the name of the option.
+    ``places`` names for each of them the flag, the variable or the line of a file that it is from.
+    """
+
+    environ: Mapping[str, str] = {}
+    options: Mapping[str, str] = {}
+    places: Mapping[str, str] = {}
+
+    def where(self, option: Option[Any]) -> str:
+        """Return the place of an option's value, for an error."""
+        return self.places.get(option.name, option.flag)
+
+    def get(self, option: Option[T]) -> T | None:
+        """Return the value of an option, or None if it is not given and has no default.
+
+        Raises:
+            UsageError: the value is not of the option's kind.
+        """
+        text = self.options.get(option.name, "").strip()
+        if text:
+            return option.parse(text, self.where(option))
+        variables = _VARIABLE.findall(option.default)
+        if not option.default or not all(self.environ.get(name, "").strip() for name in variables):
+            return None
+        return option.parse(_VARIABLE.sub(lambda match: self.environ[match[1]].strip(), option.default), option.flag)
+
+    def require(self, option: Option[T]) -> T:
+        """Return the value of an option.
+
+        Raises:
+            UsageError: the option is not given and has no default, or the value is not of its kind.
+        """
+        value = self.get(option)
+        if value is None:
+            raise UsageError(f"{option.flag} is missing", hint=f"pass {option.flag} {option.kind.metavar}".rstrip())
+        return value
+
+
+def distinct(options: Iterable[Option[Any]]) -> tuple[Option[Any], ...]:
+    """Return options without those that several plug-ins share, in their order."""
+    return tuple({option.name: option for option in options}.values())
