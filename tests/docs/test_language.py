@@ -60,7 +60,7 @@ PHRASES = {
     r"(which|that|what) comes?|comes? (to|back)|what follows|theirs": "'new data', 'arrives', 'amounts to'",
     r"anew|made again": "'again', 'recreated' or 'rewritten'",
     r"lies|(it|they|files?|samples?|rows?|data) lie|lying|lay there": "'is', 'is stored' or 'is idle'",
-    r"rests|is at rest|stands? still|stood|stands?(?! for| alone)": "'is idle', 'is' or 'is unchanged'",
+    r"rests|is at rest|stands? still|stood|stands?(?!-| for| alone)": "'is idle', 'is' or 'is unchanged'",
     r"mend(s|ed|ing)?": "'fix' or 'repair'",
     r"upkeep": "'maintenance' or 'retention'",
     r"sealed": "'closed'",
