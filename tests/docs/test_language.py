@@ -71,7 +71,7 @@ PHRASES = {
     r"back-ups?|time-outs?": "'backup', 'timeout'",
     r"the midst|in the middle of a way": "'halfway' or 'in the middle'",
     r"at (its|their) (most|least)": "'at most', 'the largest', 'the smallest'",
-    r"(?<!there )(?<!it )(is|are|was|were|be) no "
+    r"(?<!there )(?<!it )(is|are|was|were) no "
     r"(?!longer|more\b|later|earlier|greater|less\b|larger|older|newer|shorter)[a-z]+": "'is not a valid X'",
     r"(has|have|had) begun": "'has started'",
     r"goes? on|went on|going on": "'continues'",
