@@ -18,8 +18,7 @@ import pytest
 import typer.main
 
 from otel_logtail.cli.main import app
-
-ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists())
+from tests.support.places import ROOT
 
 NOT_YET = (
     "otel_logtail/cli/",
