@@ -154,7 +154,7 @@ def test_what_lies_in_the_stores_folder_is_named(tmp_path: Path) -> None:
         wait_until(lambda: program.count() == 10)
         there = {path.name.removeprefix("store") for path in tmp_path.iterdir() if path.name.startswith("store.db")}
         program.stop()
-    named = " ".join(cells("What it needs"))
+    named = " ".join(cells("Requirements"))
     assert there == {".db", ".db-wal", ".db-shm", ".db.lock"}
     for ending in (*there, ".suspect", ".corrupt-"):
         assert ending in named, ending
