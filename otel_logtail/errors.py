@@ -24,6 +24,19 @@ class UsageError(LogtailError):
     exit_code = 2
 
 
+def invalid(where: str, value: str | None, why: str, hint: str) -> UsageError:
+    """Return the error of a value: ``invalid --retention '30': missing unit``, or ``x.toml:3: retention '30': ...``.
+
+    Args:
+        where: The name that the user gave the value under: a flag, a variable, or a key with its file and line.
+        value: The value as the user gave it; None for a secret.
+        why: The reason.
+        hint: A value that is valid.
+    """
+    shown = "" if value is None else f" {value!r}"
+    return UsageError(f"{'' if ': ' in where else 'invalid '}{where}{shown}: {why}", hint=hint)
+
+
 class Drift(LogtailError):
     """An observer's line that it can't read: the upstream changed its format."""
 

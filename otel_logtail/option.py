@@ -17,49 +17,50 @@ The name of an option is unique among all plug-ins, so it starts with the name o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from otel_logtail.errors import UsageError
-from otel_logtail.text import parse_bytes, parse_duration
+from otel_logtail.errors import UsageError, invalid
+from otel_logtail.text import parse_duration, parse_size
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+_LARGEST = 2**62 - 1  # the largest duration and size
+_TRUE, _FALSE = frozenset(("true", "1", "yes")), frozenset(("false", "0", "no"))
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Kind(Protocol[T_co]):
     """The type of an option's value.
 
-    ``metavar`` stands for the value in the help. ``expected`` completes "VALUE is not ..." in an error, and ``example``
-    is a correct value.
+    ``metavar`` stands for the value in the help, and ``example`` is a correct value for the hint of an error.
     """
 
     @property
     def metavar(self) -> str: ...
 
     @property
-    def expected(self) -> str: ...
-
-    @property
     def example(self) -> str: ...
 
-    def parse(self, text: str) -> T_co | None:
-        """Return the value that a text means, or None if the text is not of this kind."""
+    def parse(self, text: str) -> T_co:
+        """Return the value of a text.
+
+        Raises:
+            ValueError: the text is not of this kind; the message says why, such as "missing unit".
+        """
 
 
 class Text(msgspec.Struct, frozen=True):
     """Text that only the plug-in can check: a URL, a name."""
 
     metavar: str = "TEXT"
-    expected: str = "a text"
     example: str = "text"
 
-    def parse(self, text: str) -> str | None:
+    def parse(self, text: str) -> str:
         """Return the text."""
         return text
 
@@ -72,54 +73,77 @@ class Integer(msgspec.Struct, frozen=True):
     metavar: str = "NUMBER"
 
     @property
-    def expected(self) -> str:
-        """Name the bounds."""
-        return f"a number from {self.least} to {self.most}"
-
-    @property
     def example(self) -> str:
         """Return the lower bound."""
         return str(self.least)
 
-    def parse(self, text: str) -> int | None:
+    def parse(self, text: str) -> int:
         """Return the number."""
         number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else self.most + 1
-        return number if self.least <= number <= self.most else None
+        if not self.least <= number <= self.most:
+            raise ValueError(f"expected a number from {self.least} to {self.most}")
+        return number
 
 
 class Duration(msgspec.Struct, frozen=True):
-    """A time that is longer than 0, in nanoseconds. ``endless`` is the value of ``none``, if that word is accepted."""
+    """A time within bounds, in nanoseconds; the bounds are durations, too, and no upper bound is empty.
+
+    ``endless`` is the value of ``none``, if that word is accepted.
+    """
 
     endless: int | None = None
+    least: str = "1ms"
+    most: str = ""
+    examples: str = "90s, 10min or 1d12h"
     metavar: str = "DURATION"
 
     @property
-    def expected(self) -> str:
-        """Name what is accepted."""
-        return "a duration" if self.endless is None else "a duration or none"
-
-    @property
     def example(self) -> str:
-        """Return a duration."""
-        return "90s, 10min or 1d12h" + ("" if self.endless is None else ", or none")
+        """Return durations and the bounds."""
+        return _example(self)
 
-    def parse(self, text: str) -> int | None:
+    def parse(self, text: str) -> int:
         """Return nanoseconds."""
-        if text.lower() == "none":
-            return self.endless
-        return parse_duration(text) or None
+        return _parse(self, text, parse_duration)
 
 
 class Size(msgspec.Struct, frozen=True):
-    """A number of bytes that is larger than 0."""
+    """A number of bytes within bounds; the bounds are sizes, too, and no upper bound is empty.
 
+    ``endless`` is the value of ``none``, if that word is accepted.
+    """
+
+    endless: int | None = None
+    least: str = "1B"
+    most: str = ""
+    examples: str = "100MiB or 1GB"
     metavar: str = "SIZE"
-    expected: str = "a size"
-    example: str = "100MiB or 1GB"
 
-    def parse(self, text: str) -> int | None:
+    @property
+    def example(self) -> str:
+        """Return sizes and the bounds."""
+        return _example(self)
+
+    def parse(self, text: str) -> int:
         """Return bytes."""
-        return parse_bytes(text) or None
+        return _parse(self, text, parse_size)
+
+
+def _example(kind: Duration | Size) -> str:
+    none = "" if kind.endless is None else ", or none"
+    bounds = f"{kind.least} to {kind.most}" if kind.most else f"at least {kind.least}"
+    return f"{kind.examples}{none} ({bounds})"
+
+
+def _parse(kind: Duration | Size, text: str, parse: Callable[[str], int]) -> int:
+    if text.lower() == "none" and kind.endless is not None:
+        return kind.endless
+    value = parse(text)
+    if value < parse(kind.least):
+        raise ValueError("the value is too small")
+    if value > (parse(kind.most) if kind.most else _LARGEST):
+        raise ValueError("the value is too large")
+    return value
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -133,30 +157,28 @@ class Choice(msgspec.Struct, frozen=True):
         return "|".join(self.words)
 
     @property
-    def expected(self) -> str:
-        """Name all words."""
-        return self.example
-
-    @property
     def example(self) -> str:
         """Name all words."""
         return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
 
-    def parse(self, text: str) -> str | None:
+    def parse(self, text: str) -> str:
         """Return the word in lower case."""
-        return text.lower() if text.lower() in self.words else None
+        if text.lower() not in self.words:
+            raise ValueError(f"expected {self.example}")
+        return text.lower()
 
 
 class Flag(msgspec.Struct, frozen=True):
     """True or false. On the command line the flag alone means true."""
 
     metavar: str = ""
-    expected: str = "true or false"
     example: str = "true or false"
 
-    def parse(self, text: str) -> bool | None:
+    def parse(self, text: str) -> bool:
         """Return whether the text means true."""
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower())
+        if text.lower() not in _TRUE | _FALSE:
+            raise ValueError("expected true or false")
+        return text.lower() in _TRUE
 
 
 class File(msgspec.Struct, frozen=True):
@@ -169,15 +191,14 @@ class File(msgspec.Struct, frozen=True):
     beside: tuple[str, ...] = ()
     rotated: str = r"(?!)"
     metavar: str = "PATH"
-    expected: str = "a path"
     example: str = "/var/lib/otel-logtail/file"
 
-    def parse(self, text: str) -> Path | None:
+    def parse(self, text: str) -> Path:
         """Return the absolute path."""
         try:
             return Path(text).expanduser().absolute()
-        except RuntimeError:  # the home directory of an unknown user
-            return None
+        except RuntimeError:
+            raise ValueError("the home directory is unknown") from None
 
 
 class Option(msgspec.Struct, Generic[T], frozen=True):
@@ -224,13 +245,11 @@ class Option(msgspec.Struct, Generic[T], frozen=True):
         Raises:
             UsageError: the text is not of the option's kind.
         """
-        value = self.kind.parse(text.strip())
-        if value is None:
-            shown = "the value" if self.secret else repr(text)
-            raise UsageError(
-                f"{where or self.flag}: {shown} is not {self.kind.expected}", hint=f"use {self.kind.example}"
-            )
-        return value
+        try:
+            return self.kind.parse(text.strip())
+        except ValueError as problem:
+            shown = None if self.secret else text
+            raise invalid(where or self.flag, shown, str(problem), f"use {self.kind.example}") from None
 
 
 class Options(msgspec.Struct, frozen=True):

@@ -1,47 +1,95 @@
-"""Text for people: points in time, durations and sizes as people write and read them; terminal-safe text.
+"""Durations, sizes and points in time as people write and read them, and text that is safe on a terminal.
 
-Pure, but for the local zone.
+One grammar and one table of units each, for flags, variables, files and SLOs:
+
+- a duration is numbers with units: ``500ms``, ``90s``, ``30min``, ``1d12h``; ``m`` is minutes, ``w`` weeks
+- a size is a number with a unit: ``500MB`` (10**6), ``1GiB`` or ``1G`` (2**30 and 10**9); bytes need no unit
+- a point in time is how long ago it was, a date with or without a time of day, or seconds since the epoch
+
+Pure, but for the local time zone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import invalid
 
-_END_NS = 2**63 - 1  # what the store can hold
+_END_NS = 2**63 - 1  # the last time that the store can hold
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
-_AGO = re.compile(rf"(?:{_NUMBER}[smhdw])+")
-_PART = re.compile(rf"({_NUMBER})([smhdw])")
-_MS = {"ms": 1, "min": 60_000, **{unit: seconds * 1000 for unit, seconds in _SECONDS.items()}}
-_UNIT = "|".join(sorted(_MS, key=len, reverse=True))
+_NUMBER = r"[0-9]{1,20}(?:\.[0-9]+)?(?![0-9.])"
+_QUANTITY = rf"({_NUMBER})\s*(?:([^\W\d_]+)\s*)?"
 _UNIX = re.compile(rf"@({_NUMBER})")
 _DATE = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,]([0-9]{1,9}))?\s?(Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
-_ACCEPTED = (
-    "write 30s, 90m, 24h, 7d or 2w (ago), now, today, yesterday, "
+_WHEN = (
+    "use 30s, 90m, 24h, 7d or 2w (ago), now, today, yesterday, "
     "2026-11-24, '2026-11-24 18:30', 2026-11-24T18:30:00Z or @1795457770"
 )
-_BYTES = {"": 1, "b": 1} | {
-    f"{prefix}{i}b": base**power for power, prefix in enumerate("kmgt", 1) for i, base in (("", 1000), ("i", 1024))
+
+_SECOND = 10**9
+DURATIONS = {
+    "us": 1000,
+    "ms": 10**6,
+    "s": _SECOND,
+    "m": 60 * _SECOND,
+    "min": 60 * _SECOND,
+    "h": 3600 * _SECOND,
+    "d": 86_400 * _SECOND,
+    "w": 604_800 * _SECOND,
 }
+"""The units of durations, in nanoseconds."""
+
+SIZES = {"": 1, "b": 1} | {
+    prefix + end: base**power
+    for power, prefix in enumerate("kmgt", 1)
+    for end, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))
+}
+"""The units of sizes, in bytes, in lower case."""
 
 
-def parse_when(text: str, now_ns: int, tz: tzinfo | None = None) -> int:
-    """The point in time that a text means, as nanoseconds since the epoch.
+def parse_duration(text: str) -> int:
+    """Return the nanoseconds of a duration such as ``500ms`` or ``1d12h``; spaces and capitals do not matter.
+
+    Raises:
+        ValueError: the text is not a duration; the message says why.
+    """
+    return sum(_quantities(text, DURATIONS, most=20, example="30s"))
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as ``1GiB``, ``500MB`` or ``4096``; spaces and capitals do not matter.
+
+    Raises:
+        ValueError: the text is not a size; the message says why.
+    """
+    return sum(_quantities(text, SIZES, most=1, example="1GiB"))
+
+
+def _quantities(text: str, units: Mapping[str, int], *, most: int, example: str) -> Iterator[int]:
+    text = text.strip().lower()
+    if re.fullmatch(rf"(?:{_QUANTITY}){{1,{most}}}", text) is None:
+        raise ValueError(f"expected a number and a unit, e.g. {example}")
+    for number, unit in re.findall(_QUANTITY, text):
+        if unit not in units:
+            raise ValueError(f"unknown unit '{unit}'" if unit else "missing unit")
+        yield round(Decimal(number) * units[unit])
+
+
+def parse_when(text: str, now_ns: int, tz: tzinfo | None = None, *, where: str = "time") -> int:
+    """Return a point in time as nanoseconds since the epoch.
 
     Args:
         text: How long ago (``90m``, ``1d12h``), ``now``, ``today``, ``yesterday`` (midnight), an ISO date or date-time,
             or seconds since the epoch (``@1795457770``).
-        now_ns: What ``now`` is.
-        tz: The zone of what has no offset; None is the local one.
+        now_ns: The time of ``now``.
+        tz: The zone of a time without an offset; None is the local one.
+        where: The name that the user gave the text under, such as a flag.
 
     Raises:
         UsageError: the text is none of these.
@@ -49,10 +97,8 @@ def parse_when(text: str, now_ns: int, tz: tzinfo | None = None) -> int:
     word = text.strip().lower()
     if word == "now":
         return now_ns
-    if _AGO.fullmatch(word):
-        return _within(now_ns - sum(_ns(number) * _SECONDS[unit] for number, unit in _PART.findall(word)))
     if unix := _UNIX.fullmatch(word):
-        return _within(_ns(unix[1]))
+        return _within(int(Decimal(unix[1]) * _SECOND))
     try:
         if word in ("today", "yesterday"):
             date = (_EPOCH + timedelta(microseconds=now_ns // 1000)).astimezone(tz).date()
@@ -65,9 +111,11 @@ def parse_when(text: str, now_ns: int, tz: tzinfo | None = None) -> int:
                 tz = timezone.utc if offset == "z" else datetime.strptime(offset, "%z").tzinfo
             moment = _in_zone(datetime.fromisoformat(f"{date_text}T{clock or '00:00'}"), tz)
             return _within(_since_epoch(moment) + int((fraction or "0").ljust(9, "0")))
-    except (ValueError, OverflowError) as error:
-        raise UsageError(f"{text!r} is no time: {error}", hint=_ACCEPTED) from None
-    raise UsageError(f"{text!r} is no time that can be understood", hint=_ACCEPTED)
+        if re.fullmatch(r"[0-9][\w. ]*", word):
+            return _within(now_ns - parse_duration(word))
+    except (ValueError, OverflowError) as problem:
+        raise invalid(where, text, str(problem), _WHEN) from None
+    raise invalid(where, text, "expected a time", _WHEN)
 
 
 def iso(time_ns: int) -> str:
@@ -111,41 +159,25 @@ def pairs(value: object) -> str:
 
 
 def span(seconds: float) -> str:
-    """A stretch of time for people: ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
+    """Return a long duration, rounded to one unit: ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
+    for unit in ("d", "h", "min"):
+        if seconds >= 2 * (length := DURATIONS[unit] / _SECOND):
+            return f"{seconds / length:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
 
 
+def short(ms: float) -> str:
+    """Return a duration in three figures: ``15.6 ms``, ``500 ms``, ``2 s``, ``1.5 min``."""
+    unit = "ms" if ms < 1000 else "s" if ms < 120_000 else "min"
+    return f"{ms * DURATIONS['ms'] / DURATIONS[unit]:.3g} {unit}"
+
+
 def size(number: float) -> str:
-    """Bytes for people: ``12 B``, ``3.4 MiB``."""
-    for unit in ("B", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} GiB"
-
-
-def parse_bytes(text: str) -> int | None:
-    """The bytes that a text such as 1GiB, 500MB or 4096 means; None if it means no size."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)", text.strip().lower())
-    if match is None:
-        return None
-    unit = match[2] if not match[2] or match[2].endswith("b") else match[2] + "b"
-    return int(float(match[1]) * _BYTES[unit]) if unit in _BYTES else None
-
-
-def parse_duration(text: str) -> int | None:
-    """Return the nanoseconds that a text such as 500ms, 90s, 10min or 1d12h means, or None if it is not a duration."""
-    word = text.strip().lower()
-    if re.fullmatch(rf"(?:{_NUMBER}(?:{_UNIT}))+", word) is None:
-        return None
-    return sum(_ns(number) * _MS[unit] for number, unit in re.findall(rf"({_NUMBER})({_UNIT})", word)) // 1000
-
-
-def _ns(seconds: str) -> int:
-    return int(Decimal(seconds) * 10**9)
+    """Return a number of bytes in its unit: ``12 B``, ``3.4 MiB``."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if number >= (length := SIZES[unit.lower()]):
+            return f"{number / length:.1f} {unit}"
+    return f"{number:.0f} B"
 
 
 def _in_zone(naive: datetime, tz: tzinfo | None) -> datetime:

@@ -245,8 +245,8 @@ def _range(since: str | None, until: str | None) -> tuple[int | None, int | None
     from otel_logtail.query import parse_when
 
     now_ns = time.time_ns()
-    since_ns = None if since is None else parse_when(since, now_ns)
-    until_ns = None if until is None else parse_when(until, now_ns)
+    since_ns = None if since is None else parse_when(since, now_ns, where="--since")
+    until_ns = None if until is None else parse_when(until, now_ns, where="--until")
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
         raise UsageError(f"--since {since} is not before --until {until}", hint="24h means 24 hours ago")
     return since_ns, until_ns

@@ -48,8 +48,8 @@ def report(
 
     slos = [parse_slo(text) for text in slo or ()]
     now_ns = time.time_ns()
-    since_ns = query.parse_when(since, now_ns)
-    until_ns = None if until is None else query.parse_when(until, now_ns)
+    since_ns = query.parse_when(since, now_ns, where="--since")
+    until_ns = None if until is None else query.parse_when(until, now_ns, where="--until")
     if until_ns is not None and since_ns >= until_ns:
         raise UsageError(f"--since {since} is not before --until {until}", hint="24h means 24 hours ago")
     damage = query.Damage()

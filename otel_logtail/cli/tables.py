@@ -17,7 +17,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from otel_logtail.text import duration, local, pairs, parse_when, printable
+from otel_logtail.text import duration, local, pairs, parse_when, printable, size
 
 Format = Literal["table", "json", "jsonl", "csv"]
 Row = Sequence[object]
@@ -54,12 +54,8 @@ def _optional(value: object) -> str:
 
 def _bytes(value: object) -> str:
     """An exact number of bytes with what it comes to: ``1,234,567 (1.2 MiB)``."""
-    size = float(str(value))
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            break
-        size /= 1024
-    return _number(value) if unit == "B" else f"{_number(value)} ({size:.1f} {unit})"
+    number = float(str(value))
+    return _number(value) if number < 1024 else f"{_number(value)} ({size(number)})"
 
 
 def encodable(line: str, out: TextIO) -> str:

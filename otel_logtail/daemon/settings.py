@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import LogtailError, StoreError, UsageError
+from otel_logtail.option import Duration, Option, Size
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.series import MAX_SERIES
-from otel_logtail.text import parse_bytes
 
 DEFAULT_EVENT = "log.overhead"
 DEFAULT_MAX_DB_SIZE = "1GiB"
@@ -25,10 +25,10 @@ DEFAULT_QUIET_MS = 3000.0
 DEFAULT_RETENTION = "30d"
 DEFAULT_THRESHOLD_MS = 500.0
 
-_LEAST_BYTES = 1 << 20
 _DAY_MS = 86_400_000
-_INTERVAL_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
-_RETENTION_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_INTERVAL = Option("export_interval", Duration(None, "10ms", "1h", "500ms, 10s or 1m"), "")
+_RETENTION = Option("retention", Duration(0, "1m", examples="30d, 12h"), "")
+_DB_SIZE = Option("max_db_size", Size(0, "1MiB", examples="1GiB, 500MB"), "")
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +91,8 @@ def explain(problem: LogtailError, places: Mapping[str, str]) -> LogtailError:
             continue
         name = place.rpartition(" ")[2]  # of a file's line: the key alone
         start = place.removesuffix(name)
-        message = start * (start not in message) + re.sub(flag, name, message)
+        found = rf"invalid {flag}" if start else flag  # of a file's line, the place comes first
+        message = start * (start not in message) + re.sub(rf"{found}|{flag}", name, message)
         hint = re.sub(flag, name, hint)
     setting = problem.setting or ("db" if isinstance(problem, StoreError) else "")
     place = places.get(setting) or places.get(setting.partition(" ")[0], "")
@@ -146,35 +147,18 @@ def one_of(text: str, where: str, known: tuple[str, ...]) -> str:
 
 
 def export_interval(text: str, where: str) -> int:
-    """How much of the log's time one point covers, in nanoseconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|min|h)", text.strip())
-    ns = round(float(match[1]) * _INTERVAL_NS[match[2]]) if match else 0
-    if not 10 * 10**6 <= ns <= 3600 * 10**9:
-        raise UsageError(f"{where} {text!r} is no duration from 10ms to 1h", hint="write 500ms, 10s or 1m")
-    return ns
+    """Return how much of the log's time one point covers, in nanoseconds."""
+    return _INTERVAL.parse(text, where)
 
 
 def retention_ns(text: str, where: str) -> int | None:
-    """How long what is delivered stays in the store; None: for ever."""
-    text = text.strip().lower()
-    if text == "none":
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h|d|w)", text)
-    ns = round(float(match[1]) * _RETENTION_S[match[2]] * 10**9) if match else 0
-    if not 60 * 10**9 <= ns < 2**62:
-        raise UsageError(f"{where} '{text}' is no duration of a minute or more", hint="write 30d, 12h, 2w or none")
-    return ns
+    """Return how long delivered data stays in the store; None is forever."""
+    return _RETENTION.parse(text, where) or None
 
 
 def max_bytes(text: str, where: str) -> int | None:
-    """How large the store may be; None: without bound."""
-    text = text.strip().lower()
-    if text == "none":
-        return None
-    size = parse_bytes(text) or 0
-    if not _LEAST_BYTES <= size < 2**62:
-        raise UsageError(f"{where} '{text}' is no size of 1 MiB or more", hint="write 1GiB, 500MB or none")
-    return size
+    """Return the largest size of the store; None is without a limit."""
+    return _DB_SIZE.parse(text, where) or None
 
 
 def max_series(text: str, where: str) -> int:

@@ -29,10 +29,11 @@ from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
+from otel_logtail.option import Option, Size
 from otel_logtail.ownfile import open_own
-from otel_logtail.text import parse_bytes
 
 DEFAULT_MAX_BYTES = 100 * 1024 * 1024
+_MAX_SIZE = Option("jsonl_max_size", Size(), "")
 DEFAULT_KEEP = 10
 
 _LOOK_BACK = 64 * 1024
@@ -255,10 +256,7 @@ def make(context: ExporterContext) -> JsonlExporter:
 
 
 def _max_bytes(text: str) -> int:
-    size = parse_bytes(text) if text else DEFAULT_MAX_BYTES
-    if not size:
-        raise UsageError(f"--jsonl-max-size {text!r} is no size", hint="write 100MiB or 1GB")
-    return size
+    return _MAX_SIZE.parse(text) if text else DEFAULT_MAX_BYTES
 
 
 def _keep(text: str) -> int:

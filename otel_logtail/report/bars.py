@@ -62,13 +62,6 @@ def ticks(most: int) -> list[int]:
     return [10**power for power in range(len(str(most))) if 10**power <= most]
 
 
-def short(ms: float) -> str:
-    """A duration in three figures: ``15.6 ms``, ``500 ms``, ``2 s``, ``1.5 min``."""
-    if ms < 1000:
-        return f"{ms:.3g} ms"
-    return f"{ms / 1000:.3g} s" if ms < 120_000 else f"{ms / 60_000:.3g} min"
-
-
 def shares(values: Mapping[str, int]) -> dict[str, float]:
     """What share of the whole each is."""
     total = sum(values.values())

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from math import log
 
-from otel_logtail.report.bars import Bar, length, severity_of, short, ticks
+from otel_logtail.report.bars import Bar, length, severity_of, ticks
+from otel_logtail.text import short
 
 _WIDTH, _LEFT, _RIGHT = 760, 56, 12
 

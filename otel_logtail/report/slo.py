@@ -3,7 +3,7 @@
 The grammar, with spaces allowed between the parts::
 
     slo      = subject ("<" | "<=") bound
-    subject  = duration: mean | max | p50 .. p99.999     bound: a number and ms, s or min
+    subject  = duration: mean | max | p50 .. p99.999     bound: a duration, such as 500ms
              | count:    stalls | episodes               bound: a number, or a number "/day" or "/hour"
              | share:    breaches | stalled              bound: a number and %
 
@@ -19,8 +19,8 @@ from fractions import Fraction
 import msgspec
 
 from otel_logtail.errors import UsageError
+from otel_logtail.text import DURATIONS, parse_duration
 
-_UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000}
 _EXAMPLES = "such as p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%"
 _PARTS = re.compile(r"\s*([A-Za-z]+[0-9.]*)\s*(<=|<)\s*([0-9]+(?:\.[0-9]+)?)\s*(.*?)\s*")
 
@@ -71,9 +71,10 @@ def parse_slo(text: str) -> Slo:
     if percentile and Fraction(percentile[1]) <= 0:
         raise wrong("a percentile is from p1 to p99.999")
     if percentile or subject in ("mean", "max"):
-        if unit not in _UNITS_MS:
-            raise wrong(f"{subject} is a duration: {number} needs ms, s or min behind it")
-        bound *= _UNITS_MS[unit]
+        try:
+            bound = Fraction(parse_duration(number + unit), DURATIONS["ms"])
+        except ValueError as problem:
+            raise wrong(f"{subject} is a duration: {problem}") from None
     elif subject in ("stalls", "episodes"):
         per = unit.removeprefix("/").strip()
         if unit and (not unit.startswith("/") or per not in ("day", "hour")):

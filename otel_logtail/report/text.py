@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
-from otel_logtail.report.bars import histogram, length, severity_of, short
+from otel_logtail.report.bars import histogram, length, severity_of
 from otel_logtail.report.data import Report
-from otel_logtail.text import duration, local, parse_when, printable
+from otel_logtail.text import duration, local, parse_when, printable, short
 
 _BLOCK = "█"
 _LONGEST = 50

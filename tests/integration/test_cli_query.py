@@ -85,7 +85,7 @@ def test_an_empty_range_is_a_heading_and_a_note(store: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        (["query", "samples", "--since", "soon"], "'soon' is no time", "write 30s"),
+        (["query", "samples", "--since", "soon"], "invalid --since 'soon': expected a time", "use 30s"),
         (["query", "summary", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h", "24 hours ago"),
         (["query", "stages", "--source", "nope"], "no source 'nope'", "known: proxy"),
         (["query", "sql", "SELECT nope"], "no such column: nope", "samples, episodes and minutes"),

@@ -14,13 +14,14 @@ import msgspec
 
 from otel_logtail.environment import check_resolved
 from otel_logtail.errors import UsageError
+from otel_logtail.option import Duration, Option
 
 DEFAULT_URL = "ws://127.0.0.1:49134"
 """Where an engine listens on the machine that it shares with us; ``localhost`` could mean ::1, and it has IPv4 only."""
 
 DEFAULT_MAX_AGE = "10m"
 
-_UNITS_NS = {"s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+_MAX_AGE = Option("hex_max_age", Duration(0, examples="10m, 90s, 1h"), "")
 
 
 class BusSettings(msgspec.Struct, frozen=True):
@@ -91,10 +92,4 @@ def _token(token: str) -> str:
 
 
 def _max_age_ns(text: str) -> int | None:
-    if text.lower() == "none":
-        return None
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(s|m|min|h|d)", text.lower())
-    ns = round(float(match[1]) * _UNITS_NS[match[2]]) if match else 0
-    if not ns:
-        raise UsageError(f"--hex-max-age {text!r} is no duration", hint="write 10m, 90s, 1h, or none (for ever)")
-    return ns
+    return _MAX_AGE.parse(text) or None

@@ -130,9 +130,19 @@ events = "both"
             "it must be a text or a",
         ),
         # values and units
-        ("retention = '30 moons'\n" + SOURCE, 1, "retention '30 moons' is no duration", "write 30d, 12h, 2w or none"),
-        ("max_db_size = '1 barrel'\n" + SOURCE, 1, "max_db_size '1 barrel' is no size", "write 1GiB, 500MB or none"),
-        ("export_interval = '10'\n" + SOURCE, 1, "export_interval '10' is no duration", "write 500ms, 10s or 1m"),
+        (
+            "retention = '30 moons'\n" + SOURCE,
+            1,
+            "retention '30 moons': unknown unit 'moons'",
+            "use 30d, 12h, or none (at least 1m)",
+        ),
+        (
+            "max_db_size = '1 barrel'\n" + SOURCE,
+            1,
+            "max_db_size '1 barrel': unknown unit 'barrel'",
+            "use 1GiB, 500MB, or none",
+        ),
+        ("export_interval = '10'\n" + SOURCE, 1, "export_interval '10': missing unit", "use 500ms, 10s or 1m"),
         ("exporter_from = 'then'\n" + SOURCE, 1, "exporter_from 'then' is not known", "use start or now"),
         (SOURCE + "threshold_ms = -1\n", 3, "source.a.threshold_ms -1 is out of range", "milliseconds from 0.001"),
         (SOURCE + "threshold_ms = nan\n", 3, "source.a.threshold_ms nan is out of range", "milliseconds from 0.001"),

@@ -172,8 +172,8 @@ def test_a_wrong_line_of_a_file_is_named_and_not_a_flag(
 @pytest.mark.parametrize(
     ("command", "option", "value", "error"),
     [
-        ("prune", "retention", "30", "OTEL_LOGTAIL_RETENTION '30' is no duration"),
-        ("prune", "max_db_size", "1", "OTEL_LOGTAIL_MAX_DB_SIZE '1' is no size"),
+        ("prune", "retention", "30", "OTEL_LOGTAIL_RETENTION '30': missing unit"),
+        ("prune", "max_db_size", "1", "OTEL_LOGTAIL_MAX_DB_SIZE '1': the value is too small"),
         ("prune", "db", "/nowhere/s.db", "no store at /nowhere/s.db (OTEL_LOGTAIL_DB)"),
         ("status", "db", "/nowhere/s.db", "(OTEL_LOGTAIL_DB)"),
         ("report", "db", "/nowhere/s.db", "(OTEL_LOGTAIL_DB)"),

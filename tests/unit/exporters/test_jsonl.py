@@ -276,8 +276,8 @@ def test_a_disk_without_room_keeps_whole_lines_and_says_how_many(tmp_path: Path)
         ({"jsonl_file": "/nowhere/at/all/x.jsonl"}, "No such file or directory"),
         ({"jsonl_file": "/dev/null"}, "not a regular file"),
         ({"jsonl_file": "/etc/passwd/x.jsonl"}, "/etc/passwd is not a directory"),
-        ({"jsonl_max_size": "big"}, "'big' is no size"),
-        ({"jsonl_max_size": "0"}, "'0' is no size"),
+        ({"jsonl_max_size": "big"}, "'big': expected a number and a unit"),
+        ({"jsonl_max_size": "0"}, "'0': the value is too small"),
         ({"jsonl_keep": "-1"}, "'-1' is no number of files"),
     ],
 )

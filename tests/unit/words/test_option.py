@@ -41,31 +41,42 @@ def test_a_kind_returns_the_value(kind: Any, text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "expected"),
+    ("kind", "text", "why"),
     [
-        (Integer(0, 100), "101", "a number from 0 to 100"),
-        (Integer(1, 100), "0", "a number from 1 to 100"),
-        (Integer(0, 100), "-1", "a number from 0 to 100"),
-        (Integer(0, 100), "٣", "a number from 0 to 100"),
-        (Duration(), "10", "a duration"),
-        (Duration(), "0s", "a duration"),
-        (Duration(), "none", "a duration"),
-        (Duration(endless=-1), "x", "a duration or none"),
-        (Size(), "0", "a size"),
-        (Choice(("span", "log", "both")), "x", "span, log or both"),
-        (Flag(), "maybe", "true or false"),
-        (File(), "~nobody-has-this-name/x", "a path"),
+        (Integer(0, 100), "101", "expected a number from 0 to 100"),
+        (Integer(1, 100), "0", "expected a number from 1 to 100"),
+        (Integer(0, 100), "-1", "expected a number from 0 to 100"),
+        (Integer(0, 100), "٣", "expected a number from 0 to 100"),
+        (Duration(), "10", "missing unit"),
+        (Duration(), "0s", "the value is too small"),
+        (Duration(), "none", "expected a number and a unit, e.g. 30s"),
+        (Duration(endless=-1), "x", "expected a number and a unit, e.g. 30s"),
+        (Duration(least="1m", most="1w"), "59s", "the value is too small"),
+        (Duration(least="1m", most="1w"), "8d", "the value is too large"),
+        (Duration(), "9" * 20 + "w", "the value is too large"),
+        (Size(), "0", "the value is too small"),
+        (Size(), "1 barrel", "unknown unit 'barrel'"),
+        (Choice(("span", "log", "both")), "x", "expected span, log or both"),
+        (Flag(), "maybe", "expected true or false"),
+        (File(), "~nobody-has-this-name/x", "the home directory is unknown"),
     ],
 )
-def test_a_wrong_value_is_an_error_that_names_its_place(kind: Any, text: str, expected: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        Option("a_b", kind, "help").parse(text, "x.toml:3: exporter.a.b")
-    assert str(raised.value) == f"x.toml:3: exporter.a.b: {text!r} is not {expected}"
-    assert raised.value.hint.startswith("use ")
+def test_a_wrong_value_is_an_error_that_names_its_place(kind: Any, text: str, why: str) -> None:
+    for where, named in (("x.toml:3: exporter.a.b", "x.toml:3: exporter.a.b"), ("", "invalid --a-b")):
+        with pytest.raises(UsageError) as raised:
+            Option("a_b", kind, "help").parse(text, where)
+        assert str(raised.value) == f"{named} {text!r}: {why}"
+        assert raised.value.hint.startswith("use ")
+
+
+def test_a_hint_has_the_bounds() -> None:
+    assert Duration(0, "1m", "1w", "1h or 2d").example == "1h or 2d, or none (1m to 1w)"
+    assert Size().example == "100MiB or 1GB (at least 1B)"
+    assert [Duration(least="1m", most="1w").parse(text) for text in ("60s", "7d")] == [60 * 10**9, 604_800 * 10**9]
 
 
 def test_a_secret_value_is_not_shown() -> None:
-    with pytest.raises(UsageError, match=r"^--a-pin: the value is not a number from 0 to 9999$"):
+    with pytest.raises(UsageError, match=r"^invalid --a-pin: expected a number from 0 to 9999$"):
         Option("a_pin", Integer(0, 9999), "help", secret=True).parse("12345")
 
 
@@ -78,7 +89,7 @@ def test_a_value_is_the_given_one_or_the_default() -> None:
 
 def test_a_wrong_given_value_names_its_place() -> None:
     given = Options(options={"csv_keep": "x"}, places={"csv_keep": "OTEL_LOGTAIL_CSV_KEEP"})
-    with pytest.raises(UsageError, match=r"^OTEL_LOGTAIL_CSV_KEEP: 'x' is not"):
+    with pytest.raises(UsageError, match=r"^invalid OTEL_LOGTAIL_CSV_KEEP 'x': "):
         given.get(KEEP)
 
 
