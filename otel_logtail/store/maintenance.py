@@ -10,8 +10,9 @@ Invariants:
     in the same transaction; its counts go into the totals that the exporter's next points carry, so sums stay true;
   * an id that was given never comes back: merging keeps the highest one of the rows that it merges.
 
-Age counts back from the newest sample in the store (or the clock, where that is earlier): an old log that is read as a
-whole does not vanish while it is read, and a log that is silent keeps what it has.
+Age counts back from the second newest sample in the store (or the clock, where that is earlier): an old log that is
+read as a whole does not vanish while it is read, a log that is silent keeps what it has, and one line with a wrong date
+deletes nothing.
 
 Known limits: a block leaves as a whole, when its last sample is old; between two looks at the size a backlog can take
 the file over its bound for a moment; what an exporter was given and had not yet confirmed when it was dropped counts as
@@ -22,14 +23,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from otel_logtail.counts import add
-from otel_logtail.model import Counts, Dropped, Stream
+from otel_logtail.model import Counts, Dropped, Instrument, Stream
 from otel_logtail.store import quarantine
 from otel_logtail.store.connection import series_bounds, transaction, translated
 from otel_logtail.store.rows import (
@@ -56,6 +57,9 @@ EVERY_S = 60.0
 
 SIZE_EVERY_S = 1.0
 """How often a store that is too large is made smaller: a backlog can bring much in a minute."""
+
+FAR_AHEAD_NS = 86_400 * 10**9
+"""Counts that are dated further ahead of the clock than this are deleted before those that wait for an exporter."""
 
 _SECOND = 10**9
 _MERGES = ((60 * _SECOND, 3600 * _SECOND), (3600 * _SECOND, 24 * 3600 * _SECOND))
@@ -102,8 +106,16 @@ class _Group(msgspec.Struct, frozen=True):
 class Upkeep:
     """The upkeep of one store, on its writer's connection and in its writer's thread."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection, limits: Limits, exporters: Collection[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        db: sqlite3.Connection,
+        limits: Limits,
+        exporters: Collection[str],
+        forget_open: Callable[[], None],
+    ) -> None:
         self._path = path
+        self._forget_open = forget_open
         self._db = db
         self._limits = limits
         self._exporters = tuple(exporters)
@@ -174,21 +186,47 @@ class Upkeep:
         newest_ns = self._one("SELECT max(last_ns) FROM block")
         if newest_ns is None:
             newest_ns = self._one("SELECT max(end_ns) FROM interval")
-        forget_ns = wall_ns - (self._limits.retention_ns or FORGOTTEN_NS)
-        if newest_ns is None:
-            yield from self._forget_files(forget_ns, gone)
-            return
-        now_ns = min(newest_ns, wall_ns)
         yield
-        for length_ns, after_ns in _MERGES:
-            yield from self._merge(length_ns, now_ns - after_ns)
-        yield from self._compact(now_ns - _COMPACT_AFTER_NS)
-        if self._limits.retention_ns is not None:
-            yield from self._age(now_ns - self._limits.retention_ns, wall_ns)
-        yield from self._forget_files(forget_ns, gone)
+        if newest_ns is not None:
+            now_ns = min(newest_ns, wall_ns)
+            for length_ns, after_ns in _MERGES:
+                yield from self._merge(length_ns, now_ns - after_ns)
+            yield from self._compact(now_ns - _COMPACT_AFTER_NS)
+        log_ns = self._log_time()
+        if log_ns is not None and self._limits.retention_ns is not None:
+            yield from self._age(min(log_ns, wall_ns) - self._limits.retention_ns, wall_ns)
+        yield from self._forget_files(wall_ns - (self._limits.retention_ns or FORGOTTEN_NS), gone)
         if self._limits.max_bytes is not None:
             yield from self._shrink(self._limits.max_bytes, wall_ns)
         yield from self._give_back()
+
+    def _log_time(self) -> int | None:
+        """Return the time of the second newest sample, or of the only one; None if the store holds no counts.
+
+        Whoever can write a line can date it, so one line does not age the others (docs/decisions/0104).
+        """
+        newest = self._db.execute(
+            "SELECT id, first_ns, last_ns, count FROM block ORDER BY last_ns DESC LIMIT 2"
+        ).fetchall()
+        times = [last_ns for _, _, last_ns, _ in newest]
+        if newest and newest[0][3] > 1:
+            times += self._times_in_block(newest[0][0], newest[0][1])[:-1]
+        if len(times) < 2:
+            counted = self._db.execute(
+                "SELECT end_ns, count FROM interval WHERE series IN (SELECT id FROM series WHERE instrument = ?)"
+                " ORDER BY end_ns DESC LIMIT 2",
+                (Instrument.DURATION.value,),
+            ).fetchall()
+            times = [end_ns for end_ns, count in counted for _ in range(min(count, 2))] or times
+        return sorted(times)[-2:][0] if times else None
+
+    def _times_in_block(self, id_: int, first_ns: int) -> list[int]:
+        """Return the times of a block's samples in order, or only the first one if the block is damaged."""
+        (text,) = self._db.execute("SELECT CAST(samples AS BLOB) FROM block WHERE id = ?", (id_,)).fetchone()
+        try:
+            return sorted(sample[1] for sample in decode_block(id_, first_ns, text))
+        except msgspec.MsgspecError:
+            return [first_ns, first_ns]
 
     def _meta(self, key: str) -> int:
         return int(self._one("SELECT value FROM meta WHERE key = ?", key) or 0)
@@ -444,9 +482,16 @@ class Upkeep:
             yield
 
     def _shrink(self, max_bytes: int, wall_ns: int) -> Iterator[None]:
-        """While the store is too large, let the oldest go: samples and what everybody has, then what is left."""
+        """While the store is too large, delete the oldest data.
+
+        Samples and data that every exporter has go first, then counts that are dated far ahead, then data that waits.
+        """
         while self._used_bytes() > max_bytes:
-            if not (yield from self._drop_oldest_samples(wall_ns)) and not (yield from self._drop_oldest_waiting()):
+            if not (
+                (yield from self._drop_oldest_samples(wall_ns))
+                or (yield from self._drop_far_ahead(wall_ns))
+                or (yield from self._drop_oldest_waiting())
+            ):
                 break
         while self._pages("page_count") * self._pages("page_size") > max_bytes and self._give_back_some():
             yield
@@ -468,6 +513,49 @@ class Upkeep:
         for stream in _STREAMS:
             deleted += yield from self._delete(stream, before_ns, self._delivered(stream, wall_ns))
         return ended_ns is not None or deleted > 0
+
+    def _drop_far_ahead(self, wall_ns: int) -> Generator[None, None, bool]:
+        """Delete open intervals of lines that are dated far ahead, the furthest first; returns whether there were any.
+
+        They would wait for years. Their counts go into the totals that the next points carry, dated now.
+        """
+        places = self._db.execute(
+            "SELECT end_ns, start_ns, series FROM open_interval WHERE end_ns > ? ORDER BY end_ns DESC LIMIT ?",
+            (wall_ns + FAR_AHEAD_NS, _INTERVALS),
+        ).fetchall()
+        if not places:
+            return False
+        from_ns, to_ns = min(place[1] for place in places), places[0][0]
+        exporters = self._db.execute("SELECT exporter FROM cursor WHERE stream = ?", (Stream.INTERVALS.value,))
+        with transaction(self._db):
+            for (exporter,) in exporters.fetchall():
+                self._fold(exporter, self._open_rows(exporter, places, wall_ns))
+                self._note(self._count_dropped(Dropped(exporter, Stream.INTERVALS, len(places), from_ns, to_ns)))
+            self._db.executemany("DELETE FROM open_interval WHERE end_ns = ? AND start_ns = ? AND series = ?", places)
+            self._db.execute(  # an exporter that is told of them must not begin them ahead
+                "UPDATE series SET start_ns = (SELECT min(ifnull(nullif(sealed_ns, 0), ?1), ?1) FROM source"
+                " WHERE source.id = series.source)"
+                f" WHERE start_ns > ?1 AND id IN {IDS.replace('?', '?2')}",
+                (wall_ns, json_ids({place[2] for place in places})),
+            )
+            self._forget_open()
+        yield
+        return True
+
+    def _open_rows(self, exporter: str, places: list[tuple[int, int, int]], wall_ns: int) -> list[tuple[Any, ...]]:
+        """Return open intervals as :meth:`_fold` takes them, at the time of the last point that was sent, or now."""
+        found: list[tuple[Any, ...]] = []
+        for place in places:
+            series, told_ns, sealed_ns, *columns = self._db.execute(
+                f"SELECT i.series, ifnull(t.time_ns, 0), source.sealed_ns, {counts_to_read('i')}"
+                " FROM open_interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
+                " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
+                " WHERE i.end_ns = ? AND i.start_ns = ? AND i.series = ?",
+                (exporter, *place),
+            ).fetchone()
+            at_ns = told_ns or min(sealed_ns or wall_ns, wall_ns)
+            found.append((series, at_ns, at_ns, told_ns, *columns))
+        return found
 
     def _drop_oldest_waiting(self) -> Generator[None, None, bool]:
         """Some of what waits for an exporter: the last to go; returns whether anything left."""
@@ -522,27 +610,17 @@ class Upkeep:
         ).fetchone()
         until_id = last if count == _ROWS else up_to_id
         if stream is Stream.INTERVALS:
-            self._fold(exporter, position, until_id)
+            self._fold(exporter, self._rows_between(exporter, position, until_id))
         self._db.execute(
             "UPDATE cursor SET position = ? WHERE exporter = ? AND stream = ?", (until_id, exporter, stream.value)
         )
         if not count:
             return None
-        self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (exporter,))
-        self._db.execute(
-            "INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " count = count + excluded.count, from_ns = min(from_ns, excluded.from_ns),"
-            " to_ns = max(to_ns, excluded.to_ns), time_ns = excluded.time_ns",
-            (exporter, stream.value, count, from_ns, to_ns, time.time_ns()),
-        )
-        return Dropped(exporter, stream, count, from_ns, to_ns)
+        return self._count_dropped(Dropped(exporter, stream, count, from_ns, to_ns))
 
-    def _fold(self, exporter: str, position: int, up_to_id: int) -> None:
-        """Note the counts of intervals that an exporter will never be given: its next points carry them.
-
-        Damaged ones count as they would have for the exporter: with what is left of them.
-        """
-        rows = self._db.execute(
+    def _rows_between(self, exporter: str, position: int, up_to_id: int) -> list[tuple[Any, ...]]:
+        """Return closed intervals as :meth:`_fold` takes them."""
+        return self._db.execute(
             f"SELECT i.series, max(i.start_ns, s.start_ns), i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')}"
             " FROM interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
             " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
@@ -550,6 +628,19 @@ class Upkeep:
             " WHERE i.id > ? AND i.id <= ? AND i.end_ns > ifnull(t.skip_ns, 0) ORDER BY i.id",
             (exporter, position, up_to_id),
         ).fetchall()
+
+    def _count_dropped(self, drop: Dropped) -> Dropped:
+        """Count what an exporter will never be given, and let its batch on the way be read again."""
+        self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (drop.exporter,))
+        quarantine.count_dropped(self._db, drop, time.time_ns())
+        return drop
+
+    def _fold(self, exporter: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Note the counts of intervals that an exporter will never be given: its next points carry them.
+
+        A row is a series, the start and the end of what it counts, the time of the last point that was sent, and the
+        counts. Damaged ones count as they would have for the exporter: with what is left of them.
+        """
         bounds_ns = series_bounds(self._db)
         owed: dict[int, tuple[int, int, Counts]] = {}
         for series, start_ns, end_ns, told_ns, *columns in rows:

@@ -76,13 +76,19 @@ def drop(
     if not count:
         return None
     db.execute(f"DELETE {which}", (exporter, stream.value, *values))
+    dropped = Dropped(exporter, stream, count, from_ns, to_ns)
+    count_dropped(db, dropped, now_ns)
+    return dropped
+
+
+def count_dropped(db: sqlite3.Connection, drop: Dropped, now_ns: int) -> None:
+    """Count items that left the store before their exporter had them."""
     db.execute(
         "INSERT INTO dropped (exporter, stream, count, from_ns, to_ns, time_ns) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET count = count + excluded.count, from_ns = min(from_ns, excluded.from_ns),"
         " to_ns = max(to_ns, excluded.to_ns), time_ns = excluded.time_ns",
-        (exporter, stream.value, count, from_ns, to_ns, now_ns),
+        (drop.exporter, drop.stream.value, drop.count, drop.from_ns, drop.to_ns, now_ns),
     )
-    return Dropped(exporter, stream, count, from_ns, to_ns)
 
 
 def trials(db: sqlite3.Connection, exporter: str, stream: Stream) -> dict[int, int]:

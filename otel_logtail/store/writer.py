@@ -282,7 +282,7 @@ class Store:
         self.wal.limit(limits.max_bytes)
         if limits.max_bytes is not None:  # the bound is on all that the store takes
             limits = msgspec.structs.replace(limits, max_bytes=limits.max_bytes - self.wal.share_bytes)
-        return Upkeep(self.path, self._db, limits, exporters)
+        return Upkeep(self.path, self._db, limits, exporters, self._open.clear)
 
     def tend(self, now_s: float) -> Held | None:
         """Keep the log of changes small; returns what is in the way of that.
@@ -551,7 +551,8 @@ class Store:
             (until_ns, source),
         )
         if cursor.rowcount:
-            self._open = {place: counts for place, counts in self._open.items() if place[2] > until_ns}
+            for place in [place for place in self._open if place[2] <= until_ns]:
+                del self._open[place]
             self._db.execute(
                 "DELETE FROM open_interval WHERE end_ns <= ? AND series IN (SELECT id FROM series WHERE source = ?)",
                 (until_ns, source),

@@ -22,15 +22,17 @@ def test_what_is_older_than_the_retention_leaves_and_what_waits_stays(tmp_path: 
         for hour in range(48):
             append(log, line(hour, after_s=hour * HOUR, ms=600))
             daemon.wait_for(partial(holds, db, hour + 1))
+        append(log, line(48, after_s=47 * HOUR, ms=600))  # one line alone ages nothing
+        daemon.wait_for(partial(holds, db, 49))
         assert daemon.stop() == 0
         daemon.start()
-        daemon.wait_for(lambda: len(stored(db)) == 13)  # counted from the newest sample, not from the clock
+        daemon.wait_for(lambda: len(stored(db)) == 14)  # counted from the newest samples, not from the clock
         told = daemon.ask("status")
         assert told["db"]["dropped"] == 0
         (exporter,) = told["exporters"]
         assert exporter["pending"] > 0
         assert len(daemon.ask("query", "episodes", "--limit", 0)) == 48  # they wait
-        assert daemon.ask("query", "summary")["count"] == 48
+        assert daemon.ask("query", "summary")["count"] == 49
         assert daemon.stop() == 0
 
 

@@ -259,7 +259,7 @@ def test_what_is_older_than_the_retention_leaves_counted_from_the_newest_sample_
 ) -> None:
     with outbox_of(life) as outbox:
         for day in range(40):
-            life.say((day * DAY + 50, 1.0), (day * DAY + 60, 0.001), seal=day * DAY + 80)
+            life.say((day * DAY + 50, 1.0), *[(day * DAY + 60, 0.001)] * 2, seal=day * DAY + 80)
         deliver(outbox)
         life.keep_up(Limits(retention_ns=10 * DAY * SECOND), ["fake"])
         with closing(query.open_readonly(life.path)) as conn:
@@ -295,7 +295,7 @@ def test_breaches_of_an_episode_that_is_still_open_outlive_the_retention(life: L
         life.say((0, 1.0))
         life.say((2, 1.0), (2.1, 1.0))
         other = Piece(life.store, live="/logs/fake-1.log")
-        other.commit(line(PAST + 100 * DAY, 0.001), PAST + 100 * DAY)
+        other.commit(line(PAST + 100 * DAY, 0.001) * 2, PAST + 100 * DAY)
         deliver(outbox)
         life.keep_up(Limits(retention_ns=DAY * SECOND), ["fake"])
         assert (life.count("open_episode"), life.count("breach")) == (1, 3)
