@@ -1,7 +1,7 @@
-"""Programs that the tests and examples need: found, or made once and kept. Used by ``collector`` and ``prometheus``.
+"""Find the programs that tests and examples need, or build them once into a cache.
 
-The cache is ``${XDG_CACHE_HOME:-~/.cache}/otel-logtail``, with a folder for each program in each of its versions. What
-goes to stdout is the program's path; everything else goes to stderr.
+The cache is ``${XDG_CACHE_HOME:-~/.cache}/otel-logtail``, with a folder for each program and version. The program's
+path is printed to stdout; everything else goes to stderr.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ NOT_FOUND = 3
 
 
 class Unavailable(Exception):
-    """There is no such program, and why."""
+    """The program is not available; the message is the reason."""
 
 
 def say(text: str) -> None:
-    """To stderr: stdout is for the path."""
+    """Print to stderr, because stdout is for the path."""
     print(text, file=sys.stderr, flush=True)
 
 
 def cache_folder(name: str) -> Path:
-    """Where one version of a program is kept."""
+    """Return the folder of one version of a program."""
     xdg = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(xdg) if xdg.startswith("/") else Path.home() / ".cache"  # a relative one is invalid, says its spec
+    root = Path(xdg) if xdg.startswith("/") else Path.home() / ".cache"  # its specification forbids a relative path
     return root / "otel-logtail" / name
 
 
 def find(variable: str, names: Sequence[str], cached: Path) -> Path | None:
-    """The first that is there already: named by the variable, on the PATH, in the cache."""
+    """Return the first existing program: named by the variable, on the PATH, or in the cache."""
     named = os.environ.get(variable)
     if named:
         found = shutil.which(named)
@@ -51,11 +51,11 @@ def find(variable: str, names: Sequence[str], cached: Path) -> Path | None:
 
 
 def make_once(program: Path, make: Callable[[Path, Path], None]) -> Path:
-    """Make a program's folder beside its place, so that it appears there at once and whole.
+    """Build a program next to its final folder and rename the result, so that it appears complete.
 
     Args:
-        program: Its path in the cache.
-        make: Gets a folder to work in and one to fill, which becomes the program's.
+        program: The program's path in the cache.
+        make: A function that gets a work folder and a folder to fill, which becomes the program's.
     """
     folder = program.parent
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def make_once(program: Path, make: Callable[[Path, Path], None]) -> Path:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another build is under way; waiting for it ...")
+            say("another build is running; waiting for it ...")
             fcntl.flock(lock, fcntl.LOCK_EX)
         if os.access(program, os.X_OK):
             return program
@@ -73,14 +73,14 @@ def make_once(program: Path, make: Callable[[Path, Path], None]) -> Path:
             make(Path(work), done)
             if not os.access(done / program.name, os.X_OK):
                 raise Unavailable(f"the build left no {program.name}")
-            if folder.exists():  # without a program in it, so of no use
+            if folder.exists():  # it contains no program
                 shutil.rmtree(folder)
             done.rename(folder)
     return program
 
 
 def run(command: Sequence[str], cwd: Path | None = None, **environ: str) -> None:
-    """Run one step of a build, its output on stderr."""
+    """Run one step of a build with its output on stderr."""
     say("$ " + " ".join(command))
     try:
         subprocess.run(
@@ -91,9 +91,9 @@ def run(command: Sequence[str], cwd: Path | None = None, **environ: str) -> None
 
 
 def main(what: str, look: Callable[[], Path | None], build: Callable[[], Path], how: str) -> int:
-    """Print the path, or say how to get one; returns the exit code."""
-    parser = argparse.ArgumentParser(description=f"Find a {what}, or build one; print its path.")
-    parser.add_argument("--no-build", action="store_true", help="only look")
+    """Print the path, or how to get the program, and return the exit code."""
+    parser = argparse.ArgumentParser(description=f"Find or build a {what} and print its path.")
+    parser.add_argument("--no-build", action="store_true", help="only search, do not build")
     arguments = parser.parse_args()
     try:
         found = look()

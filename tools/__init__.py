@@ -1,1 +1,1 @@
-"""What makes files of this project out of typed Python; not part of the package."""
+"""Generators and development tools of this project; not part of the package."""

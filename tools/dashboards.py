@@ -1,10 +1,10 @@
-"""The dashboards in collector-config/grafana/dashboards: `make dashboards` writes them, a test says they are written.
+"""The dashboards in collector-config/grafana/dashboards. ``make dashboards`` writes them; a test checks that.
 
-What the expressions rest on:
+The expressions rely on these properties:
 
-- Series are cumulative, begin with a 0 at their start and never go back.
-- ``$event`` is the name given by --event, as Prometheus has it: ``log.overhead`` is ``log_overhead``.
-- Percentiles come from buckets: they are within a bucket's width of the truth (the store's own are within 1 %).
+- Series are cumulative, begin with a 0 at their start and never decrease.
+- ``$event`` is the value of --event as a Prometheus name: ``log.overhead`` is ``log_overhead``.
+- Percentiles are computed from buckets: the error is at most a bucket's width (1 % in the store).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tools.grafana import (
 FOLDER = Path(__file__).resolve().parent.parent / "collector-config" / "grafana" / "dashboards"
 
 OURS = 'job=~"$source", instance=~"$instance"'
-"""What picks the chosen sources out of a metric's series: service.name is job, service.instance.id is instance."""
+"""The label filter of the selected sources: service.name is job, service.instance.id is instance."""
 
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 SECONDS_STEPS = ((None, GREEN), (0.5, YELLOW), (2.0, RED))
@@ -64,12 +64,12 @@ SOURCE = labels_of("source", "Source", "label_values(${event}_duration_seconds_c
 INSTANCE = labels_of("instance", "Instance", 'label_values(${event}_duration_seconds_count{job=~"$source"}, instance)')
 ANY_INSTANCE = labels_of("instance", "Instance", "label_values(otel_logtail_samples_total, instance)")
 SPLIT = choice("split", "Split by", ("headroom_path", "server_port", "job", "instance"), "headroom_path")
-# silent series have a point every two minutes: a shorter window would be empty now and then
+# idle series have a point every 2 minutes: a shorter window would sometimes be empty
 WINDOW = choice("window", "Window", ("3m", "5m", "15m", "1h", "6h", "1d"), "15m")
 
 
 def percentile(quantile: float, metric: str, window: str, by: str = "", more: str = "", offset: str = "") -> str:
-    """A percentile of a histogram over a window."""
+    """Return the expression of a percentile of a histogram over a window."""
     labels = f"{OURS}, {more}" if more else OURS
     groups = f"le, {by}" if by else "le"
     over = f"{metric}_bucket{{{labels}}}[{window}]{' offset ' + offset if offset else ''}"
@@ -77,10 +77,10 @@ def percentile(quantile: float, metric: str, window: str, by: str = "", more: st
 
 
 def grown(metric: str, window: str, by: str = "", more: str = "") -> str:
-    """By how much counters have grown in a window, exactly.
+    """Return the expression of the exact growth of counters in a window.
 
-    ``increase`` guesses what lies beyond the first and the last point, which turns 11 stalls into 12. Our counters
-    never go back (a new store is another instance), so it is what they are now less what they were at the beginning.
+    ``increase`` extrapolates beyond the first and the last point, which turns 11 stalls into 12. Our counters never
+    decrease (a new store is another instance), so the growth is the last value minus the value at the start.
     """
     series = f"{metric}{{{OURS}, {more}}}" if more else f"{metric}{{{OURS}}}"
     before = f"(last_over_time({series}[10m] offset {window}) or min_over_time({series}[{window}]))"
@@ -88,11 +88,11 @@ def grown(metric: str, window: str, by: str = "", more: str = "") -> str:
 
 
 def overhead() -> Json:
-    """Can I tolerate it?"""
+    """Return the dashboard of the latency, its stalls and their causes."""
     duration, stage = "${event}_duration_seconds", "${event}_stage_duration_seconds"
     time_stalled = grown("${event}_episode_duration_seconds_sum", "$__range", "job, instance", 'severity="stall"')
     panels: list[Panel | Row] = [
-        Row("Can I tolerate it?"),
+        Row("Latency"),
         Panel(
             "stat",
             "p50, p90, p99",
@@ -100,7 +100,7 @@ def overhead() -> Json:
                 Query(percentile(quantile, duration, "$__range"), f"p{quantile * 100:g}", instant=True)
                 for quantile in (0.5, 0.9, 0.99)
             ],
-            "Over the whole range of the dashboard. Half, nine in ten, and ninety-nine in a hundred were faster.",
+            "Percentiles over the whole range: 50 %, 90 % and 99 % of the samples were faster.",
             unit="s",
             width=9,
             height=5,
@@ -122,7 +122,7 @@ def overhead() -> Json:
             "stat",
             "Samples",
             [Query(grown(f"{duration}_count", "$__range"), instant=True)],
-            "Requests whose overhead was measured.",
+            "Number of measured requests.",
             width=3,
             height=5,
             options={**STAT, "colorMode": "value"},
@@ -131,7 +131,7 @@ def overhead() -> Json:
             "stat",
             "Slow samples",
             [Query(grown("${event}_breaches_total", "$__range", "severity"), "{{severity}}", instant=True)],
-            "Samples that reached the threshold (degraded), and the stall threshold.",
+            "Samples at or above the threshold (degraded) or the stall threshold (stall).",
             width=4,
             height=5,
             steps=((None, GREEN), (1, ORANGE)),
@@ -146,7 +146,7 @@ def overhead() -> Json:
                     instant=True,
                 )
             ],
-            "Share of the time in which the worst instance was in a stall.",
+            "Share of the range that the worst instance spent in stalls.",
             unit="percentunit",
             width=5,
             height=5,
@@ -163,14 +163,14 @@ def overhead() -> Json:
                 Query(percentile(0.99, duration, "$window"), "p99", exemplars=True),
                 Query(percentile(0.99, duration, "$window", offset="1w"), "p99 a week before"),
             ],
-            "Each point looks back over the window chosen above.",
+            "Each point covers the window selected above.",
             unit="s",
             options=LEGEND,
             custom=LINES,
         ),
         Panel(
             "heatmap",
-            "Where the samples lie",
+            "Latency heatmap",
             [
                 Query(
                     f"sum by (le) (increase({duration}_bucket{{{OURS}}}[$__interval]))",
@@ -180,7 +180,7 @@ def overhead() -> Json:
                     step="1m",
                 )
             ],
-            "How many samples took how long. A dot is one slow sample: it leads to its stall's trace.",
+            "Number of samples by duration. A dot is one slow sample; it links to the trace of its stall.",
             unit="s",
             options={
                 "calculate": False,
@@ -195,7 +195,7 @@ def overhead() -> Json:
         Row("Stalls"),
         Panel(
             "timeseries",
-            "Stalls a day",
+            "Stalls per day",
             [
                 Query(
                     grown("${event}_episodes_total", "1d", "severity"),
@@ -203,7 +203,7 @@ def overhead() -> Json:
                     step="1d",
                 )
             ],
-            "Episodes: slow samples close together are one, however many requests it hit.",
+            "Number of episodes. Slow samples that follow each other closely are one episode.",
             options=LEGEND,
             custom=COLUMNS_OF_DAYS,
         ),
@@ -217,20 +217,20 @@ def overhead() -> Json:
         ),
         Panel(
             "bargauge",
-            "Worst stages (p99)",
+            "Slowest stages (p99)",
             [Query(f"topk(8, {percentile(0.99, stage, '$__range', 'stage')})", "{{stage}}", instant=True)],
-            "Ninety-nine in a hundred runs of this stage were faster.",
+            "99 % of the runs of this stage were faster.",
             unit="s",
             width=6,
             steps=SECONDS_STEPS,
             options=BARS,
         ),
-        Row("Apart"),
+        Row("Breakdown"),
         Panel(
             "timeseries",
             "p99 by $split",
             [Query(percentile(0.99, duration, "$window", "$split"), "{{$split}}")],
-            "Split by the attribute chosen above; the observer says which there are.",
+            "Split by the attribute selected above. The observer defines the attributes.",
             unit="s",
             options=LEGEND,
             custom=LINES,
@@ -239,21 +239,21 @@ def overhead() -> Json:
             "timeseries",
             "p99 by instance",
             [Query(percentile(0.99, duration, "$window", "job, instance"), "{{job}} {{instance}}")],
-            "An instance is one otel-logtail's store (service.instance.id).",
+            "An instance is the store of one otel-logtail (service.instance.id).",
             unit="s",
             options=LEGEND,
             custom=LINES,
         ),
         Panel(
             "timeseries",
-            "Samples a minute by $split",
+            "Samples per minute by $split",
             [
                 Query(
                     f"sum by ($split) (rate({duration}_count{{{OURS}}}[$window])) * 60",
                     "{{$split}}",
                 )
             ],
-            "The traffic that was measured.",
+            "Measured traffic.",
             options=LEGEND,
             custom=LINES,
         ),
@@ -267,7 +267,7 @@ def overhead() -> Json:
                     "{{stage}}",
                 )
             ],
-            "Mean seconds of a sample that went into each stage. Stages may overlap: they need not add up.",
+            "Mean time per sample in each stage. Stages may overlap, so the sum can exceed the total.",
             unit="s",
             options=LEGEND,
             custom=LINES,
@@ -276,7 +276,7 @@ def overhead() -> Json:
     return dashboard(
         "otel-logtail-overhead",
         "Overhead",
-        "Can the upstream's overhead be tolerated?",
+        "Latency percentiles, stalls and their causes.",
         [DATA_SOURCE, EVENT, SOURCE, INSTANCE, SPLIT, WINDOW],
         panels,
         since="now-24h",
@@ -284,7 +284,7 @@ def overhead() -> Json:
 
 
 def stalls() -> Json:
-    """Each episode, and how they are spread."""
+    """Return the dashboard of the episodes."""
     episode = "${event}_episode_duration_seconds"
     found = 'resource.service.name =~ "$source" && resource.service.instance.id =~ "$instance"'
     panels: list[Panel | Row] = [
@@ -297,7 +297,7 @@ def stalls() -> Json:
                     " | select(status, span.severity, span.cause, span.count, span.peak_ms, span.dominant_stage)"
                 )
             ],
-            "From the traces. The trace shows an event for each slow sample.",
+            "Episodes found in Tempo. A trace shows one event per slow sample.",
             unit="none",
             width=24,
             height=10,
@@ -305,24 +305,24 @@ def stalls() -> Json:
         ),
         Panel(
             "timeseries",
-            "Episodes an hour",
+            "Episodes per hour",
             [Query(grown("${event}_episodes_total", "1h", "severity"), "{{severity}}", step="1h")],
-            "When they happen.",
+            "Number of episodes in each hour.",
             options=LEGEND,
             custom=COLUMNS_OF_DAYS,
         ),
         Panel(
             "timeseries",
-            "How long they last",
+            "Episode duration",
             [Query(percentile(quantile, episode, "$window"), f"p{quantile * 100:g}") for quantile in (0.5, 0.9, 1.0)],
-            "p100 is the upper end of the bucket that holds the longest.",
+            "p100 is the upper bound of the bucket of the longest episode.",
             unit="s",
             options=LEGEND,
             custom={**LINES, "showPoints": "always", "spanNulls": False},
         ),
         Panel(
             "heatmap",
-            "Durations",
+            "Duration heatmap",
             [
                 Query(
                     f"sum by (le) (increase({episode}_bucket{{{OURS}}}[$__interval]))",
@@ -332,7 +332,7 @@ def stalls() -> Json:
                     step="5m",
                 )
             ],
-            "How many episodes lasted how long.",
+            "Number of episodes by duration.",
             unit="s",
             options={
                 "calculate": False,
@@ -345,7 +345,7 @@ def stalls() -> Json:
         ),
         Panel(
             "timeseries",
-            "Slow samples an hour by cause",
+            "Slow samples per hour by cause",
             [Query(grown("${event}_breaches_total", "1h", "cause"), "{{cause}}", step="1h")],
             CAUSES,
             options=LEGEND,
@@ -355,7 +355,7 @@ def stalls() -> Json:
             "stat",
             "Episodes",
             [Query(grown("${event}_episodes_total", "$__range", "severity"), "{{severity}}", instant=True)],
-            "In the whole range.",
+            "Number of episodes in the whole range.",
             width=6,
             height=5,
             steps=((None, GREEN), (1, ORANGE)),
@@ -363,14 +363,14 @@ def stalls() -> Json:
         ),
         Panel(
             "stat",
-            "Slow samples in an episode",
+            "Slow samples per episode",
             [
                 Query(
                     f"{grown('${event}_breaches_total', '$__range')} / {grown('${event}_episodes_total', '$__range')}",
                     instant=True,
                 )
             ],
-            "How many requests a stall hits.",
+            "Mean number of slow requests in an episode.",
             decimals=1,
             width=6,
             height=5,
@@ -385,7 +385,7 @@ def stalls() -> Json:
                     instant=True,
                 )
             ],
-            "Of the episodes in the whole range.",
+            "Mean duration of the episodes in the whole range.",
             unit="s",
             width=6,
             height=5,
@@ -395,7 +395,7 @@ def stalls() -> Json:
             "stat",
             "Time in episodes",
             [Query(grown(f"{episode}_sum", "$__range"), instant=True)],
-            "Summed over all instances: tolerable ones (degraded) too.",
+            "Sum over all instances and severities.",
             unit="s",
             width=6,
             height=5,
@@ -405,7 +405,7 @@ def stalls() -> Json:
     return dashboard(
         "otel-logtail-stalls",
         "Stalls",
-        "Each episode, and how they are spread.",
+        "Each episode, and when episodes occur.",
         [DATA_SOURCE, TEMPO, EVENT, SOURCE, INSTANCE, WINDOW],
         panels,
         since="now-7d",
@@ -413,14 +413,14 @@ def stalls() -> Json:
 
 
 def health() -> Json:
-    """Is otel-logtail itself well?"""
+    """Return the dashboard of otel-logtail's own health."""
     mine = 'instance=~"$instance"'
 
     def rate(metric: str, by: str) -> str:
         return f"sum by ({by}) (rate(otel_logtail_{metric}_total{{{mine}}}[$window]))"
 
     def total(metric: str) -> str:
-        # some of these begin with their first event, not with a 0; they never go back while a store lives
+        # some of these begin with their first event instead of a 0; they never decrease for one store
         name = f"otel_logtail_{metric}_total{{{mine}}}"
         before = f"(sum(last_over_time({name}[1h] offset $__range)) or vector(0))"
         return f"sum(last_over_time({name}[$__range])) - {before} or vector(0)"
@@ -437,12 +437,12 @@ def health() -> Json:
             options=STAT,
         )
         for title, metric, text in (
-            ("Drift", "drift", "Lines that can't be read: the log's format changed, and samples are being missed."),
-            ("Rejected", "rejected", "Lines that can be read and can't be true: forged, or out of bounds."),
-            ("Oversized", "oversized", "Lines too long to be looked at."),
+            ("Drift", "drift", "Lines that cannot be parsed: the log format changed, so samples are missing."),
+            ("Rejected", "rejected", "Lines that can be parsed but cannot be true: forged or out of range."),
+            ("Oversized", "oversized", "Lines that are too long and were skipped."),
             ("Refused", "exporter_refused", "Items that a receiver rejected or refused."),
-            ("Failures", "exporter_failures", "Deliveries that had to be tried again."),
-            ("Dropped", "dropped", "Items that left the store before an exporter had them."),
+            ("Failures", "exporter_failures", "Deliveries that failed and were retried."),
+            ("Dropped", "dropped", "Items deleted from the store before an exporter had sent them."),
         )
     ]
     panels += [
@@ -450,7 +450,7 @@ def health() -> Json:
             "timeseries",
             "Behind",
             [Query(f"sum by (job, instance) (otel_logtail_behind_bytes{{{mine}}})", "{{job}} {{instance}}")],
-            "Bytes of the logs that are still to be read.",
+            "Unread bytes of the logs.",
             unit="bytes",
             options=LEGEND,
             custom=LINES,
@@ -464,7 +464,7 @@ def health() -> Json:
                     "{{exporter}} {{instance}}",
                 )
             ],
-            "Items in the store that wait for delivery.",
+            "Items in the store that are not delivered yet.",
             options=LEGEND,
             custom=LINES,
         ),
@@ -472,7 +472,7 @@ def health() -> Json:
             "timeseries",
             "Read",
             [Query(rate("bytes", "job, instance"), "{{job}} {{instance}}")],
-            "Bytes of the logs.",
+            "Bytes read from the logs, per second.",
             unit="Bps",
             options=LEGEND,
             custom=LINES,
@@ -481,7 +481,7 @@ def health() -> Json:
             "timeseries",
             "Samples",
             [Query(rate("samples", "job, instance"), "{{job}} {{instance}}")],
-            "Samples a second that were taken out of the logs.",
+            "Samples read from the logs, per second.",
             options=LEGEND,
             custom=LINES,
         ),
@@ -489,7 +489,7 @@ def health() -> Json:
             "timeseries",
             "Delivered",
             [Query(rate("exporter_delivered", "exporter, instance"), "{{exporter}} {{instance}}")],
-            "Items a second that the receivers have.",
+            "Items accepted by the receivers, per second.",
             options=LEGEND,
             custom=LINES,
         ),
@@ -501,7 +501,7 @@ def health() -> Json:
                 Query(rate("rejected", "job, reason"), "rejected {{job}}: {{reason}}"),
                 Query(rate("ignored", "job"), "ignored {{job}}"),
             ],
-            "Lines a second with the observer's marker that gave none.",
+            "Lines with the observer's marker that gave no sample, per second.",
             options=LEGEND,
             custom=LINES,
         ),
@@ -509,15 +509,15 @@ def health() -> Json:
             "timeseries",
             "Failed deliveries",
             [Query(rate("exporter_failures", "exporter, instance"), "{{exporter}} {{instance}}")],
-            "Tries a second that the receiver did not take.",
+            "Failed delivery attempts per second.",
             options=LEGEND,
             custom=LINES,
         ),
         Panel(
             "timeseries",
-            "Size of the store",
+            "Store size",
             [Query(f"max by (instance) (otel_logtail_store_size_bytes{{{mine}}})", "{{instance}}")],
-            "On disk, its log of changes included.",
+            "Bytes on disk, including the write-ahead log.",
             unit="bytes",
             options=LEGEND,
             custom=LINES,
@@ -526,7 +526,7 @@ def health() -> Json:
     return dashboard(
         "otel-logtail-health",
         "otel-logtail health",
-        "Is otel-logtail itself well?",
+        "Health of otel-logtail itself.",
         [DATA_SOURCE, ANY_INSTANCE, WINDOW],
         panels,
         since="now-6h",
@@ -534,13 +534,13 @@ def health() -> Json:
 
 
 def files() -> Iterator[tuple[str, str]]:
-    """Each file's name and what is in it."""
+    """Yield the name and the content of each file."""
     for name, made in (("overhead", overhead()), ("stalls", stalls()), ("health", health())):
         yield f"{name}.json", json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    """Write the files; returns the exit code."""
+    """Write the files and return the exit code."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in files():
         (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Grafana dashboards as plain data: the few parts of the classic JSON schema that ours are made of."""
+"""Grafana dashboards as plain data: the parts of the classic JSON schema that our dashboards use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 class Query:
     """One PromQL expression of a panel.
 
-    ``instant`` asks for the end of the dashboard's range only; ``step`` is the least distance of points (a duration).
+    ``instant`` requests only the end of the dashboard's range; ``step`` is the minimum distance of points (a duration).
     """
 
     expr: str
@@ -68,7 +68,7 @@ class Traces:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: ``kind`` is Grafana's type, ``width`` of 24 columns, ``steps`` the thresholds (from, colour)."""
+    """One panel: ``kind`` is Grafana's type, ``width`` of 24 columns, ``steps`` the thresholds (from, color)."""
 
     kind: str
     title: str
@@ -83,7 +83,7 @@ class Panel:
     decimals: int | None = None
 
     def json(self, id_: int, x: int, y: int) -> Json:
-        """The panel at its place."""
+        """Return the panel at its position."""
         defaults: Json = {"unit": self.unit, "color": {"mode": "thresholds" if self.steps else "palette-classic"}}
         if self.steps:
             steps = [{"value": value, "color": colour} for value, colour in self.steps]
@@ -108,14 +108,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """A heading; the panels under it follow."""
+    """A heading above the panels that follow."""
 
     title: str
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A template variable: ``json`` holds what its type needs beside the name."""
+    """A template variable: ``more`` has the fields that its type needs besides the name."""
 
     name: str
     label: str
@@ -123,17 +123,17 @@ class Variable:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def json(self) -> Json:
-        """The variable."""
+        """Return the variable."""
         return {"name": self.name, "label": self.label, "type": self.kind, "hide": 0, "skipUrlSync": False, **self.more}
 
 
 def data_source(name: str, label: str, kind: str) -> Variable:
-    """Which of the data sources of one kind is asked."""
+    """Return the variable that selects one of the data sources of a kind."""
     return Variable(name, label, "datasource", {"query": kind, "refresh": 1, "regex": "", "multi": False})
 
 
 def labels_of(name: str, label: str, query: str) -> Variable:
-    """Any number of values of a label; all of them at first."""
+    """Return the variable that selects values of a label; all are selected initially."""
     more = {
         "datasource": PROMETHEUS,
         "query": {"query": query, "refId": name},
@@ -148,7 +148,7 @@ def labels_of(name: str, label: str, query: str) -> Variable:
 
 
 def choice(name: str, label: str, values: Sequence[str], first: str) -> Variable:
-    """One of some words, or another that is typed in."""
+    """Return the variable that selects one of some words, or one that the user types."""
     options = [{"text": value, "value": value, "selected": value == first} for value in values]
     more = {
         "query": ",".join(values),
@@ -164,7 +164,7 @@ def choice(name: str, label: str, values: Sequence[str], first: str) -> Variable
 def dashboard(
     uid: str, title: str, text: str, variables: Iterable[Variable], parts: Iterable[Panel | Row], *, since: str
 ) -> Json:
-    """A dashboard whose panels flow from left to right, a new line where the next doesn't fit."""
+    """Return a dashboard whose panels flow from left to right, in lines that fit the columns."""
     panels: list[Json] = []
     x = y = line = 0
     for id_, part in enumerate(parts, 1):

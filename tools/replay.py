@@ -1,4 +1,4 @@
-"""Logs for looking at dashboards: real captures moved in time, and days that were made up. Times are UTC, as there."""
+"""Logs to fill dashboards with: real captures shifted in time, and synthetic days. Times are UTC."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _ID = re.compile(rb"\bhr_(\d{10})_")
 
 @lru_cache(maxsize=10_000)
 def seconds(stamp: bytes) -> int:
-    """A line's time, without its milliseconds, in seconds since the epoch."""
+    """Return a line's time in seconds since the epoch, without its milliseconds."""
     return int(datetime.strptime(stamp.decode(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc).timestamp())
 
 
 @lru_cache(maxsize=10_000)
 def stamp(time_s: int) -> bytes:
-    """The time as a line has it."""
+    """Return a time in the format of a log line."""
     return datetime.fromtimestamp(time_s, timezone.utc).strftime("%Y-%m-%d %H:%M:%S").encode()
 
 
 def span(log: bytes) -> tuple[int, int]:
-    """The times of a log's first and last line."""
+    """Return the times of a log's first and last line."""
     found = [seconds(match[1]) for match in _STAMP.finditer(log)]
     return min(found), max(found)
 
 
 def moved(log: bytes, by_s: int) -> bytes:
-    """The same log as if it had been written later: the lines' times, and those in the requests' ids."""
+    """Return the log shifted in time: the times of its lines, and those in the requests' ids."""
     log = _STAMP.sub(lambda match: b"%s,%s " % (stamp(seconds(match[1]) + by_s), match[2]), log)
     return _ID.sub(lambda match: b"hr_%d_" % (int(match[1]) + by_s), log)
 
 
 def day(start_s: int, captures: Path = CAPTURES, pause_s: int = 240) -> Iterator[bytes]:
-    """All captures again and again for a day from ``start_s`` on, a pause after each."""
+    """Yield all captures repeatedly for a day from ``start_s`` on, with a pause after each."""
     logs = [path.read_bytes() for path in sorted(captures.glob("*.log"))]
     now_s = start_s
     while True:
@@ -55,7 +55,7 @@ def day(start_s: int, captures: Path = CAPTURES, pause_s: int = 240) -> Iterator
 
 
 def made_up(until_s: int, *, days: int, seed: int, every_s: float = 300.0) -> bytes:
-    """Some days that end at ``until_s``: quiet traffic with three stalls a day, each of one cause."""
+    """Return synthetic days that end at ``until_s``: little traffic with three stalls per day, each with one cause."""
     chance = random.Random(seed)  # noqa: S311 - made-up data, no secret
     start_s = until_s - days * DAY_S
     stalls = [
@@ -113,7 +113,7 @@ def _line(chance: random.Random, time_s: float, cause: str, number: int) -> byte
 
 
 def due(log: bytes) -> Iterator[tuple[float, bytes]]:
-    """Each line with when it was written; lines without a time belong to the one before."""
+    """Yield each line and the time it was written; a line without a time has that of the line before."""
     at_s = 0.0
     for line in log.splitlines(keepends=True):
         match = _STAMP.match(line)

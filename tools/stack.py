@@ -1,8 +1,8 @@
-"""Collector and Prometheus on this machine, without Docker, and a log that grows: `make stack`, until Ctrl-C.
+"""Run a collector and a Prometheus on a growing log, without Docker, until Ctrl-C (``make stack``).
 
-A day of captures that ends now is there at once, and goes on as fast as it was written then. otel-logtail follows it
-and sends to the collector, which writes to Prometheus. A page shows the dashboards of collector-config without Grafana:
-what it can't show (traces, exemplars) it says.
+The log starts with a day of captures that ends now, and grows at the original speed. otel-logtail follows it and sends
+to the collector, which writes to Prometheus. A page shows the dashboards of collector-config without Grafana; it names
+the panels that it cannot show (traces, exemplars).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ START_S = 30.0
 
 
 class Failed(Exception):
-    """Something did not start, and why."""
+    """A program did not start; the message is the reason."""
 
 
 def find(what: str) -> Path:
-    """The program that scripts/<what> finds or builds."""
+    """Return the program that scripts/<what> finds or builds."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / what)], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -48,7 +48,7 @@ def find(what: str) -> Path:
 
 
 def port(usual: int) -> int:
-    """The usual port if nobody has it, else a free one."""
+    """Return the usual port if it is free, otherwise another free one."""
     for number in (usual, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,7 +61,7 @@ def port(usual: int) -> int:
 
 
 def start(stack: ExitStack, name: str, command: Sequence[str], folder: Path, **environ: str) -> subprocess.Popen[bytes]:
-    """Start a server which ends with the stack; what it says goes to a file."""
+    """Start a server that stops with the stack; its output goes to a file."""
     log = stack.enter_context((folder / f"{name}.log").open("wb"))
     process = subprocess.Popen(
         command, cwd=folder, env={**os.environ, **environ}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -71,7 +71,7 @@ def start(stack: ExitStack, name: str, command: Sequence[str], folder: Path, **e
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End it in order, and if it does not, at once."""
+    """Stop a process with SIGTERM, or with SIGKILL if it does not exit."""
     process.terminate()
     try:
         process.wait(20)
@@ -98,7 +98,7 @@ def until_ready(process: subprocess.Popen[bytes], number: int, path: str, log: P
 
 
 class Viewer(BaseHTTPRequestHandler):
-    """The page, and what it draws."""
+    """Serve the page and the dashboards that it draws."""
 
     def __init__(self, prometheus_url: str, *arguments: object) -> None:
         self._files = {
@@ -111,7 +111,7 @@ class Viewer(BaseHTTPRequestHandler):
         super().__init__(*arguments)  # type: ignore[arg-type]  # what the server gives
 
     def do_GET(self) -> None:
-        """One of the two."""
+        """Answer with the page or the dashboards."""
         body, kind = self._files.get(self.path, (b"", ""))
         self.send_response(200 if kind else 404)
         self.send_header("Content-Type", f"{kind or 'text/plain'}; charset=utf-8")
@@ -120,7 +120,7 @@ class Viewer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Not a word."""
+        """Log nothing."""
 
 
 def _dashboards() -> list[object]:
@@ -128,7 +128,7 @@ def _dashboards() -> list[object]:
 
 
 def grow(path: Path, stop: threading.Event) -> None:
-    """Go on writing captures from now on, each line when it is due."""
+    """Append captures from now on, each line when it is due."""
     with path.open("ab", buffering=0) as growing:
         for log in replay.day(int(time.time())):
             for due_s, line in replay.due(log):
@@ -138,7 +138,7 @@ def grow(path: Path, stop: threading.Event) -> None:
 
 
 def serve(folder: Path, say: Callable[[str], None], ended: threading.Event) -> None:
-    """Start everything, say where it is, and wait; all of it has ended when this returns."""
+    """Start everything, print the addresses, and wait. Everything is stopped when this returns."""
     with ExitStack() as stack:
         prometheus_port, http, grpc, health, scrape, viewer = map(port, (9090, 4318, 4317, 13133, 8889, 3000))
         url = f"http://127.0.0.1:{prometheus_port}"
@@ -188,17 +188,17 @@ def serve(folder: Path, say: Callable[[str], None], ended: threading.Event) -> N
             f"the log     {log}\n"
             f"the store   {sys.executable} -m otel_logtail query summary --db {db}\n"
             f"messages    {folder}/*.log\n\n"
-            "A day of captures is being sent (a minute or two), and goes on live. Ctrl-C ends everything."
+            "A day of captures is being sent (a minute or two); the log then grows live. Ctrl-C stops everything."
         )
         while not ended.wait(0.5):
             if follower.poll() is not None:
-                raise Failed(f"otel-logtail ended: see {folder / 'otel-logtail.log'}")
+                raise Failed(f"otel-logtail exited: see {folder / 'otel-logtail.log'}")
 
 
 def main() -> int:
-    """Run until Ctrl-C or SIGTERM; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Collector and Prometheus with a growing log, until Ctrl-C.")
-    parser.add_argument("--folder", type=Path, help="where everything is kept; a new one that is removed otherwise")
+    """Run until Ctrl-C or SIGTERM and return the exit code."""
+    parser = argparse.ArgumentParser(description="Run a collector and a Prometheus on a growing log, until Ctrl-C.")
+    parser.add_argument("--folder", type=Path, help="directory for all files; default: a new one, removed at the end")
     arguments = parser.parse_args()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

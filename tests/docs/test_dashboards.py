@@ -250,14 +250,14 @@ def test_the_worst_stages_are_those_of_the_store(world: World) -> None:
     since = datetime.fromtimestamp(world.end_s - 7 * DAY_S, timezone.utc).isoformat()
     rows = ask(world.made_up, "query", "stages", "--since", since, home=world.home)
     truth = {row["stage"]: row["p99_ms"] / 1000 for row in rows}
-    shown = answer(world, "Overhead", "Worst stages (p99)", 7 * DAY_S, world.made_up)
+    shown = answer(world, "Overhead", "Slowest stages (p99)", 7 * DAY_S, world.made_up)
     assert shown.keys() == truth.keys()
     for stage, value in shown.items():
         assert within_a_bucket(value, truth[stage]), stage
 
 
 def test_stalls_a_day_are_those_of_the_store(world: World) -> None:
-    (asked,) = (one for one in questions() if one.panel == "Stalls a day")
+    (asked,) = (one for one in questions() if one.panel == "Stalls per day")
     expr = filled(asked, DAY_S, world.instance(world.made_up))
     start_s = world.end_s - 6 * DAY_S
     found: dict[float, float] = {}
