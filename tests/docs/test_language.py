@@ -35,7 +35,6 @@ NOT_YET = (
     "otel_logtail/testing/",
     *(f"otel_logtail/{path.name}" for path in (ROOT / "otel_logtail").glob("*.*")),
     "benchmarks/",
-    "collector-config/",
     "docs/performance.md",
     "examples/",
     "tests/",

@@ -1,6 +1,7 @@
-"""The log of acme: a line for each request, when it was answered.
+"""Observer of acme's log, which has one line per answered request.
 
-``2026-11-25T12:00:00.250Z acme request route=/search took=0.734 db=0.700``: seconds, of which so many in the database.
+``2026-11-25T12:00:00.250Z acme request route=/search took=0.734 db=0.700``: ``took`` and its part ``db`` (database) in
+seconds.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ _LINE = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
-# one for each route, made once: a client can't invent a series by asking for /whatever
+# one shape per route, created once: a client cannot create a series by requesting another path
 _SHAPES = {route: Shape(("db", "render"), (("acme.route", route),)) for route in ("/", "/search", "/login")}
 
 
 class AcmeObserver(Observer):
-    """The web server acme: how long each request took, and whether the database or rendering was to blame."""
+    """The web server acme: the duration of each request, caused by the database or by rendering."""
 
     name = "acme"
     source = "acme"
     marker = b" acme request "
 
     def __init__(self, context: ObserverContext) -> None:
-        """Nothing to set: acme writes UTC."""
+        """Ignore the context, because acme writes UTC."""
 
     def paths(self) -> PathRule:
-        """access.log, or access-2.log and so on where there are several workers."""
+        """Match access.log, or access-2.log and so on for several workers."""
         return PathRule(
             patterns=("~/acme/access*.log",),
             live=r"access(?:-(?P<worker>\d+))?\.log",
@@ -39,7 +40,7 @@ class AcmeObserver(Observer):
         )
 
     def observe(self, line: bytes) -> Observed:
-        """A sample; a route that acme doesn't have is rejected; what does not look so is drift."""
+        """Return a sample, or reject an unknown route. Any other line is drift."""
         match = _LINE.fullmatch(line)
         if match is None:
             raise Drift("not a request line of acme 1.x")
