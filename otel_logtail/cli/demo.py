@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TextIO
 
 from otel_logtail import query, text
-from otel_logtail.cli import tables
+from otel_logtail.cli.answers import write_summary
 from otel_logtail.errors import LogtailError, StoreError
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) ")
@@ -75,14 +75,11 @@ def _until_followed(db: Path, follower: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_S
     while follower.poll() is None and time.monotonic() < deadline:
         try:
-            connection = query.open_readonly(db)
+            with query.Reader.open(db) as reader:
+                if reader.conn.execute("SELECT count(*) FROM file").fetchone()[0]:
+                    return
         except LogtailError:
-            time.sleep(0.05)  # the store is not made yet
-            continue
-        known = connection.execute("SELECT count(*) FROM file").fetchone()[0]
-        connection.close()
-        if known:
-            return
+            pass  # the store does not exist yet
         time.sleep(0.05)
     raise StoreError("the follower did not start", hint=f"see {db.parent / 'follower.txt'}")
 
@@ -90,15 +87,11 @@ def _until_followed(db: Path, follower: subprocess.Popen[bytes]) -> None:
 def _replay(capture: bytes, log: Path, db: Path, out: TextIO, speed: float) -> None:
     """Write the lines when they are due; tell what was found as soon as it is in the store."""
     shown = _Shown(out)
-    connection = query.open_readonly(db)
-    try:
-        with log.open("ab", buffering=0) as growing:
-            for wait_s, lines in _paced(capture):
-                _wait(wait_s / speed, connection, shown)
-                growing.write(lines)
-        _wait(_QUIET_MS / 1000 + 1.0, connection, shown)
-    finally:
-        connection.close()
+    with query.Reader.open(db) as reader, log.open("ab", buffering=0) as growing:
+        for wait_s, lines in _paced(capture):
+            _wait(wait_s / speed, reader.conn, shown)
+            growing.write(lines)
+        _wait(_QUIET_MS / 1000 + 1.0, reader.conn, shown)
 
 
 def _paced(capture: bytes) -> Iterator[tuple[float, bytes]]:
@@ -165,12 +158,9 @@ def _own_name() -> str:
 
 def _conclude(db: Path, log: Path, out: TextIO) -> None:
     name = _own_name()
-    connection = query.open_readonly(db)
-    try:
-        out.write("\nWhat the store says now:\n\n")
-        tables.write_summary(out, query.summary(connection), "table")
-    finally:
-        connection.close()
+    with query.Reader.open(db) as reader:
+        out.write("\nThe summary of the store:\n\n")
+        write_summary(out, query.summary(reader), "table")
     out.write(
         f"\nThe log is {log}\nThe store is {db}\n\nAsk it:\n\n"
         f"  {name} query episodes --db {db}\n"

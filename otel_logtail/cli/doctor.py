@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from otel_logtail.cli.errors import errors_as_exit, logs_in_one_line, reader_may_leave, redact_logs
-from otel_logtail.cli.query import Format
+from otel_logtail.cli.options import Format, OutputFormat
 
 
 @errors_as_exit()
@@ -22,15 +22,16 @@ def doctor(
     db: Annotated[
         Path | None, typer.Option("--db", help="The store; default: the one in your state directory.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to write the answer.")] = Format.TABLE,
+    form: OutputFormat = Format.TABLE,
 ) -> None:
     """Check logs, store, exporters and the machine; 0 when nothing fails, else 1. Disturbs no daemon that runs.
 
     Give it the daemon's own options, before the word: otel-logtail --observer headroom --otlp-endpoint URL doctor.
     Without them it looks at what the store knows, and asks no receiver.
     """
-    from otel_logtail.cli import tables
+    from otel_logtail.cli.answers import write_records
     from otel_logtail.cli.follow import context_of_exporters, settings_of
+    from otel_logtail.cli.streams import encodable
     from otel_logtail.daemon.paths import home_directory
     from otel_logtail.doctor import Check, examine
     from otel_logtail.redact import Redactor, secrets_of
@@ -54,11 +55,11 @@ def doctor(
             todo = f"  \u2013 {check.todo}" if check.todo else ""
             line = printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
             with reader_may_leave():
-                sys.stdout.write(tables.encodable(line, sys.stdout) + "\n")
+                sys.stdout.write(encodable(line, sys.stdout) + "\n")
         else:
             found.append(check)
     if form is not Format.TABLE:
         with reader_may_leave():
-            tables.write_rows(sys.stdout, tables.keys_of(Check), tables.structs(found), form.value)
+            write_records(sys.stdout, Check, found, form.value)
     if failed:
         raise typer.Exit(1)

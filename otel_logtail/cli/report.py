@@ -1,4 +1,4 @@
-"""`otel-logtail report`: can I tolerate this? On the terminal, as one page, and as an exit code."""
+"""`otel-logtail report`: figures on the terminal, as a page, and as an exit code."""
 
 from __future__ import annotations
 
@@ -10,65 +10,51 @@ from typing import Annotated
 import typer
 
 from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, say, say_error
-from otel_logtail.daemon.paths import default_db
-from otel_logtail.errors import LogtailError, UsageError
+from otel_logtail.cli.options import Db, Since, Source, Until, open_reader
+from otel_logtail.errors import LogtailError
 
 
 @errors_as_exit()
 def report(
-    db: Annotated[
-        Path | None,
-        typer.Option("--db", envvar="OTEL_LOGTAIL_DB", help="The store; default: the one in your state directory."),
-    ] = None,
-    since: Annotated[
-        str, typer.Option("--since", metavar="WHEN", help="From then on: 24h, 7d (ago), 2026-11-24T18:30, @seconds.")
-    ] = "7d",
-    until: Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Up to then, likewise.")] = None,
-    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only this source.")] = None,
+    db: Db = None,
+    since: Since = "7d",
+    until: Until = None,
+    source: Source = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write it as one self-contained page, too.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one self-contained page.")
     ] = None,
     slo: Annotated[
         list[str] | None,
         typer.Option(
             "--slo",
-            metavar="WHAT<HOW MUCH",
-            help="What can be tolerated: p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%."
-            " May be repeated; the exit code is 1 when one is missed.",
+            metavar="METRIC<LIMIT",
+            help="A target: p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%."
+            " Can be repeated; the exit code is 1 if one is missed.",
         ),
     ] = None,
 ) -> None:
-    """Percentiles, histogram, stalls by hour or day, causes, worst episodes; what was tolerable and what was not."""
-    from otel_logtail import query
-    from otel_logtail.cli import tables
+    """Report percentiles, stalls, causes and SLOs."""
+    from otel_logtail.cli.streams import encodable
+    from otel_logtail.cli.tables import terminal_width
     from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
     from otel_logtail.report.slo import parse_slo
     from otel_logtail.report.text import lines
 
     slos = [parse_slo(text) for text in slo or ()]
-    now_ns = time.time_ns()
-    since_ns = query.parse_when(since, now_ns, where="--since")
-    until_ns = None if until is None else query.parse_when(until, now_ns, where="--until")
-    if until_ns is not None and since_ns >= until_ns:
-        raise UsageError(f"--since {since} is not before --until {until}", hint="24h means 24 hours ago")
-    damage = query.Damage()
-    conn = query.open_readonly(db or default_db())
-    try:
-        found = gather(conn, since_ns=since_ns, until_ns=until_ns, source=source, slos=slos, damage=damage)
-    finally:
-        conn.close()
+    with open_reader(db, since, until, source) as reader:
+        gathered = gather(reader, slos)
     with reader_may_leave():
-        for line in lines(found, width=tables.terminal_width(sys.stdout)):
-            sys.stdout.write(tables.encodable(line, sys.stdout) + "\n")
+        for line in lines(gathered, width=terminal_width(sys.stdout)):
+            sys.stdout.write(encodable(line, sys.stdout) + "\n")
     if html is not None:
-        _write(html, page(found, made_ns=now_ns))
+        _write(html, page(gathered, made_ns=time.time_ns()))
         say(f"written to {html}")
-    if not found.summary.count:
+    if not gathered.summary.count:
         say("no samples in this range")
-    if text := str(damage):
+    if text := str(reader.damage):
         say_error(f"the store is damaged: {text}")
-    if not all(verdict.kept for verdict in found.verdicts):
+    if not all(verdict.is_met for verdict in gathered.verdicts):
         raise typer.Exit(1)
 
 
@@ -80,6 +66,6 @@ def _write(path: Path, text: str) -> None:
         replace_own(path, text.encode(), begins=BEGINS)
     except OSError as problem:
         raise LogtailError(
-            f"--html {path} can't be written: {problem.strerror}",
-            hint="name a new file in a directory that you may write to",
+            f"cannot write --html {path}: {problem.strerror}",
+            hint="pass a new file in a directory that you can write to",
         ) from None

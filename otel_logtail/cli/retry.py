@@ -28,20 +28,20 @@ def retry(
 
     A running daemon sends them within 30 s; otherwise they are sent when it starts next.
     """
-    from otel_logtail import query
+    from otel_logtail.query import Reader
     from otel_logtail.store import quarantine
     from otel_logtail.store.connection import connect, transaction, translated
     from otel_logtail.text import iso, printable
 
     path = (db or default_db()).absolute()
-    with closing(query.open_readonly(path)) as conn, translated(path):
-        known = [name for (name,) in conn.execute("SELECT name FROM exporter ORDER BY name")]
+    with Reader.open(path) as reader, translated(path):
+        known = [name for (name,) in reader.conn.execute("SELECT name FROM exporter ORDER BY name")]
         if exporter and exporter not in known:
             raise UsageError(
                 f"invalid --exporter '{exporter}': the store has no such exporter",
                 hint=f"one of: {', '.join(known)}" if known else "no exporter was used with this store yet",
             )
-        items = quarantine.listed(conn, exporter or None)
+        items = quarantine.listed(reader.conn, exporter or None)
     for item in items:
         line = f"{item.exporter}: {item.stream} {item.item} of {iso(item.about_ns)}: {item.why}"
         typer.echo(printable(redactor()(line)))

@@ -25,7 +25,7 @@ from otel_logtail.doctor.machine import check_machine
 from otel_logtail.doctor.store import check_counts, check_store
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.query import open_readonly, status
+from otel_logtail.query import Reader, status
 from otel_logtail.store.place import holder
 from otel_logtail.store.rows import path_of_text
 from otel_logtail.tail.discover import discover
@@ -79,29 +79,22 @@ def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
 
 def _status(db: Path) -> Mapping[str, Any]:
     try:
-        conn = open_readonly(db, traceless=True)
-        try:
-            return status(conn, db)
-        finally:
-            conn.close()
+        with Reader.open(db, traceless=True) as reader:
+            return status(reader)
     except LogtailError:  # said already, by the check of the store
         return {"sources": [], "exporters": []}
 
 
 def _known_sources(db: Path) -> Sequence[SourceSettings]:
+    paths = "SELECT DISTINCT live FROM file WHERE source = ?"
     try:
-        conn = open_readonly(db, traceless=True)
-    except LogtailError:
+        with Reader.open(db, traceless=True) as reader:
+            rows = reader.conn.execute(
+                "SELECT id, observer, name, event, threshold_ns, stall_ns, quiet_ns FROM source"
+            ).fetchall()
+            live = {id_: reader.conn.execute(paths, (id_,)).fetchall() for id_, *_ in rows}
+    except (sqlite3.Error, UnicodeDecodeError, LogtailError):  # the check of the store reports it
         return ()
-    try:
-        rows = conn.execute("SELECT id, observer, name, event, threshold_ns, stall_ns, quiet_ns FROM source").fetchall()
-        live = {
-            id_: conn.execute("SELECT DISTINCT live FROM file WHERE source = ?", (id_,)).fetchall() for id_, *_ in rows
-        }
-    except (sqlite3.Error, UnicodeDecodeError):  # damaged, as was said
-        return ()
-    finally:
-        conn.close()
     return [
         SourceSettings(
             observer=observer,

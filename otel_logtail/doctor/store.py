@@ -9,13 +9,12 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.errors import LogtailError
-from otel_logtail.query import open_readonly
+from otel_logtail.query import Reader
 from otel_logtail.store.health import size_on_disk, wal_size
 from otel_logtail.store.home import here, recorded
 from otel_logtail.store.place import holder, readers
@@ -69,13 +68,13 @@ def _check_wal(path: Path, max_bytes: int | None) -> Iterator[Check]:
 
 def _check_integrity(path: Path, *, traceless: bool) -> Check:
     try:
-        conn = open_readonly(path, traceless=traceless)
+        reader = Reader.open(path, traceless=traceless)
     except LogtailError as problem:
         return Check(FAIL, "store", str(problem), problem.hint)
     deadline = time.monotonic() + CHECK_S
     try:
-        conn.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
-        found = str(conn.execute("PRAGMA quick_check(1)").fetchone()[0])
+        reader.conn.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+        found = str(reader.conn.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError as problem:
         if time.monotonic() > deadline:
             return Check(
@@ -85,7 +84,7 @@ def _check_integrity(path: Path, *, traceless: bool) -> Check:
     except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
         found = str(problem)
     finally:
-        conn.close()
+        reader.conn.close()
     if found != "ok":
         return Check(
             FAIL,
@@ -99,8 +98,8 @@ def _check_integrity(path: Path, *, traceless: bool) -> Check:
 def _check_home(path: Path) -> Iterator[Check]:
     """Two daemons with copies of one store would send as one instance."""
     try:
-        with closing(open_readonly(path, traceless=True)) as conn:
-            before = recorded(conn)
+        with Reader.open(path, traceless=True) as reader:
+            before = recorded(reader.conn)
     except (LogtailError, sqlite3.DatabaseError):
         return  # the checks above say what is wrong
     if before is None or before == (now := here(path)):

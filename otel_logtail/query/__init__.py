@@ -1,31 +1,31 @@
-"""The local questions and their answers: reads the store beside a running daemon, and never writes.
+"""Answer questions about the store, beside a running daemon; nothing is written.
 
-Every answer is one snapshot. Ranges are ``[since, until)`` in ns since the epoch, by the time at which a sample ended;
-None as a bound means no bound. The fields of the answers, in their order, are the keys that users see, and stable.
-Durations in answers are milliseconds.
+Each answer is a function of a :class:`Reader`. Ranges are ``[since, until)`` in ns since the epoch, by the end of a
+sample. The fields of the answers, in their order, are the keys that users see, and stable. Durations in answers are in
+ms.
 """
 
 from __future__ import annotations
 
-from otel_logtail.query.database import Damage, open_readonly
-from otel_logtail.query.parts import Parts, parts
-from otel_logtail.query.rows import EpisodeRow, SampleRow, SqlResult, episodes, samples, sql
+from otel_logtail.query.breakdown import Breakdown, breakdown
+from otel_logtail.query.episodes import EpisodeRow, episodes
+from otel_logtail.query.reader import Damage, Reader
+from otel_logtail.query.samples import SampleRow, samples
+from otel_logtail.query.sql import SqlResult, sql
 from otel_logtail.query.status import status
-from otel_logtail.query.sums import StageRow, Summary, stages, summary
-from otel_logtail.text import parse_when
+from otel_logtail.query.summary import StageRow, Summary, stages, summary
 
 __all__ = [
+    "Breakdown",
     "Damage",
     "EpisodeRow",
-    "Parts",
+    "Reader",
     "SampleRow",
     "SqlResult",
     "StageRow",
     "Summary",
+    "breakdown",
     "episodes",
-    "open_readonly",
-    "parse_when",
-    "parts",
     "samples",
     "sql",
     "stages",

@@ -17,10 +17,10 @@ from otel_logtail.text import duration, local, parse_when, printable
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --soft: #667085; --paper: #ffffff; --card: #f5f6f8; --rule: #d9dde4;
-  --ok: #6b8fb5; --degraded: #e0a030; --stall: #c8402f; --pass: #2e7d4f;
+  --ok: #6b8fb5; --degraded: #e0a030; --stall: #c8402f; --met: #2e7d4f;
   --degraded-ink: #8f5f00; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8ec; --soft: #9aa3b2; --paper: #15181e; --card: #1f242d;
-  --rule: #343b47; --ok: #7fa6cf; --degraded: #e8b04a; --stall: #e8695a; --pass: #5fbf88;
+  --rule: #343b47; --ok: #7fa6cf; --degraded: #e8b04a; --stall: #e8695a; --met: #5fbf88;
   --degraded-ink: #e8b04a; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1.25rem 3rem; background: var(--paper); color: var(--ink);
@@ -35,7 +35,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: left; color: var(--soft); font-weight: 500; }
 th, td { padding: .3rem .9rem .3rem 0; white-space: nowrap; }
 tbody tr { border-top: 1px solid var(--rule); } .num { text-align: right; }
-.word { font-weight: 600; } .word.stall, .word.fail { color: var(--stall); } .word.pass { color: var(--pass); }
+.word { font-weight: 600; } .word.stall, .word.missed { color: var(--stall); } .word.met { color: var(--met); }
 .word.degraded { color: var(--degraded-ink); }
 svg { display: block; width: 100%; min-width: 34rem; height: auto; } svg text { font-size: 11.5px; fill: var(--ink); }
 svg text.note { fill: var(--soft); }
@@ -68,13 +68,13 @@ def page(report: Report, *, made_ns: int, tz: tzinfo | None = None) -> str:
         span = f"{_when(summary.from_, tz)} to {_when(summary.to, tz)}"
         body.append(f'<p class="soft">{summary.count:,} samples, {_text(span)}</p>')
     else:
-        body.append('<p class="soft">no sample in this range</p>')
+        body.append('<p class="soft">no samples in this range</p>')
     if report.verdicts:
         rows = [
-            [_word("pass" if v.kept else "FAIL", "pass" if v.kept else "fail"), _text(v.slo), _text(v.figure)]
+            [_word("met", "met") if v.is_met else _word("MISSED", "missed"), _text(v.slo), _text(v.actual)]
             for v in report.verdicts
         ]
-        body += ["<h2>What can be tolerated</h2>", _table(["", "wanted", "found"], rows, "lll")]
+        body += ["<h2>SLOs</h2>", _table(["", "target", "actual"], rows, "lll")]
     if summary.count:
         body += _figures(report, tz)
     body.append(f'<p class="soft foot">otel-logtail, {_text(local(made_ns, tz))}. Percentiles are within 1 %.</p>')

@@ -1,14 +1,14 @@
-"""What somebody can tolerate, written down: ``p99<500ms``, ``stalls<5/day``. Pure.
+"""Parse service level objectives such as ``p99<500ms`` and ``stalls<5/day``. Pure.
 
-The grammar, with spaces allowed between the parts::
+The grammar, with optional spaces between the parts::
 
-    slo      = subject ("<" | "<=") bound
-    subject  = duration: mean | max | p50 .. p99.999     bound: a duration, such as 500ms
-             | count:    stalls | episodes               bound: a number, or a number "/day" or "/hour"
-             | share:    breaches | stalled              bound: a number and %
+    slo      = metric ("<" | "<=") limit
+    metric   = duration: mean | max | p1 .. p99.999      limit: a duration, e.g. 500ms
+             | count:    stalls | episodes               limit: a number, or a number and /day or /hour
+             | share:    breaches | stalled              limit: a number and %
 
-A count with ``/day`` (``/hour``) holds on each day (hour) of the range, by the local calendar: the worst one decides.
-``breaches`` is the share of samples that are not ok, ``stalled`` that of time within episodes.
+A count with ``/day`` (``/hour``) is met if each day (hour) of the range meets it, by the local calendar. ``breaches``
+is the share of samples that are degraded or stall, ``stalled`` the share of time within episodes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from fractions import Fraction
 
 import msgspec
 
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import UsageError, invalid
 from otel_logtail.text import DURATIONS, parse_duration
 
-_EXAMPLES = "such as p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%"
+_COUNTS = ("stalls", "episodes")
+_SHARES = ("breaches", "stalled")
+_METRICS = ", ".join(("p1 to p99.999", "mean", "max", *_COUNTS, *_SHARES))
+_EXAMPLES = "for example p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%"
 _PARTS = re.compile(r"\s*([A-Za-z]+[0-9.]*)\s*(<=|<)\s*([0-9]+(?:\.[0-9]+)?)\s*(.*?)\s*")
 
 
 class Slo(msgspec.Struct, frozen=True):
-    """``subject`` stays below ``bound`` (milliseconds, a number or a percentage); ``per`` is day, hour or nothing."""
+    """A target: ``subject`` stays below ``bound``, in ms, as a number or in percent; ``per`` is day, hour or empty."""
 
     text: str
     subject: str
@@ -36,52 +39,52 @@ class Slo(msgspec.Struct, frozen=True):
 
     @property
     def percent(self) -> Fraction | None:
-        """Which percentile it is about; None: about none."""
+        """The percentile that the target is about, or None if it is about something else."""
         return Fraction(self.subject[1:]) if re.fullmatch(r"p[0-9.]+", self.subject) else None
 
-    def holds(self, value: float) -> bool:
-        """Whether a value keeps it."""
+    def is_met(self, value: float) -> bool:
+        """Return whether a value meets the target."""
         return value <= self.bound if self.inclusive else value < self.bound
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Whether one was kept, and the figure that says so."""
+    """Whether a target is met, and the actual value as text."""
 
     slo: str
-    kept: bool
-    figure: str
+    is_met: bool
+    actual: str
 
 
 def parse_slo(text: str) -> Slo:
-    """What a text means.
+    """Parse a target.
 
     Raises:
-        UsageError: nothing that can be looked at.
+        UsageError: the text is not a valid target.
     """
-
-    def wrong(why: str) -> UsageError:
-        return UsageError(f"--slo {text!r}: {why}", hint=_EXAMPLES)
-
     match = _PARTS.fullmatch(text)
     if match is None:
-        raise wrong("it is not: what, < or <=, how much")
+        raise _invalid(text, "expected METRIC<LIMIT or METRIC<=LIMIT")
     subject, sign, number, unit = match[1].lower(), match[2], match[3], match[4].lower()
     bound, per = Fraction(number), ""
     percentile = re.fullmatch(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)", subject)
     if percentile and Fraction(percentile[1]) <= 0:
-        raise wrong("a percentile is from p1 to p99.999")
+        raise _invalid(text, "percentiles range from p1 to p99.999")
     if percentile or subject in ("mean", "max"):
         try:
             bound = Fraction(parse_duration(number + unit), DURATIONS["ms"])
         except ValueError as problem:
-            raise wrong(f"{subject} is a duration: {problem}") from None
-    elif subject in ("stalls", "episodes"):
+            raise _invalid(text, f"{subject} is a duration: {problem}") from None
+    elif subject in _COUNTS:
         per = unit.removeprefix("/").strip()
         if unit and (not unit.startswith("/") or per not in ("day", "hour")):
-            raise wrong(f"{subject} are counted: a number, or a number with /day or /hour")
-    elif subject in ("breaches", "stalled"):
+            raise _invalid(text, f"{subject} is a count: write {number}, {number}/day or {number}/hour")
+    elif subject in _SHARES:
         if unit != "%":
-            raise wrong(f"{subject} is a share: {number} needs % behind it")
+            raise _invalid(text, f"{subject} is a share: write {number}%")
     else:
-        raise wrong(f"there is no {subject}; there are p1 to p99.999, mean, max, stalls, episodes, breaches, stalled")
+        raise _invalid(text, f"unknown metric {subject}, expected one of {_METRICS}")
     return Slo(text.strip(), subject, bound, sign == "<=", per)
+
+
+def _invalid(text: str, why: str) -> UsageError:
+    return invalid("--slo", text, why, _EXAMPLES)

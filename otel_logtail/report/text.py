@@ -29,7 +29,9 @@ def lines(report: Report, *, width: int | None = None, tz: tzinfo | None = None)
     )
     if report.verdicts:
         yield ""
-        yield from _table([["pass" if v.kept else "FAIL", printable(v.slo), v.figure] for v in report.verdicts], "lll")
+        yield from _table(
+            [["met" if v.is_met else "MISSED", printable(v.slo), v.actual] for v in report.verdicts], "lll"
+        )
     if not summary.count:
         return
     yield ""

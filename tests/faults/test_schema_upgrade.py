@@ -36,7 +36,7 @@ def test_an_older_store_goes_on_behind_its_position_and_delivers_what_waited(
     daemon = old(tmp_path, schema, "--otlp-endpoint", collector.http_endpoint)
     refused = daemon.run("query", "summary", "--db", daemon.db)
     assert refused.returncode == 2
-    assert "brings it up to date" in refused.stderr
+    assert "start the daemon, which migrates the store" in refused.stderr
     with daemon:
         append(daemon.log, line(1, after_s=LATER_S))
         daemon.wait_for(lambda: len(stored(daemon.db)) == 61)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,8 +152,8 @@ def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everyth
 
 
 def exporter(daemon: Daemon) -> dict[str, Any]:
-    with closing(query.open_readonly(daemon.db)) as conn:
-        status: Any = query.status(conn, daemon.db)
+    with query.Reader.open(daemon.db) as reader:
+        status: Any = query.status(reader)
     (found,) = status["exporters"]
     return dict(found)
 

@@ -184,14 +184,11 @@ class StoreFollower:
     @property
     def lines(self) -> list[str]:
         """The numbers in the store, file by file and in the order of their offsets."""
-        conn = query.open_readonly(self.db)
-        try:
-            rows = sorted(query.samples(conn), key=lambda row: row.id)
-            assert len({row.id for row in rows}) == len(rows)
-            assert sum(row.offset < 1 << OFFSET_BITS for row in rows) == len(rows)
-            return [str(row.time_unix_nano // SECOND - 1000) for row in rows]
-        finally:
-            conn.close()
+        with query.Reader.open(self.db) as reader:
+            rows = sorted(query.samples(reader), key=lambda row: row.id)
+        assert len({row.id for row in rows}) == len(rows)
+        assert sum(row.offset < 1 << OFFSET_BITS for row in rows) == len(rows)
+        return [str(row.time_unix_nano // SECOND - 1000) for row in rows]
 
 
 class StoreMachine(TailMachine):
@@ -244,9 +241,9 @@ class StoreMachine(TailMachine):
     def _all_is_counted(self) -> None:
         """Interval counts, breaches and the source's counters say the same as the samples."""
         numbers = sorted(int(number) for number in self.follower.lines)
-        conn = query.open_readonly(self.state / "store.db")
-        try:
-            assert query.summary(conn).count == len(numbers)
+        with query.Reader.open(self.state / "store.db") as reader:
+            conn = reader.conn
+            assert query.summary(reader).count == len(numbers)
             assert conn.execute("SELECT samples FROM source").fetchone()[0] == len(numbers)
             breaches = [row[0] for row in conn.execute("SELECT time_ns FROM breach ORDER BY time_ns")]
             assert breaches == [(1000 + number) * SECOND for number in numbers if number % 3 == 0]
@@ -254,8 +251,6 @@ class StoreMachine(TailMachine):
                 "SELECT ifnull(sum(count), 0) FROM (SELECT count FROM episode UNION ALL SELECT count FROM open_episode)"
             )
             assert stalls.fetchone()[0] == len(breaches)
-        finally:
-            conn.close()
 
 
 TestStoreModel = StoreMachine.TestCase

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,18 +88,18 @@ def compare(
 
 
 def _store(book: _Book, db: Path, lines: int, slow: set[int]) -> None:
-    with closing(query.open_readonly(db)) as conn:
-        rows = list(query.samples(conn))
+    with query.Reader.open(db) as reader:
+        rows = list(query.samples(reader))
         book.numbers("store", (number_of(_ns(row.duration_ms)) for row in rows), set(range(1, lines + 1)))
         book.numbers("store's breaches", (number_of(_ns(r.duration_ms)) for r in rows if r.severity != "ok"), slow)
-        summary = query.summary(conn)
+        summary = query.summary(reader)
         book.total("summary", summary.count, lines)
         book.total("summary's breaches", summary.degraded + summary.stall, len(slow))
-        episodes = list(query.episodes(conn))
+        episodes = list(query.episodes(reader))
         book.total("breaches of the store's episodes", sum(episode.count for episode in episodes), len(slow))
         book.total("open episodes", sum(episode.open for episode in episodes), 0)
-        samples, drift, oversized = conn.execute("SELECT samples, drift, oversized FROM source").fetchone()
-        rejected = conn.execute("SELECT ifnull(sum(count), 0) FROM rejected").fetchone()[0]
+        samples, drift, oversized = reader.conn.execute("SELECT samples, drift, oversized FROM source").fetchone()
+        rejected = reader.conn.execute("SELECT ifnull(sum(count), 0) FROM rejected").fetchone()[0]
     book.total("the source's counter", samples, lines)
     for what, number in (("drifted", drift), ("oversized", oversized), ("rejected", rejected)):
         if number:

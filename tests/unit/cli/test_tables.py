@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.cli import tables
+from otel_logtail.cli import answers
 from otel_logtail.query import EpisodeRow, SampleRow, StageRow, Summary
 from otel_logtail.text import duration, printable
 
@@ -77,16 +77,9 @@ SUMMARY = Summary(
 )
 
 
-def rows(records: list[SampleRow], form: tables.Format, width: int | None = None) -> str:
+def rows(records: list[SampleRow], form: answers.Format, width: int | None = None) -> str:
     out = io.StringIO()
-    number = tables.write_rows(
-        out,
-        tables.keys_of(SampleRow),
-        tables.structs(records),
-        form,
-        columns=tables.columns_of("samples", CET),
-        width=width,
-    )
+    number = answers.write_records(out, SampleRow, records, form, answers.sample_columns(CET), width)
     assert number == len(records)
     return out.getvalue()
 
@@ -153,7 +146,7 @@ def test_a_stall_is_red_on_a_terminal() -> None:
     ("form", "text"),
     [("json", "[]\n"), ("jsonl", ""), ("csv", ",".join(SampleRow.__struct_fields__) + "\n")],
 )
-def test_nothing_is_an_empty_array_or_the_heading(form: tables.Format, text: str) -> None:
+def test_nothing_is_an_empty_array_or_the_heading(form: answers.Format, text: str) -> None:
     assert rows([], form) == text
 
 
@@ -163,7 +156,7 @@ def test_an_empty_table_is_its_heading() -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
-def test_rows_are_written_before_all_are_read(form: tables.Format) -> None:
+def test_rows_are_written_before_all_are_read(form: answers.Format) -> None:
     out = io.StringIO()
     written: list[int] = []
 
@@ -172,7 +165,7 @@ def test_rows_are_written_before_all_are_read(form: tables.Format) -> None:
             written.append(len(out.getvalue()))
             yield (number, "x")
 
-    assert tables.write_rows(out, ("id", "text"), source(), form) == 2000
+    assert answers.write_rows(out, ("id", "text"), source(), form) == 2000
     assert written[1500] > 1000
     lines = out.getvalue().splitlines()
     assert len(lines) == 2000 + (form in ("table", "csv"))
@@ -180,14 +173,14 @@ def test_rows_are_written_before_all_are_read(form: tables.Format) -> None:
 
 def test_columns_keep_their_places_from_piece_to_piece() -> None:
     out = io.StringIO()
-    tables.write_rows(out, ("text", "n"), ((f"text {n % 7}", n % 10) for n in range(1200)), "table")
+    answers.write_rows(out, ("text", "n"), ((f"text {n % 7}", n % 10) for n in range(1200)), "table")
     assert {len(line) for line in out.getvalue().splitlines()[1:]} == {len("text 0  0")}
 
 
 def test_a_log_can_not_move_the_cursor() -> None:
     out = io.StringIO()
     for width in (None, 80):
-        tables.write_rows(out, ("a",), [("\x1b[2Jred\r\n\u202e[bold]\udcff",)], "table", width=width)
+        answers.write_rows(out, ("a",), [("\x1b[2Jred\r\n\u202e[bold]\udcff",)], "table", width=width)
     plain, terminal = out.getvalue().split("a\n", 1)[1].split("\n", 1)
     assert plain == r"\x1b[2Jred\r\n\u202e[bold]\udcff"
     assert plain in terminal
@@ -196,26 +189,18 @@ def test_a_log_can_not_move_the_cursor() -> None:
 def test_values_of_sql_are_shown_as_they_are_and_folded() -> None:
     out = io.StringIO()
     keys, row = ("duration_ms", "what", "none"), (1234.5678, "x" * 100, None)
-    tables.write_rows(out, keys, [row], "table")
+    answers.write_rows(out, keys, [row], "table")
     assert out.getvalue().splitlines()[1].split() == ["1234.5678", "x" * 100, "-"]
     out = io.StringIO()
-    tables.write_rows(out, keys, [row], "table", width=40)
+    answers.write_rows(out, keys, [row], "table", width=40)
     assert out.getvalue().count("x") == 100
 
 
 def test_episodes_and_stages_have_tables_of_their_own() -> None:
     out = io.StringIO()
-    tables.write_rows(
-        out,
-        tables.keys_of(EpisodeRow),
-        tables.structs([EPISODE]),
-        "table",
-        columns=tables.columns_of("episodes", CET),
-    )
+    answers.write_records(out, EpisodeRow, [EPISODE], "table", answers.episode_columns(CET))
     stage = StageRow("wait", 12345, 1.5, 1.0, 2.0, 3.0, 4000.0)
-    tables.write_rows(
-        out, tables.keys_of(StageRow), tables.structs([stage]), "table", columns=tables.columns_of("stages")
-    )
+    answers.write_records(out, StageRow, [stage], "table", answers.STAGE_COLUMNS)
     assert out.getvalue() == (
         "start                                duration  count     peak  severity  cause  stage      open  source"
         "  trace                             span              end                            id\n"
@@ -227,9 +212,9 @@ def test_episodes_and_stages_have_tables_of_their_own() -> None:
 
 
 def test_a_summary_is_one_object_or_a_line_for_each_value() -> None:
-    def written(form: tables.Format) -> str:
+    def written(form: answers.Format) -> str:
         out = io.StringIO()
-        tables.write_summary(out, SUMMARY, form, tz=CET)
+        answers.write_summary(out, SUMMARY, form, tz=CET)
         return out.getvalue()
 
     keys = "count,mean_ms,p50_ms,p90_ms,p99_ms,max_ms,degraded,stall,episodes,stalled_ms,from,to"
@@ -287,9 +272,9 @@ STATUS: dict[str, object] = {
 
 
 def test_status_is_an_object_or_tables_or_a_value_a_line() -> None:
-    def written(form: tables.Format, width: int | None = None) -> str:
+    def written(form: answers.Format, width: int | None = None) -> str:
         out = io.StringIO()
-        tables.write_status(out, STATUS, form, width=width)
+        answers.write_status(out, STATUS, form, width=width)
         return out.getvalue()
 
     assert json.loads(written("json")) == STATUS

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from otel_logtail import query
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.model import Severity
-from otel_logtail.query.counts import LONGEST_NS
+from otel_logtail.query import Reader
+from otel_logtail.query.edges import LONGEST_NS
 from otel_logtail.store.connection import SCHEMA_VERSION
-from otel_logtail.text import iso, local
+from otel_logtail.text import iso, local, parse_when
 from tests.support.store_builder import NOON, SECOND, Stall, Written, fill, make_file
 
 MS = 1_000_000
@@ -30,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def few(path: Path) -> Iterator[sqlite3.Connection]:
+def few(path: Path) -> Iterator[Reader]:
     """Three samples of two sources, a closed episode and an open one."""
     samples = [
         Written(
@@ -40,8 +42,8 @@ def few(path: Path) -> Iterator[sqlite3.Connection]:
         Written(NOON + 2 * SECOND, 2500 * MS, source="other", is_open=True),
     ]
     stalls = [Stall(NOON, NOON + SECOND, severity=1), Stall(NOON + 60 * SECOND, NOON + 62 * SECOND, is_open=True)]
-    with closing(query.open_readonly(make_file(path, samples, stalls))) as conn:
-        yield conn
+    with Reader.open(make_file(path, samples, stalls)) as reader:
+        yield reader
 
 
 # --- what a range adds up to --------------------------------------------------------------------------------------
@@ -94,8 +96,9 @@ def test_summary_and_stages_of_any_range_are_those_of_its_samples(
     ]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         fill(conn, samples)
-        answer = query.summary(conn, since_ns=since, until_ns=until, source=source)
-        by_stage = {row.stage: row for row in query.stages(conn, since_ns=since, until_ns=until, source=source)}
+        reader = Reader(conn, since_ns=since, until_ns=until, source=source)
+        answer = query.summary(reader)
+        by_stage = {row.stage: row for row in query.stages(reader)}
     assert_figures(answer, [s.duration_ns for s in inside])
     assert (answer.degraded, answer.stall) == (
         sum(s.severity == 1 for s in inside),
@@ -118,16 +121,16 @@ def test_percentiles_are_within_one_percent_over_eleven_orders_of_magnitude(seco
     values = [max(1, round(value * SECOND)) for value in seconds]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         fill(conn, [Written(NOON, value) for value in values])
-        assert_figures(query.summary(conn), values)
+        assert_figures(query.summary(Reader(conn)), values)
 
 
 def test_whole_intervals_are_counted_without_their_samples(path: Path) -> None:
     make_file(path, [Written(NOON + n * SECOND, 600 * MS) for n in range(30)])
     with closing(sqlite3.connect(path)) as conn, conn:
         conn.execute("DELETE FROM block")
-    with closing(query.open_readonly(path)) as conn:
-        answer = query.summary(conn, since_ns=NOON + 10 * SECOND, until_ns=NOON + 30 * SECOND)
-        cut = query.summary(conn, since_ns=NOON + 11 * SECOND, until_ns=NOON + 30 * SECOND)
+    with Reader.open(path) as reader:
+        answer = query.summary(Reader(reader.conn, since_ns=NOON + 10 * SECOND, until_ns=NOON + 30 * SECOND))
+        cut = query.summary(Reader(reader.conn, since_ns=NOON + 11 * SECOND, until_ns=NOON + 30 * SECOND))
     assert (answer.count, answer.degraded) == (20, 20)
     assert (answer.from_, answer.to) == (iso(NOON + 10 * SECOND), iso(NOON + 30 * SECOND))  # as near as is known
     assert cut.count == 10
@@ -138,22 +141,22 @@ def test_an_interval_as_long_as_may_be_is_cut_as_well() -> None:
     samples = [Written(start + n * 3600 * SECOND, MS, length_ns=LONGEST_NS) for n in range(24)]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         fill(conn, samples)
-        assert query.summary(conn, since_ns=start + LONGEST_NS - 1).count == 0
-        assert query.summary(conn, since_ns=start + 23 * 3600 * SECOND).count == 1
-        assert query.summary(conn, until_ns=start + 1).count == 1
-        assert query.summary(conn, until_ns=start + LONGEST_NS - 1).count == 24
+        assert query.summary(Reader(conn, since_ns=start + LONGEST_NS - 1)).count == 0
+        assert query.summary(Reader(conn, since_ns=start + 23 * 3600 * SECOND)).count == 1
+        assert query.summary(Reader(conn, until_ns=start + 1)).count == 1
+        assert query.summary(Reader(conn, until_ns=start + LONGEST_NS - 1)).count == 24
 
 
 def test_summary_of_an_empty_store_is_zeros_and_nulls() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         fill(conn)
-        assert query.summary(conn) == query.Summary(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, from_=None, to=None)
-        assert query.stages(conn, since_ns=5) == []
+        assert query.summary(Reader(conn)) == query.Summary(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, from_=None, to=None)
+        assert query.stages(Reader(conn, since_ns=5)) == []
 
 
-def test_episodes_are_clipped_to_the_range_in_the_summary(few: sqlite3.Connection) -> None:
+def test_episodes_are_clipped_to_the_range_in_the_summary(few: Reader) -> None:
     def stalled(since: int | None, until: int | None, source: str | None = None) -> tuple[int, float]:
-        answer = query.summary(few, since_ns=since, until_ns=until, source=source)
+        answer = query.summary(Reader(few.conn, since_ns=since, until_ns=until, source=source))
         return answer.episodes, answer.stalled_ms
 
     assert stalled(None, None) == (2, 3000.0)
@@ -166,7 +169,7 @@ def test_episodes_are_clipped_to_the_range_in_the_summary(few: sqlite3.Connectio
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def test_samples_have_all_that_is_known_of_them(few: sqlite3.Connection) -> None:
+def test_samples_have_all_that_is_known_of_them(few: Reader) -> None:
     first = next(query.samples(few))
     assert first == query.SampleRow(
         id=2 << 40,
@@ -184,8 +187,8 @@ def test_samples_have_all_that_is_known_of_them(few: sqlite3.Connection) -> None
     )
 
 
-def test_sample_rows_agree_with_the_view(few: sqlite3.Connection) -> None:
-    view = few.execute("SELECT id, time, duration_ms, severity, file, offset FROM samples ORDER BY time_unix_nano")
+def test_sample_rows_agree_with_the_view(few: Reader) -> None:
+    view = few.conn.execute("SELECT id, time, duration_ms, severity, file, offset FROM samples ORDER BY time_unix_nano")
     ours = [(s.id, s.time, s.duration_ms, s.severity, s.file, s.offset) for s in query.samples(few)]
     assert view.fetchall() == ours
 
@@ -204,9 +207,8 @@ def test_samples_are_the_newest_of_those_asked_for_oldest_first(
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         fill(conn, [*samples, Written(NOON - 10**12, 1)])
         for source in (None, "proxy"):
-            rows = query.samples(
-                conn, since_ns=since, until_ns=until, severities=severities, source=source, limit=limit
-            )
+            reader = Reader(conn, since_ns=since, until_ns=until, source=source)
+            rows = query.samples(reader, severities=severities, limit=limit)
             expected = sorted(
                 s.time_ns
                 for s in [*samples, Written(NOON - 10**12, 1)]
@@ -218,22 +220,29 @@ def test_samples_are_the_newest_of_those_asked_for_oldest_first(
             assert [row.time_unix_nano for row in rows] == expected[-limit:]
 
 
-def test_samples_use_the_time_index_whatever_is_asked(few: sqlite3.Connection) -> None:
+def test_samples_use_the_time_index_whatever_is_asked(few: Reader) -> None:
     plans: list[str] = []
-    for options in ({}, {"limit": 5}, {"since_ns": 1, "source": "proxy"}, {"severities": [Severity.OK], "limit": 1}):
+    narrow = Reader(few.conn, since_ns=1, source="proxy")
+    for reader, options in (
+        (few, {}),
+        (few, {"limit": 5}),
+        (narrow, {}),
+        (few, {"severities": [Severity.OK], "limit": 1}),
+    ):
         traced: list[str] = []
-        few.set_trace_callback(traced.append)
-        list(query.samples(few, **options))
-        few.set_trace_callback(None)
+        few.conn.set_trace_callback(traced.append)
+        list(query.samples(reader, **options))
+        few.conn.set_trace_callback(None)
         plans.append(
             " ".join(
-                row[3] for row in few.execute(f"EXPLAIN QUERY PLAN {next(text for text in traced if 'block' in text)}")
+                row[3]
+                for row in few.conn.execute(f"EXPLAIN QUERY PLAN {next(text for text in traced if 'block' in text)}")
             )
         )
     assert all("INDEX block_" in plan for plan in plans), plans
 
 
-def test_episodes_hold_closed_and_open_ones(few: sqlite3.Connection) -> None:
+def test_episodes_hold_closed_and_open_ones(few: Reader) -> None:
     closed, still_open = query.episodes(few)
     assert closed == query.EpisodeRow(
         id=1,
@@ -266,22 +275,23 @@ def test_episodes_hold_closed_and_open_ones(few: sqlite3.Connection) -> None:
     ],
 )
 def test_episodes_are_found_by_range_severity_and_source(
-    few: sqlite3.Connection, options: dict[str, int], found: list[int]
+    few: Reader, options: dict[str, Any], found: list[int]
 ) -> None:
-    assert [int(row.span_id, 16) for row in query.episodes(few, **options)] == found  # type: ignore[arg-type]
+    how = {name: options.pop(name) for name in ("severities", "limit") if name in options}
+    assert [int(row.span_id, 16) for row in query.episodes(Reader(few.conn, **options), **how)] == found
 
 
-def test_a_source_that_is_not_there_is_an_error_that_names_those_that_are(few: sqlite3.Connection) -> None:
+def test_a_source_that_is_not_there_is_an_error_that_names_those_that_are(few: Reader) -> None:
     for ask in (query.samples, query.episodes, query.summary, query.stages):
         with pytest.raises(UsageError, match="no source 'nope'") as caught:
-            ask(few, source="nope")
+            ask(few.of("nope"))
         assert caught.value.hint == "known: other, proxy"
 
 
 # --- sql ------------------------------------------------------------------------------------------------------------
 
 
-def test_sql_gives_names_and_rows(few: sqlite3.Connection) -> None:
+def test_sql_gives_names_and_rows(few: Reader) -> None:
     answer = query.sql(few, "SELECT 1 AS one, x'0aff' AS blob, 1 AS one, count FROM minutes WHERE source = 'other'")
     assert answer.columns == ("one", "blob", "one_3", "count")
     assert list(answer.rows) == [(1, "0aff", 1, 1)]
@@ -301,17 +311,17 @@ def test_sql_gives_names_and_rows(few: sqlite3.Connection) -> None:
     ],
 )
 def test_sql_that_does_not_read_is_a_usage_error_and_changes_nothing(
-    few: sqlite3.Connection, statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few: Reader, statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
         list(query.sql(few, statement).rows)
     assert "samples, episodes and minutes" in caught.value.hint
     assert not Path("new.db").exists()
-    assert few.execute("SELECT count(*) FROM samples").fetchone() == (3,)
+    assert few.conn.execute("SELECT count(*) FROM samples").fetchone() == (3,)
 
 
-def test_sql_that_fails_half_way_is_a_usage_error(few: sqlite3.Connection) -> None:
+def test_sql_that_fails_half_way_is_a_usage_error(few: Reader) -> None:
     with pytest.raises(UsageError, match="malformed JSON"):
         list(query.sql(few, "SELECT json(CASE id & 0xFFFF WHEN 0 THEN '1' ELSE '{' END) FROM samples").rows)
 
@@ -324,33 +334,33 @@ def test_a_reader_sees_the_last_commit_beside_an_open_transaction(path: Path) ->
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM block")
-        with closing(query.open_readonly(path)) as conn:
-            assert len(list(query.samples(conn))) == 1
+        with Reader.open(path) as reader:
+            assert len(list(query.samples(reader))) == 1
             writer.execute("COMMIT")
-            assert list(query.samples(conn)) == []
+            assert list(query.samples(reader)) == []
 
 
 def test_an_answer_is_one_snapshot_while_intervals_are_sealed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_file(path, [Written(NOON, MS, is_open=True)])
-    with closing(sqlite3.connect(path, isolation_level=None)) as writer, closing(query.open_readonly(path)) as conn:
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer, Reader.open(path) as reader:
 
         def seal(*_: object) -> None:
             writer.execute("INSERT INTO interval SELECT NULL, * FROM open_interval")
             writer.execute("DELETE FROM open_interval")
 
         moments = [seal]
-        conn.set_trace_callback(
+        reader.conn.set_trace_callback(
             lambda text: moments.pop()() if "FROM open_interval WHERE" in text and moments else None
         )
-        assert query.summary(conn).count == 1
+        assert query.summary(reader).count == 1
         assert not moments
-        conn.set_trace_callback(None)
-        assert query.summary(conn).count == 1
+        reader.conn.set_trace_callback(None)
+        assert query.summary(reader).count == 1
 
 
 def test_no_store_yet_is_an_error_that_says_how_to_get_one(path: Path) -> None:
     with pytest.raises(StoreError, match="no store at") as caught:
-        query.open_readonly(path)
+        Reader.open(path)
     assert "--observer" in caught.value.hint
     assert not path.exists()
 
@@ -358,18 +368,18 @@ def test_no_store_yet_is_an_error_that_says_how_to_get_one(path: Path) -> None:
 def test_a_file_that_is_no_database_is_told_apart(path: Path) -> None:
     path.write_bytes(b"just a log line\n" * 100)
     with pytest.raises(StoreCorrupt, match="not a store"):
-        query.open_readonly(path)
+        Reader.open(path)
 
 
 def test_an_empty_file_and_another_programs_database_are_no_stores(path: Path) -> None:
     path.touch()
-    with pytest.raises(StoreError, match="no store of otel-logtail"):
-        query.open_readonly(path)
+    with pytest.raises(StoreError, match="not a store of otel-logtail"):
+        Reader.open(path)
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("CREATE TABLE source (x)")
         conn.execute("PRAGMA user_version = 1")
-    with pytest.raises(StoreError, match="no store of otel-logtail"):
-        query.open_readonly(path)
+    with pytest.raises(StoreError, match="not a store of otel-logtail"):
+        Reader.open(path)
 
 
 def test_a_newer_schema_is_refused(path: Path) -> None:
@@ -377,15 +387,15 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as conn:
         conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
-        query.open_readonly(path)
+        Reader.open(path)
     assert "upgrade" in caught.value.hint
 
 
 def test_a_store_with_odd_characters_in_its_path_is_opened(tmp_path: Path) -> None:
     folder = tmp_path / "a ?b#c%41 é"
     folder.mkdir()
-    with closing(query.open_readonly(make_file(folder / "store.db", [Written(NOON, 1)]))) as conn:
-        assert query.summary(conn).count == 1
+    with Reader.open(make_file(folder / "store.db", [Written(NOON, 1)])) as reader:
+        assert query.summary(reader).count == 1
 
 
 @pytest.fixture
@@ -406,11 +416,11 @@ def test_a_store_in_a_read_only_directory_is_read_if_nobody_writes_it(
 ) -> None:
     make_file(path, [Written(NOON, 1)])
     request.getfixturevalue("unwritable")
-    with closing(query.open_readonly(path)) as conn:
-        assert query.summary(conn).count == 1
+    with Reader.open(path) as reader:
+        assert query.summary(reader).count == 1
     Path(f"{path}-wal").touch()
     with pytest.raises(StoreError, match="unable to open"):
-        query.open_readonly(path)
+        Reader.open(path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
@@ -418,8 +428,8 @@ def test_a_store_in_a_directory_that_really_is_read_only_is_read(path: Path) -> 
     make_file(path, [Written(NOON, 1)])
     path.parent.chmod(0o500)
     try:
-        with closing(query.open_readonly(path)) as conn:
-            assert query.summary(conn).count == 1
+        with Reader.open(path) as reader:
+            assert query.summary(reader).count == 1
     finally:
         path.parent.chmod(0o700)
 
@@ -429,8 +439,8 @@ def test_damage_that_shows_while_reading_is_ours_to_tell(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4096 * 3 :] = b"\xff" * (len(content) - 4096 * 3)
     path.write_bytes(content)
-    with pytest.raises(StoreError), closing(query.open_readonly(path)) as conn:
-        list(query.samples(conn))
+    with pytest.raises(StoreError), Reader.open(path) as reader:
+        list(query.samples(reader))
 
 
 # --- status ---------------------------------------------------------------------------------------------------------
@@ -468,8 +478,8 @@ def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: P
         )
         writer.execute("UPDATE exporter SET refused = 4 WHERE name = 'otlp'")
         writer.commit()
-        with closing(query.open_readonly(path)) as conn:
-            answer = query.status(conn, path)
+        with Reader.open(path) as reader:
+            answer = query.status(reader)
         wal = Path(f"{path}-wal").stat().st_size
         size = path.stat().st_size + wal
     assert answer["sources"] == [
@@ -560,7 +570,7 @@ NOW = NOON + 1_234_567_891
     ],
 )
 def test_a_time_is_understood(text: str, expected: int) -> None:
-    assert query.parse_when(text, NOW, CET) == expected
+    assert parse_when(text, NOW, CET) == expected
 
 
 @pytest.mark.parametrize(
@@ -568,14 +578,14 @@ def test_a_time_is_understood(text: str, expected: int) -> None:
 )
 def test_what_is_no_time_is_an_error_that_says_what_would_be(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        query.parse_when(text, NOW, CET)
+        parse_when(text, NOW, CET)
     assert "24h" in caught.value.hint
 
 
 @given(st.integers(0, 2**63 - 1))
 def test_a_time_that_was_shown_can_be_asked_for(time_ns: int) -> None:
-    assert query.parse_when(iso(time_ns), 0) == time_ns
-    assert query.parse_when(local(time_ns, CET), 0) == time_ns // MS * MS
+    assert parse_when(iso(time_ns), 0) == time_ns
+    assert parse_when(local(time_ns, CET), 0) == time_ns // MS * MS
 
 
 def test_the_local_zone_holds_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -584,6 +594,6 @@ def test_the_local_zone_holds_when_none_is_given(monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC-3")
         time.tzset()
-        assert query.parse_when("2026-11-25 15:00", NOW) == NOON
-        assert query.parse_when("today", NOW) == NOON - 15 * 3600 * SECOND
+        assert parse_when("2026-11-25 15:00", NOW) == NOON
+        assert parse_when("today", NOW) == NOON - 15 * 3600 * SECOND
     time.tzset()

@@ -1,4 +1,4 @@
-"""What can be tolerated, as people write it."""
+"""Targets as users write them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from otel_logtail.errors import UsageError
 from otel_logtail.report.slo import Slo, parse_slo
+
+METRICS = "p1 to p99.999, mean, max, stalls, episodes, breaches, stalled"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ from otel_logtail.report.slo import Slo, parse_slo
         (" stalled<=0.5 % ", ("stalled", Fraction(1, 2), True, "")),
     ],
 )
-def test_what_is_written_is_what_is_meant(text: str, expected: tuple[str, int | Fraction, bool, str]) -> None:
+def test_a_target_is_parsed(text: str, expected: tuple[str, int | Fraction, bool, str]) -> None:
     slo = parse_slo(text)
     assert slo == Slo(text.strip(), expected[0], Fraction(expected[1]), expected[2], expected[3])
     assert slo.percent == (Fraction(expected[0][1:]) if expected[0][0] == "p" else None)
@@ -34,39 +36,45 @@ def test_what_is_written_is_what_is_meant(text: str, expected: tuple[str, int | 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "it is not: what, < or <=, how much"),
-        ("p99", "it is not: what, < or <=, how much"),
-        ("p99>500ms", "it is not: what, < or <=, how much"),
-        ("p99=500ms", "it is not: what, < or <=, how much"),
-        ("p99<-5ms", "it is not: what, < or <=, how much"),
+        ("", "expected METRIC<LIMIT or METRIC<=LIMIT"),
+        ("p99", "expected METRIC<LIMIT or METRIC<=LIMIT"),
+        ("p99>500ms", "expected METRIC<LIMIT or METRIC<=LIMIT"),
+        ("p99=500ms", "expected METRIC<LIMIT or METRIC<=LIMIT"),
+        ("p99<-5ms", "expected METRIC<LIMIT or METRIC<=LIMIT"),
         ("p99<500", "p99 is a duration: missing unit"),
         ("p99<500 moons", "p99 is a duration: unknown unit 'moons'"),
-        ("p0<5ms", "a percentile is from p1 to p99.999"),
-        ("p100<5ms", "there is no p100; there are p1 to p99.999, mean, max, stalls, episodes, breaches, stalled"),
-        ("stalls<5/week", "stalls are counted: a number, or a number with /day or /hour"),
-        ("stalls<5ms", "stalls are counted: a number, or a number with /day or /hour"),
-        ("episodes<5day", "episodes are counted: a number, or a number with /day or /hour"),
-        ("breaches<5", "breaches is a share: 5 needs % behind it"),
-        ("stalled<5s", "stalled is a share: 5 needs % behind it"),
-        ("latency<5s", "there is no latency; there are p1 to p99.999, mean, max, stalls, episodes, breaches, stalled"),
+        ("p0<5ms", "percentiles range from p1 to p99.999"),
+        (
+            "p100<5ms",
+            "unknown metric p100, expected one of METRICS",
+        ),
+        ("stalls<5/week", "stalls is a count: write 5, 5/day or 5/hour"),
+        ("stalls<5ms", "stalls is a count: write 5, 5/day or 5/hour"),
+        ("episodes<5day", "episodes is a count: write 5, 5/day or 5/hour"),
+        ("breaches<5", "breaches is a share: write 5%"),
+        ("stalled<5s", "stalled is a share: write 5%"),
+        (
+            "latency<5s",
+            "unknown metric latency, expected one of METRICS",
+        ),
     ],
 )
-def test_what_can_not_be_meant_is_one_error(text: str, why: str) -> None:
+def test_an_invalid_target_is_one_error_with_examples(text: str, why: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_slo(text)
-    assert str(caught.value) == f"--slo {text!r}: {why}"
-    assert caught.value.hint.startswith("such as p99<500ms")
+    assert str(caught.value) == f"invalid --slo {text!r}: {why.replace('METRICS', METRICS)}"
+    assert caught.value.hint.startswith("for example p99<500ms")
     assert caught.value.exit_code == 2
 
 
-def test_the_examples_of_the_hint_are_ones() -> None:
+def test_the_examples_in_the_hint_are_valid() -> None:
     with pytest.raises(UsageError) as caught:
         parse_slo("?")
-    for example in caught.value.hint.removeprefix("such as ").split(", "):
+    for example in caught.value.hint.removeprefix("for example ").split(", "):
         parse_slo(example)
 
 
-def test_at_the_bound_the_sign_decides() -> None:
-    assert not parse_slo("p99<500ms").holds(500.0)
-    assert parse_slo("p99<=500ms").holds(500.0)
-    assert Slo("x", "mean", Fraction(1, 3), False).holds(1 / 3) == (Fraction(1, 3) > 1 / 3)
+def test_a_value_equal_to_the_limit_meets_only_a_target_with_equals() -> None:
+    assert not parse_slo("p99<500ms").is_met(500.0)
+    assert parse_slo("p99<=500ms").is_met(500.0)
+    assert Slo("x", "mean", Fraction(1, 3), False).is_met(1 / 3) == (Fraction(1, 3) > 1 / 3)

@@ -180,10 +180,9 @@ def test_upkeep_leaves_damaged_blocks_and_counts_as_they_are(store: Store) -> No
     assert rows(store.path, "SELECT count FROM block ORDER BY id") == [(2,), (6,), (1,)]
     lengths = rows(store.path, f"SELECT end_ns - start_ns, count FROM interval WHERE {OF_DURATION} ORDER BY 1, 2")
     assert lengths == [(10 * SECOND, 1), (10 * SECOND, 2), (60 * SECOND, 6)]
-    with closing(query.open_readonly(store.path)) as conn:
-        damaged = query.Damage()
-        assert query.summary(conn, damage=damaged).count == 9
-    assert "2 samples are counted at their mean" in str(damaged)
+    with query.Reader.open(store.path) as reader:
+        assert query.summary(reader).count == 9
+    assert "2 samples counted at their mean" in str(reader.damage)
 
 
 # --- questions ---
@@ -196,8 +195,10 @@ def run(path: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-NOT_SHOWN = "otel-logtail: error: the store is damaged: 2 samples of 1 block can't be read and are left out\n"
-AT_MEAN = "otel-logtail: error: the store is damaged: 2 samples are counted at their mean, their distribution is lost\n"
+NOT_SHOWN = "otel-logtail: error: the store is damaged: 2 samples in 1 block cannot be read and are left out\n"
+AT_MEAN = (
+    "otel-logtail: error: the store is damaged: 2 samples counted at their mean because their distribution is lost\n"
+)
 
 
 @pytest.mark.parametrize("what", ["'[[0,'", "x'ff'", "CAST(x'5bff5d' AS TEXT)"])
@@ -235,10 +236,9 @@ def test_explicit_buckets_are_no_matter_to_questions(store: Store, piece: Piece)
 
 def test_an_edge_that_cuts_a_damaged_block_is_counted_without_it(store: Store, piece: Piece) -> None:
     damage(store.path, "block", "samples = '['", "id = (SELECT min(id) FROM block)")
-    with closing(query.open_readonly(store.path)) as conn:
-        damaged = query.Damage()
-        answer = query.summary(conn, since_ns=NOON + SECOND, damage=damaged)
-    assert (answer.count, damaged.left_out) == (6, 2)
+    with query.Reader.open(store.path, since_ns=NOON + SECOND) as reader:
+        answer = query.summary(reader)
+    assert (answer.count, reader.damage.left_out) == (6, 2)
 
 
 def test_a_report_of_a_damaged_store_is_made_and_says_so(store: Store, piece: Piece, tmp_path: Path) -> None:
@@ -248,8 +248,8 @@ def test_a_report_of_a_damaged_store_is_made_and_says_so(store: Store, piece: Pi
     code, out, err = run(store.path, "report", "--since", "2020-01-01", "--html", str(page))
     assert (code, bool(out)) == (0, True)
     assert err.splitlines()[-1] == (
-        "otel-logtail: error: the store is damaged: 2 samples of 1 block can't be read and are left out;"
-        " 2 samples are counted at their mean, their distribution is lost"
+        "otel-logtail: error: the store is damaged: 2 samples in 1 block cannot be read and are left out;"
+        " 2 samples counted at their mean because their distribution is lost"
     )
     assert page.is_file()
 

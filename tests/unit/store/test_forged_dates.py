@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,8 +39,8 @@ def test_one_line_dated_now_in_an_imported_log_does_not_age_the_others(
             life.say(*honest, seal=20 * DAY)
             life.say((forged_s, 1.0), seal=forged_s + 10)
         life.keep_up(Limits(retention_ns=30 * DAY * SECOND))
-        with closing(query.open_readonly(life.path)) as conn:
-            assert len(list(query.samples(conn))) == 21
+        with query.Reader.open(life.path) as reader:
+            assert len(list(query.samples(reader))) == 21
 
 
 def test_two_lines_age_the_others(tmp_path: Path) -> None:
@@ -49,8 +48,8 @@ def test_two_lines_age_the_others(tmp_path: Path) -> None:
         life.say((50, 1.0), seal=60)
         life.say((NOW, 1.0), (NOW, 1.0), seal=NOW + 10)
         life.keep_up(Limits(retention_ns=30 * DAY * SECOND))
-        with closing(query.open_readonly(life.path)) as conn:
-            assert len(list(query.samples(conn))) == 2
+        with query.Reader.open(life.path) as reader:
+            assert len(list(query.samples(reader))) == 2
 
 
 def test_counts_without_samples_are_aged_by_two_of_them_as_well(tmp_path: Path) -> None:

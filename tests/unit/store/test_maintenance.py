@@ -116,13 +116,13 @@ def points_of(batch: ExportBatch) -> list[Point]:
 
 def answers(path: Path, *ranges: tuple[int | None, int | None]) -> list[object]:
     """What `query summary`, `stages`, `samples` and `episodes` say of everything and of these ranges."""
-    with closing(query.open_readonly(path)) as conn:
+    with query.Reader.open(path) as reader:
         return [
             (
-                query.summary(conn, since_ns=since, until_ns=until),
-                query.stages(conn, since_ns=since, until_ns=until),
-                list(query.samples(conn, since_ns=since, until_ns=until)),
-                list(query.episodes(conn, since_ns=since, until_ns=until)),
+                query.summary(query.Reader(reader.conn, since_ns=since, until_ns=until)),
+                query.stages(query.Reader(reader.conn, since_ns=since, until_ns=until)),
+                list(query.samples(query.Reader(reader.conn, since_ns=since, until_ns=until))),
+                list(query.episodes(query.Reader(reader.conn, since_ns=since, until_ns=until))),
             )
             for since, until in ((None, None), *ranges)
         ]
@@ -222,21 +222,21 @@ def test_small_blocks_are_put_together_and_samples_stay_as_they_were(life: Life)
     for second in range(600):
         life.say((second, 0.001 + second / 1e6))
     life.say((HOUR, 0.001))
-    with closing(query.open_readonly(life.path)) as conn:
-        before = list(query.samples(conn))
-        newest = list(query.samples(conn, limit=7))
-        middle = list(query.samples(conn, since_ns=ns(100), until_ns=ns(200)))
+    with query.Reader.open(life.path) as reader:
+        before = list(query.samples(reader))
+        newest = list(query.samples(reader, limit=7))
+        middle = list(query.samples(query.Reader(reader.conn, since_ns=ns(100), until_ns=ns(200))))
         life.keep_up()
-        assert list(query.samples(conn)) == before
-        assert list(query.samples(conn, limit=7)) == newest
-        assert list(query.samples(conn, since_ns=ns(100), until_ns=ns(200))) == middle
+        assert list(query.samples(reader)) == before
+        assert list(query.samples(reader, limit=7)) == newest
+        assert list(query.samples(query.Reader(reader.conn, since_ns=ns(100), until_ns=ns(200)))) == middle
     assert life.count("block") == 601  # too few yet to be worth it
     life.say((2 * HOUR, 0.001))
     life.keep_up()
     assert life.count("block") == 3
-    with closing(query.open_readonly(life.path)) as conn:
-        assert list(query.samples(conn))[:-1] == before
-        assert list(query.samples(conn, since_ns=ns(100), until_ns=ns(200))) == middle
+    with query.Reader.open(life.path) as reader:
+        assert list(query.samples(reader))[:-1] == before
+        assert list(query.samples(query.Reader(reader.conn, since_ns=ns(100), until_ns=ns(200)))) == middle
 
 
 def test_a_block_that_is_damaged_where_sqlite_does_not_see_it_stays_and_holds_up_nothing(life: Life) -> None:
@@ -262,10 +262,10 @@ def test_what_is_older_than_the_retention_leaves_counted_from_the_newest_sample_
             life.say((day * DAY + 50, 1.0), *[(day * DAY + 60, 0.001)] * 2, seal=day * DAY + 80)
         deliver(outbox)
         life.keep_up(Limits(retention_ns=10 * DAY * SECOND), ["fake"])
-        with closing(query.open_readonly(life.path)) as conn:
-            days = {(sample.time_unix_nano - ns(0)) // SECOND // DAY for sample in query.samples(conn)}
+        with query.Reader.open(life.path) as reader:
+            days = {(sample.time_unix_nano - ns(0)) // SECOND // DAY for sample in query.samples(reader)}
             assert days == set(range(29, 40))
-            assert query.summary(conn).episodes == 10
+            assert query.summary(reader).episodes == 10
         # to the second: of the 29th day the sample that is ten days old to the second is there, the one before is not
         assert life.count("breach") == 10
         assert life.count("dropped") == 0
@@ -332,8 +332,8 @@ def test_an_exporter_that_was_not_seen_for_a_week_holds_up_nothing_and_what_it_l
         assert {drop.from_ns for drop in dropped} <= {ns(-1), ns(0)}
         assert {drop.to_ns for drop in dropped} == {ns(119 * MINUTE), ns(119 * MINUTE + 20)}
         assert [life.count(table) for table in ("interval", "episode", "breach")] == [0, 0, 0]
-        with closing(query.open_readonly(life.path)) as conn:
-            told = query.status(conn, life.path)
+        with query.Reader.open(life.path) as reader:
+            told = query.status(reader)
         shown = {exporter["name"]: exporter for exporter in cast(list[dict[str, object]], told["exporters"])}
         assert shown["away"]["dropped"] == []
         assert [(d["stream"], d["count"]) for d in cast(list[dict[str, object]], shown["gone"]["dropped"])] == sorted(
@@ -588,8 +588,8 @@ def test_the_size_bound_bounds_the_file_and_the_newest_stays(life: Life) -> None
         done = life.keep_up(Limits(max_bytes=2 * MIB), ["fake"])
         assert MIB < file_bytes(life) <= 2 * MIB
         assert done.dropped == []
-        with closing(query.open_readonly(life.path)) as conn:
-            found = [sample.time_unix_nano for sample in query.samples(conn)]
+        with query.Reader.open(life.path) as reader:
+            found = [sample.time_unix_nano for sample in query.samples(reader)]
         assert found == [ns(800) - 10_000_000 * n for n in range(len(found), 0, -1)]
 
 
@@ -608,8 +608,8 @@ def test_with_a_dead_exporter_the_size_still_holds_and_what_it_lacks_is_counted_
         assert by_stream[Stream.INTERVALS].from_ns == ns(0)
         last = by_stream[Stream.BREACHES].to_ns
         assert rows(life.path, "SELECT min(time_ns) FROM breach") == [(last + 10 * SECOND,)]
-        with closing(query.open_readonly(life.path)) as conn:
-            numbers = health(conn, life.path, time.time_ns()).values
+        with query.Reader.open(life.path) as reader:
+            numbers = health(reader.conn, life.path, time.time_ns()).values
         told = {dict(v.attributes)["stream"]: v.value for v in numbers if v.name == "otel_logtail.dropped"}
         assert told == {drop.stream.value: drop.count for drop in done.dropped}
 

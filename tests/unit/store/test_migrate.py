@@ -51,12 +51,12 @@ def said(name: str) -> Any:
 
 
 def check_answers(path: Path) -> None:
-    with closing(query.open_readonly(path)) as conn:
-        assert json.loads(msgspec.json.encode(list(query.samples(conn)))) == said("samples")
-        assert json.loads(msgspec.json.encode(list(query.episodes(conn)))) == said("episodes")
-        assert json.loads(msgspec.json.encode(query.summary(conn))) == said("summary")
+    with query.Reader.open(path) as reader:
+        assert json.loads(msgspec.json.encode(list(query.samples(reader)))) == said("samples")
+        assert json.loads(msgspec.json.encode(list(query.episodes(reader)))) == said("episodes")
+        assert json.loads(msgspec.json.encode(query.summary(reader))) == said("summary")
         bad = {Severity.DEGRADED, Severity.STALL}
-        assert json.loads(msgspec.json.encode(list(query.samples(conn, severities=bad)))) == [
+        assert json.loads(msgspec.json.encode(list(query.samples(reader, severities=bad)))) == [
             sample for sample in said("samples") if sample["severity"] != "ok"
         ]
 
@@ -234,8 +234,8 @@ def test_a_large_store_is_put_into_blocks_of_a_bounded_size(first: Path) -> None
     with opened(first):
         pass
     assert rows(first, "SELECT count FROM block ORDER BY id") == [(1000,), (1000,), (1000,), (60,)]
-    with closing(query.open_readonly(first)) as conn:
-        assert sorted(sample.id for sample in query.samples(conn)) == ids
+    with query.Reader.open(first) as reader:
+        assert sorted(sample.id for sample in query.samples(reader)) == ids
 
 
 def test_killed_in_the_middle_it_is_an_older_store_still(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_store_whose_schema_cannot_even_be_told_is_set_aside(path: Path, damag
     with pytest.raises((sqlite3.Error, UnicodeDecodeError)):
         damage(path)
     with pytest.raises(StoreCorrupt):
-        query.open_readonly(path)
+        query.Reader.open(path)
     checks = list(check_store(path, None))
     assert any(check.level == "FAIL" for check in checks)
     with opened(path) as store:

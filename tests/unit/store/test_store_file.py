@@ -98,8 +98,8 @@ def test_a_damaged_store_is_set_aside_and_the_logs_are_read_again_from_their_sta
         append(follower.log, "401:====")
         follower.follow_over_grace()
         assert sorted(follower.lines, key=int) == [*ALL, "401"]
-        with closing(query.open_readonly(store)) as conn:
-            assert query.summary(conn).count == 401
+        with query.Reader.open(store) as reader:
+            assert query.summary(reader).count == 401
     finally:
         follower.close()
     assert not store.with_name("store.db.suspect").exists()

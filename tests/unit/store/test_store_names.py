@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -164,7 +163,7 @@ def test_who_reads_by_another_name_sees_what_was_committed_last(
     with opened(path) as store:
         other = name(path)
         store.source("odd", "fake", "log.overhead", threshold_ns=1, stall_ns=2, quiet_ns=3)
-        with closing(query.open_readonly(other, traceless=traceless)) as conn:
-            answer = query.status(conn, other)
+        with query.Reader.open(other, traceless=traceless) as reader:
+            answer = query.status(reader)
     assert [source["name"] for source in cast(list[dict[str, object]], answer["sources"])] == ["odd"]
     assert cast(dict[str, int], answer["db"])["wal_bytes"] > 0

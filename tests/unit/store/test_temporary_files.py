@@ -15,7 +15,7 @@ WORK = """
 import sys
 from contextlib import closing
 from pathlib import Path
-from otel_logtail.query import open_readonly
+from otel_logtail.query import Reader
 from otel_logtail.store.connection import connect
 
 def sort(connection):
@@ -33,8 +33,8 @@ if sys.argv[1] == "writes":
         connection.execute("VACUUM")
         connection.execute("CREATE TEMP TABLE t AS SELECT * FROM sqlite_master")
 else:
-    with closing(open_readonly(path)) as connection:
-        sort(connection)
+    with Reader.open(path) as reader:
+        sort(reader.conn)
 """
 
 

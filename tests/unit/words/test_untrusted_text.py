@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 import otel_logtail
-from otel_logtail.cli import tables
+from otel_logtail.cli import answers
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.events import Reporter
 
@@ -76,7 +76,7 @@ def written(form: str, *, to: type[io.TextIOWrapper], encoding: str = "utf-8") -
     buffer = io.BytesIO()
     out = to(buffer, encoding=encoding)
     rows = [(1, "plain é"), (2, HOSTILE.replace("\udcff", "\U000e0001"))]
-    tables.write_rows(out, ("id", "text"), rows, form, width=200)  # type: ignore[arg-type]  # each format, by name
+    answers.write_rows(out, ("id", "text"), rows, form, width=200)  # type: ignore[arg-type]  # each format, by name
     out.flush()
     return buffer.getvalue().decode(encoding)
 
@@ -119,9 +119,9 @@ def test_single_records_are_no_exception() -> None:
     for status in (False, True):
         out = Terminal(io.BytesIO(), encoding="utf-8")
         if status:
-            tables.write_status(out, {"sources": [{"name": text}]}, "json")
+            answers.write_status(out, {"sources": [{"name": text}]}, "json")
         else:
-            tables.write_summary(out, Record(text), "json")
+            answers.write_summary(out, Record(text), "json")
         out.flush()
         out.seek(0)
         assert all(line.isprintable() for line in out.read().split("\n"))

@@ -1,0 +1,53 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from otel_logtail.daemon.paths import default_db
+from otel_logtail.errors import UsageError
+
+if TYPE_CHECKING:
+    from otel_logtail.query import Reader
+
+
+class Format(str, Enum):
+    """Output formats."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+Db = Annotated[
+    Path | None,
+    typer.Option("--db", envvar="OTEL_LOGTAIL_DB", help="Store file. Default: the one in your state directory."),
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Start: 24h, 7d (ago), today, 2026-11-24T18:30, @seconds."),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="End, in the same formats.")]
+Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only this source, e.g. headroom.")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.")]
+
+
+def open_reader(
+    db: Path | None, since: str | None = None, until: str | None = None, source: str | None = None
+) -> Reader:
+    """Open the store of the options --db, --since, --until and --source."""
+    from otel_logtail.query import Reader
+    from otel_logtail.text import parse_when
+
+    now_ns = time.time_ns()  # one clock for both bounds: `--since 2h --until 1h` is exactly one hour
+    since_ns = None if since is None else parse_when(since, now_ns, where="--since")
+    until_ns = None if until is None else parse_when(until, now_ns, where="--until")
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise UsageError(f"--since {since} is not before --until {until}", hint="24h means 24 hours ago")
+    return Reader.open(db or default_db(), since_ns=since_ns, until_ns=until_ns, source=source)

@@ -1,0 +1,89 @@
+"""Answer ``query episodes``: episodes that overlap a range, closed and open ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import msgspec
+
+from otel_logtail.model import Severity
+from otel_logtail.query.reader import Reader, translated
+from otel_logtail.text import iso
+
+
+class EpisodeRow(msgspec.Struct, frozen=True):
+    """One episode; an open episode has no id yet."""
+
+    id: int | None
+    start: str
+    end: str
+    duration_ms: float
+    count: int
+    peak_ms: float
+    severity: str
+    cause: str
+    dominant_stage: str
+    trace_id: str
+    span_id: str
+    open: bool
+    source: str
+
+
+_EPISODE = "source, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage"
+_EPISODES = f"(SELECT id, {_EPISODE}, 0 AS open FROM episode UNION ALL SELECT NULL, {_EPISODE}, 1 FROM open_episode)"
+# an episode that ends where the range starts has its last breach in the range
+_OVERLAPS = "end_ns >= :since AND start_ns < :until AND (:source IS NULL OR source = :source)"
+
+
+def episodes(reader: Reader, *, severities: Collection[Severity] = (), limit: int = 0) -> Iterator[EpisodeRow]:
+    """Return the newest episodes that overlap the range, oldest first.
+
+    Args:
+        reader: The store, the range and the source.
+        severities: The worst severities to select; empty: any.
+        limit: The maximum number; 0: all.
+    """
+    worst = ",".join(str(int(severity)) for severity in severities or Severity)
+    statement = (
+        f"SELECT e.*, s.name FROM (SELECT * FROM {_EPISODES} WHERE {_OVERLAPS} AND severity IN ({worst})"
+        " ORDER BY start_ns DESC, span_id DESC LIMIT :limit) AS e JOIN source AS s ON s.id = e.source"
+        " ORDER BY start_ns, span_id"
+    )
+    return _rows(reader, statement, {**_values(reader), "limit": limit or -1})
+
+
+def count_episodes(reader: Reader) -> tuple[int, int]:
+    """Return the number of episodes that overlap the range, and their time within the range in ns."""
+    number, time_ns = reader.conn.execute(
+        "SELECT count(*), ifnull(sum(min(end_ns, :until) - max(start_ns, :since)), 0)"
+        f" FROM {_EPISODES} WHERE {_OVERLAPS}",
+        _values(reader),
+    ).fetchone()
+    return number, time_ns
+
+
+def _values(reader: Reader) -> dict[str, int | None]:
+    since_ns, until_ns = reader.bounds
+    return {"since": since_ns, "until": until_ns, "source": reader.source_id()}
+
+
+def _rows(reader: Reader, statement: str, values: dict[str, int | None]) -> Iterator[EpisodeRow]:
+    with translated():
+        # episodes are few, and a cursor that stays open would hold a snapshot
+        for row in reader.conn.execute(statement, values).fetchall():
+            id_, _, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, is_open, name = row
+            yield EpisodeRow(
+                id=id_,
+                start=iso(start_ns),
+                end=iso(end_ns),
+                duration_ms=(end_ns - start_ns) / 1e6,
+                count=count,
+                peak_ms=peak_ns / 1e6,
+                severity=Severity(severity).label,
+                cause=cause,
+                dominant_stage=stage,
+                trace_id=trace_id.hex(),
+                span_id=span_id.hex(),
+                open=bool(is_open),
+                source=name,
+            )

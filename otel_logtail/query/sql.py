@@ -1,0 +1,80 @@
+"""Answer ``query sql``: one statement of the user that reads."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from tempfile import TemporaryFile
+
+import msgspec
+
+from otel_logtail.errors import UsageError
+from otel_logtail.query.reader import Reader
+
+_VIEWS = "query the views samples, episodes and minutes"
+_IN_MEMORY = 10_000
+"""The number of rows that are kept in memory; further rows wait in a temporary file."""
+
+
+class SqlResult(msgspec.Struct, frozen=True):
+    """Column names, made distinct where the statement repeats one, and the rows, read when they are taken."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[object, ...]]
+
+
+def sql(reader: Reader, statement: str) -> SqlResult:
+    """Run one statement that reads. BLOBs are returned as hexadecimal text.
+
+    Raises:
+        UsageError: SQLite rejects the statement, or it returns no rows.
+    """
+    reader.conn.set_authorizer(_deny_other_files)
+    with _sql_errors():
+        cursor = reader.conn.execute(statement)
+        if cursor.description is None:
+            raise UsageError("the statement returns no rows", hint=f"only statements that read are allowed; {_VIEWS}")
+        columns: list[str] = []
+        for name, *_ in cursor.description:
+            columns.append(name if name not in columns else f"{name}_{len(columns) + 1}")
+    return SqlResult(tuple(columns), _rows(cursor))
+
+
+def _rows(cursor: Iterable[Sequence[object]]) -> Iterator[tuple[object, ...]]:
+    """Read all rows before the first one is returned, so that a slow consumer (a pager) holds no snapshot.
+
+    If no temporary file can be created for rows that do not fit into memory, they are read as they are taken.
+    """
+    with _sql_errors():
+        rows = (tuple(value.hex() if isinstance(value, bytes) else value for value in row) for row in cursor)
+        first = list(itertools.islice(rows, _IN_MEMORY))
+        try:
+            spool = TemporaryFile() if len(first) == _IN_MEMORY else BytesIO()  # noqa: SIM115 - closed below
+        except OSError:
+            yield from first
+            yield from rows
+            return
+        with spool:
+            for row in rows:
+                encoded = msgspec.msgpack.encode(row)
+                spool.write(len(encoded).to_bytes(4, "big") + encoded)
+            spool.seek(0)
+            yield from first
+            while size := spool.read(4):
+                yield msgspec.msgpack.decode(spool.read(int.from_bytes(size, "big")), type=tuple[object, ...])
+
+
+def _deny_other_files(action: int, *_: str | None) -> int:
+    """Deny ATTACH and VACUUM INTO: a read-only connection could still create another file with them."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+
+
+@contextmanager
+def _sql_errors() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:  # Warning: two statements, under Python 3.10
+        raise UsageError(f"sqlite: {error}", hint=_VIEWS) from None
