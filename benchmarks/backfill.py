@@ -19,7 +19,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests.support.collector import Collector, find_collector
-from tests.support.receiving import T0, Daemon, line
+from tests.support.daemon import Daemon
+from tests.support.lines import T0, line
 
 
 def written(folder: Path, number: int) -> Daemon:

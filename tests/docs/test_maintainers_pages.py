@@ -21,7 +21,7 @@ from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.tail.watch import TimedWaker
 from tests.docs.test_layers import MAY_IMPORT
-from tests.support.receiving import receiving
+from tests.support.receiver import receiving
 
 PACKAGE = Path(otel_logtail.__file__).parent
 ROOT = PACKAGE.parent

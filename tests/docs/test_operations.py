@@ -16,8 +16,9 @@ import pytest
 from otel_logtail import errors
 from otel_logtail import events as reporter
 from otel_logtail.store import health
-from tests.support.following import Following, wait_until
+from tests.support.following import Following
 from tests.support.places import ROOT
+from tests.support.waiting import wait_until
 
 DOC = (ROOT / "docs" / "operations.md").read_text()
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import MS, SLOW_MS, T0, Daemon, Receiver, flags, line, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import MS, SLOW_MS, T0, line
+from tests.support.receiver import Receiver, flags, receiving
 
 AT = T0 + timedelta(minutes=30)
 JUMPS = [timedelta(hours=-1), timedelta(minutes=-2), timedelta(minutes=25)]

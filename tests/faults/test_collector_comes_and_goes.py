@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.collector import Collector, find_collector
-from tests.support.receiving import MS, SLOW_MS, Daemon, durations, flags, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import MS, SLOW_MS, durations, lines
+from tests.support.receiver import flags
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import Daemon, durations, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 
 
 @pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])

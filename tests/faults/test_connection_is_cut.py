@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import SLOW_MS, Answer, Daemon, Request, Take, Wire, durations, flags, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import Answer, Request, Take, flags, receiving
+from tests.support.wire import Wire
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

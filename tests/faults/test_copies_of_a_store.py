@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,12 +18,16 @@ import msgspec
 import pytest
 
 from otel_logtail.store.home import Home, here
-from tests.support.keeping import append, line
+from tests.support.lines import line
+from tests.support.tailing import append_bytes
+
+START = datetime(2024, 1, 1, tzinfo=timezone.utc)
+"""The start of an interval, so that no interval has lines from before and after a copy."""
 
 
 def lines(numbers: Iterable[int]) -> bytes:
     """Lines one second apart."""
-    return b"".join(line(number, after_s=number) for number in numbers)
+    return b"".join(line(number, at=START + timedelta(seconds=number)) for number in numbers)
 
 
 class Place:
@@ -62,19 +67,19 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.mark.parametrize("rotated_away", [False, True])
 def test_after_an_older_copy_is_restored_totals_never_fall_under_one_start(place: Place, rotated_away: bool) -> None:
-    append(place.log, lines(range(300)))
+    append_bytes(place.log, lines(range(300)))
     assert "older copy" not in place.run()
     backup = place.folder / "backup"
     with closing(sqlite3.connect(place.db)) as conn:
         conn.execute("VACUUM INTO ?", (str(backup),))
-    append(place.log, lines(range(300, 900)))
+    append_bytes(place.log, lines(range(300, 900)))
     place.run()
     for path in place.folder.glob("store.db*"):
         path.unlink()
     shutil.copy(backup, place.db)
     if rotated_away:
         place.log.unlink()
-    append(place.log, lines(range(900, 1000)))
+    append_bytes(place.log, lines(range(900, 1000)))
     said = place.run()
     assert said.count("warning: jsonl: the store is an older copy: the receiver has data up to ") == 1
     assert "older copy" not in place.run()
@@ -89,11 +94,11 @@ def test_after_an_older_copy_is_restored_totals_never_fall_under_one_start(place
 
 
 def test_a_copy_that_is_started_beside_the_original_is_another_instance_with_totals_of_its_own(place: Place) -> None:
-    append(place.log, lines(range(50)))
+    append_bytes(place.log, lines(range(50)))
     place.run()
     copy = place.folder / "copy.db"
     shutil.copy(place.db, copy)
-    append(place.log, lines(range(50, 60)))
+    append_bytes(place.log, lines(range(50, 60)))
     assert "last used" not in place.run()
     doctor = place.ask("doctor", db=copy).stdout
     assert f"{copy} was last used as {place.db}" in doctor
@@ -106,7 +111,7 @@ def test_a_copy_that_is_started_beside_the_original_is_another_instance_with_tot
 
 
 def test_a_store_of_another_machine_is_logged_and_shown_by_doctor(place: Place) -> None:
-    append(place.log, lines(range(50)))
+    append_bytes(place.log, lines(range(50)))
     place.run()
     elsewhere = Home("a machine", "other-host", here(place.db).path)
     with closing(sqlite3.connect(place.db)) as conn, conn:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import MS, SLOW_MS, T0, Daemon, durations, line, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import MS, SLOW_MS, T0, durations, line
+from tests.support.receiver import receiving
 
 WINTER, SUMMER = timezone(timedelta(hours=1)), timezone(timedelta(hours=2))
 

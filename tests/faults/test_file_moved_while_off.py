@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import Daemon, durations, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 
 
 @pytest.mark.parametrize("name", ["proxy-8787.log.1", "proxy-8787.log.2026-11-20", "proxy-8787.log-20261120"])

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 from tests.support.preload import FAILING_CALL, NO_SHARED_MEMORY, library
-from tests.support.receiving import Daemon, durations, lines, wait_until
+from tests.support.waiting import wait_until
 
 WAITS = "reading stops until it can be written"
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import T0, Daemon, durations, flags, line, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import T0, durations, line, lines
+from tests.support.receiver import flags, receiving
 
 NUMBERS = (
     "NaN",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.receiving import Daemon, durations, line, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, line, lines
 
 
 def test_bad_bytes_cost_at_most_their_own_line(tmp_path: Path) -> None:

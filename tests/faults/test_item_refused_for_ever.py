@@ -7,20 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import (
-    BAD_DATA,
-    MS,
-    SLOW_MS,
-    T0,
-    Daemon,
-    Partly,
-    Request,
-    Take,
-    durations,
-    flags,
-    line,
-    receiving,
-)
+from tests.support.daemon import Daemon
+from tests.support.lines import MS, SLOW_MS, T0, durations, line
+from tests.support.receiver import BAD_DATA, Partly, Request, Take, flags, receiving
 
 STALLS = [line(number, ms=SLOW_MS, at=T0 + number * timedelta(seconds=10)) for number in range(20)]
 ONE = SLOW_MS + 7 / 1000

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import flags, receiving
 
 EACH = 3_000
 

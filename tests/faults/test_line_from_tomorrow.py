@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import MS, Daemon, Receiver, durations, flags, line, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import MS, durations, line
+from tests.support.receiver import Receiver, flags, receiving
 
 
 def now() -> datetime:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.tail.lines import CHUNK_BYTES
-from tests.support.receiving import Daemon, durations, line, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, line, lines
 
 
 def test_a_line_in_two_writes_is_read_once(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import UNAVAILABLE, Answer, Daemon, Fail, Request, Take, flags, line, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import line, lines
+from tests.support.receiver import UNAVAILABLE, Answer, Fail, Request, Take, flags, receiving
 
 NO_SUCH_SIGNAL = Fail(404, "UNIMPLEMENTED")
 TRACES = "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none"

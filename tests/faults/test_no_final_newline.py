@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.receiving import Daemon, durations, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 
 
 def test_the_last_line_is_read_once_when_its_newline_comes(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.receiving import Daemon, durations, line, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, line, lines
 
 
 def test_lines_around_a_hole_are_kept(tmp_path: Path) -> None:

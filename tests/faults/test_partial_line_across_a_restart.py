@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import Daemon, durations, line, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, line, lines
 
 
 @pytest.mark.parametrize(("end", "cut"), [("kill", 1), ("stop", 40), ("kill", 90), ("stop", -1)])

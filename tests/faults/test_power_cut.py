@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 from tests.support.preload import POWER, library
-from tests.support.receiving import Daemon, durations, lines
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -20,7 +20,8 @@ import pytest
 
 from otel_logtail.store.place import readers
 from tests.integration.test_doctor import doctor
-from tests.support.receiving import Daemon, durations, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 
 MIB = 1 << 20
 MAX = 10 * MIB

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import SLOW_MS, Answer, Daemon, Hang, Request, Take, durations, flags, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import Answer, Hang, Request, Take, flags, receiving
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import SLOW_MS, Answer, Daemon, Fail, Request, Take, durations, flags, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import Answer, Fail, Request, Take, flags, receiving
 
 AFTER_S = 1  # the first wait of our own is half a second at most
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import SLOW_MS, Daemon, Fail, durations, flags, lines, receiving, take
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import Fail, flags, receiving, take
 
 
 @pytest.mark.parametrize("status", [301, 307])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.support.receiving import Daemon, durations, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 
 
 def test_what_was_written_while_it_was_off_is_read_once(tmp_path: Path) -> None:

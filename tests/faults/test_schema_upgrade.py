@@ -11,22 +11,24 @@ from pathlib import Path
 import pytest
 
 from tests.support.collector import Collector
-from tests.support.keeping import T0, Daemon, append, line, stored
-from tests.support.places import TESTS
+from tests.support.daemon import Daemon
+from tests.support.lines import line
+from tests.support.places import CAPTURES, STORES
+from tests.support.tailing import append_bytes
 
-HERE = TESTS
-LATER_S = (datetime(2026, 11, 23, 18, 20, tzinfo=timezone.utc) - T0).total_seconds()  # four minutes behind the capture
+LATER = datetime(2026, 11, 23, 18, 20, tzinfo=timezone.utc)
+"""Four minutes after the end of the capture."""
 
 
 def old(folder: Path, schema: int, *arguments: object) -> Daemon:
     """On the store of an older schema and the log that it was made from, read to its end."""
     log = folder / "proxy-8787.log"
-    shutil.copy(HERE / "captures" / "0.42.0-burst.log", log)
-    db = Path(shutil.copy(HERE / "stores" / f"{schema}.db", folder / "store.db"))
+    shutil.copy(CAPTURES / "0.42.0-burst.log", log)
+    db = Path(shutil.copy(STORES / f"{schema}.db", folder / "store.db"))
     with closing(sqlite3.connect(db)) as conn, conn:
         known = (str(log), str(log), log.stat().st_dev, log.stat().st_ino)
         conn.execute("UPDATE file SET live = ?, path = ?, device = ?, inode = ?", known)
-    return Daemon(folder, db, log, *arguments)
+    return Daemon(folder, *arguments, db=db, log=log)
 
 
 @pytest.mark.parametrize("schema", [1, 2])
@@ -37,14 +39,14 @@ def test_an_older_store_goes_on_behind_its_position_and_delivers_what_waited(
     refused = daemon.run("query", "summary", "--db", daemon.db)
     assert refused.returncode == 2
     assert "start the daemon, which migrates the store" in refused.stderr
-    with daemon:
-        append(daemon.log, line(1, after_s=LATER_S))
-        daemon.wait_for(lambda: len(stored(daemon.db)) == 61)
+    with daemon.launch():
+        append_bytes(daemon.log, line(1, at=LATER))
+        daemon.wait_until(lambda: daemon.samples().total() == 61)
         assert daemon.ask("query", "summary")["count"] == 61
         collector.wait_until(lambda: 60 in told(collector))  # what waited since then
         collector.wait_until(lambda: len(collector.spans()) == 1)
         assert len(collector.spans()[0].events) == 19
-        assert daemon.stop() == 0
+        daemon.stop()
 
 
 def told(collector: Collector) -> list[int]:

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from otel_logtail.daemon.app import LOOK_S
-from tests.support.receiving import Daemon, durations, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, lines
 
 
 def test_a_file_that_no_event_tells_of_is_found_at_once(tmp_path: Path) -> None:

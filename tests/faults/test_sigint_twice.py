@@ -6,7 +6,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.support.receiving import SLOW_MS, Daemon, Hang, durations, flags, lines, receiving, take
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import Hang, flags, receiving, take
 
 
 def test_the_first_is_an_end_in_order(tmp_path: Path) -> None:

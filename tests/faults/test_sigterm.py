@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import SLOW_MS, Daemon, durations, flags, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import flags, receiving
 
 
 def test_an_idle_one_ends_at_once(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.support.receiving import SLOW_MS, Daemon, Hang, durations, flags, lines, receiving, take
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.receiver import Hang, flags, receiving, take
 
 
 def test_it_ends_in_time_and_the_next_start_delivers(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import socket
 import time
 from pathlib import Path
 
-from tests.support.receiving import SLOW_MS, Daemon, durations, flags, free_port, lines, receiving
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.ports import free_port
+from tests.support.receiver import flags, receiving
 
 
 def test_the_next_start_delivers_it(tmp_path: Path) -> None:

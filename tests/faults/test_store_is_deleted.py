@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.keeping import Daemon, append, durations, lines, stored
-from tests.support.receiving import Daemon as DeliveringDaemon
-from tests.support.receiving import Receiver, receiving
-from tests.support.receiving import durations as counted
-from tests.support.receiving import lines as recent_lines
+from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon as DeliveringDaemon
+from tests.support.lines import durations, line, lines
+from tests.support.lines import durations as counted
+from tests.support.lines import lines as recent_lines
+from tests.support.receiver import Receiver, receiving
+from tests.support.tailing import append_bytes
 
 
 @pytest.fixture
@@ -27,11 +29,11 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """A daemon that has committed lines 20 to 29, and was started where the first 20 stood already."""
     log = tmp_path / "proxy.log"
     (tmp_path / "state").mkdir()
-    append(log, lines(range(20)))
-    with Daemon(tmp_path, tmp_path / "state" / "store.db", log) as daemon:
-        daemon.wait_for(lambda: "following" in daemon.said)
-        append(log, lines(range(20, 30)))
-        daemon.reads(range(20, 30))
+    append_bytes(log, lines(0, 20))
+    with Daemon(tmp_path, db=tmp_path / "state" / "store.db", log=log).launch() as daemon:
+        daemon.wait_until(lambda: "following" in daemon.said())
+        append_bytes(log, lines(20, 30))
+        daemon.reads(20, 30)
         yield daemon
 
 
@@ -49,7 +51,7 @@ def deleted_alone(daemon: Daemon) -> None:
 
 
 def folder_renamed(daemon: Daemon) -> None:
-    daemon.db.parent.rename(daemon.home / "elsewhere")
+    daemon.db.parent.rename(daemon.folder / "elsewhere")
 
 
 def folder_deleted(daemon: Daemon) -> None:
@@ -74,56 +76,56 @@ def test_lines_after_it_are_in_a_new_store_once_and_it_is_said_once(
     daemon: Daemon, happens: Callable[[Daemon], None]
 ) -> None:
     happens(daemon)
-    append(daemon.log, lines(range(30, 60)))
-    daemon.reads(range(30, 60))
-    append(daemon.log, lines(range(60, 65)))
-    daemon.reads(range(30, 65))
-    assert daemon.said.count("while it was in use; opening it again") == 1
-    assert daemon.stop() == 0
-    daemon.start()
-    append(daemon.log, lines([65]))
-    daemon.reads(range(30, 66))
-    assert daemon.stop() == 0
-    assert "Traceback" not in daemon.said
+    append_bytes(daemon.log, lines(30, 60))
+    daemon.reads(30, 60)
+    append_bytes(daemon.log, lines(60, 65))
+    daemon.reads(30, 65)
+    assert daemon.said().count("while it was in use; opening it again") == 1
+    daemon.stop()
+    daemon.launch()
+    append_bytes(daemon.log, line(65))
+    daemon.reads(30, 66)
+    daemon.stop()
+    assert "Traceback" not in daemon.said()
     with closing(sqlite3.connect(daemon.db)) as conn:
         assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_it_is_noticed_while_nothing_is_written(daemon: Daemon) -> None:
     deleted(daemon)
-    daemon.wait_for(lambda: "was deleted or moved while it was in use" in daemon.said)
-    daemon.wait_for(daemon.db.exists)
-    assert daemon.stop() == 0
+    daemon.wait_until(lambda: "was deleted or moved while it was in use" in daemon.said())
+    daemon.wait_until(daemon.db.exists)
+    daemon.stop()
 
 
 @pytest.mark.parametrize("ends", [("-wal",), ("-shm",), ("-wal", "-shm")])
 def test_without_the_files_beside_it_nothing_at_all_is_lost(daemon: Daemon, ends: tuple[str, ...]) -> None:
     for path in beside(daemon, *ends):
         path.unlink()
-    daemon.wait_for(lambda: "while it was in use; opening it again" in daemon.said)
-    append(daemon.log, lines(range(30, 40)))
-    daemon.reads(range(20, 40))
-    assert daemon.stop() == 0
+    daemon.wait_until(lambda: "while it was in use; opening it again" in daemon.said())
+    append_bytes(daemon.log, lines(30, 40))
+    daemon.reads(20, 40)
+    daemon.stop()
     with closing(sqlite3.connect(daemon.db)) as conn:
         assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert stored(daemon.db) == durations(range(20, 40))
+    assert daemon.samples() == durations(20, 40)
 
 
 def test_another_store_in_its_place_goes_on_by_its_own_positions(daemon: Daemon) -> None:
     """As where an older copy is brought back while the daemon is down."""
-    copy = daemon.home / "copy.db"
+    copy = daemon.folder / "copy.db"
     with closing(sqlite3.connect(daemon.db)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
-    append(daemon.log, lines(range(30, 40)))
-    daemon.reads(range(20, 40))
+    append_bytes(daemon.log, lines(30, 40))
+    daemon.reads(20, 40)
     for path in beside(daemon, "-wal", "-shm"):
         path.unlink()
     copy.replace(daemon.db)
-    daemon.wait_for(lambda: "was replaced by another file while it was in use" in daemon.said)
-    daemon.reads(range(20, 40))
-    append(daemon.log, lines(range(40, 50)))
-    daemon.reads(range(20, 50))
-    assert daemon.stop() == 0
+    daemon.wait_until(lambda: "was replaced by another file while it was in use" in daemon.said())
+    daemon.reads(20, 40)
+    append_bytes(daemon.log, lines(40, 50))
+    daemon.reads(20, 50)
+    daemon.stop()
 
 
 def test_what_was_not_delivered_yet_is_delivered_before_the_deleted_one_is_let_go(tmp_path: Path) -> None:
@@ -171,16 +173,16 @@ def last_counts(receiver: Receiver) -> dict[tuple[str, str], int]:
 
 
 def test_a_start_beside_the_lock_of_a_store_that_is_gone_says_so_and_reads_the_logs_again(daemon: Daemon) -> None:
-    assert daemon.stop() == 0
+    daemon.stop()
     for path in beside(daemon, "", "-wal", "-shm"):
         path.unlink(missing_ok=True)
-    append(daemon.log, lines(range(30, 40)))
-    daemon.start()
-    daemon.reads(range(40))  # also what it was not to read at its first start: nobody knows any more how far it was
-    assert daemon.said.count("is missing, though a store was used here before; rebuilding from the logs") == 1
-    assert daemon.stop() == 0
-    daemon.start()
-    append(daemon.log, lines([40]))
-    daemon.reads(range(41))
-    assert daemon.said.count("is missing") == 1
-    assert daemon.stop() == 0
+    append_bytes(daemon.log, lines(30, 40))
+    daemon.launch()
+    daemon.reads(0, 40)  # also what it was not to read at its first start: nobody knows any more how far it was
+    assert daemon.said().count("is missing, though a store was used here before; rebuilding from the logs") == 1
+    daemon.stop()
+    daemon.launch()
+    append_bytes(daemon.log, line(40))
+    daemon.reads(0, 41)
+    assert daemon.said().count("is missing") == 1
+    daemon.stop()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from otel_logtail.tail.lines import CHUNK_BYTES
-from tests.support.receiving import Daemon, durations, line, lines
+from tests.support.daemon import Daemon
+from tests.support.lines import durations, line, lines
 
 TWO_MIB = 2 << 20
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.following import Following, line
+from tests.support.following import Following
+from tests.support.lines import line
 from tests.support.tailing import append_bytes, copytruncate
 
 

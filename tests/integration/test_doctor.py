@@ -20,11 +20,14 @@ import pytest
 
 from otel_logtail.doctor.destinations import check_deliveries
 from tests.support.collector import Collector, find_collector
+from tests.support.daemon import Daemon
+from tests.support.disk import fill, small_disk
 from tests.support.following import _give_up_roots_rights
 from tests.support.hex_engine import Engine
-from tests.support.keeping import fill, small_disk
+from tests.support.lines import SLOW_MS, durations, line, lines
 from tests.support.places import CAPTURES
-from tests.support.receiving import SLOW_MS, Daemon, Fail, durations, flags, free_port, line, lines, receiving
+from tests.support.ports import free_port
+from tests.support.receiver import Fail, flags, receiving
 
 
 class Found(NamedTuple):

@@ -14,9 +14,11 @@ from otel_logtail.store.health import health, size_on_disk
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
+from tests.support import lines as headroom
 from tests.support.collector import Collector, ReceivedPoint, find_collector
-from tests.support.keeping import Daemon, append, lines
+from tests.support.daemon import Daemon
 from tests.support.pieces import NOON, Piece, line, opened
+from tests.support.tailing import append_bytes
 
 
 @pytest.fixture
@@ -122,13 +124,15 @@ def test_counters_and_what_is_now_are_told_as_such(store: Store) -> None:
 
 def test_at_a_real_collector_the_numbers_are_what_the_store_says(tmp_path: Path) -> None:
     log, db = tmp_path / "proxy-8787.log", tmp_path / "store.db"
-    append(log, lines(range(50)) + lines(range(50, 60), ms=600) + b"x" * 100)
+    append_bytes(log, headroom.lines(0, 50) + headroom.lines(50, 60, ms=600) + b"x" * 100)
     (tmp_path / "collector").mkdir()
     with Collector(find_collector(), tmp_path / "collector") as collector:
-        with Daemon(tmp_path, db, log, "--from-start", "--otlp-endpoint", collector.http_endpoint) as daemon:
-            daemon.wait_for(lambda: daemon.run("status", "--db", db).returncode == 0)
-            daemon.wait_for(lambda: collector.spans())
-            assert daemon.stop() == 0  # the last word is told when it ends
+        with Daemon(
+            tmp_path, "--from-start", "--otlp-endpoint", collector.http_endpoint, db=db, log=log
+        ).launch() as daemon:
+            daemon.wait_until(lambda: daemon.run("status", "--db", db).returncode == 0)
+            daemon.wait_until(lambda: collector.spans())
+            daemon.stop()  # the last word is told when it ends
         status = daemon.ask("status")
         collector.stop()
         last: dict[str, ReceivedPoint] = {}

@@ -17,8 +17,11 @@ from termios import FIONREAD
 import pytest
 
 from tests.integration.test_endings import PROGRAM, environ, words_of
-from tests.support.receiving import Daemon, Hang, flags, lines, receiving, wait_until
+from tests.support.daemon import Daemon
+from tests.support.lines import lines
+from tests.support.receiver import Hang, flags, receiving
 from tests.support.store_builder import NOON, SECOND, Written, make_file
+from tests.support.waiting import wait_until
 from tests.unit.cli.test_given_before import COMMANDS
 
 READING = [names for names in COMMANDS if names[0] in ("query", "status", "report", "doctor")]

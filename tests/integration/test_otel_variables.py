@@ -19,7 +19,7 @@ from otel_logtail.model import Stream
 from tests.integration.test_main_job import ask, run
 from tests.support.collector import Collector, find_collector
 from tests.support.places import CAPTURES, ROOT
-from tests.support.receiving import free_port
+from tests.support.ports import free_port
 
 PAGE = ROOT / "docs" / "otlp.md"
 E = "OTEL_EXPORTER_OTLP_"

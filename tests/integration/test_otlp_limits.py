@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.collector import Collector, find_collector
-from tests.support.receiving import MS, T0, Daemon, line
+from tests.support.daemon import Daemon
+from tests.support.lines import MS, T0, line
 
 EPISODES, BREACHES = 60, 100
 BYTES_OF_AN_EPISODE = 20_000  # and some more, with a hundred events

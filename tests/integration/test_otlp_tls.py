@@ -11,8 +11,11 @@ import pytest
 
 from otel_logtail import query
 from tests.support.certificates import Authority, Pair
-from tests.support.collector import Collector, find_collector, free_ports
-from tests.support.receiving import Daemon, line, wait_until
+from tests.support.collector import Collector, find_collector
+from tests.support.daemon import Daemon
+from tests.support.lines import line
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
 
 E = "OTEL_EXPORTER_OTLP_"
 RECEIVERS = ("right", "elsewhere", "ended", "mutual")

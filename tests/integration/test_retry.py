@@ -9,20 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiving import (
-    BAD_DATA,
-    SLOW_MS,
-    T0,
-    Daemon,
-    Fail,
-    Request,
-    Take,
-    durations,
-    flags,
-    line,
-    receiving,
-    take,
-)
+from tests.support.daemon import Daemon
+from tests.support.lines import SLOW_MS, T0, durations, line
+from tests.support.receiver import BAD_DATA, Fail, Request, Take, flags, receiving, take
 
 STALLS = [line(number, ms=SLOW_MS, at=T0 + number * timedelta(seconds=10)) for number in range(12)]
 

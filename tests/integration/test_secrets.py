@@ -22,7 +22,8 @@ from otel_logtail.delivery.sender import without_secrets
 from otel_logtail.model import Delivered, Partial, Refused, Retry
 from otel_logtail.redact import GONE, Redactor, secrets_of
 from tests.integration.test_main_job import run
-from tests.support.receiving import free_port, line
+from tests.support.lines import line
+from tests.support.ports import free_port
 
 SECRET = "s3cr3t-Canary/Token+9"  # noqa: S105 - a made-up one
 ENCODED = quote(SECRET, safe="")

@@ -6,24 +6,17 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from otel_logtail.daemon.app import LOOK_S
 from tests.faults.test_no_events import DEADLY
 from tests.integration.test_main_job import ask, run
 from tests.support.collector import Collector
-from tests.support.following import MODULE
+from tests.support.daemon import MODULE, Program
+from tests.support.lines import SLOW_MS, durations, lines
 from tests.support.places import CAPTURES, ROOT
-from tests.support.receiving import SLOW_MS, durations, lines, wait_until
 
 EXAMPLE = ROOT / "examples" / "otel-logtail.toml"
 EDGE, BATCH = "0.42.0-stall", "0.42.0-slow-upstream-queueing"
@@ -43,65 +36,22 @@ from_start = true
 """
 
 
-class Several:
-    """The real daemon with a configuration; ``with`` ends it however the test ends."""
+class Several(Program):
+    """The real daemon with a configuration of two sources."""
 
     def __init__(self, folder: Path, config: str, *arguments: object, program: tuple[str, ...] = MODULE) -> None:
-        self.folder = folder
-        self._program = program
         self.config = folder / "otel-logtail.toml"
         self.config.write_text(config)
-        self.db = folder / "store.db"
-        self._arguments = [str(argument) for argument in arguments]
-        self._stderr = folder / "stderr.txt"
-        self._stderr.touch()
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder, "--config", self.config, *arguments, program=program)
         for name in ("one", "two"):
             (folder / name).mkdir(exist_ok=True)
 
-    def __enter__(self) -> Several:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        if kind is None:
-            assert "Traceback" not in self.said()
-
-    def start(self) -> None:
+    def start(self) -> Several:
+        """Start it, and wait until it follows both sources."""
         said = self.said().count(": observer headroom, store")
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "HEADROOM"))}
-        with self._stderr.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, *self._program, "--config", str(self.config), *self._arguments],
-                env={**own, "HOME": str(self.folder), "TZ": "UTC"},
-                stderr=stderr,
-            )
-        self.wait_until(lambda: self.said().count(": observer headroom, store") == said + 2)
-
-    def send(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def end(self, number: int = signal.SIGTERM, code: int = 0) -> None:
-        assert self._process is not None
-        self.send(number)
-        ended = self._process.wait(20)
-        self._process = None
-        assert ended == code, self.said()
-
-    def wait_until(self, holds: Callable[[], object], within_s: float = 20) -> None:
-        def holds_while_running() -> object:
-            assert self._process is None or self._process.poll() is None, self.said()
-            return holds()
-
-        wait_until(holds_while_running, within_s, told=self.said)
-
-    def said(self) -> str:
-        return self._stderr.read_text()
+        self.launch()
+        self.wait_for_words(": observer headroom, store", said + 2)
+        return self
 
     def append(self, name: str, data: bytes, file: str = "proxy.log") -> None:
         with (self.folder / name / file).open("ab", buffering=0) as log:
@@ -113,13 +63,6 @@ class Several:
         for number in range(len(list(folder.iterdir())) - 1, 0, -1):
             (folder / f"proxy.log.{number}").rename(folder / f"proxy.log.{number + 1}")
         (folder / "proxy.log").rename(folder / "proxy.log.1")
-
-    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        try:
-            with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=10)) as connection:
-                return connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError:
-            return []  # not made yet
 
     def samples(self, name: str) -> Counter[int]:
         """How often each duration (ns) is in the store."""
@@ -152,7 +95,7 @@ def test_the_example_on_two_captures_is_as_two_runs_of_their_own(tmp_path: Path,
             shutil.copy(CAPTURES / f"{capture}.log", tmp_path / "logs" / folder / "proxy.log")
         daemon.wait_until(lambda: daemon.counted("headroom-proxy") == 111)
         daemon.wait_until(lambda: daemon.counted("headroom-batch") == 13)
-        daemon.end()
+        daemon.stop()
     # what is still open closes here, so that the collector has it all
     assert run("--config", tmp_path / EXAMPLE.name, "--once", *flags, home=tmp_path).returncode == 0
 
@@ -216,7 +159,7 @@ def test_killed_again_and_again_both_resume_nothing_lost_nothing_doubled(tmp_pat
                 expected[name] += durations(shift + first, shift + first + each)
             goal = {name: before[name] + chance.randrange(each) for name in expected}
             daemon.wait_until(lambda goal=goal: any(daemon.counted(name) > goal[name] for name in goal))  # type: ignore[misc]
-            daemon.end(signal.SIGKILL, -signal.SIGKILL)
+            daemon.kill()
             for name, wanted in expected.items():
                 assert daemon.samples(name) <= wanted
             # it starts again with half a line before it
@@ -237,7 +180,7 @@ def test_killed_again_and_again_both_resume_nothing_lost_nothing_doubled(tmp_pat
                     told(collector, name, f"{name}.overhead.duration") == wanted.total()
                 )
             )
-        daemon.end()
+        daemon.stop()
         assert daemon.rows("SELECT name, drift FROM source ORDER BY name") == [("one", 0), ("two", 0)]
         assert daemon.rows("SELECT * FROM rejected") == []
 
@@ -254,9 +197,9 @@ def test_a_source_without_a_file_does_not_stop_the_other_and_comes_later(tmp_pat
         assert daemon.said().count("no file matches") == 1
         (tmp_path / "two").mkdir()
         daemon.append("two", lines(100, 110))
-        daemon.send(signal.SIGHUP)
+        daemon.signal(signal.SIGHUP)
         daemon.wait_until(lambda: daemon.samples("two") == durations(100, 110))
-        daemon.end()
+        daemon.stop()
         assert daemon.samples("one") == durations(0, 20)
 
 
@@ -264,7 +207,7 @@ def test_two_sources_without_a_file_are_both_said(tmp_path: Path) -> None:
     with Several(tmp_path, TWO) as daemon:
         daemon.start()
         daemon.wait_until(lambda: daemon.said().count("no file matches") == 2)
-        daemon.end()
+        daemon.stop()
 
 
 def test_once_reads_what_is_there_and_says_what_is_not(tmp_path: Path) -> None:
@@ -293,7 +236,7 @@ def test_events_of_each_are_heard_without_waiting_for_the_timed_look(tmp_path: P
                 daemon.append(name, lines(number, number + 1))
                 daemon.wait_until(lambda name=name, number=number: daemon.counted(name) == number + 1)  # type: ignore[misc]
                 took.append(time.monotonic() - began_s)
-        daemon.end()
+        daemon.stop()
     # ten waits for timed looks, of which one comes every 2 s, could not all be short
     assert sum(took) < 2 * LOOK_S, took
 
@@ -305,7 +248,7 @@ def test_a_backlog_of_one_does_not_keep_the_other_waiting(tmp_path: Path) -> Non
         daemon.append("two", lines(0, 1, ms=SLOW_MS))
         daemon.start()
         daemon.wait_until(lambda: daemon.counted("one") == many + 1 and daemon.counted("two") == 1)
-        daemon.end()
+        daemon.stop()
     # breaches have their ids in the order in which they were committed
     order = daemon.rows("SELECT source.name FROM breach JOIN source ON source.id = breach.source ORDER BY breach.id")
     assert order == [("two",), ("one",)]
@@ -317,7 +260,7 @@ def test_the_same_file_may_be_followed_by_two_sources(tmp_path: Path) -> None:
         daemon.start()
         for name in ("one", "two"):
             daemon.wait_until(lambda name=name: daemon.samples(name) == durations(0, 100))  # type: ignore[misc]
-        daemon.end()
+        daemon.stop()
 
 
 def test_sighup_looks_at_the_files_of_each(tmp_path: Path) -> None:
@@ -329,12 +272,12 @@ def test_sighup_looks_at_the_files_of_each(tmp_path: Path) -> None:
                 (tmp_path / name / f"new-{number}").mkdir()  # which no event tells of
                 daemon.append(name, lines(number, number + 1), f"new-{number}/proxy.log")
             began_s = time.monotonic()
-            daemon.send(signal.SIGHUP)
+            daemon.signal(signal.SIGHUP)
             for name in ("one", "two"):
                 daemon.wait_until(lambda name=name, number=number: daemon.counted(name) == number + 1)  # type: ignore[misc]
             # each round begins right after a look: without the signal it would take the whole time to the next one
             assert number == 0 or time.monotonic() - began_s < 0.75 * LOOK_S
-        daemon.end()
+        daemon.stop()
 
 
 def test_a_watcher_that_dies_is_said_once_and_both_go_on(tmp_path: Path) -> None:
@@ -343,7 +286,7 @@ def test_a_watcher_that_dies_is_said_once_and_both_go_on(tmp_path: Path) -> None
             daemon.append(name, lines(0, 1))
         daemon.start()
         daemon.wait_until(lambda: daemon.counted("one") == daemon.counted("two") == 1)
-        daemon.send(signal.SIGUSR1)
+        daemon.signal(signal.SIGUSR1)
         daemon.append("one", lines(1, 2))
 
         def said() -> bool:
@@ -356,7 +299,7 @@ def test_a_watcher_that_dies_is_said_once_and_both_go_on(tmp_path: Path) -> None
                 daemon.append(name, lines(number, number + 1))
             for name, count in (("one", number + 1), ("two", number)):
                 daemon.wait_until(lambda name=name, count=count: daemon.counted(name) == count)  # type: ignore[misc]
-        daemon.end()
+        daemon.stop()
         assert daemon.said().count("file system events failed") == 1
 
 
@@ -369,4 +312,4 @@ def test_one_that_may_not_be_read_does_not_stop_the_other(tmp_path: Path) -> Non
         (tmp_path / "two" / "proxy.log").unlink()
         daemon.append("two", lines(5, 9))
         daemon.wait_until(lambda: daemon.samples("two") == durations(5, 9))
-        daemon.end()
+        daemon.stop()

@@ -19,8 +19,10 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.cli.service.units import Daemon, systemd_unit
-from tests.support.receiving import durations, lines, receiving, wait_until
+from tests.support.lines import durations, lines
+from tests.support.receiver import receiving
 from tests.support.systemd import PROGRAM_PLACES, Systemd, systemd
+from tests.support.waiting import wait_until
 
 PROGRAM = Path(sys.executable).with_name("otel-logtail")
 

@@ -18,7 +18,8 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporters.trust import client_context, trusted_roots
 from tests.support.certificates import Authority, Pair
 from tests.support.hex_engine import Engine
-from tests.support.receiving import flags, line, receiving
+from tests.support.lines import line
+from tests.support.receiver import flags, receiving
 
 PROTOCOLS = ("http", "grpc", "hex")
 SYSTEM_FOLDER = os.path.realpath("/etc/ssl/certs")

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -23,6 +21,8 @@ from typing import Any
 import pytest
 
 from tests.support.places import ROOT
+from tests.support.ports import free_ports
+from tests.support.waiting import CALM_S, bound_s, wait_until
 
 CONFIGS = ROOT / "collector-config"
 FINDER = ROOT / "scripts" / "collector"
@@ -126,7 +126,7 @@ class Collector:
     ) -> None:
         self.kill()
 
-    def start(self, timeout: float = 30.0) -> None:
+    def start(self, timeout: float = CALM_S) -> None:
         """Start it, on the same ports and file as before, and wait until it is ready."""
         if self._process is not None:
             raise RuntimeError("it is running")
@@ -158,11 +158,11 @@ class Collector:
             self.kill()
             raise
 
-    def stop(self, timeout: float = 30.0) -> None:
+    def stop(self, timeout: float = CALM_S) -> None:
         """End it in order (SIGTERM): what it took is in its file afterwards."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout)
+            self._process.wait(bound_s(timeout))
             self._process = None
 
     def kill(self) -> None:
@@ -177,15 +177,17 @@ class Collector:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
-    def wait_until(self, predicate: Callable[[], object], timeout: float = 10.0) -> None:
-        """Look again and again, for a bounded time, until ``predicate()`` is true."""
-        deadline = time.monotonic() + timeout
-        while not predicate():
-            if self._process is not None and self._process.poll() is not None:
-                pytest.fail(f"the collector ended with {self._process.returncode}:\n{self._log_tail()}")
-            if time.monotonic() > deadline:
-                pytest.fail(f"not within {timeout} s; the collector's log:\n{self._log_tail()}")
-            time.sleep(0.02)
+    def wait_until(self, predicate: Callable[[], object], timeout: float = CALM_S) -> None:
+        """Wait until ``predicate()`` is true; fail if the process ends instead."""
+
+        def holds_while_running() -> object:
+            ended = None if self._process is None else self._process.poll()
+            holds = predicate()
+            if not holds and ended is not None:
+                pytest.fail(f"the collector ended with {ended}:\n{self._log_tail()}")
+            return holds
+
+        wait_until(holds_while_running, timeout, told=self._log_tail, every_s=0.02)
 
     def lines(self) -> list[Mapping[str, Any]]:
         """What was written so far: one message a line, in the order of arrival. A line still being written is left."""
@@ -225,7 +227,7 @@ class Collector:
 
 
 def _get(port: int, path: str) -> str:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", port, timeout=bound_s(5))
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -234,17 +236,6 @@ def _get(port: int, path: str) -> str:
         return response.read().decode()
     finally:
         connection.close()
-
-
-def free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def _points(line: Mapping[str, Any]) -> list[ReceivedPoint]:

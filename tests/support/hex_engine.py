@@ -27,6 +27,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
+from tests.support.ports import free_port
+from tests.support.waiting import CALM_S, bound_s
+
 ALONE_S = 0.2
 """How long a second call has, after the first, to show that it is there."""
 
@@ -61,9 +64,7 @@ class Engine:
         self._open: set[ServerConnection] = set()
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Engine:
@@ -99,10 +100,10 @@ class Engine:
         assert self.wait_for(lambda engine: not engine._open)
         self._server = self._thread = None
 
-    def wait_for(self, condition: Callable[[Engine], object], within_s: float = 10.0) -> bool:
+    def wait_for(self, condition: Callable[[Engine], object], within_s: float = CALM_S) -> bool:
         """Wait until the condition holds, looked at whenever something happened; returns whether it does."""
         with self._changed:
-            return bool(self._changed.wait_for(lambda: condition(self), within_s))
+            return bool(self._changed.wait_for(lambda: condition(self), bound_s(within_s)))
 
     def ids(self) -> list[str]:
         """The ids of what it stored."""

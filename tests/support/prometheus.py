@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
@@ -23,8 +22,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.support.collector import CONFIGS, free_ports
+from tests.support.collector import CONFIGS
 from tests.support.places import ROOT
+from tests.support.ports import free_ports
+from tests.support.waiting import CALM_S, bound_s, wait_until
 
 FINDER = ROOT / "scripts" / "prometheus"
 Labels = frozenset[tuple[str, str]]
@@ -71,7 +72,7 @@ class Prometheus:
     ) -> None:
         self.kill()
 
-    def start(self, timeout: float = 30.0) -> None:
+    def start(self, timeout: float = CALM_S) -> None:
         """Start it, on the same port and data as before, and wait until it is ready."""
         if self._process is not None:
             raise RuntimeError("it is running")
@@ -101,11 +102,11 @@ class Prometheus:
             self.kill()
             raise
 
-    def stop(self, timeout: float = 30.0) -> None:
+    def stop(self, timeout: float = CALM_S) -> None:
         """End it in order (SIGTERM)."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout)
+            self._process.wait(bound_s(timeout))
             self._process = None
 
     def kill(self) -> None:
@@ -115,15 +116,17 @@ class Prometheus:
             self._process.wait()
             self._process = None
 
-    def wait_until(self, predicate: Callable[[], object], timeout: float = 10.0) -> None:
-        """Look again and again, for a bounded time, until ``predicate()`` is true."""
-        deadline = time.monotonic() + timeout
-        while not predicate():
-            if self._process is not None and self._process.poll() is not None:
-                pytest.fail(f"Prometheus ended with {self._process.returncode}:\n{self._log_tail()}")
-            if time.monotonic() > deadline:
-                pytest.fail(f"not within {timeout} s; Prometheus's log:\n{self._log_tail()}")
-            time.sleep(0.05)
+    def wait_until(self, predicate: Callable[[], object], timeout: float = CALM_S) -> None:
+        """Wait until ``predicate()`` is true; fail if the process ends instead."""
+
+        def holds_while_running() -> object:
+            ended = None if self._process is None else self._process.poll()
+            holds = predicate()
+            if not holds and ended is not None:
+                pytest.fail(f"Prometheus ended with {ended}:\n{self._log_tail()}")
+            return holds
+
+        wait_until(holds_while_running, timeout, told=self._log_tail, every_s=0.05)
 
     def get(self, path: str, **parameters: object) -> Any:
         """The data of an answer of its API; raises QueryFailed."""
@@ -173,7 +176,7 @@ class Prometheus:
         return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}[{{ ]", line))
 
     def _ready(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=bound_s(5))
         try:
             connection.request("GET", "/-/ready")
             return connection.getresponse().status == 200

@@ -21,10 +21,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.places import ROOT
+from tests.support.waiting import bound_s
 
 INIT = next((path for path in ("/usr/lib/systemd/systemd", "/lib/systemd/systemd") if Path(path).exists()), "")
 TARGETS = ("sysinit", "basic", "shutdown", "multi-user", "network", "umount", "final", "exit", "first")
-BOUND_S = 30.0
 
 # the machine's cgroups, version 1 or 2 or both, as they are mounted; ours is a child of each
 BOOT = """
@@ -94,7 +94,7 @@ class Systemd:
             ["nsenter", "-t", str(self.pid), "-m", "-p", "systemctl", "--no-pager", *arguments],
             capture_output=True,
             text=True,
-            timeout=BOUND_S * 2,
+            timeout=bound_s(60),
         )
         assert done.returncode == 0 or not check, done.stderr + self.said()
         return done.stdout
@@ -106,7 +106,7 @@ class Systemd:
 
     def until(self, unit: str, **wanted: str) -> None:
         """Wait until the unit is as wanted."""
-        deadline_s = time.monotonic() + BOUND_S
+        deadline_s = time.monotonic() + bound_s()
         while (now := self.show(unit, *wanted)) != wanted:
             if time.monotonic() > deadline_s:
                 pytest.fail(f"{unit} is {now}, not {wanted}\n{self.said()}")
@@ -175,7 +175,7 @@ def _closed(place: Path) -> Path | None:
 
 
 def _first_process(booting: subprocess.Popen[bytes], folder: Path) -> int:
-    deadline_s = time.monotonic() + BOUND_S
+    deadline_s = time.monotonic() + bound_s()
     while booting.poll() is None and time.monotonic() < deadline_s:
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -195,7 +195,7 @@ def _environ(process: Path) -> str:
 def _remove_cgroups(name: str) -> None:
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     for ours in [Path(row[1]) / name for row in mounts if row[2] in ("cgroup", "cgroup2")]:
-        deadline_s = time.monotonic() + BOUND_S
+        deadline_s = time.monotonic() + bound_s()
         while ours.exists() and time.monotonic() < deadline_s:
             try:
                 for inner, _, _ in os.walk(ours, topdown=False):

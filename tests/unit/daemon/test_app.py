@@ -19,7 +19,7 @@ from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.tail.watch import TimedWaker
-from tests.support.following import line
+from tests.support.lines import line
 
 HOUR = 360_000
 """So many lines are an hour of log; line 0 is an hour old."""

@@ -70,8 +70,8 @@ class Supervised(Following):
         if watchdog:
             self._told["WATCHDOG_USEC"] = "1000000"
 
-    def _environ(self) -> dict[str, str]:
-        return {**super()._environ(), **self._told}
+    def environ(self) -> dict[str, str]:
+        return {**super().environ(), **self._told}
 
 
 # --- the object ---

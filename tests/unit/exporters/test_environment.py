@@ -27,7 +27,8 @@ from tests.integration.test_main_job import run
 from tests.integration.test_otel_variables import SIGNALS, E, asked
 from tests.support.otlp_items import T0, breach, point
 from tests.support.places import CAPTURES
-from tests.support.receiving import free_port, receiving
+from tests.support.ports import free_port
+from tests.support.receiver import receiving
 
 BREACHES = (breach(1, 600, time_ns=T0), breach(2, 700, time_ns=T0))
 

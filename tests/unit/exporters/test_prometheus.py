@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.error import URLError
@@ -25,8 +23,10 @@ from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.encode import Encoding
 from otel_logtail.exporters.prometheus import DEFAULT_PORT, PrometheusExporter, make
 from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream
+from tests.support.daemon import Program
 from tests.support.otlp_items import LABELS, MS, SOURCE, T0, breach, intervals, point
 from tests.support.places import CAPTURES
+from tests.support.ports import free_port
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -205,12 +205,6 @@ def test_nothing_is_served_before_the_totals_are_known() -> None:
 # --- as it is started -------------------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_it_is_bound_to_this_machine_by_default_and_elsewhere_on_request() -> None:
     port = free_port()
     for host, address in (("", "127.0.0.1"), ("0.0.0.0", "0.0.0.0")):  # noqa: S104 - on request
@@ -270,32 +264,29 @@ def test_without_its_package_it_says_how_to_install_it() -> None:
     ]
 
 
-class Daemon:
-    """The real command line with a scrape endpoint, over a log that lies there."""
+class Scraped(Program):
+    """The real command line with a scrape endpoint, over a log that was written before."""
 
-    def __init__(self, db: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE)]
-        command += ["--db", str(db), "--from-start", "--exporter", "prometheus", "--prometheus-port", str(self.port)]
-        command += ["--export-interval", "500ms"]
-        self.process = subprocess.Popen(command, env={**os.environ, "TZ": "UTC"}, stderr=subprocess.DEVNULL)
+        start = ("--observer", "headroom", "--path", CAPTURE, "--db", folder / "store.db", "--from-start")
+        scrape = ("--exporter", "prometheus", "--prometheus-port", self.port, "--export-interval", "500ms")
+        super().__init__(folder, *start, *scrape)
 
-    def wait_until(self, condition: Callable[[dict[str, Metric]], bool]) -> dict[str, Metric]:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+    def shows(self, condition: Callable[[dict[str, Metric]], bool]) -> dict[str, Metric]:
+        """Wait until the endpoint shows this; return what it shows."""
+        found: dict[str, Metric] = {}
+
+        def holds() -> bool:
+            nonlocal found
             try:
                 found = families(self.port)
             except (URLError, ConnectionError):
-                found = {}
-            if found and condition(found):
-                return found
-            assert self.process.poll() is None
-            time.sleep(0.02)  # a real process: until it shows what is waited for, within the bound
-        raise AssertionError("not within 30 s")
+                return False
+            return bool(found) and condition(found)
 
-    def end(self, how: signal.Signals) -> None:
-        self.process.send_signal(how)
-        self.process.wait(30)
+        self.wait_until(holds)
+        return found
 
 
 def samples_in(found: dict[str, Metric]) -> float:
@@ -305,16 +296,12 @@ def samples_in(found: dict[str, Metric]) -> float:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_after_a_restart_the_first_scrape_has_the_same_totals(tmp_path: Path, how: signal.Signals) -> None:
-    first = Daemon(tmp_path / "store.db")
-    try:
-        shown = first.wait_until(lambda found: samples_in(found) == 111)
-    finally:
-        first.end(how)
-    second = Daemon(tmp_path / "store.db")
-    try:
-        again = second.wait_until(lambda _: True)
-    finally:
-        second.end(signal.SIGTERM)
+    with Scraped(tmp_path) as program:
+        shown = program.start().shows(lambda found: samples_in(found) == 111)
+        program.signal(how)
+        program.ends()
+        again = program.start().shows(lambda _: True)
+        program.stop()
     names = [name for name in shown if name.startswith("log_overhead")]
     assert len(names) >= 3
     for name in names:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.exporters.scrape import CONNECTIONS, REQUEST_BYTES, ScrapeServer, answer
-from tests.support.receiving import wait_until
+from tests.support.waiting import wait_until
 
 LARGE = os.urandom(4 << 20)
 """More than the buffers of a connection take."""

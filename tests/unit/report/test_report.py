@@ -29,8 +29,8 @@ from otel_logtail.report.page import page
 from otel_logtail.report.slo import parse_slo
 from otel_logtail.report.text import lines
 from tests.integration.test_main_job import EXPECTED, ask, read_episodes, read_log, run
+from tests.support.lines import line
 from tests.support.places import CAPTURES
-from tests.support.receiving import line
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 
 HTML = "{http://www.w3.org/1999/xhtml}"

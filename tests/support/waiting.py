@@ -1,0 +1,30 @@
+"""Waits for a condition, within a bound that grows with the load of the machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+CALM_S = 30.0
+"""Bound of a wait on a machine that does nothing else."""
+
+
+def bound_s(calm_s: float = CALM_S) -> float:
+    """Stretch a bound for an idle machine by the processes that share each core now."""
+    return calm_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def wait_until(
+    holds: Callable[[], object], within_s: float = CALM_S, *, told: Callable[[], str] = str, every_s: float = 0.01
+) -> None:
+    """Check a condition until it holds; fail with the text of ``told`` when the bound is over."""
+    start_s = time.monotonic()
+    while not holds():
+        if time.monotonic() - start_s > bound_s(within_s):
+            if holds():  # this process may have been stopped between the check and the clock
+                return
+            pytest.fail(f"not within {bound_s(within_s):.0f} s\n{told()}")
+        time.sleep(every_s)
