@@ -1,1 +1,1 @@
-"""What is measured: speed, memory, and the logs to measure with."""
+"""Benchmarks of speed, latency and memory, and the logs that they use."""

@@ -1,11 +1,11 @@
-"""Measure, and hold each figure to its bar.
+"""Run the benchmarks and compare each figure with its target.
 
     python -m benchmarks                       some minutes
     python -m benchmarks --full                the long ones too: 10 GB of log, a store of 50 M samples
     python -m benchmarks --only ingest         some of the groups
-    python -m benchmarks --size tiny           seconds: to see that it runs, its figures mean nothing
+    python -m benchmarks --size tiny           seconds: a test run, its figures mean nothing
 
-Prints a table, writes all of it as JSON, and ends with 1 if a bar is missed by more than a tenth.
+Prints a table, writes it as JSON, and exits with 1 if a target is missed by more than 10 %.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def measure(groups: Sequence[str], size: str, folder: Path) -> Report:
 
 
 def _all_of(name: str, folder: Path, size: str) -> Iterator[Figure]:
-    """A group's figures; one that breaks off says so, fails the run, and leaves the others theirs."""
+    """Yield a group's figures. If the group fails, print why, fail the run, and continue with the others."""
     try:
         yield from GROUPS[name](folder, size)
-    except Exception as problem:  # noqa: BLE001 - whatever it is, what was measured so far is not thrown away
+    except Exception as problem:  # noqa: BLE001 - any failure must keep the earlier figures
         traceback.print_exc()
         why = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
         yield Figure(name, f"{name} broke off", None, "", at_most(0), why)
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where to write (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where logs and stores are made, some GB (the temporary folder)")
     chosen = parser.parse_args(arguments)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # where it is set, each start of ours would compile ours anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each start would compile our modules
     report = measure(chosen.only, chosen.size, chosen.folder)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

@@ -24,7 +24,7 @@ from tests.support.lines import T0, line
 
 
 def written(folder: Path, number: int) -> Daemon:
-    """A log with a line in each interval, read into a store that nobody was sent."""
+    """Create a store from a log with one line per interval, with nothing delivered."""
     daemon = Daemon(folder)
     begin = T0 - number * timedelta(seconds=10)
     stages = b'"read_request_json": 3.0, "deep_copy": 0.5, "compression": 1.0'

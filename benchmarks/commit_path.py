@@ -1,4 +1,4 @@
-"""sqlite3 or apsw? The statements of real commits, recorded once and replayed on both: samples a CPU second.
+"""Compare sqlite3 with apsw: replay recorded statements of real commits on both and print samples per CPU second.
 
     python benchmarks/commit_path.py          needs: pip install apsw
 
@@ -31,7 +31,7 @@ Statement = tuple[str, list[Any], bool]
 
 
 class Recorder:
-    """Stands in for the store's connection and notes what it executes."""
+    """A replacement for the store's connection that records the statements it executes."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db

@@ -1,4 +1,4 @@
-"""The real program, following a log, and what the system says of it while it runs."""
+"""The real program following a log, with the CPU time, wake-ups and memory that the system reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.process import high_water_kib
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What all threads of a process have used so far."""
+    """The resources that all threads of a process have used so far."""
 
     cpu_s: float
     switches: int
@@ -71,7 +71,7 @@ class Following:
         deadline_s = time.monotonic() + timeout_s
         while not done():
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline_s:
-                raise RuntimeError(f"it did not come to it: {self._stderr.read_text()[-2000:]}")
+                raise RuntimeError(f"the condition was not met in time: {self._stderr.read_text()[-2000:]}")
             time.sleep(every_s)
 
     def samples(self) -> int:
@@ -86,7 +86,7 @@ class Following:
             return 0
 
     def spent(self) -> Spent:
-        """What it has used so far, by the scheduler's own count in nanoseconds."""
+        """The CPU time used so far, by the scheduler's count in nanoseconds."""
         cpu_ns = switches = 0
         for task in Path(f"/proc/{self.pid}/task").iterdir():
             cpu_ns += int((task / "schedstat").read_text().split()[0])
@@ -101,7 +101,7 @@ class Following:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Read /proc of the process."""
         if self._process is None:
             raise RuntimeError("it does not run")
         return self._process.pid

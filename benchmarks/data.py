@@ -1,7 +1,8 @@
 """Logs to measure with, made from a seed: the same bytes for the same arguments.
 
-A hit is a line that holds a sample. Hits are made one by one, with times that go on and a request id of their own, out
-of some thousand lots of stages; the other lines are the same thousand again and again, since nobody may look into them.
+A hit is a line that contains a sample. Hits are generated one by one, with increasing times and their own request ids,
+from about a thousand sets of stages. The other lines are the same thousand lines repeated, since no program may look
+into them.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ class Log(msgspec.Struct, frozen=True):
 def write_log(
     path: Path, size: int, *, hits: float, a_second: int = 100, seed: int = 1, lines: int = 0, slow: float = 0.002
 ) -> tuple[int, int]:
-    """Write a headroom log of about ``size`` bytes, of whose lines a share ``hits`` holds a sample.
+    """Write a headroom log of about ``size`` bytes in which a share ``hits`` of the lines are samples.
 
-    The last line is a sample, if there is any: who has it has read all.
+    If there are samples, the last line is one: a program that has it has read the whole log.
 
     Args:
-        path: Where to.
-        size: Bytes, at least.
-        lines: Lines, at least.
+        path: The file to write.
+        size: Minimum number of bytes.
+        lines: Minimum number of lines.
         slow: Share of the samples that are breaches.
-        hits: From 0 to 1; below 1 the gaps between two are as long as they happen to be.
-        a_second: Lines a second of the log's own time.
-        seed: Of the random numbers.
+        hits: From 0 to 1; below 1 the gaps between samples are random.
+        a_second: Lines per second of the log's own time.
+        seed: Seed of the random numbers.
 
     Returns:
         (lines, samples).
@@ -145,7 +146,7 @@ def many_files(folder: Path, name: str, size: int, files: int, *, hits: float) -
 
 
 def captures(folder: Path, name: str, size: int) -> Log:
-    """What the real program wrote (without those runs in which it was fed broken lines), again and again."""
+    """The output of the real program, repeated, without those runs in which it got broken lines."""
     texts = [path.read_bytes() for path in sorted(CAPTURES.glob("*.log")) if "invalid" not in path.name]
     once = b"".join(text[: text.rfind(b"\n") + 1] for text in texts)
     times = max(1, size // len(once))

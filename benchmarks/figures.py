@@ -1,4 +1,4 @@
-"""What was measured, each with the bar that it is held to: as a table, as JSON, and as a verdict."""
+"""Measured figures with their limits: as a table, as JSON, and as a verdict."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 TOLERANCE = 0.1
-"""A bar that is missed by no more than this share of it is said to be missed, but fails nothing: machines differ."""
+"""A limit that is missed by no more than this share is reported but fails nothing, because machines differ."""
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """What a figure must be at most, or at least."""
+    """The maximum or minimum of a figure."""
 
     value: float
     at_least: bool = False
@@ -32,7 +32,7 @@ def at_least(value: float) -> Bar:
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One number. ``note`` is what one must know to read it; ``value`` is None for what could not be measured."""
+    """One number. ``note`` explains it; ``value`` is None if it could not be measured."""
 
     group: str
     name: str
@@ -56,12 +56,12 @@ class Figure(msgspec.Struct, frozen=True):
         if self.value is None:
             return "not measured"
         if self.missed_by <= 0:
-            return "kept"
+            return "met"
         return "missed" if self.missed_by > TOLERANCE else "just missed"
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where it was measured."""
+    """The machine and the time of the measurement."""
 
     when: str
     python: str
@@ -71,7 +71,7 @@ class Machine(msgspec.Struct, frozen=True):
     load_before: float
     load_after: float
     commit: str = ""
-    """What was measured; with a + where the tree held more than that."""
+    """The measured commit, with a + if the tree had further changes."""
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What many files cost: a start, a start again, at rest. Shapes: many logs, one log's backups, many directories."""
+"""The cost of many files: first start, restart, idle. Shapes: many logs, many backups of one log, many directories."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _many(folder: Path, shape: str, files: int, rest_s: float) -> Iterator[Figur
 
 
 def _until_it_rests(daemon: Following) -> float:
-    """The CPU seconds that it has spent when it has come to rest."""
+    """Wait until the program is idle and return the CPU seconds that it has used."""
     spent_s = -1.0
     while (now_s := daemon.spent().cpu_s) - spent_s > 0.01:
         spent_s = now_s

@@ -1,4 +1,4 @@
-"""What cannot be gone below: programs that do one part of the work and nothing else.
+"""Floors: programs that do one part of the work and nothing else.
 
     python -m benchmarks.floors decode LOG    find every sample's line in chunks of the log and decode it with msgspec
     python -m benchmarks.floors store LOG DB  executemany of the same samples as plain rows, with nothing else timed
@@ -37,7 +37,7 @@ class Stages(msgspec.Struct, gc=False):
 
 
 class Payload(msgspec.Struct, gc=False):
-    """What follows the marker."""
+    """The JSON after the marker."""
 
     event: str
     path: str
@@ -120,7 +120,7 @@ def store(log: Path, db: Path) -> tuple[int, float]:
 
 
 def tail(log: Path, db: Path) -> None:
-    """Follow a log by asking every 0.2 ms; insert a row for each of its lines and commit, for ever."""
+    """Follow a log by polling every 0.2 ms, and insert and commit one row per line, forever."""
     connection = sqlite3.connect(db, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,4 +1,4 @@
-"""What becomes of cost when the log, or the store, grows: it grows with the new, and not with what is there already."""
+"""How cost grows with the log and the store: it must grow with new data, and not with stored data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Size(msgspec.Struct, frozen=True):
 
     logs: tuple[int, ...] = (10 * MB, 400 * MB, 4000 * MB)
     copies: tuple[int, int] = (10, 10)
-    """Of a million samples, in the store that is asked, and in the one that is read into."""
+    """Millions of samples in the store that is queried, and in the store that is written to."""
     million: int = 1_000_000
     into: int = 50 * MB
     dense: int = 150 * MB
@@ -49,7 +49,7 @@ def measure(folder: Path, size: Size) -> Iterator[Figure]:
 
 
 def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
-    """CPU a GB, less the start, and memory, of 2 % hits."""
+    """CPU per GB, less the start, and memory, of 2 % hits."""
     (empty := folder / "empty").mkdir()
     (empty / "proxy-8787.log").touch()
     nothing = Log("nothing", (empty / "proxy-8787.log",), 0, 0, 0)
@@ -66,7 +66,7 @@ def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
         before = [ours(middle, folder) for _ in range(2)]
         large.append(ours(largest, folder))
         after = [ours(middle, folder) for _ in range(2)]
-        # a long run takes the machine as it is on average, so it stands against the average of the short ones
+        # a long run sees the machine's average speed, so it is compared with the average of the short ones
         short_s = statistics.mean(cost.cpu_s for cost in (*before, *after))
         ratios.append(a_gb_s(large[-1:], largest) / ((short_s - start_s) / middle.bytes * 1e9))
     a_gb = [*(a_gb_s([cost], log) for cost, log in zip(smaller, logs, strict=False)), a_gb_s(large, largest)]
@@ -78,11 +78,11 @@ def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
     each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     yield Figure(
         GROUP,
-        f"CPU a GB, {sizes[-1]} over {_bytes(middle.bytes)}",
+        f"CPU per GB, {sizes[-1]} over {_bytes(middle.bytes)}",
         statistics.median(ratios),
         "times",
         at_most(1.15),
-        f"less the start ({start_s:.2f} s), the large one between two of the small, median of {each}; a GB: {said}",
+        f"without the start ({start_s:.2f} s), a large run between two small ones, median of {each}; per GB: {said}",
     )
     said = ", ".join(f"{name} {peak:.0f}" for name, peak in zip(sizes, peaks, strict=True))
     yield Figure(GROUP, f"peak RSS at {sizes[-1]}", peaks[-1], "MiB", at_most(60), f"no exporter; MiB: {said}")
@@ -92,7 +92,7 @@ def _memory(folder: Path, size: Size) -> Iterator[Figure]:
     """The most memory with OTLP, of a dense backlog in which breaches are as many as in real logs."""
     log = data.made(folder, "dense", size.dense, hits=1, a_second=10)
     (folder / "receiver").mkdir()
-    what = f"{log.samples:,} samples, 10 a second of the log's time"
+    what = f"{log.samples:,} samples, 10/s of log time"
     with Collector(find_collector(), folder / "receiver") as collector:
         for name, endpoint in (("up", collector.http_endpoint), ("down", nowhere())):
             for path in folder.glob("store.db*"):
@@ -106,7 +106,7 @@ def _memory(folder: Path, size: Size) -> Iterator[Figure]:
 
 
 def _exporting(folder: Path, size: Size) -> Iterator[Figure]:
-    """What sending adds, for so many intervals of few samples and of a hundred times as many."""
+    """Measure the cost that delivery adds, for intervals of few samples and of a hundred times as many."""
     added = {}
     (folder / "exporting").mkdir()
     with Collector(find_collector(), folder / "exporting") as collector:
@@ -125,7 +125,7 @@ def _exporting(folder: Path, size: Size) -> Iterator[Figure]:
             added[a_second] = least_cpu_s(sent) - least_cpu_s(alone)
             path.unlink()
     few, many = added.values()
-    note = f"{size.intervals} intervals: {few:.2f} CPU s more with OTLP at 5 samples a second, {many:.2f} at 500"
+    note = f"{size.intervals} intervals: {few:.2f} CPU s more with OTLP at 5 samples/s, {many:.2f} at 500"
     yield Figure(GROUP, "exporting, 100 times the samples", many / few, "times", None, note)
 
 
@@ -147,10 +147,10 @@ def _larger_stores(folder: Path, size: Size) -> Iterator[Figure]:
     multiply(base, asked, copies)
     run([*PROGRAM, "prune", "--db", str(asked), *_ALL], environ=CLEAN)  # what is days old merges into hours
     note = (
-        f"of {log.samples * copies:,}, 10 a second, the last day's counts by the minute, older ones by the hour; of the"
-        f" first million {fresh * a_million:.0f} as it is written, {kept:.0f} when it is merged"
+        f"of {log.samples * copies:,}, 10/s, counts of the last day per minute, older ones per hour;"
+        f" first million {fresh * a_million:.0f} as written, {kept:.0f} when merged"
     )
-    yield Figure(GROUP, "store, a million samples", _size(asked) * a_million / copies, "MB", at_most(60), note)
+    yield Figure(GROUP, "store, per million samples", _size(asked) * a_million / copies, "MB", at_most(60), note)
     yield from _summary(asked, log.samples * copies, size.runs)
     if more != copies:
         asked.unlink()
@@ -166,7 +166,7 @@ def _summary(db: Path, samples: int, runs: int) -> Iterator[Figure]:
         took_s.append(time.monotonic() - begun_s)
         if (counted := msgspec.json.decode(cost.output)["count"]) != samples:
             raise RuntimeError(f"summary counts {counted} of {samples} samples")
-    note = f"the whole command, {cost.cpu_s:.2f} CPU s, the best of {len(took_s)}"
+    note = f"whole command, {cost.cpu_s:.2f} CPU s, best of {len(took_s)}"
     yield Figure(GROUP, f"query summary, {samples:,} samples", min(took_s), "s", at_most(0.2), note)
 
 
@@ -192,8 +192,8 @@ def _into_a_large_one(folder: Path, large: Path, samples: int, size: Size) -> It
 def multiply(base: Path, into: Path, copies: int) -> None:
     """A store that holds what another one holds so many times, each copy before the other in time.
 
-    Block by block and interval by interval, in SQL: fast enough for 50 million samples. Breaches and episodes stay as
-    they are: questions about counts do not look at them.
+    It works block by block and interval by interval in SQL, so 50 million samples take minutes. Breaches and episodes
+    stay as they are, because queries for counts do not read them.
     """
     with closing(sqlite3.connect(base)) as store:
         store.execute("VACUUM INTO ?", (str(into),))

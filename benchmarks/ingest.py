@@ -137,11 +137,9 @@ def _all_hits(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
         "executemany of plain rows",
         least_cpu_s(mine) / rows_s,
         None,
-        f"inserting alone: {rows_s / log.samples * 1e6:.2f} us a sample",
+        f"inserting alone: {rows_s / log.samples * 1e6:.2f} us per sample",
     )
-    yield _times(
-        log, "ours without the helpers in C", ratio(mine, found["pure"]), None, _each(log, found["pure"], "it")
-    )
+    yield _times(log, "pure Python", ratio(mine, found["pure"]), None, _each(log, found["pure"], "it"))
     yield _peak(log, mine)
 
 
@@ -186,7 +184,7 @@ def _many_files(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
 
 
 def against_peers(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
-    """The same log through ours and through each peer that is there; one that is not is said."""
+    """Compare our program with each available peer on the same log, and name the peers that are missing."""
     measures: dict[str, Callable[[], Cost]] = {"ours": lambda: ours(log, folder)}
     missing = {}
     for peer in peers.PEERS:
@@ -199,7 +197,7 @@ def against_peers(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
     found = in_turn(runs, measures)
     mine = found["ours"]
     for peer in peers.PEERS:
-        name = f"{log.name}: CPU of {peer.name}, in ours"
+        name = f"{log.name}: CPU of {peer.name}, relative to ours"
         if peer.name in missing:
             yield Figure("peers", name, None, "", None, missing[peer.name])
             continue
@@ -212,13 +210,13 @@ def against_peers(log: Log, folder: Path, runs: int) -> Iterator[Figure]:
         log.samples / least_cpu_s(mine),
         "samples/CPU s",
         None,
-        f"{_speed(log, mine, '')}, {max(cost.peak_mib for cost in mine):.0f} MiB; the start of Python included",
+        f"{_speed(log, mine, '')}, {max(cost.peak_mib for cost in mine):.0f} MiB; start of Python included",
     )
 
 
 def _rate(log: Log, costs: Sequence[Cost], bar: Bar | None, note: str = "") -> Figure:
     wall_s = min(cost.wall_s for cost in costs)
-    said = f"{log.samples:,} samples, {least_cpu_s(costs):.2f} CPU s, {wall_s:.2f} s by the clock"
+    said = f"{log.samples:,} samples, {least_cpu_s(costs):.2f} CPU s, {wall_s:.2f} s wall time"
     rate = log.samples / least_cpu_s(costs)
     return Figure(
         GROUP, f"{log.name}: into the store", rate, "samples/CPU s", bar, "; ".join(filter(None, (said, note)))
@@ -231,12 +229,14 @@ def _bytes(log: Log, costs: Sequence[Cost], bar: Bar | None) -> Figure:
 
 
 def _times(log: Log, of: str, value: float, bar: Bar | None, note: str) -> Figure:
-    return Figure(GROUP, f"{log.name}: CPU, in {of}", value, "times", bar, note)
+    return Figure(GROUP, f"{log.name}: CPU relative to {of}", value, "times", bar, note)
 
 
 def _finer(log: Log, mine: Sequence[Cost], told: Sequence[Cost]) -> Figure:
-    note = f"counts by the minute are the rule where there is no exporter; so: {_speed(log, told, '')}"
-    return Figure(GROUP, f"{log.name}: CPU of counts by 10 s, in ours", ratio(told, mine), "times", None, note)
+    note = f"without an exporter, counts are per minute; per 10 s: {_speed(log, told, '')}"
+    return Figure(
+        GROUP, f"{log.name}: CPU of counts per 10 s, relative to per minute", ratio(told, mine), "times", None, note
+    )
 
 
 def _peak(log: Log, costs: Sequence[Cost]) -> Figure:
@@ -245,7 +245,7 @@ def _peak(log: Log, costs: Sequence[Cost]) -> Figure:
 
 
 def _each(log: Log, costs: Sequence[Cost], what: str) -> str:
-    return f"{what}: {least_cpu_s(costs) / log.samples * 1e6:.2f} us a sample"
+    return f"{what}: {least_cpu_s(costs) / log.samples * 1e6:.2f} us per sample"
 
 
 def _speed(log: Log, costs: Sequence[Cost], what: str) -> str:

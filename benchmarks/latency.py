@@ -1,8 +1,8 @@
 """How long things take from a line's write: until it is committed, until a collector has its breach.
 
-Committed: a reader polls the store (``PRAGMA data_version`` changes with each commit that it can see) and notes how
-many samples are there then. What it sees late counts as latency of ours: its resolution is said beside the figure.
-The floor is a bare loop in the same run, under the same reader: on a busy machine its p99 is that of the scheduler.
+Committed: a reader polls the store (``PRAGMA data_version`` changes with each visible commit) and notes the number of
+samples. Its delay counts as our latency, so its resolution is shown next to the figure. The floor is a bare loop in the
+same run, under the same reader: on a busy machine its p99 is that of the scheduler.
 
 At the collector: a real one, whose file is polled; its own flush (5 ms) and the poll (1 ms) are part of the figure.
 """
@@ -85,9 +85,9 @@ def measure(folder: Path, size: Size) -> Iterator[Figure]:
 
 def _figure(name: str, runs: Sequence[Seen], share: float, bar: Bar | None) -> Figure:
     values = sorted(run.at(share) for run in runs)
-    note = f"{len(runs[0].ms)} lines a run, looked every {max(run.gap_ms for run in runs):.2f} ms at the median"
+    note = f"{len(runs[0].ms)} lines per run, polled every {max(run.gap_ms for run in runs):.2f} ms (median)"
     if len(values) > 1:
-        note += f"; the best of {', '.join(f'{value:.2f}' for value in values)} ms"
+        note += f"; best of {', '.join(f'{value:.2f}' for value in values)} ms"
     return Figure(GROUP, name, values[0], "ms", bar, note)
 
 

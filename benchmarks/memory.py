@@ -1,4 +1,4 @@
-"""How much memory the real program takes at its most, while its log does its worst.
+"""Peak memory of the real program under hostile logs and receivers.
 
     python -m benchmarks.memory                     the full sizes, some minutes; needs 6 GB of disk
     python -m benchmarks.memory --scale 0.1         a tenth of them
@@ -6,8 +6,8 @@
 
 It prints a line for each case, and ends with 1 if one is over the bound.
 
-The kernel keeps the peak (``VmHWM``, with all that is mapped). A case is one process from its start to its end. What
-the store holds behind it is checked too: a process that reads nothing needs little memory.
+The kernel keeps the peak (``VmHWM``, with all mapped memory). A case is one process from its start to its exit. The
+store's content is checked too, because a process that reads nothing needs little memory.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NOISE = b"".join(
 
 @dataclass(frozen=True)
 class Peak:
-    """What a case came to."""
+    """The result of a case."""
 
     case: str
     what: str
@@ -131,7 +131,7 @@ class Watched:
         return (0, 0, 0) if found is None else (int(found[0]), int(found[1]), int(found[2]))
 
     def delivered(self) -> bool:
-        """Whether nothing waits for the collector."""
+        """Return whether no data is pending for the collector."""
         found = self._ask(
             "SELECT (SELECT max(id) FROM interval) <= (SELECT position FROM cursor WHERE stream = 'intervals')"
             " AND (SELECT max(id) FROM episode) <= (SELECT position FROM cursor WHERE stream = 'episodes')"
@@ -172,7 +172,7 @@ def long_line(folder: Path, endpoint: str, size: int) -> Peak:
 
 
 def hole(folder: Path, endpoint: str, size: int) -> Peak:
-    """What a writer leaves that was not told of a truncation: NULs as far as it had written, then its next line."""
+    """The log of a writer that continues after a truncation: NULs up to its old offset, then its next line."""
     watched, begun_s = Watched(folder, endpoint), time.monotonic()
     with watched.log.open("ab") as file:
         file.write(hit(1))
@@ -202,13 +202,13 @@ def backlog(folder: Path, endpoint: str, size: int) -> Peak:
 
 
 def undelivered(folder: Path, collector: Collector | None, samples: int) -> Peak:
-    """Samples for a collector that is down; then it comes (where there is one), and all of them are delivered."""
+    """Samples for collector down; then it comes (where there is one), and all of them are delivered."""
     endpoint = nowhere() if collector is None else collector.http_endpoint
     watched = Watched(folder, endpoint)
     with watched.log.open("ab", buffering=1 << 20) as file:
         file.writelines(hit(number) for number in range(1, samples + 1))
     begun_s = time.monotonic()
-    what = f"{samples:,} samples for a collector that is down"
+    what = f"{samples:,} samples for collector down"
     with watched.running():
         watched.wait_for(watched.log.stat().st_size)
         assert watched.counted()[1:] == (samples, 0)
@@ -239,7 +239,7 @@ def bomb(folder: Path, endpoint: str, size: int) -> Peak:
 
 
 def nowhere() -> str:
-    """An endpoint on which nobody listens."""
+    """An endpoint without a listener."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -252,7 +252,7 @@ def _write(write: Callable[[bytes], int], block: bytes, size: int) -> None:
 
 
 def main() -> int:
-    """Run the cases, and say what each came to."""
+    """Run the cases and print the result of each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--only", nargs="*", default=[])

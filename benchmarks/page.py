@@ -1,8 +1,8 @@
 """The tables of docs/performance.md, out of the figures of one run.
 
-    python -m benchmarks.page build/bench.json    keep these figures, and write the page anew
+    python -m benchmarks.page build/bench.json    keep these figures, and update the page
 
-The run that the page shows lies beside this as results.json; a test holds the page to it.
+The figures of the page are in results.json next to this module; a test compares the page with them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def tables(report: Report) -> str:
     machine = report.machine
     parts = [
         f"Measured {machine.when}: {machine.cpus} CPUs ({machine.cpu}), {machine.memory_gib} GiB,"
-        f" Python {machine.python}; size `{report.size}`, commit `{machine.commit}`. The machine was not ours alone:"
+        f" Python {machine.python}; size `{report.size}`, commit `{machine.commit}`. The machine was shared:"
         f" its load was {machine.load_before} before and {machine.load_after} after.\n"
     ]
     groups: dict[str, list[Figure]] = {}
@@ -40,9 +40,9 @@ def tables(report: Report) -> str:
         groups.setdefault(figure.group, []).append(figure)
     for group, figures in groups.items():
         barred = any(figure.bar is not None for figure in figures)
-        parts.append(f"### {group.capitalize()}\n")
+        parts.append(f"### {group[0].upper()}{group[1:]}\n")
         parts.append(
-            "| | measured | bar | | |\n|---|---:|---:|---|---|" if barred else "| | measured | |\n|---|---:|---|"
+            "| | measured | target | | |\n|---|---:|---:|---|---|" if barred else "| | measured | |\n|---|---:|---|"
         )
         for figure in figures:
             name, value, bar, verdict, note = cells(figure)

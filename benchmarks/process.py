@@ -13,11 +13,14 @@ from pathlib import Path
 import msgspec
 
 LOOK_S = 0.02
-"""How often its memory is looked at: the kernel keeps the peak, but only while the process lives."""
+"""Interval at which the memory of a process is read: the kernel keeps the peak only while the process lives."""
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What one run took. ``cpu_s`` is user and system time with all children; ``peak_mib`` the largest of itself."""
+    """The cost of one run.
+
+    ``cpu_s`` is user and system time with all children; ``peak_mib`` is the peak of the process itself.
+    """
 
     cpu_s: float
     wall_s: float
@@ -99,5 +102,5 @@ def least_cpu_s(costs: Sequence[Cost]) -> float:
 
 
 def ratio(ours: Sequence[Cost], theirs: Sequence[Cost]) -> float:
-    """How many times the CPU of theirs ours took: the median of the pairs that were measured side by side."""
+    """Return our CPU time relative to another program's: the median of pairs that were measured side by side."""
     return statistics.median(a.cpu_s / b.cpu_s for a, b in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""What it costs to be there: idle, at the start, for ``--help``."""
+"""The cost of being idle, of the start, and of ``--help``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.process import run
 from benchmarks.writer import line
 from tests.support.collector import Collector, find_collector
 
-GROUP = "at rest"
+GROUP = "idle and start"
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ def measure(folder: Path, size: Size) -> Iterator[Figure]:
 
 
 def _idle(folder: Path, size: Size) -> Iterator[Figure]:
-    """Two daemons at once, with a collector that takes what they say: one with one file, one with many."""
+    """Run two daemons with a collector: one with one file, one with many."""
     with ExitStack() as stack:
         (folder / "collector").mkdir()
         collector = stack.enter_context(Collector(find_collector(), folder / "collector"))
@@ -51,20 +51,21 @@ def _idle(folder: Path, size: Size) -> Iterator[Figure]:
             found[name] = stack.enter_context(daemon)
         for daemon in found.values():
             daemon.wait_until(lambda daemon=daemon: daemon.samples() > 0)  # type: ignore[misc]
-        time.sleep(size.idle_s * 0.75)  # what it has read settles: sealed, sent, looked at once more, put together
+        time.sleep(size.idle_s * 0.75)  # wait until all data is closed, sent, scanned once more and merged
         before = {name: (time.monotonic(), daemon.spent()) for name, daemon in found.items()}
         time.sleep(size.idle_s)
         for name, daemon in found.items():
             now_s, spent = time.monotonic(), daemon.spent()
             then_s, at_first = before[name]
             took_s = now_s - then_s
-            note = (
-                f"over {took_s:.0f} s, exporting to a collector, own health every minute; {daemon.peak_mib():.0f} MiB"
-            )
+            peak = f"{daemon.peak_mib():.0f} MiB"
+            note = f"over {took_s:.0f} s, exporting to a collector, health metrics every minute; {peak}"
             share = (spent.cpu_s - at_first.cpu_s) / took_s * 100
             yield Figure(GROUP, f"{name}: CPU", share, "% of a core", at_most(0.1), note)
             wakes = (spent.switches - at_first.switches) / took_s
-            yield Figure(GROUP, f"{name}: wake-ups", wakes, "/s", at_most(2), "voluntary switches of all threads")
+            yield Figure(
+                GROUP, f"{name}: wake-ups", wakes, "/s", at_most(2), "voluntary context switches of all threads"
+            )
 
 
 def _starts(folder: Path, size: Size) -> Iterator[Figure]:
@@ -76,7 +77,7 @@ def _starts(folder: Path, size: Size) -> Iterator[Figure]:
         with daemon:
             daemon.wait_until(lambda daemon=daemon: daemon.samples() > 0, every_s=0.002)  # type: ignore[misc]
             took_s.append(time.monotonic() - begun_s)
-    note = f"the best of {size.starts}, an empty store; the worst {max(took_s):.2f} s"
+    note = f"best of {size.starts}, an empty store; worst {max(took_s):.2f} s"
     yield Figure(GROUP, "start to first committed line", min(took_s), "s", at_most(0.5), note)
     command = [str(Path(sys.executable).with_name("otel-logtail")), "--help"]
     helps = []
@@ -85,5 +86,5 @@ def _starts(folder: Path, size: Size) -> Iterator[Figure]:
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         helps.append(time.monotonic() - begun_s)
     cost = run(command)
-    note = f"the best of {size.starts}; {cost.cpu_s:.2f} CPU s; the worst {max(helps):.2f} s"
+    note = f"best of {size.starts}; {cost.cpu_s:.2f} CPU s; worst {max(helps):.2f} s"
     yield Figure(GROUP, "--help", min(helps), "s", at_most(0.2), note)

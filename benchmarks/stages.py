@@ -1,9 +1,9 @@
-"""Where the time of reading goes, stage by stage.
+"""CPU time of reading, by stage.
 
     python -m benchmarks.stages OTEL-LOGTAIL-ARGUMENTS
 
-Runs the program in this process, with a clock around each stage, which costs next to nothing: they are called once a
-chunk. Prints the CPU seconds of each as JSON; what a stage has other stages do counts as theirs.
+Runs the program in this process, with a clock around each stage. The clocks cost little, because they are read once per
+chunk. Prints the CPU seconds of each stage as JSON; time in a nested stage counts only for that one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.figures import Figure
 from benchmarks.ingest import CLEAN, ROOT
 from benchmarks.process import run
 
-GROUP = "where the time goes"
+GROUP = "CPU time by stage"
 STAGES = (
     ("reading the file", "otel_logtail.tail.tailer", "Tail", "read"),
     ("finding the lines", "otel_logtail.engine.scan", "", "find_lines"),
@@ -79,9 +79,9 @@ def measure(folder: Path, size: str) -> Iterator[Figure]:
         ]
         spent = json.loads(run([sys.executable, "-m", "benchmarks.stages", *arguments], cwd=ROOT, environ=CLEAN).output)
         whole = spent.pop("whole")
-        spent["the start, and all else"] = whole - sum(spent.values())
+        spent["start and other work"] = whole - sum(spent.values())
         for stage, seconds in spent.items():
-            each = f"{seconds / log.samples * 1e6:.2f} us a sample"
+            each = f"{seconds / log.samples * 1e6:.2f} us per sample"
             yield Figure(GROUP, f"{name}: {stage}", seconds / whole * 100, "%", None, each if hits == 1 else "")
         shutil.rmtree(log.files[0].parent)
 

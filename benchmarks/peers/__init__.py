@@ -1,6 +1,6 @@
 """Other programs that make a histogram out of the same lines, with programs and configurations that lie beside this.
 
-None of them keeps the samples, knows where it was after a kill -9, or makes spans; each does less than ours.
+None of them keeps the samples, keeps its position after a kill -9, or creates spans; each does less than our program.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Peer(Protocol):
 
     name: str
     what: str
-    """What it does with a line, in a few words."""
+    """A short description of what it does with a line."""
 
     @abstractmethod
     def find(self) -> Path:
@@ -54,7 +54,7 @@ class Mtail(Peer):
     """mtail, once over the log: a histogram in memory, printed at the end."""
 
     name = "mtail"
-    what = "a histogram in memory; no event time, nothing kept"
+    what = "histogram in memory; no event time, no stored samples"
 
     def find(self) -> Path:
         return _script("mtail")
@@ -75,7 +75,7 @@ class OtelCollector(Peer):
     """The OpenTelemetry Collector without us: filelog, signaltometrics, a file."""
 
     name = "OTel Collector"
-    what = "filelog, signaltometrics, file: delta histograms, no positions kept"
+    what = "filelog, signaltometrics, file: delta histograms, no stored positions"
 
     def find(self) -> Path:
         return _script("collector")
@@ -102,7 +102,7 @@ class Counted:
         self._count = 0
 
     def look(self) -> int:
-        """Read what came since."""
+        """Read new lines."""
         if not self._file.exists():
             return 0
         with self._file.open("rb") as file:
@@ -126,7 +126,10 @@ def _count(message: Any) -> int:
 
 
 class Absent(Peer):
-    """A peer that we know of and can't have: looked for on the PATH, and named in the table all the same."""
+    """A known peer that cannot be installed here.
+
+    It is searched for on the PATH, and named in the table if it is missing.
+    """
 
     what = ""
 

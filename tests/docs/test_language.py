@@ -34,8 +34,6 @@ NOT_YET = (
     "otel_logtail/tail/",
     "otel_logtail/testing/",
     *(f"otel_logtail/{path.name}" for path in (ROOT / "otel_logtail").glob("*.*")),
-    "benchmarks/",
-    "docs/performance.md",
     "examples/",
     "tests/",
 )
