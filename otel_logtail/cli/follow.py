@@ -15,8 +15,9 @@ from types import FrameType
 from typing import Any
 
 from otel_logtail.cli.errors import logs_in_one_line, redact_logs, stop_early
-from otel_logtail.daemon.app import RETRY_STORE_S, App
+from otel_logtail.daemon.build import Parts, build
 from otel_logtail.daemon.config import EXPORTER_KEYS, Config, read_config
+from otel_logtail.daemon.loop import RETRY_STORE_S, Loop
 from otel_logtail.daemon.paths import default_db, home_directory
 from otel_logtail.daemon.settings import (
     Settings,
@@ -234,23 +235,22 @@ def run(settings: Settings, config: Config | None) -> int:
     while True:
         waker = _waker(reporter, once=settings.once)
         make = partial(
-            App,
+            build,
             settings,
             exporter_context=context_of_exporters(),
             home=home_directory(),
-            waker=waker,
             reporter=reporter,
-            supervisor=supervisor,
             first_looks=first_looks,
         )
         try:
-            running = _when_the_store_is_ready(make, waker, reporter, settings.db, patient=not settings.once)
+            parts = _when_the_store_is_ready(make, waker, reporter, settings.db, patient=not settings.once)
         except LogtailError as problem:
             waker.close()
             raise settings.explain(problem) from None
         except BaseException:
             waker.close()
             raise
+        running = Loop(parts, waker, reporter, supervisor)
         try:
             signals.end(running)
             return signals.code(running.run())
@@ -270,8 +270,8 @@ def _waker(reporter: Reporter, *, once: bool) -> Waker:
 
 
 def _when_the_store_is_ready(
-    make: Callable[[], App], waker: Waker, reporter: Reporter, db: Path, *, patient: bool
-) -> App:
+    make: Callable[[], Parts], waker: Waker, reporter: Reporter, db: Path, *, patient: bool
+) -> Parts:
     """A fault that may pass is no other at the start than later: it is said once, and waited for.
 
     Damage that is met by more than opening the store is noted, so that the next try finds it and sets the store aside.
@@ -279,7 +279,7 @@ def _when_the_store_is_ready(
     damaged = 0
     while True:
         try:
-            running = make()
+            parts = make()
         except StoreUnavailable as problem:
             if not patient:
                 raise
@@ -292,7 +292,7 @@ def _when_the_store_is_ready(
                 raise
         else:
             reporter.store_works()
-            return running
+            return parts
 
 
 def version() -> str:
@@ -312,14 +312,14 @@ class _Signals:
 
     def __init__(self, *, once: bool) -> None:
         self._once = once
-        self._running: App | None = None
+        self._running: Loop | None = None
         self._interrupts = 0
         self._asked = 0
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._look_now)
 
-    def end(self, running: App) -> None:
+    def end(self, running: Loop) -> None:
         """From now on they end this run in order."""
         self._running = running
         if self._asked:  # before, and where an exception is lost (a destructor)
@@ -340,4 +340,4 @@ class _Signals:
 
     def _look_now(self, number: int, frame: FrameType | None) -> None:
         if self._running is not None:
-            self._running.look_now()
+            self._running.scan_now()

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from otel_logtail.check import FAIL, WARN, Check
-from otel_logtail.daemon.app import Wanted, wanted_of
+from otel_logtail.daemon.build import ResolvedSource, resolve
 from otel_logtail.daemon.safety import check_outputs
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
@@ -109,17 +109,19 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
     ]
 
 
-def _wanted(sources: Sequence[SourceSettings], context: ExporterContext, home: str) -> tuple[list[Wanted], list[Check]]:
+def _wanted(
+    sources: Sequence[SourceSettings], context: ExporterContext, home: str
+) -> tuple[list[ResolvedSource], list[Check]]:
     found, problems = [], []
     for source in sources:
         try:
-            found.append(wanted_of(source, context, home))
+            found.append(resolve(source, context, home))
         except LogtailError as problem:
             problems.append(Check(FAIL, f"logs of {source.name}", str(problem), problem.hint))
     return found, problems
 
 
-def _places(wanted: Sequence[Wanted]) -> tuple[set[str], int]:
+def _places(wanted: Sequence[ResolvedSource]) -> tuple[set[str], int]:
     files = {
         path
         for source in wanted

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_logtail.check import FAIL, OK, WARN, Check
-from otel_logtail.daemon.app import Wanted
+from otel_logtail.daemon.build import ResolvedSource
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.patterns import Patterns
@@ -24,7 +24,7 @@ _FORMAT_TODO = (
 )
 
 
-def check_logs(wanted: Wanted) -> Iterator[Check]:
+def check_logs(wanted: ResolvedSource) -> Iterator[Check]:
     """The files of one source."""
     area = f"logs of {wanted.name}"
     found = discover(wanted.patterns, wanted.rule, trusted=bool(wanted.settings.patterns))
@@ -40,7 +40,7 @@ def check_logs(wanted: Wanted) -> Iterator[Check]:
         yield _check_file(wanted, Path(path), area)
 
 
-def _check_file(wanted: Wanted, path: Path, area: str) -> Check:
+def _check_file(wanted: ResolvedSource, path: Path, area: str) -> Check:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

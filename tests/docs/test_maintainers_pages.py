@@ -15,7 +15,8 @@ from types import FrameType
 import pytest
 
 import otel_logtail
-from otel_logtail.daemon.app import App
+from otel_logtail.daemon.build import build
+from otel_logtail.daemon.loop import Loop
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
@@ -175,7 +176,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
     folder = tmp_path_factory.mktemp("walk")
     log = shutil.copy(ROOT / "tests/captures/0.42.0-stall.log", folder / "proxy.log")
     with receiving("http") as receiver:
-        app = App(
+        reporter = Reporter(io.StringIO())
+        parts = build(
             Settings(
                 db=folder / "store.db",
                 sources=(SourceSettings(observer="headroom", patterns=(str(log),)),),
@@ -185,9 +187,9 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
             ),
             exporter_context=ExporterContext({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}),
             home=str(folder),
-            waker=TimedWaker(),
-            reporter=Reporter(io.StringIO()),
+            reporter=reporter,
         )
+        app = Loop(parts, TimedWaker(), reporter)
         before = sys.getprofile()
         threading.setprofile(note)
         sys.setprofile(note)

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from otel_logtail.daemon.app import LOOK_S
+from otel_logtail.daemon.pace import SCAN_S
 from tests.support.daemon import Daemon
 from tests.support.lines import durations, lines
 
@@ -22,7 +22,7 @@ def test_a_file_that_no_event_tells_of_is_found_at_once(tmp_path: Path) -> None:
             daemon.signal(signal.SIGHUP)
             daemon.wait_for(durations(0, number + 1))
             # each round begins right after a look: without the signal it would take the whole time to the next one
-            assert number == 0 or time.monotonic() - began_s < 0.75 * LOOK_S
+            assert number == 0 or time.monotonic() - began_s < 0.75 * SCAN_S
         daemon.stop()
 
 

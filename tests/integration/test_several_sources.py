@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from otel_logtail.daemon.app import LOOK_S
+from otel_logtail.daemon.pace import SCAN_S
 from tests.faults.test_no_events import DEADLY
 from tests.integration.test_main_job import ask, run
 from tests.support.collector import Collector
@@ -238,7 +238,7 @@ def test_events_of_each_are_heard_without_waiting_for_the_timed_look(tmp_path: P
                 took.append(time.monotonic() - began_s)
         daemon.stop()
     # ten waits for timed looks, of which one comes every 2 s, could not all be short
-    assert sum(took) < 2 * LOOK_S, took
+    assert sum(took) < 2 * SCAN_S, took
 
 
 def test_a_backlog_of_one_does_not_keep_the_other_waiting(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_sighup_looks_at_the_files_of_each(tmp_path: Path) -> None:
             for name in ("one", "two"):
                 daemon.wait_until(lambda name=name, number=number: daemon.counted(name) == number + 1)  # type: ignore[misc]
             # each round begins right after a look: without the signal it would take the whole time to the next one
-            assert number == 0 or time.monotonic() - began_s < 0.75 * LOOK_S
+            assert number == 0 or time.monotonic() - began_s < 0.75 * SCAN_S
         daemon.stop()
 
 

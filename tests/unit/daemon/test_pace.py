@@ -1,4 +1,4 @@
-"""How often all files are looked at: seldom where that costs much, since events come; often where there are none."""
+"""How often all files are scanned: seldom if a scan is expensive and events come, often if there are no events."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.daemon import app as app_module
-from otel_logtail.daemon.app import BLIND_LOOK_S, LONGEST_LOOK_S, LOOK_S, App
+from otel_logtail.daemon.build import build
+from otel_logtail.daemon.loop import Loop
+from otel_logtail.daemon.pace import BLIND_SCAN_S, LONGEST_S, SCAN_S, SHARE, Pace
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
@@ -24,7 +25,7 @@ class Waits(TimedWaker):
         super().__init__()
         self._alive = alive
         self.waits: list[float] = []
-        self.running: App | None = None
+        self.running: Loop | None = None
 
     def alive(self) -> bool:
         return self._alive
@@ -34,27 +35,28 @@ class Waits(TimedWaker):
         if len(self.waits) == 3:
             assert self.running is not None
             self.running.stop()
-        # first look at all again: the first look opens the files, and says little of what the next ones cost
+        # first scan all again: the first scan opens the files, and says little about the cost of the next ones
         return None if len(self.waits) == 1 else frozenset()
 
 
-def waits(folder: Path, files: int, *, alive: bool = True) -> float:
-    """How long the daemon would wait for its next look at so many files, once it has read them."""
+def waits(folder: Path, files: int, *, alive: bool = True, share: float = SHARE) -> float:
+    """How long the daemon would wait for its next scan of so many files, once it has read them."""
     logs = folder / "logs"
     logs.mkdir()
     for number in range(files):
         (logs / f"proxy-{10_000 + number}.log").touch()
     waker = Waits(alive=alive)
-    waker.running = App(
+    reporter = Reporter()
+    parts = build(
         Settings(
             db=folder / "store.db",
             sources=(SourceSettings(observer="headroom", patterns=(str(logs / "proxy-*.log"),)),),
         ),
         exporter_context=ExporterContext({}, {}, "host", "0"),
         home=str(folder),
-        waker=waker,
-        reporter=Reporter(),
+        reporter=reporter,
     )
+    waker.running = Loop(parts, waker, reporter, pace=Pace(share))
     try:
         assert waker.running.run() == 0
     finally:
@@ -62,20 +64,18 @@ def waits(folder: Path, files: int, *, alive: bool = True) -> float:
     return waker.waits[-1]
 
 
-def test_few_files_are_looked_at_every_two_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "LOOK_SHARE", 1.0)  # whatever this machine is doing besides
-    assert waits(tmp_path, 1) == pytest.approx(LOOK_S, abs=1.0)
+def test_few_files_are_scanned_every_two_seconds(tmp_path: Path) -> None:
+    share = 1.0  # whatever this machine is doing besides
+    assert waits(tmp_path, 1, share=share) == pytest.approx(SCAN_S, abs=1.0)
 
 
-def test_a_look_that_costs_much_comes_less_often_and_yet_it_comes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app_module, "LOOK_SHARE", 1e-6)  # so that a millisecond is much
-    assert LOOK_S * 2 < waits(tmp_path, FILES) <= LONGEST_LOOK_S
+def test_an_expensive_scan_is_repeated_less_often_but_still_repeated(tmp_path: Path) -> None:
+    share = 1e-6  # so that a millisecond is much
+    assert SCAN_S * 2 < waits(tmp_path, FILES, share=share) <= LONGEST_S
 
 
-def test_where_no_events_come_the_look_is_as_often_as_ever(tmp_path: Path) -> None:
-    assert waits(tmp_path, FILES, alive=False) <= BLIND_LOOK_S
+def test_without_events_the_files_are_scanned_as_often_as_before(tmp_path: Path) -> None:
+    assert waits(tmp_path, FILES, alive=False) <= BLIND_SCAN_S
 
 
 def test_with_nothing_to_read_each_file_is_asked_for_its_place_twice_at_most(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from otel_logtail.daemon.app import App
+from otel_logtail.daemon.build import build
+from otel_logtail.daemon.loop import Loop
 from otel_logtail.daemon.settings import INTERVAL_NS, Settings, SourceSettings
 from otel_logtail.engine.engine import Now
 from otel_logtail.events import Reporter
@@ -44,16 +45,17 @@ class StepWaker(TimedWaker):
         return frozenset()
 
 
-def made(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> App:
+def made(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> Loop:
     of_the_source = {name: settings.pop(name) for name in ("patterns", "from_start") if name in settings}
     source = SourceSettings(observer="headroom", **of_the_source)
-    return App(
+    reporter = Reporter(said or io.StringIO())
+    parts = build(
         Settings(db=tmp_path / "store.db", sources=(source,), **settings),
         exporter_context=ExporterContext({}),
         home=str(tmp_path),
-        waker=waker,
-        reporter=Reporter(said or io.StringIO()),
+        reporter=reporter,
     )
+    return Loop(parts, waker, reporter)
 
 
 def run(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> int:
@@ -158,7 +160,7 @@ def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tm
     app = made(tmp_path, waker, limits=Limits(retention_ns=3600 * 10**9), **settings)
 
     def wait() -> None:
-        waits.append(app._sources.gone())
+        waits.append(app._parts.sources.gone())
         if not waits[-1] or len(waits) == 100:
             app.stop()
 
@@ -206,7 +208,7 @@ def test_after_a_restart_with_shorter_intervals_the_log_is_no_further_than_it_wa
     run(tmp_path, StepWaker(lambda _: None), interval_ns=3600 * 10**9, **settings)
     app = made(tmp_path, StepWaker(lambda _: None), exporters=("console",), **settings)
     try:
-        (source,) = app._sources.runs
+        (source,) = app._parts.sources.runs
         # else what is open is sealed while its time still runs, and each line of it that comes is late
         assert source.engine.ahead_ns(Now(time.time_ns(), 0)) <= 0
     finally:
