@@ -126,11 +126,11 @@ def test_retention_holds_where_no_run_ever_stays(tmp_path: Path, retention_ns: i
     settings: dict[str, Any] = {"patterns": (str(log),), "once": True, "limits": Limits(retention_ns=retention_ns)}
     write(log, 0, 1)
     run(tmp_path, TimedWaker(), **settings)
-    assert ask(tmp_path, "SELECT sum(count) FROM block") == [(2,)]  # the newest is what age counts from
-    write(log, 2 * HOUR)
+    assert ask(tmp_path, "SELECT sum(count) FROM block") == [(2,)]  # age counts from the newest ones
+    write(log, 2 * HOUR, 2 * HOUR + 1)
     run(tmp_path, TimedWaker(), **settings)
-    assert ask(tmp_path, "SELECT sum(count) FROM block") == [(1 if retention_ns else 3,)]
-    assert ask(tmp_path, "SELECT samples FROM source") == [(3,)]
+    assert ask(tmp_path, "SELECT sum(count) FROM block") == [(2 if retention_ns else 4,)]
+    assert ask(tmp_path, "SELECT samples FROM source") == [(4,)]
 
 
 def test_the_size_bound_holds_where_no_run_ever_stays(tmp_path: Path) -> None:
