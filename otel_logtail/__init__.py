@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from otel_logtail.check import Check as Check
     from otel_logtail.errors import Drift as Drift
     from otel_logtail.errors import UsageError as UsageError
     from otel_logtail.exporter import Exporter as Exporter
     from otel_logtail.exporter import ExporterContext as ExporterContext
+    from otel_logtail.exporter import ExporterPlugin as ExporterPlugin
     from otel_logtail.model import BreachRecord as BreachRecord
     from otel_logtail.model import Delivered as Delivered
     from otel_logtail.model import Delivery as Delivery
@@ -32,34 +34,52 @@ if TYPE_CHECKING:
     from otel_logtail.observer import Observer as Observer
     from otel_logtail.observer import ObserverContext as ObserverContext
     from otel_logtail.observer import PathRule as PathRule
+    from otel_logtail.option import Choice as Choice
+    from otel_logtail.option import Duration as Duration
+    from otel_logtail.option import File as File
+    from otel_logtail.option import Flag as Flag
+    from otel_logtail.option import Integer as Integer
+    from otel_logtail.option import Option as Option
+    from otel_logtail.option import Size as Size
+    from otel_logtail.option import Text as Text
 
 # made when they are asked for: `otel-logtail --help` needs none of them
 _HOME_OF = {
     name: home
     for home, names in {
+        "check": "Check",
         "errors": "Drift UsageError",
-        "exporter": "Exporter ExporterContext",
+        "exporter": "Exporter ExporterContext ExporterPlugin",
         "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Item Observed Partial Point Refused"
         " Rejected Retry Sample Shape Stream",
         "observer": "Observer ObserverContext PathRule",
+        "option": "Choice Duration File Flag Integer Option Size Text",
     }.items()
     for name in names.split()
 }
 
 __all__ = [
     "BreachRecord",
+    "Check",
+    "Choice",
     "Delivered",
     "Delivery",
     "Drift",
+    "Duration",
     "EpisodeRecord",
     "ExportBatch",
     "Exporter",
     "ExporterContext",
+    "ExporterPlugin",
+    "File",
+    "Flag",
     "Ignored",
+    "Integer",
     "Item",
     "Observed",
     "Observer",
     "ObserverContext",
+    "Option",
     "Partial",
     "PathRule",
     "Point",
@@ -68,7 +88,9 @@ __all__ = [
     "Retry",
     "Sample",
     "Shape",
+    "Size",
     "Stream",
+    "Text",
     "UsageError",
 ]
 

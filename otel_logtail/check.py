@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -22,3 +24,11 @@ class Check(msgspec.Struct, frozen=True):
     area: str
     what: str
     todo: str = ""
+
+
+def check_writable(path: Path, todo: str) -> Check:
+    """Check that this user can write a file, or create it."""
+    target = path if path.exists() else path.parent
+    if os.access(target, os.W_OK):
+        return Check(OK, "", f"{path} can be written")
+    return Check(FAIL, "", f"{target} can't be written by this user", todo)

@@ -1,67 +1,124 @@
-"""A destination, and how the store is drained into it.
+"""The seam of destinations: ``Exporter`` sends data, and ``ExporterPlugin`` declares everything around it.
 
-``Exporter`` is the seam. ``Drain`` reads one exporter's next items, has them exported, and moves its cursor on the
-receiver's word alone.
+The entry point of an exporter (group ``otel_logtail.exporters``) names an ``ExporterPlugin``. The program loads all of
+them at each start, for ``--help`` too. So the module of a plug-in imports little, and ``make`` and ``probe`` import
+what takes time::
+
+    FILE = Option("csv_file", File(), "CSV file that episodes are appended to.")
+
+    def make(context: ExporterContext) -> Exporter:
+        from logtail_acme.exporter import CsvExporter
+
+        return CsvExporter(context.require(FILE))
+
+    CSV = ExporterPlugin(summary="A CSV file with a row for each episode.", make=make, options=(FILE,))
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from otel_logtail.model import Delivery, ExportBatch, Point, Stream
+from otel_logtail.option import Choice, File, Option, Options
+
+if TYPE_CHECKING:  # ``--help`` needs no records
+    from otel_logtail.check import Check
+    from otel_logtail.model import Delivery, ExportBatch, Point, Stream
 
 REPEAT_NS = 120 * 10**9
-"""How long a series may be silent before its last point is told again: twice within the 5 minutes of Prometheus. While
-a log is silent, its sealed time moves on as often, so that there is a time to tell it for."""
+"""How long a series may be idle before its last point is sent again: twice within the 5 minutes of Prometheus. While
+a log is idle, the time of its closed intervals advances as often, so that there is a time to send it for."""
 
 
-class ExporterContext(msgspec.Struct, frozen=True):
-    """What an exporter is made with: the environment, and the command line's options for exporters.
+HISTOGRAM = Option(
+    "histogram",
+    Choice(("explicit", "exponential")),
+    "Kind of histogram. Default: OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, else explicit.",
+)
+EVENTS = Option(
+    "events",
+    Choice(("span", "log", "both")),
+    "Form of a breach: an event of its episode's span, a log record with the span's ids, or both.",
+    default="span",
+)
+SHARED_OPTIONS = (HISTOGRAM, EVENTS)
+"""Options that several exporters have under one name. The name of any other option starts with that of its exporter."""
 
-    ``options`` holds only what was given (``otlp_endpoint``, ``otlp_protocol`` ...): it wins over the environment.
-    ``host`` is this machine's name, ``version`` this project's.
+
+class ExporterContext(Options, frozen=True):
+    """What an exporter is created from: the options that it was given, and the environment.
+
+    ``host`` is the name of this machine, ``version`` the version of otel-logtail.
     """
 
-    environ: Mapping[str, str]
-    options: Mapping[str, str] = {}
     host: str = ""
     version: str = "0"
 
 
 class Exporter(Protocol):
-    """A destination. It keeps nothing that must outlive it: the store does.
+    """A destination. An exporter keeps nothing that must survive a restart: the store does.
 
-    ``name`` names its cursors in the store; ``wants`` the streams it is given.
+    ``name`` is the name of the entry point; the store keeps the exporter's cursors under it. ``wants`` are the streams
+    that the exporter receives.
     """
 
     name: str
     wants: frozenset[Stream]
     form: str = ""
-    """What makes its points other series at the receiver beside metric and attributes: kind of histogram,
-    temporality, resource. With another form than at the last start all series begin anew."""
+    """The settings that decide, beside metric and attributes, which series a point belongs to at the receiver: kind of
+    histogram, temporality, resource. If the form differs from that of the last start, all series start again."""
 
     def resume(self, points: Sequence[Point]) -> None:
-        """Take what the receiver has been told of each series so far; called once, before the first batch.
+        """Take over the last point of each series that the receiver has; called once, before the first batch.
 
-        For an exporter that shows totals out of its memory: after a restart they are right again at once. The points
-        are as for silent series (id 0), by time; it must not send them. Does nothing unless it is overridden.
+        Only an exporter that serves totals from memory needs it: after a restart the totals are right at once. The
+        points are like those of idle series (id 0), ordered by time. They must not be sent.
         """
-        return  # said, so that the method is not an abstract one
+        return  # a statement, so that the method is not abstract
 
     @abstractmethod
     def export(self, batch: ExportBatch) -> Delivery:
-        """Send one batch and say what became of it.
+        """Send one batch and return the receiver's decision.
 
-        Called from one thread, one batch at a time; may block up to its own timeout. It does not retry: ``Retry`` says
-        that the receiver may take the batch later, ``Refused`` that it never will. An unclear end (a time-out, a
-        connection that closed) is ``Retry``: the same items come again with the same ids, times and totals.
-        It must not raise for what a receiver does; what it raises is counted as ``Retry``.
+        Called from one thread, one batch at a time. The call may block up to the exporter's own timeout. An exporter
+        does not retry: ``Retry`` means that the receiver may accept the batch later, ``Refused`` that it never will. If
+        the outcome is unknown (a timeout, a closed connection), return ``Retry``: the same items are passed again with
+        the same ids, times and totals. Nothing that a receiver does may raise; an exception counts as ``Retry``.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give up what is on the way and free connections; may be called from another thread while exporting."""
+        """Give up what is on the way and free connections; may be called from another thread during ``export``."""
+
+
+class ExporterPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """An exporter as its entry point declares it.
+
+    Args:
+        summary: One sentence for ``otel-logtail exporters``.
+        make: Creates the exporter. Raises UsageError if a value is wrong or a package is missing.
+        options: The options of the exporter. Those of the kind ``File`` are the files that it writes.
+        probe: Checks for ``doctor`` whether the receiver accepts data, without changing anything there. The second
+            argument tells whether a daemon runs with these options. An empty ``area`` means the exporter.
+        is_asked_for: Returns whether the environment and the options ask for this exporter if the user names none.
+    """
+
+    summary: str
+    make: Callable[[ExporterContext], Exporter]
+    options: tuple[Option[Any], ...] = ()
+    probe: Callable[[ExporterContext, bool], Iterable[Check]] | None = None
+    is_asked_for: Callable[[ExporterContext], bool] = lambda context: False
+
+    def files(self, context: Options) -> Iterator[tuple[Option[Path], Path]]:
+        """Yield the files that the exporter writes, each with its option.
+
+        Raises:
+            UsageError: an option is not a path.
+        """
+        for option in self.options:
+            if isinstance(option.kind, File) and (path := context.get(option)) is not None:
+                yield option, path

@@ -10,8 +10,7 @@ The user gives the first one as ``--csv-file PATH``, as the variable ``OTEL_LOGT
 ``context.require(FILE)`` is a ``Path``, and ``context.require(KEEP)`` is an ``int``. If the kind does not accept a
 value, the error names the place that the value is from.
 
-The name of an option is unique among all plug-ins, so it starts with the name of the plug-in. Exporters share an option
-(``histogram``) if they declare the same object.
+The name of an option starts with the name of its plug-in (of ``hex-telemetry``: the first word), so that it is unique.
 """
 
 from __future__ import annotations
@@ -74,8 +73,8 @@ class Integer(msgspec.Struct, frozen=True):
 
     @property
     def example(self) -> str:
-        """Return the lower bound."""
-        return str(self.least)
+        """Name the bounds."""
+        return f"a number from {self.least} to {self.most}"
 
     def parse(self, text: str) -> int:
         """Return the number."""

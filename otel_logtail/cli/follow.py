@@ -49,7 +49,7 @@ from otel_logtail.environment import export_interval as metric_export_interval
 from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.plugins import OBSERVERS, names
+from otel_logtail.plugins import EXPORTERS, OBSERVERS, find_exporter, names
 from otel_logtail.redact import Redactor, secrets_of
 from otel_logtail.store.file import suspect
 from otel_logtail.store.maintenance import Limits
@@ -154,12 +154,19 @@ def _settings_of(
             name: {
                 **(config.exporters.get(name, {}) if config else {}),
                 **{option: params[option] for option in _OPTIONS if params[option]},
+                **_of_variables(name, environ),
             }
             for name in chosen
         },
         places=places,
         warnings=(*warnings, *(problems(environ) if chosen else ()), *filter(None, [lost_zone])),
     ), config
+
+
+def _of_variables(exporter: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what variables give to the options of an exporter that has no flags."""
+    options = () if exporter in EXPORTER_KEYS or exporter not in names(EXPORTERS) else find_exporter(exporter).options
+    return {option.name: environ[option.variable] for option in options if environ.get(option.variable)}
 
 
 def _without_service_links(params: dict[str, Any], given: dict[str, str], environ: Mapping[str, str]) -> list[str]:
@@ -218,7 +225,7 @@ def _exporters(params: Mapping[str, Any], config: Config | None) -> tuple[str, .
 
 def context_of_exporters() -> ExporterContext:
     """What exporters are made with, but for their options."""
-    return ExporterContext(os.environ, {}, socket.gethostname(), version())
+    return ExporterContext(os.environ, host=socket.gethostname(), version=version())
 
 
 def run(settings: Settings, config: Config | None) -> int:

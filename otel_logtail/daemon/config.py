@@ -20,7 +20,7 @@ from otel_logtail.daemon.settings import SourceSettings
 from otel_logtail.daemon.toml_lines import KeyPath, key_lines
 from otel_logtail.environment import check_resolved
 from otel_logtail.errors import UsageError
-from otel_logtail.plugins import EXPORTERS, OBSERVERS, names
+from otel_logtail.plugins import EXPORTERS, OBSERVERS, find_exporter, names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -203,8 +203,11 @@ class _Reader:
             at = ("exporter", name)
             self._known(at, name, "exporter", names(EXPORTERS))
             table = self._table(at, content, f"[{_dotted(at)}]")
-            keys = EXPORTER_KEYS.get(name) or {key: key for key in table}
-            if name in EXPORTER_KEYS:
+            keys = EXPORTER_KEYS.get(name)
+            if keys is None:
+                keys = {option.key_of(name): option.name for option in find_exporter(name).options}
+                self._known_keys(at, table, tuple(keys), {})
+            else:
                 renamed = {
                     option: f"write {key}: the table says the rest" for key, option in keys.items() if key != option
                 }

@@ -33,7 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 PURE = {
     *("errors", "model", "counts", "observer", "environment", "engine", "observers", "store.rows", "store.gaps"),
     *("report.slo", "report.bars", "report.plots", "exporters.wording", "exporters.hex.config", "exporters.hex.events"),
+    *("exporters.hex.options", "exporters.otlp.options", "exporters.jsonl.options", "exporters.prometheus.options"),
     *("exporters.otlp.answer", "exporters.otlp.encode", "exporters.otlp.logs", "daemon.toml_lines", "daemon.pace"),
+    "option",
 }
 """Rooms and modules without clock, file, SQL, thread or network."""
 IMPURE = {"os", "io", "time", "sqlite3", "threading", "logging", "socket", "subprocess", "random", "asyncio"}

@@ -400,7 +400,9 @@ def test_each_other_exporter_says_whether_its_place_is_there(tmp_path: Path) -> 
     )
     found = doctor(ill)
     assert {n: found.only(f"exporter {n}")[0] for n in names[1::2]} == dict.fromkeys(names[1::2], "FAIL")
-    assert found.only("exporter prometheus")[1] == "--prometheus-port: 'no port' is not a port"
+    assert (
+        found.only("exporter prometheus")[1] == "invalid --prometheus-port 'no port': expected a number from 1 to 65535"
+    )
 
 
 def test_a_scrape_endpoint_of_a_running_daemon_is_scraped(tmp_path: Path) -> None:

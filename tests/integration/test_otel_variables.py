@@ -12,10 +12,11 @@ import pytest
 from otel_logtail import environment
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters import prometheus
 from otel_logtail.exporters.otlp import exporter as otlp
 from otel_logtail.exporters.otlp.config import Form, Setting, Signal, read_settings
+from otel_logtail.exporters.prometheus import exporter as prometheus
 from otel_logtail.model import Stream
+from otel_logtail.option import Options
 from tests.integration.test_main_job import ask, run
 from tests.support.collector import Collector, find_collector
 from tests.support.places import CAPTURES, ROOT
@@ -49,7 +50,7 @@ def asked() -> set[str]:
     environ = Recorder({})
     for protocol in ("grpc", "http/protobuf"):  # a variable of one protocol is read for it only
         environ.values_[E + "PROTOCOL"] = protocol
-        read_settings(environ, {"events": "both"})
+        read_settings(Options(environ, {"events": "both"}))
     environment.unwanted(environ)
     environment.service_name(environ)
     environment.export_interval(environ)
@@ -109,7 +110,7 @@ def test_the_page_has_all_that_is_read_and_nothing_else_and_each_has_its_test() 
 
 
 def signals(environ: Mapping[str, str]) -> dict[str, Signal]:
-    settings = read_settings(environ, {"events": "both"})
+    settings = read_settings(Options(environ, {"events": "both"}))
     assert settings.logs is not None
     return {"METRICS": settings.metrics, "TRACES": settings.traces, "LOGS": settings.logs}
 
@@ -148,7 +149,7 @@ def test_an_endpoint_is_for_all_signals_or_for_one() -> None:
 def test_what_requests_look_like(name: str) -> None:
     value, field, expected = OF_THE_FORM[name]
     assert getattr(Form(), field) != expected
-    assert getattr(read_settings({name: value}, {}).form, field) == expected
+    assert getattr(read_settings(Options({name: value}, {})).form, field) == expected
 
 
 def test_the_name_is_its_own_variables_or_the_resources() -> None:

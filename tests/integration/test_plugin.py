@@ -63,7 +63,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_are_listed_by_name_with_the_package_that_brings_them(installed: Path) -> None:
     for command, name, what in (
         ("observers", "acme", "The web server acme: how long each request took, and whether the database or rendering"),
-        ("exporters", "csv", "A CSV file (ACME_CSV) with a row for each stall."),
+        ("exporters", "csv", "A CSV file (--csv-file) with a row for each episode."),
     ):
         listed = json.loads(run(installed / "otel-logtail", command, "--format", "json").stdout)
         (mine,) = [entry for entry in listed if entry["name"] == name]
@@ -83,7 +83,7 @@ def test_both_are_used_on_a_log(installed: Path, tmp_path: Path) -> None:
         + "2025-11-25T12:00:30.000Z acme request route=/made-up took=9.000 db=0.005\n"
     )
     command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db", db]
-    run(*command, "--exporter", "csv", ACME_CSV=str(out))
+    run(*command, "--exporter", "csv", OTEL_LOGTAIL_CSV_FILE=str(out))
     summary = json.loads(run(installed / "otel-logtail", "query", "summary", "--db", db, "--format", "json").stdout)
     assert (summary["count"], summary["degraded"], summary["stall"]) == (15, 2, 1)
     stages = run(installed / "otel-logtail", "query", "stages", "--db", db, "--format", "jsonl").stdout
@@ -96,7 +96,7 @@ def test_both_are_used_on_a_log(installed: Path, tmp_path: Path) -> None:
     assert [row[3:] for row in rows] == [["2", "2900.0", "stall", "render"], ["1", "600.0", "degraded", "render"]]
     episodes = json.loads(run(installed / "otel-logtail", "query", "episodes", "--db", db, "--format", "json").stdout)
     assert [row[0] for row in rows] == [episode["span_id"] for episode in episodes]
-    run(*command, "--exporter", "csv", ACME_CSV=str(out))
+    run(*command, "--exporter", "csv", OTEL_LOGTAIL_CSV_FILE=str(out))
     assert len(out.read_text().splitlines()) == 2  # nothing is told twice
 
 
@@ -117,7 +117,7 @@ def test_a_plug_ins_usage_error_is_one_like_ours(installed: Path, tmp_path: Path
     command = [str(installed / "otel-logtail"), "--observer", "acme", "--path", log, "--exporter", "csv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == ("otel-logtail: error: the exporter csv needs a file\nhint: set ACME_CSV to its path\n")
+    assert done.stderr == ("otel-logtail: error: --csv-file is missing\nhint: pass --csv-file PATH\n")
 
 
 def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
@@ -128,11 +128,21 @@ def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
 
 def test_a_name_that_is_not_the_exporters_own_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cursors are kept under its own name: with another one nothing would be found again."""
+    (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "console"]
+    renamed = type(point)("mine", point.value, point.group)
+    monkeypatch.setattr(plugins, "_points", lambda group: [renamed])
+    with pytest.raises(UsageError, match="the exporter 'mine' calls itself 'console'"):
+        plugins.make_exporter("mine", ExporterContext({}))
+
+
+def test_an_option_that_is_not_named_after_its_exporter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its flag could be one of the program's own."""
     (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "otlp"]
     renamed = type(point)("mine", point.value, point.group)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [renamed])
-    with pytest.raises(UsageError, match="the exporter 'mine' calls itself 'otlp'"):
-        plugins.make_exporter("mine", ExporterContext({}))
+    monkeypatch.setattr(plugins, "_points", lambda group: [renamed])
+    with pytest.raises(UsageError, match="the name of its option 'otlp_endpoint' does not start with 'mine_'"):
+        plugins.find_exporter("mine")
+    assert plugins.exporters() == {}
 
 
 @pytest.mark.parametrize("marker", [b"two\nlines", "text", None])
@@ -147,7 +157,7 @@ def test_an_observer_with_a_marker_that_no_line_can_hold_is_refused(
 def test_one_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "otlp"]
     broken = type(point)("broken", "otel_logtail.nowhere:make", point.group)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken, point])
+    monkeypatch.setattr(plugins, "_points", lambda group: [broken, point])
     listed = plugins.describe(plugins.EXPORTERS)
     assert [(one.name, one.what) for one in listed if one.name == "broken"] == [
         ("broken", "can't be loaded: No module named 'otel_logtail.nowhere'")
@@ -164,7 +174,7 @@ def blocks(language: str) -> list[str]:
 def test_all_code_on_the_page_for_authors_is_the_examples() -> None:
     sources = [path.read_text() for path in EXAMPLE.rglob("*.py")] + [(EXAMPLE / "pyproject.toml").read_text()]
     found = blocks("python") + blocks("toml")
-    assert len(found) == 8
+    assert len(found) == 9
     assert [block for block in found if not any(block in source for source in sources)] == []
 
 

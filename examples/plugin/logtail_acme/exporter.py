@@ -1,7 +1,7 @@
-"""Stalls in a CSV file: span id, start and end (seconds since the epoch), breaches, peak in ms, severity, cause.
+"""Episodes in a CSV file: span id, start and end (seconds since the epoch), breaches, peak in ms, severity, cause.
 
-It keeps nothing in memory: the store knows what the file has. A row may be written twice (a crash at the wrong moment),
-always with the same span id.
+The exporter keeps nothing in memory, since the store keeps its position. After a crash a row may be written twice, with
+the same span id.
 """
 
 from __future__ import annotations
@@ -17,26 +17,25 @@ from otel_logtail import (
     EpisodeRecord,
     ExportBatch,
     Exporter,
-    ExporterContext,
     Retry,
     Stream,
-    UsageError,
 )
 
 
 class CsvExporter(Exporter):
-    """One file, appended to."""
+    """One file that rows are appended to."""
 
     name = "csv"
     wants = frozenset({Stream.EPISODES})
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, separator: str) -> None:
         self._path = path
+        self._separator = separator
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """All rows, or none: then they come again."""
+        """Append all rows, or none."""
         text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
+        rows = csv.writer(text, delimiter=self._separator, lineterminator="\n")
         rows.writerows(row(item) for item in batch.items if isinstance(item, EpisodeRecord))
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -52,7 +51,7 @@ class CsvExporter(Exporter):
 
 
 def row(record: EpisodeRecord) -> list[str]:
-    """An episode as a row."""
+    """Return an episode as a row."""
     episode = record.episode
     return [
         episode.span_id.hex(),
@@ -63,15 +62,3 @@ def row(record: EpisodeRecord) -> list[str]:
         episode.severity.label,
         episode.cause,
     ]
-
-
-def make(context: ExporterContext) -> CsvExporter:
-    """A CSV file (ACME_CSV) with a row for each stall.
-
-    Raises:
-        UsageError: the variable is not set.
-    """
-    name = context.options.get("file") or context.environ.get("ACME_CSV", "")
-    if not name:
-        raise UsageError("the exporter csv needs a file", hint="set ACME_CSV to its path")
-    return CsvExporter(Path(name))

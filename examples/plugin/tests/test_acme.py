@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
-from logtail_acme.exporter import make, row
+from logtail_acme import CSV
+from logtail_acme.exporter import row
 from logtail_acme.observer import AcmeObserver
 
 from otel_logtail import (
@@ -54,7 +55,7 @@ class Disk(Receiver):
         self._there.mkdir()
 
     def exporter(self) -> Exporter:
-        return make(ExporterContext({"ACME_CSV": str(self._there / "stalls.csv")}))
+        return CSV.make(ExporterContext(options={"csv_file": str(self._there / "stalls.csv")}))
 
     def told(self, item: Item) -> Iterable[Told]:
         assert isinstance(item, EpisodeRecord)

@@ -64,12 +64,12 @@ class HexExporter(Exporter):
 
 
 def make(context: ExporterContext) -> HexExporter:
-    """The hex bus: each breach and each episode as an event (--hex-url).
+    """Create the exporter for the event bus.
 
     Raises:
-        UsageError: the environment or the flags say what can't be meant, or websockets is not installed.
+        UsageError: a setting is wrong, or websockets is not installed.
     """
-    settings = read_bus(context.environ, context.options)
+    settings = read_bus(context)
     try:
         from otel_logtail.exporters.hex.link import Link
     except ImportError as problem:

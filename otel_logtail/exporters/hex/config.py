@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from otel_logtail.environment import check_resolved
 from otel_logtail.errors import UsageError
-from otel_logtail.option import Duration, Option
+from otel_logtail.exporters.hex.options import DB, MAX_AGE, URL
+from otel_logtail.option import Options
 
 DEFAULT_URL = "ws://127.0.0.1:49134"
 """Where an engine listens on the machine that it shares with us; ``localhost`` could mean ::1, and it has IPv4 only."""
-
-DEFAULT_MAX_AGE = "10m"
-
-_MAX_AGE = Option("hex_max_age", Duration(0, examples="10m, 90s, 1h"), "")
 
 
 class BusSettings(msgspec.Struct, frozen=True):
@@ -43,27 +41,35 @@ class BusSettings(msgspec.Struct, frozen=True):
         return self.url.lower().startswith("wss:")
 
 
-def read_bus(environ: Mapping[str, str], options: Mapping[str, str]) -> BusSettings:
-    """The settings that III_URL, III_TOKEN and the options ``hex_url`` and ``hex_max_age`` mean."""
-    url, origin = _first((options.get("hex_url", ""), "--hex-url"), (environ.get("III_URL", ""), "III_URL"))
+def read_bus(options: Options) -> BusSettings:
+    """Return the settings that III_URL, III_TOKEN and the options mean.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    environ, given = options.environ, options.get(URL) or ""
+    url, origin = _first((given, options.where(URL)), (environ.get("III_URL", ""), "III_URL"))
     host, port = _address(url or DEFAULT_URL, origin)
     return BusSettings(
         url=url or DEFAULT_URL,
         host=host,
         port=port,
         token=_token(environ.get("III_TOKEN", "").strip()),
-        max_age_ns=_max_age_ns(options.get("hex_max_age", "").strip() or DEFAULT_MAX_AGE),
+        max_age_ns=options.require(MAX_AGE) or None,
         trust={name: environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)},
     )
 
 
-def read_telemetry(environ: Mapping[str, str], options: Mapping[str, str]) -> str:
-    """The path of hex's telemetry database that the option ``hex_db`` or HEX_DIR means."""
-    path = options.get("hex_db", "").strip()
-    folder = environ.get("HEX_DIR", "").strip()
-    if not path and not folder:
+def read_telemetry(options: Options) -> Path:
+    """Return the path of hex's telemetry database.
+
+    Raises:
+        UsageError: neither the option nor HEX_DIR names it.
+    """
+    path = options.get(DB)
+    if path is None:
         raise UsageError("hex-telemetry: where is hex's database?", hint="set HEX_DIR, or name the file with --hex-db")
-    return path or f"{folder.rstrip('/')}/.hex/telemetry/events.db"
+    return path
 
 
 def _first(*settings: tuple[str, str]) -> tuple[str, str]:
@@ -89,7 +95,3 @@ def _token(token: str) -> str:
     if not re.fullmatch(r"[!-~]*", token):
         raise UsageError("III_TOKEN can't be sent in a header", hint="visible ASCII characters, without spaces")
     return token
-
-
-def _max_age_ns(text: str) -> int | None:
-    return _MAX_AGE.parse(text) or None

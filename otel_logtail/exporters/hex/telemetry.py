@@ -89,12 +89,12 @@ class HexTelemetryExporter(Exporter):
 
 
 def make(context: ExporterContext) -> HexTelemetryExporter:
-    """Hex's own telemetry table: a row for each breach and each episode.
+    """Create the exporter for the telemetry table.
 
     Raises:
-        UsageError: the environment or the flags say what can't be meant.
+        UsageError: the place of the database is not known.
     """
-    return HexTelemetryExporter(Path(read_telemetry(context.environ, context.options)).expanduser().absolute())
+    return HexTelemetryExporter(read_telemetry(context))
 
 
 def _row(item: Item) -> TelemetryRow:

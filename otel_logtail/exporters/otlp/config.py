@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from otel_logtail.environment import attributes, check_resolved, usable
 from otel_logtail.errors import UsageError
+from otel_logtail.exporter import EVENTS, HISTOGRAM
+from otel_logtail.exporters.otlp.options import ENDPOINT, PROTOCOL
+from otel_logtail.option import Option, Options
 
 Protocol = Literal["grpc", "http/protobuf"]
 SignalName = Literal["metrics", "traces", "logs"]
@@ -84,40 +87,51 @@ class Settings(msgspec.Struct, frozen=True):
     form: Form
 
 
-def read_settings(environ: Mapping[str, str], options: Mapping[str, str]) -> Settings:
-    """The settings that the environment and the options (``otlp_endpoint``, ``histogram``, ``events`` ...) mean."""
-    form = read_form(environ, options)
+def read_settings(options: Options) -> Settings:
+    """Return the settings that the environment and the options mean.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    form = read_form(options)
     return Settings(
-        metrics=_signal(environ, options, "metrics"),
-        traces=_signal(environ, options, "traces"),
-        # unasked for, its variables are some other program's
-        logs=None if form.events == "span" else _signal(environ, options, "logs"),
+        metrics=_signal(options, "metrics"),
+        traces=_signal(options, "traces"),
+        # if no log records are wanted, the variables for logs are another program's
+        logs=None if form.events == "span" else _signal(options, "logs"),
         form=form,
     )
 
 
-def read_form(environ: Mapping[str, str], options: Mapping[str, str]) -> Form:
-    """What requests are to look like; nothing is asked about endpoints."""
+def read_form(options: Options) -> Form:
+    """Return the settings of the data points and spans, without the endpoints.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    environ = options.environ
     return Form(
-        events=_events(options),
-        exponential=_exponential(environ, options),
+        events=cast(Events, options.require(EVENTS)),
+        exponential=_exponential(options),
         delta=_delta(environ),
         exemplars=usable(environ, "OTEL_METRICS_EXEMPLAR_FILTER").lower() != "always_off",
         resource=tuple((attributes(usable(environ, "OTEL_RESOURCE_ATTRIBUTES")) or {}).items()),
     )
 
 
-def _signal(environ: Mapping[str, str], options: Mapping[str, str], name: SignalName) -> Signal:
+def _signal(options: Options, name: SignalName) -> Signal:
+    environ = options.environ
+
     def find(key: str) -> Setting | None:
         specific = _general(environ, f"OTEL_EXPORTER_OTLP_{name.upper()}_{key}")
         return specific or _general(environ, f"OTEL_EXPORTER_OTLP_{key}")
 
-    flag = _flag(options, "otlp_endpoint", "--otlp-endpoint")
+    flag = _given(options, ENDPOINT)
     specific = _general(environ, f"OTEL_EXPORTER_OTLP_{name.upper()}_ENDPOINT")
     endpoint = flag or specific or _general(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
     if endpoint is not None:
         check_resolved(endpoint.value, endpoint.origin)
-    protocol = _protocol(_flag(options, "otlp_protocol", "--otlp-protocol") or find("PROTOCOL"), endpoint)
+    protocol = _protocol(_given(options, PROTOCOL) or find("PROTOCOL"), endpoint)
     if protocol == "grpc":
         endpoint = endpoint or Setting("http://localhost:4317", "default")
         target, tls = _grpc_target(endpoint, insecure=_insecure(find("INSECURE")))
@@ -148,9 +162,9 @@ def _general(environ: Mapping[str, str], variable: str) -> Setting | None:
     return Setting(value, variable) if value else None
 
 
-def _flag(options: Mapping[str, str], key: str, flag: str) -> Setting | None:
-    value = options.get(key, "").strip()
-    return Setting(value, flag) if value else None
+def _given(options: Options, option: Option[str]) -> Setting | None:
+    value = options.get(option)
+    return None if value is None else Setting(value, options.where(option))
 
 
 # --- where to, and in which language ----------------------------------------------------------------------------
@@ -262,28 +276,14 @@ def _headers(setting: Setting | None, protocol: Protocol) -> tuple[tuple[str, st
 # --- what the numbers look like ---------------------------------------------------------------------------------
 
 
-def _events(options: Mapping[str, str]) -> Events:
-    words: dict[str, Events] = {"span": "span", "log": "log", "both": "both"}
-    setting = _flag(options, "events", "--events") or Setting("span", "default")
-    if setting.value.lower() not in words:
-        hint = "use span (the default), log or both"
-        raise UsageError(f"{setting.origin}: {setting.value!r} is not a kind of events", hint=hint)
-    return words[setting.value.lower()]
-
-
 def _delta(environ: Mapping[str, str]) -> bool:
     # lowmemory means delta for counters and histograms, and there is nothing else here
     word = usable(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE").lower()
     return word in ("delta", "lowmemory")
 
 
-def _exponential(environ: Mapping[str, str], options: Mapping[str, str]) -> bool:
-    setting = _flag(options, "histogram", "--histogram")
-    if setting is None:
-        word = usable(environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION").lower()
-        return word == "base2_exponential_bucket_histogram"
-    word = setting.value.lower()
-    if word not in ("explicit", "exponential"):
-        hint = "use explicit or exponential"
-        raise UsageError(f"{setting.origin}: {setting.value!r} is not a kind of histogram", hint=hint)
-    return word == "exponential"
+def _exponential(options: Options) -> bool:
+    if (kind := options.get(HISTOGRAM)) is not None:
+        return kind == "exponential"
+    word = usable(options.environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION").lower()
+    return word == "base2_exponential_bucket_histogram"

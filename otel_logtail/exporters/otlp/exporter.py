@@ -78,12 +78,12 @@ class OtlpExporter(Exporter):
 
 
 def make(context: ExporterContext) -> OtlpExporter:
-    """An OTLP receiver, over HTTP or gRPC: a collector, or any backend that speaks OTLP (--otlp-endpoint).
+    """Create the exporter.
 
     Raises:
-        UsageError: the environment or the flags say what can't be meant.
+        UsageError: a setting is wrong.
     """
-    settings = read_settings(context.environ, context.options)
+    settings = read_settings(context)
     without = unwanted(context.environ)
     if without >= {"metrics", "traces"} and (settings.logs is None or "logs" in without):
         raise UsageError(
@@ -110,7 +110,7 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
     Raises:
         UsageError: as for :func:`make`.
     """
-    settings = read_settings(context.environ, context.options)
+    settings = read_settings(context)
     signals: dict[SignalName, Signal | None] = {
         "metrics": settings.metrics,
         "traces": settings.traces,

@@ -52,7 +52,7 @@ def waits(folder: Path, files: int, *, alive: bool = True, share: float = SHARE)
             db=folder / "store.db",
             sources=(SourceSettings(observer="headroom", patterns=(str(logs / "proxy-*.log"),)),),
         ),
-        exporter_context=ExporterContext({}, {}, "host", "0"),
+        exporter_context=ExporterContext(host="host"),
         home=str(folder),
         reporter=reporter,
     )

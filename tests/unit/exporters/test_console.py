@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from otel_logtail.exporters.console import ConsoleExporter, lines
+from otel_logtail.exporters.console.exporter import ConsoleExporter, lines
 from otel_logtail.model import BreachRecord, ExportBatch, Instrument, Partial, Retry, Stream
 from tests.support.otlp_items import LABELS, MS, T0, breach, episode, point
 from tests.support.places import CAPTURES

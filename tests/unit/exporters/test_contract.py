@@ -53,15 +53,16 @@ from websockets.sync.server import ServerConnection
 
 from otel_logtail import plugins
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters import console, jsonl
+from otel_logtail.exporters.console import exporter as console
 from otel_logtail.exporters.hex.bus import HexExporter
 from otel_logtail.exporters.hex.config import read_bus
 from otel_logtail.exporters.hex.events import event_of, row_of
 from otel_logtail.exporters.hex.link import Link
 from otel_logtail.exporters.hex.telemetry import HexTelemetryExporter
+from otel_logtail.exporters.jsonl import exporter as jsonl
 from otel_logtail.exporters.otlp import exporter as otlp
 from otel_logtail.exporters.otlp.encode import Encoding
-from otel_logtail.exporters.prometheus import PrometheusExporter
+from otel_logtail.exporters.prometheus.exporter import PrometheusExporter
 from otel_logtail.model import (
     BreachRecord,
     Delivered,
@@ -76,6 +77,7 @@ from otel_logtail.model import (
     Retry,
     Stream,
 )
+from otel_logtail.option import Options
 from otel_logtail.testing import RETRY_AFTER_S, ExporterContract, Fault, Receiver, Told
 from tests.support.hex_engine import Engine
 
@@ -147,7 +149,7 @@ class OtlpReceiver(Receiver):
     def options(self) -> dict[str, str]: ...
 
     def exporter(self) -> Exporter:
-        return otlp.make(ExporterContext({}, {**self.options(), "events": "both"}, "box", "1.2.3"))
+        return otlp.make(ExporterContext({}, {**self.options(), "events": "both"}, host="box", version="1.2.3"))
 
     def told(self, item: Item) -> Iterable[Told]:
         return otlp_told(item)
@@ -323,7 +325,7 @@ class HexReceiver(Receiver):
         return words[self._fault]
 
     def exporter(self) -> Exporter:
-        return HexExporter(Link(read_bus({}, {"hex_url": self._engine.url}), timeout_s=20.0), None)
+        return HexExporter(Link(read_bus(Options({}, {"hex_url": self._engine.url})), timeout_s=20.0), None)
 
     def told(self, item: Item) -> Iterable[Told]:
         assert isinstance(item, BreachRecord | EpisodeRecord)
@@ -415,7 +417,7 @@ class JsonlReceiver(Receiver):
         self._options = {"jsonl_file": file, "events": "both", "jsonl_max_size": "4kB", "jsonl_keep": "1000"}
 
     def exporter(self) -> Exporter:
-        return jsonl.make(ExporterContext({}, self._options, "box", "1.2.3"))
+        return jsonl.make(ExporterContext({}, self._options, host="box", version="1.2.3"))
 
     def told(self, item: Item) -> Iterable[Told]:
         return otlp_told(item)

@@ -17,11 +17,12 @@ from otel_logtail.cli.follow import settings_of
 from otel_logtail.cli.main import app, given_as
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters import prometheus
 from otel_logtail.exporters.otlp.config import read_form, read_settings
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
-from otel_logtail.exporters.prometheus import address_of
+from otel_logtail.exporters.prometheus import exporter as prometheus
+from otel_logtail.exporters.prometheus.exporter import address_of
 from otel_logtail.model import ExportBatch, Stream
+from otel_logtail.option import Options
 from otel_logtail.plugins import make_exporter
 from tests.integration.test_main_job import run
 from tests.integration.test_otel_variables import SIGNALS, E, asked
@@ -61,7 +62,7 @@ ANYTHING_GOES = {
 
 def means(environ: Mapping[str, str]) -> tuple[Any, ...]:
     """Everything that the variables come to."""
-    settings = read_settings(environ, {"events": "both"})
+    settings = read_settings(Options(environ, {"events": "both"}))
     interval, named = environment.export_interval(environ), environment.service_name(environ)
     signals = [
         structs.replace(one, trust={}) if one else None for one in (settings.metrics, settings.traces, settings.logs)
@@ -113,7 +114,7 @@ def test_the_program_runs_with_all_of_them_and_says_each_once_as_doctor_does(tmp
 @pytest.mark.parametrize("histogram", ["explicit", "exponential"])
 def test_exemplars_can_be_switched_off(value: str, histogram: str) -> None:
     context = ExporterContext({"OTEL_METRICS_EXEMPLAR_FILTER": value}, {"histogram": histogram})
-    form = read_form(context.environ, context.options)
+    form = read_form(context)
     breached = structs.replace(point([600, 700]), exemplars=BREACHES)
     (request,) = requests(ExportBatch(Stream.INTERVALS, (breached,)), encoding_of(form, context))
     assert ("exemplars" in str(request.message)) == (value != "always_off")

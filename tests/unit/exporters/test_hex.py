@@ -24,6 +24,7 @@ from otel_logtail.exporters.hex.config import read_bus
 from otel_logtail.exporters.hex.events import Event, Outcome
 from otel_logtail.exporters.hex.link import Link
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Refused, Retry, Stream
+from otel_logtail.option import Options
 from otel_logtail.plugins import make_exporter
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
@@ -43,7 +44,7 @@ SKIPS = "warning: hex: what is too old for it is skipped (the store has it; how 
 
 
 def exporter_to(url: str, *, token: str = "", timeout_s: float = 5.0, max_age_ns: int | None = None) -> HexExporter:
-    settings = read_bus({"III_TOKEN": token}, {"hex_url": url})
+    settings = read_bus(Options({"III_TOKEN": token}, {"hex_url": url}))
     return HexExporter(Link(settings, timeout_s=timeout_s), max_age_ns, now_ns=lambda: NOON)
 
 
@@ -458,7 +459,9 @@ def test_a_backlog_that_is_too_old_is_skipped_and_said_once_and_counted(
 ) -> None:
     monkeypatch.setattr(lane_module, "BATCH_ITEMS", 7)
     Piece(store).commit(stalls(100))  # the last at 990 s
-    exporter = HexExporter(Link(read_bus({}, {"hex_url": engine.url})), 60 * SECOND, now_ns=lambda: NOON + 999 * SECOND)
+    exporter = HexExporter(
+        Link(read_bus(Options({}, {"hex_url": engine.url}))), 60 * SECOND, now_ns=lambda: NOON + 999 * SECOND
+    )
     running = drained(exporter)
     assert engine.wait_for(lambda engine: len(engine.stored) == 6 + 5)
     running.end()
@@ -478,7 +481,7 @@ def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
     Piece(store).commit(b"".join(line(2 * n, 0.6) for n in range(50)))  # one episode, still open
 
     def to_the_engine() -> HexExporter:
-        return HexExporter(Link(read_bus({}, {"hex_url": engine.url})), 60 * SECOND, now_ns=lambda: now_ns[0])
+        return HexExporter(Link(read_bus(Options({}, {"hex_url": engine.url}))), 60 * SECOND, now_ns=lambda: now_ns[0])
 
     running = drained(to_the_engine())
     assert running.said.wait_for("can't be reached")

@@ -16,6 +16,7 @@ from otel_logtail.exporters.hex.bus import HexExporter
 from otel_logtail.exporters.hex.config import read_bus
 from otel_logtail.exporters.hex.link import Link
 from otel_logtail.model import Retry
+from otel_logtail.option import Options
 from tests.support.certificates import Authority
 from tests.support.hex_items import breach, breaches
 from tests.support.hostile import Answer, Hostile, Peer
@@ -73,7 +74,7 @@ HOSTILE: dict[str, Answer] = {
 
 
 def exporter_to(url: str, **variables: str) -> HexExporter:
-    return HexExporter(Link(read_bus(variables, {"hex_url": url}), timeout_s=TIMEOUT_S), None)
+    return HexExporter(Link(read_bus(Options(variables, {"hex_url": url})), timeout_s=TIMEOUT_S), None)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporters.hex.config import DEFAULT_URL, BusSettings, read_bus, read_telemetry
 from otel_logtail.exporters.hex.events import Problem, call, event_of, judge, read_answer, row_of, timestamp
 from otel_logtail.model import Delivered, Refused, Retry
+from otel_logtail.option import Options
 from tests.support.hex_items import breach, episode
 from tests.support.pieces import NOON, SECOND
 
@@ -134,10 +136,12 @@ def test_only_forbidden_is_for_ever(code: str, kind: type[Retry] | type[Refused]
 
 
 def test_the_flag_wins_over_the_variable_and_that_over_the_usual_address() -> None:
-    assert read_bus({}, {}) == BusSettings(DEFAULT_URL, "127.0.0.1", 49134, "", 600 * SECOND)
+    assert read_bus(Options({}, {})) == BusSettings(DEFAULT_URL, "127.0.0.1", 49134, "", 600 * SECOND)
     environ = {"III_URL": "wss://hex.example/bus", "III_TOKEN": " secret "}
-    assert read_bus(environ, {}) == BusSettings("wss://hex.example/bus", "hex.example", 443, "secret", 600 * SECOND)
-    given = read_bus(environ, {"hex_url": "ws://[::1]:1", "hex_max_age": "none"})
+    assert read_bus(Options(environ, {})) == BusSettings(
+        "wss://hex.example/bus", "hex.example", 443, "secret", 600 * SECOND
+    )
+    given = read_bus(Options(environ, {"hex_url": "ws://[::1]:1", "hex_max_age": "none"}))
     assert given == BusSettings("ws://[::1]:1", "::1", 1, "secret", None)
 
 
@@ -146,26 +150,26 @@ def test_the_flag_wins_over_the_variable_and_that_over_the_usual_address() -> No
 )
 def test_an_address_that_can_not_be_meant_names_where_it_came_from(url: str) -> None:
     with pytest.raises(UsageError, match=r"^--hex-url"):
-        read_bus({}, {"hex_url": url})
+        read_bus(Options({}, {"hex_url": url}))
     with pytest.raises(UsageError, match=r"^III_URL"):
-        read_bus({"III_URL": url}, {})
+        read_bus(Options({"III_URL": url}, {}))
 
 
 @pytest.mark.parametrize("text", ["0s", "ten", "-5m", "5", "1e3s", "5 weeks"])
 def test_an_age_that_is_no_duration_is_an_error(text: str) -> None:
     with pytest.raises(UsageError, match="--hex-max-age"):
-        read_bus({}, {"hex_max_age": text})
+        read_bus(Options({}, {"hex_max_age": text}))
 
 
 @pytest.mark.parametrize("token", ["two words", "line\nX-Header: 1", "ü"])
 def test_a_token_that_can_not_be_sent_is_not_repeated(token: str) -> None:
     with pytest.raises(UsageError, match="III_TOKEN") as caught:
-        read_bus({"III_TOKEN": token}, {})
+        read_bus(Options({"III_TOKEN": token}, {}))
     assert token not in f"{caught.value} {caught.value.hint}"
 
 
 def test_the_telemetry_database_is_the_one_named_or_the_one_in_hexs_folder() -> None:
-    assert read_telemetry({"HEX_DIR": "/hex/"}, {}) == "/hex/.hex/telemetry/events.db"
-    assert read_telemetry({"HEX_DIR": "/hex"}, {"hex_db": "/else/events.db"}) == "/else/events.db"
+    assert read_telemetry(Options({"HEX_DIR": "/hex/"}, {})) == Path("/hex/.hex/telemetry/events.db")
+    assert read_telemetry(Options({"HEX_DIR": "/hex"}, {"hex_db": "/else/events.db"})) == Path("/else/events.db")
     with pytest.raises(UsageError, match="where is hex's database"):
-        read_telemetry({}, {})
+        read_telemetry(Options({}, {}))

@@ -16,7 +16,7 @@ import pytest
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.jsonl import JsonlExporter, make
+from otel_logtail.exporters.jsonl.exporter import JsonlExporter, make
 from otel_logtail.model import Delivered, ExportBatch, Instrument, Partial, Retry, Stream
 from tests.support.collector import Collector, find_collector
 from tests.support.otlp_items import LABELS, T0, breach, episode, episodes, intervals, point
@@ -24,7 +24,7 @@ from tests.support.places import ROOT
 
 
 def exporter(path: Path, **options: str) -> JsonlExporter:
-    return make(ExporterContext({}, {"jsonl_file": str(path), **options}, "box", "1.2.3"))
+    return make(ExporterContext({}, {"jsonl_file": str(path), **options}, host="box", version="1.2.3"))
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -272,13 +272,13 @@ def test_a_disk_without_room_keeps_whole_lines_and_says_how_many(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"jsonl_file": ""}, "needs a file"),
+        ({"jsonl_file": ""}, "--jsonl-file is missing"),
         ({"jsonl_file": "/nowhere/at/all/x.jsonl"}, "No such file or directory"),
         ({"jsonl_file": "/dev/null"}, "not a regular file"),
         ({"jsonl_file": "/etc/passwd/x.jsonl"}, "/etc/passwd is not a directory"),
         ({"jsonl_max_size": "big"}, "'big': expected a number and a unit"),
         ({"jsonl_max_size": "0"}, "'0': the value is too small"),
-        ({"jsonl_keep": "-1"}, "'-1' is no number of files"),
+        ({"jsonl_keep": "-1"}, "'-1': expected a number from 0 to 10000"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(tmp_path: Path, options: dict[str, str], what: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.jsonl import JsonlExporter, make
+from otel_logtail.exporters.jsonl.exporter import JsonlExporter, make
 from otel_logtail.model import Delivered, Retry
 from tests.support.otlp_items import T0, intervals, point
 

@@ -7,25 +7,26 @@ import pytest
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporters.otlp.config import UNLIMITED_S, Setting, read_settings
+from otel_logtail.option import Options
 
 E = "OTEL_EXPORTER_OTLP_"
 
 
 def endpoints(environ: Mapping[str, str], **options: str) -> tuple[str, str, str]:
-    settings = read_settings(environ, options)
+    settings = read_settings(Options(environ, options))
     assert settings.metrics.protocol == settings.traces.protocol
     return settings.metrics.protocol, settings.metrics.endpoint, settings.traces.endpoint
 
 
 def refusal(environ: Mapping[str, str], **options: str) -> tuple[str, str]:
     with pytest.raises(UsageError) as caught:
-        read_settings(environ, options)
+        read_settings(Options(environ, options))
     assert caught.value.hint
     return str(caught.value), caught.value.hint
 
 
 def test_without_any_word_it_is_http_to_this_machine() -> None:
-    settings = read_settings({}, {})
+    settings = read_settings(Options({}, {}))
     assert settings.metrics.protocol == "http/protobuf"
     assert settings.metrics.endpoint == "http://localhost:4318/v1/metrics"
     assert settings.traces.endpoint == "http://localhost:4318/v1/traces"
@@ -101,12 +102,12 @@ def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
 
 @pytest.mark.parametrize("url", ["http://host:4317", "http://host:4317/", "HTTP://HOST:4317", "host:4317"])
 def test_port_4317_means_grpc(url: str) -> None:
-    assert read_settings({}, {"otlp_endpoint": url}).metrics.protocol == "grpc"
+    assert read_settings(Options({}, {"otlp_endpoint": url})).metrics.protocol == "grpc"
 
 
 @pytest.mark.parametrize("url", ["http://host:4318", "http://host:43170", "http://host/a:4317", "http://host"])
 def test_any_other_port_means_http(url: str) -> None:
-    assert read_settings({}, {"otlp_endpoint": url}).metrics.protocol == "http/protobuf"
+    assert read_settings(Options({}, {"otlp_endpoint": url})).metrics.protocol == "http/protobuf"
 
 
 def test_a_protocol_that_is_named_wins_over_the_port() -> None:
@@ -114,7 +115,7 @@ def test_a_protocol_that_is_named_wins_over_the_port() -> None:
 
 
 def test_each_signal_may_have_a_protocol_of_its_own() -> None:
-    settings = read_settings({E + "TRACES_PROTOCOL": "grpc"}, {})
+    settings = read_settings(Options({E + "TRACES_PROTOCOL": "grpc"}, {}))
     assert (settings.metrics.protocol, settings.metrics.endpoint) == (
         "http/protobuf",
         "http://localhost:4318/v1/metrics",
@@ -125,7 +126,8 @@ def test_each_signal_may_have_a_protocol_of_its_own() -> None:
 
 def test_an_unknown_protocol_is_refused_with_those_that_are_known() -> None:
     message, hint = refusal({}, otlp_protocol="udp")
-    assert (message, hint) == ("--otlp-protocol: 'udp' is not an OTLP protocol", "use http/protobuf or grpc")
+    assert message == "invalid --otlp-protocol 'udp': expected http/protobuf or grpc"
+    assert hint == "use http/protobuf or grpc"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,9 @@ def test_an_unknown_protocol_is_refused_with_those_that_are_known() -> None:
     ],
 )
 def test_the_scheme_of_a_grpc_endpoint_says_whether_it_is_tls(url: str, insecure: str, target: str, tls: bool) -> None:
-    metrics = read_settings({E + "PROTOCOL": "grpc", E + "ENDPOINT": url, E + "INSECURE": insecure}, {}).metrics
+    metrics = read_settings(
+        Options({E + "PROTOCOL": "grpc", E + "ENDPOINT": url, E + "INSECURE": insecure}, {})
+    ).metrics
     assert (metrics.endpoint, metrics.tls) == (target, tls)
 
 
@@ -161,7 +165,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
     names = ("ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION", "INSECURE", "CERTIFICATE", "CLIENT_KEY")
     environ = {E + name: " " for name in names} | {E + "METRICS_" + name: "" for name in names}
     environ |= {"OTEL_RESOURCE_ATTRIBUTES": "", E + "METRICS_TEMPORALITY_PREFERENCE": ""}
-    assert read_settings(environ, {"otlp_endpoint": "", "histogram": ""}) == read_settings({}, {})
+    assert read_settings(Options(environ, {"otlp_endpoint": "", "histogram": ""})) == read_settings(Options({}, {}))
 
 
 def test_headers_are_url_decoded_and_those_of_a_signal_replace_the_general_ones() -> None:
@@ -169,7 +173,7 @@ def test_headers_are_url_decoded_and_those_of_a_signal_replace_the_general_ones(
         E + "HEADERS": "Authorization=Basic%20YTpi==, x-scope = a%2Cb ,",
         E + "TRACES_HEADERS": "authorization=Bearer%20t",
     }
-    settings = read_settings(environ, {})
+    settings = read_settings(Options(environ, {}))
     assert settings.metrics.headers == (("authorization", "Basic YTpi=="), ("x-scope", "a,b"))
     assert settings.traces.headers == (("authorization", "Bearer t"),)
 
@@ -183,25 +187,25 @@ def test_a_header_that_can_not_be_sent_is_refused_without_repeating_it(value: st
 
 @pytest.mark.parametrize("name", ["grpc-timeout", "x-bin", "x!"])
 def test_a_header_that_grpc_keeps_for_itself_is_refused_for_grpc_only(name: str) -> None:
-    assert read_settings({E + "HEADERS": f"{name}=1"}, {}).metrics.headers == ((name, "1"),)
+    assert read_settings(Options({E + "HEADERS": f"{name}=1"}, {})).metrics.headers == ((name, "1"),)
     message, _ = refusal({E + "HEADERS": f"{name}=1", E + "PROTOCOL": "grpc"})
     assert repr(name) in message
 
 
 def test_the_time_out_is_in_milliseconds() -> None:
-    settings = read_settings({E + "TIMEOUT": "2500", E + "TRACES_TIMEOUT": "1"}, {})
+    settings = read_settings(Options({E + "TIMEOUT": "2500", E + "TRACES_TIMEOUT": "1"}, {}))
     assert (settings.metrics.timeout_s, settings.traces.timeout_s) == (2.5, 0.001)
 
 
 def test_a_time_out_of_zero_is_none_at_all_as_far_as_a_socket_can_wait() -> None:
-    settings = read_settings({E + "TIMEOUT": "0", E + "TRACES_TIMEOUT": "1"}, {})
+    settings = read_settings(Options({E + "TIMEOUT": "0", E + "TRACES_TIMEOUT": "1"}, {}))
     assert (settings.metrics.timeout_s, settings.traces.timeout_s) == (UNLIMITED_S, 0.001)
     with socket.socket() as waiting:
         waiting.settimeout(UNLIMITED_S)
 
 
 def test_compression_is_gzip_or_none() -> None:
-    settings = read_settings({E + "COMPRESSION": "gzip", E + "TRACES_COMPRESSION": "none"}, {})
+    settings = read_settings(Options({E + "COMPRESSION": "gzip", E + "TRACES_COMPRESSION": "none"}, {}))
     assert (settings.metrics.gzip, settings.traces.gzip) == (True, False)
 
 
@@ -212,7 +216,7 @@ def test_certificates_are_kept_with_the_variable_that_named_them() -> None:
         E + "CLIENT_CERTIFICATE": "/c.pem",
         E + "CLIENT_KEY": "/k.pem",
     }
-    settings = read_settings(environ, {})
+    settings = read_settings(Options(environ, {}))
     assert settings.metrics.certificate == Setting("/ca2.pem", E + "METRICS_CERTIFICATE")
     assert settings.traces.certificate == Setting("/ca.pem", E + "CERTIFICATE")
     assert settings.traces.client_certificate == Setting("/c.pem", E + "CLIENT_CERTIFICATE")
@@ -227,20 +231,25 @@ def test_a_client_key_without_its_certificate_is_refused() -> None:
 
 def test_resource_attributes_are_url_decoded() -> None:
     environ = {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=a%2Cb,team = x%3Dy ,"}
-    assert read_settings(environ, {}).form.resource == (("deployment.environment.name", "a,b"), ("team", "x=y"))
+    assert read_settings(Options(environ, {})).form.resource == (
+        ("deployment.environment.name", "a,b"),
+        ("team", "x=y"),
+    )
     for broken in ("a=1,b", "a=1,=2", "a=1,b=%ff"):  # one broken entry, and all are discarded: the specification
-        assert read_settings({"OTEL_RESOURCE_ATTRIBUTES": broken}, {}).form.resource == ()
+        assert read_settings(Options({"OTEL_RESOURCE_ATTRIBUTES": broken}, {})).form.resource == ()
 
 
 @pytest.mark.parametrize(("value", "delta"), [("", False), ("CUMULATIVE", False), ("delta", True), ("LowMemory", True)])
 def test_low_memory_means_delta_and_nothing_said_means_cumulative(value: str, delta: bool) -> None:
-    assert read_settings({E + "METRICS_TEMPORALITY_PREFERENCE": value}, {}).form.delta == delta
+    assert read_settings(Options({E + "METRICS_TEMPORALITY_PREFERENCE": value}, {})).form.delta == delta
 
 
 def test_the_kind_of_histogram_is_the_flags_or_the_variables() -> None:
     variable = E + "METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
     environ = {variable: "base2_exponential_bucket_histogram"}
-    assert read_settings(environ, {}).form.exponential
-    assert not read_settings(environ, {"histogram": "explicit"}).form.exponential
-    assert read_settings({variable: "explicit_bucket_histogram"}, {"histogram": "exponential"}).form.exponential
+    assert read_settings(Options(environ, {})).form.exponential
+    assert not read_settings(Options(environ, {"histogram": "explicit"})).form.exponential
+    assert read_settings(
+        Options({variable: "explicit_bucket_histogram"}, {"histogram": "exponential"})
+    ).form.exponential
     assert refusal({}, histogram="linear")[1] == "use explicit or exponential"

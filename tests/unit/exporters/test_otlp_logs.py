@@ -19,6 +19,7 @@ from otel_logtail.exporters.otlp.encode import Encoding, Request
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Stream
+from otel_logtail.option import Options
 from tests.support.collector import Collector
 from tests.support.otlp_items import MS, SOURCE, T0, breach, episode, episodes
 
@@ -108,14 +109,14 @@ def test_breaches_are_asked_for_where_logs_are_wanted(events: str, wanted: bool)
 
 
 def test_another_word_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"--events: 'spans' is not a kind of events") as caught:
-        read_settings({}, {"events": "spans"})
-    assert caught.value.hint == "use span (the default), log or both"
+    with pytest.raises(UsageError, match=r"--events 'spans': expected span, log or both") as caught:
+        read_settings(Options({}, {"events": "spans"}))
+    assert caught.value.hint == "use span, log or both"
 
 
 def test_logs_have_variables_of_their_own() -> None:
     environ = {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs:1/x", "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "a=b"}
-    settings = read_settings(environ, {"events": "both"})
+    settings = read_settings(Options(environ, {"events": "both"}))
     assert settings.logs is not None
     assert (settings.logs.endpoint, settings.logs.headers) == ("http://logs:1/x", (("a", "b"),))
     assert (settings.traces.endpoint, settings.traces.headers) == ("http://localhost:4318/v1/traces", ())
@@ -148,5 +149,7 @@ def test_log_records_and_spans_arrive_at_a_real_collector_with_the_same_ids(
 
 def test_what_other_programs_say_about_logs_is_no_error_here() -> None:
     environ = {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json"}
-    assert read_settings(environ, {}).logs is None
-    assert read_settings(environ, {"events": "log"}) == read_settings({}, {"events": "log"})  # with a warning
+    assert read_settings(Options(environ, {})).logs is None
+    assert read_settings(Options(environ, {"events": "log"})) == read_settings(
+        Options({}, {"events": "log"})
+    )  # with a warning

@@ -21,7 +21,7 @@ from prometheus_client.samples import Sample
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.encode import Encoding
-from otel_logtail.exporters.prometheus import DEFAULT_PORT, PrometheusExporter, make
+from otel_logtail.exporters.prometheus.exporter import DEFAULT_PORT, PrometheusExporter, make
 from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream
 from tests.support.daemon import Program
 from tests.support.otlp_items import LABELS, MS, SOURCE, T0, breach, intervals, point
@@ -243,7 +243,7 @@ def test_a_port_in_use_is_one_clear_usage_error() -> None:
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "9e3"])
 def test_a_port_that_is_none_is_a_usage_error(port: str) -> None:
-    with pytest.raises(UsageError, match=f"--prometheus-port: '{port}' is not a port"):
+    with pytest.raises(UsageError, match=f"--prometheus-port '{port}': expected a number from 1 to 65535"):
         make(ExporterContext({}, {"prometheus_port": port}))
 
 

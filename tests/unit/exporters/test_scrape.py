@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.exporters.scrape import CONNECTIONS, REQUEST_BYTES, ScrapeServer, answer
+from otel_logtail.exporters.prometheus.scrape import CONNECTIONS, REQUEST_BYTES, ScrapeServer, answer
 from tests.support.waiting import wait_until
 
 LARGE = os.urandom(4 << 20)

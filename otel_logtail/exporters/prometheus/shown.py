@@ -1,44 +1,24 @@
-"""A scrape endpoint for Prometheus: the newest total of each series, as text or as OpenMetrics with exemplars.
-
-Names and labels are those that a collector's prometheus exporter would show: ``job`` is the source, ``instance`` the
-store, what else is known of them is in ``target_info``. Scrape it with ``honor_labels: true``.
-
-What is shown lives in memory, and is told anew at each start by ``resume``: nothing is served before. Exemplars are
-not: they come back with the next slow samples.
-
-Known limit: a scrape has no place for history. After an outage it shows where the totals are, not how they came there.
-"""
+"""What a scrape shows: the newest total of each series, with the names and labels that Prometheus uses."""
 
 from __future__ import annotations
 
-import errno
 import re
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
-from otel_logtail.environment import check_resolved, usable
-from otel_logtail.errors import UsageError
-from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encode import Encoding, data_points, resource_of
 from otel_logtail.exporters.otlp.health import ITSELF
-from otel_logtail.exporters.otlp.requests import encoding_of, without_exemplars
-from otel_logtail.exporters.scrape import ScrapeServer
-from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
+from otel_logtail.model import HealthRecord, Point
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from prometheus_client.samples import Exemplar
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 9464
-
-_HOST_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_HOST"
 _UNITS = {"s": "seconds", "By": "bytes"}
 
 Labels = tuple[tuple[str, str], ...]
@@ -189,88 +169,3 @@ def _sanitized(attributes: Mapping[str, Any]) -> dict[str, str]:
 def _labels(target: tuple[str, str], attributes: Mapping[str, Any]) -> Labels:
     job, instance = target
     return tuple({**_sanitized(attributes), "job": job, "instance": instance}.items())
-
-
-class PrometheusExporter(Exporter):
-    """An HTTP server that listens from the beginning, and answers once it has been told the totals."""
-
-    name = "prometheus"
-    wants = frozenset({Stream.INTERVALS, Stream.SELF})
-
-    def __init__(self, host: str, port: int, encoding: Encoding) -> None:
-        from prometheus_client import CollectorRegistry, make_wsgi_app
-
-        self._exemplars = encoding.exemplars
-        self._shown = Shown(msgspec.structs.replace(encoding, delta=False, exponential=False))
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self._shown)
-        self._server = ScrapeServer(host, port, make_wsgi_app(registry))
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return self._server.port
-
-    def resume(self, points: Sequence[Point]) -> None:
-        """Show what was shown before, and begin to answer."""
-        self._shown.put(points)
-        self._server.start()
-
-    def export(self, batch: ExportBatch) -> Delivery:
-        """Show the batch from now on."""
-        if not self._exemplars:
-            batch = without_exemplars(batch)
-        self._shown.put(item for item in batch.items if isinstance(item, Point))
-        for item in batch.items:
-            if isinstance(item, HealthRecord):
-                self._shown.put_health(item)
-        return Delivered()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.close()
-
-
-def make(context: ExporterContext) -> PrometheusExporter:
-    """A scrape endpoint for Prometheus (--prometheus-port, 9464), with OpenMetrics and exemplars.
-
-    Raises:
-        UsageError: the port is taken or none, or the package prometheus-client is not installed.
-    """
-    try:
-        import prometheus_client  # noqa: F401 - an extra: better missed now than at the first scrape
-    except ImportError as problem:
-        raise UsageError(
-            "the exporter prometheus needs the package prometheus-client, which is not installed",
-            hint="pip install prometheus-client, or: pipx inject otel-logtail prometheus-client",
-        ) from problem
-    form = read_form(context.environ, context.options)
-    host, port = address_of(context)
-    try:
-        return PrometheusExporter(host, port, encoding_of(form, context))
-    except OSError as problem:
-        why = problem.strerror or str(problem)
-        raise UsageError(
-            f"the exporter prometheus can't listen on {host} port {port}: {why}",
-            hint="another port: --prometheus-port; another address: --prometheus-host",
-            setting="prometheus_port" if problem.errno == errno.EADDRINUSE else "prometheus_host",
-        ) from problem
-
-
-def address_of(context: ExporterContext) -> tuple[str, int]:
-    """Where it listens.
-
-    Raises:
-        UsageError: that is no port.
-    """
-    host = context.options.get("prometheus_host") or context.environ.get(_HOST_VARIABLE, "").strip()
-    check_resolved(host, "--prometheus-host" if context.options.get("prometheus_host") else _HOST_VARIABLE)
-    return host or DEFAULT_HOST, _port(context)
-
-
-def _port(context: ExporterContext) -> int:
-    text = context.options.get("prometheus_port", "").strip()
-    if text and (not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535):
-        hint = f"a number from 1 to 65535, such as {DEFAULT_PORT}"
-        raise UsageError(f"--prometheus-port: {text!r} is not a port", hint=hint)
-    return int(text or usable(context.environ, "OTEL_EXPORTER_PROMETHEUS_PORT") or DEFAULT_PORT)

@@ -1,0 +1,133 @@
+"""OTLP as JSON lines in a file: what the collector's file exporter writes and its otlpjsonfile receiver reads.
+
+A line is one whole request. The file is looked at anew for each batch, so that it may be moved or removed meanwhile.
+What was confirmed has been synced to the disk; a line that a crash cut off is cut away before the next one.
+
+The file is rotated when it would grow beyond its bound: ``x.jsonl`` becomes ``x.jsonl.1``, that one ``x.jsonl.2``, and
+the oldest is removed. A single line may be larger than the bound.
+A file that a rotation creates has the permissions of the one before it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]  # protobuf ships no types
+
+from otel_logtail.errors import UsageError
+from otel_logtail.exporter import Exporter, ExporterContext
+from otel_logtail.exporters.jsonl.file import LineFile, see_that_it_is_ours
+from otel_logtail.exporters.jsonl.options import FILE, KEEP, MAX_SIZE
+from otel_logtail.exporters.otlp.config import read_form
+from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
+from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
+from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
+
+_IDS = frozenset({"traceId", "spanId", "parentSpanId"})
+
+
+class JsonlExporter(Exporter):
+    """A file, and as many rotated ones beside it as are to be kept."""
+
+    name = "jsonl"
+
+    def __init__(self, path: Path, encoding: Encoding, wants: frozenset[Stream], *, max_bytes: int, keep: int) -> None:
+        self.wants = wants
+        self.form = encoding.form
+        self._path = path
+        self._encoding = encoding
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self._closed = False
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        """Append the batch's requests and sync them to the disk."""
+        delivered = synced = 0
+        file: LineFile | None = None
+        try:
+            for request in requests(batch, self._encoding):
+                if self._closed:
+                    raise OSError("the exporter is closed")
+                line = to_json(request.message) + b"\n"
+                file = file or LineFile(self._path)
+                if file.size and file.size + len(line) > self._max_bytes:
+                    file.close()
+                    synced = delivered
+                    self._rotate()
+                    file = LineFile(self._path, file.mode)
+                file.append(line)
+                delivered += request.count
+            if file is not None:
+                file.close()
+        except OSError as problem:
+            why = Retry(f"{self._path} can't be written: {problem.strerror or problem}")
+            if file is not None and file.give_up():
+                synced = delivered
+            return Partial(synced, why) if synced else why
+        return Delivered()
+
+    def close(self) -> None:
+        """End after the line that is being written."""
+        self._closed = True
+
+    def _rotate(self) -> None:
+        names = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._keep + 1))]
+        if os.path.lexists(names[-1]):
+            see_that_it_is_ours(names[-1])  # it is removed
+        for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
+            if newer.exists():
+                newer.replace(older)
+        if self._keep == 0:
+            self._path.unlink()
+
+
+def to_json(message: ExportRequest) -> bytes:
+    """A message in OTLP's JSON: ids in hexadecimal, enumerations as numbers, names in camel case."""
+    data: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
+    _ids_in_hex(data)
+    return msgspec.json.encode(data)
+
+
+def _ids_in_hex(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in _IDS:
+                value[key] = base64.b64decode(item).hex()
+            else:
+                _ids_in_hex(item)
+    elif isinstance(value, list):
+        for item in value:
+            _ids_in_hex(item)
+
+
+def make(context: ExporterContext) -> JsonlExporter:
+    """Create the exporter.
+
+    Raises:
+        UsageError: an option is wrong, or the file cannot be used.
+    """
+    form = read_form(context)
+    path, where = context.require(FILE), context.where(FILE)
+    try:
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise UsageError(f"{where} {path}: {path.parent} is not a directory", hint="name a file in a directory")
+    except OSError as problem:
+        raise UsageError(f"{where} {path}: {problem.strerror}", hint="its directory must be there") from problem
+    if os.path.lexists(path):
+        try:
+            see_that_it_is_ours(path)
+        except OSError as problem:
+            hint = "name a new file; --exporter console writes to stdout"
+            raise UsageError(f"{where} {path} can't be used: {problem.strerror}", hint=hint) from problem
+    return JsonlExporter(
+        path,
+        encoding_of(form, context),
+        streams_of(form),
+        max_bytes=context.require(MAX_SIZE),
+        keep=context.require(KEEP),
+    )

@@ -1,0 +1,112 @@
+"""A scrape endpoint for Prometheus: the newest total of each series, as text or as OpenMetrics with exemplars.
+
+Names and labels are those that a collector's prometheus exporter would show: ``job`` is the source, ``instance`` the
+store, what else is known of them is in ``target_info``. Scrape it with ``honor_labels: true``.
+
+What is shown lives in memory, and is told anew at each start by ``resume``: nothing is served before. Exemplars are
+not: they come back with the next slow samples.
+
+Known limit: a scrape has no place for history. After an outage it shows where the totals are, not how they came there.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+import msgspec
+
+from otel_logtail.environment import check_resolved, usable
+from otel_logtail.errors import UsageError
+from otel_logtail.exporter import Exporter, ExporterContext
+from otel_logtail.exporters.otlp.config import read_form
+from otel_logtail.exporters.otlp.encode import Encoding
+from otel_logtail.exporters.otlp.requests import encoding_of, without_exemplars
+from otel_logtail.exporters.prometheus.options import HOST, PORT
+from otel_logtail.exporters.prometheus.scrape import ScrapeServer
+from otel_logtail.exporters.prometheus.shown import Shown
+from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 9464
+
+_HOST_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_HOST"
+
+
+class PrometheusExporter(Exporter):
+    """An HTTP server that listens from the beginning, and answers once it has been told the totals."""
+
+    name = "prometheus"
+    wants = frozenset({Stream.INTERVALS, Stream.SELF})
+
+    def __init__(self, host: str, port: int, encoding: Encoding) -> None:
+        from prometheus_client import CollectorRegistry, make_wsgi_app
+
+        self._exemplars = encoding.exemplars
+        self._shown = Shown(msgspec.structs.replace(encoding, delta=False, exponential=False))
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._shown)
+        self._server = ScrapeServer(host, port, make_wsgi_app(registry))
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._server.port
+
+    def resume(self, points: Sequence[Point]) -> None:
+        """Show what was shown before, and begin to answer."""
+        self._shown.put(points)
+        self._server.start()
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        """Show the batch from now on."""
+        if not self._exemplars:
+            batch = without_exemplars(batch)
+        self._shown.put(item for item in batch.items if isinstance(item, Point))
+        for item in batch.items:
+            if isinstance(item, HealthRecord):
+                self._shown.put_health(item)
+        return Delivered()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.close()
+
+
+def make(context: ExporterContext) -> PrometheusExporter:
+    """A scrape endpoint for Prometheus (--prometheus-port, 9464), with OpenMetrics and exemplars.
+
+    Raises:
+        UsageError: the port is taken or none, or the package prometheus-client is not installed.
+    """
+    try:
+        import prometheus_client  # noqa: F401 - an extra: better missed now than at the first scrape
+    except ImportError as problem:
+        raise UsageError(
+            "the exporter prometheus needs the package prometheus-client, which is not installed",
+            hint="pip install prometheus-client, or: pipx inject otel-logtail prometheus-client",
+        ) from problem
+    form = read_form(context)
+    host, port = address_of(context)
+    try:
+        return PrometheusExporter(host, port, encoding_of(form, context))
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        raise UsageError(
+            f"the exporter prometheus can't listen on {host} port {port}: {why}",
+            hint="another port: --prometheus-port; another address: --prometheus-host",
+            setting="prometheus_port" if problem.errno == errno.EADDRINUSE else "prometheus_host",
+        ) from problem
+
+
+def address_of(context: ExporterContext) -> tuple[str, int]:
+    """Return the host and the port of the endpoint.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    given = context.get(HOST)
+    host = given or context.environ.get(_HOST_VARIABLE, "").strip()
+    check_resolved(host, context.where(HOST) if given else _HOST_VARIABLE)
+    port = context.get(PORT) or usable(context.environ, "OTEL_EXPORTER_PROMETHEUS_PORT")
+    return host or DEFAULT_HOST, int(port or DEFAULT_PORT)
