@@ -26,7 +26,7 @@ def counts(points: list[Point], key: str) -> int:
     )
 
 
-@pytest.mark.parametrize("forged_s", [NOW, NOW + 100 * YEAR])
+@pytest.mark.parametrize("forged_s", [NOW, NOW + 100 * YEAR], ids=["now", "in a century"])
 @pytest.mark.parametrize("together", [True, False], ids=["one block", "a block of its own"])
 def test_one_line_dated_now_in_an_imported_log_does_not_age_the_others(
     tmp_path: Path, forged_s: float, together: bool
