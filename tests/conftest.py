@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.collector import Collector, find_collector
 from tests.support.tailing import Follower
 
-# how long a machine takes says nothing about what is right: builders are shared and slow
+# builders are shared and slow, so a deadline would test the machine and not the code
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 

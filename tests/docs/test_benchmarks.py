@@ -1,4 +1,4 @@
-"""What measures is a program too: it counts right, says when a bar is missed, and the page shows what it found."""
+"""Benchmarks are programs too: they count correctly, report a missed target, and the page shows their figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_peer_that_is_not_there_is_named_in_the_table(figures: dict[str, Figur
     assert "not measured" in table([vector])
 
 
-def test_the_same_seed_makes_the_same_log_and_it_says_what_is_in_it(tmp_path: Path) -> None:
+def test_the_same_seed_makes_the_same_log_with_the_counted_lines(tmp_path: Path) -> None:
     one, two = tmp_path / "one.log", tmp_path / "two.log"
     lines, samples = data.write_log(one, 300_000, hits=0.3, seed=7)
     assert (lines, samples) == data.write_log(two, 300_000, hits=0.3, seed=7)
@@ -56,7 +56,7 @@ def test_the_floors_find_every_sample(tmp_path: Path) -> None:
     assert (rows, spent_s > 0) == (log.samples, True)
 
 
-def test_a_run_that_loses_a_sample_is_no_measurement(tmp_path: Path) -> None:
+def test_a_run_that_loses_a_sample_is_rejected(tmp_path: Path) -> None:
     log = data.made(tmp_path, "log", 100_000, hits=1)
     ours(log, tmp_path)
     log.files[0].write_bytes(b"")
@@ -111,7 +111,7 @@ def test_it_ends_with_1_when_a_bar_is_missed_by_more_than_a_tenth(
     assert page.read(out).figures == (Figure("a group", "a figure", value, "s", at_most(1.0), "a note"),)
 
 
-def test_a_group_that_breaks_off_fails_the_run_and_keeps_what_was_measured(
+def test_a_failing_group_fails_the_run_and_keeps_earlier_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found(folder: Path, size: str) -> Iterator[Figure]:

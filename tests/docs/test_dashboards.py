@@ -1,7 +1,7 @@
 """Every query of every panel, rule and alert on a real Prometheus behind the real collector.
 
-What it is fed: nine days that were made up, on two ports, from one store, and every real capture, moved to the last
-hours, from another. All of it is history when it arrives; the answers are compared with the stores' own.
+The data: nine synthetic days on two ports from one store, and every real capture, shifted to the last hours, from
+another. All of it is history when it arrives. The answers are compared with the stores' own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STEP_S = {"": 900, "1m": 300, "5m": 300, "1h": HOUR_S, "1d": DAY_S}
 
 @dataclass(frozen=True)
 class World:
-    """What was set up: the servers, the two stores, and the end of the history."""
+    """The servers, the two stores, and the end of the history."""
 
     prometheus: Prometheus
     collector: Collector
@@ -47,7 +47,7 @@ class World:
     now_s: float
 
     def summary(self, db: Path, since_s: int) -> Mapping[str, Any]:
-        """What the store itself says of the time up to the end."""
+        """Return the store's own numbers up to the end."""
         since, until = (datetime.fromtimestamp(at, timezone.utc).isoformat() for at in (since_s, self.end_s))
         found: Mapping[str, Any] = ask(db, "query", "summary", "--since", since, "--until", until, home=self.home)
         return found
@@ -65,7 +65,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("world")
-    # on the hour, so that everything lies at the same distance from the grid whenever the test runs
+    # on the hour, so that all points have the same distance from the grid at any time of the test
     end_s = int(time.time()) // HOUR_S * HOUR_S
     logs, captures = home / "logs", home / "captures"
     for folder in (logs, captures, home / "prometheus", home / "collector"):
@@ -93,7 +93,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for folder in (logs, captures):
             follow = ("--observer", "headroom", "--path", folder / "proxy-*.log", "--from-start", "--once")
             to = ("--db", home / f"{folder.name}.db", "--otlp-endpoint", collector.http_endpoint)
-            # it ends after some seconds, whatever is left then, and goes on the next time
+            # it exits after some seconds even with pending data, and continues at the next run
             runs = [run(*follow, *to, home=home, check=False)]
             while runs[-1].returncode == 1 and len(runs) < 20:
                 runs.append(run(*follow, *to, home=home, check=False))
@@ -204,7 +204,7 @@ def test_every_query_of_every_panel_is_answered_with_data(world: World, asked: A
 
 
 def answer(world: World, dashboard: str, panel: str, range_s: int, db: Path) -> dict[str, float]:
-    """What the panel shows at the end of a range of one store, by the value of its one label, or its legend."""
+    """Return the values of a panel at the end of a range of one store, by the value of its one label, or its legend."""
     found: dict[str, float] = {}
     for asked in questions():
         if (asked.dashboard, asked.panel) == (dashboard, panel):
@@ -215,7 +215,7 @@ def answer(world: World, dashboard: str, panel: str, range_s: int, db: Path) -> 
 
 
 def within_a_bucket(value_s: float, truth_s: float) -> bool:
-    """Whether both lie in one bucket, or at its edges."""
+    """Return whether both values are in one bucket, or at its edges."""
     index = bisect_left(BOUNDS_S, truth_s)
     low, high = ([0.0, *BOUNDS_S][index], [*BOUNDS_S, float("inf")][index])
     return low * 0.999 <= value_s <= high * 1.001
@@ -223,7 +223,7 @@ def within_a_bucket(value_s: float, truth_s: float) -> bool:
 
 @pytest.mark.parametrize("range_s", [DAY_S, 7 * DAY_S], ids=["day", "week"])
 @pytest.mark.parametrize("store", ["made_up", "captures"])
-def test_the_panels_show_what_the_store_says(world: World, store: str, range_s: int) -> None:
+def test_the_panels_show_the_numbers_of_the_store(world: World, store: str, range_s: int) -> None:
     db: Path = getattr(world, store)
     summary = world.summary(db, world.end_s - range_s)
     assert summary["count"] > 0

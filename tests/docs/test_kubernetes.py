@@ -44,14 +44,14 @@ def test_kubernetes_own_schema_takes_it(name: str, version: str) -> None:
     kubernetes_validate.validate(MANIFESTS[name], version, strict=True)
 
 
-def test_the_schema_knows_a_slip() -> None:
+def test_the_schema_finds_a_typo() -> None:
     wrong = yaml.safe_load((FOLDER / "daemonset.yaml").read_text().replace("readOnlyRootFilesystem", "readOnlyRoot"))
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_it_runs_as_nobody_special_and_writes_nothing_but_its_store(name: str) -> None:
+def test_it_runs_unprivileged_and_writes_only_its_store(name: str) -> None:
     whole, mine = pod(name)["securityContext"], ours(name)["securityContext"]
     assert whole["runAsNonRoot"] is True and whole["runAsUser"] != 0
     assert whole["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -49,7 +49,7 @@ MODULES = sorted(name_of(path) for path in ROOT.rglob("*.py"))
 
 
 def imports(module: str) -> Iterator[str]:
-    """Yield the full name of all that a module imports, at whatever depth."""
+    """Yield the full name of everything that a module imports, at any depth."""
     tree = ast.parse(ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -89,7 +89,7 @@ def test_a_module_imports_only_what_its_room_may(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if is_in(module, PURE)])
-def test_pure_modules_know_no_clock_no_file_and_no_thread(module: str) -> None:
+def test_pure_modules_use_no_clock_file_or_thread(module: str) -> None:
     assert {name for name in imports(module) if name.split(".")[0] in IMPURE} == set()
 
 

@@ -1,4 +1,4 @@
-"""constraints.txt pins whatever an installation for development brings, and the tests run with those versions."""
+"""constraints.txt pins every package of a development installation, and the tests run with those versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages for maintainers name only what is there, in the order in which it is called: a rename breaks a test."""
+"""The pages for maintainers name only existing things, in the order of their calls: a rename breaks a test."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def ends(names: set[str], name: str) -> set[str]:
 
 
 def quoted(text: str) -> list[str]:
-    """What stands in backticks, outside of blocks."""
+    """Return the text in backticks, outside of code blocks."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
 
 
@@ -88,7 +88,7 @@ def is_file(name: str, folder: Path) -> bool:
 
 
 def missing(name: str, folder: Path) -> bool:
-    """Whether this is the name of a file, a module, a function, a test or a target, and there is none."""
+    """Return whether a name looks like a file, module, function, test or target that does not exist."""
     if name.startswith("make "):
         return name.split()[1] not in targets_of_make()
     if re.fullmatch(r"(tests/(\w+/)*)?test_\w+(\.py)?", name):
@@ -119,7 +119,7 @@ def test_a_name_of_nothing_is_noticed(name: str) -> None:
     assert missing(name, ROOT)
 
 
-def test_the_tree_shows_what_is_there() -> None:
+def test_the_tree_shows_existing_files() -> None:
     block = (ROOT / ARCHITECTURE).read_text().split("## The tree")[1].split("```")[1]
     room = PACKAGE
     shown: set[str] = set()

@@ -1,4 +1,4 @@
-"""docs/operations.md: its commands do what it says, and what it lists is all that there is."""
+"""docs/operations.md: its commands work as printed, and its lists are complete."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_exit_code_is_explained() -> None:
 
 
 def loud() -> Iterator[str]:
-    """What the reporter may say as a warning or an error; what differs from time to time is ``…``."""
+    """The warnings and errors of the reporter, with ``…`` for the variable parts."""
     for node in ast.walk(ast.parse(Path(reporter.__file__).read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("_begin", "_say"):
             level, text = node.args[-2:]
@@ -82,7 +82,7 @@ def rows(db: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_back_up_is_made_while_it_runs_and_it_goes_on_from_there(tmp_path: Path, number: int) -> None:
+def test_a_backup_is_made_while_it_runs_and_restores(tmp_path: Path, number: int) -> None:
     command = commands("backup")[number]
     if command.startswith("sqlite3") and not shutil.which("sqlite3"):
         pytest.skip("sqlite3 is not there")
@@ -110,7 +110,7 @@ def test_a_back_up_is_made_while_it_runs_and_it_goes_on_from_there(tmp_path: Pat
         program.finish()
 
 
-def test_copying_the_file_alone_while_it_runs_is_no_back_up(tmp_path: Path) -> None:
+def test_copying_only_the_file_while_it_runs_gives_no_backup(tmp_path: Path) -> None:
     with Following(tmp_path) as program:
         program.write(100)
         program.start()
@@ -120,7 +120,7 @@ def test_copying_the_file_alone_while_it_runs_is_no_back_up(tmp_path: Path) -> N
             assert rows(tmp_path / "copied.db", "SELECT samples FROM source") == [(100,)]
 
 
-def test_a_store_goes_on_on_another_machine_where_the_logs_have_the_same_paths(tmp_path: Path) -> None:
+def test_a_store_continues_on_another_machine_with_the_same_log_paths(tmp_path: Path) -> None:
     """Another machine: the same paths with the same content, and other inodes."""
     with Following(tmp_path) as program:
         program.write(100)
@@ -147,7 +147,7 @@ def run(command: str, folder: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
-def test_what_lies_in_the_stores_folder_is_named(tmp_path: Path) -> None:
+def test_files_in_the_stores_directory_are_listed(tmp_path: Path) -> None:
     with Following(tmp_path) as program:
         program.write(10)
         program.start()

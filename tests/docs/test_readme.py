@@ -1,4 +1,4 @@
-"""README's commands do what it says, run as they stand there."""
+"""README's commands work as printed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": f"{tools}:{os.environ['PATH']}", "TZ": "UTC"}
 
 
-def test_the_commands_over_a_log_that_lies_there_all_answer(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_commands_over_an_existing_log_all_answer(environ: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(ROOT / "tests" / "captures", tmp_path / "tests" / "captures")
     outputs = {}
     for command in commands("once"):
@@ -53,13 +53,13 @@ def test_the_commands_over_a_log_that_lies_there_all_answer(environ: dict[str, s
     assert all(text.strip() for text in answers)
 
 
-def test_what_it_says_of_installing_works_as_printed(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_installation_works_as_printed(environ: dict[str, str], tmp_path: Path) -> None:
     checkout, target = tmp_path / "checkout", tmp_path / "installed"
     ignored = shutil.ignore_patterns(".*", "*.so", "build", "*.egg-info", "__pycache__", "tests", "docs", "benchmarks")
     shutil.copytree(ROOT, checkout, ignore=ignored)
     (tmp_path / "bin" / "pip").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
     (tmp_path / "bin" / "pip").chmod(0o755)
-    # what is installed here already is not asked for at an index
+    # installed packages are not requested from an index
     offline = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_TARGET": str(target)}
     for command in commands("install"):
         done = subprocess.run(
@@ -73,7 +73,7 @@ def test_what_it_says_of_installing_works_as_printed(environ: dict[str, str], tm
     assert version.stdout.startswith("otel-logtail 0")
 
 
-def test_what_keeps_it_running_is_printed_for_whoever_asks(environ: dict[str, str], tmp_path: Path) -> None:
+def test_service_units_are_printed_for_the_given_user(environ: dict[str, str], tmp_path: Path) -> None:
     printed = [
         subprocess.run(
             ["sh", "-c", command], env=environ, cwd=tmp_path, capture_output=True, text=True, check=True

@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """What a server shows this certificate with."""
+        """The certificate and key of a server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context

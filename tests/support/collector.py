@@ -104,7 +104,7 @@ class Collector:
     """One collector on ports of its own, with its file in ``folder``; a context manager. It can be started again."""
 
     def __init__(self, binary: Path, folder: Path, *configs: str, environ: Mapping[str, str] | None = None) -> None:
-        """``configs`` are files of collector-config, laid over each other; ``environ`` is what they ask for besides."""
+        """``configs`` are files of collector-config, merged in order; ``environ`` has the variables that they need."""
         self._binary = binary
         self._folder = folder
         self._configs = configs or ("collector.yaml",)
@@ -190,7 +190,7 @@ class Collector:
         wait_until(holds_while_running, timeout, told=self._log_tail, every_s=0.02)
 
     def lines(self) -> list[Mapping[str, Any]]:
-        """What was written so far: one message a line, in the order of arrival. A line still being written is left."""
+        """Return the messages written so far, one per line, in the order of arrival, without an incomplete last line."""
         if not self.file.exists():
             return []
         whole, _, _ = self.file.read_bytes().rpartition(b"\n")
@@ -212,7 +212,7 @@ class Collector:
         return [span for line in self.lines() for span in _spans(line)]
 
     def scrape(self) -> str:
-        """What a Prometheus would see now."""
+        """Return the metrics that a Prometheus would scrape now."""
         return _get(self._prometheus, "/metrics")
 
     def _ready(self) -> bool:

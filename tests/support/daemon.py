@@ -1,6 +1,6 @@
 """The real program as a process: started, stopped, asked, and its store and its messages read.
 
-``Program`` is the process, for whatever arguments. ``Daemon`` follows one log that the test writes with ``line()`` of
+``Program`` is the process, with any arguments. ``Daemon`` follows one log that the test writes with ``line()`` of
 tests/support/lines.py.
 """
 
@@ -145,7 +145,7 @@ class Program:
 
     @property
     def lives(self) -> bool:
-        """Whether a process runs."""
+        """Return whether a process runs."""
         return self._process is not None and self._process.poll() is None
 
     def exit_code(self) -> int | None:
@@ -187,7 +187,7 @@ class Program:
         assert self._process is not None, "it is not running"
         return self._process
 
-    # --- what it says and stores --------------------------------------------------------------------------------------
+    # --- messages and stored data -----------------------------------------------------------------------------------
 
     def said(self) -> str:
         """Return everything that it has printed."""

@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, kib: int) -> Iterator[Path]:
-    """A file system of so many KiB; skips where nobody may mount one."""
+    """A file system of a given size in KiB; skips if mounting is not permitted."""
     folder.mkdir()
     options = ["-o", f"size={kib}k,mode=0700"]
     made = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, check=False)

@@ -27,9 +27,9 @@ _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2
 class Following(Program):
     """The program on one log (or on ``patterns``).
 
-    It begins with ``--from-start``, so that the first line of a test is no race with its start. ``as_a_user`` takes the
-    rights from root that stand above permissions; ``descriptors`` are the soft and the hard limit of open files;
-    ``runner`` is a command that starts it.
+    It starts with ``--from-start``, so that the first line of a test does not race with its start. ``as_a_user`` drops
+    root's rights that override permissions; ``descriptors`` are the soft and the hard limit of open files; ``runner``
+    is a command that starts it.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Following(Program):
 
     @contextmanager
     def away(self, *, killed: bool = False) -> Iterator[None]:
-        """What happens while it is not running; then it is started again."""
+        """Stop it, run the block, and start it again."""
         if killed:
             self.kill()
         else:
@@ -94,7 +94,7 @@ class Following(Program):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """What happens between two of its looks: it stands still meanwhile, and knows nothing of it."""
+        """Run the block between two of its scans: the process is suspended meanwhile and gets no events."""
         self.signal(signal.SIGSTOP)
         try:
             self.wait_until(lambda: self._thread_state() == "T")
@@ -103,7 +103,7 @@ class Following(Program):
             self.signal(signal.SIGCONT)
 
     def rest(self) -> None:
-        """Let it look at all files (SIGHUP), and wait until it waits again."""
+        """Make it scan all files (SIGHUP), and wait until it is idle again."""
         before = self._slept()
         self.signal(signal.SIGHUP)
         self.wait_until(lambda: self._slept() > before and self._thread_state() == "S", every_s=0.001)
@@ -117,7 +117,7 @@ class Following(Program):
         return Path(f"/proc/{self.pid}/task/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def open_files(self) -> list[str]:
-        """What its descriptors name, of those in its folder of logs; deleted ones have `` (deleted)`` behind."""
+        """Return the files that its descriptors name in its log directory; deleted ones end with `` (deleted)``."""
         names = []
         for descriptor in os.listdir(f"/proc/{self.pid}/fd"):
             try:
@@ -136,7 +136,7 @@ class Following(Program):
         assert self.samples() == Counter(n for n in range(self.written) if n not in lost), self.state()
 
     def finish(self, *, warnings: Iterable[str] = (), lost: Collection[int] = (), path: Path | None = None) -> None:
-        """Write one line more (so all before it was looked at), wait for it, stop, and see that all is as it must be.
+        """Write one more line, wait for it, stop the program, and check that everything is correct.
 
         ``warnings`` are what it must have warned of, as regular expressions; it must have warned of nothing else.
         """
@@ -151,7 +151,7 @@ class Following(Program):
         assert (rejected, drift, oversized) == (0, 0, 0)
 
     def has_warned_of(self, warnings: Iterable[str]) -> None:
-        """It has said each of these (regular expressions), and no other warning or error."""
+        """Check that it printed each of these (regular expressions), and no other warning or error."""
         said = [row for row in self.said().splitlines() if not re.match(r"otel-logtail: (?!warning|error)", row)]
         wanted = list(warnings)
         unexpected = [row for row in said if not any(re.search(pattern, row) for pattern in wanted)]
@@ -169,12 +169,12 @@ class Following(Program):
         return Counter(round(ms * 1000) - 20_000 for (ms,) in self.rows("SELECT duration_ms FROM samples"))
 
     def files(self) -> list[dict[str, Any]]:
-        """The files that the store knows, in the order in which they were found."""
+        """Return the files in the store, in the order in which they were found."""
         columns = ("id", "path", "offset", "size", "done")
         return [dict(zip(columns, row, strict=True)) for row in self.rows(f"SELECT {', '.join(columns)} FROM file")]
 
     def state(self) -> str:
-        """Return what was written, what is stored, and what it printed."""
+        """Return the written lines, the stored samples, and the printed messages."""
         found = self.samples()
         missing = [number for number in range(self.written) if number not in found]
         doubled = [number for number, times in found.items() if times > 1]
@@ -186,7 +186,9 @@ class Following(Program):
 
 
 def _give_up_roots_rights() -> None:
-    """Without these, permissions hold for root as for everyone; they are lost for good when the program starts."""
+    """Without these capabilities, permissions apply to root as to other users; the program drops them permanently at
+    its start.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
         if libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:

@@ -1,7 +1,7 @@
 """An engine stand-in: the frames of hex's bus over real WebSockets, with the faults that a real one can have.
 
-It stores what ``state::set`` is called with, and calls the workers that registered a state trigger on the key, as the
-engine does. ``script`` says what becomes of the first calls, one word a call; after its end all is well:
+It stores the values of ``state::set``, and calls the workers that registered a state trigger on the key, as the engine
+does. ``script`` determines the fate of the first calls, one word per call; after its end every call succeeds:
 
 - ``ok``: stored and answered;
 - ``mute``: taken, never answered, until the caller hangs up;
@@ -39,8 +39,8 @@ _ASIDE = ("no json", '{"type":"ping"}', '{"type":"invocationresult","invocation_
 class Engine:
     """An engine on a free port; a context manager. It can be stopped and started again on the same port.
 
-    ``calls`` are the values of all calls of ``state::set`` that it read, whatever became of them, ``stored`` those that
-    it stored, in order. ``invocations`` are the ids of the calls, ``together`` how often two were on the way at once.
+    ``calls`` are the values of all received calls of ``state::set``, ``stored`` those that it stored, in order.
+    ``invocations`` are the ids of the calls; ``together`` counts overlapping calls.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Engine:
         self._server = self._thread = None
 
     def wait_for(self, condition: Callable[[Engine], object], within_s: float = CALM_S) -> bool:
-        """Wait until the condition holds, looked at whenever something happened; returns whether it does."""
+        """Wait until the condition is true, checking it after each event; return whether it is."""
         with self._changed:
             return bool(self._changed.wait_for(lambda: condition(self), bound_s(within_s)))
 
@@ -215,5 +215,5 @@ def _fires(trigger: dict[str, Any], where: tuple[str, str]) -> bool:
 
 
 def _cut(connection: ServerConnection) -> None:
-    """End it without a word, as a crash does."""
+    """Stop it abruptly, as a crash does."""
     connection.socket.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""A server on a free port that answers each connection as a function says, byte by byte if it wants to."""
+"""A server on a free port that answers each connection with a function, byte by byte if needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Peer:
         self.closed = closed
 
     def read(self, number: int = 65536) -> bytes:
-        """What came; empty at the end."""
+        """Return the received bytes; empty at the end."""
         return self.sock.recv(number)
 
     def send(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """A Dockerfile's steps without Docker: each stage is an overlay over this machine's files, each step runs in it.
 
-What it can't show is the base image: this machine (and the Python that runs the tests) stands in for it. It needs root,
-a mount name space and overlayfs; where they are missing, :func:`built` skips.
+The base image is not covered: this machine, with the Python that runs the tests, replaces it. The test needs root, a
+mount namespace and overlayfs; if they are missing, :func:`built` skips.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def steps(dockerfile: str) -> list[Step]:
 
 
 def context(root: Path, into: Path) -> Path:
-    """What Docker is sent of a checkout: what git tracks and .dockerignore leaves."""
+    """Return the files that Docker gets from a checkout: those that git tracks and .dockerignore does not exclude."""
     rules = [line for line in (root / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert rules[0] == "*" and all(rule[0] in "!*" for rule in rules), "this reads only lists of what is let in"
     let_in = [rule[1:] for rule in rules if rule.startswith("!")]
@@ -62,7 +62,7 @@ def context(root: Path, into: Path) -> Path:
 
 
 class Image:
-    """What a Dockerfile made, and how it is run."""
+    """An image built from a Dockerfile, and how it is run."""
 
     def __init__(self, folder: Path, pid: int) -> None:
         self.folder = folder
@@ -179,7 +179,7 @@ class Image:
 
 @contextmanager
 def built(root: Path, folder: Path) -> Iterator[Image]:
-    """What a checkout's Dockerfile makes; gone at the end."""
+    """Build a checkout's Dockerfile; the result is deleted at the end."""
     if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "chroot"))):
         pytest.skip("no image can be replayed here: it needs root, unshare and nsenter")
     (sent := folder / "context").mkdir()

@@ -66,7 +66,7 @@ def point(
 
 
 def real_points(values_ms: Sequence[int]) -> list[Point]:
-    """What the engine makes of samples of these durations, one a second, two stages each."""
+    """Return the engine's output for samples of these durations, one per second, two stages each."""
     shape = Shape(("read", "compress"), (("headroom.path", "/v1/messages"),))
     hits = []
     for number, value in enumerate(values_ms):

@@ -69,7 +69,7 @@ class Piece:
 
     @property
     def open(self) -> OpenEpisodes:
-        """What is open of the live path."""
+        """Return the open files of the live path."""
         return self.engine.open_episodes(self.live)
 
     def chunk(self, data: bytes) -> Chunk:

@@ -1,4 +1,4 @@
-"""Libraries in C that stand between the program and the system, and answer as a disk or a file system would."""
+"""C libraries between the program and the system that simulate a faulty disk or file system."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class Prometheus:
         return answer["data"]
 
     def instant(self, query: str, at_s: float) -> dict[Labels, float]:
-        """A query's answer at one time, by labels; what is no number is left out."""
+        """Return a query's answer at one time, by labels, without values that are not numbers."""
         data = self.get("query", query=query, time=at_s)
         if data["resultType"] == "scalar":
             return {frozenset(): float(data["result"][1])}
@@ -155,7 +155,7 @@ class Prometheus:
         return {labels: value for labels, value in found.items() if not math.isnan(value)}
 
     def over(self, query: str, start_s: float, end_s: float, step_s: float) -> dict[Labels, dict[float, float]]:
-        """A query's answers in a range, by labels and time; what is no number is left out."""
+        """Return a query's answers in a range, by labels and time, without values that are not numbers."""
         data = self.get("query_range", query=query, start=start_s, end=end_s, step=step_s)
         series = {
             _labels(entry["metric"]): {

@@ -50,7 +50,7 @@ class Partly(NamedTuple):
 
 
 class Fail(NamedTuple):
-    """An error, in the words of both protocols; ``after_s`` is the delay that it asks for."""
+    """An error in both protocols; ``after_s`` is the requested delay."""
 
     status: int
     code: str
@@ -76,7 +76,7 @@ class Request(NamedTuple):
 
     @property
     def is_health(self) -> bool:
-        """Whether it only tells of the daemon itself."""
+        """Return whether a request has only the daemon's own health metrics."""
         if self.signal != "metrics":
             return False
         scopes = [scope for resource in self.message.resource_metrics for scope in resource.scope_metrics]
@@ -106,7 +106,7 @@ def take(_request: Request) -> Answer:
 
 
 class Receiver:
-    """What came, and what becomes of it: ``judge`` is asked for each request, and may be changed while it runs."""
+    """Received requests and their outcomes: ``judge`` is called for each request, and may be changed while it runs."""
 
     def __init__(self) -> None:
         self.judge: Callable[[Request], Answer] = take
@@ -122,7 +122,7 @@ class Receiver:
         request = Request(name, message, time.monotonic())
         if request.is_health:
             self.healthy += 1
-            return Take()  # comes when it comes, and is nobody's business here
+            return Take()  # arrives at any time and is not counted here
         answer = self.judge(request)
         self.asked.append((request, answer))
         if isinstance(answer, Hang):
@@ -135,7 +135,7 @@ class Receiver:
         return [request for request, answer in list(self.asked) if isinstance(answer, Take)]
 
     def counted(self) -> int:
-        """How many samples it knows of: the newest totals. On the way what it was told is checked."""
+        """Return the number of samples in the newest totals, and check the totals on the way."""
         told: dict[str, dict[int, Any]] = {}
         for request in self.taken:
             for series, point in request.points:
@@ -164,7 +164,7 @@ class Receiver:
 
 @contextmanager
 def receiving(protocol: str, tls: Pair | None = None) -> Iterator[Receiver]:
-    """A receiver that speaks ``http`` or ``grpc``; it takes everything until its judge is another one."""
+    """A receiver over ``http`` or ``grpc``; it accepts everything until its judge is replaced."""
     receiver = Receiver()
     with _http(receiver, tls) if protocol == "http" else _grpc(receiver, tls):
         receiver.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{receiver.port}"
@@ -175,7 +175,7 @@ def receiving(protocol: str, tls: Pair | None = None) -> Iterator[Receiver]:
 
 
 def flags(protocol: str) -> list[str]:
-    """What tells the program the protocol, and makes it deliver soon after a line was written."""
+    """Return the variables that select the protocol and make the program deliver soon after a line was written."""
     name = "http/protobuf" if protocol == "http" else "grpc"
     return ["--otlp-protocol", name, "--export-interval", "100ms", "--quiet-ms", "50"]
 

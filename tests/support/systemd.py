@@ -80,7 +80,7 @@ class Systemd:
         self.pid = pid
 
     def unit(self, name: str, text: str, **drop_ins: str) -> None:
-        """Let it know a unit."""
+        """Load a unit."""
         (self.folder / "units" / name).write_text(text)
         for title, more in drop_ins.items():
             beside = self.folder / "units" / f"{name}.d"
@@ -100,12 +100,12 @@ class Systemd:
         return done.stdout
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
-        """What it knows of a unit."""
+        """Return properties of a unit."""
         text = self.ctl("show", unit, "--property", ",".join(names))
         return dict(one.split("=", 1) for one in text.splitlines())
 
     def until(self, unit: str, **wanted: str) -> None:
-        """Wait until the unit is as wanted."""
+        """Wait until the unit has the expected properties."""
         deadline_s = time.monotonic() + bound_s()
         while (now := self.show(unit, *wanted)) != wanted:
             if time.monotonic() > deadline_s:
@@ -124,7 +124,7 @@ class Systemd:
             return False
 
     def said(self) -> str:
-        """What the services said."""
+        """Return the output of the services."""
         said = self.folder / "said"
         return said.read_text() if said.exists() else ""
 
@@ -170,7 +170,7 @@ def systemd(folder: Path, *needed: Path) -> Iterator[Systemd]:
 
 
 def _closed(place: Path) -> Path | None:
-    """The outermost folder on the way to a place that lets nobody but its owner through."""
+    """Return the outermost directory above a path that only its owner can enter."""
     return next((folder for folder in reversed(place.parents) if not folder.stat().st_mode & 0o001), None)
 
 

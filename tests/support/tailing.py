@@ -1,4 +1,4 @@
-"""A tail over real files, stepped by hand: a look, a read, a restart; and a book in memory that can fail."""
+"""A tail over real files, stepped by hand (scan, read, restart), and checkpoints in memory that can fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ RULE = PathRule(patterns=(), live=r"proxy(?:-\d+(?:-\d+)?)?\.log", ignore=r"prox
 
 
 class MemoryBook:
-    """What a store remembers of files. With ``fails`` set, so many more calls go well, and then it is full."""
+    """Checkpoints as a store would keep them. If ``fails`` is set, that many further calls succeed, and then it is
+    full.
+    """
 
     def __init__(self) -> None:
         self.states: dict[int, FileState] = {}
@@ -72,7 +74,7 @@ def numbered(first: int, last: int) -> list[str]:
 
 
 class Follower:
-    """Follows patterns; what was read and committed is in ``lines``, as text without newlines, and in ``taken``."""
+    """Follows patterns; ``lines`` has the committed lines as text without newlines, and ``taken`` the samples."""
 
     made: ClassVar[list[Follower]] = []
 
@@ -102,7 +104,7 @@ class Follower:
         )
 
     def restart(self, *, before: Callable[[], object] | None = None) -> None:
-        """End (``before`` happens while nobody looks), and begin again with what the book holds."""
+        """Stop (``before`` runs while it is stopped), and start again from the checkpoints."""
         self.tail.close()
         if before is not None:
             before()
@@ -145,7 +147,7 @@ class Follower:
         return self.look().read()
 
     def follow_over_grace(self) -> list[str]:
-        """Look and read until the files that are put aside are let go."""
+        """Scan and read until the files that wait for the grace period are closed."""
         return self.follow() + self.look(after_s=GRACE_S + 1).read()
 
     @property

@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class Wire:
-    """What lies between the program and a receiver, and can break: a port that passes bytes on, until it is cut.
+    """A port between the program and a receiver that passes bytes on until it is cut.
 
     ``up_bytes``: after so many bytes towards the receiver a connection is closed; None passes all. It holds for
     connections that are made from then on.

@@ -1,6 +1,6 @@
 """Options given before the name of a command: every option of the program, before every command.
 
-Each one means the same as after the name, or it is an error. Whatever is added later is tested by itself.
+Each option means the same as after the name, or it is an error. Options that are added later are covered, too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def words(option: Any) -> list[str]:
 
 
 def arguments_of(given: list[str]) -> list[str]:
-    """What the command is given, when the program is called with these arguments."""
+    """Return the parameters of the command when the program is called with these arguments."""
     context = ROOT.make_context("otel-logtail", list(given))
     rest = [*getattr(context, "_protected_args", []), *context.args]
     name, _, arguments = ROOT.resolve_command(context, rest)
@@ -49,7 +49,7 @@ def arguments_of(given: list[str]) -> list[str]:
 
 
 def read(names: tuple[str, ...], given: list[str]) -> dict[str, Any]:
-    """What the command takes its arguments for."""
+    """Return the meaning that the command gives its arguments."""
     command = COMMANDS[names]
     required = ["SELECT 1"] if any(parameter.param_type_name == "argument" for parameter in command.params) else []
     with ROOT.make_context("otel-logtail", [], resilient_parsing=True) as parent:
@@ -96,7 +96,7 @@ def test_a_variable_is_for_the_daemon_and_no_reason_to_refuse(tmp_path: Path) ->
     assert "headroom" in listed.stdout
 
 
-def test_the_named_store_is_pruned_and_asked_whatever_the_variable_says(tmp_path: Path) -> None:
+def test_the_named_store_is_pruned_and_queried_despite_the_variable(tmp_path: Path) -> None:
     stores = []
     for name, number in (("named", 3), ("other", 5)):
         samples = [Written(NOON + n * SECOND, 10**6, ()) for n in range(number)]

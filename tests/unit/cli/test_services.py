@@ -31,9 +31,9 @@ needs_analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 
 def service(*words: str, home: str = "/home/alice", code: int = 0) -> str:
-    """What it prints; with a ``code`` other than 0, what it says on standard error."""
+    """Return its output, or with a ``code`` other than 0 its standard error."""
     command = [sys.executable, "-m", "otel_logtail", "service", *words]
-    # in an environment of one variable: what the printing shell has set is no part of what is printed
+    # in an environment of one variable: variables of the printing shell do not appear in the output
     done = subprocess.run(
         command, capture_output=True, text=True, env={"HOME": home, "OTEL_LOGTAIL_OBSERVER": "nonsense"}, check=False
     )
@@ -75,7 +75,7 @@ def test_the_logs_owner_is_the_user_and_the_home_stays_readable() -> None:
     assert unit["ProtectHome"] == ["read-only"]
 
 
-def test_a_configuration_says_what_is_read_and_written(tmp_path: Path) -> None:
+def test_a_configuration_determines_the_paths_that_are_read_and_written(tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_text(
         'db = "/data/s.db"\n[source.a]\nobserver = "headroom"\npaths = ["/srv/a/*.log"]\n'
@@ -102,7 +102,7 @@ def test_the_folder_that_systemd_makes_needs_no_further_permission() -> None:
     assert "ReadWritePaths" not in unit
 
 
-def test_what_lies_in_tmp_is_brought_into_the_services_own() -> None:
+def test_paths_in_tmp_are_bound_into_the_services_own() -> None:
     unit = fields(
         service("systemd", "--program", AT, *HEADROOM, "--path", "/tmp/x:y/*/a.log", "--db", "/var/tmp/z/s.db")
     )

@@ -1,4 +1,4 @@
-"""What people and programs see of an answer, to the letter."""
+"""Answers as people and programs get them, to the letter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration says, and what is said of a wrong one: the file, the line, the key, and what would be right."""
+"""The settings of a configuration, and the errors of a wrong one: the file, the line, the key, and the valid values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXAMPLE = ROOT / "examples" / "otel-logtail.toml"
 SOURCE = '[source.a]\nobserver = "headroom"\n'
 
 
-def test_it_says_what_the_flags_say(tmp_path: Path) -> None:
+def test_it_sets_the_same_as_the_flags(tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_text(
         """\
@@ -172,7 +172,7 @@ def test_a_mistake_is_one_error_with_its_place(
     assert "\n" not in str(caught.value) + caught.value.hint
 
 
-def test_a_file_that_is_no_text_and_one_that_is_not_there(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_and_a_missing_one(tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_bytes(b"db = 1\n\xff")
     with pytest.raises(UsageError, match=r"x\.toml:2: this is not UTF-8"):
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_text_and_one_that_is_not_there(tmp_path: Path) -> Non
 
 
 def check_error(folder: Path, config: str, *arguments: object, message: str, hint: str, **environ: str) -> None:
-    """The real program says this one thing, and ends with 2."""
+    """Check that the real program prints only this error and exits with 2."""
     file = folder / "x.toml"
     file.write_text(config)
     done = run("--config", file, *arguments, "--db", folder / "s.db", home=folder, check=False, environ=environ)
@@ -191,7 +191,7 @@ def check_error(folder: Path, config: str, *arguments: object, message: str, hin
     assert not (folder / "s.db").exists()
 
 
-def test_the_program_says_it_and_ends_with_2(tmp_path: Path) -> None:
+def test_the_program_prints_the_error_and_exits_with_2(tmp_path: Path) -> None:
     check_error(
         tmp_path,
         SOURCE + "treshold_ms = 5\n",
@@ -209,9 +209,7 @@ def test_the_program_says_it_and_ends_with_2(tmp_path: Path) -> None:
         ("[exporter.jsonl]\nfile = 'x.jsonl'\nkeep = 'x'\n", "exporter.jsonl.keep", ""),
     ],
 )
-def test_what_an_exporter_says_of_a_flag_is_said_of_the_key(
-    table: str, message: str, hint: str, tmp_path: Path
-) -> None:
+def test_an_exporters_error_about_a_flag_names_the_key(table: str, message: str, hint: str, tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_text(SOURCE + table)
     done = run("--config", file, "--db", tmp_path / "s.db", home=tmp_path, check=False)

@@ -27,7 +27,7 @@ HOUR = 360_000
 
 
 class StepWaker(TimedWaker):
-    """Is told what to watch, and ends the run at the first wait."""
+    """Records the paths to watch, and stops the run at the first wait."""
 
     def __init__(self, watched: Callable[[set[str]], object]) -> None:
         super().__init__()
@@ -78,11 +78,11 @@ def write(log: Path, *numbers: int) -> None:
         file.write(b"".join(map(line, numbers)))
 
 
-def test_file_that_comes_right_before_the_watch_begins_is_read_by_the_first_look(tmp_path: Path) -> None:
+def test_file_created_just_before_the_watch_starts_is_read_by_the_first_scan(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
 
     def watched(directories: set[str]) -> None:
-        if not log.exists():  # no event will tell of it, and the timed look is two seconds away
+        if not log.exists():  # no event reports it, and the periodic scan is two seconds away
             write(log, 1)
 
     run(tmp_path, StepWaker(watched), patterns=(str(log),), from_start=True)
@@ -167,7 +167,7 @@ def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tm
     waker.stop = wait
     app.run()
     app.close()
-    assert waits[0] == frozenset({99})  # the upkeep does a little at a time
+    assert waits[0] == frozenset({99})  # maintenance works in small steps
     assert waits[-1] == frozenset()
     assert ask(tmp_path, "SELECT id FROM file") == [(1,)]
 
@@ -182,7 +182,7 @@ LENGTHS = (
     ("settings", "seconds"),
     [({}, 60), ({"exporters": ("console",)}, 10), ({"interval_ns": 5 * 10**9}, 5)],
 )
-def test_counts_are_by_the_minute_where_nobody_is_told_them_sooner(
+def test_counts_are_per_minute_if_no_exporter_gets_them_sooner(
     tmp_path: Path, settings: dict[str, Any], seconds: int
 ) -> None:
     write(tmp_path / "proxy.log", *range(HOUR - 60_000, HOUR, 100))
@@ -190,7 +190,7 @@ def test_counts_are_by_the_minute_where_nobody_is_told_them_sooner(
     assert ask(tmp_path, LENGTHS) == [(seconds,)]
 
 
-def test_who_was_told_counts_of_late_is_told_them_as_before(tmp_path: Path) -> None:
+def test_a_recent_exporter_of_counts_keeps_its_interval(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
     settings: dict[str, Any] = {"once": True, "patterns": (str(log),)}
     write(log, HOUR - 6000)
@@ -201,7 +201,7 @@ def test_who_was_told_counts_of_late_is_told_them_as_before(tmp_path: Path) -> N
     assert ask(tmp_path, LENGTHS) == [(10,)]
 
 
-def test_after_a_restart_with_shorter_intervals_the_log_is_no_further_than_it_was(tmp_path: Path) -> None:
+def test_after_a_restart_with_shorter_intervals_the_log_time_does_not_advance(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
     write(log, HOUR)
     settings: dict[str, Any] = {"patterns": (str(log),), "from_start": True}

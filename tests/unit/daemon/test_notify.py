@@ -22,7 +22,7 @@ EVERY_S = 0.4  # of a second's watchdog
 
 
 class Listener:
-    """What systemd is: one end of a datagram socket."""
+    """A substitute for systemd: one end of a datagram socket."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -45,7 +45,7 @@ class Listener:
         return fields
 
     def drain(self) -> list[dict[str, str]]:
-        """What has come and was not looked at yet."""
+        """Return the datagrams that were not read yet."""
         found = []
         while fields := self.next(0):
             found.append(fields)
@@ -60,7 +60,7 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 
 
 class Supervised(Following):
-    """The program as systemd starts it: it is told where to send to, and how long it may be silent."""
+    """The program as systemd starts it: with the address to send to, and the maximum silence."""
 
     def __init__(self, folder: Path, listener: Listener, *arguments: object, watchdog: bool = True) -> None:
         # the pid is known once the shell has become the program, as WATCHDOG_PID is meant
@@ -77,7 +77,7 @@ class Supervised(Following):
 # --- the object ---
 
 
-def test_ready_alive_and_stopping_are_said_once_and_on_time(listener: Listener) -> None:
+def test_ready_alive_and_stopping_are_sent_once_and_on_time(listener: Listener) -> None:
     told = Supervisor({"NOTIFY_SOCKET": listener.address, "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "7"}, pid=7)
     told.turned(0.0, lambda: "too early")
     assert told.due_s(0.0) == math.inf, "nobody waits for one that is not ready"
@@ -103,7 +103,7 @@ def test_ready_alive_and_stopping_are_said_once_and_on_time(listener: Listener) 
         {"WATCHDOG_USEC": "0"},
     ],
 )
-def test_without_a_watchdog_only_the_status_is_told(listener: Listener, watchdog: dict[str, str]) -> None:
+def test_without_a_watchdog_only_the_status_is_sent(listener: Listener, watchdog: dict[str, str]) -> None:
     told = Supervisor({"NOTIFY_SOCKET": listener.address, **watchdog}, pid=7)
     told.ready("a")
     told.turned(100.0, lambda: "b")
@@ -120,7 +120,7 @@ def test_an_abstract_name_is_one_too() -> None:
 
 
 @pytest.mark.parametrize("address", ["", "vsock:2:3", "relative", "/nobody/listens/here"])
-def test_where_nobody_listens_nothing_is_said_and_nothing_fails(address: str) -> None:
+def test_without_a_listener_nothing_is_sent_and_nothing_fails(address: str) -> None:
     told = Supervisor({"NOTIFY_SOCKET": address})
     told.ready("a")
     told.turned(1.0, lambda: "b")
@@ -171,7 +171,7 @@ def test_what_is_wrong_is_in_the_status_until_it_is_over(tmp_path: Path, listene
         assert status.startswith("headroom-proxy: following 1 file; otlp: "), status
 
 
-def test_a_log_that_is_not_there_yet_is_no_reason_not_to_be_ready(tmp_path: Path, listener: Listener) -> None:
+def test_a_missing_log_does_not_prevent_readiness(tmp_path: Path, listener: Listener) -> None:
     with Supervised(tmp_path, listener) as program:
         program.start()
         assert listener.next()["STATUS"].startswith("headroom-proxy: following 0 files; can't read ")
@@ -231,7 +231,7 @@ def test_a_main_loop_that_hangs_is_silent_though_all_other_threads_go_on(tmp_pat
     log.touch()
     told = {"NOTIFY_SOCKET": listener.address, "WATCHDOG_USEC": "1000000", "PYTHONPATH": str(plugin(tmp_path))}
     command = [sys.executable, "-m", "otel_logtail", "--observer", "hanging", "--path", str(log)]
-    # an exporter that can't deliver is a thread that goes on turning
+    # an exporter that cannot deliver is a thread that keeps running
     command += ["--db", str(tmp_path / "s.db"), "--otlp-endpoint", "http://127.0.0.1:1"]
     with subprocess.Popen(command, env={"HOME": str(tmp_path), **told}, stderr=subprocess.DEVNULL) as program:
         try:

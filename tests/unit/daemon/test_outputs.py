@@ -1,4 +1,4 @@
-"""What is written is none of what is read: a log that a program writes to stays as it is."""
+"""An output is never one of the inputs: a log that a program writes to stays unchanged."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_program_refuses_and_writes_nothing(
     ("top", "exporter", "line", "key"),
     [("db = 'proxy.log'\n", "", 1, "db"), ("", "[exporter.jsonl]\nfile = 'proxy.log'\n", 5, "exporter.jsonl.file")],
 )
-def test_a_configuration_is_told_its_line(tmp_path: Path, top: str, exporter: str, line: int, key: str) -> None:
+def test_a_configuration_error_names_its_line(tmp_path: Path, top: str, exporter: str, line: int, key: str) -> None:
     log, file = tmp_path / "proxy.log", tmp_path / "x.toml"
     log.write_bytes(LINES)
     file.write_text(f"{top}[source.a]\nobserver = 'headroom'\npaths = ['*.log']\n{exporter}")
@@ -94,7 +94,7 @@ def test_a_configuration_is_told_its_line(tmp_path: Path, top: str, exporter: st
 
 
 def check(folder: Path, patterns: list[str], *, db: str = "s.db", trusted: bool = True, **options: str) -> str:
-    """What is wrong with it; empty: nothing."""
+    """Return the problem; empty if there is none."""
     settings = Settings(
         db=folder / db,
         sources=(),

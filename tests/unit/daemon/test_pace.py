@@ -19,7 +19,7 @@ FILES = 150
 
 
 class Waits(TimedWaker):
-    """Says that events come (or not), notes how long the first waits would be, and then ends the run."""
+    """Reports events (or none), records the first waits, and then stops the run."""
 
     def __init__(self, *, alive: bool) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def test_without_events_the_files_are_scanned_as_often_as_before(tmp_path: Path)
     assert waits(tmp_path, FILES, alive=False) <= BLIND_SCAN_S
 
 
-def test_with_nothing_to_read_each_file_is_asked_for_its_place_twice_at_most(tmp_path: Path) -> None:
+def test_if_there_is_nothing_to_read_each_file_gets_two_stats_at_most(tmp_path: Path) -> None:
     for number in range(50):
         (tmp_path / f"proxy-{10_000 + number}.log").touch()
     follower = Follower(tmp_path / "proxy-*.log").look()

@@ -81,7 +81,7 @@ def as_before() -> Iterator[None]:
 def error_of(
     arguments: list[str], environ: Mapping[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> tuple[str, str]:
-    """The one line that the command line says when it ends with an error, and its hint."""
+    """Return the one line that the command line prints for an error, and its hint."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("OTEL", "III_", "HEX_"))]:
             patch.delenv(name)
@@ -244,7 +244,7 @@ def test_a_variable_holds_exporters_separated_by_commas_or_spaces(tmp_path: Path
 # --- time zones -------------------------------------------------------------------------------------------------------
 
 
-def test_a_machine_without_time_zones_says_so_and_has_utc(tmp_path: Path) -> None:
+def test_a_machine_without_time_zones_reports_it_and_has_utc(tmp_path: Path) -> None:
     daemon = ["--observer", "headroom", "--path", LOG, "--db", tmp_path / "s.db", "--once", "--timezone"]
     environ = {"PYTHONTZPATH": ""}
     refused = run(*daemon, "Europe/Vienna", home=tmp_path, check=False, environ=environ)
@@ -264,15 +264,15 @@ def test_a_machine_without_time_zones_says_so_and_has_utc(tmp_path: Path) -> Non
     [
         ("Europe/Nowhere", "", True),
         (":Europe/Nowhere", "", True),
-        ("Europe/Nowhere", "UTC", False),  # the machine's zone is not asked for
+        ("Europe/Nowhere", "UTC", False),  # the machine's zone is not used
         ("Europe/Vienna", "", False),
         ("CET-1CEST", "", False),
         ("UTC", "", False),
         ("", "", False),
     ],
 )
-def test_a_local_zone_that_the_machine_does_not_have_is_said(tmp_path: Path, tz: str, zone: str, said: bool) -> None:
-    """The C library takes it for UTC without a word: lines in local time would be hours off."""
+def test_a_local_zone_that_the_machine_lacks_is_reported(tmp_path: Path, tz: str, zone: str, said: bool) -> None:
+    """The C library silently uses UTC instead: lines in local time would be hours off."""
     daemon = ["--observer", "headroom", "--path", LOG, "--db", tmp_path / "s.db"]
     given = ["--timezone", zone] if zone else []
     done = run(*daemon, *given, "--once", home=tmp_path, environ={"TZ": tz})

@@ -302,7 +302,7 @@ def test_a_line_that_a_clients_newline_broke_is_rejected() -> None:
         b"2026-11-23 18:16:10,245 - my.app - INFO - " + REAL,
     ],
 )
-def test_a_marker_in_somebody_elses_message_is_rejected(raw: bytes) -> None:
+def test_a_marker_in_another_message_is_rejected(raw: bytes) -> None:
     assert observer.observe(raw) == Rejected("misplaced")
 
 
@@ -378,7 +378,7 @@ def test_another_formatter_in_front_of_a_true_payload_is_drift(prefix: bytes) ->
     late_ms=st.integers(-900, 59_000),
 )
 @settings(max_examples=400, deadline=None)
-def test_the_id_tells_the_zone_of_any_line(
+def test_the_id_determines_the_zone_of_any_line(
     moment: datetime, zone: str, total: float, connect: float | None, late_ms: int
 ) -> None:
     written = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=timezone.utc)
@@ -479,7 +479,7 @@ PIECES = (
 
 
 def survives(raw: bytes) -> None:
-    """Whatever it is, it has an answer, and a sample among the answers fits into the store."""
+    """Any input has an answer, and a sample among the answers fits into the store."""
     try:
         observed = observer.observe(raw)
     except Drift:
@@ -494,7 +494,7 @@ def survives(raw: bytes) -> None:
 
 
 @given(st.binary())
-@settings(deadline=None)  # a slow machine is no failure
+@settings(deadline=None)  # a slow machine must not fail the test
 def test_no_bytes_bring_it_down(raw: bytes) -> None:
     survives(raw)
     survives(b"STAGE_TIMINGS" + raw)
@@ -538,7 +538,7 @@ def test_no_json_brings_it_down(event: Any, path: Any, stages: Any) -> None:
         ("myproxy.log", False, ()),
     ],
 )
-def test_a_files_name_tells_its_port_and_never_its_pid(name: str, live: bool, attributes: Any) -> None:
+def test_a_files_name_contains_its_port_and_never_its_pid(name: str, live: bool, attributes: Any) -> None:
     rule = observer.paths()
     assert (rule.is_live(name), rule.attributes_of(name)) == (live, attributes)
 

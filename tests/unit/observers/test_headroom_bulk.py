@@ -123,5 +123,5 @@ def lines(draw: st.DrawFn) -> bytes:
 
 
 @given(st.lists(lines(), min_size=10, max_size=80))
-def test_whatever_is_among_them(found: list[bytes]) -> None:
+def test_any_lines_between_them(found: list[bytes]) -> None:
     both(b"".join(found))

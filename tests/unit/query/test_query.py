@@ -201,7 +201,7 @@ def test_sample_rows_agree_with_the_view(few: Reader) -> None:
     st.frozensets(st.sampled_from(Severity)),
     st.integers(0, 5),
 )
-def test_samples_are_the_newest_of_those_asked_for_oldest_first(
+def test_samples_are_the_newest_matching_ones_oldest_first(
     samples: list[Written], since: int | None, until: int | None, severities: frozenset[Severity], limit: int
 ) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
@@ -220,7 +220,7 @@ def test_samples_are_the_newest_of_those_asked_for_oldest_first(
             assert [row.time_unix_nano for row in rows] == expected[-limit:]
 
 
-def test_samples_use_the_time_index_whatever_is_asked(few: Reader) -> None:
+def test_samples_use_the_time_index_for_any_filter(few: Reader) -> None:
     plans: list[str] = []
     narrow = Reader(few.conn, since_ns=1, source="proxy")
     for reader, options in (
@@ -340,7 +340,7 @@ def test_a_reader_sees_the_last_commit_beside_an_open_transaction(path: Path) ->
             assert list(query.samples(reader)) == []
 
 
-def test_an_answer_is_one_snapshot_while_intervals_are_sealed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_one_snapshot_while_intervals_close(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_file(path, [Written(NOON, MS, is_open=True)])
     with closing(sqlite3.connect(path, isolation_level=None)) as writer, Reader.open(path) as reader:
 
@@ -358,20 +358,20 @@ def test_an_answer_is_one_snapshot_while_intervals_are_sealed(path: Path, monkey
         assert query.summary(reader).count == 1
 
 
-def test_no_store_yet_is_an_error_that_says_how_to_get_one(path: Path) -> None:
+def test_a_missing_store_is_an_error_with_a_hint_to_create_one(path: Path) -> None:
     with pytest.raises(StoreError, match="no store at") as caught:
         Reader.open(path)
     assert "--observer" in caught.value.hint
     assert not path.exists()
 
 
-def test_a_file_that_is_no_database_is_told_apart(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_recognized(path: Path) -> None:
     path.write_bytes(b"just a log line\n" * 100)
     with pytest.raises(StoreCorrupt, match="not a store"):
         Reader.open(path)
 
 
-def test_an_empty_file_and_another_programs_database_are_no_stores(path: Path) -> None:
+def test_an_empty_file_and_another_programs_database_are_rejected(path: Path) -> None:
     path.touch()
     with pytest.raises(StoreError, match="not a store of otel-logtail"):
         Reader.open(path)
@@ -411,7 +411,7 @@ def unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "connect", no_shm)
 
 
-def test_a_store_in_a_read_only_directory_is_read_if_nobody_writes_it(
+def test_a_store_in_a_read_only_directory_is_read_if_it_has_no_writer(
     path: Path, request: pytest.FixtureRequest
 ) -> None:
     make_file(path, [Written(NOON, 1)])
@@ -434,7 +434,7 @@ def test_a_store_in_a_directory_that_really_is_read_only_is_read(path: Path) -> 
         path.parent.chmod(0o700)
 
 
-def test_damage_that_shows_while_reading_is_ours_to_tell(path: Path) -> None:
+def test_damage_found_while_reading_is_reported_as_ours(path: Path) -> None:
     make_file(path, [Written(NOON + n, MS) for n in range(2000)])
     content = bytearray(path.read_bytes())
     content[4096 * 3 :] = b"\xff" * (len(content) - 4096 * 3)
@@ -446,7 +446,7 @@ def test_damage_that_shows_while_reading_is_ours_to_tell(path: Path) -> None:
 # --- status ---------------------------------------------------------------------------------------------------------
 
 
-def test_status_tells_of_sources_exporters_and_the_store(tmp_path: Path, path: Path) -> None:
+def test_status_shows_sources_exporters_and_the_store(tmp_path: Path, path: Path) -> None:
     log = tmp_path / "proxy.log"
     log.write_bytes(b"x" * 500)
     samples = [Written(NOON + n * 10 * SECOND, 600 * MS, (("unknown", 1), ("wait", 2))) for n in range(4)]
@@ -576,14 +576,14 @@ def test_a_time_is_understood(text: str, expected: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "soon", "24", "-5m", "5y", "2026-13-01", "2026-11-25T25:00", "@", "h", "2026-11-25T10:00+99:00", "٣h"]
 )
-def test_what_is_no_time_is_an_error_that_says_what_would_be(text: str) -> None:
+def test_an_invalid_time_is_an_error_with_valid_examples(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_when(text, NOW, CET)
     assert "24h" in caught.value.hint
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_a_time_that_was_shown_can_be_asked_for(time_ns: int) -> None:
+def test_a_printed_time_can_be_passed_again(time_ns: int) -> None:
     assert parse_when(iso(time_ns), 0) == time_ns
     assert parse_when(local(time_ns, CET), 0) == time_ns // MS * MS
 

@@ -1,4 +1,4 @@
-"""``report``: the figures are those of ``query``, the page is whole by itself, and the exit code is the verdict."""
+"""``report``: its figures are those of ``query``, the page is self-contained, and the exit code is the verdict."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_where_there_is_no_sample_nothing_was_kept(tmp_path: Path) -> None:
     ] * 2
 
 
-def test_the_command_says_pass_or_fail_with_the_figure_and_ends_with_1_when_one_is_missed(tmp_path: Path) -> None:
+def test_the_command_prints_pass_or_fail_with_the_figure_and_exits_with_1_if_one_is_missed(tmp_path: Path) -> None:
     db = follow(tmp_path, "0.42.0-stall")
     command = ("report", "--since", "2026-11-01", "--db", db)
     kept = run(*command, "--slo", "max<2s", "--slo", "stalls<5/day", home=tmp_path)
@@ -219,7 +219,7 @@ def test_the_command_says_pass_or_fail_with_the_figure_and_ends_with_1_when_one_
     assert wrong.stderr.startswith("otel-logtail: error: invalid --slo 'p99<500': p99 is a duration")
 
 
-def test_the_default_range_is_a_week_and_an_empty_one_is_said(tmp_path: Path) -> None:
+def test_the_default_range_is_a_week_and_an_empty_one_is_reported(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
     now = datetime.now(timezone.utc)
     log.write_bytes(line(1, at=now - timedelta(days=8)) + line(2, at=now - timedelta(days=6)))
@@ -259,7 +259,7 @@ def hostile(folder: Path, where: str = "https://evil.example") -> Report:
 
 
 @pytest.mark.parametrize("what", ["0.42.0-stall", "0.42.0-mixed", "hostile", "empty"])
-def test_the_page_is_well_formed_and_asks_for_nothing(what: str, tmp_path: Path) -> None:
+def test_the_page_is_well_formed_and_loads_nothing(what: str, tmp_path: Path) -> None:
     if what == "hostile":
         report = hostile(tmp_path)
     elif what == "empty":
@@ -296,7 +296,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing(what: str, tmp_path: Path)
     assert not re.search(r"[\x00-\x08\x0b-\x1f]", text)
 
 
-def test_a_real_browser_asks_for_the_page_and_for_nothing_else(tmp_path: Path) -> None:
+def test_a_real_browser_loads_the_page_and_nothing_else(tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium here: `apt-get install chromium` brings it")
@@ -314,7 +314,7 @@ def test_a_real_browser_asks_for_the_page_and_for_nothing_else(tmp_path: Path) -
             """Nothing: pytest's output is for failures."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        # a page that would ask for more if it could: its names point at the very server that counts
+        # a page that would load more if it could: its names point at the very server that counts
         text = page(hostile(tmp_path, f"http://127.0.0.1:{server.server_address[1]}"), made_ns=NOON).encode()
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -369,7 +369,7 @@ def test_the_page_shows_what_the_text_shows(tmp_path: Path) -> None:
         "episodes by hour",
         "causes of slow samples",
     ]
-    # each bar says its figure: they add up to all samples
+    # each bar has its figure as text, and the figures add up to all samples
     titles = [e.text or "" for e in plots[0].iter(f"{HTML}title")]
     assert sum(int(re.findall(r"(\d+) samples", title)[0]) for title in titles) == report.summary.count
     assert list(tmp_path.glob("*.new")) == []
@@ -455,7 +455,7 @@ def test_a_page_takes_the_place_of_nothing_else(
 
 
 @pytest.mark.parametrize("name", ["/", ".", "..", "/dev/full", "/dev/null", "/dev/stdout", "/proc/version", ""])
-def test_a_place_that_is_no_file_is_one_error(name: str, small_store: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_a_file_is_one_error(name: str, small_store: Path, tmp_path: Path) -> None:
     words = ["report", "--since", "@0", "--db", small_store, "--html", name]
     done = run(*words, home=tmp_path, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 2), done.stderr

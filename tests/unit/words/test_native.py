@@ -1,4 +1,4 @@
-"""The helpers in C say what their twins in Python say, and nothing needs them."""
+"""The C helpers return the same as their Python twins, and are optional."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def check_bulk(lines: list[bytes]) -> None:
     columns = observer.observe_all(lines)
     with in_python(headroom):
         twin = observer.observe_all(lines)
-    # C says less often that lines are simple: never the other way about, and never anything else
+    # C may treat fewer lines as simple, but never more, and its results never differ
     if columns is not None:
         assert twin is not None
         assert (columns.kept is None) == (twin.kept is None)
@@ -198,7 +198,7 @@ NUMBERS = st.one_of(
     st.floats(0, 90_000_000).map(repr),
     st.floats(0, 5000).map(repr),
     st.integers(0, 90_000_000).map(str),
-    # what lies in the middle between two nanoseconds, or next to it
+    # a value in the middle between two nanoseconds, or next to it
     st.tuples(st.integers(0, 5000), st.integers(0, 999_999), st.sampled_from(["5", "49999999999", "50000000001"])).map(
         lambda it: f"{it[0]}.{it[1]:06d}{it[2]}"
     ),
@@ -257,7 +257,7 @@ def payload_lines(draw: st.DrawFn) -> bytes:
     ["18446744073709551616.123456", "36893488147419103232.000001", "1" + "0" * 64 + ".1234567", "1" + "0" * 400],
 )
 @pytest.mark.parametrize("name", ["total_pre_upstream", "deep_copy"])
-def test_a_number_beyond_64_bits_is_not_what_is_left_of_it(number: str, name: str) -> None:
+def test_a_number_beyond_64_bits_is_not_truncated(number: str, name: str) -> None:
     stages = {"total_pre_upstream": "1.5", name: number}
     inner = ", ".join(f'"{stage}": {ms}' for stage, ms in stages.items())
     line = (
@@ -336,7 +336,7 @@ def test_environment_variable_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -
     assert native.helper("_there_is_none") is None
 
 
-def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
+def test_without_a_compiler_the_build_continues(tmp_path: Path) -> None:
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(

@@ -1,4 +1,4 @@
-"""What stands in the place of an output and is not a file of ours is never opened, and its target never changed."""
+"""If a file at the path of an output is not ours, it is never opened, and its target never changes."""
 
 from __future__ import annotations
 

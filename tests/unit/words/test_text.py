@@ -1,4 +1,4 @@
-"""One grammar for durations, one for sizes, one for points in time; what a wrong value's error says."""
+"""One grammar each for durations, sizes and points in time, and the errors of wrong values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_duration_is_numbers_with_units(text: str, ns: int) -> None:
         ("\u0663h", "expected a number and a unit, e.g. 30s"),
     ],
 )
-def test_a_text_that_is_not_a_duration_says_why(text: str, why: str) -> None:
+def test_the_error_for_an_invalid_duration_has_the_reason(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=f"^{why}$"):
         parse_duration(text)
 

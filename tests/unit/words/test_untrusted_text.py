@@ -1,4 +1,4 @@
-"""Text that comes from outside (logs, file names, receivers) on its way to a terminal, a journal or systemd."""
+"""Text from outside (logs, file names, receivers) in a terminal, a journal or systemd's status."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def methods() -> dict[str, Callable[..., None]]:
 
 
 def said_by(name: str) -> str:
-    """What a method says when each text that it is given is hostile."""
+    """Return the output of a method whose arguments are all hostile text."""
     out = io.StringIO()
     reporter = Reporter(out)
     values = {"str": HOSTILE, "int": 3, "bool": True, "Sequence[tuple[str, int]]": [(HOSTILE, 3)]}
-    for before in methods():  # what is over has to have begun
+    for before in methods():  # an object that has ended must have started
         for each in (before, name):
             signature = inspect.signature(getattr(reporter, each))
             given = {parameter.name: values[str(parameter.annotation)] for parameter in signature.parameters.values()}
@@ -66,7 +66,7 @@ def test_the_status_line_can_not_become_a_field_of_its_own(tmp_path: Path) -> No
 
 
 class Terminal(io.TextIOWrapper):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -106,7 +106,7 @@ def test_a_file_gets_csv_as_it_is() -> None:
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl"])
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-def test_a_stream_of_another_encoding_is_no_error(form: str, encoding: str) -> None:
+def test_a_stream_with_another_encoding_is_accepted(form: str, encoding: str) -> None:
     assert "plain" in written(form, to=io.TextIOWrapper, encoding=encoding)
 
 
@@ -114,7 +114,7 @@ class Record(msgspec.Struct):
     text: str
 
 
-def test_single_records_are_no_exception() -> None:
+def test_single_records_are_covered_too() -> None:
     text = HOSTILE.replace("\udcff", "")
     for status in (False, True):
         out = Terminal(io.BytesIO(), encoding="utf-8")
