@@ -190,7 +190,7 @@ class Collector:
         wait_until(holds_while_running, timeout, told=self._log_tail, every_s=0.02)
 
     def lines(self) -> list[Mapping[str, Any]]:
-        """Return the messages written so far, one per line, in the order of arrival, without an incomplete last line."""
+        """Return the messages written so far, in order of arrival, without an incomplete last line."""
         if not self.file.exists():
             return []
         whole, _, _ = self.file.read_bytes().rpartition(b"\n")

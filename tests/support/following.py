@@ -186,9 +186,7 @@ class Following(Program):
 
 
 def _give_up_roots_rights() -> None:
-    """Without these capabilities, permissions apply to root as to other users; the program drops them permanently at
-    its start.
-    """
+    """Drop the capabilities that override permissions, permanently for the started program."""
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
         if libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:

@@ -135,7 +135,7 @@ class Receiver:
         return [request for request, answer in list(self.asked) if isinstance(answer, Take)]
 
     def counted(self) -> int:
-        """Return the number of samples in the newest totals, and check the totals on the way."""
+        """Return the number of samples in the newest totals, and check the totals."""
         told: dict[str, dict[int, Any]] = {}
         for request in self.taken:
             for series, point in request.points:

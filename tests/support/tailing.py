@@ -21,9 +21,7 @@ RULE = PathRule(patterns=(), live=r"proxy(?:-\d+(?:-\d+)?)?\.log", ignore=r"prox
 
 
 class MemoryBook:
-    """Checkpoints as a store would keep them. If ``fails`` is set, that many further calls succeed, and then it is
-    full.
-    """
+    """Checkpoints as a store keeps them. If ``fails`` is set, that many further calls succeed, then it is full."""
 
     def __init__(self) -> None:
         self.states: dict[int, FileState] = {}

@@ -209,7 +209,7 @@ def test_after_a_restart_with_shorter_intervals_the_log_time_does_not_advance(tm
     app = made(tmp_path, StepWaker(lambda _: None), exporters=("console",), **settings)
     try:
         (source,) = app._parts.sources.runs
-        # else what is open is sealed while its time still runs, and each line of it that comes is late
+        # otherwise open intervals close while their time still runs, and each later line is late
         assert source.engine.ahead_ns(Now(time.time_ns(), 0)) <= 0
     finally:
         app.close()

@@ -35,7 +35,7 @@ class Waits(TimedWaker):
         if len(self.waits) == 3:
             assert self.running is not None
             self.running.stop()
-        # first scan all again: the first scan opens the files, and says little about the cost of the next ones
+        # scan everything again: the first scan opens the files, so its cost is not that of the next ones
         return None if len(self.waits) == 1 else frozenset()
 
 
@@ -65,7 +65,7 @@ def waits(folder: Path, files: int, *, alive: bool = True, share: float = SHARE)
 
 
 def test_few_files_are_scanned_every_two_seconds(tmp_path: Path) -> None:
-    share = 1.0  # whatever this machine is doing besides
+    share = 1.0  # at any other load of this machine
     assert waits(tmp_path, 1, share=share) == pytest.approx(SCAN_S, abs=1.0)
 
 
