@@ -1,1 +1,1 @@
-"""``report``: the local answer to "can I tolerate this?", as text and as one page, over what ``query`` says."""
+"""Show the answers of ``query`` as a report: text, a page with plots, and SLOs."""

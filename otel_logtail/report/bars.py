@@ -1,9 +1,8 @@
-"""Durations and counts as bars: which there are, how long they are, what stands beside them. Pure."""
+"""Histogram bars: their ranges, their lengths and the ticks beside them. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import msgspec
 
@@ -12,7 +11,7 @@ from otel_logtail.model import Counts
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """How many samples took more than ``from_ms`` and up to ``to_ms``."""
+    """The number of samples that took more than ``from_ms`` and at most ``to_ms``."""
 
     from_ms: float
     to_ms: float
@@ -20,10 +19,10 @@ class Bar(msgspec.Struct, frozen=True):
 
 
 def histogram(counts: Counts, per_octave: int) -> list[Bar]:
-    """Bars of equal width on a logarithmic scale, from the first that holds a sample to the last, empty ones too.
+    """Return bars of equal width on a logarithmic scale, from the first that holds a sample to the last.
 
-    A bar ends where a bucket of the store does, so its count is exact; 0.5 s, 1 s, 2 s … are always ends. Samples of
-    0 are in the first bar.
+    Each bar ends at the end of a bucket of the store, so its count is exact; 0.5 s, 1 s, 2 s … always end a bar.
+    Samples of 0 ms are in the first bar.
     """
     width = (1 << SCALE) // per_octave
     grouped: dict[int, int] = {}
@@ -45,7 +44,7 @@ def _ms(place: int, per_octave: int) -> float:
 
 
 def severity_of(bar: Bar, thresholds_ms: tuple[float, float] | None) -> str:
-    """How bad the samples of a bar are, by the middle of it; nothing where there is no one threshold."""
+    """Return the severity of a bar's middle; empty if the sources have different thresholds."""
     if thresholds_ms is None:
         return ""
     middle = math.sqrt(bar.from_ms * bar.to_ms)
@@ -53,16 +52,10 @@ def severity_of(bar: Bar, thresholds_ms: tuple[float, float] | None) -> str:
 
 
 def length(count: int, most: int) -> float:
-    """How long a bar is, from 0 to 1: logarithmic, since the few slow ones are what matters; 0 is 0, and 1 is seen."""
+    """Return the length of a bar from 0 to 1, on a logarithmic scale that shows the few slow samples."""
     return math.log1p(count) / math.log1p(most) if most else 0.0
 
 
 def ticks(most: int) -> list[int]:
-    """1, 10, 100 … up to the most."""
+    """Return 1, 10, 100 … up to the highest count."""
     return [10**power for power in range(len(str(most))) if 10**power <= most]
-
-
-def shares(values: Mapping[str, int]) -> dict[str, float]:
-    """What share of the whole each is."""
-    total = sum(values.values())
-    return {name: value / total if total else 0.0 for name, value in values.items()}

@@ -19,7 +19,7 @@ from otel_logtail.text import parse_when
 
 
 class Part(msgspec.Struct, frozen=True):
-    """The figures of one source or path; durations in ms."""
+    """The figures of one source, path or stage; durations in ms."""
 
     name: str
     count: int
@@ -56,7 +56,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...]
     sources: tuple[Part, ...]
     paths: tuple[Part, ...]
-    stages: tuple[StageRow, ...]
+    stages: tuple[Part, ...]
     worst: tuple[EpisodeRow, ...]
     verdicts: tuple[Verdict, ...] = ()
 
@@ -72,7 +72,7 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
     with reader.snapshot():
         summary = query.summary(reader)
         breakdown = query.breakdown(reader)
-        stages = query.stages(reader)
+        stages = tuple(_part(stage.stage, stage) for stage in query.stages(reader))
         settings = reader.conn.execute("SELECT name, threshold_ns, stall_ns FROM source ORDER BY name").fetchall()
         names = [name for name, *_ in settings]
         calendar = Calendar(tz)
@@ -95,7 +95,7 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         causes=_causes(breakdown.breaches),
         sources=sources,
         paths=_paths(breakdown.durations),
-        stages=tuple(stages),
+        stages=stages,
         worst=calendar.worst,
     )
     return msgspec.structs.replace(report, verdicts=tuple(_judge(slo, report) for slo in slos))
@@ -110,7 +110,11 @@ def _total(all_counts: Iterable[Counts]) -> Counts:
 
 def _sources(reader: Reader, names: Iterable[str]) -> tuple[Part, ...]:
     found = ((name, query.summary(reader.of(name))) for name in names)
-    return tuple(Part(name, s.count, s.p50_ms, s.p90_ms, s.p99_ms, s.max_ms) for name, s in found if s.count)
+    return tuple(_part(name, summary) for name, summary in found if summary.count)
+
+
+def _part(name: str, figures: Summary | StageRow) -> Part:
+    return Part(name, figures.count, figures.p50_ms, figures.p90_ms, figures.p99_ms, figures.max_ms)
 
 
 def _causes(breaches: Mapping[tuple[str, str], int]) -> tuple[Cause, ...]:

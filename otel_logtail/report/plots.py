@@ -1,6 +1,6 @@
-"""Plots as inline SVG: text that a browser draws, without a script and without anything from elsewhere. Pure.
+"""Plots as inline SVG, which a browser draws without scripts or requests. Pure.
 
-Colours are classes of the page's style sheet; each bar has its figure as a tooltip (``title``).
+Colors are classes of the page's style sheet. Each bar shows its figure as a tooltip (``title``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _WIDTH, _LEFT, _RIGHT = 760, 56, 12
 
 
 class _Svg:
-    """Collects elements, top left is 0, 0."""
+    """Collects the elements of an image; 0, 0 is the top left corner."""
 
     def __init__(self, height: float, label: str) -> None:
         self._parts = [
@@ -41,7 +41,7 @@ class _Svg:
 
 
 def histogram_plot(bars: Sequence[Bar], thresholds_ms: tuple[float, float] | None) -> str:
-    """Durations on a logarithmic axis, counts on another: the few slow ones are what matters."""
+    """Plot a histogram with two logarithmic axes, which show the few slow samples among many fast ones."""
     plot, top, height = _Svg(268, "histogram of durations"), 42, 180
     base = top + height
     most = max(bar.count for bar in bars)
@@ -66,7 +66,7 @@ def histogram_plot(bars: Sequence[Bar], thresholds_ms: tuple[float, float] | Non
     for row, (name, ms) in enumerate(zip(("degraded", "stall"), thresholds_ms or (), strict=False)):
         x = _LEFT + step * _place(bars, ms)
         if _LEFT <= x <= _WIDTH - _RIGHT:
-            y = top - 26 + 14 * row  # each on a line of its own: they may be close together
+            y = top - 26 + 14 * row  # on separate lines, because they may be close together
             plot.line(x, y - 8, x, base, f"edge edge-{name}")
             right = x > _WIDTH - 130
             plot.text(x - 5 if right else x + 5, y, f"{name} from {short(ms)}", "end" if right else "start")
@@ -84,13 +84,13 @@ def _is_whole_octave(bars: Sequence[Bar], place: int) -> bool:
 
 
 def _place(bars: Sequence[Bar], ms: float) -> float:
-    """Where a duration stands among bars of equal width on a logarithmic scale, in bars from the left."""
+    """Return the position of a duration on a logarithmic scale, in bars from the left."""
     return log(ms / bars[0].from_ms) / log(bars[0].to_ms / bars[0].from_ms)
 
 
-def calendar_plot(slots: Sequence[tuple[str, int, int]], what: str) -> str:
-    """Stalls and, upon them, degraded episodes of each hour or day: (label, stalls, degraded)."""
-    plot, top, height = _Svg(200, f"episodes by {what}"), 12, 130
+def calendar_plot(slots: Sequence[tuple[str, int, int]], unit: str) -> str:
+    """Plot stacked stalls and degraded episodes of each hour or day: (label, stalls, degraded)."""
+    plot, top, height = _Svg(200, f"episodes by {unit}"), 12, 130
     base = top + height
     most = max(1, *(stalls + degraded for _, stalls, degraded in slots))
     step = (_WIDTH - _LEFT - _RIGHT) / len(slots)
@@ -114,7 +114,7 @@ def calendar_plot(slots: Sequence[tuple[str, int, int]], what: str) -> str:
         plot.line(x, base, x, base + 4, "axis")
         if x < _WIDTH - 90 or place == 0:
             plot.text(x, base + 18, slots[place][0], "start")
-    plot.text(_LEFT, base + 38, f"episodes that began in each {what}:", "start", "note")
+    plot.text(_LEFT, base + 38, f"episodes that started in each {unit}:", "start", "note")
     for kind, x, text in (("stall", 270, "with a stall"), ("degraded", 370, "degraded only")):
         plot.rect(x, base + 29, 10, 10, kind, text)
         plot.text(x + 15, base + 38, text, "start", "note")
@@ -122,7 +122,7 @@ def calendar_plot(slots: Sequence[tuple[str, int, int]], what: str) -> str:
 
 
 def causes_plot(causes: Sequence[tuple[str, int, int]]) -> str:
-    """Slow samples by cause: (name, degraded, stall)."""
+    """Plot slow samples by cause: (name, degraded, stall)."""
     row, left = 26, 110
     plot = _Svg(row * len(causes) + 4, "causes of slow samples")
     most = max(1, *(degraded + stall for _, degraded, stall in causes))

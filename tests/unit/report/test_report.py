@@ -208,12 +208,12 @@ def test_the_command_prints_pass_or_fail_with_the_figure_and_exits_with_1_if_one
     db = follow(tmp_path, "0.42.0-stall")
     command = ("report", "--since", "2026-11-01", "--db", db)
     kept = run(*command, "--slo", "max<2s", "--slo", "stalls<5/day", home=tmp_path)
-    assert [row.split()[:2] for row in kept.stdout.splitlines()[2:4]] == [["met", "max<2s"], ["met", "stalls<5/day"]]
+    assert [row.split()[:2] for row in kept.stdout.splitlines()[3:5]] == [["met", "max<2s"], ["met", "stalls<5/day"]]
     worst_ms = max(s.duration_ns for s in read_log(CAPTURES / "0.42.0-stall.log")) / 1e6
     assert f"{worst_ms:,.3f} ms" in kept.stdout
     missed = run(*command, "--slo", "max<2s", "--slo", "p99<500ms", home=tmp_path, check=False)
     assert missed.returncode == 1
-    assert [row.split()[:2] for row in missed.stdout.splitlines()[2:4]] == [["met", "max<2s"], ["MISSED", "p99<500ms"]]
+    assert [row.split()[:2] for row in missed.stdout.splitlines()[3:5]] == [["met", "max<2s"], ["MISSED", "p99<500ms"]]
     wrong = run(*command, "--slo", "p99<500", home=tmp_path, check=False)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("otel-logtail: error: invalid --slo 'p99<500': p99 is a duration")
@@ -225,7 +225,7 @@ def test_the_default_range_is_a_week_and_an_empty_one_is_reported(tmp_path: Path
     log.write_bytes(line(1, at=now - timedelta(days=8)) + line(2, at=now - timedelta(days=6)))
     db = tmp_path / "store.db"
     run("--observer", "headroom", "--path", log, "--once", "--db", db, home=tmp_path)
-    assert ": 1 samples" in run("report", "--db", db, home=tmp_path).stdout
+    assert ": 1 sample, " in run("report", "--db", db, home=tmp_path).stdout
     assert ": 2 samples" in run("report", "--db", db, "--since", "9d", home=tmp_path).stdout
     empty = run("report", "--db", db, "--since", "1h", home=tmp_path)
     assert empty.stderr == "no samples in this range\n"
