@@ -1,7 +1,7 @@
 """Cut a range of time into whole intervals and edges.
 
 Adding up interval counts costs as much as there are intervals, not samples. The counts of an interval cannot be split,
-though: where a bound of the range lies within an interval, the part of the range next to that bound (an *edge*) is
+though: where a bound of the range is within an interval, the part of the range next to that bound (an *edge*) is
 counted from its samples, and the intervals in it are not used. An edge grows until no interval reaches across its inner
 end, because a late sample's interval, or one that was merged into minutes, may overlap others.
 
@@ -39,7 +39,7 @@ def cover(reader: Reader, series: Sequence[int]) -> Coverage:
     since_ns, until_ns = reader.bounds
     start_ns = since_ns if reader.since_ns is None else _grow(reader, series, since_ns, "max(end_ns)")
     end_ns = until_ns if reader.until_ns is None else _grow(reader, series, until_ns, "min(start_ns)")
-    if start_ns >= end_ns:  # no interval lies between the edges
+    if start_ns >= end_ns:  # the edges leave no interval between them
         return Coverage(end_ns, end_ns, ((since_ns, until_ns),))
     edges = ((since_ns, start_ns), (end_ns, until_ns))
     return Coverage(start_ns, end_ns, tuple(edge for edge in edges if edge[0] < edge[1]))

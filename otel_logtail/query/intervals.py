@@ -42,7 +42,7 @@ def series_of(reader: Reader, instrument: Instrument) -> list[tuple[int, dict[st
 
 
 def interval_counts(reader: Reader, series: Sequence[int], coverage: Coverage) -> Covered:
-    """Add up the intervals of some series that lie in the coverage, without ``explicit``: bounds may differ.
+    """Add up the intervals of some series in the coverage, without ``explicit``: bounds may differ.
 
     Intervals that were damaged on disk are counted at their mean, which the reader notes.
     """
@@ -99,7 +99,7 @@ def _one_by_one(chunks: Iterable[list[_Row]], damage: Damage) -> Covered:
 
 
 def count_of(reader: Reader, series: Sequence[int], coverage: Coverage) -> int:
-    """Return the number of samples in the intervals of some series that lie in the coverage."""
+    """Return the number of samples in the intervals of some series in the coverage."""
     bounds = (coverage.start_ns, coverage.end_ns)
     return sum(
         reader.conn.execute(f"SELECT ifnull(sum(count), 0) FROM {table} {_inside(series)}", bounds).fetchone()[0]

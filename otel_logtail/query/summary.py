@@ -107,7 +107,7 @@ def _stages_at_edges(reader: Reader, coverage: Coverage) -> dict[str, list[int]]
 def _first_and_last(reader: Reader, covered: Covered) -> list[int]:
     """Return the times of the first and the last sample in some intervals; empty: there are no intervals.
 
-    If their samples have expired, the bounds of the intervals stand in for them.
+    If their samples have expired, the bounds of the intervals replace them.
     """
     if not covered.first or not covered.last:
         return []

@@ -40,8 +40,8 @@ class Cause(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a report.
 
-    ``share`` is the part of the time from the first to the last sample that lies within episodes; None: there is no
-    such time. ``thresholds_ms`` are None if the sources have different ones.
+    ``share`` is the part of the time from the first to the last sample that is within episodes; None: there is no such
+    time. ``thresholds_ms`` are None if the sources have different ones.
     """
 
     title: str

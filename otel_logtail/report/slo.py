@@ -48,7 +48,7 @@ class Slo(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Whether a target is met, and the actual value as text."""
+    """The verdict on a target: met or not, with the actual value as text."""
 
     slo: str
     is_met: bool

@@ -28,8 +28,6 @@ NOT_YET = (
     "otel_logtail/engine/",
     "otel_logtail/exporters/",
     "otel_logtail/observers/",
-    "otel_logtail/query/",
-    "otel_logtail/report/",
     "otel_logtail/store/",
     "otel_logtail/tail/",
     "otel_logtail/testing/",
