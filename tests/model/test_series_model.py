@@ -1,8 +1,8 @@
 """Random histories of a store and its receiver: what the receiver adds up is what the log held.
 
-The receiver is a Prometheus without an out-of-order window, in a few lines: it refuses a whole request for one sample
-that is older than the last one of its series (also of the one that it makes of a resource), or that has another value
-at the same time; it knows nothing of start times, so it counts an increase after a fall from 0.
+The receiver is a small model of a Prometheus without an out-of-order window. It rejects a whole request for one sample
+that is older than the last one of its series (including the series that it creates for a resource), or that has another
+value at the same time. It ignores start times, so it counts an increase after a fall from 0.
 
 Known limits of the program, which the histories leave out: an answer that is lost just before the process is killed
 *and* is started again as something else (another kind of histogram, an older copy, another machine); lines that are
@@ -53,7 +53,7 @@ class Receiver:
         self.starts: dict[tuple[object, ...], int] = {}
 
     def take(self, request: ExportMetricsServiceRequest) -> bool:
-        """Whether the request is accepted; if not, nothing of it is."""
+        """Return whether the request is accepted. If not, no part of it is."""
         new: dict[tuple[object, ...], tuple[int, int]] = {}
         grown: Counter[str] = Counter()
         starts: dict[tuple[object, ...], int] = {}
@@ -244,7 +244,7 @@ class SeriesMachine(RuleBasedStateMachine):
     # --- how ---
 
     def send(self, batch: ExportBatch) -> None:
-        """Send a batch whole; what was sent before may be refused, and is set aside then."""
+        """Send a batch as a whole. A batch with data that was sent before may be refused, and is quarantined then."""
         done = 0
         for request in requests(batch, self.encoding):
             assert isinstance(request.message, ExportMetricsServiceRequest)
@@ -267,7 +267,7 @@ class SeriesMachine(RuleBasedStateMachine):
         self.unanswered = False
 
     def check(self) -> None:
-        for key in KEYS:  # one more of each: a point that was set aside is carried by the next
+        for key in KEYS:  # one more of each: the next point includes a quarantined one
             self.say(1.0, 0, key, 0.001, False)
         self.now_s += 20
         self.piece.seal(self.now_s)

@@ -1,7 +1,7 @@
 """The same model through the real pipeline into a real store, killed between any two of its statements.
 
-What is killed loses its connection and all that it held in memory: only what was committed is there afterwards. After
-all that, the store's samples are the lines that were written, once each.
+A killed process loses its connection and its memory: only committed data remains. At the end the store's samples are
+the written lines, once each.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class NumberObserver(Observer):
 
 
 class StoreFollower:
-    """What ``tests.support.tailing.Follower`` is for the tail alone, with a store behind it."""
+    """Like ``tests.support.tailing.Follower``, with a store behind the tail."""
 
     def __init__(self, log: Path, db: Path, *, from_start: bool) -> None:
         self.log = log
@@ -157,7 +157,7 @@ class StoreFollower:
         self._begin_again()
 
     def keep_up(self, statements: int | None) -> None:
-        """Let the upkeep do all of its work, or be killed before that statement and begin again."""
+        """Run maintenance to its end, or kill it before that statement and start again."""
         if statements is not None:
             self.store._db = cast(sqlite3.Connection, MortalConnection(self.store._db, statements))
         try:
@@ -169,7 +169,7 @@ class StoreFollower:
 
     def _begin_again(self) -> None:
         self.run.tail.close()
-        self.store._file.connection.close()  # the kernel's part of dying: what was not committed is gone
+        self.store._file.connection.close()  # the kernel's part of a kill: uncommitted data is lost
         self.store._file.close()
         self._open()
 
@@ -239,7 +239,7 @@ class StoreMachine(TailMachine):
             shutil.rmtree(self.folder)
 
     def _all_is_counted(self) -> None:
-        """Interval counts, breaches and the source's counters say the same as the samples."""
+        """Check that interval counts, breaches and the source's counters agree with the samples."""
         numbers = sorted(int(number) for number in self.follower.lines)
         with query.Reader.open(self.state / "store.db") as reader:
             conn = reader.conn

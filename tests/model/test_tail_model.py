@@ -1,7 +1,7 @@
-"""The tail against a list: whatever is written, rotated, cut off, compressed, restarted and refused, in any order.
+"""The tail against a list: lines are written, rotated, cut off, compressed, restarted and refused, in any order.
 
-A *generation* is what was written to the live path between two rotations. A line is lost only if the model deleted it
-before it was read, and it never does: files are deleted only when all of their lines are read.
+A *generation* is the lines written to the live path between two rotations. A line is lost only if the model deleted it
+before it was read, which the model never does: it deletes files only when all of their lines are read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from otel_logtail.tail.live import GRACE_S
 from tests.support.tailing import Follower, squeeze
 
 FEWEST_LINES = 8
-"""Of fewer lines too little is left to know a file by, when a part of it changed."""
+"""A file with fewer lines cannot be recognized when a part of it changed."""
 
 SIZES = st.sampled_from([0, 1, 20, 300, 1500])
 
@@ -38,7 +38,7 @@ class TailMachine(RuleBasedStateMachine):
         self.names: dict[str, int] = {}  # rotated file -> generation
         self.late: tuple[int, int, str] | None = None  # a writer within a line: descriptor, generation, whole line
         self.copying = False
-        self.changed = False  # since somebody looked
+        self.changed = False  # since the last scan
         self.follower: Follower
 
     @initialize(from_start=st.booleans(), there=st.booleans())
@@ -49,7 +49,7 @@ class TailMachine(RuleBasedStateMachine):
         self.follower.look()
 
     def number_of(self, line: str) -> str:
-        """What the follower's lines say of a line that was written."""
+        """The number of a written line, from the follower's lines."""
         return line
 
     # --- the program that writes ---
@@ -91,7 +91,7 @@ class TailMachine(RuleBasedStateMachine):
     # --- what rotates its log ---
 
     def _names_changed(self) -> None:
-        """What happens within one tick of the clock here takes longer out there."""
+        """Work within one tick of this clock takes longer in reality."""
         self.changes += 1
         os.utime(self.folder, ns=(self.changes, self.changes))
 
@@ -156,7 +156,7 @@ class TailMachine(RuleBasedStateMachine):
             self.append(sizes)
 
     def _plain(self) -> list[str]:
-        """Rotated files that nobody writes to, newest first."""
+        """Return the rotated files without a writer, newest first."""
         writing = None if self.late is None else self.late[1]
         names = [name for name, generation in self.names.items() if name[-3:] != ".gz" and generation != writing]
         return sorted(names, key=lambda name: int(name.split(".")[2]))
@@ -249,7 +249,7 @@ class TailMachine(RuleBasedStateMachine):
     @rule()
     def follow(self) -> None:
         self.follower.follow()
-        self.follower.follow()  # what was changed is read as soon as it has settled
+        self.follower.follow()  # a changed file is read as soon as it has settled
         self.changed = False
 
     @rule()
@@ -302,7 +302,7 @@ class TailMachine(RuleBasedStateMachine):
         place = {line: at for at, line in enumerate(lines)}
         for written in generations:
             assert written == sorted(written, key=place.__getitem__)
-        # (what was written to a deleted file while nobody looked nobody can know, and that is said)
+        # (lines written to a deleted file between scans cannot be read, and the loss is reported)
         assert not re.search(r"unread bytes|were not read", self.follower.said)
         self.follower.restart()
         assert self.follower.follow_over_grace() == []

@@ -12,7 +12,7 @@ from tests.torture.run import Torture
 
 
 def main() -> int:
-    """Run it, and say what came of it."""
+    """Run it and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

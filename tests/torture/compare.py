@@ -1,4 +1,4 @@
-"""What was written, what the store holds, and what the collector was told: one by one."""
+"""Compare the written lines, the store and the data that the collector received, one by one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVENT = "torture"
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to: samples, points and span events lost and doubled; and all that was wrong, in words."""
+    """The result of a run: samples, points and span events lost and doubled, and all faults as text."""
 
     kills: int
     lines: int
@@ -51,7 +51,7 @@ class _Book:
             self.details.append(f"{what}: {found} instead of {expected}")
 
     def same(self, what: str, one: object, other: object) -> None:
-        """What is sent again must be the same."""
+        """Data that is sent again must be the same."""
         if one != other:
             self.doubled += 1
             self.details.append(f"{what} was sent again as another: {one!r}, then {other!r}")

@@ -1,9 +1,9 @@
-"""A receiver that does not accept everything: it stands before the collector and decides by ids, the same each time.
+"""A receiver that does not accept everything: it is in front of the collector and decides by ids, the same each time.
 
 * Of some requests it rejects a span, or a point of the durations (partial success), and passes the rest on.
 * It answers each request that holds a certain span with 500: that item can never be delivered.
 
-Whatever it rejects it notes, so that the comparison knows what the collector can have.
+It records every rejection, so that the comparison can expect the collector's data.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._post()
         except (OSError, http.client.HTTPException):
-            self.close_connection = True  # the collector is down or somebody hung up: the torture does that
+            self.close_connection = True  # the torture test stops the collector and closes connections
 
     def _post(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -161,4 +161,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""The network between the program and its collector: it can fail at any moment, in the midst of an answer too."""
+"""The network between the program and its collector: it can fail at any moment, also halfway through an answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Relay:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     def set_cut(self, cut: bool) -> None:
-        """Cut all connections, in whatever state they are, and let no other one up; or let them up again."""
+        """Cut all connections in any state and accept no others, or accept them again."""
         self.cut = cut
 
         async def hang_up() -> None:
@@ -73,7 +73,7 @@ class Relay:
                 self._open.discard(target_writer)
                 target_writer.transport.abort()
         except OSError:
-            pass  # the collector is down, or somebody hung up: that is what this is for
+            pass  # the collector is down or the connection was closed, as intended
         finally:
             self._open.discard(writer)
             writer.transport.abort()

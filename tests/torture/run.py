@@ -1,10 +1,10 @@
 """The real program, killed again and again while its log is written and rotated and its collector comes and goes.
 
-What kills hit: the start, reading a backlog, commits, sealing, delivery, and (now and then) the end in order.
+Kills hit the start, reading a backlog, commits, closing, delivery, and sometimes the regular exit.
 
-A collector that is killed loses what it took and had not written to its file yet, and that is not what is looked for
-here: so the network is cut first, and the kill waits until the file stands still. (Then what it took is in the file,
-and whatever it had not answered is sent again.)
+A killed collector loses data that it accepted and had not written to its file yet, which is not the subject here. The
+network is therefore cut first, and the kill waits until the file no longer changes. The file then has all accepted
+data, and unanswered requests are sent again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COMPLAINTS = (
     "is damaged",
     "left the store",
 )
-"""What must not be on standard error: nothing here is the program's to lose."""
+"""Messages that must not be on standard error, because the program must not lose anything here."""
 
 
 class Torture:
@@ -115,11 +115,11 @@ class Torture:
             process.wait()
 
     def _has_begun(self, process: subprocess.Popen[bytes], said: int) -> None:
-        """Wait until it has said its first words: right before it reads, and when it knows its signals."""
+        """Wait for its first message: it comes just before reading, when the signal handlers are installed."""
         assert _wait_until(lambda: self.stderr.stat().st_size > said or process.poll() is not None, 60.0)
 
     def _weather(self) -> None:
-        """What the collector and the network do next."""
+        """Return the next action of the collector and the network."""
         if self._chance.random() < 0.15:
             if not self._up:
                 self._collector.start()
@@ -174,12 +174,12 @@ class Torture:
             process.kill()
             process.wait()
         time.sleep(2 * QUIET_S + 0.5)  # the quiet window of the last episode, by the clock: then `--once` closes it
-        for _ in range(ATTEMPTS):  # an item that is answered 500 ends a run early: the next one goes on behind it
+        for _ in range(ATTEMPTS):  # a 500 for one item ends a run early, and the next run continues after it
             with self.stderr.open("ab") as stderr:
                 last = subprocess.run([*self._command(), "--once"], check=False, timeout=300, stderr=stderr)
             if last.returncode == 0:
                 return
-        # what is left can only be what the receiver answers 500 to: the comparison shows it
+        # only items with a 500 can remain: the comparison shows it
         assert last.returncode == 1, f"{self._said()}\nthe last delivery ended with {last.returncode}"
 
     def _said(self) -> str:

@@ -1,6 +1,6 @@
 """The program that writes the log, and what rotates it: a thread that does both, in every way that loses nothing.
 
-Every line has a number of its own, in its duration: so each can be told in the store and at the collector.
+Every line has its own number, in its duration, so that it can be identified in the store and at the collector.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Upstream(threading.Thread):
         return os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def _next(self) -> bytes:
-        """The next line; it counts from now on, and whoever asks must write it."""
+        """Return the next line. It counts from now on, so the caller must write it."""
         now_s = time.monotonic()
         if not self._slow_left and now_s >= self._no_slow_before_s and self._chance.random() < 0.05:
             self._slow_left = self._chance.randint(1, 12)
@@ -243,7 +243,7 @@ class Upstream(threading.Thread):
         return True
 
     def _all_is_read(self) -> bool:
-        """Whether the store has every line: then what was rotated may be deleted without losing anything."""
+        """Return whether the store has every line: rotated files can then be deleted without a loss."""
         try:
             with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=5)) as db:
                 return int(db.execute("SELECT samples FROM source").fetchone()[0]) >= self.lines

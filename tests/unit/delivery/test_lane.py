@@ -51,11 +51,11 @@ class Steps:
         self._second += number
 
     def run(self) -> None:
-        """Send what is due now."""
+        """Send all due items now."""
         self.lane.run()
 
     def wait(self) -> None:
-        """Wait for what is due next, and send it."""
+        """Wait for the next due item and send it."""
         due_s = self.lane.due_s()
         assert due_s is not None
         self.now_s = max(self.now_s, due_s)
@@ -65,7 +65,7 @@ class Steps:
         return self.asked.count([id_])
 
     def kept(self) -> list[tuple[object, ...]]:
-        """What was taken out of the stream: item, whether it is quarantined, tries."""
+        """Return the items moved out of the stream: item, whether it is quarantined, attempts."""
         return rows(self.store.path, "SELECT item, held, tries FROM refused ORDER BY item")
 
     # --- the clock ---
@@ -76,7 +76,7 @@ class Steps:
     def time_ns(self) -> int:
         return NOON + round(self.now_s * 1e9)
 
-    # --- whoever runs lanes ---
+    # --- the caller of the lanes ---
 
     def export(self, batch: ExportBatch) -> Delivery:
         ids = [item.id for item in batch.items]
@@ -126,7 +126,7 @@ def test_failures_before_a_success_do_not_count_in_the_next_outage(steps: Steps)
     assert {len(ids) for ids in steps.asked} == {4}
 
 
-def test_what_was_accepted_before_an_outage_does_not_say_that_the_receiver_is_there(steps: Steps) -> None:
+def test_a_success_before_an_outage_does_not_show_that_the_receiver_works(steps: Steps) -> None:
     steps.others = 5
     steps.write(4)
     steps.judge = lambda ids: AWAY
@@ -159,7 +159,7 @@ def test_the_wait_after_a_success_is_short_again(steps: Steps) -> None:
         steps.wait()
 
 
-def test_damage_of_the_store_is_handed_to_whoever_runs_the_lane(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damage_of_the_store_is_passed_to_the_caller_of_the_lane(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     damage = StoreCorrupt("the store is damaged")
 
     def read(stream: Stream, limit: int) -> None:
@@ -192,7 +192,7 @@ def test_the_item_behind_one_that_was_put_on_trial_is_not_put_there_for_a_single
     assert [item for item, _, _ in steps.kept()] == [1]
 
 
-def test_what_was_delivered_piece_by_piece_leaves_no_suspicion_behind(steps: Steps) -> None:
+def test_items_delivered_piece_by_piece_leave_no_suspicion(steps: Steps) -> None:
     steps.write(4)
     steps.judge = lambda ids: BROKEN if len(ids) == 4 else Delivered()
     steps.run()
@@ -202,7 +202,7 @@ def test_what_was_delivered_piece_by_piece_leaves_no_suspicion_behind(steps: Ste
     steps.run()
     for _ in range(4):
         steps.wait()
-    assert steps.kept() == []  # that the receiver is away says nothing of the item
+    assert steps.kept() == []  # an unreachable receiver is not the item's fault
 
 
 @pytest.mark.parametrize("most", [2, 5])
@@ -239,7 +239,7 @@ def test_an_item_is_quarantined_when_it_has_failed_so_often_while_others_were_ac
         steps.run()
         steps.wait()
         assert steps.kept()[0][1] == 0
-    steps.start()  # what was noted by then counts after a restart, too
+    steps.start()  # successes noted by then count after a restart, too
     steps.write()
     steps.run()  # the item on trial is first, before anything else is accepted
     steps.wait()
@@ -316,7 +316,7 @@ def test_after_a_failure_of_the_stream_the_one_that_failed_least_goes_first(step
     assert steps.asked[0] == [2]
 
 
-def test_who_is_told_to_hasten_tries_what_is_on_trial_at_once(steps: Steps) -> None:
+def test_a_lane_that_must_hurry_tries_items_on_trial_at_once(steps: Steps) -> None:
     put_on_trial(steps, 1)
     steps.wait()
     steps.judge = lambda ids: Delivered()

@@ -1,4 +1,4 @@
-"""An exporter that is added later, and one that is started again: where it begins, and what it is told first."""
+"""An exporter that is added later, and one that is restarted: where it begins, and what it gets first."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def totals(points: Sequence[Point]) -> dict[SeriesKey, Counts]:
 # --- resume -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_told_is_the_last_point_of_every_series_and_nothing_that_waits(store: Store) -> None:
+def test_the_sent_points_are_the_last_of_every_series_without_pending_ones(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.6, key="a") + line(2, 0.1, key="b") + line(11, 0.2, key="a"), seal_s=20)
     with closing(outbox_of(store)) as outbox:
@@ -66,7 +66,7 @@ def test_what_was_told_is_the_last_point_of_every_series_and_nothing_that_waits(
 
 
 class Resuming(FakeExporter):
-    """Notes what it was told, and when."""
+    """Records what it gets, and when."""
 
     def __init__(self, raises: int = 0) -> None:
         super().__init__(wants=frozenset({Stream.INTERVALS}))
@@ -80,7 +80,7 @@ class Resuming(FakeExporter):
 
 
 def counted(exporter: FakeExporter) -> list[int]:
-    """The ids of what was delivered, without the points between the points."""
+    """Return the ids of delivered items, without zero points and repeats."""
     return [item.id for item in exporter.delivered(Stream.INTERVALS) if item.id]
 
 
@@ -91,7 +91,7 @@ def run(store: Store, exporter: Resuming) -> None:
     drain.join()
 
 
-def test_an_exporter_is_told_what_its_receiver_knows_before_its_first_batch(store: Store) -> None:
+def test_an_exporter_gets_the_receivers_totals_before_its_first_batch(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.1), seal_s=20)
     first, second = Resuming(), Resuming()
@@ -105,7 +105,7 @@ def test_an_exporter_is_told_what_its_receiver_knows_before_its_first_batch(stor
     assert (counted(first), counted(second)) == ([1, 2], [3, 4])
 
 
-def test_an_exporter_that_fails_to_take_it_is_told_again_before_it_gets_anything(
+def test_an_exporter_that_fails_on_the_totals_gets_them_again_first(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.001)
@@ -120,7 +120,7 @@ def test_an_exporter_that_fails_to_take_it_is_told_again_before_it_gets_anything
 # --- from start, from now ---------------------------------------------------------------------------------------------
 
 
-def test_from_now_skips_what_is_there_and_its_totals_count_it(store: Store) -> None:
+def test_from_now_skips_stored_data_and_its_totals_count_it(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.6) + line(12, 0.1) + line(20, 0.2), seal_s=30)
     with closing(outbox_of(store, "all")) as everything, closing(outbox_of(store, "new", from_now=True)) as new:
@@ -204,7 +204,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize(("begin", "lines"), [("start", 10), ("now", 0)])
-def test_a_destination_that_is_added_later_begins_where_it_is_told(tmp_path: Path, begin: str, lines: int) -> None:
+def test_a_destination_that_is_added_later_begins_as_requested(tmp_path: Path, begin: str, lines: int) -> None:
     assert command(tmp_path).returncode == 0
     done = command(tmp_path, "--exporter", "console", "--exporter-from", begin)
     assert (done.returncode, done.stdout.count(" breach: ")) == (0, lines)
@@ -218,7 +218,7 @@ def test_a_destination_that_is_added_later_begins_where_it_is_told(tmp_path: Pat
     assert (again.stdout, "new to this store" in again.stderr) == ("", False)
 
 
-def test_a_destination_of_a_new_store_has_nothing_to_be_told(tmp_path: Path) -> None:
+def test_a_destination_of_a_new_store_gets_no_totals(tmp_path: Path) -> None:
     assert "new to this store" not in command(tmp_path, "--exporter", "console").stderr
 
 

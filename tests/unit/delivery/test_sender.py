@@ -48,7 +48,7 @@ BREACHES = frozenset({Stream.BREACHES})
 
 
 class Said(io.StringIO):
-    """What a reporter said, to be waited for."""
+    """Messages of a reporter, which a test can wait for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Said(io.StringIO):
 
 
 class Running:
-    """A drain into a fake exporter, beside the store that it drains."""
+    """A delivery into a fake exporter, next to the store that it reads."""
 
     def __init__(self, store: Store, exporter: FakeExporter) -> None:
         self.exporter, self.said = exporter, Said()
@@ -140,7 +140,7 @@ def position(store: Store, stream: Stream = Stream.BREACHES) -> int:
 # --- delivered --------------------------------------------------------------------------------------------------------
 
 
-def test_what_waits_is_delivered_at_the_start_and_what_comes_when_told(
+def test_pending_data_is_delivered_at_the_start_and_new_data_when_notified(
     store: Store, run: Callable[..., Running]
 ) -> None:
     piece = Piece(store)
@@ -155,7 +155,7 @@ def test_what_waits_is_delivered_at_the_start_and_what_comes_when_told(
     assert running.exporter.closed == 1
 
 
-def test_only_streams_that_are_wanted_are_asked_for(store: Store, run: Callable[..., Running]) -> None:
+def test_only_streams_of_the_exporter_are_read(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(3) + over(60), seal_s=100)
     running = run(wants=frozenset({Stream.EPISODES}))
     running.end()
@@ -202,7 +202,7 @@ def test_after_failures_everything_is_delivered_once_and_in_order(store: Store, 
     assert (running.ids(), position(store)) == ([1, 2, 3, 4, 5, 6], 6)
 
 
-def test_what_comes_again_is_the_same(store: Store, run: Callable[..., Running]) -> None:
+def test_resent_items_are_the_same(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(3), seal_s=100)
     running = run([Retry("time-out")] * 3, wants=frozenset({Stream.INTERVALS}))
     assert running.exporter.wait_for(asked(4))
@@ -210,7 +210,7 @@ def test_what_comes_again_is_the_same(store: Store, run: Callable[..., Running])
     assert others == [first] * 3
 
 
-def test_a_failure_is_said_once_and_so_is_its_end(store: Store, run: Callable[..., Running]) -> None:
+def test_a_failure_is_logged_once_and_so_is_its_end(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(3), seal_s=100)
     running = run([Retry("connection refused")] * 7, wants=frozenset({Stream.BREACHES, Stream.INTERVALS}))
     assert running.said.wait_for("delivering again")
@@ -300,7 +300,7 @@ def test_a_run_that_ends_by_itself_delivers_as_long_as_the_receiver_takes_someth
     assert (running.ids() == list(range(1, 41))) == while_taken
 
 
-def test_it_is_told_to_hurry_and_ends_within_its_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hurried_delivery_ends_within_its_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_module, "BATCH_ITEMS", 1)
     Piece(store).commit(breaches(40))
     slow = Slow()
@@ -337,11 +337,11 @@ def test_an_export_that_hangs_is_given_up_at_the_end_and_loses_nothing(store: St
     running.end(0.05)
     assert time.monotonic() - before_s < 5
     assert (running.ids(), position(store)) == ([], 0)
-    assert running.said.lines() == []  # that we gave it up is no word on the receiver
+    assert running.said.lines() == []  # our timeout is not an answer of the receiver
     assert rows(store.path, "SELECT last_error, failures FROM exporter") == [(None, 0)]
 
 
-def test_a_drain_has_nothing_to_do_when_what_failed_is_gone(store: Store, run: Callable[..., Running]) -> None:
+def test_a_delivery_is_idle_when_the_failed_item_is_gone(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(3))
     came, gone = threading.Event(), threading.Event()
 
@@ -369,7 +369,7 @@ def poisoned(*ids: int) -> Callable[[ExportBatch], Delivery]:
 
 
 @pytest.mark.parametrize("ids", [(1,), (50,), (37, 38), (1, 100)])
-def test_items_that_are_refused_are_set_aside_alone_and_the_rest_is_delivered(
+def test_refused_items_are_quarantined_alone_and_the_others_are_delivered(
     store: Store, run: Callable[..., Running], ids: tuple[int, ...]
 ) -> None:
     Piece(store).commit(breaches(100))
@@ -446,21 +446,21 @@ def nothing(batch: ExportBatch) -> Delivery:
 
 
 @pytest.mark.usefixtures("slow_backoff")
-def test_of_a_receiver_that_refuses_everything_only_a_few_items_are_set_aside(
+def test_if_a_receiver_refuses_everything_only_a_few_items_are_quarantined(
     store: Store, run: Callable[..., Running]
 ) -> None:
     Piece(store).commit(breaches(100))
     running = run(itertools.repeat(nothing))
     assert running.said.wait_for("everything is refused")
     for _ in range(3):
-        running.drain.notify()  # what comes meanwhile is no reason to try sooner
+        running.drain.notify()  # new data in the meantime is not a reason to retry sooner
     running.end(0.0)
     assert refused(store) == list(range(1, REFUSALS_IN_A_ROW + 1))
     assert (running.ids(), position(store)) == ([], REFUSALS_IN_A_ROW)
     assert [text.split(":")[0] for text in running.said.lines()] == ["error"] * (REFUSALS_IN_A_ROW + 1)
 
 
-def test_each_further_back_off_sets_one_aside_and_says_nothing(store: Store, run: Callable[..., Running]) -> None:
+def test_each_further_backoff_quarantines_one_item_silently(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(100))
     number = REFUSALS_IN_A_ROW + 20
     running = run(itertools.chain(itertools.repeat(nothing, 6 + number), [Retry("busy")]))  # 6: halved from 100 on
@@ -524,7 +524,7 @@ def test_a_part_that_is_taken_is_a_success_among_refusals(store: Store, run: Cal
 
 
 @pytest.mark.usefixtures("slow_backoff")
-def test_a_stream_that_is_refused_holds_up_no_other_and_is_not_said_to_work(
+def test_a_refused_stream_delays_no_other_and_is_not_reported_as_working(
     store: Store, run: Callable[..., Running]
 ) -> None:
     piece = Piece(store)
@@ -544,7 +544,7 @@ def test_a_stream_that_is_refused_holds_up_no_other_and_is_not_said_to_work(
     assert "no longer" not in running.said.getvalue()
 
 
-def test_what_comes_after_all_was_refused_is_one_more_refusal(store: Store, run: Callable[..., Running]) -> None:
+def test_new_data_after_a_complete_refusal_is_one_more_refusal(store: Store, run: Callable[..., Running]) -> None:
     piece = Piece(store)
     piece.commit(breaches(6))
     running = run(itertools.repeat(nothing))
@@ -559,7 +559,7 @@ def test_what_comes_after_all_was_refused_is_one_more_refusal(store: Store, run:
 
 
 def test_a_wrong_token_or_address_sets_nothing_aside(store: Store, run: Callable[..., Running]) -> None:
-    """What those mean is decided by the exporter (see ``otlp_answer``): it is not the items' fault."""
+    """The exporter interprets these answers (see ``otlp_answer``): they are not the items' fault."""
     Piece(store).commit(breaches(20))
     answers = [
         judge_http(HttpAnswer(status, {}, b""), ExportTraceServiceResponse, url="http://c", now_s=0.0)
@@ -698,8 +698,8 @@ def test_what_is_on_trial_survives_a_restart_and_is_sent_first(store: Store, run
     assert rows(store.path, "SELECT * FROM refused") == []
 
 
-def test_what_comes_from_the_trial_is_what_was_sent_first(store: Store, run: Callable[..., Running]) -> None:
-    """Intervals and episodes, too: with the totals and the breaches of then, whatever left the store meanwhile."""
+def test_an_item_from_the_trial_is_resent_unchanged(store: Store, run: Callable[..., Running]) -> None:
+    """Intervals and episodes, too, with their totals and breaches of that time, even if data was deleted meanwhile."""
     piece = Piece(store)
     piece.commit(breaches(3) + over(60), seal_s=100)
     wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES})
@@ -836,7 +836,7 @@ def test_an_item_on_trial_that_left_the_store_is_not_counted_as_quarantined(
     assert "was quarantined" not in running.said.getvalue()
 
 
-def test_an_item_that_can_not_be_read_any_more_holds_up_nobody(store: Store, run: Callable[..., Running]) -> None:
+def test_an_item_that_can_no_longer_be_read_delays_no_other(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(5))
     running = run(itertools.repeat(failing(2)))
     assert running.exporter.wait_for(has(Stream.BREACHES, 4))
@@ -848,7 +848,7 @@ def test_an_item_that_can_not_be_read_any_more_holds_up_nobody(store: Store, run
     assert "can't be read from the store" in again.said.getvalue()
 
 
-def test_what_is_rejected_is_final_counted_and_said_once_for_each_stream(
+def test_a_rejection_is_final_counted_and_logged_once_for_each_stream(
     store: Store, run: Callable[..., Running]
 ) -> None:
     piece = Piece(store)
@@ -869,7 +869,7 @@ def test_what_is_rejected_is_final_counted_and_said_once_for_each_stream(
     ] * 2
 
 
-def test_a_warning_is_said_once(store: Store, run: Callable[..., Running]) -> None:
+def test_a_warning_is_logged_once(store: Store, run: Callable[..., Running]) -> None:
     piece = Piece(store)
     piece.commit(breaches(3))
     running = run(itertools.repeat(Delivered(why="please use another name")))
@@ -902,9 +902,7 @@ def test_of_a_batch_that_is_taken_in_part_only_the_rest_comes_again(store: Store
     assert rows(store.path, "SELECT * FROM refused") == []
 
 
-def test_the_item_behind_a_part_that_was_taken_is_found_and_set_aside(
-    store: Store, run: Callable[..., Running]
-) -> None:
+def test_the_item_behind_an_accepted_part_is_found_and_quarantined(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(10))
 
     def judge(batch: ExportBatch) -> Delivery:
@@ -956,7 +954,7 @@ def test_a_negative_part_is_none(store: Store, run: Callable[..., Running]) -> N
     assert running.exporter.asked[1] == (running.exporter.asked[0][0], Delivered())
 
 
-def test_an_exporter_that_can_not_be_closed_keeps_nobody_from_ending(store: Store) -> None:
+def test_an_exporter_that_cannot_be_closed_does_not_prevent_the_exit(store: Store) -> None:
     class Stubborn(FakeExporter):
         def close(self) -> None:
             raise OSError("no")

@@ -1,4 +1,4 @@
-"""What time it is in a log: by its lines, two of which must agree, and never later than by the machine's clock."""
+"""The time of a log: by its lines, two of which must agree, and never later than by the machine's clock."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_before_the_first_line_a_log_has_no_time() -> None:
     assert (clock.of(A).reached_ns, clock.latest_ns(101 * SECOND, FAR)) == (0, SECOND)
 
 
-def test_a_log_has_come_to_its_first_line_at_once_and_its_time_goes_on_from_there() -> None:
+def test_a_logs_time_is_that_of_its_first_line_at_once_and_advances() -> None:
     clock = seen((10, 50))
     assert [now_s(clock, at_s) for at_s in (50, 57)] == [10, 17]
 
 
-def test_time_goes_on_from_when_a_line_was_read_and_not_from_when_the_next_one_agreed() -> None:
+def test_time_advances_from_when_a_line_was_read_and_not_from_when_the_next_one_agreed() -> None:
     clock = seen((0, 50), (3, 53), (6, 56))
     assert [now_s(clock, at_s) for at_s in (56, 58)] == [6, 8]
 
@@ -69,7 +69,7 @@ def test_a_line_from_before_does_not_turn_a_logs_time_back() -> None:
     assert clock.of(A).reached_ns == NOON
 
 
-def test_two_lines_in_a_row_from_long_before_say_that_the_clock_was_set_back() -> None:
+def test_two_successive_lines_from_long_before_mean_that_the_clock_was_set_back() -> None:
     clock = seen((100, 50), (101, 51), (1, 52), (2, 53))
     assert (clock.of(A).reached_ns, now_s(clock, 54)) == (NOON + SECOND, 3)
     clock.saw(A, [NOON - 9 * SECOND, NOON - 8 * SECOND], 60 * SECOND)  # both in one piece of log
@@ -85,7 +85,7 @@ def test_a_clock_that_was_set_back_does_not_turn_back_the_other_logs() -> None:
     assert clock.latest_ns(60, FAR) == NOON + 7 * HOUR + 10
 
 
-def test_after_a_restart_what_was_seen_counts_once_the_log_is_read_to_its_end() -> None:
+def test_after_a_restart_seen_lines_count_once_the_log_is_read_to_its_end() -> None:
     clock = LogClock(0)
     clock.resume(NOON + 100 * SECOND)
     clock.saw(A, [NOON, NOON], 0)
@@ -121,10 +121,10 @@ def test_it_is_never_later_than_by_the_machines_clock(silent_ns: int, behind_ns:
 @pytest.mark.parametrize("lines", [[(0, 50)], [(0, 50), (1, 51)], [(0, 50), (1, 51), (900, 52)]])
 @pytest.mark.parametrize("time_s", [0, 2, 600, 10_000])
 @pytest.mark.parametrize("wall_s", [-900, 30, 100_000])
-def test_it_tells_when_it_may_be_so_late(lines: Sequence[tuple[int, int]], time_s: int, wall_s: int) -> None:
+def test_it_returns_when_it_may_be_so_late(lines: Sequence[tuple[int, int]], time_s: int, wall_s: int) -> None:
     clock = seen(*lines)
     elapsed_ns, wall_ns = lines[-1][1] * SECOND, NOON + wall_s * SECOND
-    for _ in range(9):  # asked again whenever it said to
+    for _ in range(9):  # asked again at each announced time
         wait_ns = clock.due_ns(NOON + time_s * SECOND, elapsed_ns, wall_ns)
         if wait_ns <= 0:
             break
@@ -135,7 +135,7 @@ def test_it_tells_when_it_may_be_so_late(lines: Sequence[tuple[int, int]], time_
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B]), st.integers(1, 1000), st.integers(0, 100)), min_size=1, max_size=20))
-def test_a_log_that_comes_out_of_order_by_less_than_that_of_a_set_back_is_never_turned_back(
+def test_a_log_that_is_slightly_out_of_order_is_never_turned_back(
     lines: list[tuple[str, int, int]],
 ) -> None:
     clock, elapsed_ns, before_ns = LogClock(0), 0, 0

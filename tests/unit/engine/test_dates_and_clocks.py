@@ -35,7 +35,7 @@ class Life:
         return Now(NOON + round((self.second + self.clock_s) * SECOND), round(self.second * SECOND))
 
     def until(self, second: float) -> None:
-        """Let time pass, and do what is due in it as the daemon does."""
+        """Advance the time, and do due work as the daemon does."""
         while (due_s := self.second + self.piece.engine.due_s(self.now)) < second:
             self.second = max(due_s, self.second)
             self.tick()
@@ -107,7 +107,7 @@ def test_points_of_true_lines_keep_their_own_times(away_s: float, number: int, s
         life.until(80)
         points = life.points()
         assert max(point.time_ns for point in points) <= life.now.wall_ns
-        # the point of a line from the past stands just behind the last one
+        # the point of a line from the past is just after the last one
         found = [point.time_ns - NOON for point in points if point.delta.count and point.time_ns % SECOND == 0]
         assert found == ends(TRUE), "each interval once, at its end"
         assert life.counted("interval") + life.counted("open_interval") == len(TRUE) + number
@@ -241,7 +241,7 @@ def test_a_backlog_of_several_files_is_final_behind_the_slowest_of_them() -> Non
         assert life.piece.engine.feed(life.piece.chunk(line(1001, 0.1)), life.now).seal_until_ns == NOON + 700 * SECOND
 
 
-def test_after_a_restart_what_is_open_waits_for_no_line() -> None:
+def test_after_a_restart_open_intervals_wait_for_no_line() -> None:
     with living() as life:
         life.follow(1, 2)
         life.piece = Piece(life.store)
@@ -300,7 +300,7 @@ def episodes_of(lines: list[tuple[float, bytes]], *, live: bool) -> Episodes:
 @example([(2.9, 0.6, 0)] * 4)  # longer than the quiet window in all
 @example([(1, 2.5, 0), (1, 2.5, 23 * HOUR), (1, 2.5, 0), (2.9, 0.6, -DAY), (20, 0.1, 0)])
 @example([(1, 2.5, 0), (HOUR, 2.5, 0), (1, 0.1, 10), (2.9, 0.6, 0)])
-def test_a_log_gives_the_same_episodes_live_and_later_whatever_single_lines_say(
+def test_a_log_gives_the_same_episodes_live_and_later_despite_single_lines(
     drawn: list[tuple[float, float, float]],
 ) -> None:
     lines, second, is_true = [], 0.0, False

@@ -22,7 +22,7 @@ OTHER = "/logs/fake-8788.log"
 
 
 class Log:
-    """An engine without a store: what it says is taken over at once."""
+    """An engine without a store: its batches are accepted at once."""
 
     def __init__(self) -> None:
         info = SourceInfo(1, "fake-source", "fake", "log.overhead", "box", SECOND // 2, 2 * SECOND, QUIET)
@@ -58,7 +58,7 @@ def log() -> Log:
 SEALED = INTERVAL + SETTLE_NS
 
 
-def test_an_interval_is_sealed_at_the_very_moment_at_which_its_lines_are_all_visible(log: Log) -> None:
+def test_an_interval_closes_at_the_very_moment_at_which_its_lines_are_all_visible(log: Log) -> None:
     log.read(line(0, 0.1))
     log.take(log.tick(SECOND), SECOND, NOON + INTERVAL)
     assert log.tick(SEALED - 1) is None
@@ -116,7 +116,7 @@ def test_when_a_run_ends_what_is_over_by_the_clock_is_closed_and_nothing_younger
 # --- a backlog --------------------------------------------------------------------------------------------------------
 
 
-def test_a_backlog_is_sealed_no_further_than_the_slowest_of_its_logs(log: Log) -> None:
+def test_a_backlog_closes_no_further_than_the_slowest_of_its_logs(log: Log) -> None:
     log.read(line(0, 0.1) + line(1, 0.1), live=OTHER)
     data = line(5000, 0.1) + line(5001, 0.1)
     wall_ns = NOON + 10_000 * SECOND
@@ -124,7 +124,7 @@ def test_a_backlog_is_sealed_no_further_than_the_slowest_of_its_logs(log: Log) -
     assert log.read(data, wall_ns=wall_ns).seal_until_ns == NOON + 5000 * SECOND - LATE_NS
 
 
-def test_a_backlog_is_sealed_no_further_than_the_machines_clock(log: Log) -> None:
+def test_a_backlog_closes_no_further_than_the_machines_clock(log: Log) -> None:
     data = line(5000, 0.1) + line(5001, 0.1)
     assert log.read(data, wall_ns=NOON + SECOND).seal_until_ns == NOON + SECOND
 
@@ -154,7 +154,7 @@ def found() -> Scanned:
     return scanned(b"".join(DATA))
 
 
-def test_what_is_left_has_the_places_that_it_has_now(found: Scanned) -> None:
+def test_the_remaining_samples_have_their_new_places(found: Scanned) -> None:
     left = without(found, Counter(keys(found)[:1]), STARTS[-1])
     assert left.samples.offsets == STARTS[1:5]
     assert [(hit.index, hit.offset) for hit in left.hits] == [(0, STARTS[1]), (1, STARTS[2]), (3, STARTS[4])]
@@ -172,7 +172,7 @@ def test_only_lines_before_the_doubt_are_left_out(found: Scanned) -> None:
     assert without(found, Counter(keys(found)), STARTS[3] + 1).samples.offsets == STARTS[4:5]
 
 
-def test_breaches_behind_what_was_left_out_are_stored_as_what_they_are(tmp_path: Path) -> None:
+def test_breaches_behind_an_omitted_sample_are_stored_unchanged(tmp_path: Path) -> None:
     with opened(tmp_path / "store.db") as store:
         batch = read_again(store, b"".join(DATA), Counter(keys(scanned(b"".join(DATA)))[:2]))
         store.commit(batch)

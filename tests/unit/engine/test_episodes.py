@@ -43,7 +43,7 @@ def both(open_: OpenEpisodes) -> list[Episode]:
 
 
 def tick(open_: OpenEpisodes, time_ns: int) -> tuple[OpenEpisodes, tuple[Episode, ...]]:
-    """The log has come to a time, and its end."""
+    """The log has reached a time, and its end."""
     return close_over(open_, lambda episode: time_ns > episode.last_ns + QUIET)
 
 
@@ -142,10 +142,10 @@ def test_a_clock_that_is_set_back_by_more_than_the_quiet_window_ends_an_episode(
 
 
 @pytest.mark.parametrize("edge_ns", [QUIET, -QUIET])
-def test_a_line_exactly_at_the_quiet_window_still_speaks_for_the_episode(edge_ns: int) -> None:
+def test_a_line_exactly_at_the_quiet_window_still_counts_for_the_episode(edge_ns: int) -> None:
     away = hit(1000 + 100 * QUIET, 1)
     open_, _, closed = run([hit(1000, 10), away, hit(1000 + edge_ns, 1), away])
-    assert (closed, open_.is_away) == ((), True)  # never two in a row that speak against it
+    assert (closed, open_.is_away) == ((), True)  # never two in a row that count against the episode
     assert open_.current is not None
 
 

@@ -126,7 +126,7 @@ def test_explicit_bounds_are_upper_inclusive(values: list[int]) -> None:
 
 
 @given(st.lists(DURATIONS, min_size=1, max_size=50))
-def test_counts_know_their_extremes_and_their_sum(values: list[int]) -> None:
+def test_counts_have_their_extremes_and_their_sum(values: list[int]) -> None:
     counts = count(values, SECONDS)
     assert (counts.count, counts.sum_ns, counts.min_ns, counts.max_ns, counts.zeros) == (
         len(values),
@@ -194,7 +194,7 @@ def test_the_counts_of_parts_add_up_to_those_of_the_whole(found: list[Hit], data
     assert total == counted(found)
 
 
-def test_what_a_files_name_says_is_an_attribute_of_durations_and_stages_only() -> None:
+def test_a_part_of_the_file_name_is_an_attribute_of_durations_and_stages_only() -> None:
     sample = Sample(1000, 200, 1000, "read", "read", SHAPES[0], (10, None))
     counts = counted([Hit(0, sample, Severity.STALL)], (("server.port", 8787),))
     own = (("path", "a"), ("server.port", 8787))

@@ -58,7 +58,7 @@ def add(a: Tally, b: Tally) -> Tally:
 
 
 @given(st.lists(LINES, max_size=20), st.data())
-def test_a_log_gives_the_same_whatever_line_boundaries_it_is_cut_at(lines: list[bytes], data: st.DataObject) -> None:
+def test_a_log_gives_the_same_for_any_split_at_line_boundaries(lines: list[bytes], data: st.DataObject) -> None:
     whole = scanned(b"".join(lines), 1000)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=6)))
     parts, offset = [], 1000
@@ -134,7 +134,7 @@ def test_the_first_line_that_drifts_is_named_and_all_are_counted() -> None:
     assert found.drifted == (len(GOOD), "not a fake line: b'fake: new format'")
 
 
-def test_what_an_observer_must_not_raise_is_drift_and_the_log_goes_on() -> None:
+def test_an_observers_wrong_exception_is_drift_and_the_log_continues() -> None:
     found = scanned(b"fake: raise\n" + GOOD)
     assert (found.tally.samples, found.tally.drift) == (1, 1)
     assert found.drifted == (0, "ZeroDivisionError: as the line asked for")
@@ -191,11 +191,9 @@ def test_samples_that_no_clock_could_have_given_are_rejected(time_ns: int, durat
 
 @pytest.mark.parametrize("number", [1, 40])
 @pytest.mark.parametrize("stage_ns", [-1, 2**53, 2**70])
-def test_a_stage_that_took_less_than_nothing_or_for_ever_is_rejected_alone_and_among_many(
-    stage_ns: int, number: int
-) -> None:
+def test_a_stage_with_a_negative_or_infinite_time_is_rejected_alone_and_among_many(stage_ns: int, number: int) -> None:
     class Bulk(FakeObserver):
-        """A plug-in that believes what its lines say."""
+        """A plug-in that trusts the content of its lines."""
 
         def observe(self, line: bytes) -> Observed:
             took = stage_ns if line.endswith(b"bad") else None if line.endswith(b"none") else 5
@@ -268,7 +266,7 @@ def test_a_sample_of_other_types_is_drift_and_no_other_line_is_hurt(wrong: dict[
         assert found.drifted == (11 * around, f"the observer answered {said}")
 
 
-def test_a_reason_that_is_no_text_is_drift() -> None:
+def test_a_reason_that_is_not_text_is_drift() -> None:
     class Wrong(FakeObserver):
         def observe(self, line: bytes) -> Observed:
             return Rejected(7)  # type: ignore[arg-type]
@@ -328,7 +326,7 @@ def uid(data: bytes, base: int = 0, source: str = "s") -> bytes:
 
 def test_the_name_of_a_breach_is_the_same_wherever_its_line_is_read_again() -> None:
     assert uid(SLOW, 100) == uid(GOOD * 2 + SLOW, 100 - 2 * len(GOOD))
-    assert uid(SLOW).hex() == "546e202ba193e03505763b3259f7e96c"  # another one would name all breaches anew
+    assert uid(SLOW).hex() == "546e202ba193e03505763b3259f7e96c"  # another algorithm would rename all breaches
 
 
 def test_another_offset_source_or_line_is_another_name() -> None:
@@ -357,7 +355,7 @@ def test_a_sample_exactly_at_a_threshold_is_a_breach_of_it(number: int, duration
     assert [(hit.index, hit.severity) for hit in hits] == ([(number, severity)] if severity else [])
 
 
-def test_names_of_files_give_attributes_where_the_rule_knows_them() -> None:
+def test_file_names_give_attributes_defined_by_the_rule() -> None:
     rule = FakeObserver(ObserverContext(timezone.utc)).paths()
     assert rule.attributes_of("fake-8787.log") == (("server.port", 8787),)
     assert rule.attributes_of("fake.log") == ()
@@ -365,7 +363,7 @@ def test_names_of_files_give_attributes_where_the_rule_knows_them() -> None:
     assert [rule.is_live(name) for name in ("fake.log", "fake.log.1", "xfake.log")] == [True, False, False]
 
 
-def test_copies_are_told_by_the_beginning_of_their_name_and_by_default_nothing_is_one() -> None:
+def test_copies_are_recognized_by_the_start_of_their_name_and_none_by_default() -> None:
     rule = PathRule(patterns=(), live=r".*\.log", ignore=r"console")
     assert [rule.is_copy(name) for name in ("console.log.1", "fake.log")] == [True, False]
     assert not FakeObserver().paths().is_copy("fake.log")

@@ -32,7 +32,7 @@ def test_a_strangers_text_is_one_short_line_that_is_safe_on_a_terminal() -> None
         ("error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER", "PLAIN"),
     ],
 )  # fmt: skip
-def test_a_tls_librarys_complaint_says_what_would_be_right(text: str, hint: str) -> None:
+def test_a_tls_error_names_the_expected_certificate(text: str, hint: str) -> None:
     said = tls_problem(text, trust="TRUST", own="OWN", plain="PLAIN")
     assert hint in said
     assert "_ssl.c" not in said
@@ -41,5 +41,5 @@ def test_a_tls_librarys_complaint_says_what_would_be_right(text: str, hint: str)
 
 
 @pytest.mark.parametrize("text", ["", "[Errno 111] Connection refused", "Socket closed", "EOF occurred in violation"])
-def test_what_is_no_complaint_about_tls_is_left_alone(text: str) -> None:
+def test_an_error_that_is_not_about_tls_is_unchanged(text: str) -> None:
     assert tls_problem(text, trust="TRUST", own="OWN", plain="PLAIN") == ""

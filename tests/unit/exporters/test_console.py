@@ -1,4 +1,4 @@
-"""Lines on standard output: what they say, and how many were written when a reader leaves."""
+"""Lines on standard output: their content, and the number written before a reader leaves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pipe() -> Iterator[tuple[int, int]]:
             pass  # the test has closed it
 
 
-def test_an_item_is_a_line_that_says_when_what_and_how_long() -> None:
+def test_an_item_is_a_line_with_its_time_content_and_duration() -> None:
     assert list(lines(breach(1, 600.5, time_ns=T0 + MS))) == [
         "2026-09-21T14:13:20.001Z headroom-proxy breach: degraded 600.5 ms, cause compress, stage deep_copy"
         " headroom.path=/v1/messages server.port=8787 trace=0102030405060708090a0b0c0d0e0f10"
@@ -50,7 +50,7 @@ def test_an_item_is_a_line_that_says_when_what_and_how_long() -> None:
     ]
 
 
-def test_silent_series_and_other_instruments_are_no_line() -> None:
+def test_idle_series_and_other_instruments_give_no_line() -> None:
     assert list(lines(point([1], id=0, delta_ms=[]))) == []
     assert list(lines(point([600], instrument=Instrument.BREACHES, attributes=LABELS, delta_ms=[600]))) == []
 

@@ -90,7 +90,7 @@ INSTRUMENTS = {
 }
 
 
-# --- OTLP: what a request holds, told as JSON, whatever carried it ----------------------------------------------------
+# --- OTLP: the content of a request as JSON, for any transport --------------------------------------------------------
 
 
 def otlp_told(item: Item) -> Iterator[Told]:
@@ -115,7 +115,7 @@ def attributes_of(holder: Mapping[str, Any]) -> dict[str, str]:
 
 
 def in_request(data: Mapping[str, Any]) -> Iterator[tuple[Stream, Told]]:
-    """What is in a request in OTLP's JSON."""
+    """Return the content of a request as OTLP's JSON."""
     for resource in data.get("resourceMetrics", []):
         for metric in resource["scopeMetrics"][0]["metrics"]:
             (kind,) = {"sum", "histogram", "gauge"} & set(metric)
@@ -135,7 +135,7 @@ def in_request(data: Mapping[str, Any]) -> Iterator[tuple[Stream, Told]]:
 
 
 class OtlpReceiver(Receiver):
-    """What an OTLP receiver takes and answers; how it is reached is for the two below."""
+    """A receiver's acceptance and answers; the two subclasses below add the transport."""
 
     def __init__(self) -> None:
         self._fault: Fault | None = None
@@ -493,7 +493,7 @@ class ConsoleReceiver(Receiver):
     def received(self, stream: Stream) -> Sequence[Told]:
         deadline = time.monotonic() + 10
         while select.select([self._reader], [], [], 0)[0] and time.monotonic() < deadline:
-            time.sleep(0.001)  # what was written is on its way through the pipe to our own reader
+            time.sleep(0.001)  # written data is in the pipe to our own reader
         self._end()
         self._start()
         word = {Stream.INTERVALS: " interval: ", Stream.EPISODES: " episode: ", Stream.BREACHES: " breach: "}[stream]
@@ -542,7 +542,7 @@ class TestConsole(ExporterContract):
 
 
 class WatchedPrometheus(PrometheusExporter):
-    """It is looked at once more before it ends."""
+    """Read it once more before it exits."""
 
     def __init__(self, scraper: Scraper) -> None:
         super().__init__("127.0.0.1", 0, Encoding(version="1.2.3", host="box"))
@@ -559,7 +559,7 @@ class WatchedPrometheus(PrometheusExporter):
 
 
 class Scraper(Receiver):
-    """A Prometheus: it asks when it wants to know, and sees the newest."""
+    """A Prometheus: it scrapes when it chooses, and gets the newest values."""
 
     def __init__(self) -> None:
         self._shown: WatchedPrometheus | None = None
@@ -652,7 +652,7 @@ def test_what_an_exporter_cannot_do_is_left_out_and_all_else_is_not() -> None:
 
 
 class Memory(Receiver):
-    """A list, and an exporter that can be told to do one thing wrong."""
+    """A list, and an exporter that can be made to do one thing wrong."""
 
     def __init__(self, wrong: str = "") -> None:
         self.wrong = wrong
@@ -701,7 +701,7 @@ class ToMemory(Exporter):
             after_s = RETRY_AFTER_S if fault is Fault.RETRY_AFTER and wrong != "hasty" else 0.0
             return Delivered() if wrong == "swallows" else Retry("later", after_s)
         if fault is Fault.HANG:
-            to.released.wait(30.0 if wrong == "stubborn" else 0.6)  # a call with a time-out of its own
+            to.released.wait(30.0 if wrong == "stubborn" else 0.6)  # a call with its own timeout
             return Retry("no answer")
         if fault is Fault.REFUSE and to.poison in items:
             return Refused("poison") if wrong != "impatient" else Delivered()

@@ -1,4 +1,4 @@
-"""Variables whose values mean nothing: ignored and said, or one error that names them."""
+"""Variables with invalid values: ignored with a warning, or one error that names them."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ ANYTHING_GOES = {
     *("OTEL_SERVICE_NAME", "OTEL_EXPORTER_PROMETHEUS_HOST"),
     *(f"OTEL_{signal}_EXPORTER" for signal in SIGNALS),  # names of other SDKs' exporters
 }
-"""Addresses, files, names: a wrong one is an error, or cannot be told."""
+"""Addresses, files, names: a wrong one is an error, or cannot be recognized."""
 
 
 def means(environ: Mapping[str, str]) -> tuple[Any, ...]:
-    """Everything that the variables come to."""
+    """All settings that result from the variables."""
     settings = read_settings(Options(environ, {"events": "both"}))
     interval, named = environment.export_interval(environ), environment.service_name(environ)
     signals = [
@@ -85,7 +85,7 @@ def test_each_variable_has_values_that_mean_nothing_or_none() -> None:
 @pytest.mark.parametrize(
     ("variable", "value"), [(name, value) for name in MEANS_NOTHING for value in MEANS_NOTHING[name]]
 )
-def test_a_value_that_means_nothing_is_ignored_and_said(variable: str, value: str) -> None:
+def test_an_invalid_value_is_ignored_with_a_warning(variable: str, value: str) -> None:
     besides = {E + "ENDPOINT": "http://host:4317", E + "PROTOCOL": "grpc"}
     besides.pop(variable, None)
     assert means({**besides, variable: value}) == means(besides)
@@ -96,7 +96,7 @@ def test_a_value_that_means_nothing_is_ignored_and_said(variable: str, value: st
     assert value in told or variable == "OTEL_RESOURCE_ATTRIBUTES"
 
 
-def test_the_program_runs_with_all_of_them_and_says_each_once_as_doctor_does(tmp_path: Path) -> None:
+def test_the_program_runs_with_all_of_them_and_warns_once_as_doctor_does(tmp_path: Path) -> None:
     wrong = {name: values[0] for name, values in MEANS_NOTHING.items()}
     with receiving("http") as receiver:
         command = ["--observer", "headroom", "--path", CAPTURES / "0.42.0-stall.log", "--db", tmp_path / "s.db"]

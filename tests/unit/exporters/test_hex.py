@@ -1,4 +1,4 @@
-"""The hex bus, against an engine stand-in over real sockets: alone, with the drain and the store, and from the CLI."""
+"""The hex bus, against a substitute engine over real sockets: alone, with delivery and store, and from the CLI."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_no_call_is_sent_before_the_one_before_it_is_answered() -> None:
 
 
 @pytest.mark.parametrize("word", ["mute", "drop", "lose"])
-def test_what_was_not_answered_comes_again_with_the_same_event_and_another_call(word: str) -> None:
+def test_an_unanswered_event_is_resent_with_the_same_id_in_another_call(word: str) -> None:
     with Engine(["ok", word]) as engine:
         exporter = exporter_to(engine.url, timeout_s=SHORT_S)
         batch = breaches(breach(1), breach(2), breach(3))
@@ -110,7 +110,7 @@ def test_other_frames_and_answers_to_other_calls_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("code", "kind"), [("function_not_found", Retry), ("SET_ERROR", Retry), ("FORBIDDEN", Refused)]
 )
-def test_an_error_is_told_by_its_code(code: str, kind: type[Delivery]) -> None:
+def test_an_error_is_recognized_by_its_code(code: str, kind: type[Delivery]) -> None:
     with Engine([code]) as engine:
         exporter = exporter_to(engine.url)
         outcome = exporter.export(breaches(breach(1), breach(2)))
@@ -121,7 +121,7 @@ def test_an_error_is_told_by_its_code(code: str, kind: type[Delivery]) -> None:
         exporter.close()
 
 
-def test_nobody_there_is_tried_again_and_found_when_there_is() -> None:
+def test_a_missing_engine_is_retried_and_found_later() -> None:
     engine = Engine()
     exporter = exporter_to(engine.url)
     outcome = exporter.export(breaches(breach(1)))
@@ -143,7 +143,7 @@ def test_an_engine_that_was_restarted_in_between_costs_no_failed_delivery(engine
     assert engine.ids() == [f"{n:032x}" for n in range(1, 5)]
 
 
-def test_the_token_is_sent_and_one_that_is_wrong_is_no_matter_of_the_event() -> None:
+def test_the_token_is_sent_and_a_wrong_one_is_not_the_events_fault() -> None:
     with Engine(token=RIGHT) as engine:
         right, wrong = exporter_to(engine.url, token=RIGHT), exporter_to(engine.url, token=WRONG)
         outcome = wrong.export(breaches(breach(1)))
@@ -180,7 +180,7 @@ def test_a_handshake_that_does_not_end_is_given_up_in_time() -> None:
 
 
 class Exporting:
-    """A batch on its way in a thread of its own."""
+    """A batch that is being sent in its own thread."""
 
     def __init__(self, exporter: HexExporter, batch: ExportBatch) -> None:
         self.outcome: Delivery | None = None
@@ -214,7 +214,7 @@ def test_closing_ends_the_wait_for_a_handshake() -> None:
         assert exporting.end() == Retry("the exporter is closed")
 
 
-def test_closing_ends_the_wait_for_somebody_who_never_says_a_word() -> None:
+def test_closing_ends_the_wait_for_a_silent_engine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         exporter = exporter_to(f"ws://127.0.0.1:{server.getsockname()[1]}", timeout_s=60.0)
         exporting = Exporting(exporter, breaches(breach(1)))
@@ -334,7 +334,7 @@ def test_what_is_older_than_the_bound_is_skipped_and_counted_wherever_it_is() ->
     assert sender.sent[-1].data.id == f"{2:016x}"
 
 
-def test_what_was_skipped_before_a_failure_is_told_with_it() -> None:
+def test_events_skipped_before_a_failure_are_reported_with_it() -> None:
     why = Retry("not now")
     exporter = HexExporter(Answers(Delivered(), why), 60 * SECOND, now_ns=lambda: NOON)
     assert exporter.export(aged(61 * SECOND, 0, 62 * SECOND, 0, 63 * SECOND)) == Partial(3, why, skipped=2)
@@ -342,7 +342,8 @@ def test_what_was_skipped_before_a_failure_is_told_with_it() -> None:
     assert exporter.export(aged(0, 61 * SECOND)) == why
 
 
-# --- with the drain and the store -----------------------------------------------------------------------------------
+# --- with delivery and store
+# -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -352,7 +353,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class Running:
-    """A drain into a real exporter, beside the store that it drains."""
+    """A delivery into a real exporter, next to the store that it reads."""
 
     def __init__(self, store: Store, exporter: HexExporter) -> None:
         self.said = Said()
@@ -414,7 +415,7 @@ def test_all_of_the_store_arrives_once_in_its_order(
     assert rows(store.path, "SELECT delivered, failures FROM exporter") == [(599, 0)]
 
 
-def test_every_fault_in_turn_loses_nothing_and_what_comes_twice_has_the_same_id(
+def test_every_fault_in_turn_loses_nothing_and_resent_events_keep_their_id(
     store: Store, drained: Callable[[HexExporter], Running]
 ) -> None:
     script = ["ok", "lose", "drop", "SET_ERROR", "mute", "ok", "function_not_found", "drop", "late", "lose"]
@@ -430,13 +431,13 @@ def test_every_fault_in_turn_loses_nothing_and_what_comes_twice_has_the_same_id(
         assert all(by_id[value["data"]["id"]] == value for value in engine.stored)
 
 
-def test_an_event_that_is_forbidden_is_set_aside_and_its_neighbours_arrive(
+def test_a_forbidden_event_is_quarantined_and_its_neighbors_arrive(
     store: Store, drained: Callable[[HexExporter], Running]
 ) -> None:
     forbidden: set[str] = set()
 
     class Choosy(Engine):
-        """Forbids what it is told to, whenever it comes."""
+        """Forbids the given events at any time."""
 
         def _set(self, connection, frame):  # type: ignore[no-untyped-def]  # as in the stand-in
             self.script = iter(["FORBIDDEN"] if frame["data"]["value"]["data"]["id"] in forbidden else [])
@@ -454,7 +455,7 @@ def test_an_event_that_is_forbidden_is_set_aside_and_its_neighbours_arrive(
         assert running.said.getvalue().count("was quarantined") == 2
 
 
-def test_a_backlog_that_is_too_old_is_skipped_and_said_once_and_counted(
+def test_a_backlog_that_is_too_old_is_skipped_with_one_message_and_counted(
     store: Store, engine: Engine, drained: Callable[[HexExporter], Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane_module, "BATCH_ITEMS", 7)
@@ -499,7 +500,7 @@ def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
     assert told(engine) == (in_store(store)[0][25:], [])
 
 
-def test_stopping_in_the_middle_keeps_what_was_answered_and_the_rest_comes_at_the_next_start(
+def test_stopping_halfway_keeps_answered_events_and_sends_the_others_at_the_next_start(
     store: Store, drained: Callable[[HexExporter], Running]
 ) -> None:
     with Engine(["ok", "ok", "ok", "mute"]) as engine:
@@ -579,7 +580,7 @@ def test_a_wrong_address_is_one_line_and_exit_2(tmp_path: Path) -> None:
     assert wrong.stderr.startswith("otel-logtail: error: --hex-url: 'http://x' is no address of a WebSocket\nhint:")
 
 
-def test_without_websockets_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_websockets_the_error_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "otel_logtail.exporters.hex.link")
     monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
     with pytest.raises(UsageError, match="needs websockets") as caught:

@@ -1,4 +1,4 @@
-"""Engines that never come to an end: an event is over after its time-out, and costs neither memory nor more events."""
+"""Engines that never finish: an event ends at its timeout, and costs neither memory nor further events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hex is told, by hex's own words: no socket here."""
+"""Messages to and from hex, in hex's format, without a socket."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_rows_are_those_of_hexs_log_tailer_with_our_id_in_the_detail() -> None:
         '{"type":"invokefunction","invocation_id":"x","function_id":"y"}',
     ],
 )
-def test_what_is_no_answer_is_passed_over(text: str) -> None:
+def test_a_message_that_is_not_an_answer_is_ignored(text: str) -> None:
     assert read_answer(text) is None
 
 
@@ -129,7 +129,7 @@ def test_an_answer_without_an_error_is_the_only_delivery() -> None:
         ("FORBIDDEN", Refused),
     ],
 )
-def test_only_forbidden_is_for_ever(code: str, kind: type[Retry] | type[Refused]) -> None:
+def test_only_forbidden_is_final(code: str, kind: type[Retry] | type[Refused]) -> None:
     outcome = judge(Problem(code, "because\nof \x1b[31mred"), url=URL)
     assert isinstance(outcome, kind)
     assert f"{URL} answered {code}: because of [31mred" in outcome.why
@@ -156,7 +156,7 @@ def test_an_address_that_can_not_be_meant_names_where_it_came_from(url: str) -> 
 
 
 @pytest.mark.parametrize("text", ["0s", "ten", "-5m", "5", "1e3s", "5 weeks"])
-def test_an_age_that_is_no_duration_is_an_error(text: str) -> None:
+def test_an_invalid_age_is_an_error(text: str) -> None:
     with pytest.raises(UsageError, match="--hex-max-age"):
         read_bus(Options({}, {"hex_max_age": text}))
 

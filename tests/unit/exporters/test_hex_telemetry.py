@@ -1,4 +1,4 @@
-"""hex's own telemetry table: rows as hex's log tailer writes them, each once, whatever happens to the database."""
+"""hex's own telemetry table: rows as hex's log reader writes them, each once, under any fault of the database."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CREATE INDEX idx_events_event ON events(event);
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where hex would have its database; hex's folder is there, and nothing in it."""
+    """The path of hex's database; hex's folder exists and is empty."""
     (tmp_path / ".hex").mkdir()
     return tmp_path / ".hex" / "telemetry" / "events.db"
 
@@ -123,7 +123,7 @@ def test_a_table_that_another_holds_is_tried_again(path: Path, db: sqlite3.Conne
 
 
 @pytest.mark.parametrize("content", [b"this is no database, but long enough to look like one. " * 30, None])
-def test_what_is_no_database_of_hexs_is_tried_again_and_left_as_it_is(path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_hexs_database_is_retried_and_left_unchanged(path: Path, content: bytes | None) -> None:
     path.parent.mkdir()
     if content is None:
         path.mkdir()

@@ -1,4 +1,4 @@
-"""OTLP as JSON lines: what is in the file, whatever happens to it, and that the collector reads it."""
+"""OTLP as JSON lines: the file's content under every fault, and that the collector reads it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_line_is_a_whole_request_with_ids_in_hex_and_numbers_for_enumerations(
     assert span["events"][0]["timeUnixNano"] == str(T0 + 100_000_000)
 
 
-def test_what_is_said_about_endpoints_is_nothing_to_a_file(tmp_path: Path) -> None:
+def test_settings_about_endpoints_do_not_affect_a_file(tmp_path: Path) -> None:
     environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_RESOURCE_ATTRIBUTES": "team=x"}
     to = make(ExporterContext(environ, {"jsonl_file": str(tmp_path / "x.jsonl")}))
     assert to.export(points(1)) == Delivered()
@@ -75,7 +75,7 @@ def test_batches_are_appended(tmp_path: Path) -> None:
     assert times(path) == [1, 2, 3, 4]
 
 
-def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+def test_a_file_that_was_moved_away_is_recreated(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     to = exporter(path)
     to.export(points(1))
@@ -95,7 +95,7 @@ def test_what_a_crash_cut_off_is_cut_away(tmp_path: Path, torn: bytes) -> None:
     assert times(path) == [1, 2]
 
 
-def test_a_file_of_nothing_but_a_torn_line_begins_anew(tmp_path: Path) -> None:
+def test_a_file_with_only_a_torn_line_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"resourceSp')
     exporter(path).export(points(1))
@@ -103,7 +103,7 @@ def test_a_file_of_nothing_but_a_torn_line_begins_anew(tmp_path: Path) -> None:
 
 
 NOTES = b"a note without a newline at its end " * 50
-FOREIGN = {  # what somebody else may have written
+FOREIGN = {  # lines that another program may have written
     "notes": NOTES,
     "notes with a newline": NOTES + b"\n",
     "one byte": b"x",
@@ -118,7 +118,7 @@ FOREIGN = {  # what somebody else may have written
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_a_file_of_somebody_else_is_refused_and_stays_as_it_is(tmp_path: Path, kind: str) -> None:
+def test_a_file_of_another_program_is_refused_and_unchanged(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.jsonl"
     to = exporter(path)
     path.write_bytes(FOREIGN[kind])  # while the daemon runs
@@ -129,7 +129,7 @@ def test_a_file_of_somebody_else_is_refused_and_stays_as_it_is(tmp_path: Path, k
 
 
 @pytest.mark.parametrize("added", [NOTES, b"x", b"\x1f\x8b" + bytes(90_000)])
-def test_what_somebody_else_has_added_is_not_cut_off(tmp_path: Path, added: bytes) -> None:
+def test_lines_added_by_another_program_are_not_cut_off(tmp_path: Path, added: bytes) -> None:
     path = tmp_path / "x.jsonl"
     to = exporter(path)
     to.export(points(1))
@@ -140,7 +140,7 @@ def test_what_somebody_else_has_added_is_not_cut_off(tmp_path: Path, added: byte
     assert path.read_bytes() == before
 
 
-def test_a_rotation_removes_no_file_of_somebody_else(tmp_path: Path) -> None:
+def test_a_rotation_removes_no_file_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     (tmp_path / "x.jsonl.2").write_bytes(NOTES)
     to = exporter(path, jsonl_max_size="1500", jsonl_keep="2")
@@ -186,7 +186,7 @@ def directory(path: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [symlink, dangling_symlink, hard_link, fifo, directory])
-def test_what_was_planted_in_its_place_is_not_followed(tmp_path: Path, plant: Callable[[Path, Path], None]) -> None:
+def test_a_planted_link_is_not_followed(tmp_path: Path, plant: Callable[[Path, Path], None]) -> None:
     path, other = tmp_path / "x.jsonl", tmp_path / "other"
     other.touch()
     to = exporter(path)
@@ -213,7 +213,7 @@ def test_it_is_rotated_by_size_and_the_oldest_leaves(tmp_path: Path) -> None:
     assert len(kept) > 2 * each
 
 
-def test_without_rotated_files_it_begins_anew(tmp_path: Path) -> None:
+def test_without_rotated_files_the_file_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     to = exporter(path, jsonl_max_size="1500", jsonl_keep="0")
     for second in range(1, 6):
@@ -239,8 +239,8 @@ def test_a_closed_exporter_writes_nothing_more(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_disk_without_room_keeps_whole_lines_and_says_how_many(tmp_path: Path) -> None:
-    """The bound on a file's size stands in for the disk's: the system cuts a write short in the same way."""
+def test_a_full_disk_keeps_whole_lines_and_counts_them(tmp_path: Path) -> None:
+    """The limit on a file's size replaces a full disk: the system cuts a write short in the same way."""
     path = tmp_path / "x.jsonl"
     exporter(path).export(points(0))
     size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""What the jsonl exporter confirmed survives a power cut: modelled as what was synced by then, names included."""
+"""Confirmed data of the jsonl exporter survives a power cut, modelled as the data and names synced by then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.otlp_items import T0, intervals, point
 
 
 class Disk:
-    """What is on the disk: contents of files when they were synced, names when their folder was."""
+    """The state of the disk: contents of files when they were synced, names when their folder was."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class Disk:
             self._contents[os.fstat(fd).st_ino] = path.read_bytes()
 
     def after_a_power_cut(self) -> dict[str, bytes]:
-        """What each file holds, by name; a file that was never synced is empty."""
+        """Return the content of each file by name; a file that was never synced is empty."""
         return {name: self._contents.get(inode, b"") for name, inode in self._names.items()}
 
 
@@ -65,7 +65,7 @@ def test_it_is_on_the_disk_across_rotations_too(folder: Path, monkeypatch: pytes
     assert (folder / "x.jsonl.5").exists()
 
 
-def test_what_was_taken_before_a_failure_is_on_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_accepted_before_a_failure_is_on_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(folder, monkeypatch)
     exporter = exporter_to(folder / "x.jsonl")
     write = os.write
@@ -100,7 +100,7 @@ def test_what_could_not_be_synced_is_not_confirmed(folder: Path, monkeypatch: py
     assert exporter.export(batch) == Delivered()
 
 
-def test_what_was_synced_before_a_rotation_is_confirmed_though_the_next_file_fails(
+def test_data_synced_before_a_rotation_is_confirmed_though_the_next_file_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(folder, monkeypatch)

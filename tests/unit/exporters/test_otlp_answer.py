@@ -1,4 +1,4 @@
-"""What each answer of a receiver means, as tables: statuses and codes, bodies that are not OTLP, settings."""
+"""The meaning of each answer of a receiver, as tables: statuses and codes, bodies that are not OTLP, settings."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_resource_exhausted_with_a_delay_is_only_busy() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 404, 408, 429, 500, 502, 503, 504])
-def test_the_patience_that_a_receiver_asks_for_is_passed_on_with_every_status(status: int) -> None:
+def test_the_delay_that_a_receiver_requests_is_passed_on_with_every_status(status: int) -> None:
     outcome = judged(status, retry_after="7")
     assert isinstance(outcome, Retry)
     assert outcome.after_s == 7.0
@@ -134,7 +134,7 @@ def test_any_other_success_is_another_service_behind_the_port(
 
 
 def test_no_content_is_a_success_for_log_records_alone() -> None:
-    """Loki answers so, and Grafana's gateway, which stands before it."""
+    """Loki answers so, and Grafana's gateway in front of it."""
     assert [word(judged(204, "", b"", response)) for response in RESPONSES] == [RETRY, RETRY, "delivered"]
 
 
@@ -180,7 +180,7 @@ WITHOUT = {
 
 @pytest.mark.parametrize("response", WITHOUT)
 @pytest.mark.parametrize("status", [404, 405, 501, "UNIMPLEMENTED"])
-def test_a_signal_that_has_no_place_there_is_said_with_its_setting(status: int | str, response: type[Any]) -> None:
+def test_an_unsupported_signal_is_reported_with_its_setting(status: int | str, response: type[Any]) -> None:
     if isinstance(status, str):
         outcome: Any = judge_grpc(status, "no", target="c", delay_s=None, response_type=response)
         metrics: Any = judge_grpc(status, "no", target="c", delay_s=None)

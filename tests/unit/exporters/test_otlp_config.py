@@ -148,7 +148,7 @@ def test_an_unknown_protocol_is_refused_with_those_that_are_known() -> None:
         ("dns:///host:4317", "", "dns:///host:4317", True),
     ],
 )
-def test_the_scheme_of_a_grpc_endpoint_says_whether_it_is_tls(url: str, insecure: str, target: str, tls: bool) -> None:
+def test_the_scheme_of_a_grpc_endpoint_decides_about_tls(url: str, insecure: str, target: str, tls: bool) -> None:
     metrics = read_settings(
         Options({E + "PROTOCOL": "grpc", E + "ENDPOINT": url, E + "INSECURE": insecure}, {})
     ).metrics
@@ -240,7 +240,7 @@ def test_resource_attributes_are_url_decoded() -> None:
 
 
 @pytest.mark.parametrize(("value", "delta"), [("", False), ("CUMULATIVE", False), ("delta", True), ("LowMemory", True)])
-def test_low_memory_means_delta_and_nothing_said_means_cumulative(value: str, delta: bool) -> None:
+def test_low_memory_means_delta_and_unset_means_cumulative(value: str, delta: bool) -> None:
     assert read_settings(Options({E + "METRICS_TEMPORALITY_PREFERENCE": value}, {})).form.delta == delta
 
 

@@ -1,4 +1,4 @@
-"""Receivers that never come to an end: an attempt is over after its time-out, and costs neither memory nor a core."""
+"""Receivers that never finish: an attempt ends at its timeout, and costs neither memory nor a core."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_slow_answer_ends_with_the_time_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_an_endless_answer_is_bounded_in_time_and_memory(name: str) -> None:
-    """It ends by its size, long before its time-out."""
+    """It ends by its size, long before its timeout."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Hostile(ENDLESS[name]) as server:
         one = exporter(f"http://127.0.0.1:{server.port}", OTEL_EXPORTER_OTLP_TIMEOUT="30000")
@@ -164,7 +164,7 @@ def test_a_large_partial_success_is_read_as_a_whole() -> None:
     assert len(answer.why) < 500
 
 
-def test_an_attempt_starts_the_clock_anew() -> None:
+def test_each_attempt_restarts_the_clock() -> None:
     with Hostile(serve_three) as server:
         one = exporter(f"http://127.0.0.1:{server.port}", OTEL_EXPORTER_OTLP_TIMEOUT="2000")
         batch = intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in (1, 2, 3)))
@@ -200,7 +200,7 @@ GRPC: dict[str, Answer] = {
 def test_a_hostile_grpc_receiver_is_bounded_in_time_and_memory(name: str) -> None:
     with Hostile(GRPC[name]) as server:
         one = exporter(f"http://127.0.0.1:{server.port}", "grpc")
-        assert isinstance(one.export(BATCH), Retry)  # what the library needs once is no growth
+        assert isinstance(one.export(BATCH), Retry)  # memory that the library needs once is not growth
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         answer, took_s = attempt_s(one)
         connections = server.connections

@@ -98,7 +98,7 @@ def test_points_of_one_source_share_a_resource_and_those_of_one_metric_a_metric(
     assert found == [("headroom-proxy", 2), ("other", 1)]
 
 
-def test_the_resource_is_the_source_this_machine_and_what_the_user_said() -> None:
+def test_the_resource_is_the_source_this_machine_and_the_users_attributes() -> None:
     encoding = Encoding("1", "box", (("team", "x"), ("service.name", "mine"), ("host.name", "laptop")))
     for batch in (intervals(point([1])), episodes(episode([600]))):
         message = only(batch, encoding).message
@@ -116,7 +116,7 @@ def test_the_resource_is_the_source_this_machine_and_what_the_user_said() -> Non
     assert (scope.name, scope.version) == ("otel_logtail", "1.2.3")
 
 
-def test_a_series_that_comes_again_starts_a_new_request() -> None:
+def test_a_series_that_occurs_twice_starts_a_new_request() -> None:
     a, b = (("headroom.path", "/a"),), (("headroom.path", "/b"),)
     batch = intervals(
         point([1], attributes=a, time_ns=T0),
@@ -176,7 +176,7 @@ def test_an_item_larger_than_the_limit_is_sent_alone() -> None:
     assert MAX_BYTES < 4 * 1024 * 1024
 
 
-def test_an_empty_batch_is_no_request() -> None:
+def test_an_empty_batch_gives_no_request() -> None:
     assert list(encode(intervals(), ENCODING)) == []
     assert list(encode(episodes(), ENCODING)) == []
 
@@ -233,7 +233,7 @@ DELTA = Encoding(version="1", delta=True)
 
 
 @pytest.mark.parametrize("exponential", [False, True])
-def test_a_delta_carries_what_is_new_since_the_series_last_point(exponential: bool) -> None:
+def test_a_delta_has_the_counts_since_the_series_last_point(exponential: bool) -> None:
     one = point([100, 500, 900], delta_ms=[900], previous_ns=T0 - 7)
     (metric,) = metrics_of(only(intervals(one), msgspec.structs.replace(DELTA, exponential=exponential)))
     histogram = metric.exponential_histogram if exponential else metric.histogram
@@ -321,7 +321,7 @@ def test_downscaling_keeps_every_count_in_a_bucket_that_holds_its_old_one(sparse
 
 
 @given(st.lists(st.integers(1, 3600 * 10**9), min_size=1, max_size=50))
-def test_every_value_lies_within_the_bounds_of_its_bucket(durations_ns: list[int]) -> None:
+def test_every_value_is_within_the_bounds_of_its_bucket(durations_ns: list[int]) -> None:
     scale, buckets = downscale(count(durations_ns, ()).exponential)
     filled = {buckets.offset + place for place, n in enumerate(buckets.bucket_counts) if n}
     for duration_ns in durations_ns:

@@ -1,4 +1,4 @@
-"""The OTLP exporter over gRPC against a receiver in this process that answers as it is told."""
+"""The OTLP exporter over gRPC against a receiver in this process with configurable answers."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_metrics_and_traces_are_delivered_with_the_users_headers(
         grpc.StatusCode.UNKNOWN,
     ],
 )
-def test_what_may_pass_or_be_mended_is_tried_again(receiver: Receiver, exporting: Exporting, code: Any) -> None:
+def test_a_temporary_or_fixable_error_is_retried(receiver: Receiver, exporting: Exporting, code: Any) -> None:
     answer = outcome(receiver, exporting, fail(code, "some reason"))
     assert isinstance(answer, Retry)
     assert answer.after_s == 0.0
@@ -168,7 +168,7 @@ def test_what_may_pass_or_be_mended_is_tried_again(receiver: Receiver, exporting
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION])
-def test_what_speaks_of_the_data_is_refused(receiver: Receiver, exporting: Exporting, code: Any) -> None:
+def test_an_error_about_the_data_is_refused(receiver: Receiver, exporting: Exporting, code: Any) -> None:
     answer = outcome(receiver, exporting, fail(code, "out of order"))
     assert answer == Refused(f"{receiver.target} answered {code.name}: out of order")
 
@@ -202,7 +202,7 @@ def test_rejected_points_are_delivered_and_counted_with_the_receivers_reason(
     assert answer == Delivered(rejected=1, why="the receiver rejected 1 data points: too old")
 
 
-def test_what_was_taken_before_a_refusal_is_partial(receiver: Receiver, exporting: Exporting) -> None:
+def test_items_accepted_before_a_refusal_are_partial(receiver: Receiver, exporting: Exporting) -> None:
     receiver.answers.append(lambda _: ExportMetricsServiceResponse())
     receiver.answers.append(fail(grpc.StatusCode.INVALID_ARGUMENT, "no"))
     batch = intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in (1, 2, 3)))
@@ -211,7 +211,7 @@ def test_what_was_taken_before_a_refusal_is_partial(receiver: Receiver, exportin
     assert len(receiver.requests) == 2
 
 
-def test_nobody_there_is_tried_again(exporting: Exporting) -> None:
+def test_a_missing_receiver_is_retried(exporting: Exporting) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         answer = exporting(f"127.0.0.1:{nobody.getsockname()[1]}").export(BATCH)

@@ -177,7 +177,7 @@ def test_all_requests_of_a_signal_go_over_one_connection(receiver: Receiver, exp
     assert len({body for _, _, body in receiver.requests}) == 19
 
 
-def test_a_proxy_of_the_environment_is_asked_unless_it_says_not_to(
+def test_a_proxy_of_the_environment_is_used_unless_excluded(
     receiver: Receiver, exporting: Exporting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
@@ -220,7 +220,7 @@ def test_an_empty_batch_is_delivered_without_a_request(receiver: Receiver, expor
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_receiver_that_is_busy_is_tried_again_no_sooner_than_it_says(
+def test_a_busy_receiver_is_retried_no_sooner_than_requested(
     receiver: Receiver, exporting: Exporting, status: int
 ) -> None:
     answer = outcome(receiver, exporting, reply(status, b"later\x1b[31m", headers={"Retry-After": "7"}))
@@ -231,7 +231,7 @@ def test_a_receiver_that_is_busy_is_tried_again_no_sooner_than_it_says(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 408, 415, 418, 500, 501, 505, 599])
-def test_what_the_user_or_the_receiver_can_mend_is_tried_again(
+def test_an_error_that_user_or_receiver_can_fix_is_retried(
     receiver: Receiver, exporting: Exporting, status: int
 ) -> None:
     answer = outcome(receiver, exporting, reply(status))
@@ -247,7 +247,7 @@ def test_a_404_asks_whether_it_is_an_otlp_endpoint(receiver: Receiver, exporting
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
-def test_what_speaks_of_the_data_is_refused_with_the_receivers_reason(
+def test_an_error_about_the_data_is_refused_with_the_receivers_reason(
     receiver: Receiver, exporting: Exporting, status: int
 ) -> None:
     body = Status(message="out of order sample").SerializeToString()
@@ -264,7 +264,7 @@ def test_what_speaks_of_the_data_is_refused_with_the_receivers_reason(
         (b"<h1>Bad Request</h1>", "text/html; charset=utf-8", "is this an OTLP endpoint?"),
     ],
 )
-def test_a_400_that_speaks_of_the_address_sets_nothing_aside(
+def test_a_400_about_the_address_quarantines_nothing(
     receiver: Receiver, exporting: Exporting, body: bytes, kind: str, hint: str
 ) -> None:
     answer = outcome(receiver, exporting, reply(400, body, kind))
@@ -330,7 +330,7 @@ def test_an_answer_without_end_is_not_read_to_its_end(receiver: Receiver, export
     assert len(answer.why) < 500
 
 
-def test_what_was_taken_before_a_failure_is_partial(receiver: Receiver, exporting: Exporting) -> None:
+def test_items_accepted_before_a_failure_are_partial(receiver: Receiver, exporting: Exporting) -> None:
     receiver.answers.extend([taken, taken, reply(503), taken])
     batch = intervals(
         point([1], id=1, time_ns=T0),
@@ -373,7 +373,7 @@ def test_retry_after_as_a_date_is_counted_from_now(receiver: Receiver, exporting
 # --- no answer --------------------------------------------------------------------------------------------------
 
 
-def test_nobody_there_is_tried_again_and_said_in_plain_words(exporting: Exporting) -> None:
+def test_a_missing_receiver_is_retried_with_a_plain_message(exporting: Exporting) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
@@ -402,7 +402,7 @@ def test_a_connection_that_closes_is_an_unclear_end_and_the_next_try_is_the_same
     assert first == second
 
 
-def test_a_receiver_that_does_not_speak_http_may_be_a_grpc_port(receiver: Receiver, exporting: Exporting) -> None:
+def test_a_receiver_without_http_may_be_a_grpc_port(receiver: Receiver, exporting: Exporting) -> None:
     for fault in (speak_http_2, hang_up):
         answer = outcome(receiver, exporting, fault)
         assert isinstance(answer, Retry)
@@ -452,7 +452,7 @@ def test_tls_trusts_the_certificate_that_is_named_and_shows_its_own(tmp_path: Pa
     assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in stranger.why
 
 
-def test_https_to_a_port_that_speaks_http_says_so(receiver: Receiver, exporting: Exporting) -> None:
+def test_https_to_a_port_with_plain_http_is_reported(receiver: Receiver, exporting: Exporting) -> None:
     answer = exporting(receiver.url.replace("http:", "https:")).export(BATCH)
     assert isinstance(answer, Retry)
     assert "use http:// in the endpoint" in answer.why

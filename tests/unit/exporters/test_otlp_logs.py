@@ -100,7 +100,7 @@ def test_log_records_that_a_receiver_rejected_are_counted() -> None:
 @pytest.mark.parametrize(
     ("events", "wanted"), [("", False), ("span", False), ("log", True), ("both", True), ("LOG", True)]
 )
-def test_breaches_are_asked_for_where_logs_are_wanted(events: str, wanted: bool) -> None:
+def test_breaches_are_read_if_logs_are_sent(events: str, wanted: bool) -> None:
     exporter = make(ExporterContext({}, {"events": events}))
     try:
         assert (Stream.BREACHES in exporter.wants) is wanted
@@ -147,7 +147,7 @@ def test_log_records_and_spans_arrive_at_a_real_collector_with_the_same_ids(
     assert (len(span.events), span.dropped_events) == (span_events, 0)
 
 
-def test_what_other_programs_say_about_logs_is_no_error_here() -> None:
+def test_logging_settings_of_other_programs_are_not_an_error() -> None:
     environ = {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json"}
     assert read_settings(Options(environ, {})).logs is None
     assert read_settings(Options(environ, {"events": "log"})) == read_settings(

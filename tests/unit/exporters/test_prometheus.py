@@ -152,7 +152,7 @@ def test_two_sources_of_one_store_are_two_jobs(exporting: Callable[..., Promethe
     assert {s.labels["job"] for s in found["target"].samples} == {"headroom-proxy", "other"}
 
 
-def test_names_that_are_one_as_labels_are_told_both(exporting: Callable[..., PrometheusExporter]) -> None:
+def test_names_that_are_equal_as_labels_are_merged(exporting: Callable[..., PrometheusExporter]) -> None:
     evil = 'quote" back\\slash\nline'
     exporter = exporting(point([1], attributes=(("a.b", "1"), ("a_b", "2"), ("9", evil))))
     samples = families(exporter.port)["log_overhead_duration_seconds"].samples
@@ -247,7 +247,7 @@ def test_a_port_that_is_none_is_a_usage_error(port: str) -> None:
         make(ExporterContext({}, {"prometheus_port": port}))
 
 
-def test_without_its_package_it_says_how_to_install_it() -> None:
+def test_without_its_package_the_error_shows_how_to_install_it() -> None:
     script = """
         import sys
         sys.modules["prometheus_client"] = None  # as if it were not installed

@@ -74,7 +74,7 @@ def resources() -> tuple[int, int]:
 
 
 def half_open(client: socket.socket) -> None:
-    """It says nothing at all."""
+    """It logs nothing at all."""
 
 
 def slowloris(client: socket.socket) -> None:
@@ -107,7 +107,7 @@ def test_a_scraper_is_served_among_500_clients_that_hold_on(
 
 
 @pytest.mark.parametrize("behave", [half_open, slowloris, never_reads])
-def test_nobody_keeps_a_connection_beyond_the_deadline(
+def test_no_client_keeps_a_connection_beyond_the_deadline(
     hasty: ScrapeServer, behave: Callable[[socket.socket], None]
 ) -> None:
     _, before = resources()
@@ -135,7 +135,7 @@ def test_a_byte_now_and_then_does_not_move_the_deadline(hasty: ScrapeServer) -> 
 
 
 @pytest.mark.parametrize("asked", [b"", b"GET / HT", b"GET /large HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"])
-def test_a_connection_that_breaks_is_no_news(
+def test_a_broken_connection_is_not_logged(
     server: ScrapeServer, asked: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(20):
@@ -153,7 +153,7 @@ def test_a_connection_that_breaks_is_no_news(
         (b"\r\n\r\n", b"400"),
         (b"GET\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1 more\r\n\r\n", b"400"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),  # somebody speaks TLS
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),  # the client uses TLS
         (b"GET /fails HTTP/1.1\r\n\r\n", b"500"),
         (b"GET /%ff?x=%00&&== HTTP/1.1\r\n:\r\nno colon\r\nAccept\r\n\r\n", b"200"),
         (b"A" * (REQUEST_BYTES + 1), b"431"),
@@ -168,7 +168,7 @@ def test_nonsense_has_an_answer_and_does_no_harm(server: ScrapeServer, asked: by
             while piece := client.recv(4096):
                 found += piece
         except ConnectionResetError:
-            pass  # what it had still to say was not read
+            pass  # the client closed before reading the whole answer
     assert found.startswith(b"HTTP/1.1 " + status) or (not found and status == b"431")
     assert scrape(server) == (200, b"all well")
 
