@@ -46,7 +46,10 @@ def add(
 
 
 def hold(db: sqlite3.Connection, exporter: str, stream: Stream, id_: int, why: str, now_ns: int) -> Dropped | None:
-    """Quarantine an item that was on trial (``why`` empty: for its last reason); returns what had to leave for it."""
+    """Quarantine an item that was on trial; return the items that were deleted to make room.
+
+    ``why`` empty means the last reason. An item that was released before counts as refused once more.
+    """
     held = db.execute(
         "UPDATE refused SET held = 1, why = coalesce(nullif(?, ''), why), time_ns = ? WHERE id = ? AND NOT held",
         (why, now_ns, id_),

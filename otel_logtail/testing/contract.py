@@ -1,12 +1,12 @@
-"""The contract that every exporter keeps, as one suite of tests over a real store and a real drain.
+"""The contract that every exporter keeps, as a suite of tests with a real store and a real delivery worker.
 
-The author of an exporter writes a :class:`Receiver` (the other side, which can be made to fail) and one class::
+The author of an exporter writes a :class:`Receiver`, which can be made to fail, and one class::
 
     class TestMine(ExporterContract):
         def receiver(self) -> Receiver:
             return MyReceiver()
 
-What can't happen at such a receiver is named in ``cannot``, each with the reason; the tests that need it are left out.
+``cannot`` names the faults that cannot happen at such a receiver, each with the reason. Their tests are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -26,9 +26,10 @@ from otel_logtail.model import Delivered, Item, Partial, Refused, Retry, Stream
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.testing.compare import check, check_equal, check_same, firsts
 from otel_logtail.testing.log import SampleLog
-from otel_logtail.testing.receiver import RETRY_AFTER_S, Fault, Receiver
+from otel_logtail.testing.receiver import RETRY_AFTER_S, Fault, Receiver, Told
 from otel_logtail.testing.watched import WatchedExporter
 
+_Items = Sequence[tuple[Stream, Item]]
 _Test = TypeVar("_Test", bound=Callable[..., None])
 
 
@@ -41,20 +42,20 @@ def _needs(fault: Fault) -> Callable[[_Test], _Test]:
 
 
 class ExporterContract:
-    """Inherit it as ``Test…``, and give it your receiver. Runs under pytest; each test has a store of its own."""
+    """Inherit it as ``Test…``, and return your receiver. Runs under pytest; each test has its own store."""
 
     cannot: ClassVar[Mapping[Fault, str]] = {}
-    """What can't happen with such a receiver, and why."""
+    """The faults that cannot happen at the receiver, and why."""
 
     patience_s: ClassVar[float] = 20.0
-    """How long a test waits for something that should happen at once."""
+    """How long a test waits for something that takes no time, in seconds."""
 
     newest_only: ClassVar[bool] = False
-    """Whether the receiver holds only the newest of each name: a scrape has no history."""
+    """Whether the receiver has only the newest value of each name: a scrape has no history."""
 
     @abstractmethod
     def receiver(self) -> Receiver:
-        """A new receiver that takes everything."""
+        """Return a new receiver that accepts everything."""
         raise NotImplementedError
 
     def __init_subclass__(cls) -> None:
@@ -64,7 +65,7 @@ class ExporterContract:
                 setattr(cls, name, None)
 
     def setup_method(self) -> None:
-        """Make a store and a receiver."""
+        """Create a store and a receiver."""
         self._folder = tempfile.TemporaryDirectory()
         self._log = SampleLog(Path(self._folder.name))
         self._receiver = self.receiver()
@@ -73,7 +74,7 @@ class ExporterContract:
         exporter.close()
 
     def teardown_method(self) -> None:
-        """End them."""
+        """Free them."""
         self._receiver.close()
         self._log.store.close()
         self._folder.cleanup()
@@ -81,7 +82,7 @@ class ExporterContract:
     # --- what every exporter does ---
 
     def test_it_has_a_name_and_wants_something(self) -> None:
-        """The name is what its cursors are kept under; it stays the same."""
+        """The store keeps its cursors under its name, so the name stays the same."""
         first = self._receiver.exporter()
         first.close()
         check(bool(first.name) and first.name.isprintable(), f"its name is {first.name!r}")
@@ -91,13 +92,13 @@ class ExporterContract:
         check_equal((again.name, again.wants), (first.name, first.wants), "name and streams of a second one")
 
     def test_every_item_arrives_in_its_order(self) -> None:
-        """One stream's items are told in the order of their ids."""
+        """The items of a stream arrive in the order of their ids."""
         self._log.write(0)
         self._run()
         self._compare(twice=False)
 
-    def test_small_batches_tell_the_same(self) -> None:
-        """However the items are cut into batches."""
+    def test_small_batches_have_the_same_result(self) -> None:
+        """The result does not depend on how the items are cut into batches."""
         self._log.write(0)
         exporter, outbox = self._by_hand()
         try:
@@ -111,7 +112,7 @@ class ExporterContract:
         self._compare(twice=False)
 
     def test_what_is_sent_again_has_the_same_names_and_values(self) -> None:
-        """A crash after the receiver's word and before the cursor moved: the same batch comes once more."""
+        """After a crash between the receiver's answer and the move of the cursor, the same batch is sent again."""
         self._log.write(0)
         exporter, outbox = self._by_hand()
         try:
@@ -126,7 +127,7 @@ class ExporterContract:
         self._compare(twice=True)
 
     def test_a_restart_needs_nothing_but_the_store(self) -> None:
-        """A new exporter goes on where the last one was, and what was told before is still there."""
+        """A new exporter continues where the last one stopped, and what was sent before is still there."""
         self._log.write(0)
         self._run()
         self._log.write(1)
@@ -134,8 +135,8 @@ class ExporterContract:
         self._compare(twice=False)
         self._run(look=lambda: self._compare(twice=False))
 
-    def test_closing_twice_does_no_harm(self) -> None:
-        """Nor does closing one that was never used."""
+    def test_closing_twice_is_harmless(self) -> None:
+        """So is closing an exporter that was never used."""
         exporter = self._receiver.exporter()
         exporter.close()
         exporter.close()
@@ -143,23 +144,23 @@ class ExporterContract:
     # --- what it does when the receiver fails ---
 
     @_needs(Fault.LATER)
-    def test_nothing_is_lost_while_the_receiver_takes_nothing(self) -> None:
-        """It comes when the receiver is back."""
+    def test_nothing_is_lost_while_the_receiver_accepts_nothing(self) -> None:
+        """Everything arrives once the receiver is back."""
         self._log.write(0)
 
         def then(watched: WatchedExporter) -> None:
             delivery = watched.first_failure()
-            rest = delivery.rest if isinstance(delivery, Partial) else delivery  # what is left out counts as delivered
+            rest = delivery.rest if isinstance(delivery, Partial) else delivery  # an omitted item counts as delivered
             check(isinstance(rest, Retry), f"it answered {delivery!r}")
-            check(bool(isinstance(rest, Retry) and rest.why), "it did not say why")
+            check(bool(isinstance(rest, Retry) and rest.why), "it gave no reason")
             self._receiver.recover()
 
         self._run(then, lambda: self._receiver.play(Fault.LATER))
         self._compare(twice=False)
 
     @_needs(Fault.RETRY_AFTER)
-    def test_the_patience_that_the_receiver_asks_for_is_passed_on(self) -> None:
-        """In seconds."""
+    def test_a_requested_delay_is_passed_on(self) -> None:
+        """The delay is in seconds."""
         self._log.write(0)
         self._receiver.play(Fault.RETRY_AFTER)
         exporter, outbox = self._by_hand()
@@ -175,8 +176,8 @@ class ExporterContract:
             outbox.close()
 
     @_needs(Fault.UNCLEAR)
-    def test_after_an_unclear_end_the_same_comes_again(self) -> None:
-        """At least once, under the same names and with the same values: the receiver can tell that it has it."""
+    def test_after_an_unknown_outcome_the_same_is_sent_again(self) -> None:
+        """Names and values are the same, so that the receiver can recognize what it has."""
         self._log.write(0)
 
         def then(watched: WatchedExporter) -> None:
@@ -189,23 +190,40 @@ class ExporterContract:
         self._compare(twice=True)
 
     @_needs(Fault.REFUSE)
-    def test_an_item_that_is_refused_for_ever_is_set_aside_and_all_others_arrive(self) -> None:
-        """Of each stream in turn: the poisonous item is isolated by halving."""
-        self._log.write(0)
-        for stream in self._wants:
-            items = [item for item in self._items(stream) if item.id and list(self._receiver.told(item))]
-            poison = items[len(items) // 2]
-            self._receiver.close()
-            self._log.forget_exporters()
-            self._receiver = self.receiver()
-            self._receiver.play(Fault.REFUSE, poison)
+    def test_a_refused_item_is_quarantined_and_all_others_arrive(self) -> None:
+        """In each stream in turn: the item is isolated by halving."""
+        for stream, item in self._play_at_an_item(Fault.REFUSE):
             self._run()
-            self._compare(twice=True, without=poison)
-            check_equal(self._log.refused(), [(stream.value, poison.id)], "what was set aside")
+            self._compare(twice=True, without=item)
+            check_equal(self._log.refused(), [(stream.value, item.id)], "the quarantined items")
+
+    @_needs(Fault.REJECT)
+    def test_a_rejected_item_is_counted_and_nothing_is_sent_again(self) -> None:
+        """In each stream in turn: a partial success is final."""
+        for _, item in self._play_at_an_item(Fault.REJECT):
+            self._run()
+            self._compare(twice=False, without=item)
+            check(self._log.rejected() > 0, "export() did not return the number of rejected items")
+            check_equal(self._log.refused(), [], "the quarantined items")
+
+    @_needs(Fault.FAIL)
+    def test_an_item_that_always_fails_delays_no_other_item(self) -> None:
+        """In each stream in turn. The item arrives once the receiver accepts it."""
+        for _, bad in self._play_at_an_item(Fault.FAIL):
+            everything: _Items = [(stream, item) for stream in self._wants for item in self._items(stream)]
+            others: _Items = [(stream, item) for stream, item in everything if item != bad]
+
+            def then(watched: WatchedExporter, others: _Items = others) -> None:
+                watched.wait_for(lambda: self._has(others))
+                self._receiver.recover()
+
+            self._run(then)
+            check(self._has(everything), "an item is missing after the receiver recovered")
+            check_equal(self._log.refused(), [], "the items that were not sent")
 
     @_needs(Fault.PARTIAL)
-    def test_what_was_taken_before_a_failure_is_not_sent_again(self) -> None:
-        """The exporter says how many items the receiver has."""
+    def test_what_was_accepted_before_a_failure_is_not_sent_again(self) -> None:
+        """The exporter returns the number of items that the receiver has."""
         self._log.write(0)
 
         def then(watched: WatchedExporter) -> None:
@@ -234,12 +252,12 @@ class ExporterContract:
         took_s = time.monotonic() - before_s
         check(took_s < 5.0, f"it took {took_s:.1f} s to end")
         watched.wait_for(lambda: watched.begun == len(watched.answers))
-        check(not any(isinstance(answer, Delivered) for answer in watched.answers), f"it said {watched.answers!r}")
+        check(not any(isinstance(answer, Delivered) for answer in watched.answers), f"it answered {watched.answers!r}")
         self._receiver.recover()
         self._run()
         self._compare(twice=True)
 
-    # --- how ---
+    # --- helpers ---
 
     def _by_hand(self) -> tuple[Exporter, Outbox]:
         exporter = self._receiver.exporter()
@@ -259,9 +277,9 @@ class ExporterContract:
         before: Callable[[], None] = lambda: None,
         look: Callable[[], None] | None = None,
     ) -> None:
-        """A run of the daemon as this exporter sees it.
+        """Run a delivery worker until everything is delivered.
 
-        ``before`` comes before it begins, ``then`` once it has begun, and ``look`` before it ends.
+        ``before`` is called before the start, ``then`` after it, and ``look`` before the stop.
         """
         watched = WatchedExporter(self._receiver.exporter(), self.patience_s)
         before()
@@ -277,7 +295,7 @@ class ExporterContract:
             drain.join()
 
     def _items(self, stream: Stream) -> list[Item]:
-        """All items of a stream, as a receiver that never fails would be told."""
+        """Return all items of a stream, as an exporter gets them whose receiver never fails."""
         outbox = Outbox(self._log.store.path, f"contract-{stream.value}-{self._log.next_number()}")
         outbox.register([stream], time.time_ns())
         items: list[Item] = []
@@ -289,8 +307,25 @@ class ExporterContract:
             outbox.close()
         return items
 
+    def _play_at_an_item(self, fault: Fault) -> Iterator[tuple[Stream, Item]]:
+        """Yield an item of each stream, with a new receiver that has the fault at this item."""
+        self._log.write(0)
+        for stream in self._wants:
+            items = [item for item in self._items(stream) if item.id and list(self._receiver.told(item))]
+            item = items[len(items) // 2]
+            self._receiver.close()
+            self._log.forget_exporters()
+            self._receiver = self.receiver()
+            self._receiver.play(fault, item)
+            yield stream, item
+
+    def _has(self, items: _Items) -> bool:
+        """Return whether the receiver has these items of these streams, in any order."""
+        received: dict[Stream, Sequence[Told]] = {stream: self._receiver.received(stream) for stream in self._wants}
+        return all(told in received[stream] for stream, item in items for told in self._receiver.told(item))
+
     def _compare(self, *, twice: bool, without: Item | None = None) -> None:
-        """Hold what was received against the store; ``twice``: the same may have come again."""
+        """Compare what arrived with the store. ``twice``: an item may have arrived again."""
         some = False
         for stream in self._wants:
             items = [item for item in self._items(stream) if without is None or item != without]
@@ -302,6 +337,6 @@ class ExporterContract:
                 received = firsts(received)
             for lane in {self._receiver.lane(name): None for name, _ in [*expected, *received]}:
                 is_, should = ([t for t in all_ if self._receiver.lane(t[0]) == lane] for all_ in (received, expected))
-                check_same(is_, should, f"what was received of {stream.value}")
+                check_same(is_, should, f"received of {stream.value}")
             some = some or bool(expected)
-        check(some, "the receiver expects nothing at all: see told()")
+        check(some, "told() returns nothing for any item")

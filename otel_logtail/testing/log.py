@@ -49,9 +49,14 @@ class SampleLog:
         return self._number
 
     def refused(self) -> list[tuple[str, int]]:
-        """Return the stream and the id of each quarantined item."""
+        """Return the stream and the id of each item that is quarantined or on trial."""
         with closing(sqlite3.connect(self.store.path)) as connection:
             return connection.execute("SELECT stream, item FROM refused ORDER BY stream, item").fetchall()
+
+    def rejected(self) -> int:
+        """Return how many items the store counted as rejected or refused, of all exporters."""
+        with closing(sqlite3.connect(self.store.path)) as connection:
+            return int(connection.execute("SELECT coalesce(sum(refused), 0) FROM exporter").fetchone()[0])
 
     def forget_exporters(self) -> None:
         """Delete the cursors and totals of all exporters, so that each starts as a new one."""

@@ -1,4 +1,4 @@
-"""The other side of an exporter, as its author plays it for the contract suite."""
+"""The receiver of an exporter, as the exporter's author writes it for the contract suite."""
 
 from __future__ import annotations
 
@@ -11,50 +11,52 @@ from otel_logtail.exporter import Exporter
 from otel_logtail.model import Item, Stream
 
 RETRY_AFTER_S = 7.0
-"""How long a receiver asks to be left alone under :attr:`Fault.RETRY_AFTER`."""
+"""The delay that a receiver requests under :attr:`Fault.RETRY_AFTER`."""
 
 Told = tuple[Hashable, object]
-"""The name under which a receiver holds something, and what it holds, both in the receiver's own terms."""
+"""A name and a value, as the receiver stores them."""
 
 
 class Fault(Enum):
-    """What a receiver can do wrong, from :meth:`Receiver.play` until :meth:`Receiver.recover`."""
+    """A fault of a receiver, from :meth:`Receiver.play` until :meth:`Receiver.recover`."""
 
-    LATER = "it takes nothing, and says or shows that it may take it later"
-    RETRY_AFTER = "it takes nothing, and asks to be left alone for RETRY_AFTER_S seconds"
-    UNCLEAR = "it takes what comes, and hangs up before it says so"
-    REFUSE = "it refuses for ever whatever holds one given item, and takes the rest"
-    PARTIAL = "it takes the first request (or the first part of it), and then nothing"
-    HANG = "it takes nothing and does not answer"
+    LATER = "it accepts nothing, and may accept it later"
+    RETRY_AFTER = "it accepts nothing, and requests a delay of RETRY_AFTER_S seconds"
+    UNCLEAR = "it accepts what arrives, and closes the connection without an answer"
+    REFUSE = "it refuses each request that holds one given item, and accepts the others"
+    REJECT = "it accepts a request, but discards one given item of it and says so"
+    FAIL = "it fails at each request that holds one given item, and accepts the others"
+    PARTIAL = "it accepts the first request (or the first part of it), and then nothing"
+    HANG = "it accepts nothing and does not answer"
 
 
 class Receiver(Protocol):
-    """The other side of an exporter, as tests play it; made anew for each test, and closed at its end."""
+    """The receiver of an exporter. The suite creates one per test, and closes it at the end."""
 
     @abstractmethod
     def exporter(self) -> Exporter:
-        """A new exporter to this receiver, as after a start of the daemon."""
+        """Create an exporter for this receiver, as a start of the daemon does."""
 
     @abstractmethod
     def told(self, item: Item) -> Iterable[Told]:
-        """What the receiver holds once it has this item; nothing for what the exporter leaves out."""
+        """Return what the receiver stores for an item; nothing if the exporter leaves the item out."""
 
     def lane(self, name: Hashable) -> Hashable:
-        """Within what the order is kept: all of a stream, unless said otherwise (for points: their series)."""
+        """Return the group that keeps its order: all of a stream, unless overridden (for points: their series)."""
         return None
 
     @abstractmethod
     def received(self, stream: Stream) -> Sequence[Told]:
-        """All that it took of a stream, in the order in which it came; what came twice is in it twice."""
+        """Return all that arrived of a stream, in the order of arrival, repetitions included."""
 
     @abstractmethod
     def play(self, fault: Fault, item: Item | None = None) -> None:
-        """Fail from now on; ``item`` is the one to refuse."""
+        """Start a fault; ``item`` is the one to refuse, to reject or to fail at."""
 
     @abstractmethod
     def recover(self) -> None:
-        """Take everything again."""
+        """Accept everything again."""
 
     @abstractmethod
     def close(self) -> None:
-        """End it."""
+        """Free everything."""

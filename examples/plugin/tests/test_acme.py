@@ -82,6 +82,8 @@ class TestContract(ExporterContract):
         Fault.RETRY_AFTER: "a disk asks for nothing",
         Fault.UNCLEAR: "the system says what was written",
         Fault.REFUSE: "a disk does not look at what it is given",
+        Fault.REJECT: "a disk does not look at what it is given",
+        Fault.FAIL: "a disk does not look at what it is given",
         Fault.PARTIAL: "a batch is written as a whole",
         Fault.HANG: "a write to a disk can't be given up",
     }

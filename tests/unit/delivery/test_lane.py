@@ -271,6 +271,18 @@ def test_an_item_that_was_released_has_all_its_tries_again(steps: Steps) -> None
     assert [(item, held) for item, held, _ in steps.kept()] == [(1, 0)]
 
 
+def test_an_item_that_is_quarantined_again_counts_as_refused_again(steps: Steps) -> None:
+    """``exporter.refused`` counts decisions of the receiver, and never falls."""
+    put_on_trial(steps, 1)
+    for time in (1, 2):
+        while not steps.kept()[0][1]:
+            steps.write()
+            steps.run()
+            steps.wait()
+        assert steps.store._db.execute("SELECT refused FROM exporter").fetchall() == [(time,)]
+        quarantine.release(steps.store._db, None)
+
+
 def test_an_item_of_which_is_not_known_how_it_was_sent_stays_quarantined(steps: Steps) -> None:
     put_on_trial(steps, 1)
     steps.store._db.execute("UPDATE refused SET held = 1, data = x''")

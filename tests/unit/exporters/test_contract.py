@@ -172,20 +172,34 @@ class OtlpReceiver(Receiver):
     def close(self) -> None:
         self.recover()
 
-    def take(self, message: Any) -> Fault | None:
-        """Take a request, or fail as it is played; None: all is well."""
+    def take(self, message: Any) -> tuple[Fault | None, int]:
+        """Accept a request, or fail as played (None: no fault); returns the number of rejected items, too."""
         inside = list(in_request(json.loads(jsonl.to_json(message))))
         with self._lock:
             fault = self._fault
             if fault is Fault.PARTIAL and any(of is inside[0][0] for of, _ in self._taken[self._before :]):
-                return Fault.LATER
-            if fault is Fault.REFUSE and not any(name in self._poison for _, (name, _) in inside):
+                return Fault.LATER, 0
+            healthy = [(of, told) for of, told in inside if told[0] not in self._poison]
+            if fault in (Fault.REFUSE, Fault.REJECT, Fault.FAIL) and healthy == inside:
                 fault = None
-            if fault in (None, Fault.UNCLEAR, Fault.PARTIAL):
-                self._taken += inside
+            if fault in (None, Fault.UNCLEAR, Fault.PARTIAL, Fault.REJECT):
+                self._taken += healthy if fault is Fault.REJECT else inside
         if fault is Fault.HANG:
             self._released.wait(30)
-        return None if fault is Fault.PARTIAL else fault
+        if fault is Fault.REJECT:
+            return None, len(inside) - len(healthy)
+        return None if fault is Fault.PARTIAL else fault, 0
+
+
+def rejecting(response: Any, count: int) -> Any:
+    """Return a response that rejects so many data points, spans or log records."""
+    if count:
+        (field,) = (
+            name.name for name in response.partial_success.DESCRIPTOR.fields if name.name.startswith("rejected")
+        )
+        setattr(response.partial_success, field, count)
+        response.partial_success.error_message = "poison"
+    return response
 
 
 class HttpReceiver(OtlpReceiver):
@@ -193,9 +207,9 @@ class HttpReceiver(OtlpReceiver):
         super().__init__()
         receiver = self
         kinds: dict[str, Any] = {
-            "/v1/metrics": ExportMetricsServiceRequest,
-            "/v1/traces": ExportTraceServiceRequest,
-            "/v1/logs": ExportLogsServiceRequest,
+            "/v1/metrics": (ExportMetricsServiceRequest, ExportMetricsServiceResponse),
+            "/v1/traces": (ExportTraceServiceRequest, ExportTraceServiceResponse),
+            "/v1/logs": (ExportLogsServiceRequest, ExportLogsServiceResponse),
         }
 
         class Handler(BaseHTTPRequestHandler):
@@ -203,17 +217,20 @@ class HttpReceiver(OtlpReceiver):
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                fault = receiver.take(kinds[self.path].FromString(body))
+                request, response = kinds[self.path]
+                fault, count = receiver.take(request.FromString(body))
+                answer = rejecting(response(), count).SerializeToString()
                 if fault in (Fault.UNCLEAR, Fault.HANG):
                     self.close_connection = True
                     return
-                status = {None: 200, Fault.REFUSE: 400, Fault.LATER: 503, Fault.RETRY_AFTER: 429}[fault]
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
+                statuses = {None: 200, Fault.REFUSE: 400, Fault.FAIL: 500, Fault.LATER: 503, Fault.RETRY_AFTER: 429}
+                self.send_response(statuses[fault])
+                self.send_header("Content-Length", f"{len(answer)}")
                 self.send_header("Content-Type", "application/x-protobuf")
                 if fault is Fault.RETRY_AFTER:
                     self.send_header("Retry-After", f"{RETRY_AFTER_S:.0f}")
                 self.end_headers()
+                self.wfile.write(answer)
 
             def log_message(self, *_: object) -> None:
                 """Nothing."""
@@ -267,7 +284,7 @@ class GrpcReceiver(OtlpReceiver):
         return {"otlp_endpoint": f"http://127.0.0.1:{self._port}", "otlp_protocol": "grpc"}
 
     def answer(self, request: Any, context: Any, otherwise: Any) -> Any:
-        fault = self.take(request)
+        fault, count = self.take(request)
         if fault is Fault.RETRY_AFTER:
             info = RetryInfo()
             info.retry_delay.FromNanoseconds(round(RETRY_AFTER_S * 1e9))
@@ -278,9 +295,11 @@ class GrpcReceiver(OtlpReceiver):
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough")
         elif fault is Fault.REFUSE:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "poison")
+        elif fault is Fault.FAIL:
+            context.abort(grpc.StatusCode.INTERNAL, "poison")
         elif fault is not None:
             context.abort(grpc.StatusCode.UNAVAILABLE, fault.name)
-        return otherwise
+        return rejecting(otherwise, count)
 
     def close(self) -> None:
         super().close()
@@ -319,8 +338,9 @@ class HexReceiver(Receiver):
     def _choose(self, value: dict[str, Any]) -> str:
         if self._fault is Fault.PARTIAL:
             return "ok" if len(self._engine.stored) == self._before else "SET_ERROR"
-        if self._fault is Fault.REFUSE:
-            return "FORBIDDEN" if value["data"]["id"] == self._poison else "ok"
+        if self._fault in (Fault.REFUSE, Fault.FAIL):
+            word = "FORBIDDEN" if self._fault is Fault.REFUSE else "INTERNAL"
+            return word if value["data"]["id"] == self._poison else "ok"
         words = {None: "ok", Fault.LATER: "SET_ERROR", Fault.UNCLEAR: "drop", Fault.HANG: "mute"}
         return words[self._fault]
 
@@ -349,7 +369,10 @@ class HexReceiver(Receiver):
 
 
 class TestHex(ExporterContract):
-    cannot: ClassVar = {Fault.RETRY_AFTER: "an answer of the engine holds no time to wait"}
+    cannot: ClassVar = {
+        Fault.RETRY_AFTER: "an answer of the engine holds no time to wait",
+        Fault.REJECT: "a call holds one event, so an answer is about that event alone",
+    }
 
     def receiver(self) -> Receiver:
         return HexReceiver()
@@ -395,6 +418,8 @@ class TestHexTelemetry(ExporterContract):
         Fault.RETRY_AFTER: "a database asks for nothing",
         Fault.UNCLEAR: "a commit is known to have happened, or not to have",
         Fault.REFUSE: "it takes what is a row; a table of another shape has a test of its own",
+        Fault.REJECT: "a batch is one transaction",
+        Fault.FAIL: "a database fails at all rows or none",
         Fault.PARTIAL: "a batch is one transaction",
         Fault.HANG: "a lock is waited for two seconds, whatever comes; it has a test of its own",
     }
@@ -449,6 +474,8 @@ class TestJsonl(ExporterContract):
         Fault.RETRY_AFTER: "a disk asks for nothing",
         Fault.UNCLEAR: "the system says what was written",
         Fault.REFUSE: "a disk does not look at what it is given",
+        Fault.REJECT: "a disk does not look at what it is given",
+        Fault.FAIL: "a disk does not look at what it is given",
         Fault.PARTIAL: "what does not go in as a whole is cut off again; a disk that is full has a test of its own",
         Fault.HANG: "a write to a disk can't be given up",
     }
@@ -531,6 +558,8 @@ class TestConsole(ExporterContract):
         Fault.RETRY_AFTER: "a reader asks for nothing",
         Fault.UNCLEAR: "the system says what was written",
         Fault.REFUSE: "a reader does not answer",
+        Fault.REJECT: "a reader does not answer",
+        Fault.FAIL: "a reader does not answer",
         Fault.PARTIAL: "it has a test of its own: how much a pipe takes is the system's affair",
     }
 
@@ -705,6 +734,11 @@ class ToMemory(Exporter):
             return Retry("no answer")
         if fault is Fault.REFUSE and to.poison in items:
             return Refused("poison") if wrong != "impatient" else Delivered()
+        if fault is Fault.FAIL and to.poison in items:
+            return Retry("poison", isolate=wrong != "stuck")
+        rejected = 1 if fault is Fault.REJECT and to.poison in items else 0
+        if rejected:
+            items = [item for item in items if item != to.poison]
         if fault is Fault.PARTIAL:
             to.fault = Fault.LATER
             items = items[:2]
@@ -715,7 +749,7 @@ class ToMemory(Exporter):
                 to.taken.append((batch.stream, (told, value if wrong != "counts" else self._sent)))
         if fault is Fault.PARTIAL:
             return Partial(2, Retry("full")) if wrong != "whole" else Retry("full")
-        return Retry("no word") if fault is Fault.UNCLEAR else Delivered()
+        return Retry("no word") if fault is Fault.UNCLEAR else Delivered(rejected=0 if wrong == "silent" else rejected)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -731,14 +765,16 @@ class TestMemory(ExporterContract):
     [
         ("forgets", "test_every_item_arrives_in_its_order"),
         ("reverses", "test_every_item_arrives_in_its_order"),
-        ("counts", "test_small_batches_tell_the_same"),
+        ("counts", "test_small_batches_have_the_same_result"),
         ("renames", "test_what_is_sent_again_has_the_same_names_and_values"),
         ("counts", "test_a_restart_needs_nothing_but_the_store"),
-        ("swallows", "test_nothing_is_lost_while_the_receiver_takes_nothing"),
-        ("hasty", "test_the_patience_that_the_receiver_asks_for_is_passed_on"),
-        ("renames", "test_after_an_unclear_end_the_same_comes_again"),
-        ("impatient", "test_an_item_that_is_refused_for_ever_is_set_aside_and_all_others_arrive"),
-        ("whole", "test_what_was_taken_before_a_failure_is_not_sent_again"),
+        ("swallows", "test_nothing_is_lost_while_the_receiver_accepts_nothing"),
+        ("hasty", "test_a_requested_delay_is_passed_on"),
+        ("renames", "test_after_an_unknown_outcome_the_same_is_sent_again"),
+        ("impatient", "test_a_refused_item_is_quarantined_and_all_others_arrive"),
+        ("silent", "test_a_rejected_item_is_counted_and_nothing_is_sent_again"),
+        ("stuck", "test_an_item_that_always_fails_delays_no_other_item"),
+        ("whole", "test_what_was_accepted_before_a_failure_is_not_sent_again"),
         ("stubborn", "test_a_stop_while_sending_ends_soon_and_loses_nothing"),
     ],
 )
