@@ -35,8 +35,6 @@ NOT_YET = (
     "examples/",
     "tests/faults/",
     "tests/integration/",
-    "tests/unit/store/",
-    "tests/unit/tail/",
     "tests/test_",
 )
 """Files and folders that are not rewritten yet."""

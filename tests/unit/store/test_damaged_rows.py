@@ -1,4 +1,4 @@
-"""A row that is damaged where SQLite can't see it holds nobody up, and whoever reads it says so."""
+"""A row that is damaged where SQLite cannot detect it delays nothing, and every reader reports it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def second_interval() -> str:
 
 
 def drained(store: Store, within_s: float = 10.0) -> tuple[list[Point], str]:
-    """The durations that a fresh exporter's receiver has in the end, and what was said."""
+    """Return the durations that a new exporter's receiver has in the end, and the messages."""
     said, exporter = io.StringIO(), FakeExporter(wants=frozenset({Stream.INTERVALS}))
     outbox = Outbox(store.path, exporter.name)
     outbox.register(exporter.wants, time.time_ns())
@@ -78,7 +78,7 @@ def drained(store: Store, within_s: float = 10.0) -> tuple[list[Point], str]:
 
 
 @pytest.mark.parametrize("what", DAMAGES.values(), ids=DAMAGES.keys())
-def test_an_exporter_goes_on_behind_counts_that_are_damaged_and_says_so_once(
+def test_an_exporter_continues_after_damaged_counts_and_reports_them_once(
     store: Store, piece: Piece, what: str
 ) -> None:
     damage(store.path, "interval", what, second_interval())
@@ -94,7 +94,7 @@ def test_an_exporter_goes_on_behind_counts_that_are_damaged_and_says_so_once(
 
 
 @pytest.mark.parametrize("what", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_total_that_is_damaged_goes_on_with_its_number_and_sum(store: Store, piece: Piece, what: str) -> None:
+def test_a_damaged_total_continues_with_its_number_and_sum(store: Store, piece: Piece, what: str) -> None:
     drained(store)
     damage(store.path, "total", what, OF_DURATION)
     piece.commit(line(41, 0.2), seal_s=50)
@@ -106,7 +106,7 @@ def test_a_total_that_is_damaged_goes_on_with_its_number_and_sum(store: Store, p
     (after,), said = drained(store)
     assert (after.total.count, after.total.min_ns, after.total.max_ns) == (10, 100_000_000, 300_000_000)
     assert after.previous_ns == point.time_ns
-    assert "error" not in said  # what was told is whole again
+    assert "error" not in said  # the next point has correct totals again
 
 
 def test_a_silent_series_with_a_damaged_total_is_repeated_and_told_all_the_same(store: Store, piece: Piece) -> None:
@@ -131,7 +131,7 @@ def test_an_exporter_that_begins_behind_damaged_counts_counts_them(store: Store,
     assert rows(store.path, f"SELECT count, sum_ns FROM total WHERE {OF_DURATION}") == [(8, 1_600_000_000)]
 
 
-def test_counts_of_which_not_even_the_number_is_known_hold_nobody_up(store: Store, piece: Piece) -> None:
+def test_counts_without_a_readable_number_delay_nothing(store: Store, piece: Piece) -> None:
     damage(store.path, "interval", "count = 'x', explicit = '['", second_interval())
     points, said = drained(store)
     assert [p.total.count for p in points] == [2, 2, 4, 6]
@@ -145,13 +145,11 @@ def test_a_first_interval_of_which_nothing_is_known_has_empty_buckets(store: Sto
         assert counts.explicit == [0] * (len(points[0].series.bounds_ns) + 1)
 
 
-# --- the upkeep ---
+# --- maintenance ---
 
 
 @pytest.mark.parametrize("table", ["interval", "owed"])
-def test_upkeep_folds_damaged_counts_as_an_exporter_would_have_been_told(
-    store: Store, piece: Piece, table: str
-) -> None:
+def test_maintenance_adds_up_damaged_counts_as_an_exporter_would(store: Store, piece: Piece, table: str) -> None:
     with closing(Outbox(store.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], time.time_ns())
     if table == "owed":
@@ -166,7 +164,7 @@ def test_upkeep_folds_damaged_counts_as_an_exporter_would_have_been_told(
     assert upkeep.mended == 1
 
 
-def test_upkeep_leaves_damaged_blocks_and_counts_as_they_are(store: Store) -> None:
+def test_maintenance_leaves_damaged_blocks_and_counts_as_they_are(store: Store) -> None:
     piece, long_ago = Piece(store), -40 * 3600
     for second in range(long_ago, long_ago + 40, 10):
         piece.commit(line(second + 1, 0.1) + line(second + 2, 0.3), seal_s=second + 10)
@@ -229,7 +227,7 @@ def test_damaged_counts_are_taken_at_their_mean_and_that_is_one_line(
         assert after.split(",")[:mean] == before.split(",")[:mean]
 
 
-def test_explicit_buckets_are_no_matter_to_questions(store: Store, piece: Piece) -> None:
+def test_explicit_buckets_do_not_affect_queries(store: Store, piece: Piece) -> None:
     damage(store.path, "interval", DAMAGES["a bracket"], second_interval())
     assert (run(store.path, "query", "summary")[0], run(store.path, "query", "summary")[2]) == (0, "")
 
@@ -241,7 +239,7 @@ def test_an_edge_that_cuts_a_damaged_block_is_counted_without_it(store: Store, p
     assert (answer.count, reader.damage.left_out) == (6, 2)
 
 
-def test_a_report_of_a_damaged_store_is_made_and_says_so(store: Store, piece: Piece, tmp_path: Path) -> None:
+def test_a_report_of_a_damaged_store_is_written_and_shows_it(store: Store, piece: Piece, tmp_path: Path) -> None:
     damage(store.path, "block", "samples = '['", "id = (SELECT min(id) FROM block)")
     damage(store.path, "interval", DAMAGES["cut off"], second_interval())
     page = tmp_path / "page.html"
@@ -291,7 +289,7 @@ def test_an_answer_that_finds_no_room_is_one_line_and_an_exit_code(
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
-def test_a_reader_that_takes_one_line_hears_of_no_error(store: Store, piece: Piece, form: str) -> None:
+def test_a_reader_that_takes_one_line_gets_no_error(store: Store, piece: Piece, form: str) -> None:
     piece.commit(b"".join(line(50 + n / 100, 0.01) for n in range(3000)))  # more than a pipe holds
     words = f"{sys.executable} -m otel_logtail query samples --limit 0 --format {form} --db {store.path} | head -1"
     done = subprocess.run(words, shell=True, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""One line with a forged date deletes nothing that others wrote, and is no way past the size limit."""
+"""One line with a forged date deletes no other data and cannot exceed the size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a store was used last: a copy takes an id of its own, a store that was moved keeps it."""
+"""The place where a store was last used: a copy takes a new id, and a store that was moved keeps its id."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ A, B = Home("m", "a", "/s.db"), Home("n", "b", "/s.db")
     [
         (A, A, {"id"}, True, False),
         (A, A, set(), True, False),  # the files beside it were lost, or nothing was sent
-        (A, A, {"another"}, True, True),  # somebody's store was put here
+        (A, A, {"another"}, True, True),  # another store was put here
         (A, A, {"another"}, False, False),  # a new store in the place of a damaged one
         (A, B, {"id"}, True, True),  # another machine's id: a disk that was cloned, a backup that was restored
         (A, B, set(), False, True),
@@ -74,7 +74,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_copy_of_a_store_has_a_new_id_and_totals_of_its_own_and_the_store_goes_on(path: Path) -> None:
+def test_the_copy_of_a_store_has_a_new_id_and_its_own_totals_and_the_store_continues(path: Path) -> None:
     copy = path.with_name("copy.db")
     shutil.copy(path, copy)
     before = instance_of(path)

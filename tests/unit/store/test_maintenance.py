@@ -1,4 +1,4 @@
-"""The upkeep over real stores: answers and totals stay what they were, whatever is merged, dropped or killed."""
+"""Maintenance over real stores: answers and totals are unchanged, however data is merged, dropped or killed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FILE_ROW = (
 
 
 class Life:
-    """A store that lives by seconds of 2024, and what its upkeep does."""
+    """A store whose clock is in seconds of 2024, and the results of its maintenance."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -115,7 +115,7 @@ def points_of(batch: ExportBatch) -> list[Point]:
 
 
 def answers(path: Path, *ranges: tuple[int | None, int | None]) -> list[object]:
-    """What `query summary`, `stages`, `samples` and `episodes` say of everything and of these ranges."""
+    """Return the answers of `query summary`, `stages`, `samples` and `episodes` for everything and for these ranges."""
     with query.Reader.open(path) as reader:
         return [
             (
@@ -164,7 +164,7 @@ def test_merging_and_compaction_change_no_answer_and_touch_nothing_that_an_expor
             life.say((second, duration_s), seal=seal, key=key)
             if data.draw(st.integers(0, 9)) == 0:
                 life.keep_up(exporters=["fake"])
-        life.say((60 * HOUR, 0.001), seal=60 * HOUR + 30)  # time goes on: the others are old
+        life.say((60 * HOUR, 0.001), seal=60 * HOUR + 30)  # time passes: the others are old
         for stream in KEPT:
             batch = outbox.read(stream, 1000)
             if batch is not None:
@@ -320,7 +320,7 @@ def test_an_exporter_that_was_not_seen_for_a_week_holds_up_nothing_and_what_it_l
         limits = Limits(retention_ns=10 * HOUR * SECOND)
         rows_before = [life.count(table) for table in ("interval", "episode", "breach")]
 
-        assert life.keep_up(limits).dropped == []  # the one that is away may come back: it gets all
+        assert life.keep_up(limits).dropped == []  # the missing exporter may return: it gets all
         assert [life.count(table) for table in ("interval", "episode", "breach")] == rows_before
 
         deliver(away)
@@ -341,13 +341,13 @@ def test_an_exporter_that_was_not_seen_for_a_week_holds_up_nothing_and_what_it_l
         )
         assert cast(dict[str, int], told["db"])["dropped"] == sum(rows_before)
 
-    with outbox_of(life, "gone") as gone:  # it comes back: what it is told is the whole sum
+    with outbox_of(life, "gone") as gone:  # it returns: its first point has the complete sum
         life.say((51 * HOUR, 0.001), seal=52 * HOUR)
         totals = {point.series: point.total.count for point in deliver(gone)}
         assert [n for series, n in totals.items() if series.instrument is Instrument.DURATION] == [243]
 
 
-def test_a_stream_that_an_exporter_no_longer_wants_does_not_wait_for_it(life: Life) -> None:
+def test_a_stream_that_an_exporter_no_longer_sends_does_not_wait_for_it(life: Life) -> None:
     with outbox_of(life) as outbox:
         life.say((0, 1.0), (20, 0.001), seal=30)
         deliver(outbox, Stream.INTERVALS, Stream.EPISODES)
@@ -358,7 +358,7 @@ def test_a_stream_that_an_exporter_no_longer_wants_does_not_wait_for_it(life: Li
         life.say((40, 0.001), seal=60)
         assert [point.total.count for point in deliver(outbox, Stream.INTERVALS)][-1] == 3
         outbox.register([Stream.EPISODES], NOON)
-        outbox.register(KEPT, NOON)  # again: its series begin anew, without what was sent, and count nothing twice
+        outbox.register(KEPT, NOON)  # its series start again, without sent data, and count nothing twice
         assert deliver(outbox, Stream.INTERVALS) == []
         life.say((70, 0.001), seal=90)
         assert max(point.total.count for point in deliver(outbox, Stream.INTERVALS)) == 1
@@ -374,7 +374,7 @@ def test_files_are_forgotten_when_they_are_gone_for_long_and_nothing_is_from_the
     while done.step(0.0, lambda: [life.piece.file.id]):
         pass
     assert life.count("file WHERE gone_ns > 0") == 1
-    life.keep_up(limits)  # nobody looked: what was known stays
+    life.keep_up(limits)  # no query needed it: the old value stays
     assert life.count("file WHERE gone_ns > 0") == 1
     with closing(sqlite3.connect(life.path)) as conn, conn:
         conn.execute("UPDATE file SET gone_ns = 1, done = 1")
@@ -411,7 +411,7 @@ def test_any_number_of_files_may_be_gone(life: Life) -> None:
 
 @pytest.mark.parametrize("samples", [0, 1])
 @pytest.mark.parametrize(("retention_ns", "kept_ns"), [(None, FORGOTTEN_NS), (DAY * SECOND, DAY * SECOND)])
-def test_files_that_are_gone_are_forgotten_with_samples_or_without_and_said_to_whoever_knows_them(
+def test_deleted_files_are_forgotten_with_or_without_samples_and_returned_to_the_caller(
     life: Life, samples: int, retention_ns: int | None, kept_ns: int
 ) -> None:
     life.say(*[(0, 0.001)] * samples)
@@ -440,7 +440,7 @@ def test_many_files_are_forgotten_in_several_small_transactions(life: Life) -> N
 
 
 class Receiver:
-    """What a receiver of cumulative points sees: each series' times grow, and at the end it has the whole sum."""
+    """Check the points of a receiver: each series' times grow, and the last total is complete."""
 
     def __init__(self) -> None:
         self.last: dict[SeriesKey, tuple[int, Counts]] = {}
@@ -461,7 +461,7 @@ class Receiver:
 
 
 def sealed(path: Path) -> dict[int, dict[int, tuple[int, Counts]]]:
-    """Every sealed row: id -> series and counts."""
+    """Return every closed row: id -> series and counts."""
     columns = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
     found: dict[int, dict[int, tuple[int, Counts]]] = {}
     for id_, series, *counts in rows(path, f"SELECT id, series, {columns} FROM interval"):
@@ -486,7 +486,7 @@ def test_sums_stay_true_through_drops_also_between_reading_and_advancing(ops: li
                 batch = outbox.read(Stream.INTERVALS, limit) if op == "read" else outbox.silent(10 * SECOND, limit)
             elif op == "advance" and batch is not None:
                 count = data.draw(st.integers(0, len(batch.items)))
-                receiver.take(points_of(batch)[:count])  # the receiver has them, whatever we know of it
+                receiver.take(points_of(batch)[:count])  # the receiver has them, although the store has not recorded it
                 outbox.advance(batch, count, NOON)
                 batch = None
             elif op == "drop":
@@ -504,7 +504,7 @@ def test_sums_stay_true_through_drops_also_between_reading_and_advancing(ops: li
             for series, (_, counts) in row.items():
                 add(truth.setdefault(series, Counts()), counts)
         assert sorted(map(repr, truth.values())) == sorted(repr(total) for _, total in receiver.last.values())
-        # nothing vanishes without a word
+        # no deletion is silent
         dropped = rows(life.path, "SELECT ifnull(sum(count), 0) FROM dropped WHERE stream = 'intervals'")
         assert len(ever.keys() - receiver.ids) <= int(str(dropped[0][0])) <= len(ever)
 
@@ -528,7 +528,7 @@ def test_a_drop_between_reading_and_advancing_leaves_the_totals_that_it_made(lif
         assert positions(life.path)["intervals"] == max(sealed(life.path))
 
 
-def test_after_a_drop_no_time_is_told_again_with_another_total(life: Life) -> None:
+def test_after_a_drop_no_time_is_sent_again_with_another_total(life: Life) -> None:
     with outbox_of(life) as outbox:
         receiver = Receiver()
         for second in (15, 5):
@@ -545,7 +545,7 @@ def test_after_a_drop_no_time_is_told_again_with_another_total(life: Life) -> No
         }
 
 
-def test_what_was_dropped_is_owed_until_the_receiver_has_it_behind_the_0_of_its_series(life: Life) -> None:
+def test_dropped_counts_are_owed_until_the_receiver_has_them_after_the_0_of_their_series(life: Life) -> None:
     with outbox_of(life) as outbox:
         assert outbox.read(Stream.INTERVALS, 10) is None
         life.say((5, 0.001), seal=100)
@@ -614,7 +614,7 @@ def test_with_a_dead_exporter_the_size_still_holds_and_what_it_lacks_is_counted_
         assert told == {drop.stream.value: drop.count for drop in done.dropped}
 
 
-def test_the_size_is_looked_at_every_second_for_a_backlog_brings_much_in_a_minute(life: Life) -> None:
+def test_the_size_is_checked_every_second_because_a_backlog_brings_much_in_a_minute(life: Life) -> None:
     keeping = life.store.upkeep(Limits(max_bytes=2 * MIB), ())
     now_s = 1000.0
     while keeping.step(now_s):
@@ -644,7 +644,7 @@ def test_pages_are_given_back_many_at_a_time(life: Life) -> None:
     assert steps < free / 8
 
 
-def test_a_store_that_holds_nothing_that_may_leave_is_no_endless_work(life: Life) -> None:
+def test_a_store_without_deletable_data_is_not_endless_work(life: Life) -> None:
     keeping = life.store.upkeep(Limits(max_bytes=1), ())
     steps = 0
     while keeping.step(0.0):
@@ -674,7 +674,7 @@ def test_one_step_is_a_small_transaction_however_much_there_is_to_do(life: Life)
 # --- failing and dying ----------------------------------------------------------------------------------------------
 
 
-def test_a_failure_is_told_and_tried_again_later(life: Life) -> None:
+def test_a_failure_is_reported_and_retried_later(life: Life) -> None:
     life.say((0, 0.001))
     keeping = life.store.upkeep(NO_LIMITS, ())
     with closing(sqlite3.connect(life.path)) as other:
@@ -691,7 +691,7 @@ def test_a_failure_is_told_and_tried_again_later(life: Life) -> None:
 
 
 def make_old_store(folder: Path) -> tuple[Path, list[tuple[int, int]]]:
-    """With something to do of each kind: merging, compaction, retention, somebody who is forgotten."""
+    """Create work of each kind: merging, compaction, retention, an exporter that is no longer configured."""
     with living(folder) as life:
         with outbox_of(life, "fake") as outbox, outbox_of(life, "gone", seen_ns=1):
             for minute in range(0, 40 * 60, 37):
@@ -701,7 +701,7 @@ def make_old_store(folder: Path) -> tuple[Path, list[tuple[int, int]]]:
         return life.path, [(ns(20 * HOUR), ns(30 * HOUR)), (ns(31 * HOUR), ns(49 * HOUR))]
 
 
-def test_killed_before_any_statement_of_the_upkeep_nothing_is_lost_or_doubled(
+def test_killed_before_any_statement_of_maintenance_nothing_is_lost_or_doubled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maintenance, "_ROWS", 40)  # many small transactions: many moments to die in
@@ -733,7 +733,7 @@ def test_killed_before_any_statement_of_the_upkeep_nothing_is_lost_or_doubled(
             done = True
         except Killed:
             pass
-        store._file.connection.close()  # the kernel's part of dying: what was not committed is gone
+        store._file.connection.close()  # the kernel's part of a kill: uncommitted data is lost
         store._file.close()
         assert answers(path, *ranges)[1:] == kept
         with opened(path) as again:

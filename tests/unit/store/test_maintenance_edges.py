@@ -1,4 +1,4 @@
-"""The upkeep at its edges: intervals that end with a slot, files whose only block begins at 0, when a file was gone."""
+"""Edges of maintenance: intervals that end with a slot, files whose only block begins at 0, when a file was deleted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DURATIONS = (
 
 
 def lived(life: Life, *samples: tuple[float, float]) -> None:
-    """Samples of a first minute, one by one and sealed, and one hours later."""
+    """Samples of a first minute, each closed at once, and one hours later."""
     for second, duration_s in samples:
         life.say((second, duration_s), seal=second // 10 * 10 + 10)
     life.say((4 * HOUR, 0.1), seal=4 * HOUR + 10)
@@ -37,7 +37,7 @@ def test_intervals_up_to_the_very_end_of_a_slot_are_merged_under_the_highest_id(
             assert outbox.read(Stream.INTERVALS, 100) is None
 
 
-def test_a_row_that_comes_late_for_the_last_slot_that_was_merged_is_merged_too(tmp_path: Path) -> None:
+def test_a_late_row_for_the_last_merged_slot_is_merged_too(tmp_path: Path) -> None:
     with living(tmp_path) as life:
         lived(life, (1, 0.1), (41, 0.1), (51, 0.1))
         with outbox_of(life) as outbox:

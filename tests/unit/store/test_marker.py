@@ -40,7 +40,7 @@ class Life:
         self.run(read=len(self.log) - 1)
 
     def run(self, read: int = 0) -> list[Point]:
-        """Start, read the log from that line on, send everything, end; returns what was sent."""
+        """Start, read the log from that line on, send everything and exit; return the sent points."""
         new: list[Point] = []
         with opened(self.path) as store, closing(Outbox(self.path, "fake")) as outbox:
             piece = Piece(store)
@@ -66,7 +66,7 @@ class Life:
 
 
 def increases(points: list[Point]) -> dict[SeriesKey, int]:
-    """What a receiver makes of the points: nothing out of order, nothing that falls under one start time."""
+    """A receiver that checks the points: none out of order, and no total that falls under one start time."""
     last: dict[SeriesKey, Point] = {}
     grown: dict[SeriesKey, int] = {}
     for point in points:
@@ -115,7 +115,7 @@ def test_after_an_older_copy_series_start_again_later_than_all_that_was_sent(lif
     assert set(life.increases().values()) == {7}
 
 
-def test_what_is_read_again_of_what_was_sent_is_not_sent_again(life: Life) -> None:
+def test_lines_that_are_read_again_are_not_sent_again(life: Life) -> None:
     life.restore()
     life.log.append((line(61, 0.1), 70))
     new = life.run(read=3)
@@ -139,14 +139,14 @@ def test_the_same_copy_can_be_restored_again(life: Life) -> None:
     assert set(life.increases().values()) == {9}
 
 
-def test_it_is_said_once(life: Life) -> None:
+def test_it_is_logged_once(life: Life) -> None:
     life.restore()
     life.run(read=3)
     life.run(read=6)
     assert [ns is not None for ns in life.ahead[-2:]] == [True, False]
 
 
-def test_late_lines_of_what_was_sent_count_again_once_the_log_is_past_it(life: Life) -> None:
+def test_late_lines_of_sent_intervals_count_again_once_the_log_is_past_them(life: Life) -> None:
     life.restore()
     life.run(read=3)
     past_s = 60 + SKIP_NS / SECOND
@@ -155,7 +155,7 @@ def test_late_lines_of_what_was_sent_count_again_once_the_log_is_past_it(life: L
     assert set(life.increases().values()) == {8}
 
 
-def test_what_was_sent_before_is_not_owed_where_it_leaves_the_store(life: Life) -> None:
+def test_data_that_was_sent_before_is_not_owed_when_it_is_deleted(life: Life) -> None:
     life.restore()
     with opened(life.path) as store, closing(Outbox(life.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], NOON)
@@ -166,7 +166,7 @@ def test_what_was_sent_before_is_not_owed_where_it_leaves_the_store(life: Life) 
     assert set(life.increases().values()) == {7}
 
 
-def test_what_was_owed_by_the_older_copy_was_sent_by_the_newer_one(tmp_path: Path) -> None:
+def test_data_owed_by_the_older_copy_was_sent_by_the_newer_one(tmp_path: Path) -> None:
     life = Life(tmp_path)
     with opened(life.path) as store, closing(Outbox(life.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], NOON)
@@ -202,7 +202,7 @@ def test_a_marker_that_is_lost_or_damaged_alone_is_written_again_at_the_next_sta
     assert life.marker.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_marker_that_is_removed_while_it_is_in_use_is_made_again_and_a_link_is_not_followed(life: Life) -> None:
+def test_a_marker_that_is_removed_while_in_use_is_recreated_and_a_link_is_not_followed(life: Life) -> None:
     marker, sent = Marker(life.path, "fake"), Sent("id", {"source": (1, 2)})
     marker.write(sent)
     life.marker.unlink()
@@ -257,7 +257,7 @@ def test_the_daemons_own_counters_start_again_too(life: Life) -> None:
     assert start_ns(made_ns + 9) == made_ns + 7
 
 
-def test_an_exporter_that_no_longer_wants_counts_begins_anew_later_and_nothing_counts_twice(life: Life) -> None:
+def test_an_exporter_that_stops_sending_counts_restarts_later_and_nothing_counts_twice(life: Life) -> None:
     def metrics_off_and_on(second: float) -> list[Point]:
         with closing(Outbox(life.path, "fake")) as outbox:
             outbox.register([Stream.BREACHES], NOON)
@@ -266,13 +266,13 @@ def test_an_exporter_that_no_longer_wants_counts_begins_anew_later_and_nothing_c
 
     assert counts(metrics_off_and_on(61)) == [(60.001, 60.001, 0), (60.001, 70, 1)]
     assert life.ahead[-1] is None
-    with opened(life.path) as store:  # what the receiver has leaves the store
+    with opened(life.path) as store:  # delivered data is deleted
         store._db.execute("DELETE FROM interval")
     assert counts(metrics_off_and_on(71)) == [(70.001, 70.001, 0), (70.001, 80, 1)]
     assert set(life.increases().values()) == {8}
 
 
-def test_another_form_of_points_begins_all_series_anew_and_the_same_does_not(life: Life) -> None:
+def test_another_form_of_points_restarts_all_series_and_the_same_does_not(life: Life) -> None:
     def deliver(form: str, second: float) -> list[Point]:
         with opened(life.path) as store, closing(Outbox(life.path, "fake")) as outbox:
             assert outbox.register([Stream.INTERVALS], NOON, form=form).ahead_ns is None
@@ -285,7 +285,7 @@ def test_another_form_of_points_begins_all_series_anew_and_the_same_does_not(lif
 
     assert counts(deliver("exponential", 61))[-2:] == [(60.001, 60.001, 0), (60.001, 70, 1)]
     assert counts(deliver("exponential", 71))[-1] == (60.001, 80, 2)
-    # back again, and the lines are late: never before what was sent last
+    # the newer copy again, and the lines are late: never before the last sent point
     assert counts(deliver("", 2))[-2:] == [
         ((80 * SECOND + STEP_NS) / SECOND, 80.001, 0),
         (80.001, 80.002, 1),

@@ -1,8 +1,8 @@
-"""Stores of older versions: brought up to date with the same answers, whole or not at all, and nobody else's touched.
+"""Stores of older versions are migrated with the same answers, completely or not at all; other databases are unchanged.
 
-``stores/N.db`` was written by schema N (3: brought there from 2 by the program of its day): the burst's capture, an
-exporter ``otlp`` that had delivered nothing, and from 2 on an exporter ``hex`` to which all was too old. Beside 1
-stands what the queries of its day said; of the others they said the same.
+``stores/N.db`` was written by schema N (3: migrated from 2 by the program of its day): the burst's capture, an exporter
+``otlp`` that had delivered nothing, and from 2 on an exporter ``hex`` that skipped everything as too old. Next to 1 are
+the answers of its day's queries; the other stores gave the same answers.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def test_it_has_the_very_schema_of_a_new_store(old: Path, tmp_path: Path) -> Non
         pass
 
     def shape(path: Path) -> dict[object, object]:
-        """Tables with their columns, indices with theirs, views with their text."""
+        """Return the columns of tables and indices, and the text of views."""
         found: dict[object, object] = {}
         for kind, name, table, text in rows(path, "SELECT type, name, tbl_name, sql FROM sqlite_master"):
             columns = rows(path, f"PRAGMA {'index' if kind == 'index' else 'table'}_info({name})")
@@ -84,7 +84,7 @@ def test_it_has_the_very_schema_of_a_new_store(old: Path, tmp_path: Path) -> Non
         return found
 
     def without_order(shapes: dict[object, object]) -> dict[object, object]:
-        # columns that were added stand at the end: no statement of ours relies on their places in these tables
+        # added columns are at the end: none of our statements relies on their places in these tables
         moved = {("table", "exporter", "exporter"), ("table", "file", "file")}
         return {
             key: sorted(column[1:] for column in cast(list[tuple[object, ...]], value)) if key in moved else value
@@ -94,7 +94,7 @@ def test_it_has_the_very_schema_of_a_new_store(old: Path, tmp_path: Path) -> Non
     assert without_order(shape(old)) == without_order(shape(new))
 
 
-def test_delivery_goes_on_behind_what_was_delivered_and_is_complete(old: Path) -> None:
+def test_delivery_continues_after_delivered_data_and_is_complete(old: Path) -> None:
     with opened(old):
         outbox = Outbox(old, "otlp")
         outbox.register({Stream.INTERVALS, Stream.EPISODES}, 0)
@@ -155,7 +155,7 @@ def test_what_an_exporter_was_not_given_is_counted_from_here_on(tmp_path: Path) 
     assert rows(path, "SELECT name, delivered, skipped FROM exporter ORDER BY name") == [("hex", 0, 1), ("otlp", 0, 0)]
 
 
-def test_what_may_still_grow_goes_on_growing(old: Path) -> None:
+def test_open_rows_keep_growing(old: Path) -> None:
     with closing(sqlite3.connect(old)) as conn, conn:
         conn.execute(
             "INSERT INTO open_interval SELECT series, start_ns + 9e10, end_ns + 9e10, count, sum_ns, min_ns,"
@@ -188,7 +188,7 @@ def test_somebodys_own_views_stay_as_they_are(old: Path) -> None:
     assert rows(old, "SELECT * FROM open") == [(0,)]
 
 
-def test_view_of_ours_that_somebody_deleted_is_there_again(old: Path) -> None:
+def test_a_deleted_view_is_created_again(old: Path) -> None:
     with closing(sqlite3.connect(old)) as conn, conn:
         conn.execute("DROP VIEW episodes")
     with opened(old):
@@ -196,7 +196,7 @@ def test_view_of_ours_that_somebody_deleted_is_there_again(old: Path) -> None:
     assert rows(old, "SELECT count(*) > 0 FROM episodes") == [(1,)]
 
 
-def test_the_upkeep_takes_an_older_store_as_its_own(old: Path) -> None:
+def test_maintenance_works_on_a_migrated_store(old: Path) -> None:
     with opened(old) as store:
         store.upkeep(Limits(retention_ns=60 * 10**9), ["otlp"]).run()
     check_answers(old)
@@ -250,7 +250,7 @@ def test_killed_in_the_middle_it_is_an_older_store_still(tmp_path: Path) -> None
         except Killed:
             pass
         finally:
-            connection.close()  # the kernel's part of dying: what was not committed is gone
+            connection.close()  # the kernel's part of a kill: uncommitted data is lost
         version = rows(path, "PRAGMA user_version")[0][0]
         assert version in range(1, SCHEMA_VERSION + 1)
         versions.add(version)
@@ -264,7 +264,7 @@ def test_killed_in_the_middle_it_is_an_older_store_still(tmp_path: Path) -> None
             left.unlink()
         statements += 1
     assert statements > 20
-    assert versions == {*range(1, SCHEMA_VERSION + 1)}  # each step is whole or not made
+    assert versions == {*range(1, SCHEMA_VERSION + 1)}  # each step is complete or not done
 
 
 class MortalWithCursor(MortalConnection):
@@ -322,7 +322,7 @@ def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     yield path
 
 
-def test_somebody_elses_database_is_never_touched_whatever_its_version(foreign: Path) -> None:
+def test_another_programs_database_is_never_touched_at_any_version(foreign: Path) -> None:
     before = foreign.read_bytes()
     for _ in range(2):
         with pytest.raises(StoreError, match=r"no store of otel-logtail|newer otel-logtail"):

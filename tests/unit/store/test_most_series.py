@@ -134,7 +134,7 @@ def test_a_commit_that_failed_leaves_room(path: Path, monkeypatch: pytest.Monkey
     store.close()
 
 
-def test_memory_and_rows_are_bounded_whatever_comes(path: Path) -> None:
+def test_memory_and_rows_are_bounded_for_any_input(path: Path) -> None:
     store = opened(path, 50)
     for at in range(30):
         store.commit(counts(store, {f"{at}-{n}": 1 for n in range(200)}, at=at))
@@ -165,7 +165,7 @@ def test_a_receiver_gets_the_total_of_the_others_and_it_never_falls(path: Path) 
     "text", ["", "0", "-1", "x", "1.5", str(MOST_SERIES + 1), "9" * 30, "00000000199999999", "\u0663"]
 )
 def test_a_number_that_is_none_is_a_usage_error(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--max-series"):  # a file's place stands at the beginning as well
+    with pytest.raises(UsageError, match=r"^--max-series"):  # a file has its path at the beginning as well
         max_series(text, "--max-series")
     assert max_series(str(MAX_SERIES), "--max-series") == MAX_SERIES
 
@@ -176,7 +176,7 @@ def many(tmp_path: Path) -> Iterator[Following]:
         yield following
 
 
-def test_names_without_end_are_said_once_and_every_sample_is_counted(many: Following) -> None:
+def test_unlimited_names_are_reported_once_and_every_sample_is_counted(many: Following) -> None:
     for port in range(1, 61):
         many.write(2, many.logs / f"proxy-{port}.log")
     many.start().caught_up()

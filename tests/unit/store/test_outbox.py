@@ -144,7 +144,7 @@ def test_items_are_the_same_until_the_receiver_has_them(store: Store, outbox: Ou
         assert outbox.read(stream, 1000) == first
         outbox.advance(first, len(first.items), NOON)
         assert outbox.read(stream, 1000) is None
-        outbox.advance(first, len(first.items), NOON)  # said twice is said once
+        outbox.advance(first, len(first.items), NOON)  # reported twice, logged once
         assert outbox.read(stream, 1000) is None
 
 
@@ -157,7 +157,7 @@ def test_the_first_items_of_a_longer_batch_are_those_of_a_shorter_one(store: Sto
         assert longer.items[:4] == shorter.items
 
 
-def test_a_batch_that_was_taken_in_part_goes_on_behind_that_part(store: Store, outbox: Outbox) -> None:
+def test_a_partly_accepted_batch_continues_after_that_part(store: Store, outbox: Outbox) -> None:
     Piece(store).commit(b"".join(line(n, 0.6) for n in range(10)))
     batch = outbox.read(Stream.BREACHES, 5)
     assert batch is not None
@@ -196,7 +196,7 @@ def test_lines_out_of_order_give_no_point_that_ends_before_its_series_begins(sto
     ]
 
 
-def test_a_silent_series_is_repeated_at_the_sealed_time(store: Store, outbox: Outbox) -> None:
+def test_an_idle_series_is_repeated_at_the_closed_time(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.1, key="a") + line(1, 0.1, key="b"), seal_s=10)
     deliver(outbox)
@@ -220,7 +220,7 @@ def test_nothing_is_repeated_before_its_time_or_twice(store: Store, outbox: Outb
     assert outbox.silent(MINUTE, 1000) == batch
     outbox.advance(batch, len(batch.items), NOON)
     assert outbox.silent(MINUTE, 1000) is None
-    assert rows(store.path, "SELECT delivered FROM exporter") == [(2,)]  # a repeat is no item
+    assert rows(store.path, "SELECT delivered FROM exporter") == [(2,)]  # a repeated point is not an item
 
 
 def test_nothing_is_repeated_while_points_wait(store: Store, outbox: Outbox) -> None:
@@ -231,7 +231,7 @@ def test_nothing_is_repeated_while_points_wait(store: Store, outbox: Outbox) -> 
     assert outbox.silent(MINUTE, 1000) is None
 
 
-def test_a_point_behind_a_repeat_goes_on_from_it(store: Store, outbox: Outbox) -> None:
+def test_a_point_after_a_repeat_continues_from_it(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.1), seal_s=10)
     deliver(outbox)
@@ -247,7 +247,7 @@ def test_a_point_behind_a_repeat_goes_on_from_it(store: Store, outbox: Outbox) -
     ]
 
 
-def test_what_is_set_aside_stays_in_the_totals_and_is_noted(store: Store, outbox: Outbox) -> None:
+def test_a_quarantined_item_stays_in_the_totals_and_is_recorded(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.6) + line(11, 0.6) + line(21, 0.6), seal_s=100)
     while (one := outbox.read(Stream.INTERVALS, 1)) is not None and not (one.items[0].id and durations(one)):
@@ -284,7 +284,7 @@ def test_a_new_exporter_begins_with_everything_and_has_a_cursor_of_its_own(store
         piece.commit(line(31, 0.6), seal_s=50)
         assert len(durations(outbox.read(Stream.INTERVALS, 1000))) == 1
         assert len(durations(other.read(Stream.INTERVALS, 1000))) == 3
-        outbox.register(Stream, NOON)  # at the next start: nothing begins anew
+        outbox.register(Stream, NOON)  # at the next start no series restarts
         assert len(durations(outbox.read(Stream.INTERVALS, 1000))) == 1
 
 

@@ -28,7 +28,7 @@ Judge = Callable[[ExportBatch], Delivery]
 
 
 class Mortal(MortalConnection):
-    """A connection whose process dies before its k-th statement, and knows until then what it is in."""
+    """A connection whose process is killed before its k-th statement; until then it records the current action."""
 
     dead = False
 
@@ -42,7 +42,7 @@ class Mortal(MortalConnection):
 
 
 class Receiver:
-    """Runs the lanes in the test's own thread, and remembers what was accepted, in order."""
+    """Runs the lanes in the test's own thread and records accepted items in order."""
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
@@ -65,7 +65,7 @@ class Receiver:
         """Nothing depends on it here."""
 
     def works(self) -> None:
-        """Nobody is told."""
+        """Nothing is notified."""
 
     def run(self, path: Path, dies_at: int | None = None) -> None:
         """Have both streams sent until nothing is due, or until the process dies."""
@@ -155,7 +155,7 @@ def test_killed_before_any_statement_nothing_is_lost(
 
 
 def check_totals(took: list[Item]) -> None:
-    """What came again is the same, and the newest total of each series counts each sample once."""
+    """Check that resent items are the same, and that the newest total of each series counts each sample once."""
     known: dict[tuple[object, object, int, int], tuple[int, int]] = {}
     for point in (item for item in took if isinstance(item, Point)):
         key = (point.series.instrument, point.series.attributes, point.start_ns, point.time_ns)

@@ -1,6 +1,7 @@
-"""Whatever SQLite, Python or the system raise while the store is used: one table says what it comes to.
+"""One table classifies every error that SQLite, Python or the system raise while the store is used.
 
-Three kinds: it may pass (waited for, exit code 1), it is damage (set aside, 1), the user must change something (2).
+Three kinds: temporary (waited for, exit code 1), damage (the store is moved away, 1), a fault that the user must fix
+(2).
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def test_what_is_raised_is_of_its_kind(
 ) -> None:
     try:
         happens(path)
-    except Exception as raised:  # noqa: BLE001 - whatever it is
+    except Exception as raised:  # noqa: BLE001 - any error
         problem = raised
     else:
         pytest.fail("nothing was raised")
@@ -224,7 +225,7 @@ PASSING = ("EIO", "EAGAIN", "EINTR", "EBUSY", "ENOMEM", "EMFILE", "ENFILE", "EST
 LASTING = ("EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT")
 
 
-def test_the_ones_that_everybody_meets_are_of_the_right_kind() -> None:
+def test_common_errors_are_of_the_right_kind() -> None:
     assert {getattr(errno, name) for name in PASSING} <= TEMPORARY_ERRNOS
     assert {getattr(errno, name) for name in LASTING}.isdisjoint(TEMPORARY_ERRNOS | FULL_ERRNOS)
 
@@ -240,7 +241,7 @@ def test_a_bug_of_ours_stays_what_it_is(path: Path, bug: Exception) -> None:
 
 
 @pytest.mark.parametrize("damage", [schema_with_bytes(b"CREATE TABLE kind (\xff\xfe"), name_with_bytes])
-def test_a_store_whose_schema_cannot_even_be_told_is_set_aside(path: Path, damage: Callable[[Path], None]) -> None:
+def test_a_store_with_an_unreadable_schema_is_moved_away(path: Path, damage: Callable[[Path], None]) -> None:
     with pytest.raises((sqlite3.Error, UnicodeDecodeError)):
         damage(path)
     with pytest.raises(StoreCorrupt):
@@ -253,7 +254,7 @@ def test_a_store_whose_schema_cannot_even_be_told_is_set_aside(path: Path, damag
     assert rows(path, "SELECT count(*) FROM kind") == [(0,)]
 
 
-def test_damage_that_is_met_twice_within_the_hour_is_set_aside_though_sqlite_sees_none(path: Path) -> None:
+def test_damage_that_is_met_twice_within_the_hour_moves_the_store_though_sqlite_sees_none(path: Path) -> None:
     for _ in range(2):
         with opened(path) as store:
             assert store.set_aside is None

@@ -1,4 +1,4 @@
-"""A damaged store is set aside and what the logs still hold is read again; what is not ours is never moved."""
+"""A damaged store is moved away and the remaining logs are read again; other programs' files are never moved."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def lines(first: int, last: int) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """What is left of a daemon that has read 400 lines in three files of one log and has ended."""
+    """The store of a daemon that has read 400 lines in three files of one log and has exited."""
     log = tmp_path / "logs" / "proxy.log"
     log.parent.mkdir()
     follower = StoreFollower(log, tmp_path / "store" / "store.db", from_start=True)
@@ -84,7 +84,7 @@ ALL = [str(number) for number in range(1, 401)]
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_store_is_set_aside_and_the_logs_are_read_again_from_their_start_rotated_ones_too(
+def test_a_damaged_store_is_moved_away_and_the_logs_are_read_from_their_start_rotated_ones_too(
     damage: Callable[[Path], object], store: Path
 ) -> None:
     damage(store)
@@ -105,16 +105,14 @@ def test_a_damaged_store_is_set_aside_and_the_logs_are_read_again_from_their_sta
     assert not store.with_name("store.db.suspect").exists()
     again = restarted(store)
     try:
-        assert again.store.set_aside is None  # said once
+        assert again.store.set_aside is None  # logged once
         assert again.follow_over_grace() == []
     finally:
         again.close()
 
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 40_000, os.urandom(40_000), b"short", bytes(40_000)])
-def test_a_log_of_changes_that_is_garbage_costs_what_was_in_it_and_that_is_read_again(
-    store: Path, garbage: bytes
-) -> None:
+def test_a_garbage_write_ahead_log_costs_its_content_which_is_read_again(store: Path, garbage: bytes) -> None:
     store.with_name("store.db-wal").write_bytes(garbage)
     follower = restarted(store)
     try:
@@ -152,7 +150,7 @@ def test_a_log_of_changes_that_is_damaged_in_the_middle_brings_back_a_whole_earl
 
 
 @pytest.mark.parametrize("call", range(8))
-def test_dying_at_any_moment_of_setting_aside_is_no_different_from_not_dying(
+def test_a_kill_at_any_moment_of_moving_the_store_changes_nothing(
     call: int, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overwrite(store, 6 * PAGE, bytes(PAGE))
@@ -188,7 +186,7 @@ def test_dying_at_any_moment_of_setting_aside_is_no_different_from_not_dying(
     assert not store.with_name("store.db.suspect").exists()
 
 
-def test_a_new_store_that_took_a_damaged_ones_place_reads_from_the_start_whoever_opened_it_first(store: Path) -> None:
+def test_a_store_that_replaced_a_damaged_one_reads_from_the_start_for_any_first_user(store: Path) -> None:
     overwrite(store, 0, b"\xff" * 100)
     with opened(store) as pruning:  # `otel-logtail prune`, which follows nothing
         assert pruning.set_aside is not None
@@ -233,7 +231,7 @@ def test_damage_in_a_large_store_is_found_by_the_note_that_it_was_met(
     assert not store.with_name("store.db.suspect").exists()
 
 
-def test_a_suspicion_that_was_wrong_is_let_go(store: Path) -> None:
+def test_a_wrong_suspicion_is_removed(store: Path) -> None:
     storefile.suspect(store)
     with opened(store) as healthy:
         assert healthy.set_aside is None
@@ -270,7 +268,7 @@ def test_an_empty_file_is_a_place_for_a_store_and_not_a_damaged_one(tmp_path: Pa
         assert store.set_aside is None
 
 
-def test_the_lock_says_whose_it_is_and_is_free_again(tmp_path: Path) -> None:
+def test_the_lock_names_its_owner_and_is_free_again(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path):
         with pytest.raises(StoreLocked, match=rf"\(pid {os.getpid()}\)"):

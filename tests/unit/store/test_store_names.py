@@ -1,4 +1,4 @@
-"""One daemon a store, whatever name it is opened by; and nothing that was planted beside it is written to."""
+"""One daemon per store, opened by any name; planted files next to it are not written to."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_second_one_is_refused_by_whatever_name(path: Path, name: Callable[[Path], Path]) -> None:
+def test_a_second_daemon_is_refused_by_any_name(path: Path, name: Callable[[Path], Path]) -> None:
     with opened(path):
         other = name(path)
         with pytest.raises(StoreLocked, match=r"in use by another otel-logtail \(pid \d+\)") as caught:
@@ -77,7 +77,7 @@ def test_a_second_one_is_refused_by_whatever_name(path: Path, name: Callable[[Pa
     assert holder(path) is None
 
 
-def test_a_hard_link_is_refused_whoever_runs(path: Path) -> None:
+def test_a_hard_link_is_refused_for_any_user(path: Path) -> None:
     other = path.with_name("other.db")
     with opened(path):
         other.hardlink_to(path)
@@ -157,7 +157,7 @@ def test_where_a_damaged_one_would_go_something_else_is_left_alone(path: Path) -
 
 @pytest.mark.parametrize("name", [link_to_it, link_to_its_folder])
 @pytest.mark.parametrize("traceless", [False, True])
-def test_who_reads_by_another_name_sees_what_was_committed_last(
+def test_a_reader_by_another_name_sees_the_last_commit(
     path: Path, name: Callable[[Path], Path], *, traceless: bool
 ) -> None:
     with opened(path) as store:

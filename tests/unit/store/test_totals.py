@@ -47,7 +47,7 @@ def test_a_series_begins_with_a_0_at_its_start() -> None:
     assert point.total == point.delta
 
 
-def test_other_bounds_end_a_series_and_begin_it_anew_later_than_its_last_point_also_when_going_back() -> None:
+def test_other_bounds_restart_a_series_after_its_last_point_also_when_going_back() -> None:
     totals = new()
     assert sent(totals.interval(START + TEN, [row(1, 0)])) == [(5, "", 0, 0, 0), (5, "", 0, 10, 2)]
     # the interval in which the daemon was restarted has counts with both bounds
@@ -82,7 +82,7 @@ def test_what_is_later_than_lines_are_late_keeps_its_own_time() -> None:
     assert sent(totals.interval(START + TEN, [row(1, 0)])) == [(5, "", 0, 600, 0), (5, "", 0, 600.001, 2)]
 
 
-def test_series_that_begin_anew_start_later_than_all_that_was_sent_before() -> None:
+def test_restarted_series_start_later_than_all_sent_points() -> None:
     reach = Reach(time_ns=START + 9 * TEN, after_ns=START + 9 * TEN)
     assert sent(new(reach).interval(START + 5 * TEN, [row(1, 40)])) == [
         (5, "", 90.001, 90.001, 0),
@@ -104,7 +104,7 @@ def test_the_0s_of_what_is_owed_come_first_and_in_order_of_time() -> None:
     assert sent(totals.owed(START + 6 * TEN, rows[2])) == [(6, "b", 7, 60, 0), (6, "b", 7, 60.001, 2)]
 
 
-def test_a_first_count_is_what_is_new_since_the_start_wherever_the_0_stands() -> None:
+def test_a_first_count_is_the_count_since_the_start_wherever_the_0_is() -> None:
     zero, point = new(Reach(time_ns=START + SECOND)).interval(START + TEN, [row(1, 0)])
     assert (zero.time_ns, point.previous_ns) == (START + SECOND, START)
 

@@ -1,4 +1,4 @@
-"""What stands between two writers: write transactions that begin as such, and reads of one moment."""
+"""Isolation of two writers: write transactions that begin as such, and reads of one moment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def two_connections(path: Path) -> Iterator[tuple[sqlite3.Connection, sqlite3.Co
         yield one, other
 
 
-def test_who_reads_in_a_write_transaction_can_write_what_follows_from_it(tmp_path: Path) -> None:
+def test_a_reader_in_a_write_transaction_can_write_based_on_its_read(tmp_path: Path) -> None:
     """One that begins as a reader may find another writer in between, and has to give up whatever the patience."""
     with two_connections(tmp_path / "store.db") as (one, other):
         with transaction(one):
@@ -47,7 +47,7 @@ def test_who_reads_first_waits_for_the_other_writer_and_sees_what_it_wrote(tmp_p
                 one.execute("COMMIT")
 
         other.execute("PRAGMA busy_timeout = 20000")
-        other.set_trace_callback(lambda statement: let_go(len(statement)))  # on its way to BEGIN
+        other.set_trace_callback(lambda statement: let_go(len(statement)))  # waiting for BEGIN
         with transaction(other):
             assert other.execute("SELECT value FROM meta WHERE key = 'odd'").fetchone() == ("1",)
             other.execute("UPDATE meta SET value = '2' WHERE key = 'odd'")
@@ -124,7 +124,7 @@ READS: dict[str, Callable[[Outbox], object]] = {
 
 
 def answer(folder: Path, read: Callable[[Outbox], object], interrupted_at: int) -> tuple[str, int]:
-    """What is read while the store changes before the statement of this number; and how many statements there were."""
+    """Read while the store changes before the statement of this number; return result and number of statements."""
     folder.mkdir()
     with opened(folder / "store.db") as store:
         scene = Scene(store)
@@ -146,9 +146,7 @@ def answer(folder: Path, read: Callable[[Outbox], object], interrupted_at: int) 
 
 
 @pytest.mark.parametrize("read", [*READS.values()], ids=[*READS.keys()])
-def test_an_exporter_reads_one_moment_whatever_is_written_meanwhile(
-    tmp_path: Path, read: Callable[[Outbox], object]
-) -> None:
+def test_an_exporter_reads_one_moment_during_any_writes(tmp_path: Path, read: Callable[[Outbox], object]) -> None:
     before, number = answer(tmp_path / "before", read, 0)
     after, _ = answer(tmp_path / "after", read, 1)
     assert number > 2

@@ -1,4 +1,4 @@
-"""The log of changes stays within its share, unless somebody reads an older snapshot: then that is known."""
+"""The write-ahead log stays within its limit unless a process reads an older snapshot, which is then reported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wal_bytes(store: Store) -> int:
 
 
 def grow(store: Store, to: int) -> None:
-    """Change much, with nothing brought into the store on the way."""
+    """Change much data without a checkpoint in between."""
     store._db.execute("PRAGMA wal_autocheckpoint = 0")
     store._db.execute("CREATE TABLE IF NOT EXISTS large (bytes)")
     while wal_bytes(store) < to:
@@ -66,7 +66,7 @@ def test_one_that_is_too_large_is_emptied(store: Store) -> None:
     assert wal_bytes(store) == 0
 
 
-def test_what_is_in_the_way_is_told_after_some_patience_and_until_it_is_over(store: Store) -> None:
+def test_the_blocking_process_is_reported_after_some_patience_and_until_it_is_gone(store: Store) -> None:
     store.wal.limit(100 * MIB)
     with snapshot(store):
         grow(store, 13 * MIB)
@@ -91,7 +91,7 @@ def test_beyond_the_bound_there_is_no_patience(store: Store) -> None:
     assert store.tend(101.0 + PATIENCE_S) is None
 
 
-def test_beyond_the_bound_it_is_emptied_at_once_where_nobody_is_in_the_way(store: Store) -> None:
+def test_beyond_the_limit_it_is_emptied_at_once_if_nothing_blocks_it(store: Store) -> None:
     store.wal.limit(MIB)
     assert store.tend(100.0) is None
     grow(store, 2 * MIB)

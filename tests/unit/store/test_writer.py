@@ -80,7 +80,7 @@ def statements_of(store: Store, batch: Batch) -> int:
 
 @pytest.fixture
 def untroubled(tmp_path: Path) -> tuple[dict[str, list[tuple[object, ...]]], int]:
-    """What a store that never failed holds in the end, and how many statements its second commit took."""
+    """The final content of a store that never failed, and the number of statements of its second commit."""
     path = tmp_path / "untroubled.db"
     with opened(path) as store:
         piece = Piece(store)
@@ -129,7 +129,7 @@ def test_a_commit_that_is_interrupted_inside_a_statement_leaves_nothing(
         assert dump(path) == untroubled[0]
 
 
-def test_a_store_that_may_not_grow_says_that_it_is_full_and_goes_on_when_it_may(tmp_path: Path) -> None:
+def test_a_store_that_may_not_grow_reports_that_it_is_full_and_continues_when_it_may(tmp_path: Path) -> None:
     path = tmp_path / "small.db"
     with opened(path) as store:
         piece = Piece(store)
@@ -211,7 +211,7 @@ def test_ids_are_never_given_again_even_when_all_rows_are_gone(tmp_path: Path) -
                 connection.execute(f"DELETE FROM {table}")
 
 
-def test_a_batch_that_can_not_be_written_is_undone_whatever_was_raised(tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_written_is_undone_for_any_error(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
         piece = Piece(store)
@@ -225,7 +225,7 @@ def test_a_batch_that_can_not_be_written_is_undone_whatever_was_raised(tmp_path:
     assert rows(path, "SELECT id FROM breach ORDER BY id") == [(1,), (2,), (3,), (4,)]
 
 
-def test_a_transaction_that_somebody_left_open_is_ended_by_the_next_one_that_fails(tmp_path: Path) -> None:
+def test_an_open_transaction_is_ended_by_the_next_one_that_fails(tmp_path: Path) -> None:
     with opened(tmp_path / "store.db") as store:
         piece = Piece(store)
         store._db.execute("BEGIN")
@@ -275,7 +275,7 @@ def durations(path: Path) -> list[tuple[object, ...]]:
     )
 
 
-def test_a_late_sample_of_an_interval_that_ended_exactly_where_was_sealed_is_counted_once(tmp_path: Path) -> None:
+def test_a_late_sample_of_an_interval_that_closed_exactly_at_its_end_is_counted_once(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
         piece = Piece(store)
@@ -285,7 +285,7 @@ def test_a_late_sample_of_an_interval_that_ended_exactly_where_was_sealed_is_cou
 
 
 @pytest.mark.parametrize("order", [(1, 11, 3, 12), (11, 1, 12, 3), (21, 1, 11, 22, 2, 12)])
-def test_counts_that_memory_forgot_are_read_again_whatever_came_last(tmp_path: Path, order: tuple[int, ...]) -> None:
+def test_counts_no_longer_in_memory_are_read_again_for_any_new_line(tmp_path: Path, order: tuple[int, ...]) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
         piece = Piece(store)
@@ -310,7 +310,7 @@ def test_very_many_intervals_become_final_some_at_a_time(tmp_path: Path, monkeyp
     assert ends == [(20,), (40,), (60,)]
 
 
-def test_the_last_seal_of_a_run_says_no_more_than_the_log_did(tmp_path: Path) -> None:
+def test_the_last_closing_time_of_a_run_is_no_later_than_the_log(tmp_path: Path) -> None:
     """Its time may be one of a clock that was ahead; silent series must not be repeated up to there."""
     path = tmp_path / "store.db"
     with opened(path) as store:
@@ -333,7 +333,7 @@ def test_intervals_become_final_in_the_order_of_their_time(tmp_path: Path) -> No
     assert len(ends) == 6 * 2 * 2
 
 
-def test_what_ends_exactly_where_is_sealed_becomes_final_and_nothing_behind_it(tmp_path: Path) -> None:
+def test_an_interval_that_ends_exactly_at_the_closing_time_is_final_and_none_after_it(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
         piece = Piece(store)
@@ -349,7 +349,7 @@ def test_what_ends_exactly_where_is_sealed_becomes_final_and_nothing_behind_it(t
         piece.seal(20)
         assert store.unfinished(piece.info.id).first_end_ns is None
         piece.seal(5)
-    assert rows(path, "SELECT sealed_ns FROM source") == [(NOON + INTERVAL // 2,)]  # as the clock says now
+    assert rows(path, "SELECT sealed_ns FROM source") == [(NOON + INTERVAL // 2,)]  # as the clock shows now
 
 
 def test_sealing_one_source_leaves_the_other_open(tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_a_series_begins_with_its_earliest_interval_and_not_with_the_first_that_
         piece.seal(100)
 
 
-def test_a_series_that_was_told_to_receivers_keeps_its_start(tmp_path: Path) -> None:
+def test_a_series_that_was_sent_to_receivers_keeps_its_start(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
         piece = Piece(store)
@@ -414,7 +414,7 @@ def test_open_episodes_survive_a_restart_and_go_when_they_are_over(tmp_path: Pat
         assert piece.open.is_away
     with opened(path) as store:
         piece = Piece(store)
-        piece.commit(line(31, 0.1))  # two lines in a row say that it is over
+        piece.commit(line(31, 0.1))  # two successive lines end the episode
         assert store.unfinished(piece.info.id).episodes == {}
     assert rows(path, "SELECT count, peak_ns, severity FROM episode") == [(2, 2_500_000_000, 2)]
 
@@ -452,7 +452,7 @@ def test_a_file_that_was_forgotten_while_it_was_gone_is_remembered_again_when_it
         piece = Piece(store)
         piece.commit(FIRST)
         before = piece.file
-        store._db.execute("DELETE FROM file")  # as upkeep does with one that is done and long gone
+        store._db.execute("DELETE FROM file")  # as maintenance does with a finished file that was deleted long ago
         if by == "commit":
             piece.commit(SECOND_PIECE)
         else:
@@ -477,7 +477,7 @@ def test_counts_that_are_damaged_on_disk_end_nothing_and_keep_their_number_and_s
     known = "sum_ns" not in damage
     with opened(path) as store:
         piece = Piece(store)
-        if not restart:  # more comes to what is damaged; else it is only sealed
+        if not restart:  # new data is added to damaged counts; otherwise they are only closed
             mended = store.commit(piece.batch(line(4, 0.2), seal_s=100)).mended
         else:
             mended = store.commit(Batch(source=piece.info.id, seal_until_ns=NOON + 100 * 10**9)).mended
@@ -515,7 +515,7 @@ def test_counts_in_memory_are_bounded_by_their_buckets(tmp_path: Path, monkeypat
     assert max(held) <= 200
 
 
-def test_the_first_look_is_once_for_each_source(tmp_path: Path) -> None:
+def test_the_first_scan_happens_once_for_each_source(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
         one, other = Piece(store).info.id, Piece(store, source="other", live="/o").info.id
@@ -538,7 +538,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_nobody_else_can_read_a_store_or_what_is_beside_it(tmp_path: Path) -> None:
+def test_other_users_cannot_read_a_store_or_the_files_next_to_it(tmp_path: Path) -> None:
     path = tmp_path / "state" / "store.db"
     before = os.umask(0)
     try:
@@ -582,7 +582,7 @@ def test_a_store_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"this is a letter, and no database at all\n" * 100, b"short"])
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
     with pytest.raises(StoreError, match="no SQLite database") as caught:
@@ -594,7 +594,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, content: bytes
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "bookmarks.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE bookmark (url TEXT)")
@@ -614,7 +614,7 @@ def test_a_store_that_could_not_be_opened_is_free_for_the_next(tmp_path: Path) -
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_said_with_its_name(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_that_cannot_be_created_has_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match=r"can't be opened: .*file"):
         Store.open(tmp_path / "file" / "store.db")

@@ -1,4 +1,4 @@
-"""A known file that changed in part: each line once, whatever was done to it, and whether anybody looked meanwhile."""
+"""A known file that changed in part: each line is read once, for any change, scanned halfway or not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lines_of(first: int, last: int, *, size: int = 0) -> list[str]:
 
 
 def in_place(path: Path, content: bytes) -> None:
-    """As ``cat new > log`` does: the same file, cut off and written anew."""
+    """As ``cat new > log`` does: the same file, truncated and rewritten."""
     with path.open("r+b") as file:
         file.truncate(0)
         file.write(content)
@@ -146,7 +146,7 @@ NEW = lines_of(900_001, 900_011)
 
 
 def settle(follower: Follower) -> None:
-    """Look until a file that is being written anew would be believed to be complete."""
+    """Scan until a file that is being rewritten would be taken for complete."""
     for _ in range(3):
         follower.look().read()
 
@@ -192,7 +192,7 @@ def test_while_it_is_followed_and_written_to_at_once(
 @EACH
 @HOW
 @pytest.mark.parametrize("more", [0, 10])
-def test_while_nobody_looks(
+def test_while_the_program_is_stopped(
     log: Path,
     old: list[str],
     follower: Follower,
@@ -258,13 +258,14 @@ def test_compressed_after_it_was_changed(
     nothing_comes_twice(follower, old + NEW)
 
 
-# --- looked at in the middle of it ----------------------------------------------------------------------------------
+# --- scanned halfway through a change
+# -----------------------------------------------------------------------------------
 
 
 @EACH
 @pytest.mark.parametrize("piece", [100, 4096, 100_000])
 @pytest.mark.parametrize("empty_is_seen", [False, True])
-def test_written_anew_in_pieces(
+def test_rewritten_in_pieces(
     log: Path, old: list[str], follower: Follower, edit: Callable[[bytes], bytes], piece: int, empty_is_seen: bool
 ) -> None:
     content = edit(log.read_bytes())
@@ -395,7 +396,8 @@ def test_changed_and_killed_before_anything_was_read(log: Path, old: list[str], 
     nothing_comes_twice(follower, old + NEW)
 
 
-# --- what is no change in part --------------------------------------------------------------------------------------
+# --- changes that are not partial
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("away", [False, True])
@@ -492,7 +494,7 @@ def test_memory_of_a_search_does_not_grow_with_lines_that_are_alike(
 
 
 @pytest.mark.parametrize("kept", [10, 10_000, 29_000])
-def test_compressed_file_is_unpacked_a_few_times_whatever_its_trail_has(
+def test_a_compressed_file_is_unpacked_a_few_times_for_any_trail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     lines = [f"{line}\n".encode() for line in lines_of(0, 30_000, size=99)]
@@ -536,7 +538,7 @@ def test_truncated_log_is_read_at_once(log: Path, old: list[str], follower: Foll
 
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("lost", [300, 1000, 2500])
-def test_of_an_end_that_was_lost_far_back_little_is_read_again_and_that_is_said(
+def test_if_an_end_was_lost_far_back_little_is_read_again_and_that_is_reported(
     log: Path, tmp_path: Path, lost: int, away: bool
 ) -> None:
     old = lines_of(1, 3001, size=80)

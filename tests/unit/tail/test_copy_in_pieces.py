@@ -1,4 +1,4 @@
-"""A rotated copy that is looked at while it is made: its lines are read once, from the live file or from the copy."""
+"""A rotated copy that is scanned while it is made: its lines are read once, from the live file or from the copy."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_copy_over_the_last_one_in_place_is_not_read_a_second_time(log: Path, co
 
 
 def _while_told_apart(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Let something happen between the first and the second look of ``claims`` at a file that may be a copy."""
+    """Run an action between the first and the second comparison of a file that may be a copy."""
     pending = [happens]
     real = files.length
 
@@ -110,7 +110,7 @@ def _while_told_apart(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], obj
 
 
 @pytest.mark.parametrize("unread", [0, 3])
-def test_live_file_that_is_cut_off_while_it_is_told_from_its_copy_is_read_once(
+def test_a_live_file_that_is_cut_off_while_it_is_compared_with_its_copy_is_read_once(
     log: Path, copy: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch, unread: int
 ) -> None:
     append(log, *numbered(1, 5))
@@ -148,7 +148,7 @@ def test_new_rotated_file_that_was_empty_is_read_when_something_comes(log: Path,
     follower.follow()
     rotate(log)
     with log.open("ab", buffering=0) as late:
-        rotate(log)  # nobody looked at the one in between while it was live
+        rotate(log)  # no scan saw the middle file while it was live
         append(log, "three")
         assert follower.follow() == ["three"]
         late.write(b"two\n")
@@ -157,7 +157,7 @@ def test_new_rotated_file_that_was_empty_is_read_when_something_comes(log: Path,
     assert follower.follow_over_grace() == ["four"]
 
 
-def test_new_rotated_file_that_began_like_the_live_one_is_read_when_it_goes_on(log: Path, follower: Follower) -> None:
+def test_a_new_rotated_file_that_began_like_the_live_one_is_read_when_it_grows(log: Path, follower: Follower) -> None:
     rotate(log)
     with log.open("ab", buffering=0) as late:
         late.write(b"line 1")
@@ -186,7 +186,7 @@ def test_copy_that_was_given_the_inode_of_an_empty_file_that_is_gone_is_not_read
     assert follower.follow_over_grace() == []
 
 
-def test_empty_file_that_was_renamed_while_nobody_looked_is_read_when_something_comes(
+def test_an_empty_file_that_was_renamed_between_scans_is_read_when_it_grows(
     log: Path, copy: Path, follower: Follower
 ) -> None:
     def while_away() -> None:
@@ -200,7 +200,7 @@ def test_empty_file_that_was_renamed_while_nobody_looked_is_read_when_something_
     assert "nobody looked" not in follower.said
 
 
-def test_empty_rotated_file_is_compressed_and_nothing_is_said(log: Path, follower: Follower) -> None:
+def test_an_empty_rotated_file_that_is_compressed_gives_no_message(log: Path, follower: Follower) -> None:
     rotate(log)
     rotate(log)
     follower.follow()

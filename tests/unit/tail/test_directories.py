@@ -1,4 +1,4 @@
-"""Names beside a path: what is there, listed once a moment, and never an old answer for long."""
+"""Names next to a path: existing names, listed once per moment, and never outdated for long."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_changes_in_the_tick_of_a_listing_is_found(tmp_path: Path, listed: 
     (tmp_path / "a.log.1").touch()
     os.utime(tmp_path, ns=(before, before))  # as if within the same tick
     known.begin()
-    assert names(known, path, 0.1) == ["a.log"]  # not at each look
+    assert names(known, path, 0.1) == ["a.log"]  # not at every scan
     known.begin()
     assert names(known, path, 0.6) == ["a.log", "a.log.1"]
     assert len(listed) == 2
@@ -77,7 +77,7 @@ def test_where_names_come_and_go_all_the_time_it_is_listed_twice_a_second(tmp_pa
     assert len(listed) == 2
 
 
-def test_what_is_asked_for_freshly_is_no_older_than_the_moment(tmp_path: Path, listed: list[str]) -> None:
+def test_a_fresh_listing_is_no_older_than_the_moment(tmp_path: Path, listed: list[str]) -> None:
     known, path = Folders(), tmp_path / "a.log"
     names(known, path, 0.0)
     (tmp_path / "a.log.1").touch()
@@ -113,7 +113,7 @@ def test_a_directory_that_went_is_empty_and_forgotten(tmp_path: Path) -> None:
     assert known._listings == {}
 
 
-def test_directories_that_nobody_asks_for_any_more_are_forgotten(tmp_path: Path) -> None:
+def test_unused_directories_are_forgotten(tmp_path: Path) -> None:
     known = Folders()
     for number in range(5):
         (tmp_path / str(number)).mkdir()

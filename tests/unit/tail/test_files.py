@@ -1,4 +1,4 @@
-"""What a file is recognised by, what its bytes are, and which names belong to a live path."""
+"""Recognizing a file, reading its bytes, and the names that belong to a live path."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_file_is_recognised_after_every_single_byte_that_was_read(tmp_path: Path
     path.write_bytes(LINES[:3000])
     reader = PlainReader(str(path))
     assert all(holds(reader, state_at(LINES, offset)) for offset in range(1, 3000))
-    assert not holds(reader, state_at(LINES, 3001))  # shorter than what was read
+    assert not holds(reader, state_at(LINES, 3001))  # shorter than the position
     reader.close()
 
 
@@ -105,7 +105,7 @@ def test_compressed_file_gives_the_bytes_that_were_written(
 
 
 @pytest.mark.parametrize(("suffix", "compress"), CODECS)
-def test_going_on_a_little_before_the_end_of_the_last_read_does_not_begin_anew(
+def test_reading_from_just_before_the_last_end_does_not_restart(
     tmp_path: Path, suffix: str, compress: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / f"log{suffix}"
@@ -133,7 +133,7 @@ def test_file_that_is_cut_off_gives_what_is_before_the_cut(
     reader.close()
 
 
-def test_file_that_is_not_what_its_name_says_is_damaged_from_its_start(tmp_path: Path) -> None:
+def test_a_file_that_does_not_match_its_suffix_is_damaged_from_its_start(tmp_path: Path) -> None:
     for suffix, _ in CODECS:
         path = tmp_path / f"log{suffix}"
         path.write_bytes(b"this is no compressed file at all, however long it is\n" * 100)
@@ -208,7 +208,7 @@ def test_of_a_plain_and_a_compressed_file_of_one_name_the_plain_one_is_taken(tmp
         "proxy-8787.log.1",
     ],
 )
-def test_names_of_other_files_are_no_siblings(tmp_path: Path, other: str) -> None:
+def test_names_of_other_files_are_not_siblings(tmp_path: Path, other: str) -> None:
     (tmp_path / "proxy.log").touch()
     (tmp_path / other).touch()
     assert names(tmp_path / "proxy.log") == []
@@ -223,7 +223,7 @@ def test_two_schemes_at_once_are_ordered_by_their_times(tmp_path: Path) -> None:
     assert names(tmp_path / "proxy.log") == ["proxy.log.2", "proxy.log.2024-01-31", "proxy.log.1"]
 
 
-def test_directories_and_dangling_links_are_no_siblings(tmp_path: Path) -> None:
+def test_directories_and_dangling_links_are_not_siblings(tmp_path: Path) -> None:
     (tmp_path / "proxy.log.1").mkdir()
     (tmp_path / "proxy.log.2").symlink_to(tmp_path / "nowhere")
     assert names(tmp_path / "proxy.log") == []

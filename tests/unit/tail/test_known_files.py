@@ -1,4 +1,4 @@
-"""What is known of files that are gone: no longer than the upkeep keeps it, and at no cost to a look meanwhile."""
+"""Checkpoints of deleted files: kept no longer than maintenance keeps them, without a cost for a scan."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BACKUPS = 6
 
 
 def state_of(id_: int, path: Path, content: bytes, read: int, *, done: bool) -> FileState:
-    """Of a file with this content of which so many bytes were read, as reading it makes it."""
+    """The checkpoint of a file with this content after so many bytes were read."""
     path.write_bytes(content)
     reader = open_reader(str(path))
     head = fingerprint(content[:HEAD_BYTES])
@@ -73,7 +73,7 @@ def test_of_the_finished_files_those_that_are_found_are_all_that_count(
             reader.close()
 
 
-def test_a_look_compares_with_what_is_there_however_many_files_there_were(tmp_path: Path) -> None:
+def test_a_scan_compares_with_existing_files_for_any_number_of_past_files(tmp_path: Path) -> None:
     states = States(
         state_of(id_, tmp_path / "aside", f"file {id_}\n".encode() * (id_ % 200), 4096, done=True)
         for id_ in range(1, 1001)
@@ -109,11 +109,12 @@ def test_what_is_put_again_or_dropped_is_found_as_it_is_now(tmp_path: Path) -> N
     nothing.close()
 
 
-# --- with a store and its upkeep ------------------------------------------------------------------------------------
+# --- with a store and its maintenance
+# -----------------------------------------------------------------------------------
 
 
 class Keeping:
-    """A follower and the upkeep of its store, as the daemon lets them take turns."""
+    """A follower and the maintenance of its store, in turns as in the daemon."""
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "proxy.log"
@@ -123,7 +124,7 @@ class Keeping:
         self.number = 1
 
     def live(self, lines: int = 1) -> None:
-        """Rotate, write, and read until what was put aside is let go."""
+        """Rotate, write, and read until the rotated file is closed."""
         if self.log.exists():
             rotate(self.log)
             self.log.with_name(f"proxy.log.{BACKUPS + 1}").unlink(missing_ok=True)
@@ -161,7 +162,7 @@ def keeping(tmp_path: Path) -> Iterator[Keeping]:
     keeping.follower.close()
 
 
-def test_after_300_rotations_the_daemon_knows_what_the_store_knows_and_no_more(keeping: Keeping) -> None:
+def test_after_300_rotations_the_daemon_has_the_checkpoints_of_the_store_and_no_more(keeping: Keeping) -> None:
     most = 0
     for turn in range(1, 301):
         keeping.live()
@@ -175,7 +176,7 @@ def test_after_300_rotations_the_daemon_knows_what_the_store_knows_and_no_more(k
     assert rows(keeping.follower.db, "SELECT samples FROM source") == [(300,)]
 
 
-def test_a_file_that_comes_back_is_known_until_it_is_forgotten_and_new_after_that(keeping: Keeping) -> None:
+def test_a_file_that_reappears_is_known_until_it_is_forgotten_and_new_after_that(keeping: Keeping) -> None:
     keeping.live(lines=50)
     copy = keeping.log.with_name("copy")
     shutil.copy(keeping.log, copy)
@@ -201,7 +202,7 @@ def test_a_file_that_comes_back_is_known_until_it_is_forgotten_and_new_after_tha
     assert first not in keeping.known | keeping.stored
 
 
-def test_a_file_that_comes_back_between_being_noted_and_forgotten_stays_known(keeping: Keeping) -> None:
+def test_a_file_that_reappears_between_being_noted_and_forgotten_stays_known(keeping: Keeping) -> None:
     keeping.live(lines=50)
     copy = keeping.log.with_name("copy")
     shutil.copy(keeping.log, copy)

@@ -1,4 +1,4 @@
-"""Each line exactly once and in order, whatever happens to one live path; stepped by hand."""
+"""Each line exactly once and in order, for everything that happens to one live path; stepped by hand."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_appended_lines_are_read_once(log: Path, follower: Follower) -> None:
     assert follower.bytes == log.stat().st_size
 
 
-def test_line_written_byte_by_byte_is_read_when_it_is_whole(log: Path, follower: Follower) -> None:
+def test_line_written_byte_by_byte_is_read_when_it_is_complete(log: Path, follower: Follower) -> None:
     for byte in b"one\ntwo\n":
         append_bytes(log, bytes([byte]))
         follower.follow()
@@ -149,7 +149,7 @@ def test_line_beyond_the_bound_that_is_still_being_written_is_counted_once(log: 
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 3])
-def test_restart_within_a_line_beyond_the_bound_goes_on_skipping(log: Path, follower: Follower, chunks: int) -> None:
+def test_restart_within_a_line_beyond_the_bound_continues_skipping(log: Path, follower: Follower, chunks: int) -> None:
     append(log, "before", "x" * (CHUNK_BYTES * 3), "after")
     follower.look().read(chunks)
     follower.restart()
@@ -252,7 +252,7 @@ def test_new_file_after_a_first_start_at_the_end_is_read_from_its_start(log: Pat
     assert follower.follow() == ["last", "first of the new file"]
 
 
-def test_file_that_comes_after_the_first_look_is_read_from_its_start(log: Path) -> None:
+def test_file_created_after_the_first_scan_is_read_from_its_start(log: Path) -> None:
     follower = Follower(log)
     assert follower.follow() == []
     append(log, *numbered(1, 3))
@@ -304,7 +304,7 @@ def test_renamed_file_is_read_on_for_the_grace_period_since_its_last_line(log: P
     assert follower.look(after_s=GRACE_S).open_files == 1
 
 
-def test_renamed_file_is_let_go_exactly_after_the_grace_period(log: Path, follower: Follower) -> None:
+def test_renamed_file_is_closed_exactly_after_the_grace_period(log: Path, follower: Follower) -> None:
     append(log, "one")
     follower.follow()
     rotate(log)
@@ -313,7 +313,7 @@ def test_renamed_file_is_let_go_exactly_after_the_grace_period(log: Path, follow
     assert follower.look().open_files == 1
 
 
-def test_renamed_file_is_let_go_after_the_grace_period(log: Path, follower: Follower) -> None:
+def test_renamed_file_is_closed_after_the_grace_period(log: Path, follower: Follower) -> None:
     append(log, "one")
     follower.follow()
     rotate(log)
@@ -336,7 +336,7 @@ def test_lines_after_the_grace_period_are_found_at_the_next_rotation(log: Path, 
     assert sorted(follower.follow()) == ["three", "very late"]
 
 
-def test_line_written_while_a_renamed_file_is_let_go_is_found_at_the_next_rotation(
+def test_line_written_while_a_renamed_file_is_closed_is_found_at_the_next_rotation(
     log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(log, "one")
@@ -359,7 +359,7 @@ def test_line_written_while_a_renamed_file_is_let_go_is_found_at_the_next_rotati
     assert follower.follow() == ["between the last read and the end"]
 
 
-def test_renamed_file_that_can_not_be_read_now_is_not_let_go(
+def test_renamed_file_that_cannot_be_read_now_is_not_closed(
     log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(log, "one")
@@ -424,7 +424,7 @@ def test_rename_without_a_new_file_is_read_on(log: Path, follower: Follower) -> 
     assert follower.follow() == ["three"]
 
 
-def test_file_that_came_and_was_renamed_while_none_was_there_is_read_at_the_next_look(
+def test_file_that_appeared_and_was_renamed_while_none_was_live_is_read_at_the_next_scan(
     log: Path, follower: Follower
 ) -> None:
     append(log, "one")
@@ -434,7 +434,7 @@ def test_file_that_came_and_was_renamed_while_none_was_there_is_read_at_the_next
     for n in range(3):
         append(log, f"came and went {n}")
         rotate(log, create=False)
-        follower.now_s -= SETTLE_S  # it is too soon to look at names alone
+        follower.now_s -= SETTLE_S  # it is too soon to scan for names alone
         assert follower.follow() == [f"came and went {n}"]
 
 
@@ -492,7 +492,8 @@ def test_two_files_put_aside_out_of_sight_stay_in_their_order(log: Path, followe
     assert follower.follow() == ["late a", "late b", "4"]
 
 
-# --- files that look alike ----------------------------------------------------------------------------------------
+# --- files with equal content
+# -------------------------------------------------------------------------------------------
 
 
 def test_new_file_with_the_same_first_line_is_read(log: Path, follower: Follower) -> None:
@@ -561,7 +562,7 @@ def test_inode_that_is_used_again_does_not_mislead(log: Path, follower: Follower
     assert inode
 
 
-def test_deleted_and_made_again_is_read_from_its_start(log: Path, follower: Follower) -> None:
+def test_deleted_and_recreated_is_read_from_its_start(log: Path, follower: Follower) -> None:
     append(log, *numbered(1, 3))
     follower.follow()
     log.unlink()
@@ -595,7 +596,7 @@ def test_copytruncate_reads_the_copys_unread_tail_and_then_the_new_content(
     follower.follow()
     append(log, *numbered(6, 8))
     copytruncate(log)
-    append(log, *numbered(101, 100 + after))  # shorter, as long and longer than what was read
+    append(log, *numbered(101, 100 + after))  # shorter than, as long as, and longer than the position
     assert follower.follow() == numbered(6, 8) + numbered(101, 100 + after)
     assert "was truncated" in follower.said
 
@@ -688,7 +689,7 @@ def test_truncation_between_look_and_read_gives_nothing_wrong(log: Path, followe
     assert follower.follow() == ["seen by the look", *numbered(101, 120)]
 
 
-def test_many_truncations_with_a_look_after_each_write(log: Path, follower: Follower) -> None:
+def test_many_truncations_with_a_scan_after_each_write(log: Path, follower: Follower) -> None:
     written = []
     for n in range(100):
         line = f"{n} " + "x" * (n * 7 % 50)
@@ -764,7 +765,7 @@ def test_compressed_file_that_was_read_to_its_end_is_not_unpacked_again(
     append(log, *lines)
     if read == "plain":
         follower.follow()
-    if read == "let go":  # compressed one rotation later, when nobody holds it any more
+    if read == "let go":  # compressed one rotation later, when no process has it open any more
         rotate(log)
         follower.follow_over_grace()
         squeeze(log.with_name("proxy.log.1"), gzip.compress, ".gz")
@@ -833,7 +834,7 @@ def test_missing_file_is_reported_gone_with_its_unread_bytes(log: Path, follower
     ) in follower.said
 
 
-def test_last_file_that_is_gone_when_we_come_back_is_reported_though_all_that_was_seen_of_it_was_read(
+def test_last_file_deleted_during_a_stop_is_reported_though_all_seen_lines_were_read(
     log: Path, follower: Follower
 ) -> None:
     append(log, "one")
@@ -856,7 +857,7 @@ def test_last_file_that_is_gone_when_we_come_back_is_reported_though_all_that_wa
     )
 
 
-def test_live_file_that_went_away_while_nobody_looked_is_reported_though_no_new_one_came(
+def test_live_file_deleted_during_a_stop_is_reported_though_no_new_one_was_created(
     log: Path, follower: Follower
 ) -> None:
     append(log, "one")
@@ -887,9 +888,7 @@ def test_rotated_file_that_was_decided_on_late_does_not_hide_that_the_live_one_w
     assert f"{log} was deleted or cut off while nobody looked" in follower.said
 
 
-def test_what_was_unread_of_a_file_that_was_cut_off_while_it_was_followed_is_reported_in_bytes(
-    log: Path, follower: Follower
-) -> None:
+def test_unread_bytes_of_a_file_that_was_cut_off_while_followed_are_reported(log: Path, follower: Follower) -> None:
     append_bytes(log, b"one\nhalf a line")
     follower.follow()
     os.truncate(log, 0)
@@ -1092,7 +1091,7 @@ def lines_despite_a_full_book(log: Path, follower: Follower, fails: int, change:
 @pytest.mark.parametrize("fails", range(8))
 @pytest.mark.parametrize("kind", ["rename", "copytruncate", "compressed"])
 @pytest.mark.parametrize("restart", [False, True])
-def test_book_that_fails_at_any_point_of_a_look_loses_and_repeats_nothing(
+def test_checkpoints_that_fail_at_any_point_of_a_scan_lose_and_repeat_nothing(
     log: Path, follower: Follower, fails: int, kind: str, restart: bool
 ) -> None:
     append(log, *numbered(1, 5))
@@ -1119,7 +1118,7 @@ def test_book_that_fails_at_any_point_of_a_look_loses_and_repeats_nothing(
     assert "gone" not in follower.said
 
 
-def test_book_that_is_full_when_a_file_is_let_go_is_asked_again(log: Path, follower: Follower) -> None:
+def test_checkpoints_that_are_full_when_a_file_is_closed_are_tried_again(log: Path, follower: Follower) -> None:
     append(log, "one")
     follower.follow()
     rotate(log)
@@ -1134,7 +1133,7 @@ def test_book_that_is_full_when_a_file_is_let_go_is_asked_again(log: Path, follo
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_new_rotated_file_beside_what_was_compressed_of_it_is_read_once(tmp_path: Path, number: int) -> None:
+def test_a_new_rotated_file_next_to_its_compressed_part_is_read_once(tmp_path: Path, number: int) -> None:
     rotated, log = tmp_path / "proxy.log.1", tmp_path / "proxy.log"
     append(rotated, *numbered(1, 10))
     (tmp_path / f"proxy.log.{number}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
@@ -1143,10 +1142,11 @@ def test_a_new_rotated_file_beside_what_was_compressed_of_it_is_read_once(tmp_pa
     assert follower.follow() == numbered(1, 20)
 
 
-# --- a log that rests -------------------------------------------------------------------------------------------------
+# --- an idle log
+# --------------------------------------------------------------------------------------------------------
 
 
-def test_of_a_log_that_rests_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_log_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log, asked = tmp_path / "proxy.log", list[FileState]()
     cut_off = pathtail._is_cut_off
 
@@ -1173,7 +1173,7 @@ def test_of_a_log_that_rests_nothing_is_read(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("with_its_time", [False, True])
-def test_a_log_that_rested_and_is_written_anew_in_place_is_read_anew(
+def test_an_idle_log_that_is_rewritten_in_place_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_its_time: bool
 ) -> None:
     monkeypatch.setattr(pathtail, "SETTLED_NS", 0)

@@ -21,7 +21,7 @@ CALLS = ("open", "stat", "lstat", "fstat", "pread", "preadv", "scandir", "readli
 
 
 class Work:
-    """What was done since it was last asked for."""
+    """The operations since the last call."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number = 0
@@ -40,7 +40,7 @@ class Work:
         return counted
 
     def pass_time(self) -> None:
-        """Let it be ten seconds later than it is: whatever was changed is long past."""
+        """Make all times ten seconds older, so that every change is long past."""
         real = time.time_ns
         self._patch.setattr(time, "time_ns", lambda: real() + 10 * 10**9)
 
@@ -89,7 +89,7 @@ FEW, MANY = 40, 160
 
 
 def phases(tmp_path: Path, shape: str, number: int, work: Work, *, settled: bool) -> Iterator[tuple[str, int]]:
-    """What each thing that a daemon does costs with so many files."""
+    """The cost of each of a daemon's actions with so many files."""
     folder = tmp_path / f"{shape}-{number}"
     folder.mkdir()
     pattern = SHAPES[shape](folder, number)
@@ -165,7 +165,7 @@ def test_files_of_many_paths_are_remembered_at_once(tmp_path: Path) -> None:
     follower.close()
 
 
-def test_when_remembering_many_fails_all_of_them_are_new_at_the_next_look(tmp_path: Path) -> None:
+def test_if_storing_many_checkpoints_fails_all_are_new_at_the_next_scan(tmp_path: Path) -> None:
     follower = Follower(live(tmp_path, MANY), from_start=True)
     follower.memory.fails = MANY // 2
     with pytest.raises(StoreFull):
@@ -194,7 +194,7 @@ def look_and_read(follower: Follower) -> None:
     follower.look(after_s=70).read()
 
 
-def test_thousands_of_known_files_cost_what_is_there_now(tmp_path: Path, work: Work) -> None:
+def test_thousands_of_known_files_cost_as_much_as_the_existing_ones(tmp_path: Path, work: Work) -> None:
     """A name for each process that ever ran: most are known and gone."""
     costs = []
     for number in (FEW, MANY):

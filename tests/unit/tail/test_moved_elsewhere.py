@@ -108,7 +108,7 @@ def test_copy_of_a_file_that_is_still_there_is_another_file(log: Path, archive: 
     assert follower.lines == OLD * 2
 
 
-def test_moved_file_goes_on(log: Path, archive: Path) -> None:
+def test_moved_file_is_continued(log: Path, archive: Path) -> None:
     follower = follow(log, archive)
     with log.open("ab", buffering=0) as writer:
         log.rename(archive / "proxy.log.1")

@@ -1,4 +1,4 @@
-"""Names that are also patterns: what is meant by each, and a search that ends whatever links there are."""
+"""Names that are also patterns: their meaning, and a search that finishes with any links."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make(folder: Path, *names: str) -> None:
 
 
 def found(folder: Path, pattern: str) -> list[str]:
-    """What a pattern of the user's finds below a folder whose name is none."""
+    """Return the matches of a user's pattern below a folder whose name is not a pattern."""
     return [
         path.removeprefix(f"{folder}/")
         for path in discover(expand([f"{folder}/{pattern}"], {}, ""), RULE, trusted=True)
@@ -105,7 +105,7 @@ def test_a_literal_name_stays_one_while_its_file_is_away(tmp_path: Path) -> None
     assert list(follower.tail.live) == [str(log)]
 
 
-def test_a_folder_that_comes_later_is_taken_literally(tmp_path: Path) -> None:
+def test_a_folder_that_is_created_later_is_taken_literally(tmp_path: Path) -> None:
     make(tmp_path, "elsewhere.log")
     follower = Follower(f"{tmp_path}/[prod]/proxy*.log", from_start=True)
     assert follower.follow() == []
@@ -118,7 +118,7 @@ def test_a_folder_that_comes_later_is_taken_literally(tmp_path: Path) -> None:
 # --- links --------------------------------------------------------------------------------------------------------
 
 
-def test_each_file_is_found_once_by_its_plainest_name_whatever_links_lead_back(tmp_path: Path) -> None:
+def test_each_file_is_found_once_by_its_plainest_name_with_any_links(tmp_path: Path) -> None:
     make(tmp_path, "a/b/proxy.log", "c/proxy-1.log")
     (tmp_path / "self").symlink_to(".")
     (tmp_path / "a" / "up").symlink_to("..")

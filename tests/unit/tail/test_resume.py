@@ -1,4 +1,4 @@
-"""Where a file is read on of which only marks are left, and how far its lines are in doubt then: to the byte."""
+"""The exact offset at which a file with only marks is continued, and up to which its lines are in doubt."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_one_marked_line_alone_may_be_anywhere(tmp_path: Path, trail: Trail) -> 
 
 
 def test_all_known_lines_before_the_end_are_noted_as_read(tmp_path: Path, trail: Trail) -> None:
-    """One line in the midst of the last ones was removed: no mark behind it is where it was."""
+    """One line among the last ones was removed: no later mark is at its old offset."""
     end = (len(CONTENT), short(fingerprint(CONTENT[-ANCHOR_BYTES:])), hash_of(CONTENT[-LINE:-1]))
     trail = Trail(trail.lines, (*trail.marks, end), trail.first)  # as it is when another file takes the place
     changed = CONTENT[: 4900 * LINE] + CONTENT[4901 * LINE :]

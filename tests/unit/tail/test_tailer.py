@@ -27,13 +27,13 @@ def found(folder: Path, *, trusted: bool) -> list[str]:
 # --- which files --------------------------------------------------------------------------------------------------
 
 
-def test_observers_own_patterns_find_only_names_that_it_knows(tmp_path: Path) -> None:
+def test_observers_own_patterns_find_only_its_names(tmp_path: Path) -> None:
     touch(tmp_path, "proxy.log", "proxy-8787.log", "proxy-8787-123.log", "proxy-stdio-8787.log", "other.log")
     touch(tmp_path, "proxy.log.1", "proxy-8787.log.2.gz", "proxy-20240131.log")
     assert found(tmp_path, trusted=False) == ["proxy-8787-123.log", "proxy-8787.log", "proxy.log"]
 
 
-def test_pid_that_looks_like_a_date_is_a_live_file_of_its_own(tmp_path: Path) -> None:
+def test_pid_that_resembles_a_date_is_a_separate_live_file(tmp_path: Path) -> None:
     touch(tmp_path, "proxy.log", "proxy-8787-1234.log", "proxy-8787-12345.log")
     assert found(tmp_path, trusted=False) == ["proxy-8787-1234.log", "proxy-8787-12345.log", "proxy.log"]
 
@@ -44,7 +44,7 @@ def test_users_patterns_find_all_but_copies_and_rotated_files(tmp_path: Path) ->
     assert found(tmp_path, trusted=True) == ["app.log", "other"]
 
 
-def test_path_without_wildcards_is_followed_whatever_it_is_called(tmp_path: Path) -> None:
+def test_path_without_wildcards_is_followed_under_any_name(tmp_path: Path) -> None:
     path = tmp_path / "proxy.log.1"
     append(path, "one")
     assert Follower(path, from_start=True).follow() == ["one"]
@@ -102,7 +102,7 @@ def test_file_that_appears_under_a_pattern_that_matched_nothing_is_read_from_its
     assert follower.follow() == ["one"]
 
 
-def test_file_that_comes_after_a_restart_is_read_from_its_start(tmp_path: Path) -> None:
+def test_file_created_after_a_restart_is_read_from_its_start(tmp_path: Path) -> None:
     append(tmp_path / "proxy-1.log", "old")
     follower = Follower(tmp_path / "proxy*.log")
     follower.follow()
@@ -110,7 +110,7 @@ def test_file_that_comes_after_a_restart_is_read_from_its_start(tmp_path: Path) 
     assert follower.follow() == ["new"]
 
 
-def test_path_that_goes_is_let_go_and_known_when_it_comes_again(tmp_path: Path) -> None:
+def test_path_that_disappears_is_closed_and_known_when_it_reappears(tmp_path: Path) -> None:
     path, aside = tmp_path / "proxy-1.log", tmp_path / "aside"
     path.touch()
     follower = Follower(tmp_path / "proxy*.log")
@@ -140,7 +140,7 @@ def test_log_of_a_process_that_has_ended_is_read_to_its_end_though_it_was_rotate
     assert follower.follow() == ["last words"]
 
 
-def test_path_that_is_no_longer_asked_for_is_not_followed(tmp_path: Path) -> None:
+def test_path_that_no_longer_matches_is_not_followed(tmp_path: Path) -> None:
     path = tmp_path / "proxy-1.log"
     path.touch()
     follower = Follower(path)
@@ -155,7 +155,7 @@ def test_path_that_is_no_longer_asked_for_is_not_followed(tmp_path: Path) -> Non
     assert follower.follow() == []
 
 
-def test_file_moved_to_another_matched_name_while_away_goes_on_there(tmp_path: Path) -> None:
+def test_file_moved_to_another_matched_name_during_a_stop_is_continued_there(tmp_path: Path) -> None:
     first, second = tmp_path / "proxy-1.log", tmp_path / "proxy-2.log"
     first.touch()
     follower = Follower(tmp_path / "proxy*.log")
@@ -281,7 +281,7 @@ def test_hint_at_what_has_none_of_our_names_is_none(tmp_path: Path) -> None:
     assert follower.look([tmp_path / "other.log", tmp_path / "proxy-1.log"]).read() == ["one"]
 
 
-def test_hint_at_a_rotated_file_looks_at_its_live_path(tmp_path: Path) -> None:
+def test_event_for_a_rotated_file_scans_its_live_path(tmp_path: Path) -> None:
     log, data = tmp_path / "logs" / "proxy-1.log", tmp_path / "data"
     data.mkdir()
     log.parent.mkdir()
@@ -300,7 +300,7 @@ def test_hint_at_a_rotated_file_looks_at_its_live_path(tmp_path: Path) -> None:
         assert follower.look([path]).read() == [f"in {path.name}"]
 
 
-def test_hint_at_the_new_target_of_a_link_looks_at_all(tmp_path: Path) -> None:
+def test_event_for_the_new_target_of_a_link_scans_everything(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     append(tmp_path / "data" / "monday", "one")
     log = tmp_path / "proxy.log"
@@ -313,7 +313,7 @@ def test_hint_at_the_new_target_of_a_link_looks_at_all(tmp_path: Path) -> None:
     assert follower.look([tmp_path / "data" / "tuesday"]).read() == ["two"]
 
 
-def test_hint_at_a_file_of_ours_by_any_name_looks_at_its_live_path(tmp_path: Path) -> None:
+def test_event_for_an_open_file_by_any_name_scans_its_live_path(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
     append(log, "one")
     (tmp_path / "hard").hardlink_to(log)
@@ -336,17 +336,17 @@ def test_hint_at_a_file_for_which_two_stars_stand_for_no_directory(tmp_path: Pat
     assert follower.look([tmp_path / "proxy-1.log"]).read() == ["one"]
 
 
-def test_hint_by_another_name_of_the_directory_looks_at_all(tmp_path: Path) -> None:
+def test_event_with_another_name_of_the_directory_scans_everything(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "logs")
     touch(tmp_path / "logs", "proxy-1.log")
     follower = Follower(tmp_path / "link" / "proxy*.log")
     follower.follow()
     append(tmp_path / "logs" / "proxy-1.log", "one")
-    assert follower.look([tmp_path / "logs" / "proxy-1.log"]).read() == ["one"]  # as FSEvents says it
+    assert follower.look([tmp_path / "logs" / "proxy-1.log"]).read() == ["one"]  # in the form of FSEvents
 
 
-def test_hint_at_a_directory_looks_at_all(tmp_path: Path) -> None:
+def test_event_for_a_directory_scans_everything(tmp_path: Path) -> None:
     touch(tmp_path, "proxy-1.log")
     follower = Follower(tmp_path / "proxy*.log")
     follower.follow()
@@ -386,7 +386,7 @@ def test_directories_are_those_of_patterns_files_and_what_links_point_at(tmp_pat
 
 
 @pytest.mark.parametrize("calls", range(6))
-def test_book_that_fails_while_several_files_are_looked_at_loses_nothing(tmp_path: Path, calls: int) -> None:
+def test_checkpoints_that_fail_while_several_files_are_scanned_lose_nothing(tmp_path: Path, calls: int) -> None:
     logs = [tmp_path / f"proxy-{n}.log" for n in range(3)]
     follower = Follower(tmp_path / "proxy*.log", first=False)
     for log in logs:

@@ -1,4 +1,4 @@
-"""What a checkpoint remembers of lines: packed and unpacked, bounded, the same however it was read."""
+"""The lines in a checkpoint: packed and unpacked, bounded, independent of how they were read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_packed_trail_is_unpacked(
 
 
 @given(st.binary(max_size=200))
-def test_damaged_trail_is_one_that_knows_something_else_or_nothing(packed: bytes) -> None:
+def test_a_damaged_trail_has_other_lines_or_none(packed: bytes) -> None:
     assert isinstance(unpack(packed), Trail)
     data = bytearray(b"a line\n")
     assert unpack(extended(packed[:1], data, 0, len(data), 0)).lines[-1:] == (hash_of(b"a line"),)
@@ -60,7 +60,7 @@ def test_trail_of_a_huge_file_is_small(backlog: bool) -> None:
     assert len(marks) > 20
 
 
-def test_trail_up_to_an_offset_knows_the_lines_before_it(tmp_path: Path) -> None:
+def test_a_trail_up_to_an_offset_has_the_lines_before_it(tmp_path: Path) -> None:
     lines = [b"%05d a line of a log" % n for n in range(5000)]
     path = tmp_path / "log"
     path.write_bytes(b"".join(line + b"\n" for line in lines))

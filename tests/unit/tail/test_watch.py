@@ -1,4 +1,4 @@
-"""Real file system events: hints that come, directories that come again, and waits that end."""
+"""Real file system events: events that arrive, directories that are recreated, and waits that end."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_nothing_happens_and_the_time_is_over(tmp_path: Path, waker: WatchdogWak
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_folder_that_was_deleted_and_made_again_is_watched_again(
+def test_folder_that_was_deleted_and_recreated_is_watched_again(
     tmp_path: Path, waker: WatchdogWaker, held: bool
 ) -> None:
     folder = tmp_path / "logs"
@@ -93,7 +93,7 @@ def test_folder_that_was_deleted_and_made_again_is_watched_again(
             os.close(descriptor)
 
 
-def test_folder_that_was_deleted_and_made_again_between_two_looks_is_watched_again(
+def test_folder_that_was_deleted_and_recreated_between_two_scans_is_watched_again(
     tmp_path: Path, waker: WatchdogWaker
 ) -> None:
     folder = tmp_path / "logs"
@@ -110,7 +110,7 @@ def test_folder_that_was_deleted_and_made_again_between_two_looks_is_watched_aga
     assert str(folder / "a.log") in hints
 
 
-def test_folder_that_is_no_longer_wanted_wakes_no_more(tmp_path: Path, waker: WatchdogWaker) -> None:
+def test_folder_that_is_no_longer_watched_wakes_no_more(tmp_path: Path, waker: WatchdogWaker) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     waker.watch([str(tmp_path / "a"), str(tmp_path / "b")])
@@ -120,7 +120,7 @@ def test_folder_that_is_no_longer_wanted_wakes_no_more(tmp_path: Path, waker: Wa
     assert hints_until(waker, tmp_path / "b" / "y.log") == {str(tmp_path / "b" / "y.log")}
 
 
-def test_wake_from_another_thread_ends_the_wait_with_a_look_at_all(waker: WatchdogWaker) -> None:
+def test_wake_from_another_thread_ends_the_wait_with_a_full_scan(waker: WatchdogWaker) -> None:
     threading.Timer(0.02, waker.wake).start()
     started_s = time.monotonic()
     assert waker.wait(BOUND_S) is None
@@ -186,7 +186,7 @@ def test_it_is_alive_until_it_is_closed() -> None:
     assert not waker.alive()
 
 
-def test_watchdog_says_nothing_by_itself_whatever_happens_to_a_folder(
+def test_watchdog_logs_nothing_by_itself_for_any_event_of_a_folder(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logger = logging.getLogger()
@@ -204,7 +204,7 @@ def test_watchdog_says_nothing_by_itself_whatever_happens_to_a_folder(
             assert hints_until(waker, folder / "a.log")
             way(folder)
             waker.watch([str(folder)])
-        # what it says where the kernel's queue is full
+        # the system's event for a full queue
         logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
         with warnings.catch_warnings():
             warnings.simplefilter("default")
