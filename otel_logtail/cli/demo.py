@@ -1,8 +1,7 @@
-"""The main job on a real log, on this machine, in half a minute: nothing to install, no collector, no headroom.
+"""`otel-logtail demo`: follow a real captured log for half a minute, without a collector and without headroom.
 
-A captured log of a headroom proxy (0.42.0, twelve requests at once on an upstream that takes two seconds) is written
-into a growing file at the speed at which it was written then, while the real command line follows it in a process of
-its own.
+The capture is from a headroom proxy 0.42.0, with twelve concurrent requests to an upstream that takes 2 s. It is
+written to a growing file at its original speed, while the real program follows the file in another process.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from otel_logtail.errors import LogtailError, StoreError
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) ")
 _START_S = 20.0
-_QUIET_MS = 3000  # the default: how long after the last line its episode is known to be over
+_QUIET_MS = 3000  # the default of --quiet-ms: an episode ends this long after its last slow sample
 
 
 def run(out: TextIO, *, speed: float = 1.0) -> int:
-    """Show it; returns the exit code.
+    """Run the demo and return the exit code.
 
     Args:
-        out: Where the story is told.
-        speed: How many times faster than it was the log is written.
+        out: The stream for its output.
+        speed: The speed, as a multiple of the original one.
     """
     folder = Path(tempfile.mkdtemp(prefix="otel-logtail-demo-"))
     log, db = folder / "proxy-8787.log", folder / "demo.db"
@@ -44,8 +43,8 @@ def run(out: TextIO, *, speed: float = 1.0) -> int:
     capture = files("otel_logtail.cli").joinpath("demo.log").read_bytes()
     seconds = _seconds(capture) / speed + _QUIET_MS / 1000
     out.write(
-        "A real log of a headroom proxy is replayed into a growing file, as fast as it was written then"
-        f" (about {seconds:.0f} s).\nIt is followed live by\n\n  {_own_name()} {' '.join(command)}\n\n"
+        "Replaying a real log of a headroom proxy into a growing file, at its original speed"
+        f" (about {seconds:.0f} s).\nThis command follows the file:\n\n  {_own_name()} {' '.join(command)}\n\n"
     )
     out.flush()
     with (folder / "follower.txt").open("w") as messages:
@@ -85,7 +84,7 @@ def _until_followed(db: Path, follower: subprocess.Popen[bytes]) -> None:
 
 
 def _replay(capture: bytes, log: Path, db: Path, out: TextIO, speed: float) -> None:
-    """Write the lines when they are due; tell what was found as soon as it is in the store."""
+    """Write the lines when they are due, and show slow samples and episodes as soon as the store has them."""
     shown = _Shown(out)
     with query.Reader.open(db) as reader, log.open("ab", buffering=0) as growing:
         for wait_s, lines in _paced(capture):
@@ -95,7 +94,7 @@ def _replay(capture: bytes, log: Path, db: Path, out: TextIO, speed: float) -> N
 
 
 def _paced(capture: bytes) -> Iterator[tuple[float, bytes]]:
-    """Lines with how long after the ones before they came; lines without a time belong to the one before."""
+    """Yield lines, each with the seconds since the previous one; a line without a time has none."""
     before_s: float | None = None
     for line in capture.splitlines(keepends=True):
         match = _STAMP.match(line)
@@ -113,7 +112,7 @@ def _wait(seconds: float, connection: sqlite3.Connection, shown: _Shown) -> None
 
 
 class _Shown:
-    """Tells each slow sample and each episode once."""
+    """Shows each slow sample and each episode once."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -143,12 +142,12 @@ _CAUSES = {
     "wait": "waiting for a free slot",
     "read": "waiting for the client's upload",
     "compress": "the proxy's own work",
-    "other": "unexplained: a blocked event loop",
+    "other": "unexplained, e.g. a blocked event loop",
 }
 
 
 def _own_name() -> str:
-    """How this program is called from here: its name where that finds it, else the path that was used."""
+    """Return the command that runs this program here: its name if the PATH finds it, else the path that was used."""
     own = Path(sys.argv[0])
     found = shutil.which("otel-logtail")
     if own.name != "otel-logtail":
@@ -162,11 +161,11 @@ def _conclude(db: Path, log: Path, out: TextIO) -> None:
         out.write("\nThe summary of the store:\n\n")
         write_summary(out, query.summary(reader), "table")
     out.write(
-        f"\nThe log is {log}\nThe store is {db}\n\nAsk it:\n\n"
+        f"\nLog: {log}\nStore: {db}\n\nQuery the store:\n\n"
         f"  {name} query episodes --db {db}\n"
         f"  {name} query samples --severity stall --db {db}\n"
         f"  {name} query sql 'SELECT cause, count(*), max(duration_ms) FROM samples GROUP BY cause' --db {db}\n"
         f"  {name} status --db {db}\n\n"
-        "Send it to an OpenTelemetry collector as well:\n\n"
+        "Send the samples to an OpenTelemetry collector:\n\n"
         f"  {name} --observer headroom --path {log} --db {db} --once --otlp-endpoint http://localhost:4318\n"
     )

@@ -1,4 +1,4 @@
-"""`otel-logtail doctor`: what is well, what is not, and what to do."""
+"""`otel-logtail doctor`: check an installation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from otel_logtail.cli.options import Format, OutputFormat
 def doctor(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="The daemon's configuration, if it has one.")
+        Path | None, typer.Option("--config", metavar="FILE", help="Configuration file of the daemon.")
     ] = None,
     db: Annotated[
-        Path | None, typer.Option("--db", help="The store; default: the one in your state directory.")
+        Path | None, typer.Option("--db", help="Store file. Default: the one in your state directory.")
     ] = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Check logs, store, exporters and the machine; 0 when nothing fails, else 1. Disturbs no daemon that runs.
+    """Check logs, store, exporters and the machine.
 
-    Give it the daemon's own options, before the word: otel-logtail --observer headroom --otlp-endpoint URL doctor.
-    Without them it looks at what the store knows, and asks no receiver.
+    The exit code is 1 if a check fails. A running daemon is not disturbed. Pass the daemon's own options before the
+    command: otel-logtail --observer headroom --otlp-endpoint URL doctor. Without them, only the sources in the store
+    are checked, and no receiver.
     """
     from otel_logtail.cli.answers import write_records
     from otel_logtail.cli.follow import context_of_exporters, settings_of

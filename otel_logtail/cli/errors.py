@@ -1,6 +1,6 @@
-"""How a command ends: an error is one line and a hint on stderr, a reader who has left is no error.
+"""Exit codes and error messages of commands: one line and a hint on stderr.
 
-Everything that a command raises is translated in one place (`ended`).
+Every exception of a command is translated in one place (`ended`). A closed pipe on stdout is not an error.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from otel_logtail.errors import LogtailError
 from otel_logtail.redact import Redactor, secrets_of
 
 _OF_STDOUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF}
-"""What writing to stdout fails with where it is a file, or was closed before the start."""
+"""Error numbers of writes to a stdout that is a file, or that was closed before the start."""
 
 _FRAMES = 5
-"""How many callers an internal error names."""
+"""The number of callers in the message of an internal error."""
 
 
 def say(text: str) -> None:
-    """Write one line to stderr without secrets, and with escapes for whatever does not print."""
+    """Write one line to stderr, without secrets and with escapes for characters that do not print."""
     from otel_logtail.text import printable
 
     try:
         print(printable(redactor()(text)), file=sys.stderr, flush=True)
     except (OSError, ValueError):
-        pass  # nobody is listening any more
+        pass  # stderr is closed
 
 
 @lru_cache(maxsize=1)
 def redactor() -> Redactor:
-    """What leaves the secrets of this process's environment and arguments out of text."""
+    """Return the function that removes the secrets in this process's environment and arguments from text."""
     return Redactor(secrets_of(os.environ, sys.argv))
 
 
 def say_error(message: str, hint: str = "") -> None:
-    """Write an error, and a hint of what would be right, to stderr."""
+    """Write an error and a hint to stderr."""
     say(f"otel-logtail: error: {' '.join(message.split(chr(10)))}")
     if hint:
         say(f"hint: {hint}")
@@ -55,20 +55,20 @@ def say_error(message: str, hint: str = "") -> None:
 
 @contextmanager
 def errors_as_exit() -> Iterator[None]:
-    """Turn an error into lines on stderr and its exit code; end quietly when the reader of stdout has left.
+    """Turn exceptions into messages and exit codes; a closed pipe on stdout exits silently. Also a decorator.
 
-    It flushes stdout, so that a pipe which broke late is noticed here as well. Works as a decorator too.
+    Stdout is flushed, so that a pipe that was closed late is detected here.
     """
     try:
         yield
         sys.stdout.flush()
-    except Exception as problem:  # noqa: BLE001 - each is said in one line
+    except Exception as problem:  # noqa: BLE001 - every error becomes one line
         raise typer.Exit(ended(problem)) from None
 
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Go on without a reader of stdout, for commands whose exit code is an answer too."""
+    """Continue after stdout was closed, for commands whose exit code is part of the answer."""
     try:
         yield
         sys.stdout.flush()
@@ -77,14 +77,14 @@ def reader_may_leave() -> Iterator[None]:
 
 
 def stop_early(number: int, *, once: bool) -> NoReturn:
-    """End a run that a signal stops before anything is read; ``once``: it was to read the logs once."""
+    """Exit because of a signal that arrived before the run started; ``once``: the run has --once."""
     if once:
         say("otel-logtail: warning: interrupted; run again to resume")
     raise SystemExit(128 + number if once else 0)
 
 
 def ended(problem: BaseException) -> int:
-    """Say what ended a command, and return its exit code."""
+    """Print the error that ended a command, and return the exit code."""
     if isinstance(problem, LogtailError):
         from otel_logtail.daemon.settings import explain
 
@@ -101,17 +101,17 @@ def ended(problem: BaseException) -> int:
     if isinstance(problem, OSError):
         return _of_the_system(problem)
     if isinstance(problem, MemoryError):
-        say_error("out of memory", "give it more, or ask for less: --since, --limit")
+        say_error("out of memory", "select less data with --since or --limit")
         return 1
     format_message: Callable[[], str] | None = getattr(problem, "format_message", None)
-    if format_message is not None:  # what typer raises for wrong arguments has its message and exit code
+    if format_message is not None:  # an exception of typer for wrong arguments has its own message and exit code
         return _of_the_arguments(problem, format_message())
     say_error(*_internal(type(problem), problem, problem.__traceback__))
     return 1
 
 
 def _variables() -> dict[str, str]:
-    """The options of any command that were given as variables and not as flags, by name."""
+    """Return the variables of options that are not given as flags, by the name of the option."""
     flags = {word.partition("=")[0] for word in sys.argv[1:]}
     names = [name for name in os.environ if name.startswith("OTEL_LOGTAIL_")]
     options = {name.removeprefix("OTEL_LOGTAIL_").lower(): name for name in names}
@@ -122,22 +122,22 @@ def _of_the_system(problem: OSError) -> int:
     why = problem.strerror or str(problem) or type(problem).__name__
     if problem.filename is None and problem.errno in _OF_STDOUT:
         _let_go_of_stdout()
-        say_error(f"standard output can't be written: {'it is closed' if problem.errno == errno.EBADF else why}")
+        say_error(f"cannot write to standard output: {'it is closed' if problem.errno == errno.EBADF else why}")
     else:
         name = problem.filename
         where = "" if name is None else f": {os.fsdecode(name) if isinstance(name, bytes) else name}"
-        say_error(f"{why}{where}", f"the system refused it, at {_places(problem.__traceback__)}")
+        say_error(f"{why}{where}", f"the system call failed at {_places(problem.__traceback__)}")
     return 1
 
 
 def _of_the_arguments(problem: BaseException, message: str) -> int:
     code = int(getattr(problem, "exit_code", 2))
     context = getattr(problem, "ctx", None)
-    if context is not None and message == context.get_help():  # a group of commands, and none was named
+    if context is not None and message == context.get_help():  # a group of commands without a command
         typer.echo(message, err=True)
     else:
         name = "otel-logtail" if context is None else context.command_path
-        say_error(message, f"{name} --help shows what there is")
+        say_error(message, f"{name} --help shows the options and commands")
     return code
 
 
@@ -145,12 +145,12 @@ def _internal(kind: type[BaseException], problem: BaseException | None, where: T
     message = str(problem)
     return (
         f"internal error: {kind.__name__}{': ' if message else ''}{message} (at {_places(where)})",
-        "this is a bug in otel-logtail: please report the line above",
+        "this is a bug in otel-logtail; please report the line above",
     )
 
 
 def _places(where: TracebackType | None) -> str:
-    """The last calls before an error, the innermost first: a traceback on one line."""
+    """Return a traceback on one line: the last calls before an error, the innermost first."""
     frames = [frame for frame in reversed(traceback.extract_tb(where)) if not frame.filename.startswith("<frozen")]
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[:_FRAMES]) or "an unknown place"
 
@@ -159,10 +159,10 @@ def _places(where: TracebackType | None) -> str:
 
 
 def prepare_process() -> None:
-    """Let every error of any thread be one line, and standard streams that were closed be harmless.
+    """Make errors of all threads one line each, and open standard streams that are closed.
 
-    An interrupt ends the process there and then, until a command asks for something else: the store is right at every
-    instruction, and an exception would be lost in the callbacks of SQLite or be taken for an error of the store.
+    SIGINT exits immediately unless a command installs its own handler. The store is consistent at every instruction. An
+    exception would be lost in SQLite's callbacks, or look like an error of the store.
     """
     _open_streams()
     threading.excepthook = _in_a_thread
@@ -180,7 +180,7 @@ def _unraisable(happened: Any) -> None:
 
 
 def redact_logs(redact: Redactor) -> None:
-    """Keep secrets out of libraries' log records: urllib3 warns with whole URLs, websockets debugs with headers."""
+    """Remove secrets from the log records of libraries: urllib3 logs whole URLs, websockets logs headers."""
     import logging
 
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
@@ -188,7 +188,7 @@ def redact_logs(redact: Redactor) -> None:
         try:
             made.msg, made.args = redact(made.getMessage()), ()
         except (TypeError, ValueError):
-            return made  # a format string that does not fit its values: logging reports it
+            return made  # the format does not match its values, which logging reports
         if made.exc_info and made.exc_info[0]:
             made.exc_text = redact("".join(traceback.format_exception(*made.exc_info)).rstrip())
         return made
@@ -197,7 +197,7 @@ def redact_logs(redact: Redactor) -> None:
 
 
 def logs_in_one_line(redact: Redactor) -> None:
-    """Let what libraries log be one line, where nobody configured logging, and Python's warnings too."""
+    """Print log records of libraries and Python's warnings as one line each, unless logging is configured."""
     import logging
     import warnings
 
@@ -215,28 +215,28 @@ def logs_in_one_line(redact: Redactor) -> None:
 
 
 def _open_streams() -> None:
-    """Open closed standard streams, before a file of ours gets their numbers.
+    """Open closed standard streams, before one of our files gets their descriptors.
 
-    What is written to such a stdout fails, as it must: nobody would have it.
+    Writes to such a stdout fail, as they should.
     """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)  # gets this number, the lowest that is free
+            os.open(os.devnull, flags)  # gets this descriptor, the lowest free one
             os.set_inheritable(number, True)
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - open until the process exits
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _let_go_of_stdout() -> None:
-    """What is still buffered goes nowhere: else Python complains about the pipe again when it ends."""
+    """Discard buffered output, so that Python does not report the closed pipe again at exit."""
     try:
         stdout = sys.stdout.fileno()
     except (OSError, ValueError):
-        return  # no file of the system's (a test's buffer): nothing to complain about later
+        return  # not a file of the system, e.g. a buffer of a test
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stdout)
     os.close(nowhere)

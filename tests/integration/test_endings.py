@@ -52,7 +52,7 @@ def run(words: list[str], home: Path, store: Path, shell: str) -> tuple[int, lis
     return done.returncode, done.stderr.splitlines()
 
 
-NOWHERE = "otel-logtail: error: standard output can't be written: "
+NOWHERE = "otel-logtail: error: cannot write to standard output: "
 
 
 @pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, HELP)], ids=" ".join)

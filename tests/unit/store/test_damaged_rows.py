@@ -285,7 +285,7 @@ def test_an_answer_that_finds_no_room_is_one_line_and_an_exit_code(
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "otel-logtail: error: standard output can't be written: No space left on device\n"
+    assert done.stderr == "otel-logtail: error: cannot write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
