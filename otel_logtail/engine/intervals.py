@@ -70,10 +70,12 @@ def _series_of(
 ) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:
     """The series of a shape's durations, and one for each of its stages."""
     own = merge_attributes(shape.attributes, attributes)
-    stages = tuple(merge_attributes(own, (("stage", stage),)) for stage in shape.stages)
+    others = tuple(attribute for attribute in own if attribute[0] != "stage")
+    at = bisect_left([name for name, _ in others], "stage")
+    before, behind = others[:at], others[at:]
     return (
         SeriesKey(Instrument.DURATION, own, bounds_ns),
-        tuple(SeriesKey(Instrument.STAGE, labels, bounds_ns) for labels in stages),
+        tuple(SeriesKey(Instrument.STAGE, (*before, ("stage", stage), *behind), bounds_ns) for stage in shape.stages),
     )
 
 

@@ -91,7 +91,7 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
 _hot = native.helper("engine._hot")
 _BOM = b"\xef\xbb\xbf"
 _ODD = frozenset((b"\0", b"\xef"))
-_LEAST_BULK = 16
+_LEAST_BULK = 2
 
 
 def scan(

@@ -13,12 +13,14 @@ import sqlite3
 import msgspec
 
 from otel_logtail.model import OVERFLOW, Instrument, IntervalKey, SeriesKey
-from otel_logtail.store.rows import encode_attributes, encode_json, marks
+from otel_logtail.store.rows import encode_attributes, encode_json
 
 MAX_SERIES = 2_000
 """How many series a source may have, if nothing else is said: OpenTelemetry's default for one metric."""
 
 _MEMO = 2_000
+
+_OVERFLOW_TEXT = encode_attributes(OVERFLOW).encode()
 
 _COUNTED_TOGETHER = {
     Instrument.DURATION: (Instrument.DURATION, Instrument.STAGE),
@@ -44,7 +46,7 @@ class SeriesTable:
         self._known: dict[tuple[int, SeriesKey], Series] = {}
         # series that a source may not have, and which one counts for them
         self._beyond: dict[tuple[int, SeriesKey], SeriesKey] = {}
-        self._numbers: dict[tuple[object, ...], int] = {}
+        self._ids: dict[tuple[int, Instrument, tuple[int, ...]], dict[bytes, int]] = {}
         self.most = MAX_SERIES
         """How many series each source may have of its samples; what is beyond them is counted in one."""
         self.overflowed = False
@@ -54,7 +56,7 @@ class SeriesTable:
         """Forget what was made in a transaction that is gone."""
         self._known.clear()
         self._beyond.clear()
-        self._numbers.clear()
+        self._ids.clear()
 
     def of(self, source: int, key: IntervalKey) -> Series:
         """The series in which an interval of a source is counted; made where it is new."""
@@ -67,49 +69,56 @@ class SeriesTable:
                 self._begin_earlier(known.id, key.start_ns)
                 known.start_ns = key.start_ns
             return known
-        columns = (source, series.instrument.value, encode_attributes(series.attributes), encode_json(series.bounds_ns))
-        query = "SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?"
-        found = self._one(query, *columns)
+        stored = self._stored(source, series.instrument, series.bounds_ns)
+        attributes = encode_attributes(series.attributes).encode()
         is_overflow = series.attributes == OVERFLOW
-        if found is None and not is_overflow and not self._takes_room(source, series):
+        if attributes not in stored and not is_overflow and not self._has_room(source, series):
             if len(self._beyond) >= _MEMO:
                 self._beyond.clear()
             self._beyond[source, series] = beyond = msgspec.structs.replace(series, attributes=OVERFLOW)
             self.overflowed = True
             return self.of(source, msgspec.structs.replace(key, series=beyond))
-        if found is None:
-            self._db.execute(
+        if attributes in stored:
+            series_id = stored[attributes]
+            self._begin_earlier(series_id, key.start_ns)
+            row = self._db.execute(
+                "SELECT coalesce(max(end_ns), 0) FROM open_interval WHERE series = ?", (series_id,)
+            ).fetchone()
+            open_ns = int(row[0])
+        else:
+            cursor = self._db.execute(
                 "INSERT INTO series (source, instrument, attributes, bounds, start_ns) VALUES (?, ?, ?, ?, ?)",
-                (*columns, key.start_ns),
+                (source, series.instrument.value, attributes.decode(), encode_json(series.bounds_ns), key.start_ns),
             )
-            found = self._one(query, *columns)
-        series_id = int(str(found))
-        self._begin_earlier(series_id, key.start_ns)
-        open_ns = self._one("SELECT coalesce(max(end_ns), 0) FROM open_interval WHERE series = ?", series_id)
-        self._known[source, series] = Series(series_id, key.start_ns, int(str(open_ns)), is_overflow)
+            series_id = stored[attributes] = cursor.lastrowid or 0
+            open_ns = 0
+        self._known[source, series] = Series(series_id, key.start_ns, open_ns, is_overflow)
         return self._known[source, series]
 
-    def _takes_room(self, source: int, series: SeriesKey) -> bool:
-        """Whether the source may have another series, which counts from then on; those that it has, it keeps.
+    def _has_room(self, source: int, series: SeriesKey) -> bool:
+        """Return whether the source may have another series; those in the store count, whenever they were made.
 
-        Other bounds come with other settings, so what was counted before does not count here.
+        Series with other bounds belong to earlier settings and don't count.
         """
         together = _COUNTED_TOGETHER.get(series.instrument, (series.instrument,))
-        group = (source, series.bounds_ns, together)
-        if group not in self._numbers:
-            number = self._one(
-                "SELECT count(*) FROM series WHERE source = ? AND bounds = ?"
-                f" AND instrument IN ({marks(len(together))}) AND attributes <> ?",
-                source,
-                encode_json(series.bounds_ns),
-                *(instrument.value for instrument in together),
-                encode_attributes(OVERFLOW),
+        stored = (self._stored(source, instrument, series.bounds_ns) for instrument in together)
+        return sum(len(ids) - (_OVERFLOW_TEXT in ids) for ids in stored) < self.most
+
+    def _stored(self, source: int, instrument: Instrument, bounds_ns: tuple[int, ...]) -> dict[bytes, int]:
+        """Return the ids of an instrument's series in the store, by the text of their attributes.
+
+        The text is read as bytes: a damaged one is an error of its own series, not of all.
+        """
+        group = (source, instrument, bounds_ns)
+        if group not in self._ids:
+            self._ids[group] = dict(
+                self._db.execute(
+                    "SELECT CAST(attributes AS BLOB), id FROM series"
+                    " WHERE source = ? AND instrument = ? AND bounds = ?",
+                    (source, instrument.value, encode_json(bounds_ns)),
+                )
             )
-            self._numbers[group] = int(str(number))
-        if self._numbers[group] >= self.most:
-            return False
-        self._numbers[group] += 1
-        return True
+        return self._ids[group]
 
     def _begin_earlier(self, series: int, start_ns: int) -> None:
         # lines come out of order, so the first interval that is met need not be the earliest; but what was made final
@@ -120,7 +129,3 @@ class SeriesTable:
             " AND NOT EXISTS (SELECT 1 FROM total WHERE series = ?1)",
             (series, start_ns),
         )
-
-    def _one(self, sql: str, *parameters: object) -> object:
-        row = self._db.execute(sql, parameters).fetchone()
-        return None if row is None else row[0]

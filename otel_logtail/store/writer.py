@@ -71,6 +71,9 @@ _PUT_OPEN = (
 
 _NO_BREACHES = (0, 0)
 
+_Place = tuple[int, int, int]
+"""An open interval: its series, its start and its end."""
+
 _BACKLOG_BYTES = 256 * 1024
 _BACKLOG_PAGES, _LIVE_PAGES = 4000, 250
 """After how many pages SQLite brings them back from the log of changes into the store: the commit in whose turn that
@@ -84,6 +87,14 @@ _SEAL = 5_000
 
 _MEMO_BUCKETS = 60_000
 """Of all counts that are kept in memory: about 100 bytes each."""
+
+
+class _Grown(msgspec.Struct, frozen=True):
+    """The counts of an open interval that are to be written, and the ids of the first and last breach among them."""
+
+    counts: Counts
+    first: int
+    last: int
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -369,18 +380,21 @@ class Store:
 
     def _write(self, batches: Sequence[Batch]) -> Committed:
         self._mended, self.series.overflowed = 0, False
-        sealed = sum([self._write_one(batch) for batch in batches])
+        grown: dict[_Place, _Grown] = {}
+        sealed = sum([self._write_one(batch, grown) for batch in batches])
+        self._put_open(grown)
+        self._count(batches)
         closed, breaches = sum(len(batch.closed) for batch in batches), sum(len(batch.breaches) for batch in batches)
         first_end_ns = self._edge_of_open(batches[-1].source, "end_ns ASC")
         return Committed(sealed, closed, breaches, self._mended, self.series.overflowed, first_end_ns)
 
-    def _write_one(self, batch: Batch) -> int:
-        """Returns how many intervals became final."""
+    def _write_one(self, batch: Batch, grown: dict[_Place, _Grown]) -> int:
+        """Write a batch, and add its counts to ``grown``; return how many intervals became final."""
         breaches = _NO_BREACHES
         if batch.file is not None:
             self._update_file(batch.source, batch.file)
             breaches = self._add_samples(batch, batch.file.id)
-        self._add_counts(batch, breaches)
+        self._add_counts(batch, breaches, grown)
         for live, open_ in batch.open_episodes.items():
             self._db.execute(
                 "DELETE FROM open_episode WHERE source = ? AND live = ?", (batch.source, text_of_path(live))
@@ -397,8 +411,10 @@ class Store:
                 f"INSERT INTO episode (source, {EPISODE}) VALUES ({marks(13)}) ON CONFLICT (span_id) DO NOTHING",
                 [episode_columns(batch.source, episode) for episode in batch.closed],
             )
-        self._count(batch)
-        return 0 if batch.seal_until_ns is None else self._seal(batch.source, batch.seal_until_ns, batch.is_last)
+        if batch.seal_until_ns is None:
+            return 0
+        self._put_open(grown)
+        return self._seal(batch.source, batch.seal_until_ns, batch.is_last)
 
     def _update_file(self, source: int, state: FileState) -> None:
         columns = file_columns(state)
@@ -470,38 +486,49 @@ class Store:
             return known[1]
         attributes = encode_attributes(merge_attributes(shape.attributes, batch.attributes))
         columns = (batch.source, attributes, encode_json(shape.stages), int(severity), cause, stage)
-        self._db.execute(
+        added = self._db.execute(
             "INSERT INTO kind (source, attributes, stages, severity, cause, stage) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
             columns,
         )
-        found = self._one(
-            "SELECT id FROM kind WHERE source = ? AND attributes = ? AND stages = ? AND severity = ? AND cause = ?"
-            " AND stage = ?",
-            *columns,
+        found = (
+            added.lastrowid
+            if added.rowcount
+            else self._one(
+                "SELECT id FROM kind WHERE source = ? AND attributes = ? AND stages = ? AND severity = ? AND cause = ?"
+                " AND stage = ?",
+                *columns,
+            )
         )
         if len(self._kinds) >= _MEMO:  # an observer that makes its shapes anew for every line
             self._kinds.clear()
         self._kinds[key] = (shape, int(str(found)))
         return self._kinds[key][1]
 
-    def _add_counts(self, batch: Batch, breaches: tuple[int, int]) -> None:
-        if not batch.counts:
-            return
-        grown: dict[tuple[int, int, int], Counts] = {}
+    def _add_counts(self, batch: Batch, breaches: tuple[int, int], grown: dict[_Place, _Grown]) -> None:
+        """Add a batch's counts to those of the open intervals, which are written once for many batches."""
         for key, more in batch.counts.items():
             series = self.series.of(batch.source, key)
             place = (series.id, key.start_ns, key.end_ns)
-            counts = grown.get(place) or self._open.get(place)
+            before = grown.get(place)
+            counts = before.counts if before else self._open.get(place)
             if counts is None:
-                counts = None if key.start_ns >= series.open_ns else self._read_counts(place)
+                counts = Counts() if key.start_ns >= series.open_ns else self._read_counts(place)
                 if len(self._open) >= _MEMO:
                     self._open.clear()
-            grown[place] = counts = Counts() if counts is None else counts
             add(counts, more)  # a copy where nothing was counted before: the batch is never changed
+            first, last = (before.first or breaches[0], max(before.last, breaches[1])) if before else breaches
+            grown[place] = _Grown(counts, first, last)
             self._open[place] = counts
             series.open_ns = max(series.open_ns, key.end_ns)
-        self._db.executemany(_PUT_OPEN, [(*place, *counts_row(counts), *breaches) for place, counts in grown.items()])
+
+    def _put_open(self, grown: dict[_Place, _Grown]) -> None:
+        """Write counts that have grown, and forget that they have."""
+        if not grown:
+            return
+        rows = [(*place, *counts_row(each.counts), each.first, each.last) for place, each in grown.items()]
+        self._db.executemany(_PUT_OPEN, rows)
+        grown.clear()
         if sum(len(counts.exponential) for counts in self._open.values()) > _MEMO_BUCKETS:
             self._open.clear()
 
@@ -559,21 +586,22 @@ class Store:
             )
         return cursor.rowcount
 
-    def _count(self, batch: Batch) -> None:
-        tally = batch.tally
-        if not (tally.bytes or tally.oversized):
+    def _count(self, batches: Sequence[Batch]) -> None:
+        """Add what was read to the counters of the batches' source."""
+        source, tallies = batches[-1].source, [batch.tally for batch in batches]
+        if not any(tally.bytes or tally.oversized for tally in tallies):
             return
+        names = ("bytes", "samples", "ignored", "drift", "oversized")
         self._db.execute(
-            "UPDATE source SET bytes = bytes + ?, samples = samples + ?, ignored = ignored + ?, drift = drift + ?,"
-            " oversized = oversized + ? WHERE id = ?",
-            (tally.bytes, tally.samples, tally.ignored, tally.drift, tally.oversized, batch.source),
+            f"UPDATE source SET {', '.join(f'{name} = {name} + ?' for name in names)} WHERE id = ?",
+            (*(sum(getattr(tally, name) for tally in tallies) for name in names), source),
         )
-        if not tally.rejected:
-            return
-        self._db.executemany(
-            "INSERT INTO rejected VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            [(batch.source, reason, number) for reason, number in tally.rejected.items()],
-        )
+        rejected = [(source, *item) for tally in tallies for item in tally.rejected.items()]
+        if rejected:
+            self._db.executemany(
+                "INSERT INTO rejected VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                rejected,
+            )
 
     def _one(self, sql: str, *parameters: object) -> object:
         row = self._db.execute(sql, parameters).fetchone()
