@@ -124,6 +124,8 @@ class States:
         ids: set[int] = set()
         for reader in readers:
             ids.update(self._empty.get(reader.identity, ())[-1:])
+            if not self._begin:
+                continue
             try:
                 head = reader.read_at(0, HEAD_BYTES)
             except OSError:

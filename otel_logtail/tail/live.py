@@ -32,7 +32,7 @@ from typing import Protocol
 import msgspec
 
 from otel_logtail.events import Reporter
-from otel_logtail.model import Chunk, FileState
+from otel_logtail.model import Chunk, FileState, Fingerprint
 from otel_logtail.tail.checkpoints import Everywhere, States
 from otel_logtail.tail.directories import FILE, LINK, SETTLED_NS, Folders, Listing, Names
 from otel_logtail.tail.files import (
@@ -304,7 +304,7 @@ class PathTail:
         Returns whether that was possible: nothing was done where the live file was cut off meanwhile.
         """
         readers, elsewhere, complete = self._open(now_s)
-        sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items()}
+        sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items() if path != self.live}
         try:
             known = {state.id: state for state in self._states.unfinished()}
             known.update((held.state.id, held.state) for held in self._held)
@@ -466,6 +466,7 @@ class PathTail:
             if not new.done and new.id not in sure.values():
                 self.begun.append((new.path, new.offset))
         states = {**claims, **dict(zip(fresh, added, strict=True))}
+        new_paths = frozenset(fresh)
 
         left = {held.state.id: held for held in self._held}
         holding: list[_Held] = []
@@ -483,11 +484,7 @@ class PathTail:
                     place = self._place(path)
                     changed.append(msgspec.structs.replace(state, path=place, device=reader.device, inode=reader.inode))
                 continue
-            moved = msgspec.structs.replace(
-                state, live=self.live, path=self._place(path), device=reader.device, inode=reader.inode, done=False
-            )
-            if not state.offset:
-                moved = msgspec.structs.replace(moved, head=fingerprint(reader.read_at(0, HEAD_BYTES)))
+            moved = state if path in new_paths and not state.done else self._moved(path, reader, state)
             if moved != state:
                 changed.append(moved)
             keep = held is not None and holds(held.reader, state) and _is_kept(held.reader, reader, live=live)
@@ -530,6 +527,14 @@ class PathTail:
                 # known again, and may be here under another name
                 self._reporter.unseen(state.path, max(state.size, state.offset), unread)
         self._hold(holding, silent=sure.values())
+
+    def _moved(self, path: str, reader: Reader, state: FileState) -> FileState:
+        """Return the state of a known file that has this path now, and is read on."""
+        head = state.head if state.offset else fingerprint(reader.read_at(0, HEAD_BYTES))
+        place = self._place(path)
+        return msgspec.structs.replace(
+            state, live=self.live, path=place, device=reader.device, inode=reader.inode, done=False, head=head
+        )
 
     def _last_live(self, but: Collection[int]) -> int:
         """The id of the last file that was the live one, as far as its name tells."""
@@ -574,9 +579,9 @@ class PathTail:
             offset=offset,
             size=offset if is_compressed(path) else max(offset, size),
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset or HEAD_BYTES))),
-            anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
+            anchor=_anchor(reader, offset),
             done=not live and not self._from_start,
-            trail=before.trail if before else b"" if is_compressed(path) else up_to(reader, offset),
+            trail=before.trail if before else b"" if is_compressed(path) or not offset else up_to(reader, offset),
             doubt=max(0, before.state.doubt - before.state.offset) if before else 0,
         )
 
@@ -676,7 +681,7 @@ class PathTail:
             offset=offset,
             size=max(offset, reader.size()) if isinstance(reader, PlainReader) else offset,
             head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
-            anchor=fingerprint(reader.read_at(max(0, offset - ANCHOR_BYTES), min(ANCHOR_BYTES, offset))),
+            anchor=_anchor(reader, offset),
             trail=pack(still_true(reader, trail, found)),
             doubt=offset + doubt if doubt else 0,
         )
@@ -718,6 +723,12 @@ class PathTail:
         self._held = []
         self._to_read.clear()
         self._current = None
+
+
+def _anchor(reader: Reader, offset: int) -> Fingerprint:
+    """Return the fingerprint of the last bytes before a position."""
+    start = max(0, offset - ANCHOR_BYTES)
+    return fingerprint(reader.read_at(start, offset - start)) if offset else Fingerprint()
 
 
 def _is_sure(before: dict[str, Predecessor], path: str) -> bool:
