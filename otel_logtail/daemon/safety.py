@@ -9,7 +9,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -68,8 +69,16 @@ class _Files:
             folder, name = os.path.split(path)
             if folder not in folders:
                 folders[folder] = os.path.realpath(folder)
-            self.by_name[os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)] = path
-            if identity := identity_at(path):
+            try:
+                status = os.lstat(path)  # the only question for most files: there may be thousands
+            except OSError:
+                status = None
+            if status is None or stat.S_ISLNK(status.st_mode):
+                real, identity = os.path.realpath(path), identity_at(path)
+            else:
+                real, identity = os.path.join(folders[folder], name), (status.st_dev, status.st_ino)
+            self.by_name[real] = path
+            if identity:
                 self._by_inode[identity] = path
 
     def find(self, path: str) -> str:
@@ -92,11 +101,14 @@ def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
         live = discover(read.patterns, read.rule, trusted=read.trusted)
         folders = Folders()
         files = _Files([*live, *(rotated for path in live for rotated in siblings(path, folders))])
+        by_stem: dict[str, list[str]] = {}
+        for path in live:
+            by_stem.setdefault(os.path.splitext(os.path.basename(path))[0], []).append(path)
         for output in outputs:
             if log := output.among(files):
                 raise UsageError(f"{output.flag} {output.path}: {log} is a log that is followed", hint=_HINT)
             for name in output.names:
-                if by := _would_be_read(name, live, read):
+                if by := _would_be_read(name, by_stem, read):
                     raise UsageError(
                         f"{output.flag} {output.path}: {name} would be followed as a log, by {by}", hint=_HINT
                     )
@@ -112,13 +124,11 @@ def _outputs(settings: Settings) -> list[_Output]:
     return found
 
 
-def _would_be_read(path: str, live: Iterable[str], read: Read) -> str:
+def _would_be_read(path: str, by_stem: Mapping[str, list[str]], read: Read) -> str:
     """What finds a file of this name: a pattern, or a live path that it counts as a rotated one of; else nothing."""
     folder, name = os.path.split(path)
-    for known in live:
-        beside, base = os.path.split(known)
-        if name[:1] != base[:1]:
-            continue  # nearly always: there may be thousands
+    for known in (known for end in range(1, len(name) + 1) for known in by_stem.get(name[:end], ())):
+        beside = os.path.dirname(known)
         if is_sibling(known, os.path.join(beside, name)) and os.path.realpath(beside) == os.path.realpath(folder):
             return known
     if read.rule.is_copy(name) or not (read.trusted or read.rule.is_live(name)) or is_rotated_name(path):

@@ -36,7 +36,9 @@ def claim(
         live: The path that is never only a copy.
         held: What is open from before, whatever its names are now.
     """
-    held = list(held)
+    held, left = list(held), list(states)
+    if not left and readers.keys() == {live}:
+        return {}  # a new file, as at the first of thousands of live paths
     surely_same = {reader.identity for reader in held}  # an inode is not used again while it is open
 
     def nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
@@ -46,7 +48,6 @@ def claim(
 
     claims: dict[str, FileState | None] = {}
     alike = _Alike(readers)
-    left = list(states)
     for same in (
         _same_inode,
         _same_content_unfinished,

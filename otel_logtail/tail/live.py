@@ -361,8 +361,11 @@ class PathTail:
 
         That is what a symbolic link pointed at, the last one of the path or one above it.
         """
+        unfinished = self._states.unfinished()
+        if not unfinished:
+            return []
         usual = {self._place(path) for path in (*rotated, self.live)}
-        paths = dict.fromkeys(state.path for state in self._states.unfinished() if state.path not in usual)
+        paths = dict.fromkeys(state.path for state in unfinished if state.path not in usual)
         there = [path for last in paths for path in (*self._rotated(last, now_s), last)]
         return [path for path in dict.fromkeys(there) if path not in usual and os.path.isfile(path)]
 
@@ -510,11 +513,12 @@ class PathTail:
         last_live = self._last_live(but={new.id for new in added}) if lost else 0
         changed += [msgspec.structs.replace(state, size=state.offset, done=True) for state in lost]
 
-        with self._book.together():
+        if changed:
+            with self._book.together():
+                for state in changed:
+                    self._book.update(state)
             for state in changed:
-                self._book.update(state)
-        for state in changed:
-            self._states.put(state)
+                self._states.put(state)
         for state in lost:
             unread = max(0, state.size - state.offset)
             if state.id in sure:
