@@ -33,9 +33,6 @@ NOT_YET = (
     "otel_logtail/testing/",
     *(f"otel_logtail/{path.name}" for path in (ROOT / "otel_logtail").glob("*.*")),
     "examples/",
-    "tests/faults/",
-    "tests/integration/",
-    "tests/test_",
 )
 """Files and folders that are not rewritten yet."""
 

@@ -12,7 +12,7 @@ from tests.support.following import Following
 
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("new", ["same", "same and more", "other", "other and shorter"])
-def test_only_what_is_new_is_read(tmp_path: Path, new: str, away: bool) -> None:
+def test_only_new_lines_are_read(tmp_path: Path, new: str, away: bool) -> None:
     with Following(tmp_path) as following:
         following.write(10)
         following.start().caught_up()
@@ -29,5 +29,5 @@ def test_only_what_is_new_is_read(tmp_path: Path, new: str, away: bool) -> None:
         else:
             following.rest()
         following.caught_up()
-        lost = away and new.startswith("other")  # what was written to the old one at the last, nobody saw
+        lost = away and new.startswith("other")  # the last lines written to the old file were never seen
         following.finish(warnings=["while nobody looked: .* is not known$"] if lost else [])

@@ -1,4 +1,4 @@
-"""A backup is deleted before anybody could read it: that is said, and nothing is read twice for it (scenario 4)."""
+"""A backup is deleted before it is read: the loss is logged, and no line is read twice (scenario 4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_rest_of_the_file_that_was_deleted_while_away_is_reported(
         following.start().caught_up()
         with following.away(killed=True):
             if not pending:
-                following.write(4)  # nobody has seen how long the file was in the end
+                following.write(4)  # the final size of the file was never seen
             rotate(following.log)
             following.log.with_name(f"{following.log.name}.1").unlink()
             lost = range(10, following.written)
@@ -31,7 +31,7 @@ def test_rest_of_the_file_that_was_deleted_while_away_is_reported(
         following.finish(lost=lost, warnings=[rf"proxy-8787\.log was deleted .* nobody looked: .* is not {said}"])
 
 
-def test_backups_deleted_faster_than_anybody_looks_lose_whole_files_and_double_nothing(tmp_path: Path) -> None:
+def test_backups_deleted_faster_than_any_scan_lose_whole_files_and_double_nothing(tmp_path: Path) -> None:
     with Following(tmp_path) as following:
         following.write(10)
         following.start().caught_up()

@@ -1,7 +1,7 @@
 """Rotations that keep only so many backups, in every style (scenario 3).
 
-The peers' third case, deletion beyond what they keep fingerprints of, is for us that of backups deleted while nobody
-looks: what the store knows of them names files that are no more.
+The comparable programs' third case, deletion beyond their stored fingerprints, is here the case of backups deleted
+while the program is stopped: their checkpoints name files that no longer exist.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Somebody edits the log, keeps its last lines only, or a power cut takes its end: what was read is not read again."""
+"""The log is edited, cut to its last lines, or loses its end in a power cut: known lines are not read again."""
 
 from __future__ import annotations
 

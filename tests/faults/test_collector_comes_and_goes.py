@@ -1,4 +1,4 @@
-"""A real collector that is away at first, then comes, is stopped in the midst and comes again."""
+"""A real collector that is missing at first, then starts, is stopped halfway and starts again."""
 
 from __future__ import annotations
 

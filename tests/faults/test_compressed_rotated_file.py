@@ -15,7 +15,7 @@ from tests.support.lines import durations, lines
 
 
 @pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
-def test_what_was_rotated_and_compressed_while_it_was_off_is_read_once(
+def test_a_file_rotated_and_compressed_during_a_stop_is_read_once(
     tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]
 ) -> None:
     with Daemon(tmp_path, "--from-start") as daemon:
@@ -31,7 +31,7 @@ def test_what_was_rotated_and_compressed_while_it_was_off_is_read_once(
         daemon.stop()
 
 
-def test_of_damaged_ones_what_can_be_read_is_read_and_the_rest_is_said(tmp_path: Path) -> None:
+def test_readable_parts_of_damaged_files_are_read_and_the_remainder_is_reported(tmp_path: Path) -> None:
     """One each, oldest first: cut off in its midst, bytes flipped, no gzip at all, nothing in it, then a whole one."""
     packed = gzip.compress(lines(0, 2000), 1)
     flipped = bytearray(gzip.compress(lines(2000, 4000), 1))
@@ -50,7 +50,7 @@ def test_of_damaged_ones_what_can_be_read_is_read_and_the_rest_is_said(tmp_path:
         assert max(found.values()) == 1
         for age in (5, 4, 3):
             assert f"proxy-8787.log.{age}.gz is damaged" in said
-        assert "is damaged" not in daemon.once()  # said once, and not read again
+        assert "is damaged" not in daemon.once()  # logged once, and not read again
         assert daemon.samples() == found
 
 

@@ -1,4 +1,4 @@
-"""The connection ends in the midst of a request, in the midst of its answer, and while nothing is on the way."""
+"""The connection is cut during a request, during its answer, and while idle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.wire import Wire
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_nothing_is_lost_and_what_comes_again_is_the_same(tmp_path: Path, protocol: str) -> None:
+def test_nothing_is_lost_and_resent_data_is_the_same(tmp_path: Path, protocol: str) -> None:
     with (
         receiving(protocol) as receiver,
         Wire(receiver.port) as wire,

@@ -38,7 +38,7 @@ class Place:
         self.log, self.db, self.out = folder / "proxy-8787.log", folder / "store.db", folder / "out.jsonl"
 
     def run(self, db: Path | None = None) -> str:
-        """Read the log once, and send what is new; returns what was logged."""
+        """Read the log once and send new data; return the log messages."""
         more = ("--path", self.log, "--once", "--from-start", "--exporter", "jsonl", "--jsonl-file", self.out)
         return self.ask(*more, db=db).stderr
 

@@ -1,4 +1,4 @@
-"""The log is copied slowly, and looked at meanwhile; then it is cut off (scenarios 17 and 25, in slow motion)."""
+"""The log is copied slowly, scanned meanwhile, and then truncated (scenarios 17 and 25, in slow motion)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log is copied with lines that nobody has read yet, cut off, and both are written (scenario 17)."""
+"""The log is copied with unread lines, truncated, and both files are written (scenario 17)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.tailing import copytruncate
 
 
 @pytest.mark.parametrize("lines", [2, 20])
-def test_the_copys_tail_and_what_comes_to_both_is_read_once(tmp_path: Path, lines: int) -> None:
+def test_the_copys_tail_and_new_lines_of_both_are_read_once(tmp_path: Path, lines: int) -> None:
     copy = tmp_path / "logs" / "proxy-8787.log.1"
     with Following(tmp_path) as following:
         following.write(10)

@@ -1,4 +1,4 @@
-"""The log is copied and cut off while nobody looks (scenario 19)."""
+"""The log is copied and truncated while the program is stopped (scenario 19)."""
 
 from __future__ import annotations
 

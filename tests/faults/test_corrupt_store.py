@@ -1,4 +1,4 @@
-"""The store is damaged, at the start or while running: set aside, and what the logs still hold is read again."""
+"""The store is damaged, at the start or while running: it is moved away, and the remaining logs are read again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def asides(db: Path) -> list[Path]:
     return sorted(path for path in db.parent.glob(f"{db.name}.corrupt-*") if not path.name.endswith(("-wal", "-shm")))
 
 
-def test_a_store_that_is_damaged_at_the_start_is_set_aside_and_the_logs_are_read_again(tmp_path: Path) -> None:
+def test_a_store_damaged_at_the_start_is_moved_away_and_the_logs_are_read_again(tmp_path: Path) -> None:
     log, db = tmp_path / "proxy.log", tmp_path / "store.db"
     append_bytes(log, lines(0, 100))
     with Daemon(tmp_path, "--from-start", db=db, log=log).launch() as daemon:

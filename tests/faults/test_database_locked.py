@@ -1,4 +1,4 @@
-"""Another process holds the store: said aloud, and gone on by itself when it lets go (scenario 39)."""
+"""Another process locks the store: logged, and continued automatically when it is released (scenario 39)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_second_daemon_is_refused_with_the_pid_of_the_first(tmp_path: Path) ->
         daemon.once()  # a lock dies with its holder
 
 
-def test_a_transaction_of_another_program_is_said_and_waited_for(tmp_path: Path) -> None:
+def test_a_transaction_of_another_program_is_reported_and_waited_for(tmp_path: Path) -> None:
     """A daemon that runs waits for its end; a run that is not to stay gives up, with a hint."""
     (tmp_path / "other").mkdir()
     with (

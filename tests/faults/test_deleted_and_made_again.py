@@ -1,4 +1,4 @@
-"""The log is deleted and made again (scenario 51)."""
+"""The log is deleted and recreated (scenario 51)."""
 
 from __future__ import annotations
 

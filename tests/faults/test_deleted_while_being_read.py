@@ -12,7 +12,7 @@ otel_logtail.tail.live.GRACE_S = 1.0
 from otel_logtail.cli.main import main
 main()
 """
-"""The program itself, but that it lets go of a file after a second of silence, not after a minute."""
+"""The program itself, with a grace period of a second instead of a minute."""
 
 
 def test_its_rest_is_read(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_its_rest_is_read(tmp_path: Path) -> None:
         following.finish()
 
 
-def test_what_a_writer_goes_on_writing_to_it_is_read(tmp_path: Path) -> None:
+def test_lines_that_a_writer_adds_later_are_read(tmp_path: Path) -> None:
     with Following(tmp_path) as following:
         with following.log.open("ab", buffering=0) as held:
             held.write(following.lines(10))

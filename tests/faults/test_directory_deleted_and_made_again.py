@@ -1,4 +1,4 @@
-"""The folder of the log is deleted, or renamed, and made again (scenario 58)."""
+"""The folder of the log is deleted, or renamed, and recreated (scenario 58)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def test_new_folder_is_followed_with_events_again(tmp_path: Path, seen: bool, ho
         following.logs.mkdir()
         following.write(5)
         following.caught_up()
-        following.rest()  # a look at all: from here on the new folder is watched
+        following.rest()  # a full scan: the new folder is watched from here on
         began_s = time.monotonic()
         for _ in range(20):
             following.write()
             following.caught_up()
-        assert time.monotonic() - began_s < 4  # without events each would wait for the timed look
+        assert time.monotonic() - began_s < 4  # without events each would wait for the periodic scan
         following.finish()

@@ -1,4 +1,4 @@
-"""Local time jumps by an hour in the midst of a stall: to the log's own times nothing happened."""
+"""Local time jumps by an hour during a stall: the log's own times are not affected."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ WINTER, SUMMER = timezone(timedelta(hours=1)), timezone(timedelta(hours=2))
     ("before", "after", "machine"),
     [(WINTER, SUMMER, "Europe/Vienna"), (SUMMER, WINTER, "Europe/Vienna"), (SUMMER, WINTER, "America/St_Johns")],
 )
-def test_an_episode_goes_on_across_it(tmp_path: Path, before: timezone, after: timezone, machine: str) -> None:
-    """Read where the log was written, and on a machine that knows nothing of that zone."""
+def test_an_episode_continues_across_it(tmp_path: Path, before: timezone, after: timezone, machine: str) -> None:
+    """Read where the log was written, and on a machine without that time zone."""
     with receiving("http") as receiver, Daemon(tmp_path, endpoint=receiver.endpoint, TZ=machine) as daemon:
         moments = [T0 + timedelta(seconds=n) for n in range(6)]
         daemon.write(*(line(n, ms=SLOW_MS, at=at, zone=before if n < 3 else after) for n, at in enumerate(moments)))

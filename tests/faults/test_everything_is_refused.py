@@ -1,4 +1,4 @@
-"""A receiver that takes nothing, for ever: by its word on the data, or for a wrong address or token."""
+"""A receiver that never accepts anything: it refuses the data, or the address or token is wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STALLS = [line(number, ms=SLOW_MS, at=T0 + number * timedelta(seconds=10)) for n
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_a_few_items_are_set_aside_and_the_rest_waits_for_better_times(tmp_path: Path, protocol: str) -> None:
+def test_a_few_items_are_quarantined_and_the_others_wait(tmp_path: Path, protocol: str) -> None:
     with receiving(protocol) as receiver:
         receiver.judge = lambda _request: BAD_DATA
         with Daemon(tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon:

@@ -1,4 +1,4 @@
-"""The log is renamed while nobody looks, and its writer goes on in the renamed file (scenario 31)."""
+"""The log is renamed while the program is stopped, and its writer continues in the renamed file (scenario 31)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store's disk is full: the log is the buffer, it is said once, and it goes on by itself when there is room."""
+"""The store's disk is full: the log is the buffer, one message is logged, and it continues when there is space."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def untouched(log: Path) -> None:
 
 
 @pytest.mark.parametrize("happens", [untouched, rotated, compressed, copied_and_cut_off])
-def test_what_comes_while_the_first_start_waits_for_room_is_read(
+def test_lines_written_while_the_first_start_waits_for_space_are_read(
     tmp_path: Path, disk: Path, happens: Callable[[Path], None]
 ) -> None:
     log = tmp_path / "proxy.log"
@@ -123,7 +123,7 @@ def test_what_comes_while_the_first_start_waits_for_room_is_read(
         daemon.stop()
 
 
-def test_a_source_without_files_at_the_first_look_is_read_from_its_start(tmp_path: Path, disk: Path) -> None:
+def test_a_source_without_files_at_the_first_scan_is_read_from_its_start(tmp_path: Path, disk: Path) -> None:
     log = tmp_path / "proxy.log"
     ballast = fill(disk)
     with Daemon(tmp_path, db=disk / "store.db", log=log).launch() as daemon:
@@ -139,7 +139,7 @@ def test_one_that_waits_for_room_at_the_start_ends_in_order(tmp_path: Path, disk
     fill(disk)
     with Daemon(tmp_path, db=disk / "store.db", log=tmp_path / "proxy.log").launch() as daemon:
         daemon.wait_until(lambda: "reading stops" in daemon.said())
-        daemon.signal(signal.SIGHUP)  # there is nothing to look at yet
+        daemon.signal(signal.SIGHUP)  # there is no file to scan yet
         daemon.signal(number)
         assert daemon.ends() == 0
         assert "Traceback" not in daemon.said()

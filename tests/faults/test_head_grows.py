@@ -11,7 +11,7 @@ from tests.support.following import Following
 from tests.support.tailing import append_bytes, rotate
 
 
-def test_it_is_looked_at_after_every_single_byte(tmp_path: Path) -> None:
+def test_it_is_scanned_after_every_single_byte(tmp_path: Path) -> None:
     with Following(tmp_path) as following:
         following.log.touch()
         following.start()

@@ -158,7 +158,9 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("damage", UNSEEN.values(), ids=UNSEEN.keys())
-def test_damage_that_sqlite_does_not_see_is_set_aside_and_the_logs_are_read_again(tmp_path: Path, damage: str) -> None:
+def test_damage_that_sqlite_does_not_see_moves_the_store_and_the_logs_are_read_again(
+    tmp_path: Path, damage: str
+) -> None:
     with Daemon(tmp_path, "--from-start") as daemon:
         daemon.write(lines(0, 50, ms=600))
         daemon.start()

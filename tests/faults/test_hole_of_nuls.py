@@ -1,4 +1,4 @@
-"""A writer that was not told of a truncation goes on at its old place and leaves a hole of NULs (scenario 18)."""
+"""After a truncation a writer continues at its old offset and leaves a hole of NULs (scenario 18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and structures that nobody writes in good faith: rejected or drift, and never the end of the program."""
+"""Numbers and structures that only an attacker writes: rejected or drift, and never the end of the program."""
 
 from __future__ import annotations
 

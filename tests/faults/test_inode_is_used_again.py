@@ -29,7 +29,7 @@ def make_with_inode(path: Path, inode: int, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(("unread", "lines"), [(0, 10), (4, 10), (4, 3), (0, 30)])
-def test_new_file_with_the_inode_of_the_compressed_one_is_no_old_one(tmp_path: Path, unread: int, lines: int) -> None:
+def test_new_file_with_the_inode_of_the_compressed_one_is_new(tmp_path: Path, unread: int, lines: int) -> None:
     with Following(tmp_path) as following:
         following.write(10)
         following.start().caught_up()

@@ -1,4 +1,4 @@
-"""Bytes that are no UTF-8, in other lines and in headroom's own; a character split over two reads (scenario 64)."""
+"""Bytes that are not UTF-8, in other lines and in headroom's own; a character split over two reads (scenario 64)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_bad_bytes_cost_at_most_their_own_line(tmp_path: Path) -> None:
         assert daemon.counter("drift") + sum(daemon.rejected().values()) == lost
 
 
-def test_a_character_that_is_split_between_two_writes_is_whole(tmp_path: Path) -> None:
+def test_a_character_split_between_two_writes_is_complete(tmp_path: Path) -> None:
     whole = line(1, more='"model": "Äß→𝄞", ')
     with Daemon(tmp_path, "--from-start") as daemon:
         daemon.start()

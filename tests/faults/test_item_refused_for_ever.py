@@ -22,7 +22,7 @@ def values(request: Request) -> list[float]:
 
 
 def strange(request: Request) -> bool:
-    """Whether a request holds the one span or the one point."""
+    """Return whether a request has the one span or the one point."""
     return ONE in values(request) or any(point.count == 4 for _, point in request.points)
 
 
@@ -69,7 +69,7 @@ def test_what_is_accepted_in_part_is_never_sent_again(tmp_path: Path, protocol: 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_a_success_with_a_warning_is_a_success(tmp_path: Path, protocol: str) -> None:
-    """Nothing rejected, and a message: the specification's way to say something to the sender."""
+    """A message without a rejection: the specification's way to warn the sender."""
     with receiving(protocol) as receiver:
         receiver.judge = lambda _request: Partly(0, "this endpoint is old")
         with Daemon(tmp_path, *flags(protocol), endpoint=receiver.endpoint) as daemon:

@@ -1,4 +1,4 @@
-"""Killed in the midst of reading and delivering, again and again: nothing lost, nothing doubled (scenario 41)."""
+"""Killed repeatedly while reading and delivering: nothing lost, nothing doubled (scenario 41)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_store_and_receiver_agree_with_the_log_in_the_end(tmp_path: Path, protoc
             slow += durations(first + EACH - 100, first + EACH, ms=SLOW_MS)
             before = daemon.samples().total()
             daemon.start()
-            # killed while it reads what was just written: at another moment each time, by how much it has read
+            # killed while it reads new lines: at another moment each time, by the number of lines read
             daemon.write(*pieces, last[:cut])
             goal = before + chance.randrange(EACH - 200)
             daemon.wait_for_more_than(goal)

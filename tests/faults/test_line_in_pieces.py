@@ -1,4 +1,4 @@
-"""Lines that come in several writes, or lie across the edge of what is read at once (scenarios 60, 61)."""
+"""Lines that are written in several pieces, or cross the edge of a read (scenarios 60, 61)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_line_in_two_writes_is_read_once(tmp_path: Path) -> None:
         assert daemon.counter("drift") == 0
 
 
-def test_a_line_that_comes_byte_by_byte_is_read_once(tmp_path: Path) -> None:
+def test_a_line_written_byte_by_byte_is_read_once(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--from-start") as daemon:
         daemon.start()
         daemon.write(*(bytes([byte]) for byte in lines(0, 3)))
@@ -35,7 +35,7 @@ def test_a_line_that_comes_byte_by_byte_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_lines_across_the_edge_of_a_chunk_are_whole(tmp_path: Path, end: bytes) -> None:
+def test_lines_across_the_edge_of_a_chunk_are_complete(tmp_path: Path, end: bytes) -> None:
     """One file for each way in which a line and its end can lie across the edge."""
     first, second = lines(0, 1).replace(b"\n", end), lines(1, 2).replace(b"\n", end)
     behind = (-1, 0, 1, 2, 3, 100, len(second) - 1, len(second))

@@ -1,4 +1,4 @@
-"""logrotate itself rotates the log while it is written and while nobody looks (scenario 14)."""
+"""logrotate itself rotates the log while it is written and while the program is stopped (scenario 14)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def metrics_only(request: Request) -> Answer:
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_metrics_flow_and_what_has_no_place_is_said_once(tmp_path: Path, protocol: str) -> None:
+def test_metrics_flow_and_unsupported_signals_are_reported_once(tmp_path: Path, protocol: str) -> None:
     with receiving(protocol) as receiver, Daemon(tmp_path, *flags(protocol), endpoint=receiver.endpoint) as daemon:
         receiver.judge = metrics_only
         daemon.write(line(0))
@@ -33,7 +33,7 @@ def test_metrics_flow_and_what_has_no_place_is_said_once(tmp_path: Path, protoco
         daemon.wait_until(lambda: sum(request.signal == "traces" for request, _ in receiver.asked) > 2)
         assert daemon.said().count(TRACES) == 1
 
-        # another fault comes and goes beside it, and both are said
+        # another fault starts and ends meanwhile, and both are logged
         receiver.judge = lambda request: UNAVAILABLE if request.signal == "metrics" else NO_SUCH_SIGNAL
         daemon.write(lines(450, 460))
         busy = "503 Service Unavailable" if protocol == "http" else "answered UNAVAILABLE"

@@ -1,4 +1,4 @@
-"""The log gets a name that no pattern matches, and its writer goes on there (scenario 6)."""
+"""The log gets a name that no pattern matches, and its writer continues there (scenario 6)."""
 
 from __future__ import annotations
 

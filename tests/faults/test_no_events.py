@@ -1,4 +1,4 @@
-"""No event tells of a change: there are none, or the watcher could not be made, or has died (scenario 55)."""
+"""No event reports a change: there are none, or the watcher could not be created, or has died (scenario 55)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ main()
 """The program itself, but that SIGUSR1 ends its watching thread."""
 
 
-def test_lines_that_no_event_tells_of_are_found_by_the_timed_look(tmp_path: Path) -> None:
+def test_lines_without_an_event_are_found_by_the_periodic_scan(tmp_path: Path) -> None:
     # writes under another name of the file, in a folder that is not watched, are none in the one that is
     other = tmp_path / "other-name"
     with Following(tmp_path) as following:
@@ -43,7 +43,7 @@ def test_lines_that_no_event_tells_of_are_found_by_the_timed_look(tmp_path: Path
         following.finish(path=other)
 
 
-def test_folder_that_can_be_neither_listed_nor_watched_is_looked_at_in_time(tmp_path: Path) -> None:
+def test_folder_that_can_be_neither_listed_nor_watched_is_scanned_in_time(tmp_path: Path) -> None:
     with Following(tmp_path, as_a_user=True) as following:
         following.write(5)
         following.logs.chmod(0o300)  # its files can be opened
@@ -55,7 +55,7 @@ def test_folder_that_can_be_neither_listed_nor_watched_is_looked_at_in_time(tmp_
             following.logs.chmod(0o700)
 
 
-def test_machine_without_watches_is_said_and_all_is_looked_at_every_second(tmp_path: Path) -> None:
+def test_machine_without_watches_is_reported_and_scanned_every_second(tmp_path: Path) -> None:
     alone = ["unshare", "--user", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no user namespace here, in which watches could be used up for one process alone")
@@ -69,7 +69,7 @@ def test_machine_without_watches_is_said_and_all_is_looked_at_every_second(tmp_p
         following.finish(warnings=[FAILED])
 
 
-def test_watcher_that_dies_is_reported_and_the_timed_look_goes_on(tmp_path: Path) -> None:
+def test_watcher_that_dies_is_reported_and_the_periodic_scan_continues(tmp_path: Path) -> None:
     with Following(tmp_path, program=("-c", DEADLY)) as following:
         following.write(5)
         following.start().caught_up()

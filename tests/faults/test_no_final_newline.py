@@ -1,4 +1,4 @@
-"""The log ends without a newline: its last line waits until it is whole (scenario 59)."""
+"""The log ends without a newline: its last line waits until it is complete (scenario 59)."""
 
 from __future__ import annotations
 

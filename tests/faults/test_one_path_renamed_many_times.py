@@ -1,4 +1,4 @@
-"""One path is renamed again and again, faster than the grace period lets go of the old files (scenario 8)."""
+"""One path is renamed repeatedly, faster than the grace period closes the old files (scenario 8)."""
 
 from __future__ import annotations
 

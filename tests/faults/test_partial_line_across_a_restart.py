@@ -11,7 +11,7 @@ from tests.support.lines import durations, line, lines
 
 
 @pytest.mark.parametrize(("end", "cut"), [("kill", 1), ("stop", 40), ("kill", 90), ("stop", -1)])
-def test_it_is_read_once_when_it_is_whole(tmp_path: Path, end: str, cut: int) -> None:
+def test_it_is_read_once_when_it_is_complete(tmp_path: Path, end: str, cut: int) -> None:
     half, rest = line(5)[:cut], line(5)[cut:]
     with Daemon(tmp_path, "--from-start") as daemon:
         daemon.write(lines(0, 5), half)
@@ -31,7 +31,7 @@ def test_it_is_read_once_when_it_is_whole(tmp_path: Path, end: str, cut: int) ->
 
 
 def test_one_that_is_given_up_is_rejected_and_its_neighbours_are_kept(tmp_path: Path) -> None:
-    """The writer died in the midst of a line, and the next one went on right behind it."""
+    """The writer died halfway through a line, and the next one continued right behind it."""
     with Daemon(tmp_path, "--from-start") as daemon:
         daemon.write(lines(0, 5), line(5)[:150])
         daemon.start()

@@ -1,4 +1,4 @@
-"""The power goes: what was not synced is gone, and no line is lost by it (docs/decisions/0078).
+"""A power cut removes unsynced data, and no line is lost (docs/decisions/0078).
 
 A library copies each file of the store when it is synced, as it is then. That copy is what the next start finds.
 """
@@ -31,7 +31,7 @@ class Machine:
         self.daemon.db = self.disk / "store.db"
 
     def loses_power(self) -> None:
-        """The daemon is gone, and of its files only what was synced is left."""
+        """The daemon is stopped, and only the synced data of its files remains."""
         self.daemon.kill()
         shutil.rmtree(self.disk)
         shutil.copytree(self.platter, self.disk)
@@ -68,7 +68,7 @@ def test_a_first_start_without_any_log_is_one_too(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("number", [30, 20_000])
-def test_the_store_is_whole_and_what_it_lacks_is_read_again(machine: Machine, number: int) -> None:
+def test_the_store_is_intact_and_missing_data_is_read_again(machine: Machine, number: int) -> None:
     daemon = machine.daemon
     with daemon:
         daemon.start()
@@ -98,7 +98,7 @@ def test_a_large_backlog_is_for_the_most_part_on_the_disk(machine: Machine) -> N
 
 
 def test_where_a_new_exporter_begins_outlasts_it(tmp_path: Path) -> None:
-    """What came after it was made known must not count as told because it is made known once more."""
+    """Items after its first registration must not count as sent because it registers again."""
     machine = Machine(tmp_path, "--exporter-from", "now", endpoint=NOBODY)
     daemon = machine.daemon
     with daemon:
@@ -116,7 +116,7 @@ def test_where_a_new_exporter_begins_outlasts_it(tmp_path: Path) -> None:
         assert daemon.rows(cursors) == begun
 
 
-def test_a_store_in_a_damaged_ones_place_still_knows_that_it_is(machine: Machine) -> None:
+def test_a_store_that_replaced_a_damaged_one_still_has_that_record(machine: Machine) -> None:
     daemon = machine.daemon
     daemon.write(lines(0, 50))
     with daemon:

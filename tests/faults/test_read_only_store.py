@@ -1,4 +1,4 @@
-"""A store that nobody may write: the daemon says so and ends, and questions are answered."""
+"""A read-only store: the daemon reports it and exits, and queries are answered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.lines import lines
 from tests.support.tailing import append_bytes
 
 
-def test_on_a_read_only_file_system_the_daemon_says_so_and_questions_are_answered(tmp_path: Path) -> None:
+def test_on_a_read_only_file_system_the_daemon_reports_it_and_queries_are_answered(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
     append_bytes(log, lines(0, 100))
     with (

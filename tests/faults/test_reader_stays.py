@@ -1,7 +1,7 @@
 """A process that holds a snapshot of the store keeps its log of changes from being used again (docs/decisions/0082).
 
-Our own questions hold none while their reader takes its time. Of another program's it is said who it is; less is
-written, and with a bound on the store's size nothing beyond it.
+Our own queries hold no snapshot while their reader is slow. If another program holds one, it is named; less is written,
+and with a size limit nothing beyond it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ QUESTIONS = {
 
 @contextmanager
 def pager(daemon: Daemon, *question: str) -> Iterator[None]:
-    """A question whose answer is looked at, and only its first lines for now."""
+    """A query whose answer is read slowly, only its first lines for now."""
     command = [*daemon.command()[:3], "query", *question, "--db", str(daemon.db)]
     process = subprocess.Popen(command, env=daemon.environ(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
@@ -73,7 +73,7 @@ def test_a_pager_that_is_left_open_holds_nothing_up(tmp_path: Path, question: tu
         daemon.stop()
 
 
-def test_another_programs_snapshot_is_said_shown_and_bounded(tmp_path: Path) -> None:
+def test_another_programs_snapshot_is_logged_shown_and_bounded(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--from-start", "--max-db-size", str(MAX)) as daemon:
         daemon.write(lines(0, 20_000))
         daemon.start()

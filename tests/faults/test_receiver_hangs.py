@@ -1,4 +1,4 @@
-"""The receiver takes the request and gives no answer: the tail goes on, and so does the delivery when it recovers."""
+"""The receiver accepts the request and does not answer: reading continues, and delivery too when it recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""429, 503 and their like in gRPC, with the delay that the receiver asks for: it is given that time."""
+"""429, 503 and the same in gRPC, with the delay that the receiver requests: the delay is respected."""
 
 from __future__ import annotations
 

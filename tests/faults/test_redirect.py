@@ -1,4 +1,4 @@
-"""The receiver points somewhere else: not followed (a token would go there too), said, and nothing is lost."""
+"""The receiver redirects: not followed (a token would be sent there too), logged, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_looks_between_rename_and_creation_do_no_harm(tmp_path: Path, late: int)
         following.finish()
 
 
-def test_rename_without_a_new_file_is_seen_by_a_look_of_its_own(tmp_path: Path) -> None:
+def test_rename_without_a_new_file_is_seen_by_its_own_scan(tmp_path: Path) -> None:
     with Following(tmp_path) as following:
         following.write(10)
         following.start().caught_up()
@@ -37,5 +37,5 @@ def test_rename_without_a_new_file_is_seen_by_a_look_of_its_own(tmp_path: Path) 
         rotate(following.log, create=False)
         following.write(5, following.log.with_name(f"{following.log.name}.1"))
         following.caught_up()
-        assert time.monotonic() - began_s < 3  # by the timed look, if no event told of it
+        assert time.monotonic() - began_s < 3  # by the periodic scan, if there was no event
         following.finish()

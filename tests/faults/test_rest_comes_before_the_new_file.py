@@ -9,7 +9,7 @@ import pytest
 from tests.support.following import Following
 from tests.support.tailing import rotate
 
-REST = 20_000  # some MiB: several chunks, so that what was committed can be seen in its midst
+REST = 20_000  # some MiB: several chunks, so that partial commits can be seen
 
 
 @pytest.mark.parametrize("away", [False, True])

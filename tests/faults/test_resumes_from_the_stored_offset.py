@@ -9,7 +9,7 @@ from tests.support.daemon import Daemon
 from tests.support.lines import durations, lines
 
 
-def test_what_was_written_while_it_was_off_is_read_once(tmp_path: Path) -> None:
+def test_lines_written_during_a_stop_are_read_once(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--from-start") as daemon:
         daemon.write(lines(0, 50))
         daemon.start()

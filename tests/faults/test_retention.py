@@ -1,4 +1,4 @@
-"""What is old leaves the store of a running daemon, and what has still to be delivered does not."""
+"""Expired data of a running daemon is deleted, and undelivered data is not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_what_is_older_than_the_retention_leaves_and_what_waits_stays(tmp_path: 
         daemon.stop()
 
 
-def test_a_store_beyond_its_size_lets_the_oldest_go_and_says_so_once(tmp_path: Path) -> None:
+def test_a_store_beyond_its_size_deletes_the_oldest_data_and_logs_it_once(tmp_path: Path) -> None:
     log, db = tmp_path / "proxy.log", tmp_path / "store.db"
     with Daemon(
         tmp_path, "--from-start", "--otlp-endpoint", NOBODY, "--max-db-size", "1MiB", db=db, log=log

@@ -1,4 +1,4 @@
-"""The log of what waits in the store is deleted: what was read of it is delivered and told all the same."""
+"""The log of pending data is deleted: data that was read from it is still delivered."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def test_what_waits_of_a_file_that_was_deleted_is_delivered_whole(tmp_path: Path
         assert len({sample["id"] for sample in samples}) == 150
         known = [file["path"] for file in daemon.ask("status")["sources"][0]["files"]]
         assert known == [str(log)]
-        assert not re.search(r"unread bytes|were not read", daemon.said())  # what nobody can know is said as that
+        assert not re.search(r"unread bytes|were not read", daemon.said())  # an unknown number is reported as unknown
         daemon.stop()

@@ -1,4 +1,4 @@
-"""A store of an older version: the daemon goes on where that one stopped, and delivers what it had not."""
+"""A store of an older version: the daemon continues at its position and delivers pending data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def old(folder: Path, schema: int, *arguments: object) -> Daemon:
 
 
 @pytest.mark.parametrize("schema", [1, 2])
-def test_an_older_store_goes_on_behind_its_position_and_delivers_what_waited(
+def test_an_older_store_continues_at_its_position_and_delivers_pending_data(
     tmp_path: Path, collector: Collector, schema: int
 ) -> None:
     daemon = old(tmp_path, schema, "--otlp-endpoint", collector.http_endpoint)

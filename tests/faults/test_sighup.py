@@ -1,4 +1,4 @@
-"""SIGHUP: look at all files now, without waiting for the timed look, and go on."""
+"""SIGHUP: scan all files now, without waiting for the periodic scan, and continue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.daemon import Daemon
 from tests.support.lines import durations, lines
 
 
-def test_a_file_that_no_event_tells_of_is_found_at_once(tmp_path: Path) -> None:
+def test_a_file_without_an_event_is_found_at_once(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--path", tmp_path / "*" / "proxy.log") as daemon:
         daemon.start()
         for number in range(3):
@@ -21,7 +21,7 @@ def test_a_file_that_no_event_tells_of_is_found_at_once(tmp_path: Path) -> None:
             began_s = time.monotonic()
             daemon.signal(signal.SIGHUP)
             daemon.wait_for(durations(0, number + 1))
-            # each round begins right after a look: without the signal it would take the whole time to the next one
+            # each round begins just after a scan: without the signal it would take the whole time to the next one
             assert number == 0 or time.monotonic() - began_s < 0.75 * SCAN_S
         daemon.stop()
 

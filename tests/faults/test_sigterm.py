@@ -1,4 +1,4 @@
-"""SIGTERM: what was read is committed and delivered, and the exit code is 0, whatever it was doing."""
+"""SIGTERM: data that was read is committed and delivered, and the exit code is 0, in any state."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Finder(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Finder())
 main()
 """
-"""The program itself, with a signal in the midst of its start."""
+"""The program itself, with a signal halfway through its start."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

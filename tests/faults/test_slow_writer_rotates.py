@@ -1,4 +1,4 @@
-"""A writer of a line every 5 ms rotates its log again and again: each look comes at another moment (scenario 2)."""
+"""A writer of a line every 5 ms rotates its log repeatedly: each scan hits another moment (scenario 2)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_it_ends_in_time_and_the_next_start_delivers(tmp_path: Path) -> None:
             daemon.signal(signal.SIGTERM)
         for _, daemon in pairs:
             assert daemon.ends() == 0
-        assert time.monotonic() - began_s < 20  # 5 s for the receiver, and not its whole time-out
+        assert time.monotonic() - began_s < 20  # 5 s for the receiver instead of its whole timeout
         for receiver, daemon in pairs:
             receiver.released.set()
             receiver.judge = take

@@ -1,7 +1,7 @@
-"""The store's files are deleted, moved or replaced under a daemon: noticed, said, and each line is stored once.
+"""The store's files are deleted, moved or replaced under a daemon: noticed, logged, and each line is stored once.
 
-In WAL mode nothing fails when the files are deleted: what is committed goes where nobody can read it. The list of what
-can happen to them is :data:`HAPPENS`.
+In WAL mode no call fails when the files are deleted: committed data goes where no process can read it. :data:`HAPPENS`
+lists the cases.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.tailing import append_bytes
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    """A daemon that has committed lines 20 to 29, and was started where the first 20 stood already."""
+    """A daemon that has committed lines 20 to 29, and was started when the first 20 already existed."""
     log = tmp_path / "proxy.log"
     (tmp_path / "state").mkdir()
     append_bytes(log, lines(0, 20))
@@ -72,7 +72,7 @@ LOST = [deleted, deleted_alone, folder_renamed, folder_deleted, renamed, replace
 
 
 @pytest.mark.parametrize("happens", LOST)
-def test_lines_after_it_are_in_a_new_store_once_and_it_is_said_once(
+def test_later_lines_are_in_a_new_store_once_and_one_message_is_logged(
     daemon: Daemon, happens: Callable[[Daemon], None]
 ) -> None:
     happens(daemon)
@@ -111,7 +111,7 @@ def test_without_the_files_beside_it_nothing_at_all_is_lost(daemon: Daemon, ends
     assert daemon.samples() == durations(20, 40)
 
 
-def test_another_store_in_its_place_goes_on_by_its_own_positions(daemon: Daemon) -> None:
+def test_another_store_in_its_place_continues_at_its_own_positions(daemon: Daemon) -> None:
     """As where an older copy is brought back while the daemon is down."""
     copy = daemon.folder / "copy.db"
     with closing(sqlite3.connect(daemon.db)) as source, closing(sqlite3.connect(copy)) as target:
@@ -128,7 +128,7 @@ def test_another_store_in_its_place_goes_on_by_its_own_positions(daemon: Daemon)
     daemon.stop()
 
 
-def test_what_was_not_delivered_yet_is_delivered_before_the_deleted_one_is_let_go(tmp_path: Path) -> None:
+def test_undelivered_data_is_delivered_before_the_deleted_store_is_closed(tmp_path: Path) -> None:
     with (
         receiving("http") as receiver,
         DeliveringDaemon(tmp_path, "--from-start", endpoint=receiver.endpoint) as daemon,
@@ -172,13 +172,13 @@ def last_counts(receiver: Receiver) -> dict[tuple[str, str], int]:
 # --- while no daemon runs ---
 
 
-def test_a_start_beside_the_lock_of_a_store_that_is_gone_says_so_and_reads_the_logs_again(daemon: Daemon) -> None:
+def test_a_start_next_to_the_lock_of_a_deleted_store_reports_it_and_reads_the_logs_again(daemon: Daemon) -> None:
     daemon.stop()
     for path in beside(daemon, "", "-wal", "-shm"):
         path.unlink(missing_ok=True)
     append_bytes(daemon.log, lines(30, 40))
     daemon.launch()
-    daemon.reads(0, 40)  # also what it was not to read at its first start: nobody knows any more how far it was
+    daemon.reads(0, 40)  # also lines that its first start skipped, because the position is lost
     assert daemon.said().count("is missing, though a store was used here before; rebuilding from the logs") == 1
     daemon.stop()
     daemon.launch()

@@ -12,7 +12,7 @@ BIG = 3 << 30
 
 
 @pytest.mark.parametrize("away", [False, True])
-def test_its_end_and_what_comes_after_the_truncation_are_read(tmp_path: Path, away: bool) -> None:
+def test_its_end_and_lines_after_the_truncation_are_read(tmp_path: Path, away: bool) -> None:
     with Following(tmp_path, from_start=False) as following:
         with following.log.open("wb") as log:
             log.seek(BIG)

@@ -12,7 +12,7 @@ from tests.support.lines import line
 from tests.support.tailing import append_bytes, copytruncate
 
 
-def test_half_a_line_that_is_cut_off_is_not_joined_with_what_follows(tmp_path: Path) -> None:
+def test_half_a_line_that_is_cut_off_is_not_joined_with_the_next(tmp_path: Path) -> None:
     half = line(99_000)[:100]
     with Following(tmp_path) as following:
         following.write(10)
@@ -34,7 +34,7 @@ def test_half_in_the_copy_and_half_in_the_new_file(tmp_path: Path, at: int) -> N
         with following.frozen():
             append_bytes(following.log, line(99_000)[:at])
             copytruncate(following.log)
-            append_bytes(following.log, line(99_000)[at:])  # nobody can know that both belong together
+            append_bytes(following.log, line(99_000)[at:])  # they cannot be known to belong together
             following.write(4)
         following.caught_up()
         following.stop()

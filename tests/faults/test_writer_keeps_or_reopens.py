@@ -37,11 +37,11 @@ def delayed_compression(log: Path, number: int) -> None:
 @pytest.mark.parametrize("writer", ["keeps", "reopens at the rotation", "reopens for each line"])
 @pytest.mark.parametrize("mode", [create, nocreate, copy_and_truncate, delayed_compression])
 def test_every_line_is_read_once(tmp_path: Path, mode: Callable[[Path, int], None], writer: str) -> None:
-    stays = writer == "keeps" and mode is not copy_and_truncate  # in the first file, for ever
+    stays = writer == "keeps" and mode is not copy_and_truncate  # in the first file, forever
     with Following(tmp_path) as following:
         following.log.touch()
         following.start()
-        following.wait_until(following.files)  # what is written to a file that nobody ever saw, and deleted, is nowhere
+        following.wait_until(following.files)  # lines written to a file that was deleted before any scan are lost
         held = os.open(following.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         for number in range(1 if stays else ROTATIONS):
             for _ in range(10):
@@ -51,7 +51,7 @@ def test_every_line_is_read_once(tmp_path: Path, mode: Callable[[Path, int], Non
                     os.write(held, following.lines())
             mode(following.log, number)
             if writer == "reopens at the rotation":
-                os.write(held, following.lines(2))  # before it is told
+                os.write(held, following.lines(2))  # before it is signaled
                 os.close(held)
                 held = os.open(following.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(held, following.lines(10))

@@ -1,4 +1,4 @@
-"""The log is cut off and written anew before anybody looks, to more than was there (scenarios 27 and 28)."""
+"""The log is truncated and rewritten before a scan, to more than its old size (scenarios 27 and 28)."""
 
 from __future__ import annotations
 

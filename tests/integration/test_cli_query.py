@@ -65,7 +65,7 @@ def test_filters_reach_the_question(store: Path) -> None:
     assert [row["time"][17:19] for row in json.loads(result.stdout)] == ["30", "40"]
 
 
-def test_a_table_holds_fifty_rows_unless_told_and_says_so(store: Path) -> None:
+def test_a_table_has_fifty_rows_by_default_and_reports_it(store: Path) -> None:
     asked = [run("query", "samples"), run("query", "samples", "--limit", "0"), run("query", "samples", "--limit", "7")]
     assert [len(result.stdout.splitlines()) for result in asked] == [51, 61, 8]
     assert [result.stderr for result in asked] == ["the newest 50 samples; --limit 0 shows all\n", "", ""]
@@ -115,7 +115,7 @@ def test_without_a_name_the_store_is_in_the_state_directory(tmp_path: Path, monk
     assert f"no store at {default_db()}" in run("query", "summary").stderr
 
 
-def test_a_reader_that_leaves_is_no_error(store: Path) -> None:
+def test_a_reader_that_leaves_is_not_an_error(store: Path) -> None:
     code = "import sys; from otel_logtail.cli.query import query_app; query_app(prog_name='query')"
     read, write = os.pipe()
     os.close(read)

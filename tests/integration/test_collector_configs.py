@@ -86,7 +86,7 @@ class Fleet:
         self.agent = stack.enter_context(Collector(binary, folder / "agent", "agent.yaml", environ=places))
 
     def count(self, at_s: float) -> float:
-        """How many samples Prometheus knows of."""
+        """Return the number of samples in Prometheus."""
         return sum(self.prometheus.instant("log_overhead_duration_seconds_count", at_s).values())
 
 
@@ -97,7 +97,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 def test_the_fleet_hands_on_every_point_and_every_stall(fleet: Fleet, tmp_path: Path) -> None:
-    """What was taken while all gateways were away is on the agent's disk: it outlives the agent's death."""
+    """Data accepted while all gateways were down is on the agent's disk: it outlives the agent's kill."""
     log, db = tmp_path / "proxy-8787.log", tmp_path / "store.db"
     capture = (CAPTURES / "0.42.0-stall.log").read_bytes()
     # Prometheus takes nothing that is older than its window, and nothing from the future

@@ -33,7 +33,9 @@ def cached(cache: Path) -> Path:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--no-build",)])
-def test_without_a_collector_and_without_go_it_says_how_to_get_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_without_a_collector_and_without_go_it_prints_how_to_get_one(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     code, out, err = find(tmp_path, *arguments)
     assert (code, out) == (3, "")
     assert "How to get a collector" in err

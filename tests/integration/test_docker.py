@@ -48,7 +48,7 @@ def test_its_bases_are_pinned_to_a_version_and_the_last_is_slim() -> None:
     assert len({base.replace("-slim", "") for base in bases}) == 1, "the venv's Python must be the same in both"
 
 
-def test_what_it_makes_reads_a_log_read_only_as_nobody_without_a_home(image: Image) -> None:
+def test_the_image_reads_a_log_read_only_as_an_unknown_user_without_a_home(image: Image) -> None:
     assert image.entrypoint == ["otel-logtail"]
     assert image.user == "10001:0"
     summary = json.loads(image.run(*image.entrypoint, "query", "summary", "--format", "json").stdout)
@@ -84,7 +84,7 @@ def test_the_helpers_in_c_are_there(image: Image) -> None:
     assert image.run("/opt/otel-logtail/bin/python", "-c", compiled).returncode == 0
 
 
-def test_without_arguments_it_says_what_there_is(image: Image) -> None:
+def test_without_arguments_it_prints_the_help(image: Image) -> None:
     assert "--observer" in image.run(*image.entrypoint, *image.command).stdout
 
 
@@ -105,7 +105,7 @@ def test_compose_runs_it_as_it_is_meant_to_be_run() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_whoever_owns_the_log_can_be_the_user(image: Image) -> None:
+def test_the_owner_of_the_log_can_be_the_user(image: Image) -> None:
     """``--user 1000:0``: another user than the image's, in the group 0; with a store of its own."""
     image.user = "1000:0"
     try:

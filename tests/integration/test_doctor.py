@@ -31,7 +31,7 @@ from tests.support.receiver import Fail, flags, receiving
 
 
 class Found(NamedTuple):
-    """What it said: lines by area, and how it ended."""
+    """The output: lines by area, and the exit code."""
 
     code: int
     checks: list[dict[str, str]]
@@ -74,7 +74,7 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
     }
 
 
-def test_all_is_well_beside_a_running_daemon_which_goes_on(tmp_path: Path) -> None:
+def test_all_checks_pass_beside_a_running_daemon_which_continues(tmp_path: Path) -> None:
     with (
         receiving("http") as receiver,
         Daemon(tmp_path, *flags("http"), "--from-start", endpoint=receiver.endpoint) as daemon,
@@ -115,7 +115,7 @@ def test_nothing_is_written_and_no_file_is_made(tmp_path: Path) -> None:
     assert found.code == 0
 
 
-def test_without_the_daemons_options_it_looks_at_what_the_store_knows(tmp_path: Path) -> None:
+def test_without_the_daemons_options_it_checks_the_sources_in_the_store(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.write(lines(0, 100))
     daemon.once()
@@ -127,7 +127,7 @@ def test_without_the_daemons_options_it_looks_at_what_the_store_knows(tmp_path: 
     assert all(row.startswith(("ok    ", "warn  ", "FAIL  ")) for row in rows)
 
 
-def test_a_configuration_is_looked_at_source_by_source(tmp_path: Path) -> None:
+def test_a_configuration_is_checked_source_by_source(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.write(lines(0, 100))
     file = tmp_path / "x.toml"
@@ -159,7 +159,7 @@ def test_a_file_that_is_missing_and_one_that_may_not_be_read(tmp_path: Path) -> 
     )
 
 
-def test_drift_fails_with_the_lines_offset_and_what_was_unexpected(tmp_path: Path) -> None:
+def test_drift_fails_with_the_lines_offset_and_the_reason(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.write(lines(0, 50))
     offset = daemon.log.stat().st_size
@@ -177,7 +177,7 @@ def test_drift_fails_with_the_lines_offset_and_what_was_unexpected(tmp_path: Pat
     )
 
 
-def test_rejected_lines_are_said_by_reason_and_unknown_stages_too(tmp_path: Path) -> None:
+def test_rejected_lines_are_listed_by_reason_and_unknown_stages_too(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     shutil.copy(CAPTURES / "0.42.0-invalid.log", daemon.log)
     daemon.once()
@@ -262,7 +262,7 @@ def test_a_disk_without_room_fails(tmp_path: Path) -> None:
         assert "free some space" in todo
 
 
-def test_machine_without_watches_is_said(tmp_path: Path) -> None:
+def test_machine_without_watches_is_reported(tmp_path: Path) -> None:
     alone = ("unshare", "--user", "--map-root-user")
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no user namespace here, in which watches could be used up for one process alone")
@@ -280,7 +280,7 @@ def test_machine_without_watches_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_a_receiver_that_is_not_there_and_one_that_wants_credentials(tmp_path: Path, protocol: str) -> None:
+def test_a_missing_receiver_and_one_that_requires_credentials(tmp_path: Path, protocol: str) -> None:
     port = free_port()
     daemon = Daemon(tmp_path, *flags(protocol), endpoint=f"http://127.0.0.1:{port}")
     daemon.write(lines(0, 10, ms=SLOW_MS))
@@ -323,7 +323,7 @@ def test_data_that_is_not_sent_again_is_not_called_kept(said: dict[str, object],
     assert bool(check.todo) == bool(todo)
 
 
-def test_the_real_collector_takes_what_is_asked_and_is_told_nothing(tmp_path: Path) -> None:
+def test_the_real_collector_accepts_the_empty_request_without_data(tmp_path: Path) -> None:
     folder = tmp_path / "collector"
     folder.mkdir()
     with Collector(find_collector(), folder) as collector:
@@ -337,7 +337,7 @@ def test_the_real_collector_takes_what_is_asked_and_is_told_nothing(tmp_path: Pa
         assert collector.lines() == []
 
 
-def test_a_signal_that_is_not_wanted_is_not_asked_for(tmp_path: Path) -> None:
+def test_a_disabled_signal_is_not_checked(tmp_path: Path) -> None:
     with receiving("http") as receiver:
         daemon = Daemon(tmp_path, endpoint=receiver.endpoint, OTEL_TRACES_EXPORTER="none")
         daemon.write(lines(0, 1))
@@ -372,7 +372,7 @@ def server_whose_clock_is(ahead: timedelta) -> Iterator[str]:
             thread.join()
 
 
-def test_a_clock_that_is_not_the_receivers_is_said(tmp_path: Path) -> None:
+def test_a_clock_that_differs_from_the_receivers_is_reported(tmp_path: Path) -> None:
     with server_whose_clock_is(timedelta(minutes=10)) as endpoint:
         daemon = Daemon(tmp_path, endpoint=endpoint)
         daemon.write(lines(0, 1))
@@ -380,7 +380,7 @@ def test_a_clock_that_is_not_the_receivers_is_said(tmp_path: Path) -> None:
     assert found == ("warn", "this machine's clock is 10 min behind the receiver's", "let both keep the time (NTP)")
 
 
-def test_each_other_exporter_says_whether_its_place_is_there(tmp_path: Path) -> None:
+def test_each_other_exporter_checks_its_destination(tmp_path: Path) -> None:
     port, gone = free_port(), tmp_path / "gone" / "out.jsonl"
     names = [part for name in ("hex", "hex-telemetry", "prometheus", "jsonl") for part in ("--exporter", name)]
     with Engine() as engine:

@@ -69,7 +69,7 @@ def test_output_that_can_not_be_written_is_one_line(
 
 
 def without_a_reader(words: list[str], home: Path, store: Path) -> int:
-    """Run it with a pipe that nobody reads; returns the exit code."""
+    """Run it with a pipe without a reader; return the exit code."""
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
@@ -81,7 +81,7 @@ def without_a_reader(words: list[str], home: Path, store: Path) -> int:
 
 
 @pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, HELP)], ids=" ".join)
-def test_a_reader_that_has_left_is_no_error(words: list[str], tmp_path: Path, store: Path) -> None:
+def test_a_reader_that_has_left_is_not_an_error(words: list[str], tmp_path: Path, store: Path) -> None:
     expected = 1 if words == ["doctor"] else 0  # no daemon runs here, and that is an answer
     assert without_a_reader(words, tmp_path, store) == expected
 
@@ -93,12 +93,12 @@ def test_a_target_that_is_missed_is_an_answer_without_a_reader_too(tmp_path: Pat
 
 
 @pytest.mark.parametrize("shell", ["2>&-", ">&- 2>&-", "2> /dev/full"])
-def test_messages_that_nobody_reads_change_no_exit_code(shell: str, tmp_path: Path, store: Path) -> None:
+def test_unread_messages_change_no_exit_code(shell: str, tmp_path: Path, store: Path) -> None:
     assert run(["query", "summary", "--db", "/nowhere"], tmp_path, store, shell)[0] == 2
     assert run(["prune"], tmp_path, store, shell)[0] == 0
 
 
-def test_a_closed_stream_is_no_place_for_a_file(tmp_path: Path, store: Path) -> None:
+def test_a_closed_stream_is_not_replaced_by_a_file(tmp_path: Path, store: Path) -> None:
     """A file that is opened gets the lowest free number: a message must not end up in the store."""
     before = store.read_bytes()
     assert run(["query", "samples"], tmp_path, store, "<&- >&- 2>&-")[0] == 1
@@ -106,7 +106,7 @@ def test_a_closed_stream_is_no_place_for_a_file(tmp_path: Path, store: Path) -> 
     assert store.read_bytes() == before
 
 
-# --- errors that nobody foresaw ---
+# --- unexpected errors ---
 
 UNFORESEEN = """
 import importlib.abc, sys

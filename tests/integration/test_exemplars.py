@@ -21,7 +21,7 @@ SERIES = "log_overhead_duration_seconds_bucket"
 
 
 class Exemplar(NamedTuple):
-    """As Prometheus tells it."""
+    """As Prometheus returns it."""
 
     trace_id: str
     span_id: str

@@ -67,7 +67,7 @@ def test_what_is_still_to_be_read_is_what_the_file_has_grown_by(store: Store, tm
         conn.execute("UPDATE file SET device = ?, inode = ?, offset = 300, size = 700", (stat.st_dev, stat.st_ino))
     assert numbers(store.path)["behind", "fake-source", ""].value == 700
     log.rename(tmp_path / "elsewhere")
-    assert numbers(store.path)["behind", "fake-source", ""].value == 400  # as when it was looked at last
+    assert numbers(store.path)["behind", "fake-source", ""].value == 400  # as at the last check
     log.write_bytes(b"another file")
     assert numbers(store.path)["behind", "fake-source", ""].value == 400
 
@@ -82,7 +82,7 @@ def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) ->
     assert intervals is not None
     number = len(intervals.items)
     one.advance(intervals, number, NOON)
-    number = sum(item.id > 0 for item in intervals.items)  # what lies between the points is nobody's item
+    number = sum(item.id > 0 for item in intervals.items)  # zero points and repeats are not items
     breaches = one.read(Stream.BREACHES, 100)
     assert breaches is not None
     one.set_aside(breaches, "never", NOON, held=True)
@@ -115,14 +115,14 @@ def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) ->
     assert dropped == {"other,intervals": number}
 
 
-def test_counters_and_what_is_now_are_told_as_such(store: Store) -> None:
+def test_counters_and_current_values_are_sent_as_such(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(0, 1.0) + b"fake: reject=absurd\n", seal_s=20)
     now = {name for (name, _, _), value in numbers(store.path).items() if not value.monotonic}
     assert now == {"behind", "store.size"}
 
 
-def test_at_a_real_collector_the_numbers_are_what_the_store_says(tmp_path: Path) -> None:
+def test_at_a_real_collector_the_numbers_are_those_of_the_store(tmp_path: Path) -> None:
     log, db = tmp_path / "proxy-8787.log", tmp_path / "store.db"
     append_bytes(log, headroom.lines(0, 50) + headroom.lines(50, 60, ms=600) + b"x" * 100)
     (tmp_path / "collector").mkdir()
@@ -132,7 +132,7 @@ def test_at_a_real_collector_the_numbers_are_what_the_store_says(tmp_path: Path)
         ).launch() as daemon:
             daemon.wait_until(lambda: daemon.run("status", "--db", db).returncode == 0)
             daemon.wait_until(lambda: collector.spans())
-            daemon.stop()  # the last word is told when it ends
+            daemon.stop()  # the last values are sent at the exit
         status = daemon.ask("status")
         collector.stop()
         last: dict[str, ReceivedPoint] = {}

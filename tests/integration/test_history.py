@@ -1,4 +1,4 @@
-"""After an outage the history is filled in: a real Prometheus then shows, minute by minute, what the log says."""
+"""After an outage the history is sent: a real Prometheus then shows the log's content, minute by minute."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_what_is_sent_again_after_an_unclear_failure_does_no_harm(tmp_path: Path
     configs = ("collector.yaml", "to-prometheus.yaml")
     follow = ("--observer", "headroom", "--path", log, "--from-start", "--once", "--db")
     with Collector(find_collector(), folder, *configs, environ=environ) as collector:
-        # the store alone, and its counts as a collector is told them
+        # the store alone, with counts as a collector gets them
         assert run(*follow, db, "--export-interval", "10s", home=tmp_path).returncode == 0
         before = db.read_bytes()
         to = ("--otlp-endpoint", collector.http_endpoint)
@@ -161,7 +161,7 @@ def test_prometheus_takes_the_history_by_its_own_otlp_endpoint(tmp_path: Path) -
 
 
 def deliver(once: Callable[[], subprocess.CompletedProcess[str]]) -> None:
-    """Run until everything is delivered: each run gives its exporters some seconds, and the next one goes on."""
+    """Run until everything is delivered: each run gives its exporters some seconds, and the next run continues."""
     for _ in range(20):
         done = once()
         if done.returncode == 0:

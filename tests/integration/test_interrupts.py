@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: commands that read end at once, a run that reads once says that it is not done."""
+"""Ctrl-C and SIGTERM: reading commands exit at once, and an interrupted `--once` reports unread data."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def cpu_s(pid: int) -> float:
 
 
 def has_open(pid: int, path: Path) -> bool:
-    """Whether the process has the file open; a descriptor may be closed, and the process end, while this looks."""
+    """Return whether the process has the file open; a descriptor may close, and the process exit, meanwhile."""
     for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
         with suppress(FileNotFoundError):
             if os.readlink(descriptor) == str(path):
@@ -64,7 +64,7 @@ def has_open(pid: int, path: Path) -> bool:
 
 
 def interrupted(words: list[str], home: Path, store: Path, number: signal.Signals, stdout: int) -> tuple[int, str]:
-    """Signal a command that is busy with the store; returns its exit code and what it said."""
+    """Signal a command that is busy with the store; return its exit code and output."""
     running = subprocess.Popen(
         [*PROGRAM, *words], env=environ(home, store), stdout=stdout, stderr=subprocess.PIPE, text=True
     )
@@ -127,7 +127,7 @@ def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: Path) -> None:
     assert (running.returncode, said) == (130, b"")
 
 
-def test_an_interrupt_while_the_program_is_imported_is_no_traceback(tmp_path: Path) -> None:
+def test_an_interrupt_while_the_program_is_imported_gives_no_traceback(tmp_path: Path) -> None:
     program = STARTING.format(module="typer", number=int(signal.SIGINT))
     done = subprocess.run([PROGRAM[0], "-c", program, "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
@@ -145,7 +145,7 @@ class Finder(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Finder())
 main()
 """
-"""The program itself, with a signal in the midst of its start."""
+"""The program itself, with a signal halfway through its start."""
 
 
 # --- a run that reads once ---
@@ -168,7 +168,7 @@ def count(db: Path) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_reading_says_what_is_left_and_the_next_one_resumes(
+def test_a_run_that_is_reading_reports_unread_data_and_the_next_one_resumes(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     piece = lines(0, 20_000)

@@ -1,7 +1,7 @@
 """The main job on every capture, with the real command line and a real collector.
 
-Log, store, answers and what the collector was told agree to the last sample. The log is read here once more, by plain
-means that share no code.
+Log, store, answers and the data at the collector agree to the last sample. The test reads the log by simple means that
+share no code.
 """
 
 from __future__ import annotations
@@ -211,8 +211,8 @@ def check_metrics(points: list[ReceivedPoint], samples: list[Truth], episodes: l
             length_ns = 10**9 if point.name.endswith("breaches") else 10**10
             assert point.start_ns % length_ns == 0
             if not point.value:
-                continue  # the 0 of a new series has the time that its source had come to
-            # a count behind such a 0 at the very end of its interval stands a step later
+                continue  # the 0 of a new series has the time that its source had reached
+            # a count behind such a 0 at the very end of its interval is a step later
             assert point.time_ns % length_ns in (0, STEP_NS)
             end_ns = point.time_ns // length_ns * length_ns
             counted = [ns for when, ns in truths(point) if when < end_ns]
@@ -271,7 +271,7 @@ def test_a_collector_that_is_down_gets_everything_later(tmp_path: Path, collecto
 
 
 def test_port_4317_means_grpc(tmp_path: Path) -> None:
-    """Without a word on the protocol; nobody listens there, and the complaint is gRPC's."""
+    """No protocol is set; the port has no listener, and the error is gRPC's."""
     log = CAPTURES / "0.42.0-invalid.log"
     down = run(
         *("--observer", "headroom", "--path", log, "--once", "--db", tmp_path / "s.db"),

@@ -1,4 +1,4 @@
-"""Several destinations at once: they are told the same, none waits for another, and the store is the same with any."""
+"""Several destinations at once: they get the same, none waits for another, and the store is the same with any."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def engine() -> Iterator[Engine]:
 
 
 class Everywhere:
-    """A daemon with all of them, and what each was told."""
+    """A daemon with all of them, and the data that each one got."""
 
     def __init__(self, folder: Path, collector: Collector, engine: Engine, *arguments: object, **environ: str) -> None:
         self.collector, self.engine = collector, engine
@@ -58,7 +58,7 @@ class Everywhere:
         )
 
     def told(self) -> dict[str, dict[str, int]]:
-        """Samples, breaches and episodes as each destination has them; a destination says what it can."""
+        """Samples, breaches and episodes in the form of each destination, as far as it supports them."""
         return {
             "otlp": counts(self.collector.lines()),
             "jsonl": counts(self.jsonl()),
@@ -137,7 +137,7 @@ class Stopwatch:
         self._written = 0
 
     def medians_s(self, *destinations: str) -> dict[str, float]:
-        """Of some lines, one after the other: each is waited for at all of these destinations."""
+        """The delays of some lines, one after the other: each is waited for at all of these destinations."""
         took: dict[str, list[float]] = {destination: [] for destination in destinations}
         daemon = self._everywhere.daemon
         for number in range(1, LATENCIES + 1):
@@ -216,7 +216,7 @@ def test_a_receiver_that_dies_leaves_the_latency_of_the_others_as_it_was(
             print(f"{victim}: {destination} {value * 1000:.1f} ms")
     for medians in after.values():
         for destination, value in medians.items():
-            # time-outs and back-offs are half a second and more: one that is waited for would show
+            # timeouts and backoffs are half a second or longer, so a wait for one would show
             assert value < before[destination] + 0.3, (before, after)
 
 
@@ -271,7 +271,7 @@ def exemplars(lines: list[Mapping[str, Any]]) -> dict[tuple[str, str, int], int]
 
 
 @pytest.mark.parametrize("capture", ["0.42.0-stall", "0.42.0-burst"])
-def test_the_store_is_the_same_whatever_it_is_sent_to(
+def test_the_store_is_the_same_for_any_destinations(
     tmp_path: Path, collector: Collector, engine: Engine, capture: str
 ) -> None:
     log = (CAPTURES / f"{capture}.log").read_bytes()

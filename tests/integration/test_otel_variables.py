@@ -1,4 +1,4 @@
-"""OpenTelemetry's variables: the page in docs, what is read, and what each one changes are the same list."""
+"""OpenTelemetry's variables: the documented ones, the ones that are read, and the tested effects are the same list."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNALS = ("METRICS", "TRACES", "LOGS")
 
 
 class Recorder(Mapping[str, str]):
-    """An environment that remembers what it was asked for."""
+    """An environment that records the requested names."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values_ = dict(values)
@@ -46,7 +46,7 @@ class Recorder(Mapping[str, str]):
 
 
 def asked() -> set[str]:
-    """Every variable of OpenTelemetry that anything of ours looks at."""
+    """Every variable of OpenTelemetry that our code reads."""
     environ = Recorder({})
     for protocol in ("grpc", "http/protobuf"):  # a variable of one protocol is read for it only
         environ.values_[E + "PROTOCOL"] = protocol
@@ -98,7 +98,7 @@ ELSEWHERE = {
     "OTEL_EXPORTER_PROMETHEUS_HOST",  # both in tests/unit/exporters/test_prometheus.py
     "OTEL_EXPORTER_PROMETHEUS_PORT",
 }
-"""Those whose tests stand below by themselves."""
+"""Variables with their own tests below."""
 
 
 def test_the_page_has_all_that_is_read_and_nothing_else_and_each_has_its_test() -> None:
@@ -178,7 +178,7 @@ def test_the_interval_is_in_milliseconds() -> None:
         ({E + "ENDPOINT": "http://x", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "None"}, False),
     ],
 )
-def test_an_endpoint_asks_for_otlp_unless_it_is_switched_off(environ: dict[str, str], expected: bool) -> None:
+def test_an_endpoint_enables_otlp_unless_it_is_switched_off(environ: dict[str, str], expected: bool) -> None:
     assert environment.asks_for_otlp(environ) == expected
 
 
@@ -208,7 +208,7 @@ def test_an_exporter_that_may_send_nothing_is_a_usage_error() -> None:
 # --- the real program, told by the environment alone ----------------------------------------------------------------
 
 
-def test_the_environment_alone_says_everything(tmp_path: Path) -> None:
+def test_the_environment_alone_configures_everything(tmp_path: Path) -> None:
     db = tmp_path / "store.db"
     (tmp_path / "collector").mkdir()
     with Collector(find_collector(), tmp_path / "collector") as collector:

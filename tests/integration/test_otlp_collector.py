@@ -104,9 +104,7 @@ def test_exponential_histograms_arrive_with_every_count(collector: Collector, ex
     assert sum(int(n) for n in received.raw["positive"]["bucketCounts"]) == 4
 
 
-def test_an_episode_arrives_with_its_ids_events_and_what_was_dropped(
-    collector: Collector, exporting: Exporting
-) -> None:
+def test_an_episode_arrives_with_its_ids_events_and_dropped_count(collector: Collector, exporting: Exporting) -> None:
     record = episode([600, 2500], dropped=3)
     assert exporting().export(episodes(record, episode([700], id=2, span_id=b"\x09" * 8))) == Delivered()
     collector.wait_until(lambda: len(collector.spans()) >= 2)
@@ -175,7 +173,7 @@ def test_what_prometheus_sees_has_the_names_of_its_conventions(collector: Collec
 
 
 @pytest.mark.parametrize(("spoken", "heard"), [("grpc", "http"), ("http/protobuf", "grpc")])
-def test_the_wrong_protocol_for_a_port_loses_nothing_and_says_what_to_do(
+def test_the_wrong_protocol_for_a_port_loses_nothing_and_the_message_has_the_fix(
     collector: Collector, spoken: str, heard: str
 ) -> None:
     endpoint = collector.http_endpoint if heard == "http" else collector.grpc_endpoint

@@ -66,7 +66,7 @@ def test_requests_are_halved_until_they_are_taken_and_everything_arrives_once(
     assert daemon.rows("SELECT count(*) FROM refused") == [(0,)]
 
 
-def test_what_alone_is_more_than_the_receiver_takes_is_set_aside_and_holds_up_no_other_signal(
+def test_an_item_beyond_the_receivers_limit_is_quarantined_and_delays_no_other_signal(
     tmp_path: Path, daemon: Daemon
 ) -> None:
     folder = tmp_path / "collector"

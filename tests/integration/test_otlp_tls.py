@@ -1,4 +1,4 @@
-"""OTLP over TLS to a real collector: what is wrong is said once, in words that help, and nothing is lost by it."""
+"""OTLP over TLS to a real collector: a fault is logged once, with its reason, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECEIVERS = ("right", "elsewhere", "ended", "mutual")
 
 
 class Site(NamedTuple):
-    """A collector that speaks TLS in four ways, and the certificates of both sides."""
+    """A collector with four TLS configurations, and the certificates of both sides."""
 
     collector: Collector
     ports: Mapping[tuple[str, str], int]
@@ -92,7 +92,7 @@ def delivered(collector: Collector, source: str) -> tuple[int, int]:
 
 
 class Case(NamedTuple):
-    """What is wrong: where it is sent, with which certificates, and what must be said (and may not)."""
+    """A fault: the destination, the certificates, and the expected (and forbidden) messages."""
 
     receiver: str
     trust: str

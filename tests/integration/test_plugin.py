@@ -97,7 +97,7 @@ def test_both_are_used_on_a_log(installed: Path, tmp_path: Path) -> None:
     episodes = json.loads(run(installed / "otel-logtail", "query", "episodes", "--db", db, "--format", "json").stdout)
     assert [row[0] for row in rows] == [episode["span_id"] for episode in episodes]
     run(*command, "--exporter", "csv", OTEL_LOGTAIL_CSV_FILE=str(out))
-    assert len(out.read_text().splitlines()) == 2  # nothing is told twice
+    assert len(out.read_text().splitlines()) == 2  # no item is sent twice
 
 
 def test_both_are_used_by_a_configuration_whose_keys_are_handed_on(installed: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
     assert "skipped" not in done.stdout
 
 
-def test_a_name_that_is_not_the_exporters_own_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_not_the_exporters_own_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cursors are kept under its own name: with another one nothing would be found again."""
     (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "console"]
     renamed = type(point)("mine", point.value, point.group)

@@ -1,4 +1,4 @@
-"""`otel-logtail retry`: what was quarantined is listed, and sent again by the daemon."""
+"""`otel-logtail retry`: quarantined items are listed, and sent again by the daemon."""
 
 from __future__ import annotations
 

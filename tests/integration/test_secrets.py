@@ -29,7 +29,7 @@ SECRET = "s3cr3t-Canary/Token+9"  # noqa: S105 - a made-up one
 ENCODED = quote(SECRET, safe="")
 BASIC = base64.b64encode(f"me:{SECRET}".encode()).decode()
 FORMS = (SECRET, ENCODED, BASIC, SECRET[:12])
-"""How it may stand somewhere; the last is one that was cut off."""
+"""The forms of a secret; the last one is cut off."""
 
 E = "OTEL_EXPORTER_OTLP_"
 BEARER = {E + "HEADERS": f"authorization=Bearer%20{ENCODED},x-more=1"}
@@ -116,13 +116,13 @@ def in_hexs_query(address: str) -> dict[str, str]:
 
 
 def leaks(found: dict[str, str]) -> dict[str, str]:
-    """Where a form of the secret stands, with the text around it."""
+    """Return where a form of the secret occurs, with the text around it."""
     places = {name: [text.find(form) for form in FORMS if form in text] for name, text in found.items()}
     return {name: found[name][max(0, where[0] - 80) :][:200] for name, where in places.items() if where}
 
 
 class Case(NamedTuple):
-    """Where the secret is given, and what the other side does."""
+    """The place of the secret, and the behavior of the other side."""
 
     exporter: str
     where: Any
@@ -144,7 +144,7 @@ HTTP = (
 CASES = [
     *(Case("otlp", in_a_query, status) for status in HTTP),
     *(Case("otlp", in_headers, status) for status in ("400 Bad Request", "401 Unauthorized", "garbage")),
-    Case("otlp", in_headers, "401 Unauthorized", 70),  # what a receiver says is cut off at some length
+    Case("otlp", in_headers, "401 Unauthorized", 70),  # a receiver's answer is cut off at some length
     Case("otlp", in_basic, "403 Forbidden"),
     *(Case("otlp", in_a_proxy, status) for status in ("closed", "407 Proxy Authentication Required", "garbage")),
     *(Case("grpc", in_headers, code) for code in ("UNAUTHENTICATED", "INVALID_ARGUMENT", "UNIMPLEMENTED")),
@@ -158,7 +158,7 @@ CASES = [
 @pytest.mark.parametrize(
     "case", CASES, ids=lambda case: f"{case.exporter} {case.where.__name__} {case.status} {case.filler}"
 )
-def test_a_secret_stands_in_nothing_that_is_said_or_stored(tmp_path: Path, case: Case) -> None:
+def test_a_secret_is_in_no_message_and_not_in_the_store(tmp_path: Path, case: Case) -> None:
     log, store = tmp_path / "proxy-8787.log", tmp_path / "store"
     log.write_bytes(line(1) + line(2, ms=700) + line(500))
     store.mkdir()
@@ -217,7 +217,7 @@ def test_an_error_about_a_value_with_a_secret_does_not_repeat_it(tmp_path: Path,
 
 
 @pytest.mark.parametrize("wrong", [wrong for wrong, values in WRONG.items() if KEYS.keys() & values.keys()])
-def test_neither_does_doctor_where_the_value_stands_in_a_file(tmp_path: Path, wrong: str) -> None:
+def test_nor_does_doctor_if_the_value_is_in_a_file(tmp_path: Path, wrong: str) -> None:
     values = WRONG[wrong]
     table = [f'{KEYS[name]} = "{value}"' for name, value in values.items() if name in KEYS]
     file, exporter = tmp_path / "x.toml", values.get("--exporter", "otlp")
@@ -247,7 +247,7 @@ def test_a_unit_holds_no_secret(tmp_path: Path, kind: str) -> None:
 
 
 def test_what_libraries_log_holds_no_secret(tmp_path: Path) -> None:
-    """urllib3 logs URLs where somebody has switched its log on; that of websockets, with headers, stays off."""
+    """urllib3 logs URLs if its log is enabled; that of websockets, with headers, stays off."""
     (tmp_path / "sitecustomize.py").write_text("import logging\nlogging.basicConfig(level=logging.DEBUG)\n")
     log = tmp_path / "proxy-8787.log"
     log.write_bytes(line(1) + line(2, ms=700) + line(500))
@@ -330,7 +330,7 @@ def test_a_secret_that_was_cut_off_is_left_out_too() -> None:
         assert redact(f"no {SECRET[:length]}") == f"no {GONE}"
 
 
-def test_ordinary_words_are_no_secrets() -> None:
+def test_ordinary_words_are_not_secrets() -> None:
     environ = {
         E + "METRICS_ENDPOINT": "https://h/v1/metrics?format=protobuf&version=2",
         E + "HEADERS": "x-scope=a",

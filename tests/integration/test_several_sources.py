@@ -90,7 +90,7 @@ def test_the_example_on_two_captures_is_as_two_runs_of_their_own(tmp_path: Path,
     flags = ("--db", tmp_path / "store.db", "--otlp-endpoint", collector.http_endpoint)
     with Several(tmp_path, EXAMPLE.read_text(), *flags) as daemon:
         daemon.start()
-        daemon.wait_until(lambda: daemon.said().count("no file matches") == 2)  # what comes now is new
+        daemon.wait_until(lambda: daemon.said().count("no file matches") == 2)  # lines from here on are new
         for folder, capture in captures.items():
             shutil.copy(CAPTURES / f"{capture}.log", tmp_path / "logs" / folder / "proxy.log")
         daemon.wait_until(lambda: daemon.counted("headroom-proxy") == 111)
@@ -121,7 +121,7 @@ def test_the_example_on_two_captures_is_as_two_runs_of_their_own(tmp_path: Path,
         summary = ask(tmp_path / "store.db", "query", "summary", "--source", source, home=tmp_path)
         assert summary == ask(db, "query", "summary", home=tmp_path)
 
-        # the collector knows each as a service of its own, by its own names, with its own thresholds as bounds
+        # the collector has each as a separate service, with its own names, and its own thresholds as bounds
         assert told(collector, source, f"{event}.duration") == summary["count"]
         assert told(collector, source, f"{event}.breaches") == summary["degraded"] + summary["stall"]
         mine = [point for point in collector.metrics() if point.resource["service.name"] == source]
@@ -203,14 +203,14 @@ def test_a_source_without_a_file_does_not_stop_the_other_and_comes_later(tmp_pat
         assert daemon.samples("one") == durations(0, 20)
 
 
-def test_two_sources_without_a_file_are_both_said(tmp_path: Path) -> None:
+def test_two_sources_without_a_file_are_both_reported(tmp_path: Path) -> None:
     with Several(tmp_path, TWO) as daemon:
         daemon.start()
         daemon.wait_until(lambda: daemon.said().count("no file matches") == 2)
         daemon.stop()
 
 
-def test_once_reads_what_is_there_and_says_what_is_not(tmp_path: Path) -> None:
+def test_once_reads_existing_files_and_reports_missing_ones(tmp_path: Path) -> None:
     daemon = Several(tmp_path, TWO)
     daemon.append("one", lines(0, 10))
     done = run("--config", daemon.config, "--once", home=tmp_path, check=False)
@@ -223,7 +223,7 @@ def test_once_reads_what_is_there_and_says_what_is_not(tmp_path: Path) -> None:
     assert done.stderr.startswith("otel-logtail: error: no file matches")
 
 
-def test_events_of_each_are_heard_without_waiting_for_the_timed_look(tmp_path: Path) -> None:
+def test_events_of_each_arrive_without_waiting_for_the_periodic_scan(tmp_path: Path) -> None:
     with Several(tmp_path, TWO) as daemon:
         for name in ("one", "two"):
             daemon.append(name, lines(0, 1))
@@ -237,7 +237,7 @@ def test_events_of_each_are_heard_without_waiting_for_the_timed_look(tmp_path: P
                 daemon.wait_until(lambda name=name, number=number: daemon.counted(name) == number + 1)  # type: ignore[misc]
                 took.append(time.monotonic() - began_s)
         daemon.stop()
-    # ten waits for timed looks, of which one comes every 2 s, could not all be short
+    # ten waits for the periodic scan, which runs every 2 s, could not all be short
     assert sum(took) < 2 * SCAN_S, took
 
 
@@ -263,24 +263,24 @@ def test_the_same_file_may_be_followed_by_two_sources(tmp_path: Path) -> None:
         daemon.stop()
 
 
-def test_sighup_looks_at_the_files_of_each(tmp_path: Path) -> None:
+def test_sighup_scans_the_files_of_each(tmp_path: Path) -> None:
     config = TWO.replace("one/proxy*.log", "one/*/proxy.log").replace("two/proxy*.log", "two/*/proxy.log")
     with Several(tmp_path, config) as daemon:
         daemon.start()
         for number in range(3):
             for name in ("one", "two"):
-                (tmp_path / name / f"new-{number}").mkdir()  # which no event tells of
+                (tmp_path / name / f"new-{number}").mkdir()  # without an event
                 daemon.append(name, lines(number, number + 1), f"new-{number}/proxy.log")
             began_s = time.monotonic()
             daemon.signal(signal.SIGHUP)
             for name in ("one", "two"):
                 daemon.wait_until(lambda name=name, number=number: daemon.counted(name) == number + 1)  # type: ignore[misc]
-            # each round begins right after a look: without the signal it would take the whole time to the next one
+            # each round begins just after a scan: without the signal it would take the whole time to the next one
             assert number == 0 or time.monotonic() - began_s < 0.75 * SCAN_S
         daemon.stop()
 
 
-def test_a_watcher_that_dies_is_said_once_and_both_go_on(tmp_path: Path) -> None:
+def test_a_watcher_that_dies_is_reported_once_and_both_continue(tmp_path: Path) -> None:
     with Several(tmp_path, TWO, program=("-c", DEADLY)) as daemon:
         for name in ("one", "two"):
             daemon.append(name, lines(0, 1))
@@ -305,7 +305,7 @@ def test_a_watcher_that_dies_is_said_once_and_both_go_on(tmp_path: Path) -> None
 
 def test_one_that_may_not_be_read_does_not_stop_the_other(tmp_path: Path) -> None:
     with Several(tmp_path, TWO) as daemon:
-        (tmp_path / "two" / "proxy.log").symlink_to("proxy.log")  # nobody can open it, not even root
+        (tmp_path / "two" / "proxy.log").symlink_to("proxy.log")  # no user can open it, not even root
         daemon.append("one", lines(0, 5))
         daemon.start()
         daemon.wait_until(lambda: daemon.samples("one") == durations(0, 5))

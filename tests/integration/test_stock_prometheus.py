@@ -1,7 +1,7 @@
 """A Prometheus as it comes, without an ``out_of_order_time_window``: it takes every request, and its totals are right.
 
-It refuses what is older than the last sample of a series, and with it the whole request; also where that series is
-``target_info``, which it makes of a request's resource. Within one request it drops such a sample without a word.
+It rejects data that is older than the last sample of a series, and with it the whole request; also if that series is
+``target_info``, which it creates from a request's resource. Within one request it silently drops such a sample.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def now_ns(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 class Daemon:
-    """What a daemon does, step by step and as fast as it goes: commits, seals, sends, and its health now and then."""
+    """A daemon's actions, step by step and without waiting: commits, closing, sending, and sometimes its health."""
 
     def __init__(self, folder: Path, prometheus: Prometheus, **options: str) -> None:
         self.stack = ExitStack()
@@ -98,7 +98,7 @@ def total(prometheus: Prometheus, query: str, at_ns: int) -> float:
 
 
 def grown(prometheus: Prometheus, metric: str, now_ns: int) -> float:
-    """By how much a counter has grown, from its raw samples: what was there before a reset counts, too."""
+    """Return the growth of a counter, from its raw samples; growth before a reset counts, too."""
     data = prometheus.get("query", query=f"{metric}[2h]", time=now_ns / SECOND)
     grown = 0.0
     for entry in data["result"]:
@@ -208,7 +208,7 @@ def test_deltas_are_a_setting_that_it_does_not_accept_and_nothing_is_quarantined
 
 
 def test_its_success_is_an_empty_answer_without_a_content_type(prometheus: Prometheus) -> None:
-    """Which counts as delivered for its sake: should it say more one day, less can be accepted."""
+    """Its answer counts as delivered: if a later version adds a body, less can be accepted."""
     url = f"{prometheus.url}/api/v1/otlp/v1/metrics"
     request = urllib.request.Request(url, b"", {"Content-Type": "application/x-protobuf"})  # noqa: S310 - http
     with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310

@@ -55,7 +55,7 @@ class Service:
         self.log.chmod(0o644)
 
     def start(self) -> None:
-        self.manager.ctl("start", self.name)  # comes back when READY=1 has come
+        self.manager.ctl("start", self.name)  # returns when READY=1 has arrived
 
     def pid(self) -> int:
         """The machine's number of its main process."""
@@ -94,7 +94,7 @@ def test_it_is_up_once_it_follows_confined_as_a_user_of_its_own(manager: Systemd
     assert mounts["/var/lib/private/confined"] == "rw"
     assert service.db.stat().st_mode & 0o777 == 0o600
     assert service.db.parent.stat().st_mode & 0o777 == 0o700
-    service.write(10, 20)  # and what comes later is noticed in there, too
+    service.write(10, 20)  # and later changes are noticed in there, too
     service.holds(0, 20)
     manager.ctl("stop", service.name)
     assert manager.show(service.name, "ActiveState", "Result") == {"ActiveState": "inactive", "Result": "success"}
@@ -142,7 +142,7 @@ def test_one_that_is_busy_or_idle_for_long_is_left_alone(manager: Systemd) -> No
 
 
 def test_a_log_in_tmp_is_seen_though_the_service_has_its_own(manager: Systemd) -> None:
-    """The test's folder lies there, and lets nobody but root through."""
+    """The test's folder is there, and only root may enter it."""
     service = Service(manager, "temporary", "--path", manager.folder / "log" / "temporary.log")
     service.write(0, 10)
     service.start()

@@ -26,7 +26,7 @@ SYSTEM_FOLDER = os.path.realpath("/etc/ssl/certs")
 
 
 class Place(NamedTuple):
-    """Where an authority is made known: variables, and a folder that stands in for the system's."""
+    """The places of an authority: variables, and a folder that replaces the system's."""
 
     environ: dict[str, str]
     system: Path | None = None
@@ -58,7 +58,7 @@ NOT_PLACES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FI
 
 
 def in_front(place: Place) -> list[str]:
-    """What runs a command where a folder is the system's; skips where no mount name space can be had."""
+    """Return the command prefix that puts a folder in the system's place, or skip without mount namespaces."""
     if place.system is None:
         return []
     script = f'mount --bind "{place.system}" "{SYSTEM_FOLDER}" && exec "$@"'
@@ -122,7 +122,7 @@ def test_an_authority_is_trusted_wherever_it_is_made_known(tmp_path: Path, proto
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_unknown_authority_is_trusted_nowhere_whatever_one_library_is_told(tmp_path: Path, protocol: str) -> None:
+def test_an_unknown_authority_is_trusted_nowhere_for_any_variable_of_one_library(tmp_path: Path, protocol: str) -> None:
     authority = Authority(tmp_path / "authority")
     place = Place({name: str(authority.trust) for name in NOT_PLACES})
     with destination(protocol, authority.issue()) as (options, delivered):
@@ -134,7 +134,7 @@ def test_an_unknown_authority_is_trusted_nowhere_whatever_one_library_is_told(tm
     assert said.returncode == 1
 
 
-def test_a_system_without_any_certificates_has_those_that_come_with_us(tmp_path: Path) -> None:
+def test_a_system_without_any_certificates_has_the_bundled_ones(tmp_path: Path) -> None:
     place = Place({}, tmp_path / "empty")
     (tmp_path / "empty").mkdir()
     counted = "from otel_logtail.exporters.trust import *; print(trusted_roots({}).count(b'BEGIN CERT'))"
