@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from otel_logtail.counts import bounds
-from tests.integration.test_main_job import ask, run
 from tests.support.collector import CONFIGS, Collector, find_collector
+from tests.support.command import ask, run
 from tests.support.prometheus import Labels, Prometheus, find_prometheus
 from tools import dashboards, replay
 

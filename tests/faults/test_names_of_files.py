@@ -10,7 +10,7 @@ import pytest
 
 from otel_logtail.observer import PathRule
 from otel_logtail.store.rows import path_of_text, text_of_path
-from tests.integration.test_main_job import run
+from tests.support.command import run
 from tests.support.following import Following
 from tests.support.places import CAPTURES
 from tests.support.tailing import rotate

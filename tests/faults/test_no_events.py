@@ -11,23 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.following import Following
+from tests.support.programs import DEADLY
 from tests.support.tailing import rotate
 
 FAILED = "file system events failed .*: looking at the files every second instead"
-
-DEADLY = """
-import ctypes, signal, threading, time
-from otel_logtail.cli.main import main
-
-def end_the_watcher(number, frame):
-    for thread in threading.enumerate():
-        if type(thread).__module__.startswith("watchdog.") and hasattr(thread, "emitters"):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-
-signal.signal(signal.SIGUSR1, end_the_watcher)
-main()
-"""
-"""The program itself, but that SIGUSR1 ends its watching thread."""
 
 
 def test_lines_without_an_event_are_found_by_the_periodic_scan(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from otel_logtail.store.place import readers
-from tests.integration.test_doctor import doctor
 from tests.support.daemon import Daemon
+from tests.support.doctor import doctor
 from tests.support.lines import durations, lines
 
 MIB = 1 << 20

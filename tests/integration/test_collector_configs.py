@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_main_job import ask, check_spans, read_episodes, read_log, run
+from tests.support.captures import check_spans, read_episodes, read_log
 from tests.support.collector import CONFIGS, Collector, find_collector
+from tests.support.command import ask, run
 from tests.support.places import CAPTURES
 from tests.support.prometheus import Prometheus, find_prometheus
 from tools import replay

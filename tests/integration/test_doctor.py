@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -14,7 +13,6 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -22,47 +20,12 @@ from otel_logtail.doctor.destinations import check_deliveries
 from tests.support.collector import Collector, find_collector
 from tests.support.daemon import Daemon
 from tests.support.disk import fill, small_disk
-from tests.support.following import _give_up_roots_rights
+from tests.support.doctor import Found, doctor
 from tests.support.hex_engine import Engine
 from tests.support.lines import SLOW_MS, durations, line, lines
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port
 from tests.support.receiver import Fail, flags, receiving
-
-
-class Found(NamedTuple):
-    """The output: lines by area, and the exit code."""
-
-    code: int
-    checks: list[dict[str, str]]
-
-    def of(self, area: str) -> list[tuple[str, str, str]]:
-        return [(c["level"], c["what"], c["todo"]) for c in self.checks if c["area"] == area]
-
-    def only(self, area: str) -> tuple[str, str, str]:
-        (one,) = self.of(area)
-        return one
-
-    def bad(self) -> list[dict[str, str]]:
-        return [check for check in self.checks if check["level"] != "ok"]
-
-
-def doctor(daemon: Daemon, *more: object, as_a_user: bool = False, runner: tuple[str, ...] = ()) -> Found:
-    """The real command, with the options of a daemon."""
-    done = subprocess.run(
-        [*runner, *daemon.command("doctor", "--format", "json", *more)],
-        env=daemon.environ(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        preexec_fn=_give_up_roots_rights if as_a_user and os.geteuid() == 0 else None,
-    )
-    assert done.returncode in (0, 1), done.stderr
-    checks = json.loads(done.stdout)
-    assert done.returncode == any(check["level"] == "FAIL" for check in checks)
-    assert all(check["todo"] for check in checks if check["level"] != "ok"), "what is not well says what to do"
-    return Found(done.returncode, checks)
 
 
 def contents(folder: Path) -> dict[str, tuple[int, str]]:

@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,34 +13,19 @@ import typer
 
 from otel_logtail.cli.errors import ended
 from otel_logtail.errors import UsageError
+from tests.support.command import HEADROOM, PROGRAM, environ, words_of
+from tests.support.commands import COMMANDS
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
-from tests.unit.cli.test_given_before import COMMANDS
 
-PROGRAM = (sys.executable, "-m", "otel_logtail")
-HEADROOM = ("--observer", "headroom", "--path", "/var/log/headroom/*.log")
-ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {  # what a command needs beside the store
-    ("query", "sql"): ("SELECT * FROM samples",),
-    ("service", "systemd"): HEADROOM,
-    ("service", "launchd"): HEADROOM,
-}
 WITHOUT_STORE = {"observers", "exporters", "service", "demo"}
 TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",))]
 HELP = [("--help",), ("--version",), ("query", "--help"), ("report", "--help")]
-
-
-def environ(home: Path, store: Path) -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    return {**kept, "HOME": str(home), "OTEL_LOGTAIL_DB": str(store), "PYTHONWARNINGS": "error"}
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples = [Written(NOON + n * SECOND, (600 if n == 30 else 5) * 10**6, ()) for n in range(60)]
     return make_file(tmp_path_factory.mktemp("store") / "s.db", samples, [Stall(NOON, NOON + SECOND)])
-
-
-def words_of(names: tuple[str, ...]) -> list[str]:
-    return [*names, *ARGUMENTS.get(names, ())]
 
 
 def run(words: list[str], home: Path, store: Path, shell: str) -> tuple[int, list[str]]:

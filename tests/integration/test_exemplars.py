@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.integration.test_history import HOUR_S, deliver, write_history
-from tests.integration.test_main_job import ask, run
 from tests.support.collector import Collector, find_collector
+from tests.support.command import ask, run
+from tests.support.history import HOUR_S, deliver, write_history
 from tests.support.prometheus import Prometheus, find_prometheus
 
 SERIES = "log_overhead_duration_seconds_bucket"

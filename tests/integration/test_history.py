@@ -6,17 +6,17 @@ import re
 import subprocess
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.test_main_job import Truth, ask, read_episodes, read_log, run
+from tests.support.captures import Truth, read_episodes, read_log
 from tests.support.collector import Collector, find_collector
+from tests.support.command import ask, run
+from tests.support.history import HOUR_S, deliver, write_history
 from tests.support.prometheus import Labels, Prometheus, find_prometheus
-from tools import replay
 
-HOUR_S = 3600
 INTERVAL_NS = 10 * 10**9
 
 
@@ -74,14 +74,6 @@ def check_each_minute(prometheus: Prometheus, log: Path, start_s: int, end_s: in
         assert {at: values.get(at, 0) for at in minutes} == truth, severity
     (values,) = shown("sum(log_overhead_episodes_total)").values()
     assert {at: values.get(at, 0) for at in minutes} == {at: sum(end <= at * 1e9 for end in ends) for at in minutes}
-
-
-def write_history(path: Path, end_s: int) -> None:
-    """Half a day with silences of many minutes and stalls."""
-    log = replay.made_up(end_s, days=1, seed=5, every_s=200)
-    lines = log.splitlines(keepends=True)
-    half = end_s - 12 * HOUR_S
-    path.write_bytes(b"".join(line for line in lines if replay.seconds(line[:19]) >= half))
 
 
 def test_history_from_before_the_servers_were_there_is_filled_in(tmp_path: Path, prometheus: Prometheus) -> None:
@@ -158,12 +150,3 @@ def test_prometheus_takes_the_history_by_its_own_otlp_endpoint(tmp_path: Path) -
         (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
         assert (exporter["pending"], exporter["refused"]) == (0, 0)
         check_each_minute(prometheus, log, end_s - 12 * HOUR_S, end_s - HOUR_S // 6)
-
-
-def deliver(once: Callable[[], subprocess.CompletedProcess[str]]) -> None:
-    """Run until everything is delivered: each run gives its exporters some seconds, and the next run continues."""
-    for _ in range(20):
-        done = once()
-        if done.returncode == 0:
-            return
-    pytest.fail(done.stderr)

@@ -16,13 +16,13 @@ from termios import FIONREAD
 
 import pytest
 
-from tests.integration.test_endings import PROGRAM, environ, words_of
+from tests.support.command import PROGRAM, environ, words_of
+from tests.support.commands import COMMANDS
 from tests.support.daemon import Daemon
 from tests.support.lines import lines
 from tests.support.receiver import Hang, flags, receiving
 from tests.support.store_builder import NOON, SECOND, Written, make_file
 from tests.support.waiting import wait_until
-from tests.unit.cli.test_given_before import COMMANDS
 
 READING = [names for names in COMMANDS if names[0] in ("query", "status", "report", "doctor")]
 SLOW_SQL = {

@@ -8,108 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
-import subprocess
-import sys
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from otel_logtail.store.rows import STEP_NS
+from tests.support.captures import EXPECTED, Truth, check_spans, read_episodes, read_log
 from tests.support.collector import Collector, ReceivedPoint
+from tests.support.command import ask, run
 from tests.support.places import CAPTURES
-
-EXPECTED = {  # samples, breaches, stalls, WebSocket lines, lines that a client's newline broke
-    "0.36.5-mixed-invalid": (52, 0, 0, 3, 4),
-    "0.42.0-burst": (60, 19, 0, 0, 0),
-    "0.42.0-invalid": (11, 0, 0, 0, 3),
-    "0.42.0-mixed": (41, 0, 0, 3, 0),
-    "0.42.0-slow-upstream-queueing": (13, 11, 11, 0, 0),
-    "0.42.0-stall": (111, 10, 0, 0, 0),
-}
-LINE = re.compile(
-    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) - headroom\.proxy - INFO - \[(hr_\d+_\d+)\] STAGE_TIMINGS (\{.*\})$"
-)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """One sample of the log."""
-
-    offset: int
-    time_ns: int
-    duration_ns: int
-    logged_ns: int
-    stages: dict[str, int]
-
-    @property
-    def severity(self) -> str:
-        return "ok" if self.duration_ns < 500_000_000 else "degraded" if self.duration_ns < 2_000_000_000 else "stall"
-
-    @property
-    def cause(self) -> str:
-        wait = self.stages.get("pre_upstream_wait", 0)
-        read = self.stages.get("read_request_json", 0)
-        compress = self.stages.get("deep_copy", 0) + self.stages.get("compression_first_stage", 0)
-        shares = {"wait": wait, "read": read, "compress": compress, "other": self.duration_ns - wait - read - compress}
-        return max(shares, key=lambda cause: shares[cause])
-
-
-def read_log(path: Path) -> list[Truth]:
-    """The log's samples in file order."""
-    found, offset = [], 0
-    for raw in path.read_bytes().splitlines(keepends=True):
-        match = LINE.match(raw.decode(errors="replace").rstrip("\n"))
-        if match and "total_pre_upstream" in (entry := json.loads(match[3]))["stages"]:
-            stages = {name: round(ms * 1e6) for name, ms in entry["stages"].items() if ms is not None}
-            moment = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S,%f").replace(tzinfo=timezone.utc)
-            logged_ns = round(moment.timestamp() * 1000) * 1_000_000
-            duration_ns = stages.pop("total_pre_upstream")
-            time_ns = logged_ns - stages.get("upstream_connect", 0)
-            found.append(Truth(offset, time_ns, duration_ns, logged_ns, stages))
-        offset += len(raw)
-    return found
-
-
-def read_episodes(samples: list[Truth], quiet_ns: int = 3_000_000_000) -> list[list[Truth]]:
-    """Breaches that were written within the quiet window of each other."""
-    episodes: list[list[Truth]] = []
-    for sample in samples:
-        if sample.severity != "ok":
-            if episodes and sample.logged_ns <= episodes[-1][-1].logged_ns + quiet_ns:
-                episodes[-1].append(sample)
-            else:
-                episodes.append([sample])
-    return episodes
-
-
-def run(
-    *arguments: object, home: Path, check: bool = True, environ: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """The real command line, in a home of its own."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OTELCOL", "HEADROOM"))
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "otel_logtail", *map(str, arguments)],
-        env={**inherited, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC", **(environ or {})},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=check,
-    )
-
-
-def ask(db: Path, *arguments: object, home: Path) -> Any:
-    """A question's answer, from its JSON."""
-    return json.loads(run(*arguments, "--db", db, "--format", "json", home=home).stdout)
 
 
 @pytest.mark.parametrize("capture", sorted(EXPECTED))
@@ -227,23 +136,6 @@ def check_metrics(points: list[ReceivedPoint], samples: list[Truth], episodes: l
             expected = Counter(bisect_left(point.bounds, ns / 1e9) for ns in counted)
             assert point.buckets == [expected[i] for i in range(len(point.bounds) + 1)]
         assert received[-1].value == len(truths(received[-1])), "the last point holds all"
-
-
-def check_spans(collector: Collector, episodes: list[list[Truth]]) -> None:
-    """One span for each episode, one event for each breach, with the log's own times."""
-    spans = sorted(collector.spans(), key=lambda span: span.start_ns)
-    assert len(spans) == len(episodes)
-    assert len({span.span_id for span in spans}) == len(spans)
-    for span, episode in zip(spans, episodes, strict=True):
-        assert span.name == "log.overhead.episode"
-        assert span.start_ns == min(s.time_ns - s.duration_ns for s in episode)
-        assert span.end_ns == max(s.time_ns for s in episode)
-        assert span.status == (2 if any(s.severity == "stall" for s in episode) else 0)
-        assert span.attributes["count"] == len(episode)
-        assert [(e.name, e.time_ns) for e in span.events] == [("log.overhead", s.time_ns) for s in episode]
-        assert [round(e.attributes["value_ms"] * 1e6) for e in span.events] == [s.duration_ns for s in episode]
-        assert len({e.attributes["log.record.uid"] for e in span.events}) == len(episode)
-        assert span.dropped_events == 0
 
 
 def test_a_collector_that_is_down_gets_everything_later(tmp_path: Path, collector: Collector) -> None:

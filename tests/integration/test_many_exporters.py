@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_main_job import EXPECTED, read_episodes, read_log
+from tests.support.captures import EXPECTED, read_episodes, read_log
 from tests.support.collector import Collector
 from tests.support.daemon import Daemon
 from tests.support.hex_engine import Engine
 from tests.support.lines import line
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port
+from tests.support.scraping import families
 from tests.support.waiting import wait_until
-from tests.unit.exporters.test_prometheus import families
 
 CAPTURE = "0.42.0-stall"
 LATENCIES = 8

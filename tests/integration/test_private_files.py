@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_endings import PROGRAM, environ
+from tests.support.command import PROGRAM, environ
 from tests.support.places import CAPTURES
 
 WRITTEN = {  # each kind of file, by its name

@@ -21,7 +21,7 @@ from otel_logtail.cli.errors import redact_logs
 from otel_logtail.delivery.sender import without_secrets
 from otel_logtail.model import Delivered, Partial, Refused, Retry
 from otel_logtail.redact import GONE, Redactor, secrets_of
-from tests.integration.test_main_job import run
+from tests.support.command import run
 from tests.support.lines import line
 from tests.support.ports import free_port
 

@@ -11,12 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 from otel_logtail.daemon.pace import SCAN_S
-from tests.faults.test_no_events import DEADLY
-from tests.integration.test_main_job import ask, run
 from tests.support.collector import Collector
+from tests.support.command import ask, run
 from tests.support.daemon import MODULE, Program
 from tests.support.lines import SLOW_MS, durations, lines
 from tests.support.places import CAPTURES, ROOT
+from tests.support.programs import DEADLY
 
 EXAMPLE = ROOT / "examples" / "otel-logtail.toml"
 EDGE, BATCH = "0.42.0-stall", "0.42.0-slow-upstream-queueing"

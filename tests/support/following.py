@@ -78,7 +78,7 @@ class Following(Program):
 
     def _before(self) -> None:
         if self._as_a_user:
-            _give_up_roots_rights()
+            give_up_roots_rights()
         if self._descriptors:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._descriptors)
 
@@ -185,7 +185,7 @@ class Following(Program):
         )
 
 
-def _give_up_roots_rights() -> None:
+def give_up_roots_rights() -> None:
     """Drop the capabilities that override permissions, permanently for the started program."""
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):

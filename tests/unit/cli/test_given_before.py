@@ -6,33 +6,19 @@ Each option means the same as after the name, or it is an error. Options that ar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from otel_logtail.cli.given import TAKES_ALL
-from otel_logtail.cli.main import app
 from otel_logtail.errors import UsageError
-from tests.integration.test_main_job import run
+from tests.support.command import run
+from tests.support.commands import COMMANDS, ROOT
 from tests.support.store_builder import NOON, SECOND, Written, make_file
 
-ROOT: Any = typer.main.get_command(app)
 OPTIONS = [option for option in ROOT.params if option.opts[0] not in ("--version", "--help")]
 SAMPLE = {"float": "1234", "integer": "7"}
-
-
-def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*names, name))
-        else:
-            yield (*names, name), command
-
-
-COMMANDS = dict(commands(ROOT))
 
 
 def words(option: Any) -> list[str]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import itertools
 import threading
 import time
@@ -43,29 +42,9 @@ from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import Answer, FakeExporter
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
+from tests.support.said import Said
 
 BREACHES = frozenset({Stream.BREACHES})
-
-
-class Said(io.StringIO):
-    """Messages of a reporter, which a test can wait for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._changed = threading.Condition()
-
-    def write(self, text: str) -> int:
-        with self._changed:
-            written = super().write(text)
-            self._changed.notify_all()
-        return written
-
-    def wait_for(self, text: str, times: int = 1) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self.getvalue().count(text) >= times, 10.0)
-
-    def lines(self) -> list[str]:
-        return [said.removeprefix("otel-logtail: ") for said in self.getvalue().splitlines()]
 
 
 class Running:

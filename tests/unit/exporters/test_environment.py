@@ -24,8 +24,8 @@ from otel_logtail.exporters.prometheus.exporter import address_of
 from otel_logtail.model import ExportBatch, Stream
 from otel_logtail.option import Options
 from otel_logtail.plugins import make_exporter
-from tests.integration.test_main_job import run
-from tests.integration.test_otel_variables import SIGNALS, E, asked
+from tests.support.command import run
+from tests.support.otel_variables import SIGNALS, E, asked
 from tests.support.otlp_items import T0, breach, point
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port

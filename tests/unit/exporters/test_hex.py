@@ -28,13 +28,14 @@ from otel_logtail.option import Options
 from otel_logtail.plugins import make_exporter
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
-from tests.integration.test_main_job import ask, read_episodes, read_log, run
+from tests.support.captures import read_episodes, read_log
 from tests.support.certificates import Authority
+from tests.support.command import ask, run
 from tests.support.hex_engine import Engine
 from tests.support.hex_items import breach, breaches, episode, episodes
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
 from tests.support.places import CAPTURES, TESTS
-from tests.unit.delivery.test_sender import Said
+from tests.support.said import Said
 
 SHORT_S = 0.3
 """How long an answer may take where none comes."""

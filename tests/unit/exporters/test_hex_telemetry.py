@@ -21,7 +21,8 @@ from otel_logtail.exporters.hex.telemetry import HexTelemetryExporter
 from otel_logtail.model import Delivered, Partial, Refused, Retry
 from otel_logtail.plugins import make_exporter
 from otel_logtail.store.outbox import Outbox
-from tests.integration.test_main_job import ask, read_episodes, read_log, run
+from tests.support.captures import read_episodes, read_log
+from tests.support.command import ask, run
 from tests.support.hex_engine import Engine
 from tests.support.hex_items import breach, breaches, episode, episodes
 from tests.support.pieces import NOON, SECOND, Piece, dump, line, opened

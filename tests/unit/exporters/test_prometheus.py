@@ -10,12 +10,10 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 import msgspec
 import pytest
 from prometheus_client.core import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from otel_logtail.errors import UsageError
@@ -27,9 +25,9 @@ from tests.support.daemon import Program
 from tests.support.otlp_items import LABELS, MS, SOURCE, T0, breach, intervals, point
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port
+from tests.support.scraping import families, scrape
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
-OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 ENCODING = Encoding(version="1.2.3", host="box", resource=(("team", "x"), ("k8s.pod", "p")))
 TARGET = {"job": "headroom-proxy", "instance": "6f1c"}
 
@@ -46,18 +44,6 @@ def exporting() -> Iterator[Callable[..., PrometheusExporter]]:
     yield make_one
     for exporter in made:
         exporter.close()
-
-
-def scrape(port: int, accept: str = OPENMETRICS) -> str:
-    with urlopen(Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}), timeout=10) as answer:
-        text: str = answer.read().decode()
-        return text
-
-
-def families(port: int) -> dict[str, Metric]:
-    """As the strict parser of OpenMetrics reads it."""
-    parsed = text_string_to_metric_families(scrape(port))  # type: ignore[no-untyped-call]
-    return {family.name: family for family in parsed}
 
 
 def value(samples: Sequence[Sample], name: str, **labels: str) -> float:

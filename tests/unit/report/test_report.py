@@ -28,7 +28,8 @@ from otel_logtail.report.data import Report, gather
 from otel_logtail.report.page import page
 from otel_logtail.report.slo import parse_slo
 from otel_logtail.report.text import lines
-from tests.integration.test_main_job import EXPECTED, ask, read_episodes, read_log, run
+from tests.support.captures import EXPECTED, read_episodes, read_log
+from tests.support.command import ask, run
 from tests.support.lines import line
 from tests.support.places import CAPTURES
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file

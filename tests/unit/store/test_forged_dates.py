@@ -10,8 +10,8 @@ import pytest
 from otel_logtail import query
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.store.maintenance import Limits
+from tests.support.lives import DAY, PAST, Life, deliver, living, outbox_of
 from tests.support.pieces import NOON, SECOND, Piece, line, rows
-from tests.unit.store.test_maintenance import DAY, PAST, Life, deliver, living, outbox_of
 
 NOW = (time.time_ns() - NOON) / SECOND - PAST
 """The clock as seconds of 2024."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from otel_logtail.model import Stream
 from otel_logtail.store.maintenance import FORGOTTEN_NS, Limits
+from tests.support.lives import HOUR, Life, deliver, living, ns, outbox_of
 from tests.support.pieces import rows
-from tests.unit.store.test_maintenance import HOUR, Life, deliver, living, ns, outbox_of
 
 DURATIONS = (
     "SELECT i.start_ns, i.end_ns, count, i.id, first_breach, last_breach FROM interval AS i"

@@ -27,7 +27,7 @@ from otel_logtail.store.connection import SCHEMA_VERSION
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
-from tests.model.test_store_model import Killed, MortalConnection
+from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import Piece, dump, line, opened, rows
 from tests.support.places import STORES
 

@@ -19,7 +19,7 @@ from otel_logtail.model import Delivered, Delivery, ExportBatch, Item, Point, Re
 from otel_logtail.store import quarantine
 from otel_logtail.store.connection import connect, transaction
 from otel_logtail.store.outbox import Outbox
-from tests.model.test_store_model import Killed, MortalConnection
+from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import Piece, line, opened, rows
 
 STREAMS = (Stream.INTERVALS, Stream.BREACHES)

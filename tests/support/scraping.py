@@ -1,0 +1,22 @@
+"""Scrapes of the Prometheus exporter."""
+
+from __future__ import annotations
+
+from urllib.request import Request, urlopen
+
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def scrape(port: int, accept: str = OPENMETRICS) -> str:
+    with urlopen(Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}), timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def families(port: int) -> dict[str, Metric]:
+    """As the strict parser of OpenMetrics reads it."""
+    parsed = text_string_to_metric_families(scrape(port))  # type: ignore[no-untyped-call]
+    return {family.name: family for family in parsed}
