@@ -12,7 +12,7 @@ from tests.support.following import give_up_roots_rights
 
 
 class Found(NamedTuple):
-    """What it said: lines by area, and how it ended."""
+    """Findings of a doctor, by area, and its exit code."""
 
     code: int
     checks: list[dict[str, str]]

@@ -22,7 +22,7 @@ def write_history(path: Path, end_s: int) -> None:
 
 
 def deliver(once: Callable[[], subprocess.CompletedProcess[str]]) -> None:
-    """Run until everything is delivered: each run gives its exporters some seconds, and the next one goes on."""
+    """Run until everything is delivered: each run gives its exporters some seconds, and the next one continues."""
     for _ in range(20):
         done = once()
         if done.returncode == 0:

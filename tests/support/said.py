@@ -7,7 +7,7 @@ import threading
 
 
 class Said(io.StringIO):
-    """What a reporter said, to be waited for."""
+    """Messages of a reporter, which a test can wait for."""
 
     def __init__(self) -> None:
         super().__init__()
