@@ -25,12 +25,12 @@ from benchmarks.process import run
 
 GROUP = "CPU time by stage"
 STAGES = (
-    ("reading the file", "otel_logtail.tail.tailer", "Tail", "read"),
+    ("reading the file", "otel_logtail.tail.live", "PathTail", "read"),
     ("finding the lines", "otel_logtail.engine.scan", "", "find_lines"),
     ("decoding them into columns", "otel_logtail.observers.headroom.observer", "HeadroomObserver", "observe_all"),
-    ("checking and classifying", "otel_logtail.daemon.source", "", "scan"),
-    ("episodes", "otel_logtail.daemon.source", "", "coalesce"),
-    ("counts of the intervals", "otel_logtail.daemon.source", "", "aggregate"),
+    ("checking and classifying", "otel_logtail.engine.engine", "", "scan"),
+    ("episodes", "otel_logtail.engine.engine", "", "coalesce"),
+    ("counts of the intervals", "otel_logtail.engine.engine", "", "aggregate"),
     ("the commit", "otel_logtail.store.writer", "Store", "commit"),
 )
 
@@ -93,8 +93,7 @@ def main() -> int:
     for stage, module, owner, name in STAGES:
         found: Any = importlib.import_module(module)
         found = getattr(found, owner) if owner else found
-        if hasattr(found, name):
-            setattr(found, name, clock.around(stage, getattr(found, name)))
+        setattr(found, name, clock.around(stage, getattr(found, name)))
     from otel_logtail.cli.main import main as program
 
     code: object = 0

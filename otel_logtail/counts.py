@@ -21,7 +21,7 @@ SCALE = 6
 """Index i counts values in (2**(i/64), 2**((i+1)/64)] seconds (opentelemetry data model, exponential histograms)."""
 
 _PER_OCTAVE = 1 << SCALE
-_hot = native.helper("engine._hot")
+_hot = native.module("engine._hot")
 _OFFSET = log2(1e9) * _PER_OCTAVE
 
 _DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
@@ -42,10 +42,17 @@ def merge_attributes(*parts: Attributes) -> Attributes:
     return tuple(sorted({name: value for part in parts for name, value in part}.items()))
 
 
+_Fields = tuple[int, int, int, int, list[int], dict[int, int], int]
+"""The fields of :class:`Counts` in their order."""
+
+
 def count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> Counts:
-    """The counts of some durations (at least one)."""
-    if _hot is not None and (found := _hot.count(values_ns, bounds_ns)) is not None:
-        return Counts(*found)
+    """Count durations (at least one) by bucket."""
+    return Counts(*_count(values_ns, bounds_ns))
+
+
+@native.twin(_hot)
+def _count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> _Fields:
     ordered = sorted(values_ns)
     number = len(ordered)
     explicit = []
@@ -58,16 +65,20 @@ def count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> Counts:
     zeros = bisect_right(ordered, 0)
     positive = ordered[zeros:] if zeros else ordered
     exponential = Counter([ceil(x * _PER_OCTAVE - _OFFSET) - 1 for x in map(log2, positive)])
-    return Counts(number, sum(ordered), ordered[0], ordered[-1], explicit, dict(exponential), zeros)
+    return number, sum(ordered), ordered[0], ordered[-1], explicit, dict(exponential), zeros
 
 
 def count_stages(rows: Rows, begin: int, end: int, width: int, bounds_ns: tuple[int, ...]) -> list[Counts | None]:
-    """The counts of each of the ``width`` stages in the rows from ``begin`` to ``end``; None: it never ran."""
-    if _hot is not None and (found := _hot.count_columns(rows, begin, end, width, bounds_ns)) is not None:
-        return [None if counted is None else Counts(*counted) for counted in found]
+    """Count the durations of each of the ``width`` stages in ``rows[begin:end]``; None for a stage that never ran."""
+    found = _count_columns(rows, begin, end, width, bounds_ns)
+    return [None if fields is None else Counts(*fields) for fields in found]
+
+
+@native.twin(_hot)
+def _count_columns(rows: Rows, begin: int, end: int, width: int, bounds_ns: tuple[int, ...]) -> list[_Fields | None]:
     columns = zip(*rows[begin:end], strict=True) if width else ()
     ran = [[ns for ns in column if ns is not None] for column in columns]
-    return [count(values, bounds_ns) if values else None for values in ran]
+    return [_count(values, bounds_ns) if values else None for values in ran]
 
 
 def add(into: Counts, more: Counts) -> None:
@@ -83,27 +94,24 @@ def add(into: Counts, more: Counts) -> None:
     into.count += more.count
     into.sum_ns += more.sum_ns
     into.zeros += more.zeros
-    exponential = into.exponential
-    if _hot is not None:
-        _hot.add_to(exponential, more.exponential)
-        return
-    for index, number in more.exponential.items():
-        exponential[index] = exponential.get(index, 0) + number
+    _add_to(into.exponential, more.exponential)
 
 
+@native.twin(_hot, declines=False)
+def _add_to(into: dict[int, int], more: dict[int, int]) -> None:
+    for index, number in more.items():
+        into[index] = into.get(index, 0) + number
+
+
+@native.twin(_hot)
 def extent(values: Sequence[int]) -> tuple[int, int, bool]:
-    """The least and the largest of some numbers (at least one), and whether none is below the one before it."""
-    if _hot is not None and (found := _hot.extent(values)) is not None:
-        least, most, rising = found
-        return least, most, rising
+    """Return the least and the greatest of some numbers (at least one), and whether they never fall."""
     return min(values), max(values), all(map(operator.le, values, islice(values, 1, None)))
 
 
+@native.twin(_hot)
 def places_from(values: list[int], bound: int) -> list[int]:
-    """Where the numbers are that are not below a bound."""
-    if _hot is not None and (found := _hot.places_from(values, bound)) is not None:
-        places: list[int] = found
-        return places
+    """Return the indices of the numbers that are not below a bound."""
     return list(compress(count_up(), map(bound.__le__, values)))
 
 

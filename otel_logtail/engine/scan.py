@@ -88,7 +88,7 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
     )
 
 
-_hot = native.helper("engine._hot")
+_hot = native.module("engine._hot")
 _BOM = b"\xef\xbb\xbf"
 _ODD = frozenset((b"\0", b"\xef"))
 _LEAST_BULK = 2
@@ -139,6 +139,7 @@ def scan(
     return Scanned(samples, tuple(hits), tally, scanner.drifted)
 
 
+@native.twin(_hot, declines=False)
 def find_lines(
     buffer: bytes | bytearray, marker: bytes, begin: int, end: int, base: int
 ) -> tuple[list[int], list[bytes]]:
@@ -146,9 +147,6 @@ def find_lines(
 
     What a stale writer left after a truncation (NULs), a byte order mark and a carriage return are taken off too.
     """
-    if _hot is not None:
-        in_c: tuple[list[int], list[bytes]] = _hot.find_lines(buffer, marker, begin, end, base)
-        return in_c
     view = memoryview(buffer)
     if not marker or buffer.count(marker, begin, min(end, begin + _PROBE)) * _DENSE > min(end - begin, _PROBE):
         lines = bytes(view[begin:end]).split(b"\n")
@@ -186,6 +184,7 @@ class _Scanner:
         self._offsets = offsets
         self._lines = lines
         self.samples = Samples([], [], [], [], [], [], [], [])
+        self._shapes: set[int] = set()  # ids of sound shapes; the samples hold them, so no other shape can get their id
         self.rejected: dict[str, int] = {}
         self.ignored = self.drift = 0
         self.drifted: tuple[int, str] | None = None
@@ -193,8 +192,7 @@ class _Scanner:
     def take(self, begin: int, end: int) -> None:
         """Observe the lines from ``begin`` to ``end``."""
         if self._observe_all is None or end - begin < _LEAST_BULK:
-            for index in range(begin, end):
-                self._take_one(index)
+            self._take_each(begin, end)
             return
         lines = self._lines if end - begin == len(self._lines) else self._lines[begin:end]
         try:
@@ -232,23 +230,29 @@ class _Scanner:
         into.shapes += [columns.shape] * len(columns.time_ns)
         into.stage_ns += columns.stage_ns
 
-    def _take_one(self, index: int) -> None:
-        offset = self._offsets[index]
-        try:
-            observed = self._observe(self._lines[index])
-            wrong = _wrong_in(observed)
-        except Drift as problem:
-            self._drifted(offset, str(problem))
-            return
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug on one line must not stop the log; it is counted
-            self._drifted(offset, f"{type(problem).__name__}: {problem}")
-            return
+    def _take_each(self, begin: int, end: int) -> None:
+        observe, samples, shapes = self._observe, self.samples, self._shapes
+        for offset, line in zip(self._offsets[begin:end], self._lines[begin:end], strict=True):
+            try:
+                observed = observe(line)
+                if type(observed) is Sample and id(observed.shape) in shapes and _is_ordinary(observed):
+                    append(samples, offset, observed)
+                else:
+                    self._judge(offset, observed, _wrong_in(observed))
+            except Drift as problem:
+                self._drifted(offset, str(problem))
+            except Exception as problem:  # noqa: BLE001 - a plug-in's bug on one line is counted, and the log goes on
+                self._drifted(offset, f"{type(problem).__name__}: {problem}")
+
+    def _judge(self, offset: int, observed: object, wrong: str) -> None:
+        """Count an answer that is not an ordinary sample; ``wrong`` says what does not have the types it should."""
         if wrong:
             self._drifted(offset, f"the observer answered {wrong}")
         elif isinstance(observed, Sample):
             is_ordered = 0 <= observed.duration_ns <= observed.time_ns <= observed.logged_ns <= LATEST_NS
             if is_ordered and all(ns is None or 0 <= ns < _MOST_NS for ns in observed.stage_ns):
                 append(self.samples, offset, observed)
+                self._shapes.add(id(observed.shape))
             else:
                 self._rejected("impossible")
         elif isinstance(observed, Rejected):
@@ -288,6 +292,24 @@ def _are_possible(columns: Columns) -> bool:
         and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
         and all(map(_is_text, {*columns.causes, *columns.stages}))
         and not _wrong_in_shape(columns.shape)
+    )
+
+
+def _is_ordinary(sample: Sample) -> bool:
+    """Whether a sample of a known shape is of its types, and can be true. Cheap, since each sample is checked."""
+    time_ns, duration_ns, logged_ns = sample.time_ns, sample.duration_ns, sample.logged_ns
+    cause, stage, stage_ns = sample.cause, sample.stage, sample.stage_ns
+    if not (type(time_ns) is type(duration_ns) is type(logged_ns) is int and type(stage_ns) is tuple):
+        return False
+    for ns in stage_ns:
+        if ns is not None and (type(ns) is not int or not 0 <= ns < _MOST_NS):
+            return False
+    return (
+        0 <= duration_ns <= time_ns <= logged_ns <= LATEST_NS
+        and len(stage_ns) == len(sample.shape.stages)
+        and type(cause) is type(stage) is str
+        and cause.isascii()
+        and stage.isascii()
     )
 
 

@@ -18,6 +18,8 @@ from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerpri
 MOST = 2**63 - 1
 """The largest integer that SQLite has: a sum stands still there. It is 292 years, which forged lines can claim."""
 
+_hot = native.module("engine._hot")
+
 COUNTS = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
 """The columns that interval, open_interval and total share."""
 
@@ -146,7 +148,7 @@ def counts_or_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> tuple[Counts
 
 def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple[Counts, list[int]]:
     """What rows of those seven columns add up to, and the places of those that are whole: damaged ones are left out."""
-    if _hot is not None and (found := _hot.sum_counts(rows, len(bounds_ns))) is not None:
+    if (found := _sum_counts(rows, len(bounds_ns))) is not None:
         return Counts(*found), list(range(len(rows)))
     total, places = Counts(), []
     for place, row in enumerate(rows):
@@ -155,6 +157,12 @@ def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple
             add(total, counts)
             places.append(place)
     return total, places
+
+
+@native.twin(_hot)
+def _sum_counts(rows: list[tuple[Any, ...]], bounds: int) -> tuple[Any, ...] | None:
+    """Return the fields of the sum of whole rows; None: they are added one by one."""
+    return None
 
 
 def at_their_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> Counts:
@@ -274,14 +282,23 @@ def encode_samples(rows: Sequence[SampleColumns]) -> str:
 
 def encode_columns(samples: Samples, kinds: list[int], first: int, first_ns: int) -> str:
     """The same text, for samples as columns and the kind of each, past the offset and time that are given."""
-    if _hot is not None:
-        text: str | None = _hot.encode_samples(
-            samples.offsets, samples.time_ns, samples.duration_ns, kinds, samples.stage_ns, first, first_ns
-        )
-        if text is not None:
-            return text
-    offsets, times = map(sub, samples.offsets, repeat(first)), map(sub, samples.time_ns, repeat(first_ns))
-    return encode_samples(list(zip(offsets, times, samples.duration_ns, kinds, samples.stage_ns, strict=True)))
+    return _encode_samples(
+        samples.offsets, samples.time_ns, samples.duration_ns, kinds, samples.stage_ns, first, first_ns
+    )
+
+
+@native.twin(_hot)
+def _encode_samples(
+    offsets: list[int],
+    times: list[int],
+    durations: list[int],
+    kinds: list[int],
+    rows: list[tuple[int | None, ...]],
+    first: int,
+    first_ns: int,
+) -> str:
+    past = map(sub, offsets, repeat(first)), map(sub, times, repeat(first_ns))
+    return encode_samples(list(zip(*past, durations, kinds, rows, strict=True)))
 
 
 def decode_block(id_: int, first_ns: int, text: str | bytes) -> list[SampleColumns]:
@@ -289,7 +306,6 @@ def decode_block(id_: int, first_ns: int, text: str | bytes) -> list[SampleColum
     return [(id_ + at, first_ns + past_ns, d, k, stages) for at, past_ns, d, k, stages in _decode_samples(text)]
 
 
-_hot = native.helper("engine._hot")
 _NULLS = re.compile(rb"(?:,null)+\]\]")
 _encode = msgspec.json.Encoder().encode
 _decode_explicit = msgspec.json.Decoder(list[int]).decode

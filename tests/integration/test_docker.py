@@ -80,7 +80,7 @@ def test_all_its_destinations_are_there(image: Image) -> None:
 
 
 def test_the_helpers_in_c_are_there(image: Image) -> None:
-    compiled = "from otel_logtail import native; assert native.helper('engine._hot')"
+    compiled = "from otel_logtail import native; assert native.module('engine._hot')"
     assert image.run("/opt/otel-logtail/bin/python", "-c", compiled).returncode == 0
 
 
