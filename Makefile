@@ -9,6 +9,8 @@ CORE := tests/unit/words tests/unit/observers tests/unit/engine/test_intervals.p
 	tests/unit/store/test_writer.py tests/unit/tail/test_live.py tests/unit/query tests/integration/test_main_job.py \
 	$(addprefix tests/unit/exporters/test_,otlp_encode.py otlp_http.py otlp_grpc.py prometheus.py hex.py)
 KILLS ?= 1000
+# Tests at the same time: most of them wait for a process.
+WORKERS ?= 4
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
@@ -32,7 +34,7 @@ stack: $(INSTALLED)  ## Run a collector, Prometheus and dashboards without Docke
 	@$(BIN)/python -m tools.stack
 
 test: $(INSTALLED)  ## Run all tests (with a real collector where there is one: see `make collector`)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(INSTALLED)  ## Lint, formatting, types, layers
 	$(BIN)/ruff check .
