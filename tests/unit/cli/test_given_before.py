@@ -13,7 +13,7 @@ import pytest
 
 from otel_logtail.cli.given import TAKES_ALL
 from otel_logtail.errors import UsageError
-from tests.support.command import run
+from tests.support.forked import run
 from tests.support.commands import COMMANDS, ROOT
 from tests.support.store_builder import NOON, SECOND, Written, make_file
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import run
+from tests.support.forked import run
 from tests.support.places import CAPTURES
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from otel_logtail.daemon.config import read_config
 from otel_logtail.errors import UsageError
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.places import CAPTURES, ROOT
 
 EXAMPLE = ROOT / "examples" / "otel-logtail.toml"

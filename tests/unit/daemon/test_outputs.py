@@ -12,7 +12,7 @@ from otel_logtail.daemon.safety import Read, check_outputs
 from otel_logtail.daemon.settings import Settings
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
-from tests.support.command import run
+from tests.support.forked import run
 from tests.support.places import CAPTURES
 
 LINES = (CAPTURES / "0.42.0-stall.log").read_bytes()

@@ -14,7 +14,7 @@ import typer
 from otel_logtail.cli.main import app
 from otel_logtail.daemon.config import EXPORTER_KEYS
 from otel_logtail.daemon.settings import flag_of
-from tests.support.command import run
+from tests.support.forked import run
 from tests.support.places import CAPTURES
 
 LOG = CAPTURES / "0.42.0-stall.log"

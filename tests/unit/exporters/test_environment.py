@@ -24,7 +24,7 @@ from otel_logtail.exporters.prometheus.exporter import address_of
 from otel_logtail.model import ExportBatch, Stream
 from otel_logtail.option import Options
 from otel_logtail.plugins import make_exporter
-from tests.support.command import run
+from tests.support.forked import run
 from tests.support.otel_variables import SIGNALS, E, asked
 from tests.support.otlp_items import T0, breach, point
 from tests.support.places import CAPTURES

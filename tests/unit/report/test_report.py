@@ -29,7 +29,8 @@ from otel_logtail.report.page import page
 from otel_logtail.report.slo import parse_slo
 from otel_logtail.report.text import lines
 from tests.support.captures import EXPECTED, read_episodes, read_log
-from tests.support.command import ask, run
+from tests.support.command import run as run_anew
+from tests.support.forked import ask, run
 from tests.support.lines import line
 from tests.support.places import CAPTURES
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
@@ -242,7 +243,7 @@ def test_the_text_fits_a_terminal_and_plain_ones_get_plain_bars(tmp_path: Path) 
     assert bars
     assert max(map(len, bars)) <= 80
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    text = run("report", "--since", "@0", "--db", tmp_path / "store.db", home=tmp_path, environ=ascii_only)
+    text = run_anew("report", "--since", "@0", "--db", tmp_path / "store.db", home=tmp_path, environ=ascii_only)
     assert text.stdout.isascii()
     assert "#" in text.stdout
 

@@ -173,7 +173,7 @@ def test_what_a_library_logs_or_warns_of_is_one_line_too() -> None:
 
 
 def test_a_file_name_can_not_forge_a_line_of_the_journal(tmp_path: Path) -> None:
-    from tests.support.command import run
+    from tests.support.forked import run
 
     log = os.path.join(tmp_path, "a\notel-logtail: error: forged\x1b[2J.log")
     Path(log).write_bytes(b"")
