@@ -1,4 +1,4 @@
-"""How a command ends when its output goes nowhere, when it fails unforeseen, and when it is interrupted."""
+"""Exit codes and messages of commands whose output cannot be written, or that fail unexpectedly."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from otel_logtail.cli.errors import ended
 from otel_logtail.errors import UsageError
 from tests.support.command import HEADROOM, PROGRAM, environ, words_of
 from tests.support.commands import COMMANDS
+from tests.support.forked import CLOSED, UNREAD, exit_code
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 
 WITHOUT_STORE = {"observers", "exporters", "service", "demo"}
@@ -37,40 +38,50 @@ def run(words: list[str], home: Path, store: Path, shell: str) -> tuple[int, lis
 
 
 NOWHERE = "otel-logtail: error: cannot write to standard output: "
+EACH = pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, HELP)], ids=" ".join)
 
 
-@pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, HELP)], ids=" ".join)
-@pytest.mark.parametrize(
-    ("shell", "why"),
-    [(">&-", "it is closed"), ("> /dev/full", "No space left on device"), ("<&- >&-", "it is closed")],
-)
-def test_output_that_can_not_be_written_is_one_line(
-    words: list[str], shell: str, why: str, tmp_path: Path, store: Path
+@EACH
+def test_output_to_a_full_disk_is_one_error(words: list[str], tmp_path: Path, store: Path) -> None:
+    code, lines = run(words, tmp_path, store, "> /dev/full")
+    assert (code, lines) == (1, [NOWHERE + "No space left on device"])
+
+
+@pytest.mark.parametrize("shell", [">&-", "<&- >&-"])
+def test_a_closed_output_is_one_error(shell: str, tmp_path: Path, store: Path) -> None:
+    assert run(["query", "samples"], tmp_path, store, shell) == (1, [NOWHERE + "it is closed"])
+
+
+@EACH
+@pytest.mark.parametrize("stdin", [os.devnull, CLOSED], ids=["stdin is open", "stdin is closed"])
+def test_a_closed_output_is_one_error_of_every_command(
+    stdin: str | None, words: list[str], tmp_path: Path, store: Path
 ) -> None:
-    code, said = run(words, tmp_path, store, shell)
-    assert (code, said[:1]) == (1, [NOWHERE + why])
-    assert len(said) == 1
+    errors = tmp_path / "stderr"
+    code = exit_code(words, environ=environ(tmp_path, store), streams=(stdin, CLOSED, str(errors)))
+    assert (code, errors.read_text()) == (1, f"{NOWHERE}it is closed\n")
 
 
 def without_a_reader(words: list[str], home: Path, store: Path) -> int:
     """Run it with a pipe without a reader; return the exit code."""
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [*PROGRAM, *words], env=environ(home, store), stdout=write, stderr=subprocess.PIPE, text=True, check=False
-    )
-    os.close(write)
-    assert "error" not in done.stderr.lower(), done.stderr
-    return done.returncode
+    errors = home / "stderr"
+    code = exit_code(words, environ=environ(home, store), streams=(os.devnull, UNREAD, str(errors)))
+    assert "error" not in errors.read_text().lower(), errors.read_text()
+    return code
 
 
-@pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, HELP)], ids=" ".join)
-def test_a_reader_that_has_left_is_not_an_error(words: list[str], tmp_path: Path, store: Path) -> None:
-    expected = 1 if words == ["doctor"] else 0  # no daemon runs here, and that is an answer
+@EACH
+def test_a_pipe_without_a_reader_is_not_an_error(words: list[str], tmp_path: Path, store: Path) -> None:
+    expected = 1 if words == ["doctor"] else 0  # doctor fails because no daemon runs
     assert without_a_reader(words, tmp_path, store) == expected
 
 
-def test_a_target_that_is_missed_is_an_answer_without_a_reader_too(tmp_path: Path, store: Path) -> None:
+def test_a_reader_that_exits_is_not_an_error(tmp_path: Path, store: Path) -> None:
+    code, lines = run(["query", "samples", "--format", "json"], tmp_path, store, "| true; exit ${PIPESTATUS[0]}")
+    assert (code, lines) == (0, [])
+
+
+def test_a_missed_target_sets_the_exit_code_without_a_reader_too(tmp_path: Path, store: Path) -> None:
     words = ["report", "--since", "@0", "--slo", "max<1ms"]
     assert without_a_reader(words, tmp_path, store) == 1
     assert without_a_reader([*words[:-1], "max<9s"], tmp_path, store) == 0

@@ -24,7 +24,7 @@ import pytest
 from tests.support.waiting import bound_s
 
 SERVER = """
-import gc, importlib, json, os, socket, sys, time
+import gc, importlib, json, os, socket, sys, time, warnings
 
 for name in (
     "cli.answers", "cli.doctor", "cli.follow", "cli.main", "cli.service.command", "daemon.config", "doctor", "events",
@@ -52,6 +52,8 @@ jobs.close()
 os.environ.clear()
 os.environ.update(job["environ"])
 time.tzset()
+if "PYTHONWARNINGS" in os.environ:
+    warnings.simplefilter(os.environ["PYTHONWARNINGS"])
 os.chdir(job["cwd"])
 os.umask(job["umask"])
 sys.argv = [sys.modules["otel_logtail"].__path__[0] + "/__main__.py", *job["words"]]
@@ -90,7 +92,7 @@ class Server:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HEADROOM"))}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-c", SERVER, str(theirs.fileno())],
+                [sys.executable, "-c", SERVER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=inherited,
                 stdin=subprocess.DEVNULL,

@@ -13,8 +13,8 @@ import pytest
 
 from otel_logtail.cli.given import TAKES_ALL
 from otel_logtail.errors import UsageError
-from tests.support.forked import run
 from tests.support.commands import COMMANDS, ROOT
+from tests.support.forked import run
 from tests.support.store_builder import NOON, SECOND, Written, make_file
 
 OPTIONS = [option for option in ROOT.params if option.opts[0] not in ("--version", "--help")]
