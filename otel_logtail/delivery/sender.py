@@ -1,10 +1,9 @@
-"""One exporter's thread: it drains the store into its receiver, stream by stream.
+"""The delivery worker: one thread per exporter, which sends the exporter's streams from the store to the receiver.
 
-Each exporter has one, with a connection of its own, so that none can delay the tail or another exporter.
+Each worker has its own connection to the store, so that no exporter delays the tail or another exporter.
 
-Invariant: a cursor moves only when the receiver has decided. Whatever else happens (a failure, a crash, a stop
-halfway), the same items are sent again, with the same ids, times and totals. What happens to a single stream is in
-:mod:`lane`.
+Invariant: a cursor moves only when the receiver has decided. After a failure, a crash or a stop halfway, the same items
+are sent again, with the same ids, times and totals. :mod:`lane` handles a single stream.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from otel_logtail.delivery.lane import Lane
+from otel_logtail.delivery.rules import RULES, Rules
 from otel_logtail.errors import LogtailError, StoreCorrupt
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
@@ -26,16 +26,16 @@ HEALTH_S = 60.0
 """How often the daemon's own health is sent: as often as an SDK sends its metrics by default."""
 
 RELEASED_S = 30.0
-"""How often it is checked whether quarantined items were released, where nothing else gives a reason to."""
+"""The interval of the check whether quarantined items were released, if nothing else happens."""
 
 
 class Drain:
-    """One exporter's thread."""
+    """The delivery worker of one exporter."""
 
-    def __init__(self, exporter: Exporter, outbox: Outbox, reporter: Reporter) -> None:
+    def __init__(self, exporter: Exporter, outbox: Outbox, reporter: Reporter, rules: Rules = RULES) -> None:
         self.name = exporter.name
         self.damage: StoreCorrupt | None = None
-        """Damage of the store that was met here: whoever follows the log has to end."""
+        """Damage of the store that was found here: the daemon has to stop."""
         self._exporter = exporter
         self._outbox = outbox
         self._reporter = reporter
@@ -46,10 +46,10 @@ class Drain:
         self._deadline_s = float("inf")
         self._patience_s = 0.0
         self.given_up = False
-        """Whether the exporter was closed while it was sending; see :class:`~otel_logtail.lane.Sender`."""
+        """Whether the exporter was closed while it was sending; see :class:`lane.Sender`."""
         # a stream that fails waits by itself: a receiver may accept spans and not metrics
         self._lanes = [
-            Lane(stream, outbox, reporter, self)
+            Lane(stream, outbox, reporter, self, rules)
             for stream in Stream
             if stream in exporter.wants and stream is not Stream.SELF
         ]
@@ -57,18 +57,18 @@ class Drain:
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin with what waits in the store."""
+        """Start with the data that is pending in the store."""
         self._work.set()
         self._thread.start()
 
     def notify(self) -> None:
-        """There may be something new."""
+        """Check the store for new data."""
         self._work.set()
 
     def stop(self, within_s: float, *, while_taken: bool = False) -> None:
-        """Deliver what waits, but no longer than this; :meth:`join` waits for the end.
+        """Deliver pending data for at most this time, then stop; :meth:`join` waits until the worker has stopped.
 
-        With ``while_taken`` the bound begins anew whenever the receiver takes something, until :meth:`hurry`.
+        With ``while_taken``, the time starts again whenever the receiver accepts something, until :meth:`hurry`.
         """
         self._patience_s = within_s if while_taken else 0.0
         self._deadline_s = time.monotonic() + within_s
@@ -76,11 +76,11 @@ class Drain:
         self._work.set()
 
     def hurry(self) -> None:
-        """Let the bound of a stop be as it is now; may be called from a signal handler."""
+        """Do not extend the time of a stop any more; may be called from a signal handler."""
         self._patience_s = 0.0
 
     def join(self) -> None:
-        """Wait until it has ended; an export that still hangs at the deadline is given up."""
+        """Wait until the worker has stopped; an export that still hangs at the deadline is given up."""
         if self._thread.ident is not None:
             while self._thread.is_alive() and (left_s := self._deadline_s - time.monotonic()) > 0:
                 self._thread.join(left_s)
@@ -95,7 +95,7 @@ class Drain:
     def _close_exporter(self) -> None:
         try:
             self._exporter.close()
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not keep the others from being ended
+        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not keep the others from being closed
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
 
     def _run(self) -> None:
@@ -115,14 +115,14 @@ class Drain:
                     self._tell_health()
                 if stopping and (not any(lane.failing for lane in self._lanes) or self.over()):
                     return
-        except Exception as problem:  # noqa: BLE001 - the last resort of a thread: said, not swallowed
+        except Exception as problem:  # noqa: BLE001 - the last resort of a thread: logged, not swallowed
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
         finally:
             if skipped := sum(lane.skipped for lane in self._lanes):
                 self._reporter.skipped(self.name, skipped)
 
     def _pause_s(self) -> float | None:
-        """How long until there is something to do without being told: the next try of what failed."""
+        """Return the time until the next attempt or check; None: wait for :meth:`notify`."""
         due_s = [at_s for lane in self._lanes if (at_s := lane.due_s()) is not None]
         if due_s:
             due_s.append(self._deadline_s)
@@ -139,9 +139,9 @@ class Drain:
             return False  # the tail reports what is wrong with the store
 
     def _tell_health(self) -> None:
-        """Send what is now; if it can't be sent there is nothing to keep: the next time it is newer."""
+        """Send the current health metrics. If that fails they are dropped, since the next ones are newer."""
         self._health_due_s = time.monotonic() + HEALTH_S
-        # a receiver without traces still gets its metrics, and these are metrics
+        # health is sent as metrics, also to a receiver that accepts no traces
         metrics = [lane for lane in self._lanes if lane.stream is Stream.INTERVALS] or self._lanes
         if any(lane.blocked for lane in metrics) or self.over():
             return  # the receiver is in trouble: pending data goes first
@@ -151,7 +151,7 @@ class Drain:
             pass  # the tail reports what is wrong with the store
 
     def _resume(self) -> bool:
-        """Tell the exporter what its receiver knows already; returns whether it has been told."""
+        """Pass the totals that the receiver has to the exporter; return whether the exporter took them."""
         first = self._lanes[0]
         if first.not_before_s is not None and time.monotonic() < first.not_before_s:
             return False
@@ -174,10 +174,10 @@ class Drain:
         if mended := self._outbox.take_mended():
             self._reporter.counts_mended(self.name, mended)
 
-    # --- what its lanes need ----------------------------------------------------------------------------------------
+    # --- for the lanes ----------------------------------------------------------------------------------------
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """Have a batch sent."""
+        """Send a batch; does not raise."""
         self._say_mended()
         try:
             delivery = self._exporter.export(batch)
@@ -190,20 +190,20 @@ class Drain:
 
     @property
     def accepted(self) -> int:
-        """How often the receiver accepted something, of whatever stream."""
+        """How often the receiver accepted something, in any stream."""
         return sum(lane.accepted for lane in self._lanes)
 
     def over(self) -> bool:
-        """Whether the time for sending is over."""
+        """Return whether the time for sending is over."""
         return self._stop.is_set() and time.monotonic() >= self._deadline_s
 
     def progressed(self) -> None:
-        """Something was sent: with patience, the bound of a stop starts anew."""
+        """Note that something was accepted: with patience, the time of a stop starts again."""
         if self._patience_s:
             self._deadline_s = time.monotonic() + self._patience_s
 
     def works(self) -> None:
-        """Say that what was wrong with a stream, or with all of them, is over."""
+        """Log that a stream, or the whole exporter, works again."""
         if not any(lane.refuses_everything for lane in self._lanes):
             self._reporter.exporter_takes_again(self.name)
         for lane in self._lanes:
@@ -212,7 +212,7 @@ class Drain:
 
 
 def without_secrets(delivery: Delivery, redact: Callable[[str], str]) -> Delivery:
-    """The same outcome in words that may be stored and shown."""
+    """Return the same outcome without secrets, so that it can be stored and shown."""
     changes: dict[str, object] = {}
     if isinstance(delivery, Partial):
         changes["rest"] = without_secrets(delivery.rest, redact)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.delivery.lane import REFUSALS_IN_A_ROW
+from otel_logtail.delivery.rules import RULES
 from tests.support.daemon import Daemon
 from tests.support.lines import SLOW_MS, T0, durations, line
 from tests.support.receiver import BAD_DATA, Fail, flags, receiving, take
@@ -24,13 +24,13 @@ def test_a_few_items_are_quarantined_and_the_others_wait(tmp_path: Path, protoco
             daemon.start()
             daemon.wait_until(lambda: "otlp: everything is refused" in daemon.said())
             aside = dict(daemon.rows("SELECT stream, count(*) FROM refused GROUP BY stream"))
-            assert max(aside.values()) <= REFUSALS_IN_A_ROW + 1
+            assert max(aside.values()) <= RULES.refusals_in_a_row + 1
             receiver.judge = take
             daemon.wait_until(lambda: "otlp: no longer refused" in daemon.said())
             daemon.wait_until(lambda: receiver.counted() == len(STALLS))
             daemon.stop()
             (spans,) = daemon.rows("SELECT count(*) FROM refused WHERE stream = 'episodes'")[0]
-            assert spans <= REFUSALS_IN_A_ROW + 3  # what the time until the change was good for
+            assert spans <= RULES.refusals_in_a_row + 3  # what the time until the change was good for
             assert receiver.breaches() == durations(spans, len(STALLS), ms=SLOW_MS)
             assert daemon.said().count("everything is refused") == 1
 

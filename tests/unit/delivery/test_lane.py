@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.delivery import lane as lane_module
-from otel_logtail.delivery.lane import FIRST_BACKOFF_S, PATIENT_FAILURES, TRIES, UNPROVEN, Lane
+from otel_logtail.delivery.lane import Lane
+from otel_logtail.delivery.rules import RULES, Rules
 from otel_logtail.errors import StoreCorrupt
 from otel_logtail.events import Reporter
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Retry, Stream
@@ -38,9 +38,10 @@ class Steps:
         self._outbox.register({Stream.BREACHES}, NOON)
         self.start()
 
-    def start(self) -> None:
+    def start(self, unproven: int = RULES.unproven) -> None:
         """Start, perhaps again."""
-        self.lane = Lane(Stream.BREACHES, self._outbox, Reporter(io.StringIO()), self)
+        rules = Rules(unproven=unproven, clock=self)
+        self.lane = Lane(Stream.BREACHES, self._outbox, Reporter(io.StringIO()), self, rules)
 
     def close(self) -> None:
         self._outbox.close()
@@ -98,10 +99,9 @@ class Steps:
 
 
 @pytest.fixture
-def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
+def steps(tmp_path: Path) -> Iterator[Steps]:
     with opened(tmp_path / "store.db") as store:
         steps = Steps(store)
-        monkeypatch.setattr(lane_module, "time", steps)
         yield steps
         steps.close()
 
@@ -119,7 +119,7 @@ def test_failures_before_a_success_do_not_count_in_the_next_outage(steps: Steps)
         steps.write(4)
         steps.judge = lambda ids: AWAY
         steps.run()
-        for _ in range(PATIENT_FAILURES - 2):
+        for _ in range(RULES.patient_failures - 2):
             steps.wait()
         steps.judge = lambda ids: Delivered()
         steps.wait()
@@ -131,7 +131,7 @@ def test_a_success_before_an_outage_does_not_show_that_the_receiver_works(steps:
     steps.write(4)
     steps.judge = lambda ids: AWAY
     steps.run()
-    for _ in range(2 * PATIENT_FAILURES):
+    for _ in range(2 * RULES.patient_failures):
         steps.wait()
     assert {len(ids) for ids in steps.asked} == {4}
 
@@ -141,9 +141,9 @@ def test_a_batch_is_suspected_after_so_many_failures_while_others_are_accepted(s
     steps.judge = lambda ids: AWAY
     steps.run()
     steps.others += 1
-    for _ in range(PATIENT_FAILURES + 1):
+    for _ in range(RULES.patient_failures + 1):
         steps.wait()
-    assert [len(ids) for ids in steps.asked] == [4] * (PATIENT_FAILURES + 1) + [2]
+    assert [len(ids) for ids in steps.asked] == [4] * (RULES.patient_failures + 1) + [2]
 
 
 def test_the_wait_after_a_success_is_short_again(steps: Steps) -> None:
@@ -152,7 +152,7 @@ def test_the_wait_after_a_success_is_short_again(steps: Steps) -> None:
         steps.judge = lambda ids: AWAY
         steps.run()
         assert steps.lane.not_before_s is not None
-        assert FIRST_BACKOFF_S / 2 <= steps.lane.not_before_s - steps.now_s <= FIRST_BACKOFF_S
+        assert RULES.first_backoff_s / 2 <= steps.lane.not_before_s - steps.now_s <= RULES.first_backoff_s
         for _ in range(6):
             steps.wait()
         steps.judge = lambda ids: Delivered()
@@ -206,11 +206,9 @@ def test_items_delivered_piece_by_piece_leave_no_suspicion(steps: Steps) -> None
 
 
 @pytest.mark.parametrize("most", [2, 5])
-def test_no_more_than_so_many_are_put_on_trial_while_none_is_accepted(
-    steps: Steps, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    assert UNPROVEN == 100
-    monkeypatch.setattr(lane_module, "UNPROVEN", most)
+def test_no_more_than_so_many_are_put_on_trial_while_none_is_accepted(steps: Steps, most: int) -> None:
+    assert RULES.unproven == 100
+    steps.start(unproven=most)
     steps.write(most + 3)
     steps.judge = lambda ids: BROKEN
     steps.run()
@@ -234,7 +232,7 @@ def put_on_trial(steps: Steps, *bad: int) -> None:
 
 def test_an_item_is_quarantined_when_it_has_failed_so_often_while_others_were_accepted(steps: Steps) -> None:
     put_on_trial(steps, 1)
-    while steps.kept()[0][2] != TRIES - 1:
+    while steps.kept()[0][2] != RULES.tries - 1:
         steps.write()
         steps.run()
         steps.wait()
@@ -243,14 +241,14 @@ def test_an_item_is_quarantined_when_it_has_failed_so_often_while_others_were_ac
     steps.write()
     steps.run()  # the item on trial is first, before anything else is accepted
     steps.wait()
-    assert steps.kept() == [(1, 1, TRIES)]
+    assert steps.kept() == [(1, 1, RULES.tries)]
 
 
 def test_failures_count_once_for_each_time_that_others_were_accepted(steps: Steps) -> None:
     put_on_trial(steps, 1)
     steps.wait()
     tries = steps.kept()[0][2]
-    for _ in range(3 * TRIES):
+    for _ in range(3 * RULES.tries):
         steps.wait()
     assert steps.kept() == [(1, 0, tries)]
 
@@ -356,7 +354,7 @@ def test_the_wait_for_the_others_on_trial_is_short_again_after_one_was_accepted(
         steps.wait()
     due_s = steps.lane.due_s()
     assert due_s is not None
-    assert due_s - steps.now_s <= FIRST_BACKOFF_S
+    assert due_s - steps.now_s <= RULES.first_backoff_s
 
 
 def test_what_is_on_trial_of_another_stream_or_exporter_is_not_touched(steps: Steps) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.delivery import lane as lane_module
+from otel_logtail.delivery.rules import Rules
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
@@ -85,7 +85,7 @@ def counted(exporter: FakeExporter) -> list[int]:
 
 
 def run(store: Store, exporter: Resuming) -> None:
-    drain = Drain(exporter, outbox_of(store), Reporter(quiet=True))
+    drain = Drain(exporter, outbox_of(store), Reporter(quiet=True), Rules(first_backoff_s=0.001))
     drain.start()
     drain.stop(10.0)
     drain.join()
@@ -106,9 +106,8 @@ def test_an_exporter_gets_the_receivers_totals_before_its_first_batch(store: Sto
 
 
 def test_an_exporter_that_fails_on_the_totals_gets_them_again_first(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.001)
     Piece(store).commit(line(1, 0.1), seal_s=20)
     exporter = Resuming(raises=2)
     run(store, exporter)

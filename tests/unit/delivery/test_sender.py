@@ -11,19 +11,13 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_logtail.delivery import lane as lane_module
 from otel_logtail.delivery import sender as drain_module
-from otel_logtail.delivery.lane import (
-    FIRST_BACKOFF_S,
-    LAST_BACKOFF_S,
-    LONGEST_WAIT_S,
-    REFUSALS_IN_A_ROW,
-    Backoff,
-    describe,
-)
+from otel_logtail.delivery.rules import RULES, Backoff, Rules
 from otel_logtail.delivery.sender import Drain
+from otel_logtail.delivery.trials import describe
 from otel_logtail.events import Reporter
 from otel_logtail.exporters.otlp.answer import HttpAnswer, judge_grpc, judge_http
 from otel_logtail.model import (
@@ -47,14 +41,18 @@ from tests.support.said import Said
 BREACHES = frozenset({Stream.BREACHES})
 
 
+SHORT = Rules(first_backoff_s=0.001, last_backoff_s=0.01)
+SLOW = Rules(first_backoff_s=3600.0, last_backoff_s=3600.0)
+
+
 class Running:
     """A delivery into a fake exporter, next to the store that it reads."""
 
-    def __init__(self, store: Store, exporter: FakeExporter) -> None:
+    def __init__(self, store: Store, exporter: FakeExporter, rules: Rules) -> None:
         self.exporter, self.said = exporter, Said()
         outbox = Outbox(store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
-        self.drain = Drain(exporter, outbox, Reporter(self.said))
+        self.drain = Drain(exporter, outbox, Reporter(self.said), rules)
         self.drain.start()
 
     def end(self, within_s: float = 10.0) -> None:
@@ -65,12 +63,6 @@ class Running:
         return [item.id for item in self.exporter.delivered(stream)]
 
 
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.001)
-    monkeypatch.setattr(lane_module, "LAST_BACKOFF_S", 0.01)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with opened(tmp_path / "store.db") as store:
@@ -78,11 +70,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def run(store: Store) -> Iterator[Callable[..., Running]]:
+def run(store: Store, request: pytest.FixtureRequest) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
+    usual = SLOW if "slow_backoff" in request.fixturenames else SHORT
 
-    def start(script: Iterable[Answer] = (), wants: frozenset[Stream] = BREACHES) -> Running:
-        running.append(Running(store, FakeExporter(script, wants=wants)))
+    def start(script: Iterable[Answer] = (), wants: frozenset[Stream] = BREACHES, rules: Rules = usual) -> Running:
+        running.append(Running(store, FakeExporter(script, wants=wants), rules))
         return running[-1]
 
     yield start
@@ -146,17 +139,14 @@ def test_a_long_backlog_comes_in_batches_in_order(store: Store, run: Callable[..
     Piece(store).commit(b"".join(line(n / 10, 0.6) for n in range(2500)))
     running = run()
     running.end()
-    assert [len(batch.items) for batch, _ in running.exporter.asked] == [lane_module.BATCH_ITEMS] * 25
+    assert [len(batch.items) for batch, _ in running.exporter.asked] == [RULES.batch_items] * 25
     assert running.ids() == list(range(1, 2501))
 
 
-def test_all_silent_series_are_repeated_however_many_there_are(
-    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane_module, "BATCH_ITEMS", 2)
+def test_all_silent_series_are_repeated_however_many_there_are(store: Store, run: Callable[..., Running]) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.1) + line(1, 0.1, key="a") + line(1, 0.1, key="b"), seal_s=10)
-    running = run(wants=frozenset({Stream.INTERVALS}))
+    running = run(wants=frozenset({Stream.INTERVALS}), rules=replace(SHORT, batch_items=2))
     assert running.exporter.wait_for(has(Stream.INTERVALS, 12))  # with the 0 that each begins with
     piece.seal(140)
     running.drain.notify()
@@ -201,12 +191,9 @@ def test_a_failure_is_logged_once_and_so_is_its_end(store: Store, run: Callable[
     assert rows(store.path, "SELECT last_error FROM exporter") == [(None,)]
 
 
-def test_a_success_in_between_makes_waits_short_again(
-    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane_module, "LAST_BACKOFF_S", 3600.0)
+def test_a_success_in_between_makes_waits_short_again(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(30))
-    running = run([Partial(1, Retry("busy"))] * 25)
+    running = run([Partial(1, Retry("busy"))] * 25, rules=replace(SHORT, last_backoff_s=3600.0))
     assert running.exporter.wait_for(has(Stream.BREACHES, 5))
     running.end()
     assert running.ids() == list(range(1, 31))
@@ -269,21 +256,19 @@ class Slow(FakeExporter):
 
 @pytest.mark.parametrize("while_taken", [True, False])
 def test_a_run_that_ends_by_itself_delivers_as_long_as_the_receiver_takes_something(
-    store: Store, monkeypatch: pytest.MonkeyPatch, while_taken: bool
+    store: Store, while_taken: bool
 ) -> None:
-    monkeypatch.setattr(lane_module, "BATCH_ITEMS", 1)
     Piece(store).commit(breaches(40))
-    running = Running(store, Slow())
+    running = Running(store, Slow(), replace(SHORT, batch_items=1))
     running.drain.stop(0.3, while_taken=while_taken)  # forty take 0.8 s
     running.drain.join()
     assert (running.ids() == list(range(1, 41))) == while_taken
 
 
-def test_a_hurried_delivery_ends_within_its_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane_module, "BATCH_ITEMS", 1)
+def test_a_hurried_delivery_ends_within_its_bound(store: Store) -> None:
     Piece(store).commit(breaches(40))
     slow = Slow()
-    running = Running(store, slow)
+    running = Running(store, slow, replace(SHORT, batch_items=1))
     slow.hurried = running.drain.hurry
     running.drain.stop(0.3, while_taken=True)
     running.drain.join()
@@ -310,7 +295,7 @@ class Hanging(FakeExporter):
 def test_an_export_that_hangs_is_given_up_at_the_end_and_loses_nothing(store: Store) -> None:
     Piece(store).commit(breaches(3))
     exporter = Hanging()
-    running = Running(store, exporter)
+    running = Running(store, exporter, SHORT)
     assert exporter.began.wait(10)
     before_s = time.monotonic()
     running.end(0.05)
@@ -407,9 +392,8 @@ def test_a_repeat_that_is_refused_is_dropped_and_does_not_stop_the_others(
 
 
 @pytest.fixture
-def slow_backoff(monkeypatch: pytest.MonkeyPatch, short_waits: None) -> None:
-    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 3600.0)
-    monkeypatch.setattr(lane_module, "LAST_BACKOFF_S", 3600.0)
+def slow_backoff() -> None:
+    """Let ``run`` use the rules ``SLOW``."""
 
 
 def refused(store: Store) -> list[object]:
@@ -434,14 +418,14 @@ def test_if_a_receiver_refuses_everything_only_a_few_items_are_quarantined(
     for _ in range(3):
         running.drain.notify()  # new data in the meantime is not a reason to retry sooner
     running.end(0.0)
-    assert refused(store) == list(range(1, REFUSALS_IN_A_ROW + 1))
-    assert (running.ids(), position(store)) == ([], REFUSALS_IN_A_ROW)
-    assert [text.split(":")[0] for text in running.said.lines()] == ["error"] * (REFUSALS_IN_A_ROW + 1)
+    assert refused(store) == list(range(1, RULES.refusals_in_a_row + 1))
+    assert (running.ids(), position(store)) == ([], RULES.refusals_in_a_row)
+    assert [text.split(":")[0] for text in running.said.lines()] == ["error"] * (RULES.refusals_in_a_row + 1)
 
 
 def test_each_further_backoff_quarantines_one_item_silently(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(100))
-    number = REFUSALS_IN_A_ROW + 20
+    number = RULES.refusals_in_a_row + 20
     running = run(itertools.chain(itertools.repeat(nothing, 6 + number), [Retry("busy")]))  # 6: halved from 100 on
     assert running.exporter.wait_for(has(Stream.BREACHES, 100 - number))
     running.end()
@@ -454,7 +438,7 @@ def test_each_further_backoff_quarantines_one_item_silently(store: Store, run: C
         "fake: no longer refused",
         "fake: delivering again",
     ]
-    assert len(running.said.lines()) == REFUSALS_IN_A_ROW + 4
+    assert len(running.said.lines()) == RULES.refusals_in_a_row + 4
 
 
 def test_waits_between_refusals_grow(
@@ -462,12 +446,13 @@ def test_waits_between_refusals_grow(
 ) -> None:
     waits_s: list[float] = []
 
-    class Noted(Backoff):
-        def next_s(self, after_s: float) -> float:
-            waits_s.append(self._ceiling_s)
-            return super().next_s(after_s)
+    next_s = Backoff.next_s
 
-    monkeypatch.setattr(lane_module, "Backoff", Noted)
+    def noted(self: Backoff, after_s: float) -> float:
+        waits_s.append(self._ceiling_s)
+        return next_s(self, after_s)
+
+    monkeypatch.setattr(Backoff, "next_s", noted)
     Piece(store).commit(breaches(12))
     running = run(itertools.repeat(nothing))
     assert running.exporter.wait_for(asked(4 + 11))
@@ -478,7 +463,7 @@ def test_waits_between_refusals_grow(
 @pytest.mark.usefixtures("slow_backoff")
 def test_a_success_in_between_makes_refusals_single_again(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(60))
-    strange = [n for n in range(1, 61) if n % REFUSALS_IN_A_ROW]  # all but each fifth: never five in a row
+    strange = [n for n in range(1, 61) if n % RULES.refusals_in_a_row]  # all but each fifth: never five in a row
     running = run(itertools.repeat(poisoned(*strange)))
     running.end()
     assert refused(store) == strange
@@ -518,7 +503,7 @@ def test_a_refused_stream_delays_no_other_and_is_not_reported_as_working(
     piece.commit(breaches(1, 70) + over(120))
     running.drain.notify()
     assert running.exporter.wait_for(has(Stream.EPISODES, 2))
-    assert refused(store) == list(range(1, REFUSALS_IN_A_ROW + 1))
+    assert refused(store) == list(range(1, RULES.refusals_in_a_row + 1))
     assert "delivering again" not in running.said.getvalue()
     assert "no longer" not in running.said.getvalue()
 
@@ -534,7 +519,7 @@ def test_new_data_after_a_complete_refusal_is_one_more_refusal(store: Store, run
         assert running.exporter.wait_for(asked_alone(number + 1))
     running.end()
     assert refused(store) == list(range(1, 10))
-    assert len(running.said.lines()) == REFUSALS_IN_A_ROW + 1
+    assert len(running.said.lines()) == RULES.refusals_in_a_row + 1
 
 
 def test_a_wrong_token_or_address_sets_nothing_aside(store: Store, run: Callable[..., Running]) -> None:
@@ -601,7 +586,7 @@ def test_an_item_that_keeps_failing_while_others_are_accepted_is_quarantined_and
     running.end()
     alone = [batch for batch, _ in running.exporter.asked if [item.id for item in batch.items] == [2]]
     assert (on_trial(store), quarantined(store)) == ([], [2])
-    assert len(alone) >= lane_module.TRIES
+    assert len(alone) >= RULES.tries
     assert rows(store.path, "SELECT refused FROM exporter") == [(1,)]
     assert [text for text in running.said.lines() if "internal error" not in text] == ["fake: delivering again"]
     assert running.said.lines()[1].endswith("was quarantined: internal error (to send it again: `otel-logtail retry`)")
@@ -772,10 +757,9 @@ def test_more_on_trial_than_the_bound_block_nothing_while_nothing_is_accepted(
 
 
 def test_items_that_become_too_old_on_trial_are_not_what_a_receiver_accepted(
-    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+    store: Store, run: Callable[..., Running]
 ) -> None:
     """The others on trial fail while nothing is accepted, however many are skipped in between."""
-    monkeypatch.setattr(lane_module, "TRIES", 2)
     Piece(store).commit(breaches(12))
     too_old: set[int] = set()
 
@@ -784,7 +768,7 @@ def test_items_that_become_too_old_on_trial_are_not_what_a_receiver_accepted(
             return Delivered(skipped=len(batch.items))
         return Retry("internal error", isolate=True)
 
-    running = run(itertools.repeat(judge))
+    running = run(itertools.repeat(judge), rules=replace(SHORT, tries=2))
     assert running.exporter.wait_for(lambda exporter: len(on_trial(store)) == 12)
     for number in range(1, 9):
         too_old.add(number)
@@ -938,7 +922,7 @@ def test_an_exporter_that_cannot_be_closed_does_not_prevent_the_exit(store: Stor
         def close(self) -> None:
             raise OSError("no")
 
-    running = Running(store, Stubborn())
+    running = Running(store, Stubborn(), SHORT)
     running.end()
     assert running.said.lines() == ["error: fake: internal error: OSError: no"]
 
@@ -948,20 +932,19 @@ def test_an_exporter_that_cannot_be_closed_does_not_prevent_the_exit(store: Stor
 
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 1e300), max_size=12))
 def test_waits_double_up_to_a_bound_and_are_never_shorter_than_asked(seed: int, asked_s: list[float]) -> None:
-    lane_module_first, lane_module_last = lane_module.FIRST_BACKOFF_S, lane_module.LAST_BACKOFF_S
-    backoff, ceiling_s = Backoff(seed), lane_module_first
+    backoff, ceiling_s = Backoff(SHORT, seed), SHORT.first_backoff_s
     for after_s in asked_s:
         wait_s = backoff.next_s(after_s)
-        assert max(ceiling_s / 2, min(after_s, LONGEST_WAIT_S)) <= wait_s <= max(ceiling_s, LONGEST_WAIT_S)
+        assert max(ceiling_s / 2, min(after_s, SHORT.longest_wait_s)) <= wait_s <= max(ceiling_s, SHORT.longest_wait_s)
         if after_s == 0:
             assert wait_s <= ceiling_s
-        ceiling_s = min(2 * ceiling_s, lane_module_last)
+        ceiling_s = min(2 * ceiling_s, SHORT.last_backoff_s)
     backoff.reset()
-    assert backoff.next_s(0) <= lane_module_first
+    assert backoff.next_s(0) <= SHORT.first_backoff_s
 
 
 def test_the_longest_wait_of_its_own_is_half_a_minute_and_the_first_half_a_second() -> None:
-    assert (FIRST_BACKOFF_S, LAST_BACKOFF_S, LONGEST_WAIT_S) == (0.5, 30.0, 3600.0)
+    assert (RULES.first_backoff_s, RULES.last_backoff_s, RULES.longest_wait_s) == (0.5, 30.0, 3600.0)
 
 
 def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:

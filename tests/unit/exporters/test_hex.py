@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.delivery import lane as lane_module
+from otel_logtail.delivery.rules import Rules
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
@@ -356,11 +356,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 class Running:
     """A delivery into a real exporter, next to the store that it reads."""
 
-    def __init__(self, store: Store, exporter: HexExporter) -> None:
+    def __init__(self, store: Store, exporter: HexExporter, rules: Rules) -> None:
         self.said = Said()
         outbox = Outbox(store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
-        self.drain = Drain(exporter, outbox, Reporter(self.said))
+        self.drain = Drain(exporter, outbox, Reporter(self.said), rules)
         self.drain.start()
 
     def end(self, within_s: float = 10.0) -> None:
@@ -369,13 +369,12 @@ class Running:
 
 
 @pytest.fixture
-def drained(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[HexExporter], Running]]:
-    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.001)
-    monkeypatch.setattr(lane_module, "LAST_BACKOFF_S", 0.01)
+def drained(store: Store) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
 
-    def start(exporter: HexExporter) -> Running:
-        running.append(Running(store, exporter))
+    def start(exporter: HexExporter, batch_items: int = 100) -> Running:
+        rules = Rules(first_backoff_s=0.001, last_backoff_s=0.01, batch_items=batch_items)
+        running.append(Running(store, exporter, rules))
         return running[-1]
 
     yield start
@@ -457,14 +456,13 @@ def test_a_forbidden_event_is_quarantined_and_its_neighbors_arrive(
 
 
 def test_a_backlog_that_is_too_old_is_skipped_with_one_message_and_counted(
-    store: Store, engine: Engine, drained: Callable[[HexExporter], Running], monkeypatch: pytest.MonkeyPatch
+    store: Store, engine: Engine, drained: Callable[..., Running]
 ) -> None:
-    monkeypatch.setattr(lane_module, "BATCH_ITEMS", 7)
     Piece(store).commit(stalls(100))  # the last at 990 s
     exporter = HexExporter(
         Link(read_bus(Options({}, {"hex_url": engine.url}))), 60 * SECOND, now_ns=lambda: NOON + 999 * SECOND
     )
-    running = drained(exporter)
+    running = drained(exporter, batch_items=7)
     assert engine.wait_for(lambda engine: len(engine.stored) == 6 + 5)
     running.end()
     uids, spans = in_store(store)
@@ -475,9 +473,8 @@ def test_a_backlog_that_is_too_old_is_skipped_with_one_message_and_counted(
 
 @pytest.mark.parametrize("batch_items", [1, 1000])
 def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
-    store: Store, drained: Callable[[HexExporter], Running], monkeypatch: pytest.MonkeyPatch, batch_items: int
+    store: Store, drained: Callable[..., Running], batch_items: int
 ) -> None:
-    monkeypatch.setattr(lane_module, "BATCH_ITEMS", batch_items)
     now_ns = [NOON]
     engine = Engine()
     Piece(store).commit(b"".join(line(2 * n, 0.6) for n in range(50)))  # one episode, still open
@@ -485,7 +482,7 @@ def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
     def to_the_engine() -> HexExporter:
         return HexExporter(Link(read_bus(Options({}, {"hex_url": engine.url}))), 60 * SECOND, now_ns=lambda: now_ns[0])
 
-    running = drained(to_the_engine())
+    running = drained(to_the_engine(), batch_items)
     assert running.said.wait_for("can't be reached")
     now_ns[0] = NOON + 110 * SECOND  # the first half is too old
     assert running.said.wait_for(SKIPS)
@@ -497,7 +494,7 @@ def test_what_gets_too_old_while_the_engine_is_down_is_not_taken_for_a_success(
         (0, 25, None, 0)
     ]
     with engine:
-        drained(to_the_engine()).end()
+        drained(to_the_engine(), batch_items).end()
     assert told(engine) == (in_store(store)[0][25:], [])
 
 

@@ -12,8 +12,8 @@ from typing import cast
 
 import pytest
 
-from otel_logtail.delivery import lane as lane_module
 from otel_logtail.delivery.lane import Lane
+from otel_logtail.delivery.rules import Rules
 from otel_logtail.events import Reporter
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Item, Point, Refused, Retry, Stream
 from otel_logtail.store import quarantine
@@ -24,6 +24,7 @@ from tests.support.pieces import Piece, line, opened, rows
 
 STREAMS = (Stream.INTERVALS, Stream.BREACHES)
 FAILURE = "the receiver failed"
+RULES = Rules(first_backoff_s=0.0, last_backoff_s=0.0, tries=2)
 Judge = Callable[[ExportBatch], Delivery]
 
 
@@ -74,7 +75,7 @@ class Receiver:
         if dies_at is not None:
             outbox._db = cast("object", Mortal(outbox._db, dies_at))  # type: ignore[assignment]
         try:
-            lanes = [Lane(stream, outbox, Reporter(self.said), self) for stream in STREAMS]
+            lanes = [Lane(stream, outbox, Reporter(self.said), self, RULES) for stream in STREAMS]
             for _ in range(4):
                 for lane in lanes:
                     lane.hasten()
@@ -115,12 +116,7 @@ def begun(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_killed_before_any_statement_nothing_is_lost(
-    begun: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane_module, "FIRST_BACKOFF_S", 0.0)
-    monkeypatch.setattr(lane_module, "LAST_BACKOFF_S", 0.0)
-    monkeypatch.setattr(lane_module, "TRIES", 2)
+def test_killed_before_any_statement_nothing_is_lost(begun: Path, tmp_path: Path, name: str) -> None:
     numbered = {
         stream: {id_ for (id_,) in rows(begun, f"SELECT id FROM {table}")}
         for stream, table in ((Stream.INTERVALS, "interval"), (Stream.BREACHES, "breach"))
