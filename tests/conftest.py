@@ -16,7 +16,10 @@ settings.load_profile("any machine")
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a fixture on one worker, so that it is set up once."""
+    """Keep tests that share a fixture of their module on one worker.
+
+    A fixture of the session is cheap: each worker sets up its own.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and item.get_closest_marker("xdist_group") is None:
             fixtures = [fixture for found in item._fixtureinfo.name2fixturedefs.values() for fixture in found]

@@ -23,6 +23,7 @@ from otel_logtail.counts import bounds
 from tests.support.collector import CONFIGS, Collector, find_collector
 from tests.support.command import ask, run
 from tests.support.prometheus import Labels, Prometheus, find_prometheus
+from tests.support.waiting import bound_s
 from tools import dashboards, replay
 
 HOUR_S, DAY_S = 3600, 24 * 3600
@@ -303,7 +304,7 @@ def test_every_rule_and_alert_is_evaluated_without_error(world: World) -> None:
 def test_every_alert_fires_when_it_should_and_not_when_it_should_not() -> None:
     promtool = find_prometheus().with_name("promtool")
     command = [str(promtool), "test", "rules", "prometheus-rules-test.yml"]
-    done = subprocess.run(command, cwd=CONFIGS, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=CONFIGS, capture_output=True, text=True, check=False, timeout=bound_s(60))
     assert done.returncode == 0, done.stdout + done.stderr
     alerts = set(re.findall(r"alert: (\w+)", (CONFIGS / "prometheus-rules.yml").read_text()))
     tested = set(re.findall(r"alertname: (\w+)", (CONFIGS / "prometheus-rules-test.yml").read_text()))

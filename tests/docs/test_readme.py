@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.places import ROOT
+from tests.support.waiting import bound_s
 
 README = (ROOT / "README.md").read_text()
 
@@ -44,7 +45,13 @@ def test_the_commands_over_an_existing_log_all_answer(environ: dict[str, str], t
     outputs = {}
     for command in commands("once"):
         done = subprocess.run(
-            shlex.split(command), env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            shlex.split(command),
+            env=environ,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=bound_s(60),
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         outputs[command] = done.stdout

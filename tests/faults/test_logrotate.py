@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.following import Following
+from tests.support.waiting import bound_s
 
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
@@ -35,7 +36,7 @@ def logrotate(following: Following, mode: str, number: int) -> None:
     config.chmod(0o644)
     assert LOGROTATE is not None
     command = [LOGROTATE, "--force", "--state", str(state), str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(30), check=False)
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr, done.stderr
 

@@ -16,6 +16,7 @@ from tests.support.collector import CONFIGS, Collector, find_collector
 from tests.support.command import ask, run
 from tests.support.places import CAPTURES
 from tests.support.prometheus import Prometheus, find_prometheus
+from tests.support.waiting import bound_s
 from tools import replay
 
 LAID_OVER = [
@@ -35,7 +36,7 @@ NOT_A_COLLECTORS = {"builder.yaml", "compose.yaml", "tempo.yaml"}
 def test_the_collector_finds_nothing_wrong(names: tuple[str, ...], tmp_path: Path) -> None:
     command = [str(find_collector()), "validate", *(f"--config={CONFIGS / name}" for name in names)]
     environ = {**os.environ, "QUEUE_DIR": str(tmp_path)}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=bound_s(60))
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -43,7 +44,7 @@ def test_a_wrong_setting_is_found(tmp_path: Path) -> None:
     wrong = tmp_path / "collector.yaml"
     wrong.write_text((CONFIGS / "collector.yaml").read_text().replace("limit_mib", "limit_mb", 1))
     command = [str(find_collector()), "validate", f"--config={wrong}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=bound_s(60))
     assert done.returncode != 0
     assert "limit_mb" in done.stderr
 
@@ -56,7 +57,7 @@ def test_no_configuration_is_left_out() -> None:
 def test_prometheus_finds_nothing_wrong() -> None:
     promtool = find_prometheus().with_name("promtool")
     command = [str(promtool), "check", "config", "prometheus.yml"]
-    done = subprocess.run(command, cwd=CONFIGS, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=CONFIGS, capture_output=True, text=True, check=False, timeout=bound_s(60))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.collector import FINDER
 from tests.support.places import ROOT
+from tests.support.waiting import bound_s
 
 
 def find(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
@@ -16,7 +17,7 @@ def find(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int, str, str
     (tmp_path / "bin").mkdir(exist_ok=True)
     environ = {"HOME": str(tmp_path / "home"), "PATH": str(tmp_path / "bin"), **environ}
     command = [sys.executable, str(FINDER), *arguments]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=bound_s(30))
     return done.returncode, done.stdout, done.stderr
 
 

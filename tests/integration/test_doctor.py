@@ -26,6 +26,7 @@ from tests.support.lines import SLOW_MS, durations, line, lines
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port
 from tests.support.receiver import Fail, flags, receiving
+from tests.support.waiting import bound_s
 
 
 def contents(folder: Path) -> dict[str, tuple[int, str]]:
@@ -83,7 +84,9 @@ def test_without_the_daemons_options_it_checks_the_sources_in_the_store(tmp_path
     daemon.write(lines(0, 100))
     daemon.once()
     command = [*daemon.command()[:3], "doctor", "--db", str(daemon.db)]
-    done = subprocess.run(command, env=daemon.environ(), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        command, env=daemon.environ(), capture_output=True, text=True, timeout=bound_s(60), check=True
+    )
     rows = done.stdout.splitlines()
     assert f"ok    logs of headroom-proxy: {daemon.log}: 100 samples in the last" in done.stdout
     assert "warn  daemon: no daemon has this store: nothing is followed now  – start it" in rows
@@ -99,7 +102,9 @@ def test_a_configuration_is_checked_source_by_source(tmp_path: Path) -> None:
         '[source.b]\nobserver = "headroom"\npaths = ["nowhere/*.log"]\n[exporter.jsonl]\nfile = "out.jsonl"\n'
     )
     command = [*daemon.command()[:3], "doctor", "--config", str(file), "--format", "json"]
-    done = subprocess.run(command, env=daemon.environ(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, env=daemon.environ(), capture_output=True, text=True, timeout=bound_s(60), check=False
+    )
     found = Found(done.returncode, json.loads(done.stdout))
     assert found.only("logs of a")[0] == "ok"
     assert found.only("logs of b")[:2] == ("FAIL", f"no file matches {tmp_path}/nowhere/*.log")

@@ -17,13 +17,14 @@ from tests.support.command import HEADROOM, PROGRAM, environ, words_of
 from tests.support.commands import COMMANDS
 from tests.support.forked import CLOSED, UNREAD, exit_code
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
+from tests.support.waiting import bound_s
 
 WITHOUT_STORE = {"observers", "exporters", "service", "demo"}
 TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",))]
 HELP = [("--help",), ("--version",), ("query", "--help"), ("report", "--help")]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples = [Written(NOON + n * SECOND, (600 if n == 30 else 5) * 10**6, ()) for n in range(60)]
     return make_file(tmp_path_factory.mktemp("store") / "s.db", samples, [Stall(NOON, NOON + SECOND)])
@@ -32,7 +33,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(words: list[str], home: Path, store: Path, shell: str) -> tuple[int, list[str]]:
     """Run it with the shell's redirections; returns the exit code and the lines on stderr."""
     command = ["bash", "-c", f'set -o pipefail; "$@" {shell}', "bash", *PROGRAM, *words]
-    done = subprocess.run(command, env=environ(home, store), stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, env=environ(home, store), stderr=subprocess.PIPE, text=True, timeout=bound_s(60), check=False
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr.splitlines()
 
@@ -126,7 +129,12 @@ def test_any_other_exception_of_any_command_is_one_line_and_a_hint(
     program = [sys.executable, "-c", UNFORESEEN.format(problem="KeyError('x\\nforged')")]
     words = words_of(names) if names else [*HEADROOM, "--once"]
     done = subprocess.run(
-        [*program, *words], env=environ(tmp_path, store), capture_output=True, text=True, timeout=60, check=False
+        [*program, *words],
+        env=environ(tmp_path, store),
+        capture_output=True,
+        text=True,
+        timeout=bound_s(60),
+        check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
     error, hint = done.stderr.splitlines()

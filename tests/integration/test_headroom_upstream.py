@@ -21,6 +21,7 @@ from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Sample
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import SHAPE, STAGES, HeadroomObserver
+from tests.support.waiting import bound_s
 
 # Run by itself, since a zone belongs to a process. Arguments: stage_timer.py, the log to write.
 WRITER = """
@@ -77,7 +78,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "headroom-ai",
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(180), check=False)
     except subprocess.TimeoutExpired:
         pytest.skip("pip could not fetch headroom-ai within 180 s")
     if done.returncode != 0:
@@ -93,7 +94,7 @@ def test_lines_of_the_newest_release_are_read_in_any_zone(wheel: Path, tmp_path:
     log = tmp_path / "proxy-8787.log"
     before = time.time_ns()
     command = [sys.executable, "-c", WRITER, emitter, str(log)]
-    subprocess.run(command, check=True, timeout=60, env={**os.environ, "TZ": zone})
+    subprocess.run(command, check=True, timeout=bound_s(60), env={**os.environ, "TZ": zone})
     after = time.time_ns()
 
     observer = HeadroomObserver(ObserverContext())

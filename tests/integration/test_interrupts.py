@@ -22,7 +22,7 @@ from tests.support.daemon import Daemon
 from tests.support.lines import lines
 from tests.support.receiver import Hang, flags, receiving
 from tests.support.store_builder import NOON, SECOND, Written, make_file
-from tests.support.waiting import wait_until
+from tests.support.waiting import bound_s, wait_until
 
 READING = [names for names in COMMANDS if names[0] in ("query", "status", "report", "doctor")]
 SLOW_SQL = {
@@ -74,7 +74,7 @@ def interrupted(words: list[str], home: Path, store: Path, number: signal.Signal
         wait_until(lambda: running.poll() is not None or cpu_s(running.pid) > before_s + 0.3)
         assert running.poll() is None, "it must still be busy"
         running.send_signal(number)
-        _, said = running.communicate(timeout=10)
+        _, said = running.communicate(timeout=bound_s(10))
     finally:
         running.kill()
         running.communicate()
@@ -119,7 +119,7 @@ def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: Path) -> None:
     try:
         wait_until(lambda: pipe_is_full(read))
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=10)
+        _, said = running.communicate(timeout=bound_s(10))
     finally:
         running.kill()
         running.communicate()
@@ -179,7 +179,7 @@ def test_a_run_that_is_reading_reports_unread_data_and_the_next_one_resumes(
     try:
         wait_until(lambda: running.poll() is not None or asked(tmp_path / "s.db", "SELECT max(offset) FROM file"))
         running.send_signal(number)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=bound_s(60))
     finally:
         running.kill()
         running.communicate()
@@ -187,7 +187,7 @@ def test_a_run_that_is_reading_reports_unread_data_and_the_next_one_resumes(
     assert " MiB of the logs unread; run again to resume\n" in said
     assert said.splitlines()[-1].startswith("otel-logtail: warning: interrupted with ")
     with once(tmp_path) as resumed:
-        resumed.communicate(timeout=120)
+        resumed.communicate(timeout=bound_s(120))
     assert resumed.returncode == 0
     assert count(tmp_path / "s.db") == 12 * 20_000
 
@@ -223,7 +223,7 @@ def test_a_run_that_has_not_begun_is_interrupted_too(tmp_path: Path, module: str
     program = STARTING.format(module=module, number=int(number))
     words = ["--observer", "headroom", "--path", tmp_path / "proxy.log", "--db", tmp_path / "store.db", "--once"]
     done = subprocess.run(
-        [PROGRAM[0], "-c", program, *map(str, words)], capture_output=True, text=True, timeout=30, check=False
+        [PROGRAM[0], "-c", program, *map(str, words)], capture_output=True, text=True, timeout=bound_s(30), check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (
         128 + number,

@@ -40,7 +40,7 @@ def server(pair: Pair, **more: str) -> dict[str, str]:
     return {"cert_file": str(pair.certificate), "key_file": str(pair.key), **more}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("tls")
     authority, other = Authority(folder / "authority"), Authority(folder / "other")

@@ -22,6 +22,7 @@ from otel_logtail.exporter import ExporterContext
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 from tests.support.places import ROOT
+from tests.support.waiting import bound_s
 
 EXAMPLE = ROOT / "examples" / "plugin"
 
@@ -34,7 +35,7 @@ def run(*command: object, **environ: str) -> subprocess.CompletedProcess[str]:
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=bound_s(300),
         check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -115,7 +116,7 @@ def test_both_are_used_by_a_configuration_whose_keys_are_handed_on(installed: Pa
 def test_a_plug_ins_usage_error_is_one_like_ours(installed: Path, tmp_path: Path) -> None:
     log = str(tmp_path / "access.log")
     command = [str(installed / "otel-logtail"), "--observer", "acme", "--path", log, "--exporter", "csv"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(60), check=False)
     assert done.returncode == 2
     assert done.stderr == ("otel-logtail: error: --csv-file is missing\nhint: pass --csv-file PATH\n")
 

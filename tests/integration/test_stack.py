@@ -17,11 +17,12 @@ import pytest
 from tests.support.collector import find_collector
 from tests.support.places import ROOT
 from tests.support.prometheus import find_prometheus
+from tests.support.waiting import bound_s
 from tools import dashboards, replay
 
 
 def fetch(url: str) -> bytes:
-    with urlopen(url, timeout=10) as answer:  # noqa: S310 - our own, on loopback
+    with urlopen(url, timeout=bound_s(10)) as answer:  # noqa: S310 - our own, on loopback
         body: bytes = answer.read()
         return body
 
@@ -41,19 +42,19 @@ def test_the_stack_starts_is_fed_and_ends_with_everything_it_started(tmp_path: P
             assert given["dashboards"] == [json.loads(text) for _, text in dashboards.files()]
 
             query = f"{prometheus}/api/v1/query?query=sum(last_over_time(log_overhead_duration_seconds_count[2d]))"
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + bound_s(60)
             while not json.loads(fetch(query))["data"]["result"]:
                 assert time.monotonic() < deadline, "nothing arrives"
                 time.sleep(0.1)
 
             size = (tmp_path / "proxy-8787.log").stat().st_size
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + bound_s(60)
             while (tmp_path / "proxy-8787.log").stat().st_size == size:
                 assert time.monotonic() < deadline, "the log does not grow"
                 time.sleep(0.1)
         finally:
             stack.send_signal(signal.SIGINT)
-        assert stack.wait(60) == 0
+        assert stack.wait(bound_s(60)) == 0
     for url in (viewer, prometheus):
         with pytest.raises(URLError):
             fetch(url)

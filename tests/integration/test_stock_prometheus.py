@@ -25,6 +25,7 @@ from otel_logtail.store.writer import Store
 from tests.support import pieces
 from tests.support.pieces import INTERVAL, SECOND, Piece, line
 from tests.support.prometheus import Prometheus, find_prometheus
+from tests.support.waiting import bound_s
 
 COUNT = "log_overhead_duration_seconds_count"
 OUT_OF_ORDER = "prometheus_tsdb_out_of_order_samples_total"
@@ -211,5 +212,5 @@ def test_its_success_is_an_empty_answer_without_a_content_type(prometheus: Prome
     """Its answer counts as delivered: if a later version adds a body, less can be accepted."""
     url = f"{prometheus.url}/api/v1/otlp/v1/metrics"
     request = urllib.request.Request(url, b"", {"Content-Type": "application/x-protobuf"})  # noqa: S310 - http
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=bound_s(10)) as response:  # noqa: S310
         assert (response.status, response.headers.get("Content-Type"), response.read()) == (200, None, b"")

@@ -22,7 +22,7 @@ from otel_logtail.cli.service.units import Daemon, systemd_unit
 from tests.support.lines import durations, lines
 from tests.support.receiver import receiving
 from tests.support.systemd import PROGRAM_PLACES, Systemd, systemd
-from tests.support.waiting import wait_until
+from tests.support.waiting import bound_s, wait_until
 
 PROGRAM = Path(sys.executable).with_name("otel-logtail")
 
@@ -65,7 +65,7 @@ class Service:
 
     def holds(self, first: int, end: int) -> None:
         """Wait until the store holds exactly the lines of these numbers."""
-        with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=10)) as connection:
+        with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=bound_s(10))) as connection:
 
             def found() -> list[int]:
                 return [round(ms * 1e6) for (ms,) in connection.execute("SELECT duration_ms FROM samples")]

@@ -20,6 +20,7 @@ from tests.support.certificates import Authority, Pair
 from tests.support.hex_engine import Engine
 from tests.support.lines import line
 from tests.support.receiver import flags, receiving
+from tests.support.waiting import bound_s
 
 PROTOCOLS = ("http", "grpc", "hex")
 SYSTEM_FOLDER = os.path.realpath("/etc/ssl/certs")
@@ -96,7 +97,7 @@ def go(place: Place, arguments: list[str], home: Path) -> subprocess.CompletedPr
     own = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL", "SSL_", "REQUESTS_", "CURL_", "GRPC_"))}
     environ = {**own, "HOME": str(home), "TZ": "UTC", **place.environ}
     return subprocess.run(
-        [*in_front(place), *arguments], env=environ, capture_output=True, text=True, timeout=60, check=False
+        [*in_front(place), *arguments], env=environ, capture_output=True, text=True, timeout=bound_s(60), check=False
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import bound_s
+
 
 def run(
     *arguments: object, home: Path, check: bool = True, environ: Mapping[str, str] | None = None
@@ -23,7 +25,7 @@ def run(
         env={**inherited, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC", **(environ or {})},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=bound_s(180),
         check=check,
     )
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tests.support.daemon import Daemon
 from tests.support.following import give_up_roots_rights
+from tests.support.waiting import bound_s
 
 
 class Found(NamedTuple):
@@ -35,7 +36,7 @@ def doctor(daemon: Daemon, *more: object, as_a_user: bool = False, runner: tuple
         env=daemon.environ(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=bound_s(60),
         check=False,
         preexec_fn=give_up_roots_rights if as_a_user and os.geteuid() == 0 else None,
     )

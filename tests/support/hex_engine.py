@@ -115,7 +115,7 @@ class Engine:
         with self._changed:
             self.hanging += 1
             self._changed.notify_all()
-        assert self.handshake.wait(30.0)
+        assert self.handshake.wait(bound_s(30))
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return connection.respond(HTTPStatus.UNAUTHORIZED, "no\n")
         return None

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.waiting import bound_s
+
 
 class Step(NamedTuple):
     """An instruction, its flags, and the rest of its line."""
@@ -170,7 +172,7 @@ class Image:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=bound_s(300),
             check=False,
         )
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout}\n{done.stderr}"

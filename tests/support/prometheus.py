@@ -130,7 +130,7 @@ class Prometheus:
 
     def get(self, path: str, **parameters: object) -> Any:
         """The data of an answer of its API; raises QueryFailed."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=bound_s(60))
         try:
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             method, where, body = "GET", f"/api/v1/{path}", None
@@ -167,7 +167,7 @@ class Prometheus:
 
     def own(self, metric: str) -> float:
         """The sum of one of its own metrics over all its labels."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=bound_s(60))
         try:
             connection.request("GET", "/metrics")
             lines = connection.getresponse().read().decode().splitlines()

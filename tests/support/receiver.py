@@ -34,6 +34,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 
 from tests.support.certificates import Pair
 from tests.support.lines import MS
+from tests.support.waiting import bound_s
 
 PROTOBUF = "application/x-protobuf"
 
@@ -126,7 +127,7 @@ class Receiver:
         answer = self.judge(request)
         self.asked.append((request, answer))
         if isinstance(answer, Hang):
-            self.released.wait(60)
+            self.released.wait(bound_s(60))
         return answer
 
     @property

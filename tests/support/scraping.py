@@ -7,11 +7,15 @@ from urllib.request import Request, urlopen
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from tests.support.waiting import bound_s
+
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def scrape(port: int, accept: str = OPENMETRICS) -> str:
-    with urlopen(Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}), timeout=10) as answer:
+    with urlopen(
+        Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}), timeout=bound_s(10)
+    ) as answer:
         text: str = answer.read().decode()
         return text
 

@@ -25,6 +25,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.support.waiting import bound_s
 from tests.torture.upstream import number_of
 
 REJECTED_OF = 7
@@ -144,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(500, b"")
             return
         accepted, answer = taken
-        collector = http.client.HTTPConnection("127.0.0.1", self.picky.target, timeout=30)
+        collector = http.client.HTTPConnection("127.0.0.1", self.picky.target, timeout=bound_s(30))
         try:
             collector.request("POST", self.path, accepted, {"Content-Type": "application/x-protobuf"})
             response = collector.getresponse()

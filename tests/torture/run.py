@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.support.collector import Collector
+from tests.support.waiting import bound_s
 from tests.torture.compare import EVENT, Result, compare
 from tests.torture.picky import Picky
 from tests.torture.relay import Relay
@@ -109,7 +110,7 @@ class Torture:
             self._has_begun(process, said)
             time.sleep(self._chance.random() * 0.3)  # the schedule, not a wait
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, f"{self._said()}\nit ended with {process.returncode} on SIGTERM"
+            assert process.wait(bound_s(30)) == 0, f"{self._said()}\nit ended with {process.returncode} on SIGTERM"
         finally:
             process.kill()
             process.wait()
@@ -169,14 +170,16 @@ class Torture:
             self._has_begun(process, said)
             _wait_until(lambda: self._samples() >= self._upstream.lines, 120.0)  # if not, that is what is compared
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0, f"{self._said()}\nit ended with {process.returncode} on the last SIGTERM"
+            assert process.wait(bound_s(60)) == 0, (
+                f"{self._said()}\nit ended with {process.returncode} on the last SIGTERM"
+            )
         finally:
             process.kill()
             process.wait()
         time.sleep(2 * QUIET_S + 0.5)  # the quiet window of the last episode, by the clock: then `--once` closes it
         for _ in range(ATTEMPTS):  # a 500 for one item ends a run early, and the next run continues after it
             with self.stderr.open("ab") as stderr:
-                last = subprocess.run([*self._command(), "--once"], check=False, timeout=300, stderr=stderr)
+                last = subprocess.run([*self._command(), "--once"], check=False, timeout=bound_s(300), stderr=stderr)
             if last.returncode == 0:
                 return
         # only items with a 500 can remain: the comparison shows it

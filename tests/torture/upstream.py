@@ -15,6 +15,8 @@ from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
+from tests.support.waiting import bound_s
+
 THRESHOLD_NS = 10**9
 QUIET_S = 0.2
 KEPT = 12  # rotated files that stay, read or not
@@ -236,7 +238,7 @@ class Upstream(threading.Thread):
 
     def _comes_to_be_read(self) -> bool:
         """Write nothing until the store has every line, for some lives of the program at most."""
-        deadline_s = time.monotonic() + 10.0
+        deadline_s = time.monotonic() + bound_s(10)
         while not self._all_is_read():
             if time.monotonic() > deadline_s or self._enough.wait(0.02):
                 return False

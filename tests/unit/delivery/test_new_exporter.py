@@ -19,6 +19,7 @@ from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
 from tests.support.places import CAPTURES
+from tests.support.waiting import bound_s
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
 
@@ -193,7 +194,7 @@ def test_exemplars_are_those_of_their_own_series_and_interval_and_of_durations_o
 def command(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     start = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE), "--once"]
     arguments = ["--db", str(tmp_path / "store.db"), *more]
-    return subprocess.run([*start, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*start, *arguments], capture_output=True, text=True, timeout=bound_s(60), check=False)
 
 
 SAYS = {

@@ -37,6 +37,7 @@ from otel_logtail.store.writer import Store
 from otel_logtail.testing import Answer, FakeExporter
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
 from tests.support.said import Said
+from tests.support.waiting import bound_s
 
 BREACHES = frozenset({Stream.BREACHES})
 
@@ -232,7 +233,7 @@ def test_a_stop_ends_within_its_bound_when_nothing_is_taken(store: Store, run: C
     assert running.exporter.wait_for(asked(3))
     before_s = time.monotonic()
     running.end(0.1)
-    assert time.monotonic() - before_s < 5
+    assert time.monotonic() - before_s < bound_s(5)
     assert (running.ids(), position(store), running.exporter.closed > 0) == ([], 0, True)
     running = run()  # the next start
     running.end()
@@ -284,7 +285,7 @@ class Hanging(FakeExporter):
 
     def hang(self, batch: ExportBatch) -> Delivery:
         self.began.set()
-        assert self.given_up.wait(60)
+        assert self.given_up.wait(bound_s(60))
         return Retry("given up")
 
     def close(self) -> None:
@@ -296,10 +297,10 @@ def test_an_export_that_hangs_is_given_up_at_the_end_and_loses_nothing(store: St
     Piece(store).commit(breaches(3))
     exporter = Hanging()
     running = Running(store, exporter, SHORT)
-    assert exporter.began.wait(10)
+    assert exporter.began.wait(bound_s(10))
     before_s = time.monotonic()
     running.end(0.05)
-    assert time.monotonic() - before_s < 5
+    assert time.monotonic() - before_s < bound_s(5)
     assert (running.ids(), position(store)) == ([], 0)
     assert running.said.lines() == []  # our timeout is not an answer of the receiver
     assert rows(store.path, "SELECT last_error, failures FROM exporter") == [(None, 0)]
@@ -311,11 +312,11 @@ def test_a_delivery_is_idle_when_the_failed_item_is_gone(store: Store, run: Call
 
     def judge(batch: ExportBatch) -> Delivery:
         came.set()
-        assert gone.wait(10)
+        assert gone.wait(bound_s(10))
         return Retry("connection refused")
 
     running = run([judge])
-    assert came.wait(10)
+    assert came.wait(bound_s(10))
     store._db.execute("DELETE FROM breach")
     gone.set()
     assert running.said.wait_for("delivering again")

@@ -16,6 +16,7 @@ from otel_logtail.exporters.console.exporter import ConsoleExporter, lines
 from otel_logtail.model import BreachRecord, ExportBatch, Instrument, Partial, Retry, Stream
 from tests.support.otlp_items import LABELS, MS, T0, breach, episode, point
 from tests.support.places import CAPTURES
+from tests.support.waiting import bound_s
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
 
@@ -91,7 +92,7 @@ def test_a_close_ends_a_write_that_waits_for_its_reader(pipe: tuple[int, int]) -
     thread = threading.Thread(target=lambda: answers.append(to.export(batch)))
     thread.start()
     to.close()
-    thread.join(10)
+    thread.join(bound_s(10))
     assert not thread.is_alive()
     (answer,) = answers
     rest = answer.rest if isinstance(answer, Partial) else answer
@@ -101,7 +102,7 @@ def test_a_close_ends_a_write_that_waits_for_its_reader(pipe: tuple[int, int]) -
 def test_the_command_line_writes_data_to_stdout_and_words_to_stderr(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE), "--once"]
     command += ["--db", str(tmp_path / "store.db"), "--exporter", "console"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(60), check=True)
     kinds = [line.split(" ")[2] for line in done.stdout.splitlines()]
     assert (kinds.count("breach:"), kinds.count("interval:") > 0, kinds.count("episode:") > 0) == (10, True, True)
     assert set(kinds) == {"breach:", "interval:", "episode:"}
@@ -111,7 +112,7 @@ def test_the_command_line_writes_data_to_stdout_and_words_to_stderr(tmp_path: Pa
 def test_a_closed_stdout_is_a_usage_error(tmp_path: Path) -> None:
     script = f'exec "{sys.executable}" -m otel_logtail --observer headroom --path "{CAPTURE}" --once --exporter console'
     command = ["sh", "-c", f'{script} --db "{tmp_path / "store.db"}" >&-']
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=bound_s(60), check=False)
     assert done.returncode == 2
     assert "the exporter console needs standard output, which is closed" in done.stderr
 
@@ -122,7 +123,9 @@ def test_a_reader_that_has_left_ends_once_with_what_waits(tmp_path: Path) -> Non
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=bound_s(60), check=False
+        )
     finally:
         os.close(writer)
     assert done.returncode == 1

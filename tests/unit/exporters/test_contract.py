@@ -80,6 +80,7 @@ from otel_logtail.model import (
 from otel_logtail.option import Options
 from otel_logtail.testing import RETRY_AFTER_S, ExporterContract, Fault, Receiver, Told
 from tests.support.hex_engine import Engine
+from tests.support.waiting import bound_s
 
 STREAMS = {"metrics": Stream.INTERVALS, "traces": Stream.EPISODES, "logs": Stream.BREACHES}
 INSTRUMENTS = {
@@ -185,7 +186,7 @@ class OtlpReceiver(Receiver):
             if fault in (None, Fault.UNCLEAR, Fault.PARTIAL, Fault.REJECT):
                 self._taken += healthy if fault is Fault.REJECT else inside
         if fault is Fault.HANG:
-            self._released.wait(30)
+            self._released.wait(bound_s(30))
         if fault is Fault.REJECT:
             return None, len(inside) - len(healthy)
         return None if fault is Fault.PARTIAL else fault, 0
@@ -518,7 +519,7 @@ class ConsoleReceiver(Receiver):
         return [(line, "") for line in console.lines(item)]
 
     def received(self, stream: Stream) -> Sequence[Told]:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + bound_s(10)
         while select.select([self._reader], [], [], 0)[0] and time.monotonic() < deadline:
             time.sleep(0.001)  # written data is in the pipe to our own reader
         self._end()
@@ -616,7 +617,9 @@ class Scraper(Receiver):
 
     def _scrape(self, exporter: PrometheusExporter) -> Sequence[Told]:
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
-        with urlopen(Request(f"http://127.0.0.1:{exporter.port}/metrics", headers=accept), timeout=10) as answer:
+        with urlopen(
+            Request(f"http://127.0.0.1:{exporter.port}/metrics", headers=accept), timeout=bound_s(10)
+        ) as answer:
             text = answer.read().decode()
         return [
             (

@@ -30,6 +30,7 @@ from tests.support.otlp_items import T0, breach, point
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port
 from tests.support.receiver import receiving
+from tests.support.waiting import bound_s
 
 BREACHES = (breach(1, 600, time_ns=T0), breach(2, 700, time_ns=T0))
 
@@ -131,7 +132,7 @@ def test_exemplars_that_are_switched_off_are_not_scraped_either() -> None:
             exporter.export(ExportBatch(Stream.INTERVALS, (breached,)))
             url = f"http://127.0.0.1:{exporter.port}/metrics"
             accepted = {"Accept": "application/openmetrics-text; version=1.0.0"}
-            with urlopen(Request(url, headers=accepted), timeout=10) as answer:
+            with urlopen(Request(url, headers=accepted), timeout=bound_s(10)) as answer:
                 scraped[value] = "trace_id" in answer.read().decode()
         finally:
             exporter.close()

@@ -27,6 +27,7 @@ from tests.support.hex_engine import Engine
 from tests.support.hex_items import breach, breaches, episode, episodes
 from tests.support.pieces import NOON, SECOND, Piece, dump, line, opened
 from tests.support.places import CAPTURES
+from tests.support.waiting import bound_s
 
 HEXS_OWN = """
 CREATE TABLE events (
@@ -169,7 +170,7 @@ def test_a_row_that_the_table_does_not_take_is_refused_alone(path: Path, db: sql
 def test_hexs_own_writers_and_ours_do_not_lose_each_others_rows(path: Path, db: sqlite3.Connection) -> None:
     def hexs() -> None:
         for number in range(200):
-            with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as other:
+            with closing(sqlite3.connect(path, timeout=bound_s(10), isolation_level=None)) as other:
                 other.execute("INSERT INTO events (ts, source, event, status) VALUES (?, 'cron', 'e', 'ok')", (number,))
 
     writer = threading.Thread(target=hexs)

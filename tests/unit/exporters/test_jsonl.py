@@ -21,6 +21,7 @@ from otel_logtail.model import Delivered, ExportBatch, Instrument, Partial, Retr
 from tests.support.collector import Collector, find_collector
 from tests.support.otlp_items import LABELS, T0, breach, episode, episodes, intervals, point
 from tests.support.places import ROOT
+from tests.support.waiting import bound_s
 
 
 def exporter(path: Path, **options: str) -> JsonlExporter:
@@ -261,7 +262,7 @@ def test_a_full_disk_keeps_whole_lines_and_counts_them(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=bound_s(60),
         check=True,
     )
     failed = Retry(f"{path} can't be written: File too large")

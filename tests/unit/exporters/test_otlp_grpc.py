@@ -34,6 +34,7 @@ from otel_logtail.exporters.otlp.exporter import OtlpExporter, make
 from otel_logtail.model import Delivered, Delivery, Partial, Refused, Retry
 from tests.support.certificates import Authority
 from tests.support.otlp_items import T0, episode, episodes, intervals, point
+from tests.support.waiting import bound_s
 
 BATCH = intervals(point([1, 2]))
 
@@ -75,7 +76,7 @@ class Receiver:
         return self.answers.pop(0)(context) if self.answers else otherwise
 
     def hang(self, _context: Any) -> Any:
-        self.released.wait(30)
+        self.released.wait(bound_s(30))
         return ExportMetricsServiceResponse()
 
     def close(self) -> None:
@@ -233,9 +234,9 @@ def test_closing_ends_a_wait_in_another_thread(receiver: Receiver, exporting: Ex
     answers: list[Delivery] = []
     thread = threading.Thread(target=lambda: answers.append(exporter.export(BATCH)))
     thread.start()
-    assert receiver.arrived.wait(10)
+    assert receiver.arrived.wait(bound_s(10))
     exporter.close()
-    thread.join(10)
+    thread.join(bound_s(10))
     assert not thread.is_alive()
     assert [type(answer) for answer in answers] == [Retry]
 

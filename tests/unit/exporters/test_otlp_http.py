@@ -31,6 +31,7 @@ from otel_logtail.exporters.otlp.exporter import OtlpExporter, make
 from otel_logtail.model import Delivered, Delivery, Partial, Refused, Retry
 from tests.support.certificates import Authority
 from tests.support.otlp_items import T0, episode, episodes, intervals, point
+from tests.support.waiting import bound_s
 
 PROTOBUF = "application/x-protobuf"
 BATCH = intervals(point([1, 2]))
@@ -82,7 +83,7 @@ class Receiver:
         self._server.server_close()
 
     def hang(self, handler: BaseHTTPRequestHandler) -> None:
-        self.released.wait(30)
+        self.released.wait(bound_s(30))
         handler.close_connection = True
 
 
@@ -415,9 +416,9 @@ def test_closing_ends_a_wait_in_another_thread(receiver: Receiver, exporting: Ex
     answers: list[Delivery] = []
     thread = threading.Thread(target=lambda: answers.append(exporter.export(BATCH)))
     thread.start()
-    assert receiver.arrived.wait(10)
+    assert receiver.arrived.wait(bound_s(10))
     exporter.close()
-    thread.join(10)
+    thread.join(bound_s(10))
     assert not thread.is_alive()
     assert [type(answer) for answer in answers] == [Retry]
 

@@ -26,6 +26,7 @@ from tests.support.otlp_items import LABELS, MS, SOURCE, T0, breach, intervals, 
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port
 from tests.support.scraping import families, scrape
+from tests.support.waiting import bound_s
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
 ENCODING = Encoding(version="1.2.3", host="box", resource=(("team", "x"), ("k8s.pod", "p")))
@@ -242,7 +243,7 @@ def test_without_its_package_the_error_shows_how_to_install_it() -> None:
         main()
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(60), check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "otel-logtail: error: the exporter prometheus needs the package prometheus-client, which is not installed",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.exporters.prometheus.scrape import CONNECTIONS, REQUEST_BYTES, ScrapeServer, answer
-from tests.support.waiting import wait_until
+from tests.support.waiting import bound_s, wait_until
 
 LARGE = os.urandom(4 << 20)
 """More than the buffers of a connection take."""
@@ -46,7 +46,7 @@ def hasty() -> Iterator[ScrapeServer]:
 
 
 def scrape(server: ScrapeServer, path: str = "/metrics") -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=bound_s(10))
     try:
         connection.request("GET", path, headers={"Accept": "text/x"})
         found = connection.getresponse()
@@ -56,7 +56,7 @@ def scrape(server: ScrapeServer, path: str = "/metrics") -> tuple[int, bytes]:
 
 
 def connect(server: ScrapeServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=bound_s(10))
 
 
 def is_closed(client: socket.socket) -> bool:

@@ -34,6 +34,7 @@ from tests.support.forked import ask, run
 from tests.support.lines import line
 from tests.support.places import CAPTURES
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
+from tests.support.waiting import bound_s
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 
@@ -334,7 +335,7 @@ def test_a_real_browser_loads_the_page_and_nothing_else(tmp_path: Path) -> None:
                 ],
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=bound_s(120),
                 check=True,
             )
         finally:
@@ -387,7 +388,7 @@ def test_a_page_that_can_not_be_written_is_one_error(tmp_path: Path) -> None:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return follow(tmp_path_factory.mktemp("small"), "0.42.0-invalid")
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.pieces import opened
 from tests.support.places import ROOT
+from tests.support.waiting import bound_s
 
 WORK = """
 import sys
@@ -50,7 +51,7 @@ def namespaced(folder: Path, mode: str, *, read_only: bool) -> subprocess.Comple
     ]
     command = ["unshare", "--mount", "sh", "-e", "-c", "\n".join(mounts), "sh", sys.executable, "-c", WORK, mode]
     environ = {"PYTHONPATH": str(ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=bound_s(120), check=False)
 
 
 @pytest.mark.parametrize(("mode", "read_only"), [("writes", False), ("reads", False), ("reads", True)])
