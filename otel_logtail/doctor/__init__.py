@@ -36,7 +36,7 @@ __all__ = ["Check", "examine"]
 def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator[Check]:
     """All checks, one after the other, for a daemon with these settings.
 
-    Without sources, those that the store knows are looked at, where their observers' files lie by default.
+    Without sources, those in the store are checked, at the default paths of their observers.
     """
     db = settings.db
     yield from _made("store", check_store(db, settings.limits.max_bytes))
@@ -70,7 +70,7 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
 
 
 def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
-    """The checks; where one can't be made, that is said, and the next area's are."""
+    """Yield the checks. If one raises an error, report it and continue with the next area."""
     try:
         yield from checks
     except (OSError, sqlite3.Error, UnicodeDecodeError, LogtailError) as problem:
@@ -81,7 +81,7 @@ def _status(db: Path) -> Mapping[str, Any]:
     try:
         with Reader.open(db, traceless=True) as reader:
             return status(reader)
-    except LogtailError:  # said already, by the check of the store
+    except LogtailError:  # reported by the check of the store
         return {"sources": [], "exporters": []}
 
 

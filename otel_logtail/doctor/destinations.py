@@ -1,4 +1,4 @@
-"""Can each exporter's receiver be reached, and what does the store record about its deliveries?"""
+"""Check each exporter's receiver, and report the state of its deliveries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _check_files(plugin: ExporterPlugin, context: ExporterContext) -> Iterable[C
 
 
 def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool) -> Check:
-    """What the store says of one exporter (an entry of ``query.status``)."""
+    """Check one exporter by its data in the store (an entry of ``query.status``)."""
     area, pending = f"exporter {exporter['name']}", exporter["pending"]
     ago = "never"
     if exporter["last_success"]:

@@ -1,4 +1,4 @@
-"""Are the files found and readable, and does the observer read what stands in them?"""
+"""Check that the files exist and are readable, and that the observer can read their lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_logtail.tail.patterns import Patterns
 from otel_logtail.text import size, span
 
 LOOKED_AT = 8 << 20
-"""Of each file, so many bytes before its end are read through."""
+"""The number of bytes before the end of each file that are checked."""
 
 _AHEAD_S = 5.0
 _FORMAT_TODO = (

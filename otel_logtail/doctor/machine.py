@@ -1,4 +1,4 @@
-"""What this machine gives: file system events, and descriptors."""
+"""Check this machine: file system events, and descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESERVE = 100
 
 
 def check_machine(directories: Collection[str], files: int) -> Iterator[Check]:
-    """Whether so many files can be followed, with events, in these directories."""
+    """Check that so many files can be followed, with events, in these directories."""
     yield _check_events(directories)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and files + _RESERVE > hard:

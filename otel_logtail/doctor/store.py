@@ -1,4 +1,4 @@
-"""Is the store there, whole, writable and followed by a daemon, and what does it say of what was read?"""
+"""Check that the store exists, is intact and writable and has a daemon, and report its counters."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
     if suspicion.exists():
         yield Check(WARN, area, f"damage was met in {path}", "restart the daemon: it reads the whole store through")
     found = _check_integrity(path, traceless=True)
-    # a daemon that has just begun to write would look like damage: looked at again, with the care that it needs
+    # a daemon that has just begun to write would look like damage: check again, with the necessary care
     yield found if found.level == OK else _check_integrity(path, traceless=False)
     yield from _check_home(path)
     pid = holder(path)
@@ -101,7 +101,7 @@ def _check_home(path: Path) -> Iterator[Check]:
         with Reader.open(path, traceless=True) as reader:
             before = recorded(reader.conn)
     except (LogtailError, sqlite3.DatabaseError):
-        return  # the checks above say what is wrong
+        return  # the checks above report the reason
     if before is None or before == (now := here(path)):
         return
     where = f"as {before.path}" if before.is_on(now) else f"on another machine ({before.host}, {before.path})"
@@ -136,7 +136,7 @@ def _there(path: Path) -> Path:
 
 
 def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:
-    """What the store says of each source since it was made."""
+    """Report the counters of each source since the store was created."""
     for source in status["sources"]:
         area = f"source {source['name']}"
         troubles = []

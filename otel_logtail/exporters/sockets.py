@@ -1,4 +1,4 @@
-"""Connecting with one deadline: a name may have many addresses, and each may be one where nobody answers."""
+"""Connect with one deadline: a name may have many addresses, some of which may not answer."""
 
 from __future__ import annotations
 

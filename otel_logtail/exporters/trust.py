@@ -1,7 +1,7 @@
 """The certificate authorities that a TLS connection trusts: the same ones for every protocol, exporter and check.
 
-Each TLS library has a list of its own (certifi's, gRPC's). None of them knows a company's authority, so none is used:
-the certificates are read here as PEM text, and every library gets that text. The rules are OpenSSL's:
+Each TLS library has its own list (certifi's, gRPC's). None of them contains a company's authority, so none is used: the
+certificates are read here as PEM text, and every library gets that text. The rules are OpenSSL's:
 
 - ``SSL_CERT_FILE`` replaces the system's file, ``SSL_CERT_DIR`` (several folders, separated by ``:``) its folder;
 - the system's are those that OpenSSL was built with, else the first known bundle of an operating system that exists.
@@ -55,7 +55,7 @@ def client_context(roots: bytes) -> ssl.SSLContext:
     return context
 
 
-@lru_cache(maxsize=1)  # three signals ask for the same
+@lru_cache(maxsize=1)  # three signals request the same
 def _system_roots(file: str, folders: str) -> bytes:
     defaults = ssl.get_default_verify_paths()
     if file:
@@ -92,7 +92,7 @@ def _files_in(folders: Iterable[str]) -> Iterator[str]:
 
 
 def _read(files: Iterable[str]) -> bytes:
-    """The valid certificates of some files, each once: in a system's folder most stand twice, by name and by hash."""
+    """Return the valid certificates of some files, each once: most occur twice in a folder, by name and by hash."""
     found: dict[bytes, None] = {}
     for file in dict.fromkeys(os.path.realpath(file) for file in files if file):
         try:

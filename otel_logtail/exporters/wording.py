@@ -1,4 +1,4 @@
-"""What strangers say, as one line that a person can act on: what all exporters over a network share. Pure."""
+"""Answers of receivers as one line with a fix, for all exporters over a network. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def printable(text: str) -> str:
 
 
 def tls_problem(text: str, *, trust: str, own: str, plain: str) -> str:
-    """What a TLS library complains about, and what would be right; empty where it is no complaint that we know.
+    """Return a TLS library's error with the fix; empty if it is not a known one.
 
     Args:
-        text: The complaint, in the words of OpenSSL or BoringSSL.
-        trust: What makes an authority trusted, as in "set TRUST to ...".
+        text: The error of OpenSSL or BoringSSL.
+        trust: The setting that makes an authority trusted, as in "set TRUST to ...".
         own: The same for our own certificate.
-        plain: What makes the connection one without TLS.
+        plain: The setting that turns TLS off.
     """
     what = _NOISE.sub("", printable(text))
     lower = text.lower().replace("_", " ")

@@ -79,7 +79,7 @@ OPENINGS = ("Of", "With", "What", "Whether", "Where", "Whose", "Whatever", "Whoe
 """Words that do not open a sentence: write subject, verb, object."""
 
 PHRASE = re.compile("|".join(rf"(?P<p{i}>\b(?:{pattern})\b)" for i, pattern in enumerate(PHRASES)), re.IGNORECASE)
-OPENING = re.compile(rf"(?:^|(?<=[.!?:;] )|(?<=[.:] [(]))(?:{'|'.join(OPENINGS)})\b")
+OPENING = re.compile(rf"(?:^|(?<=[.!?] )|(?<=[.] [(]))(?:{'|'.join(OPENINGS)})\b")
 QUESTION = re.compile(r"\b[a-z]+\?(?=\s|\)|$)")
 CODE = re.compile(r"``.+?``|`[^`]*`|\]\([^)]*\)|<[^>\s]*>|https?://\S+")
 

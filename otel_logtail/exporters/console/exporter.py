@@ -1,7 +1,7 @@
 """Lines for people on standard output: each breach, each episode when it is over, what each interval was like.
 
-Only a whole line that was written counts as delivered. A reader that is slow holds up nobody else, and one that has
-left (a closed pipe) gets nothing more: what waits stays in the store.
+Only a completely written line counts as delivered. A slow reader delays nothing else, and a reader that has left (a
+closed pipe) gets no more lines: pending data stays in the store.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from otel_logtail.model import (
 )
 
 _PIECE = select.PIPE_BUF
-"""What a pipe that is ready takes at once without blocking."""
+"""The number of bytes that a ready pipe accepts at once without blocking."""
 
 
 class ConsoleExporter(Exporter):
@@ -45,7 +45,7 @@ class ConsoleExporter(Exporter):
         self._closed, self._close = os.pipe()
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """Write a line for each item that has something to say, up to the first that can't be written."""
+        """Write a line for each item that has one, up to the first that cannot be written."""
         for number, item in enumerate(batch.items):
             try:
                 self._write("".join(f"{line}\n" for line in lines(item)).encode())
@@ -71,11 +71,11 @@ class ConsoleExporter(Exporter):
             try:
                 rest = rest[os.write(self._fd, rest[:_PIECE]) :]
             except BlockingIOError:
-                continue  # somebody who shares it made it non-blocking, and was faster
+                continue  # another process that shares it made it non-blocking and was faster
 
 
 def lines(item: Item) -> Iterator[str]:
-    """What there is to say about an item: no line or one."""
+    """Return the line of an item, if it has one."""
     if isinstance(item, EpisodeRecord):
         episode = item.episode
         yield (

@@ -1,8 +1,8 @@
 """The hex bus: a breach or a closed episode as an event, by calling ``state::set`` of its engine.
 
-Subscribers act on events, so one that is older than a bound is skipped and counted; the store has it all the same. The
-engine takes one event a call and promises no order of calls that overlap: one is on the way at a time. What an answer
-did not confirm comes again with the same ``data.id``.
+Subscribers act on events, so an event beyond the maximum age is skipped and counted; the store keeps it. The engine
+accepts one event per call and guarantees no order of overlapping calls, so one is in flight at a time. An unconfirmed
+event is sent again with the same ``data.id``.
 
 Settings come from :mod:`hex_config`, events and frames from :mod:`hex_events`; :mod:`hex_link` is the connection.
 """
@@ -21,13 +21,13 @@ from otel_logtail.model import BreachRecord, Delivered, Delivery, EpisodeRecord,
 
 
 class Sender(Protocol):
-    """Carries one event and tells what became of it."""
+    """Sends one event and returns the result."""
 
     def send(self, event: Event) -> Outcome:
         """Send one event; does not raise for what an engine does."""
 
     def close(self) -> None:
-        """Give up what is on the way; may be called from another thread."""
+        """Cancel the call in flight; may be called from another thread."""
 
 
 class HexExporter(Exporter):

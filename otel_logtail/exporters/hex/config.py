@@ -1,6 +1,6 @@
-"""What the environment and the flags say about hex, as settings: pure.
+"""hex settings from the environment and the flags. Pure.
 
-A flag wins over a variable, an empty value is an unset one. Whatever can't be meant raises
+A flag overrides a variable, and an empty value is unset. An invalid value raises
 :class:`~otel_logtail.errors.UsageError`; the token is never repeated in an error.
 """
 
@@ -19,13 +19,13 @@ from otel_logtail.exporters.hex.options import DB, MAX_AGE, URL
 from otel_logtail.option import Options
 
 DEFAULT_URL = "ws://127.0.0.1:49134"
-"""Where an engine listens on the machine that it shares with us; ``localhost`` could mean ::1, and it has IPv4 only."""
+"""The address of an engine on the same machine; ``localhost`` could mean ::1, and the engine has IPv4 only."""
 
 
 class BusSettings(msgspec.Struct, frozen=True):
-    """Where the engine is, over TLS with wss:// (``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR).
+    """The address of the engine, over TLS with wss:// (``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR).
 
-    ``token`` is empty where it wants none; ``max_age_ns`` is None where no event is too old.
+    ``token`` is empty if none is required; ``max_age_ns`` is None if no event is too old.
     """
 
     url: str
@@ -37,7 +37,7 @@ class BusSettings(msgspec.Struct, frozen=True):
 
     @property
     def tls(self) -> bool:
-        """Whether the connection is encrypted."""
+        """Return whether the connection is encrypted."""
         return self.url.lower().startswith("wss:")
 
 

@@ -1,7 +1,7 @@
-"""Breaches and episodes as hex knows them, and the engine's frames: pure.
+"""Breaches and episodes in hex's format, and the engine's frames. Pure.
 
-An event says when it happened by the log, not when it was sent, and carries an id: whoever gets it twice can tell. On
-the bus both kinds go under the event's name, told apart by ``data.kind``, which only an episode has.
+An event has its time by the log, not the time of sending, and an id that identifies repeated events. On the bus both
+kinds have the event's name; only an episode has ``data.kind``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class BreachData(msgspec.Struct, frozen=True):
-    """What the bus is told of a breach; ``time`` has the log's full resolution."""
+    """The event of a breach; ``time`` has the log's full resolution."""
 
     severity: str
     value_ms: float
@@ -39,7 +39,7 @@ class BreachData(msgspec.Struct, frozen=True):
 
 
 class EpisodeData(msgspec.Struct, frozen=True, tag_field="kind", tag="stall_episode"):
-    """What the bus is told of an episode."""
+    """The event of an episode."""
 
     count: int
     peak_ms: float
@@ -78,12 +78,12 @@ def happened_ns(item: HexItem) -> int:
 
 
 def identity(item: HexItem) -> str:
-    """The id that names it for ever, in hex: a breach's uid, an episode's span."""
+    """Return the permanent id, in hex: a breach's uid, an episode's span id."""
     return item.uid.hex() if isinstance(item, BreachRecord) else item.episode.span_id.hex()
 
 
 def event_of(item: HexItem) -> Event:
-    """The event that the bus is told."""
+    """Return the event for the bus."""
     source = item.source.name
     data: BreachData | EpisodeData
     if isinstance(item, BreachRecord):
@@ -160,7 +160,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The end of one call; ``error`` is None when what was sent is stored and the triggers are under way."""
+    """The end of one call; ``error`` is None if the value is stored and the triggers have started."""
 
     invocation_id: str
     error: Problem | None = None
@@ -192,10 +192,10 @@ def read_answer(text: str | bytes) -> Answer | None:
 
 
 def judge(error: Problem | None, *, url: str) -> Outcome:
-    """What an answer means for the event.
+    """Return the meaning of an answer for the event.
 
-    Only FORBIDDEN is for ever. A function that is not found is one whose worker is not up yet, and whatever else the
-    engine may say can be over the next time; what never ends is, for an event, over when it is too old.
+    Only FORBIDDEN is final. The worker of a function that is not found may not have started yet, and any other error
+    may be over the next time. An event that always fails is over when it is too old.
     """
     if error is None:
         return Delivered()

@@ -1,16 +1,16 @@
-"""One connection to the engine, and one call at a time on it.
+"""One connection to the engine, with one call at a time.
 
 Invariants:
 
-- a frame is sent only on a connection that is open as far as we know; one that the engine closed while nothing was said
-  is replaced first, so an engine that was restarted costs no failed delivery;
-- a call that did not end in an answer ends the connection: an answer that comes too late can't be taken for the next
-  call's, nor can calls overtake each other;
-- one deadline holds for all that an event needs: connecting, TLS, the handshake, the call and its answer;
-- :meth:`Link.close` ends whatever is waited for, but a connection that is being set up to a host that doesn't answer.
+- A frame is sent only on a connection that seems open. A connection that the engine closed while idle is replaced
+  first, so a restarted engine costs no failed delivery.
+- A call without an answer ends the connection: a late answer cannot be taken for the next call's, and calls cannot
+  overtake each other.
+- One deadline covers everything that an event needs: connecting, TLS, the handshake, the call and its answer.
+- :meth:`Link.close` ends any wait, except for a connection that is being opened to a host that does not answer.
 
-The engine keeps a call that is under way by its id, across connections. So each try has a new one: a second call of the
-same id would push out the first, which may still be at work.
+The engine stores a running call by its id, across connections. Each attempt therefore has a new id: a second call with
+the same id would replace the first, which may still run.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ TIMEOUT_S = 5.0
 """How long an event may take, with connecting: the engine is on the same machine, or near."""
 
 _GOODBYE_S = 0.5
-"""How long an engine may take to say goodbye before its connection is cut."""
+"""The time for an engine to close the connection before it is cut."""
 
 
 _QUIET = logging.getLogger(__name__)
-"""What websockets writes of an engine that breaks the protocol is a traceback; what matters is in the outcome."""
+"""The log of websockets: tracebacks about an engine that breaks the protocol, while the result has the reason."""
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
@@ -62,7 +62,7 @@ class Link:
         self._leave = ExitStack()
 
     def send(self, event: Event) -> Outcome:
-        """Set the event's key, and say what became of it; does not raise for what an engine does."""
+        """Set the event's key and return the result; does not raise for anything that an engine does."""
         # websockets waits without bound for an engine that sends pings and does not read: then the line is cut
         deadline_s = time.monotonic() + self._timeout_s  # before the watch begins: what it cuts is late
         watch = threading.Timer(self._timeout_s, self._cut_line)
@@ -81,9 +81,9 @@ class Link:
             return self._failed(f"{url} can't be reached within {self._timeout_s:g} s")
         except InvalidStatus as error:
             return self._failed(f"{url} answered {error.response.status_code}: {_hint(error.response.status_code)}")
-        # ValueError: websockets' word on a redirect; AssertionError: on an engine that speaks before it is asked
+        # ValueError: websockets' error for a redirect; AssertionError: for an engine that sends before the handshake
         except (OSError, WebSocketException, EOFError, ValueError, AssertionError) as error:
-            if time.monotonic() >= deadline_s:  # the line was cut by then: what websockets made of that says nothing
+            if time.monotonic() >= deadline_s:  # the line was cut by then, so the error of websockets is meaningless
                 return self._failed(f"{url} can't be reached within {self._timeout_s:g} s")
             return self._failed(f"{url} can't be reached: {_words(error)}")
         if connection is None:
@@ -180,7 +180,7 @@ def _cut(raw: socket.socket) -> None:
     try:
         raw.shutdown(socket.SHUT_RDWR)
     except OSError:
-        pass  # it is down already, or TLS has taken it over: then the time-out ends it
+        pass  # it is down already, or TLS uses it: in that case the timeout ends it
 
 
 def _words(error: Exception) -> str:

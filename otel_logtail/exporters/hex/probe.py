@@ -1,4 +1,4 @@
-"""Does hex's engine accept a connection, and can its telemetry database be written?"""
+"""Check that hex's engine accepts a connection, and that its telemetry database can be written."""
 
 from __future__ import annotations
 

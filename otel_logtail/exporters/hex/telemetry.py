@@ -1,12 +1,11 @@
-"""hex's own telemetry table: a row for each breach and each closed episode, as hex's log tailer writes them.
+"""hex's own telemetry table: a row for each breach and each closed episode, as hex's log reader writes them.
 
 Invariants:
 
-- the rows of a batch and the word that they are there belong together: one transaction, and delivered once it is
-  committed;
-- a row is there once, however often it is sent: its ``detail`` holds our id, and one that is there is not added again;
-- the table is hex's: it is made as hex makes it where it is missing, and nothing else in it is touched. The database is
-  opened anew for each batch, so that hex may move or restore it.
+- The rows of a batch are one transaction, and delivered once it is committed.
+- A row is stored once, however often it is sent: its ``detail`` has our id, and an existing row is not added again.
+- The table is hex's: if it is missing, it is created as hex does, and nothing else is touched. The database is opened
+  for each batch, so that hex may move or restore it.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ CREATE INDEX IF NOT EXISTS idx_events_ts ON events(ts);
 CREATE INDEX IF NOT EXISTS idx_events_event ON events(event);
 """
 
-# the plus keeps SQLite to the index on ts: the one on event would have it look at every row of ours
+# the plus makes SQLite use the index on ts: the one on event would find every row of ours
 _APPEND = """
 INSERT INTO events (ts, source, event, status, duration_ms, detail)
 SELECT :ts, :source, :event, :status, :duration_ms, :detail

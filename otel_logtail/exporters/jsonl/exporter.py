@@ -1,7 +1,7 @@
 """OTLP as JSON lines in a file: what the collector's file exporter writes and its otlpjsonfile receiver reads.
 
-A line is one whole request. The file is looked at anew for each batch, so that it may be moved or removed meanwhile.
-What was confirmed has been synced to the disk; a line that a crash cut off is cut away before the next one.
+A line is one whole request. The file is opened for each batch, so that it may be moved or removed meanwhile. Confirmed
+data has been synced to the disk; an incomplete line after a crash is cut off before the next one.
 
 The file is rotated when it would grow beyond its bound: ``x.jsonl`` becomes ``x.jsonl.1``, that one ``x.jsonl.2``, and
 the oldest is removed. A single line may be larger than the bound.

@@ -97,7 +97,7 @@ class LineFile:
 
 
 def _is_ours(text: bytes) -> bool:
-    """Whether a line begins as ours do; of one that a crash cut off, or left as NULs, there may be less."""
+    """Return whether a line begins like ours; an incomplete line after a crash, or one with NULs, may be shorter."""
     written = text.rstrip(b"\0")
     return any(written.startswith(beginning) or beginning.startswith(written) for beginning in _BEGINNINGS)
 

@@ -1,11 +1,12 @@
-"""What a receiver's answer means for the items that were sent: pure.
+"""The meaning of a receiver's answer for the sent items. Pure.
 
-Three questions decide. Has the receiver decided about them? Delivered, also if it rejected some. Does the answer speak
-of the data itself? Refused. Could the same bytes be accepted later, because the receiver recovers or because somebody
-fixes the configuration? Retry: nothing is ever quarantined for a wrong URL, a missing header or a full disk there.
+Three rules apply. If the receiver has decided about the items, they are Delivered, also if it rejected some. If the
+answer is about the data itself, the items are Refused. If the same bytes could be accepted later, because the receiver
+recovers or its configuration is fixed, the answer is Retry: nothing is quarantined for a wrong URL, a missing header or
+a full disk.
 
-What counts as a success is what the specification says, and little more (docs/decisions/0083): anything else may come
-from another service that listens on the port, and would swallow all data.
+A success is little more than the specification defines (docs/decisions/0083): any other answer may be from another
+service at the port, which would consume all data.
 
 A status that the specification calls permanent but that also occurs in outages (500, UNKNOWN, 404 ...) is ``Retry``
 with ``isolate``: one item may be the cause.
@@ -36,7 +37,7 @@ RESPONSES: dict[str, type[ExportResponse]] = {
     "traces": ExportTraceServiceResponse,
     "logs": ExportLogsServiceResponse,
 }
-"""What a receiver answers with, by signal."""
+"""The receiver's response message, by signal."""
 
 _REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
     ExportMetricsServiceResponse: ("rejected_data_points", "data points"),
@@ -45,7 +46,7 @@ _REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
 }
 
 MAX_AFTER_S = 86_400.0
-"""A receiver that asks for more than a day of patience gets a day."""
+"""If a receiver requests a delay of more than a day, the delay is a day."""
 
 _PROTOBUF = "application/x-protobuf"
 _NOT_OTLP = "is not an OTLP receiver"
@@ -65,7 +66,7 @@ _HTTP_HINTS = {
 }
 _GRPC_REFUSED = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"})
 _GRPC_RETRYABLE = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
-"""The specification's list; RESOURCE_EXHAUSTED is on it if the receiver says when to come back (RetryInfo)."""
+"""The specification's list; RESOURCE_EXHAUSTED is on it if the receiver requests a delay (RetryInfo)."""
 
 _GRPC_HINTS = {
     "UNAUTHENTICATED": "the receiver requires credentials: set OTEL_EXPORTER_OTLP_HEADERS",
@@ -82,12 +83,12 @@ _WITHOUT: dict[type[ExportResponse], str] = {
 """The setting for a receiver that has no place for a signal: Prometheus, a collector without such a pipeline."""
 
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
-_TLS_SPOKEN = "does this port speak TLS? then use https:// in the endpoint"
+_TLS_SPOKEN = "if this port uses TLS, use https:// in the endpoint"
 _TEMPORALITY = "the receiver does not accept this temporality: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
-    """What came back over HTTP. The names of ``headers`` are lower case; ``body`` may have been cut off."""
+    """An HTTP answer. The names of ``headers`` are lower case; ``body`` may have been cut off."""
 
     status: int
     headers: Mapping[str, str]
@@ -95,7 +96,7 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 def judge_response(response: ExportResponse) -> Delivered:
-    """What a success means: the receiver has decided, also about the part that it rejects."""
+    """Return the result of a success: the receiver has decided, also about the part that it rejects."""
     partial = response.partial_success
     field, what = _REJECTED[type(response)]
     rejected = max(0, getattr(partial, field))
@@ -107,7 +108,7 @@ def judge_response(response: ExportResponse) -> Delivered:
 
 
 def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: str, now_s: float) -> Outcome:
-    """What an answer over HTTP means; ``now_s`` (seconds since the epoch) is for a Retry-After that is a date."""
+    """Return the meaning of an HTTP answer; ``now_s`` (seconds since the epoch) is for a Retry-After that is a date."""
     status = answer.status
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if 200 <= status < 300:
@@ -134,7 +135,7 @@ def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: 
 
 
 def _judge_success(answer: HttpAnswer, kind: str, response_type: type[ExportResponse], url: str) -> Outcome:
-    """What a 2xx means: data counts as delivered only if an OTLP receiver answered."""
+    """Return the meaning of a 2xx: data counts as delivered only if an OTLP receiver answered."""
     if answer.status == 200 and (kind == _PROTOBUF or not (kind or answer.body)):
         # an empty message is an empty body: there, many servers leave the content type out (Prometheus)
         try:
@@ -142,20 +143,20 @@ def _judge_success(answer: HttpAnswer, kind: str, response_type: type[ExportResp
         except DecodeError:
             return Retry(f"{url} {_NOT_OTLP}: it answered 200 OK with a body that is not an OTLP response")
     if answer.status == 204 and response_type is ExportLogsServiceResponse:
-        return Delivered()  # Loki, and what stands before it
+        return Delivered()  # Loki, and the gateway in front of it
     expected = "a receiver answers 200 OK with application/x-protobuf"
     with_ = f" with {printable(kind)}" if kind else ""
     return Retry(f"{url} {_NOT_OTLP}: it answered {_status(answer.status)}{with_}; {expected}")
 
 
 def _hint(status: str, hint: str, response_type: type[ExportResponse]) -> str:
-    """What may be right: for a signal that has no place there, the setting that leaves it out."""
+    """Return a hint: for a signal that the receiver does not support, the setting that disables it."""
     without = _WITHOUT[response_type] if status in _NO_SUCH_SIGNAL else ""
     return f"is this an OTLP endpoint? {without}" if without else hint
 
 
 def _is_temporality(message: str) -> bool:
-    """Whether a receiver that speaks of bad data (or of a failure: Prometheus) means the temporality, a setting."""
+    """Return whether an error about data (or a failure: Prometheus) is about the temporality, which is a setting."""
     return "temporality" in message.lower()
 
 
@@ -176,7 +177,7 @@ def _message(kind: str, body: bytes) -> str:
 
 
 def retry_after_s(value: str, now_s: float) -> float:
-    """The seconds that a Retry-After header (seconds, or a date) asks for; 0 if it can't be read."""
+    """Return the seconds that a Retry-After header (seconds, or a date) requests; 0 if it cannot be parsed."""
     value = value.strip()
     if value.isascii() and value.isdecimal():
         return float(min(int(value[:12]), MAX_AFTER_S))
@@ -197,7 +198,7 @@ def judge_grpc(
     delay_s: float | None,
     response_type: type[ExportResponse] = ExportMetricsServiceResponse,
 ) -> Retry | Refused:
-    """What a failed call means; ``code`` is the name of its status, ``delay_s`` its RetryInfo (None: it had none)."""
+    """Return the meaning of a failed call; ``code`` is the name of its status, ``delay_s`` its RetryInfo or None."""
     message = printable(details)
     hint = _hint(code, _GRPC_HINTS.get(code, ""), response_type)
     if code in ("UNAVAILABLE", "INTERNAL", "UNKNOWN") and "http1" in message.lower().replace("/", "").replace(".", ""):
@@ -208,7 +209,7 @@ def judge_grpc(
     if setting:
         hint = _TEMPORALITY
     why = ": ".join(part for part in (f"{target} answered {code}", message, hint) if part)
-    # our own side speaks of sizes too ("CLIENT: ..."): then it was the answer that was too large, not the request
+    # our own side reports sizes too ("CLIENT: ..."): in that case the answer was too large, not the request
     too_large = code == "RESOURCE_EXHAUSTED" and "larger than max" in message and not message.startswith("CLIENT:")
     if (code in _GRPC_REFUSED and not setting) or (too_large and delay_s is None):
         return Refused(why)

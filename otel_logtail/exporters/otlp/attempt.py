@@ -1,8 +1,8 @@
 """One deadline and one bound on bytes for a whole HTTP attempt: connecting, TLS, a proxy, sending, the answer.
 
-The libraries below know a time-out for each wait alone. A receiver that answers a byte at a time, or ``100 Continue``
-again and again, holds a request for hours with that, and one that sends a line without end fills the memory. So the
-connections here take the time that is left before each read and write, and count what they read.
+The libraries below have a timeout for each wait only. A receiver that answers one byte at a time, or repeats ``100
+Continue``, could hold a request for hours, and one that sends an endless line would fill the memory. The connections
+here therefore set the remaining time before each read and write, and count the bytes that they read.
 
 Known limit: looking up a name takes as long as the system's resolver does.
 """
@@ -39,7 +39,7 @@ class Attempt:
 
     def __init__(self) -> None:
         self.connected = False
-        """Whether the receiver may have seen a part of the request."""
+        """Return whether the receiver may have seen a part of the request."""
         self._deadline_s = math.inf
         self._left_bytes = 0
 
@@ -51,7 +51,7 @@ class Attempt:
 
     @property
     def over(self) -> bool:
-        """Whether its time is over."""
+        """Return whether the attempt's time is over."""
         return time.monotonic() >= self._deadline_s
 
     def left_s(self) -> float | None:
@@ -79,7 +79,7 @@ class Attempt:
 
 
 class _Reader(io.RawIOBase):
-    """What a socket sends, within an attempt."""
+    """A socket's sending side, within an attempt."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, attempt: Attempt) -> None:
         self._raw, self._sock, self._attempt = raw, sock, attempt
@@ -114,7 +114,7 @@ class Lines:
                 _hang_up(connection)
 
     def close(self) -> None:
-        """Hang up all of them, and those that come."""
+        """Close all connections, and those that are opened later."""
         with self._lock:
             self._closed.set()
             for connection in self._open:

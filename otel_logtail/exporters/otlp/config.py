@@ -1,10 +1,10 @@
-"""What the environment and the flags say about OTLP, as settings for each signal: pure.
+"""OTLP settings for each signal, from the environment and the flags. Pure.
 
-The rules are those of the OTLP exporter specification: a variable of one signal wins over the general one, a flag wins
-over both, an empty variable is an unset one, and time-outs are milliseconds. A variable's unknown word or number is
-ignored (:func:`otel_logtail.otel.problems` names it). A wrong flag, endpoint, header or certificate raises
-:class:`~otel_logtail.errors.UsageError`, which names the flag or variable and says what would be right. A header's
-value is never repeated in an error, since it is often a secret.
+The rules are those of the OTLP exporter specification: a variable of one signal overrides the general one, a flag
+overrides both, an empty variable is unset, and timeouts are in milliseconds. A variable's invalid word or number is
+ignored (:mod:`otel_logtail.environment` reports it). An invalid flag, endpoint, header or certificate raises
+:class:`~otel_logtail.errors.UsageError`, which names the flag or variable and the valid form. A header's value is never
+repeated in an error, since it is often a secret.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Events = Literal["span", "log", "both"]
 DEFAULT_TIMEOUT_MS = 10_000
 GRPC_PORT = 4317
 UNLIMITED_S = 20 * 86_400.0
-"""What a time-out of 0 ("no limit") is: about the longest that the system takes for a socket."""
+"""The value of a timeout of 0 ("no limit"): about the maximum that the system allows for a socket."""
 
 TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -47,10 +47,10 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """Where one signal goes, and how.
+    """The destination of one signal and its connection settings.
 
-    ``endpoint`` is the whole URL for HTTP and the target for gRPC. ``tls`` is for gRPC only: in HTTP the URL says it.
-    ``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR, for where no ``certificate`` is named.
+    ``endpoint`` is the whole URL for HTTP and the target for gRPC. ``tls`` is for gRPC only: in HTTP the URL determines
+    it. ``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR, which apply if no ``certificate`` is given.
     """
 
     protocol: Protocol
@@ -66,7 +66,7 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """What requests look like, wherever they go.
+    """The content of requests, for any destination.
 
     ``resource`` is OTEL_RESOURCE_ATTRIBUTES, ``events`` is what breaches become, ``exemplars`` whether there are any.
     """
@@ -79,7 +79,7 @@ class Form(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """All that is to be known before the first request. ``logs`` is None where no log records are wanted."""
+    """All settings that are needed before the first request. ``logs`` is None if log records are not sent."""
 
     metrics: Signal
     traces: Signal
@@ -97,7 +97,7 @@ def read_settings(options: Options) -> Settings:
     return Settings(
         metrics=_signal(options, "metrics"),
         traces=_signal(options, "traces"),
-        # if no log records are wanted, the variables for logs are another program's
+        # if log records are not sent, the variables for logs belong to another program
         logs=None if form.events == "span" else _signal(options, "logs"),
         form=form,
     )

@@ -1,11 +1,11 @@
-"""Items of a batch as OTLP requests: pure, and the same bytes for the same items whenever they are sent.
+"""Items of a batch as OTLP requests. Pure: the same items always give the same bytes.
 
-- The items keep their order. No series occurs twice in one request, so a receiver never sees two timestamps of a
-  series at once (Prometheus takes back a whole request for one sample it doesn't like).
-- A series, to a receiver, is its name and attributes: two :class:`~otel_logtail.model.SeriesKey` that differ in their
-  bounds alone are the same one there, and never share a request.
-- Cumulative points carry the series' totals, so that a repeated send does no harm. Delta points (on request) carry what
-  was new since the series' last point, and are at-least-once: a receiver that is sent one twice counts it twice.
+- The items keep their order. No series occurs twice in one request, so a receiver never gets two timestamps of a
+  series at once (Prometheus rejects a whole request for one wrong sample).
+- For a receiver, a series is its name and attributes: two :class:`~otel_logtail.model.SeriesKey` that differ only in
+  their bounds are the same series there, and never share a request.
+- Cumulative points carry the series' totals, so that a repeated send does no harm. Delta points (on request) carry the
+  counts since the series' last point, and are at-least-once: a point that is sent twice is counted twice.
 - Equal resources and scopes are merged here: the encoder of the OpenTelemetry package drops all but the last.
 """
 
@@ -58,10 +58,10 @@ from otel_logtail.model import (
 SCOPE = "otel_logtail"
 
 MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
-"""A gRPC receiver takes messages of 4 MiB unless it was told otherwise; the margin is for what it may count too."""
+"""A gRPC receiver accepts messages of 4 MiB by default; the margin is for bytes that it may count in addition."""
 
 MAX_RECORDS = 4000
-"""Points, spans and span events of one request: what a receiver chews on at a time, and what we hold encoded."""
+"""Maximum of points, spans and span events in one request, which limits the work of a receiver and our memory."""
 
 MAX_BUCKETS = 160
 """Buckets of one exponential histogram, the default of the OpenTelemetry SDKs."""
@@ -74,9 +74,10 @@ _NO_BUCKETS = Buckets(0, ())
 
 
 class Encoding(msgspec.Struct, frozen=True):
-    """What requests are made with besides the items. ``resource`` holds the attributes that the user has given.
+    """The parts of a request besides its items. ``resource`` holds the user's attributes.
 
-    ``span_events`` is whether an episode's breaches are events of its span; ``exemplars`` whether points keep theirs.
+    If ``span_events`` is set, an episode's breaches are events of its span; if ``exemplars`` is set, points keep their
+    exemplars.
     """
 
     version: str
@@ -91,7 +92,7 @@ class Encoding(msgspec.Struct, frozen=True):
 
     @property
     def form(self) -> str:
-        """What makes points other series at a receiver: kind of histogram, temporality, resource, scope."""
+        """The settings that make points other series at a receiver: kind of histogram, temporality, resource, scope."""
         return repr((self.exponential, self.delta, sorted(self.resource), self.host, self.version))
 
 
@@ -103,9 +104,9 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
-    """The requests that carry a batch, in order; each is made when it is asked for."""
+    """Yield the requests for a batch, in order; each is built when it is needed."""
     if batch.stream is Stream.INTERVALS:
-        # a point between the points has nothing new to tell in deltas
+        # zero points and repeats have an empty delta
         kept = [(i, p) for i, p in enumerate(only(Point, batch.items), 1) if p.delta.count or not encoding.delta]
         told = sent = 0
         for group in groups([p for _, p in kept], encoding.max_records, key=_identity, weight=_point_weight):
@@ -252,8 +253,8 @@ def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint
 
 
 def _seconds(counts: Counts, value_ns: int) -> float:
-    """A least or greatest value in seconds; None, which leaves the field out, where nothing was counted."""
-    return value_ns / 1e9 if counts.count else None  # type: ignore[return-value] # the SDK's record says float
+    """Return a minimum or maximum in seconds; None, which omits the field, if there are no counts."""
+    return value_ns / 1e9 if counts.count else None  # type: ignore[return-value] # the SDK declares float
 
 
 def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHistogramDataPoint:
@@ -368,7 +369,7 @@ def _event(name: str, breach: BreachRecord) -> Event:
 
 
 def event_attributes(breach: BreachRecord) -> dict[str, str | int | float]:
-    """What there is to say of a breach, as a span event or as a log record."""
+    """Return the attributes of a breach, for a span event or a log record."""
     return {
         **dict(breach.attributes),
         "severity": breach.severity.label,

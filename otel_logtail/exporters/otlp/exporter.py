@@ -37,17 +37,17 @@ _REQUESTS: dict[SignalName, type[ExportRequest]] = {
 
 
 class Sender(Protocol):
-    """Carries one message and tells what became of it."""
+    """Sends one message and returns the result."""
 
     def send(self, message: ExportRequest) -> Outcome:
         """Send one message; does not raise for what a receiver does."""
 
     def close(self) -> None:
-        """Give up what is on the way."""
+        """Cancel the request in flight."""
 
 
 class OtlpExporter(Exporter):
-    """An OTLP receiver: a collector, or a backend that speaks OTLP itself."""
+    """An OTLP receiver: a collector, or a backend with native OTLP."""
 
     name = "otlp"
 
@@ -67,7 +67,7 @@ class OtlpExporter(Exporter):
                 return Partial(done, outcome, rejected=rejected, why=why) if done else outcome
             done += request.count
             rejected += outcome.rejected
-            if outcome.rejected or not rejected:  # a rejection says more than a warning
+            if outcome.rejected or not rejected:  # a rejection is more important than a warning
                 why = outcome.why or why
         return Delivered(rejected=rejected, why=why)
 
@@ -103,9 +103,9 @@ def make(context: ExporterContext) -> OtlpExporter:
 
 
 def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, str, Outcome]]:
-    """What the receiver says to an empty request of each signal, which changes nothing there.
+    """Send an empty request of each signal, which changes nothing, and return the receiver's answers.
 
-    Returns the signal, where it goes, and what became of it.
+    Returns the signal, its destination and the result.
 
     Raises:
         UsageError: as for :func:`make`.

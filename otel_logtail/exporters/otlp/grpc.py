@@ -33,8 +33,8 @@ _OPTIONS = (
     # costs memory until the call's deadline (250 MB/s were measured)
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", MAX_ANSWER),
-    # a channel waits between its tries to connect, by default up to two minutes: the drain has its own patience, and
-    # what comes after it should find out about the receiver of now
+    # a channel waits between its attempts to connect, by default up to two minutes: the delivery has its own backoff,
+    # and the next attempt should reach the receiver of now
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -99,7 +99,7 @@ class GrpcSender:
         self._hang_up()
 
     def _hang_up(self) -> bool:
-        """Close the channel; returns whether that has come to an end: it doesn't while a receiver floods it."""
+        """Close the channel and return whether that has finished: a receiver that floods it blocks closing."""
         with self._lock:
             if self._closing is None:
                 self._closing = Thread(target=self._channel.close, daemon=True)
@@ -120,7 +120,7 @@ class GrpcSender:
 
 
 def _tls_words(signal: Signal, details: str) -> str:
-    """What is wrong with TLS, if that is what is wrong: gRPC keeps a receiver's complaint to itself."""
+    """Return the TLS fault, if there is one: gRPC does not pass a receiver's alert on."""
     address = urlsplit(f"//{signal.endpoint}")
     try:
         host, port = address.hostname, address.port
@@ -130,7 +130,7 @@ def _tls_words(signal: Signal, details: str) -> str:
 
 
 def _retry_delay_s(metadata: Iterable[tuple[str, str | bytes]]) -> float | None:
-    """The delay that the receiver asks for in its status details (google.rpc.RetryInfo); None if it doesn't."""
+    """Return the delay that the receiver requests in its status details (google.rpc.RetryInfo), or None."""
     for key, value in metadata:
         if key != "grpc-status-details-bin" or not isinstance(value, bytes):
             continue

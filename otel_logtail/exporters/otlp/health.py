@@ -1,8 +1,9 @@
 """The daemon's own health as OTLP metrics: always cumulative sums and gauges, as they are now. Pure.
 
-What belongs to a source has that source's name and instance, but none of the other attributes of its resource: from
-these Prometheus derives a series (``target_info``) that must not go back in time, and health is of now, while the
-intervals of a source are of its log's time (docs/decisions/0088). What belongs to none is of ``otel-logtail`` itself.
+Metrics of a source have its name and instance, but none of the other attributes of its resource. From these Prometheus
+derives a series (``target_info``) that must not go back in time, and health metrics have the present time, while the
+intervals of a source have its log's time (docs/decisions/0088). Metrics without a source have the resource of
+``otel-logtail`` itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One signal over OTLP/HTTP: bytes out, the receiver's real answer back.
 
-The time-out holds for the whole attempt (:mod:`attempt`). ``close`` ends a wait for an answer, not one for a
+The timeout applies to the whole attempt (:mod:`attempt`). ``close`` ends a wait for an answer, but not one for a
 connection. An answer that ends within its headers counts by its status alone.
 """
 
@@ -30,7 +30,7 @@ MAX_MESSAGE = 64 * 1024
 """How much is read of an error page."""
 
 MAX_RECEIVED = MAX_ANSWER + 1024 * 1024
-"""With headers, and with the frames of an answer in chunks."""
+"""Including headers, and the frames of a chunked answer."""
 
 _GZIP_LEVEL = 6
 
@@ -58,7 +58,8 @@ class HttpSender:
         self._session.headers.update({"User-Agent": user_agent, **dict(signal.headers), **own})
         # Made once: to a receiver near by, going through the environment (proxies) for each request is half its cost.
         self._request = self._session.prepare_request(requests.Request("POST", signal.endpoint))
-        # stream: what is read of an answer is bounded. Proxies come from the environment, certificates never do.
+        # stream=True limits the bytes that are read of an answer. Proxies come from the environment, certificates never
+        # do.
         self._settings = self._session.merge_environment_settings(signal.endpoint, {}, True, True, None) | {
             "verify": True,
             "cert": None,
@@ -127,5 +128,5 @@ def _words(error: BaseException, signal: Signal) -> str:
         broken = isinstance(error, ssl.SSLError | ConnectionError | EOFError)
         return known or (broken and ask(signal, url.hostname or "", url.port or 443)) or text
     if isinstance(error, BadStatusLine | ConnectionResetError):  # what a gRPC server does to HTTP/1: either, by chance
-        return f"{text}: if it is a gRPC port, use --otlp-protocol grpc; if it speaks TLS, https:// in the endpoint"
+        return f"{text}: if it is a gRPC port, use --otlp-protocol grpc; if it uses TLS, https:// in the endpoint"
     return text

@@ -1,4 +1,4 @@
-"""Does the OTLP receiver answer an empty request of each signal, and is its clock the same?"""
+"""Check with empty requests that the OTLP receiver accepts each signal, and that its clock agrees."""
 
 from __future__ import annotations
 

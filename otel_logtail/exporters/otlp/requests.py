@@ -1,4 +1,4 @@
-"""Any batch as OTLP requests, and what an exporter's context says about them: what all OTLP exporters share. Pure."""
+"""Any batch as OTLP requests, with the settings of an exporter's context; shared by all OTLP exporters. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Point, S
 
 
 def encoding_of(form: Form, context: ExporterContext) -> Encoding:
-    """How the user wants requests to look."""
+    """Return the user's settings for requests."""
     return Encoding(
         version=context.version,
         host=context.host,
@@ -28,7 +28,7 @@ def encoding_of(form: Form, context: ExporterContext) -> Encoding:
 
 
 def streams_of(form: Form) -> frozenset[Stream]:
-    """The streams that have a place in what the user wants."""
+    """Return the streams that these settings send."""
     wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.SELF})
     return wanted if form.events == "span" else wanted | {Stream.BREACHES}
 
@@ -40,7 +40,7 @@ def without_exemplars(batch: ExportBatch) -> ExportBatch:
 
 
 def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
-    """The requests that carry a batch, in order; each is made when it is asked for."""
+    """Yield the requests for a batch, in order; each is built when it is needed."""
     if batch.stream is Stream.SELF:
         for record in only(HealthRecord, batch.items):
             yield Request(1, encode_health(record, encoding))

@@ -18,7 +18,7 @@ _ASK_S = 2.0
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """What both protocols use: gRPC the PEM texts, HTTP the context made of them."""
+    """Trust for both protocols: PEM texts for gRPC, a context made of them for HTTP."""
 
     context: ssl.SSLContext
     roots: bytes
@@ -39,12 +39,12 @@ def read_tls(signal: Signal) -> Tls:
             context.load_cert_chain(signal.client_certificate.value, own_key, password=lambda: "")
         except (ssl.SSLError, ValueError) as error:
             hint = "a PEM file with a certificate, and its key without a passphrase in the same or in the key's file"
-            raise _wrong(signal.client_certificate, "is no certificate that fits its key", hint) from error
+            raise _wrong(signal.client_certificate, "is not a certificate that matches its key", hint) from error
     return Tls(context, roots, certificate, key)
 
 
 def explain(signal: Signal, complaint: str) -> str:
-    """A TLS library's complaint with what would be right for this signal; empty where it is none that we know."""
+    """Return a TLS library's error with the fix for this signal, or an empty text if it is not a known one."""
     trust = "OTEL_EXPORTER_OTLP_CERTIFICATE"
     if signal.certificate is not None:
         trust = f"{signal.certificate.origin} ({signal.certificate.value})"
@@ -55,10 +55,10 @@ def explain(signal: Signal, complaint: str) -> str:
 
 
 def ask(signal: Signal, host: str, port: int) -> str:
-    """Ask a receiver that failed what it has against TLS with us, by a handshake of our own; empty where it is nothing.
+    """Return the reason of a failed TLS connection, found with an own handshake; empty if there is none.
 
-    In TLS 1.3 a server refuses a client's certificate only after the handshake, while the request is on its way: what
-    the libraries then report is a broken connection, and the reason is lost.
+    In TLS 1.3 a server rejects a client's certificate only after the handshake, while the request is being sent. The
+    libraries then report a broken connection, without the reason.
     """
     context = read_tls(signal).context
     context.set_alpn_protocols(["h2"] if signal.protocol == "grpc" else ["http/1.1"])

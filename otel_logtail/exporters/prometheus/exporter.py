@@ -3,8 +3,8 @@
 Names and labels are those that a collector's prometheus exporter would show: ``job`` is the source, ``instance`` the
 store, what else is known of them is in ``target_info``. Scrape it with ``honor_labels: true``.
 
-What is shown lives in memory, and is told anew at each start by ``resume``: nothing is served before. Exemplars are
-not: they come back with the next slow samples.
+The shown values are in memory, and ``resume`` provides them at each start: nothing is served before. Exemplars are not
+restored: they appear again with the next slow samples.
 
 Known limit: a scrape has no place for history. After an outage it shows where the totals are, not how they came there.
 """
@@ -34,7 +34,7 @@ _HOST_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_HOST"
 
 
 class PrometheusExporter(Exporter):
-    """An HTTP server that listens from the beginning, and answers once it has been told the totals."""
+    """An HTTP server that listens from the start, and answers once it has the totals."""
 
     name = "prometheus"
     wants = frozenset({Stream.INTERVALS, Stream.SELF})
@@ -54,7 +54,7 @@ class PrometheusExporter(Exporter):
         return self._server.port
 
     def resume(self, points: Sequence[Point]) -> None:
-        """Show what was shown before, and begin to answer."""
+        """Show the totals of the last run, and start to answer."""
         self._shown.put(points)
         self._server.start()
 

@@ -1,4 +1,4 @@
-"""Can the running daemon be scraped?"""
+"""Check that the running daemon can be scraped."""
 
 from __future__ import annotations
 

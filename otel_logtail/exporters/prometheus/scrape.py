@@ -25,7 +25,7 @@ SECONDS = 30.0
 
 _PIECE = 64 * 1024
 _TROUBLE_S = 0.2
-"""How long nobody is let in after the system refused a connection (no descriptors)."""
+"""The time without new connections after the system refused one (no descriptors)."""
 
 App = Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]
 """A WSGI application, as far as a scrape needs it."""
@@ -82,7 +82,7 @@ class ScrapeServer:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it answers."""
+        """Return whether it answers."""
         return self._thread.is_alive()
 
     def start(self) -> None:

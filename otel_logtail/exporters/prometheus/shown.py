@@ -1,4 +1,4 @@
-"""What a scrape shows: the newest total of each series, with the names and labels that Prometheus uses."""
+"""The values of a scrape: the newest total of each series, with the names and labels that Prometheus uses."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Shown:
         with self._lock:
             families = {family: dict(series) for family, series in self._families.items()}
             targets = dict(self._targets)
-        info = Metric("target", "What the series of a job and an instance come from.", "info")
+        info = Metric("target", "Resource attributes of the series of a job and an instance.", "info")
         for (job, instance), labels in sorted(targets.items()):
             info.add_sample("target_info", {"job": job, "instance": instance, **dict(labels)}, 1)
         if targets:
@@ -157,7 +157,7 @@ def _name(name: str) -> str:
 
 
 def _sanitized(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """Attributes as labels; where two have one name then, both values are told."""
+    """Return attributes as labels; if two get the same name, the label has both values."""
     labels: dict[str, str] = {}
     for key, value in sorted(attributes.items()):
         name = _name(key).replace(":", "_")
