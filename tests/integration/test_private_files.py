@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import PROGRAM, environ
+from tests.support import forked
+from tests.support.command import environ
 from tests.support.places import CAPTURES
 
 WRITTEN = {  # each kind of file, by its name
@@ -42,15 +42,11 @@ def runs(folder: Path) -> None:
 
 
 def run(folder: Path, *words: object) -> None:
-    done = subprocess.run(
-        [*PROGRAM, *map(str, words)],
-        env={**environ(folder, folder / "s.db"), "TZ": "UTC"},
-        capture_output=True,
-        text=True,
-        umask=0,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    before = os.umask(0)
+    try:
+        forked.run(*words, home=folder, environ=environ(folder, folder / "s.db"))
+    finally:
+        os.umask(before)
 
 
 def test_each_kind_of_file_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -80,13 +76,7 @@ def test_a_planted_link_is_refused_and_its_target_untouched(tmp_path: Path, name
     (tmp_path / name).symlink_to(target)
     words = ["--observer", "headroom", "--path", CAPTURES / "0.42.0-invalid.log", "--db", tmp_path / "s.db", "--once"]
     lines = ["--exporter", "jsonl", "--jsonl-file", tmp_path / "x.jsonl"]
-    done = subprocess.run(
-        [*PROGRAM, *map(str, [*words, *lines])],
-        env=environ(tmp_path, tmp_path / "s.db"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.run(*words, *lines, home=tmp_path, check=False)
     if name == "s.db":  # a store may be named through a link, and is one store then
         assert done.returncode in (0, 2)
     else:

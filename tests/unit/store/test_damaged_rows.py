@@ -22,6 +22,7 @@ from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
+from tests.support import forked
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
 
 DAMAGES = {
@@ -187,9 +188,7 @@ def test_maintenance_leaves_damaged_blocks_and_counts_as_they_are(store: Store) 
 
 
 def run(path: Path, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "otel_logtail", *words, "--db", str(path)], capture_output=True, text=True, check=False
-    )
+    done = forked.run(*words, "--db", path, home=path.parent, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -279,13 +278,16 @@ def test_labels_that_are_damaged_end_in_one_line(store: Store, piece: Piece, wor
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
 @pytest.mark.parametrize("words", [["query", "summary"], ["query", "samples"], ["status"]])
 def test_an_answer_that_finds_no_room_is_one_line_and_an_exit_code(
-    store: Store, piece: Piece, words: list[str], form: str
+    store: Store, piece: Piece, words: list[str], form: str, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "otel_logtail", *words, "--format", form, "--db", str(store.path)]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "otel-logtail: error: cannot write to standard output: No space left on device\n"
+    errors = tmp_path / "stderr"
+    code = forked.exit_code(
+        [*words, "--format", form, "--db", str(store.path)],
+        environ={"HOME": str(tmp_path)},
+        streams=(os.devnull, "/dev/full", str(errors)),
+    )
+    assert code == 1
+    assert errors.read_text() == "otel-logtail: error: cannot write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
