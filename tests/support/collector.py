@@ -140,6 +140,7 @@ class Collector:
             "GATEWAY_LISTEN": f"127.0.0.1:{self._grpc}",
             "HEALTH_LISTEN": f"127.0.0.1:{self._health}",
             "QUEUE_DIR": str(self._folder / "queue"),
+            "GOGC": "800",  # short runs: memory for processor time
             **self._environ,
         }
         chosen = [f"--config={CONFIGS / name}" for name in self._configs]
