@@ -49,7 +49,8 @@ class Kind(Protocol[T_co]):
         """Return the value of a text.
 
         Raises:
-            ValueError: the text is not of this kind; the message says why, such as "missing unit".
+            ValueError: the text is not of this kind. The message is the reason, such as "missing unit"; a second
+                argument is a hint other than ``example``.
         """
 
 
@@ -248,7 +249,8 @@ class Option(msgspec.Struct, Generic[T], frozen=True):
             return self.kind.parse(text.strip())
         except ValueError as problem:
             shown = None if self.secret else text
-            raise invalid(where or self.flag, shown, str(problem), f"use {self.kind.example}") from None
+            why, hint = (*problem.args, f"use {self.kind.example}")[:2]
+            raise invalid(where or self.flag, shown, why, hint) from None
 
 
 class Options(msgspec.Struct, frozen=True):

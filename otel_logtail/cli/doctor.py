@@ -11,17 +11,16 @@ import typer
 
 from otel_logtail.cli.errors import errors_as_exit, logs_in_one_line, reader_may_leave, redact_logs
 from otel_logtail.cli.options import Format, OutputFormat
+from otel_logtail.cli.settings import flag
+from otel_logtail.daemon.options import CONFIG, DB
+from otel_logtail.option import Options
 
 
 @errors_as_exit()
 def doctor(
     context: typer.Context,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Configuration file of the daemon.")
-    ] = None,
-    db: Annotated[
-        Path | None, typer.Option("--db", help="Store file. Default: the one in your state directory.")
-    ] = None,
+    config: Annotated[Path | None, flag(CONFIG, variable=False)] = None,
+    db: Annotated[Path | None, flag(DB, variable=False)] = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Check logs, store, exporters and the machine.
@@ -31,19 +30,20 @@ def doctor(
     are checked, and no receiver.
     """
     from otel_logtail.cli.answers import write_records
-    from otel_logtail.cli.follow import context_of_exporters, settings_of
+    from otel_logtail.cli.follow import context_of_exporters
     from otel_logtail.cli.streams import encodable
+    from otel_logtail.daemon.merge import settings_of
     from otel_logtail.daemon.paths import home_directory
     from otel_logtail.doctor import Check, examine
     from otel_logtail.redact import Redactor, secrets_of
     from otel_logtail.text import printable
 
-    params, given = context.obj
-    if config is not None:
-        params["config"] = config
-    if db is not None:
-        params["db"], given["db"] = db, "--db"
-    settings, _ = settings_of(params, given, none_will_do=True)
+    given: Options = context.obj
+    for option, value in ((CONFIG, config), (DB, db)):
+        if value is not None:
+            texts, places = {**given.options, option.name: str(value)}, {**given.places, option.name: option.flag}
+            given = Options(given.environ, texts, places)
+    settings = settings_of(given, without_source=True)
     failed = False
     found = []
     redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))

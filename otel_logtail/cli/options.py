@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otel_logtail.cli.settings import flag
+from otel_logtail.daemon.options import DB
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import UsageError
 
@@ -25,10 +27,7 @@ class Format(str, Enum):
     CSV = "csv"
 
 
-Db = Annotated[
-    Path | None,
-    typer.Option("--db", envvar="OTEL_LOGTAIL_DB", help="Store file. Default: the one in your state directory."),
-]
+Db = Annotated[Path | None, flag(DB)]
 Since = Annotated[
     str | None,
     typer.Option("--since", metavar="WHEN", help="Start: 24h, 7d (ago), today, 2026-11-24T18:30, @seconds."),

@@ -5,48 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from otel_logtail.cli.errors import errors_as_exit, say
 from otel_logtail.cli.options import Db
+from otel_logtail.cli.settings import flag
+from otel_logtail.daemon.options import MAX_DB_SIZE, RETENTION
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import StoreError
 
 if TYPE_CHECKING:
     from otel_logtail.store.maintenance import Limits
 
-DEFAULT_RETENTION = "30d"
-DEFAULT_MAX_DB_SIZE = "1GiB"
-
 
 @errors_as_exit()
 def prune(
     db: Db = None,
-    retention: Annotated[
-        str,
-        typer.Option(
-            envvar="OTEL_LOGTAIL_RETENTION",
-            metavar="DURATION",
-            help="Age limit of data: 30d, 12h, or none (keep forever).",
-        ),
-    ] = DEFAULT_RETENTION,
-    max_db_size: Annotated[
-        str,
-        typer.Option(
-            envvar="OTEL_LOGTAIL_MAX_DB_SIZE", metavar="SIZE", help="Size limit of the store: 1GiB, 500MB, or none."
-        ),
-    ] = DEFAULT_MAX_DB_SIZE,
+    retention: Annotated[str, flag(RETENTION)] = RETENTION.default,
+    max_db_size: Annotated[str, flag(MAX_DB_SIZE)] = MAX_DB_SIZE.default,
 ) -> None:
     """Delete expired data from the store now.
 
     A running daemon does this by itself. A store of an older version is migrated. Data that an exporter has not
     received is kept unless --max-db-size cannot be met without deleting it.
     """
-    from otel_logtail.daemon.settings import max_bytes, retention_ns
     from otel_logtail.store.health import size_on_disk
     from otel_logtail.store.maintenance import Limits
 
-    limits = Limits(retention_ns(retention, "--retention"), max_bytes(max_db_size, "--max-db-size"))
+    limits = Limits(RETENTION.parse(retention) or None, MAX_DB_SIZE.parse(max_db_size) or None)
     path = (db or default_db()).absolute()
     if not path.is_file():
         raise StoreError(f"no store at {path}", hint="pass the store with --db")

@@ -134,7 +134,8 @@ def build(
         exporters = []
         for name in settings.exporters:
             options = settings.exporter_options.get(name, {})
-            exporters.append(make_exporter(name, msgspec.structs.replace(exporter_context, options=options)))
+            own = msgspec.structs.replace(exporter_context, options=options, places=settings.places)
+            exporters.append(make_exporter(name, own))
             unused.callback(exporters[-1].close)
         builder = _Builder(settings, reporter, first_looks, resources, delivery)
         try:

@@ -11,19 +11,20 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
 from otel_logtail.daemon.settings import Settings
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
+from otel_logtail.option import File
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.files import identity_at, is_rotated_name, is_sibling, siblings
 from otel_logtail.tail.patterns import as_written, could_match, folder_of, has_wildcards
 
 _HINT = "name another file: a log is only read"
-_OF_SQLITE = ("-wal", "-shm", "-journal")
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -35,9 +36,12 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class _Output(msgspec.Struct, frozen=True):
-    """A file that is written, with those beside it. ``rotated`` matches what is behind its name in a rotated one."""
+    """A file that this run writes, with those beside it.
 
-    flag: str
+    ``name`` is the user's: a flag, a variable or a key. ``rotated`` matches the endings of its rotated names.
+    """
+
+    name: str
     path: str
     beside: tuple[str, ...] = ()
     rotated: str = r"(?!)"
@@ -92,11 +96,11 @@ def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
     Raises:
         UsageError: one is.
     """
-    outputs = _outputs(settings)
+    outputs = _outputs(settings, os.environ)
     for number, output in enumerate(outputs):
         for other in outputs[:number]:
             if output.among(_Files(other.names)):
-                raise UsageError(f"{output.flag} {output.path} is the file of {other.flag}", hint="name another file")
+                raise UsageError(f"{output.name} {output.path} is the file of {other.name}", hint="name another file")
     for read in reads:
         live = discover(read.patterns, read.rule, trusted=read.trusted)
         folders = Folders()
@@ -106,21 +110,19 @@ def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
             by_stem.setdefault(os.path.splitext(os.path.basename(path))[0], []).append(path)
         for output in outputs:
             if log := output.among(files):
-                raise UsageError(f"{output.flag} {output.path}: {log} is a log that is followed", hint=_HINT)
+                raise UsageError(f"{output.name} {output.path}: {log} is a log that is followed", hint=_HINT)
             for name in output.names:
                 if by := _would_be_read(name, by_stem, read):
                     raise UsageError(
-                        f"{output.flag} {output.path}: {name} would be followed as a log, by {by}", hint=_HINT
+                        f"{output.name} {output.path}: {name} would be followed as a log, by {by}", hint=_HINT
                     )
 
 
-def _outputs(settings: Settings) -> list[_Output]:
-    found = [_Output("--db", str(settings.db), (*_OF_SQLITE, ".lock", ".suspect"))]
-    given = {option: value for options in settings.exporter_options.values() for option, value in options.items()}
-    if file := given.get("jsonl_file", "").strip():
-        found.append(_Output("--jsonl-file", os.path.abspath(file), rotated=r"\.\d+"))
-    if file := given.get("hex_db", "").strip():
-        found.append(_Output("--hex-db", os.path.abspath(file), _OF_SQLITE))
+def _outputs(settings: Settings, environ: Mapping[str, str]) -> list[_Output]:
+    found = []
+    for option, path in settings.files(environ):
+        kind = cast(File, option.kind)
+        found.append(_Output(settings.places.get(option.name, option.flag), str(path), kind.beside, kind.rotated))
     return found
 
 

@@ -63,7 +63,7 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
     for name in dict.fromkeys((*settings.exporters, *delivered)):
         if name in settings.exporters:
             options = settings.exporter_options.get(name, {})
-            own = msgspec.structs.replace(context, options=options)
+            own = msgspec.structs.replace(context, options=options, places=settings.places)
             yield from _made(f"exporter {name}", check_receiver(name, own, settings.explain, running=running))
         if name in delivered:
             yield check_deliveries(delivered[name], time.time_ns(), running=running)

@@ -16,12 +16,16 @@ import typer
 from typer.core import TyperGroup
 
 from otel_logtail.cli.errors import errors_as_exit
+from otel_logtail.cli.settings import declared, given_by
+from otel_logtail.daemon.options import CONFIG, DB, ONCE, PATH
 from otel_logtail.daemon.paths import home_directory
 from otel_logtail.errors import UsageError
+from otel_logtail.option import File, Options
 from otel_logtail.tail.patterns import folder_of
 
 if TYPE_CHECKING:
     from otel_logtail.cli.service.units import Daemon
+    from otel_logtail.daemon.settings import Settings
 
 
 class _Kinds(TyperGroup):
@@ -62,9 +66,9 @@ def systemd(
     """
     from otel_logtail.cli.service.units import systemd_unit
 
-    given = _given(context)
+    settings = _settings(context)
     home = _home_of(user) if user else ""
-    logs = _patterns(given, home)
+    logs = _patterns(settings, home)
     if not logs and user and not home:
         raise UsageError(
             f"--user {user!r}: this machine has no such user, and the log is looked for in that user's home directory",
@@ -75,8 +79,8 @@ def systemd(
             "the log is looked for in a home directory, and a user of the service's own has none",
             hint="name the log's owner with --user, or the files with --path",
         )
-    store = [] if "db" in given else ["--db", _SYSTEMD_DB]
-    typer.echo(systemd_unit(_daemon([*context.args, *store], given, logs, user, group, program)), nl=False)
+    store = [] if DB.name in settings.places else [DB.flag, _SYSTEMD_DB]
+    typer.echo(systemd_unit(_daemon([*context.args, *store], settings, logs, user, group, program)), nl=False)
 
 
 @service_app.command("launchd", context_settings=_DAEMONS_OPTIONS)
@@ -95,7 +99,7 @@ def launchd(
     """
     from otel_logtail.cli.service.units import launchd_plist
 
-    daemon = _daemon(context.args, _given(context), [], user, group, program)
+    daemon = _daemon(context.args, _settings(context), [], user, group, program)
     typer.echo(launchd_plist(daemon, home_directory()), nl=False)
 
 
@@ -109,65 +113,48 @@ def hex_(context: typer.Context, program: _Program = "") -> None:
     from otel_logtail.cli.service.units import hex_stanza
 
     if context.args:
-        _given(context)
+        _settings(context)
     typer.echo(hex_stanza([*_program(program), *(context.args or _HEX_DEFAULT)]), nl=False)
 
 
-def _given(context: typer.Context) -> dict[str, Any]:
-    """The daemon's options as its own command line reads them: those that are given here, no variables.
+def _settings(context: typer.Context) -> Settings:
+    """Return the settings of the daemon whose options follow the command: flags only, no variables.
 
     Raises:
-        UsageError: the options are none of a daemon.
-        Exception: they can't be read (what typer raises for wrong arguments).
+        UsageError: the options are not those of a daemon.
+        Exception: the options cannot be parsed (typer's error for wrong arguments).
     """
-    from otel_logtail.daemon.settings import flag_of
+    from otel_logtail.daemon.merge import settings_of
     from otel_logtail.observer import ObserverContext
-    from otel_logtail.plugins import EXPORTERS, make_observer, names
+    from otel_logtail.plugins import find_exporter, make_observer
     from otel_logtail.redact import Redactor
 
     main = context.find_root()
     read = main.command.make_context(main.info_name, list(context.args))
     rest = [*getattr(read, "_protected_args", getattr(read, "protected_args", ())), *read.args]  # click 8.2 hides them
     if rest:
-        raise UsageError(f"'{rest[0]}' is no option of the daemon", hint="a value with spaces needs quotes")
-    given = {
-        name: value
-        for name, value in read.params.items()
-        if (source := read.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
-    }
-    if given.get("once"):
-        raise UsageError("--once ends by itself: a supervisor would start it again for ever", hint="leave --once out")
-    if not given.get("observer") and not given.get("config"):
-        raise UsageError("no observer is named: whose log is it?", hint="such as --observer headroom")
-    for name, value in given.items():
-        if isinstance(value, str) and Redactor()(value) != value:
+        raise UsageError(f"'{rest[0]}' is not an option of the daemon", hint="quote a value that has spaces")
+    given = given_by(read, variables=False)
+    if given.get(ONCE):
+        raise UsageError("--once exits: a supervisor would restart it again and again", hint="leave --once out")
+    for option in (option for option in declared() if option.name in given.options):
+        text = given.options[option.name]
+        if option.secret or Redactor()(text) != text:
             raise UsageError(
-                f"{flag_of(name)} holds a secret, and every user can read the file of a service",
-                hint=f"set OTEL_LOGTAIL_{name.upper()} in the service's environment: /etc/otel-logtail.env, mode 0600",
+                f"{option.flag} holds a secret, and every user can read the file of a service",
+                hint=f"set {option.variable} in the service's environment: /etc/otel-logtail.env, mode 0600",
             )
-    for name in ("config", "path", "db", "jsonl_file", "hex_db"):
-        values = given.get(name, ())
-        for value in values if isinstance(values, (list, tuple)) else [values]:
-            if not str(value).startswith(("/", "~/")):
-                raise _relative("--" + name.replace("_", "-"), str(value))
-    if given.get("config"):
-        return {**_configured(Path(given["config"])), **given}
-    make_observer(given["observer"], ObserverContext())
-    for name in given.get("exporter", ()):
-        if name not in names(EXPORTERS):
-            raise UsageError(f"unknown exporter '{name}'", hint=f"known: {', '.join(names(EXPORTERS))}")
-    return given
-
-
-def _configured(file: Path) -> dict[str, Any]:
-    """What a configuration says of the files that are read and written, under the names of the flags."""
-    from otel_logtail.daemon.config import read_config
-
-    config = read_config(file.expanduser(), os.environ, home_directory())
-    found: dict[str, Any] = {"sources": config.sources, **{k: v for k, v in config.once.items() if k == "db"}}
-    for options in config.exporters.values():
-        found |= {name: options[name] for name in ("jsonl_file", "hex_db") if name in options}
-    return found
+        if option in (CONFIG, PATH) or isinstance(option.kind, File):
+            for path in PATH.kind.parse(text):
+                if not path.startswith(("/", "~/")):
+                    raise _relative(option.flag, path)
+    store = {} if CONFIG.name in given.options else {DB.name: _SYSTEMD_DB}  # no home directory is needed
+    settings = settings_of(Options(os.environ, {**store, **given.options}, given.places), is_template=True)
+    for source in settings.sources:
+        make_observer(source.observer, ObserverContext())
+    for name in settings.exporters:
+        find_exporter(name)
+    return settings
 
 
 def _relative(flag: str, value: str) -> UsageError:
@@ -176,20 +163,18 @@ def _relative(flag: str, value: str) -> UsageError:
     )
 
 
-def _patterns(given: dict[str, Any], home: str) -> list[str]:
-    """The files that will be followed, as far as they can be told here."""
+def _patterns(settings: Settings, home: str) -> list[str]:
+    """Return the patterns of the logs that the daemon will follow, as far as this machine can resolve them."""
     from otel_logtail.observer import ObserverContext
     from otel_logtail.plugins import make_observer
     from otel_logtail.tail.patterns import expand
 
-    if "sources" in given:
-        asked = [(source.observer, source.patterns) for source in given["sources"]]
-    else:
-        asked = [(given["observer"], given.get("path"))]
     return [
         pattern
-        for observer, patterns in asked
-        for pattern in expand(patterns or make_observer(observer, ObserverContext()).paths().patterns, {}, home)
+        for source in settings.sources
+        for pattern in expand(
+            source.patterns or make_observer(source.observer, ObserverContext()).paths().patterns, {}, home
+        )
     ]
 
 
@@ -203,15 +188,13 @@ def _home_of(user: str) -> str:
 
 
 def _daemon(
-    options: Sequence[str], given: dict[str, Any], logs: Sequence[str], user: str, group: str, program: str
+    options: Sequence[str], settings: Settings, logs: Sequence[str], user: str, group: str, program: str
 ) -> Daemon:
     from otel_logtail.cli.service.units import Daemon
 
     command = _program(program)
-    # what is written beside the store's own folder
-    written = [given[name] for name in ("db", "jsonl_file", "hex_db") if given.get(name)]
-    configured = [str(Path(given["config"]).parent)] if "config" in given else []
-    # a virtual environment needs the interpreter that it was made with, and a checkout may lie elsewhere
+    configured = [] if settings.config is None else [str(settings.config.parent)]
+    # A virtual environment needs the interpreter that it was made with, and a checkout may be elsewhere.
     own = str(Path(__file__).resolve().parent)
     uses = [program] if program else [*command[:1], sys.prefix, sys.base_prefix, own]
     return Daemon(
@@ -219,7 +202,7 @@ def _daemon(
         user=user,
         group=group,
         reads=tuple(dict.fromkeys([*map(folder_of, logs), *configured])),
-        writes=tuple(dict.fromkeys(str(Path(path).absolute().parent) for path in written)),
+        writes=tuple(dict.fromkeys(str(path.parent) for o, path in settings.files({}) if o.name in settings.places)),
         uses=tuple(uses),
     )
 

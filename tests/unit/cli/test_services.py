@@ -87,7 +87,7 @@ def test_a_configuration_determines_the_paths_that_are_read_and_written(tmp_path
     assert unit["ReadWritePaths"] == ['"-/data"', '"-/out"']
     assert "begins in this folder" in service("systemd", "--config", "x.toml", code=2)
     file.write_text("[source.a]\n")
-    assert f"{file}:1: source.a: observer is missing" in service("systemd", "--config", str(file), code=2)
+    assert f"{file}:1: source.a: no observer given" in service("systemd", "--config", str(file), code=2)
 
 
 def test_what_is_written_elsewhere_may_be_written() -> None:
@@ -181,14 +181,14 @@ def test_with_a_user_it_is_a_daemon_of_the_system() -> None:
     [
         (["upstart"], "unknown supervisor 'upstart'", "known: systemd, launchd, hex"),
         ([], "Missing command.", ""),
-        (["systemd"], "no observer is named: whose log is it?", "such as --observer headroom"),
+        (["systemd"], "no observer given", "pass --observer headroom"),
         (["systemd", *HEADROOM], "the log is looked for in a home directory", "--user, or the files with --path"),
         (["systemd", "--user", "no-such-user", *HEADROOM], "--user 'no-such-user': this machine has no", "--path"),
         (["systemd", *HEADROOM, *LOG, "--nope"], "No such option: --nope", ""),
-        (["systemd", *HEADROOM, *LOG, "stray"], "'stray' is no option of the daemon", "needs quotes"),
-        (["systemd", *HEADROOM, *LOG, "status"], "'status' is no option of the daemon", ""),
-        (["systemd", *HEADROOM, *LOG, "--threshold-ms", "x"], "Invalid value for '--threshold-ms'", ""),
-        (["systemd", *HEADROOM, *LOG, "--once"], "--once ends by itself", "leave --once out"),
+        (["systemd", *HEADROOM, *LOG, "stray"], "'stray' is not an option of the daemon", "quote a value"),
+        (["systemd", *HEADROOM, *LOG, "status"], "'status' is not an option of the daemon", ""),
+        (["systemd", *HEADROOM, *LOG, "--threshold-ms", "x"], "invalid --threshold-ms 'x'", ""),
+        (["systemd", *HEADROOM, *LOG, "--once"], "--once exits", "leave --once out"),
         (["systemd", *HEADROOM, "--path", "a.log"], "--path 'a.log' begins in this folder", "begin it with /"),
         (["systemd", *HEADROOM, *LOG, "--db", "s.db"], "--db 's.db' begins in this folder", ""),
         (["systemd", *HEADROOM, *LOG, "--program", "x"], "--program 'x' begins in this folder", ""),

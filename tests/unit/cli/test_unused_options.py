@@ -20,16 +20,18 @@ def once(folder: Path, *arguments: object, **environ: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--histogram", "foo"], "--histogram 'foo' is not known\nhint: use explicit or exponential\n"),
-        (["--events", "foo"], "--events 'foo' is not known\nhint: use span or log or both\n"),
+        (
+            ["--histogram", "foo"],
+            "invalid --histogram 'foo': expected explicit or exponential\nhint: use explicit or exponential\n",
+        ),
+        (["--events", "foo"], "invalid --events 'foo': expected span, log or both\nhint: use span, log or both\n"),
         (
             ["--otlp-protocol", "grpc"],
-            "--otlp-protocol is for otlp, and that is not chosen\nhint: add --exporter otlp, or --otlp-endpoint URL\n",
+            "--otlp-protocol is for otlp, and that is not chosen\nhint: add --exporter otlp\n",
         ),
         (
             ["--events", "log", "--exporter", "console"],
-            "--events is for jsonl or otlp, and that is not chosen\n"
-            "hint: add --exporter jsonl or otlp, or --otlp-endpoint URL\n",
+            "--events is for jsonl or otlp, and that is not chosen\nhint: add --exporter jsonl or otlp\n",
         ),
         (
             ["--jsonl-file", "x"],

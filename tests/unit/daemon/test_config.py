@@ -50,7 +50,7 @@ events = "both"
     assert (edge.threshold_ns, edge.stall_ns, edge.quiet_ns) == (250_500_000, 1_002_000_000, 100_000_000)
     assert (batch.threshold_ns, batch.stall_ns, batch.quiet_ns) == (500_000_000, 9_000_000_000, 3_000_000_000)
     assert (batch.event, batch.patterns, batch.from_start, batch.timezone) == ("log.overhead", (), False, None)
-    assert config.once == {"db": f"{tmp_path}/stores/x.db", "retention": "7d"}
+    assert config.run == {"db": f"{tmp_path}/stores/x.db", "retention": "7d"}
     assert config.exporters == {
         "otlp": {"otlp_endpoint": "http://localhost:4318"},
         "prometheus": {"prometheus_port": "9999"},
@@ -83,13 +83,13 @@ events = "both"
             SOURCE + "[exporter.otlp]\notlp_endpoint = 'x'\n",
             4,
             "exporter.otlp.otlp_endpoint is not known",
-            "write endpoint: the table says the rest",
+            "write endpoint: the table is the exporter's",
         ),
         (SOURCE + "[exporter.console]\nx = 1\n", 4, "exporter.console.x is not known", "known: none"),
-        ("once = true\n" + SOURCE, 1, "once is not known", "it is no setting of a daemon: give --once"),
+        ("once = true\n" + SOURCE, 1, "once is not known", "it is not a setting of a daemon: give --once"),
         # what is missing
-        (SOURCE + "[source.b]\n", 3, "source.b: observer is missing: whose log is it?", "known: headroom"),
-        ("source = {}\n", None, "no source is named: whose log is it?", "such as [source.headroom-proxy]"),
+        (SOURCE + "[source.b]\n", 3, "source.b: no observer given", "add observer = NAME (known: headroom)"),
+        ("source = {}\n", None, "no source given", "add [source.headroom-proxy]"),
         (
             "[source.'']\nobserver = 'x'",
             1,
@@ -109,7 +109,7 @@ events = "both"
         (SOURCE + "threshold_ms = true\n", 3, "source.a.threshold_ms is true or false", "it must be a number of mill"),
         ("max_series = true\n" + SOURCE, 1, "max_series is true or false", "it must be a whole number, such as 2000"),
         ("max_series = 2.5\n" + SOURCE, 1, "max_series is a number", "it must be a whole number, such as 2000"),
-        ("max_series = 0\n" + SOURCE, 1, "max_series '0' is not a number from 1 to 100000", "such as 2000"),
+        ("max_series = 0\n" + SOURCE, 1, "max_series '0': expected a number from 1 to 100000", "use a number"),
         (SOURCE + "event = 5\n", 3, "source.a.event is a number", 'it must be a text in "quotes"'),
         (SOURCE + "paths = 'x.log'\n", 3, "source.a.paths is a text", "it must be a list of texts, such as"),
         (SOURCE + "paths = [\n'x', 1]\n", 3, "source.a.paths is a list", "it must be a list of texts, such as"),
@@ -143,20 +143,45 @@ events = "both"
             "use 1GiB, 500MB, or none",
         ),
         ("export_interval = '10'\n" + SOURCE, 1, "export_interval '10': missing unit", "use 500ms, 10s or 1m"),
-        ("exporter_from = 'then'\n" + SOURCE, 1, "exporter_from 'then' is not known", "use start or now"),
-        (SOURCE + "threshold_ms = -1\n", 3, "source.a.threshold_ms -1 is out of range", "milliseconds from 0.001"),
-        (SOURCE + "threshold_ms = nan\n", 3, "source.a.threshold_ms nan is out of range", "milliseconds from 0.001"),
-        (SOURCE + "quiet_ms = 10\n", 3, "source.a.quiet_ms 10 is out of range", "milliseconds from 50"),
-        (SOURCE + "stall_ms = 100\n", 3, "source.a.stall_ms 100 is not above threshold_ms 500", "a stall is worse"),
-        (SOURCE + "event = 'a b'\n", 3, "source.a.event 'a b' can't be the name of a metric", "letters, digits"),
-        (SOURCE + "timezone = 'Mars'\n", 3, "source.a.timezone: unknown time zone 'Mars'", "a name such as"),
+        ("exporter_from = 'then'\n" + SOURCE, 1, "exporter_from 'then': expected start or now", "use start or now"),
+        (
+            SOURCE + "threshold_ms = -1\n",
+            3,
+            "source.a.threshold_ms '-1': the value is out of range",
+            "use 500 (milliseconds from 0.001",
+        ),
+        (
+            SOURCE + "threshold_ms = nan\n",
+            3,
+            "source.a.threshold_ms 'nan': the value is out of range",
+            "use 500 (milliseconds from 0.001",
+        ),
+        (
+            SOURCE + "quiet_ms = 10\n",
+            3,
+            "source.a.quiet_ms '10': the value is out of range",
+            "use 500 (milliseconds from 50",
+        ),
+        (SOURCE + "stall_ms = 100\n", 3, "source.a.stall_ms '100': not above the threshold of 500 ms", "leave it out"),
+        (SOURCE + "event = 'a b'\n", 3, "source.a.event 'a b': not a valid name of a metric", "use letters, digits"),
+        (SOURCE + "timezone = 'Mars'\n", 3, "source.a.timezone 'Mars': unknown time zone", "use a name such as"),
         (SOURCE + "paths = ['${NOT_SET}/x']\n", 3, "source.a.paths: the variable NOT_SET is not set", "set it, or"),
-        (SOURCE + "[exporter.otlp]\nevents = 'log, span'\n", 4, "exporter.otlp.events 'log, span'", "use span or log"),
-        (SOURCE + "[exporter.otlp]\nhistogram = 'x'\n", 4, "exporter.otlp.histogram 'x' is not", "use explicit or exp"),
+        (
+            SOURCE + "[exporter.otlp]\nevents = 'log, span'\n",
+            4,
+            "exporter.otlp.events 'log, span'",
+            "use span, log or both",
+        ),
+        (
+            SOURCE + "[exporter.otlp]\nhistogram = 'x'\n",
+            4,
+            "exporter.otlp.histogram 'x': expected",
+            "use explicit or exp",
+        ),
         # no TOML
-        (SOURCE + "threshold_ms = 500ms\n", 3, "this is no TOML: ", "a line is [a.table] or key = value"),
-        (SOURCE + "event = 'x\n", 3, "this is no TOML: ", "a line is [a.table] or key = value"),
-        (SOURCE + SOURCE, 3, "this is no TOML: ", "a line is [a.table] or key = value"),
+        (SOURCE + "threshold_ms = 500ms\n", 3, "the line is not TOML: ", "write [a.table] or key = value"),
+        (SOURCE + "event = 'x\n", 3, "the line is not TOML: ", "write [a.table] or key = value"),
+        (SOURCE + SOURCE, 3, "the line is not TOML: ", "write [a.table] or key = value"),
     ],
 )
 def test_a_mistake_is_one_error_with_its_place(
@@ -175,9 +200,9 @@ def test_a_mistake_is_one_error_with_its_place(
 def test_a_file_that_is_not_text_and_a_missing_one(tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_bytes(b"db = 1\n\xff")
-    with pytest.raises(UsageError, match=r"x\.toml:2: this is not UTF-8"):
+    with pytest.raises(UsageError, match=r"x\.toml:2: the file is not UTF-8"):
         read_config(file, {}, "/")
-    with pytest.raises(UsageError, match="can't be read: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read the configuration .*: No such file"):
         read_config(tmp_path / "not-there.toml", {}, "/")
 
 
@@ -220,7 +245,7 @@ def test_an_exporters_error_about_a_flag_names_the_key(table: str, message: str,
 
 def test_options_of_a_source_beside_a_file_are_refused(tmp_path: Path) -> None:
     hint = "write it in the file, under [source.NAME]"
-    message = "{} beside --config: which source is meant?"
+    message = "{} beside --config: the file has the sources"
     check_error(tmp_path, SOURCE, "--threshold-ms", "500", message=message.format("--threshold-ms"), hint=hint)
     check_error(tmp_path, SOURCE, "--from-start", message=message.format("--from-start"), hint=hint)
     variable = "OTEL_LOGTAIL_OBSERVER"

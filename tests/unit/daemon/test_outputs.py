@@ -98,7 +98,10 @@ def check(folder: Path, patterns: list[str], *, db: str = "s.db", trusted: bool 
     settings = Settings(
         db=folder / db,
         sources=(),
-        exporter_options={"x": {option: str(folder / value) for option, value in options.items()}},
+        exporters=("jsonl", "hex-telemetry"),
+        exporter_options={
+            name: {o: str(folder / v) for o, v in options.items()} for name in ("jsonl", "hex-telemetry")
+        },
     )
     try:
         check_outputs(settings, [Read([str(folder / pattern) for pattern in patterns], RULE, trusted)])

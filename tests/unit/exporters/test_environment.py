@@ -13,8 +13,9 @@ import typer
 from msgspec import structs
 
 from otel_logtail import environment
-from otel_logtail.cli.follow import settings_of
-from otel_logtail.cli.main import app, given_as
+from otel_logtail.cli.main import app
+from otel_logtail.cli.settings import given_by
+from otel_logtail.daemon.merge import settings_of
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.config import read_form, read_settings
@@ -231,7 +232,7 @@ def test_an_address_with_a_placeholder_is_an_error_that_shows_it(where: str, pla
         command = typer.main.get_command(app)
         given = [where, value] if where.startswith("--") else []
         with command.make_context("otel-logtail", [*parameters, *given]) as context:
-            settings, _ = settings_of(context.params, given_as(context))  # type: ignore[arg-type]  # typer's copy of click
+            settings = settings_of(given_by(context))
         for name in settings.exporters:
             own = ExporterContext(os.environ, settings.exporter_options[name])
             try:

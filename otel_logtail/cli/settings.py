@@ -1,0 +1,94 @@
+"""Declarations as options of the command line, and the values that the user gave."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from otel_logtail.daemon.options import CONFIG, EXPORTING, FOLLOWING, Several
+from otel_logtail.option import Flag, Option, Options, distinct
+from otel_logtail.plugins import exporters
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def flag(option: Option[Any], *, panel: str | None = None, variable: bool = True) -> Any:
+    """Return typer's form of an option: an annotation of a parameter. ``variable`` is whether a variable gives it."""
+    return typer.Option(
+        option.flag,
+        envvar=option.variable if variable else None,
+        metavar=option.kind.metavar or None,
+        help=option.help,
+        rich_help_panel=panel,
+    )
+
+
+def takes_all_settings(command: Command) -> Command:
+    """Give a command, which has a context and further parameters, all options of a daemon.
+
+    The command finds them with :func:`given_by`.
+    """
+    own = inspect.signature(command, eval_str=True)
+    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    settings = [_parameter(option, panel) for panel, option in _sections()]
+    command.__signature__ = own.replace(parameters=[*parameters, *settings])  # type: ignore[attr-defined]
+    return command
+
+
+def _sections() -> Iterator[tuple[str | None, Option[Any]]]:
+    """Yield all options of a daemon, each with its section of the help."""
+    of_exporters = distinct(option for plugin in exporters().values() for option in plugin.options)
+    yield None, CONFIG
+    for option in FOLLOWING:
+        yield "Following", option
+    for option in (*EXPORTING, *of_exporters):
+        yield "Exporting", option
+
+
+def declared() -> Iterator[Option[Any]]:
+    """Yield all options of a daemon."""
+    yield from (option for _, option in _sections())
+
+
+def _parameter(option: Option[Any], panel: str | None) -> inspect.Parameter:
+    default: Any = option.default if "$" not in option.default else ""
+    type_: Any = str
+    if isinstance(option.kind, Flag):
+        default, type_ = option.default == "true", bool
+    elif isinstance(option.kind, Several):
+        default, type_ = None, list[str] | None
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[type_, flag(option, panel=panel)],
+    )
+
+
+def given_by(context: Any, *, variables: bool = True) -> Options:
+    """Return the options of a daemon that the user gave, as texts with their places.
+
+    Args:
+        context: The context of the program.
+        variables: Whether to include the values of variables.
+    """
+    texts, places = {}, {}
+    for option in declared():
+        source = getattr(context.get_parameter_source(option.name), "name", "")
+        value = context.params.get(option.name)
+        if source == "COMMANDLINE":
+            places[option.name] = option.flag
+            if isinstance(option.kind, Several):
+                value = option.kind.separator.join(value)
+        elif source == "ENVIRONMENT" and variables:
+            places[option.name] = option.variable
+            if isinstance(option.kind, Several):  # the parser would split it at spaces
+                value = option.kind.of_variable(os.environ[option.variable])
+        else:
+            continue
+        texts[option.name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return Options(os.environ, texts, places)
