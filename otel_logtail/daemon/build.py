@@ -24,9 +24,9 @@ from otel_logtail.store.home import here
 from otel_logtail.store.maintenance import Upkeep
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
+from otel_logtail.tail.checkpoints import Book
 from otel_logtail.tail.discover import check_paths
 from otel_logtail.tail.firstlook import FirstLooks, Found
-from otel_logtail.tail.live import Book
 from otel_logtail.tail.patterns import expand
 from otel_logtail.tail.tailer import Tail
 from otel_logtail.text import iso

@@ -21,8 +21,9 @@ from otel_logtail.observer import PathRule
 from otel_logtail.option import File
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
-from otel_logtail.tail.files import identity_at, is_rotated_name, is_sibling, siblings
+from otel_logtail.tail.naming import is_rotated_name, is_sibling, siblings
 from otel_logtail.tail.patterns import as_written, could_match, folder_of, has_wildcards
+from otel_logtail.tail.reader import identity_at
 
 _HINT = "name another file: a log is only read"
 

@@ -16,8 +16,9 @@ from otel_logtail.events import Reporter
 from otel_logtail.model import Batch, Chunk, SourceInfo
 from otel_logtail.observer import Observer
 from otel_logtail.store.writer import Committed, Store
+from otel_logtail.tail.held import SETTLE_S
 from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES
-from otel_logtail.tail.live import SETTLE_S, PathTail
+from otel_logtail.tail.live import PathTail
 from otel_logtail.tail.tailer import Tail
 
 AHEAD_NS = 60 * 10**9

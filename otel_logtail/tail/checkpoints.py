@@ -8,13 +8,28 @@ Known limit: of files that all begin with the same KiB, each is compared.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
-from typing import TypeVar
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from enum import Enum
+from typing import Protocol, TypeVar
+
+import msgspec
 
 from otel_logtail.model import FileState
-from otel_logtail.tail.files import HEAD_BYTES, Reader, fingerprint
+from otel_logtail.tail.fingerprint import HEAD_BYTES, fingerprint
+from otel_logtail.tail.reader import Reader
 
 _Key = TypeVar("_Key")
+
+
+class Book(msgspec.Struct, frozen=True):
+    """How a tail stores checkpoints."""
+
+    add: Callable[[list[FileState]], list[FileState]]
+    update: Callable[[FileState], None]
+    together: Callable[[], AbstractContextManager[None]] = nullcontext
+    """One transaction for everything that is stored within it."""
 
 
 class Everywhere:
@@ -63,6 +78,28 @@ class Everywhere:
             self._ids[key].pop(state.id)
             if not self._ids[key]:
                 del self._ids[key]
+
+
+class Moved(Enum):
+    """Where a file is that another live path has a checkpoint of."""
+
+    HERE = "here"  # it has no name there any more, so it belongs to this path now
+    SOON = "soon"  # the same, but it is still being read there
+    THERE = "there"  # it is that file, with two names
+
+
+class Elsewhere(Protocol):
+    """The checkpoints of the other live paths."""
+
+    states: Everywhere
+
+    @abstractmethod
+    def find(self, live: str, reader: Reader) -> tuple[Moved, FileState] | None:
+        """Return the checkpoint of a file that has appeared at this live path, if another path has one."""
+
+    @abstractmethod
+    def take(self, state: FileState) -> None:
+        """Remove a checkpoint from the live path that has it."""
 
 
 class States:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
 from otel_logtail.tail.directories import FILE, LINK, Folders, Listing
-from otel_logtail.tail.files import is_rotated_name, rotated_of
+from otel_logtail.tail.naming import is_rotated_name, rotated_of
 from otel_logtail.tail.patterns import Part, Patterns, as_written
 
 

@@ -16,7 +16,7 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.tail.live import Book
+from otel_logtail.tail.checkpoints import Book
 from otel_logtail.tail.tailer import Tail
 
 

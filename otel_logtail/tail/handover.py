@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from otel_logtail.model import FileState
-from otel_logtail.tail.files import HEAD_BYTES, PlainReader, Reader, begins, fingerprint, holds
+from otel_logtail.tail.fingerprint import HEAD_BYTES, begins, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines
+from otel_logtail.tail.reader import PlainReader, Reader
 from otel_logtail.tail.resume import begins_like, find
 from otel_logtail.tail.trail import Trail, handed_on, hash_of, pack, unpack
 

@@ -19,7 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from otel_logtail.model import FileState, Fingerprint
-from otel_logtail.tail.files import HEAD_BYTES, Reader, begins, fingerprint, holds, is_compressed, length, plain_name
+from otel_logtail.tail.fingerprint import HEAD_BYTES, begins, fingerprint, holds
+from otel_logtail.tail.naming import is_compressed, plain_name
+from otel_logtail.tail.reader import Reader, length
 
 
 def claim(

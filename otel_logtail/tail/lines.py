@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail.files import ANCHOR_BYTES, HEAD_BYTES, PlainReader, Reader, fingerprint, length
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, HEAD_BYTES, fingerprint
+from otel_logtail.tail.reader import PlainReader, Reader, length
 from otel_logtail.tail.trail import extended
 
 CHUNK_BYTES = 1 << 20

@@ -21,8 +21,11 @@ from zlib import crc32
 
 import msgspec
 
-from otel_logtail.tail.files import ANCHOR_BYTES, PlainReader, Reader, fingerprint
-from otel_logtail.tail.trail import LINES, Mark, Trail, first_lines, hash_of, short
+from otel_logtail.model import FileState
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, HEAD_BYTES, anchor_at, fingerprint
+from otel_logtail.tail.lines import CHUNK_BYTES
+from otel_logtail.tail.reader import PlainReader, Reader
+from otel_logtail.tail.trail import LINES, Mark, Trail, first_lines, hash_of, pack, short
 
 SEARCH_BYTES = 256 << 20
 """How much of a file is searched for known lines, before the place where its predecessor was read up to."""
@@ -89,6 +92,30 @@ def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
     offset = found.offset
     marks = [mark for mark in trail.marks if mark[0] <= offset and _is_marked(reader, mark)]
     return Trail(trail.lines[: found.lines], tuple(marks), first_lines(reader.read_at(0, min(offset, _BLOCK_BYTES))))
+
+
+def started_anew(state: FileState, trail: Trail, *, partly: bool) -> FileState:
+    """Return the checkpoint of a file that is read from its start.
+
+    ``partly``: some of its lines may have been read. They stand about where they stood in the other file, unless lines
+    were put before them.
+    """
+    doubt = trail.marks[-1][0] + CHUNK_BYTES + state.doubt if partly and trail.marks else 0
+    return msgspec.structs.replace(state, trail=b"", doubt=doubt)
+
+
+def resumed(reader: Reader, state: FileState, trail: Trail, found: Found) -> FileState:
+    """Return the checkpoint of a file that is read on where its predecessor was read up to."""
+    offset, doubt = found.offset, found.doubt + state.doubt
+    return msgspec.structs.replace(
+        state,
+        offset=offset,
+        size=max(offset, reader.size()) if isinstance(reader, PlainReader) else offset,
+        head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
+        anchor=anchor_at(reader, offset),
+        trail=pack(still_true(reader, trail, found)),
+        doubt=offset + doubt if doubt else 0,
+    )
 
 
 def _is_marked(reader: Reader, mark: Mark) -> bool:

@@ -11,13 +11,15 @@ from math import inf
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.tail.checkpoints import Everywhere
+from otel_logtail.tail.checkpoints import Book, Elsewhere, Everywhere, Moved
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
-from otel_logtail.tail.files import PlainReader, Reader, holds, identity_at, is_compressed, rotated_of, siblings
+from otel_logtail.tail.fingerprint import holds
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
-from otel_logtail.tail.live import Book, Elsewhere, Looked, Moved, PathTail
+from otel_logtail.tail.live import Looked, PathTail
+from otel_logtail.tail.naming import is_compressed, rotated_of, siblings
 from otel_logtail.tail.patterns import Patterns
+from otel_logtail.tail.reader import PlainReader, Reader, identity_at
 
 _TOGETHER = 500
 """Of so many new live paths the files are remembered at once: what else waits for the store waits no longer for it."""
@@ -153,7 +155,7 @@ class Tail:
                 return None
             if os.path.dirname(path) not in places.directories:
                 return None  # some systems say real paths, whatever links lead there
-            if identity_at(path) in places.open or any(tail.is_elsewhere() for tail in places.linked):
+            if identity_at(path) in places.open or any(tail.files.is_elsewhere() for tail in places.linked):
                 return None  # a file of ours went to another name
             found.update(places.may_be(path))
         return found
@@ -360,9 +362,9 @@ class _Places:
         self._stems: dict[str, list[str]] = {}
         for tail in tails:
             self.open.update(tail.open)
-            if len(tail.bases) > 1:
+            if len(tail.files.bases) > 1:
                 self.linked.append(tail)
-            for base in tail.bases:
+            for base in tail.files.bases:
                 self.directories.add(os.path.dirname(base))
                 self._stems.setdefault(os.path.splitext(base)[0], []).append(tail.live)
             # a file that is read to its end may lie elsewhere by now, such as in the folder that a link led to

@@ -17,7 +17,8 @@ from zlib import crc32
 import msgspec
 
 from otel_logtail.model import FileState, Fingerprint
-from otel_logtail.tail.files import ANCHOR_BYTES, Reader, fingerprint
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, fingerprint
+from otel_logtail.tail.reader import Reader
 
 LINES = 256
 """How many lines are known one by one."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.support.following import Following
 
 SHORT_GRACE = """
-import otel_logtail.tail.live
-otel_logtail.tail.live.GRACE_S = 1.0
+import otel_logtail.tail.held
+otel_logtail.tail.held.GRACE_S = 1.0
 from otel_logtail.cli.main import main
 main()
 """

@@ -31,7 +31,8 @@ from otel_logtail.store import maintenance
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.store.writer import Store
-from otel_logtail.tail.live import GRACE_S, SETTLE_S, Book
+from otel_logtail.tail.checkpoints import Book
+from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.tailer import Tail
 from tests.model.test_tail_model import TailMachine
 from tests.support.mortal import Killed, MortalConnection

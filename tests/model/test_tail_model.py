@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from otel_logtail.errors import StoreFull
-from otel_logtail.tail.live import GRACE_S
+from otel_logtail.tail.held import GRACE_S
 from tests.support.tailing import Follower, squeeze
 
 FEWEST_LINES = 8

@@ -14,7 +14,8 @@ from otel_logtail.errors import StoreFull
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.tail.live import GRACE_S, SETTLE_S, Book
+from otel_logtail.tail.checkpoints import Book
+from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.tailer import Tail
 
 RULE = PathRule(patterns=(), live=r"proxy(?:-\d+(?:-\d+)?)?\.log", ignore=r"proxy-stdio-")

@@ -14,8 +14,8 @@ import pytest
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.tail import resume
-from otel_logtail.tail.files import CompressedReader, open_reader
 from otel_logtail.tail.lines import CHUNK_BYTES
+from otel_logtail.tail.reader import CompressedReader, open_reader
 from otel_logtail.tail.trail import MARK_BYTES, Trail, extended, pack, unpack
 from tests.support.tailing import Follower, append, append_bytes, copytruncate
 

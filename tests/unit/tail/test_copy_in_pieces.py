@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.tail import files, identify
-from otel_logtail.tail.files import Reader
-from otel_logtail.tail.live import GRACE_S
+from otel_logtail.tail import identify
+from otel_logtail.tail.held import GRACE_S
+from otel_logtail.tail.reader import Reader, length
 from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
 
@@ -99,14 +99,14 @@ def test_copy_over_the_last_one_in_place_is_not_read_a_second_time(log: Path, co
 def _while_told_apart(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Run an action between the first and the second comparison of a file that may be a copy."""
     pending = [happens]
-    real = files.length
+    real = length
 
-    def length(reader: Reader) -> int:
+    def noting(reader: Reader) -> int:
         if pending:
             pending.pop()()
         return real(reader)
 
-    monkeypatch.setattr(identify, "length", length)
+    monkeypatch.setattr(identify, "length", noting)
 
 
 @pytest.mark.parametrize("unread", [0, 3])

@@ -14,16 +14,9 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.model import FileState, Fingerprint
-from otel_logtail.tail.files import (
-    CompressedReader,
-    PlainReader,
-    fingerprint,
-    holds,
-    is_rotated_name,
-    length,
-    open_reader,
-    siblings,
-)
+from otel_logtail.tail.fingerprint import fingerprint, holds
+from otel_logtail.tail.naming import is_rotated_name, siblings
+from otel_logtail.tail.reader import CompressedReader, PlainReader, length, open_reader
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
     (".gz", gzip.compress),

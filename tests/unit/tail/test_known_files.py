@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from otel_logtail.model import FileState
 from otel_logtail.store.maintenance import EVERY_S, Limits, Upkeep
 from otel_logtail.tail.checkpoints import States
-from otel_logtail.tail.files import HEAD_BYTES, Reader, fingerprint, open_reader
+from otel_logtail.tail.fingerprint import HEAD_BYTES, fingerprint
+from otel_logtail.tail.held import GRACE_S
 from otel_logtail.tail.identify import claim
 from otel_logtail.tail.lines import new_buffer, read_chunk
-from otel_logtail.tail.live import GRACE_S
+from otel_logtail.tail.reader import Reader, open_reader
 from tests.model.test_store_model import StoreFollower
 from tests.support.pieces import rows
 from tests.support.tailing import Follower, append, rotate

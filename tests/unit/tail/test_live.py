@@ -15,13 +15,14 @@ import pytest
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail import files
+from otel_logtail.tail import held, live, opening
 from otel_logtail.tail import lines as chunks
-from otel_logtail.tail import live as pathtail
 from otel_logtail.tail.directories import Names
-from otel_logtail.tail.files import PlainReader, Reader
+from otel_logtail.tail.fingerprint import is_cut_off
+from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.lines import CHUNK_BYTES
-from otel_logtail.tail.live import GRACE_S, SETTLE_S
+from otel_logtail.tail.naming import rotated_of
+from otel_logtail.tail.reader import CompressedReader, PlainReader, Reader, open_reader
 from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -237,7 +238,7 @@ def test_line_written_to_a_rotated_file_while_the_first_start_looks_for_its_end_
             append(log.with_name("proxy.log.1"), late.pop())
         return end
 
-    monkeypatch.setattr(pathtail, "end_of_lines", end_of_lines)
+    monkeypatch.setattr(live, "end_of_lines", end_of_lines)
     follower = Follower(log)
     assert (follower.follow(), late) == (["between the end and the size"], [])
 
@@ -351,7 +352,7 @@ def test_line_written_while_a_renamed_file_is_closed_is_found_at_the_next_rotati
             append(log.with_name("proxy.log.1"), late.pop())
         return chunk
 
-    monkeypatch.setattr(pathtail, "read_chunk", read_chunk)
+    monkeypatch.setattr(held, "read_chunk", read_chunk)
     follower.look(after_s=GRACE_S + 1)
     assert (late, follower.open_files) == ([], 1)
     assert follower.read() == []
@@ -390,15 +391,13 @@ def test_several_rotations_between_two_looks_lose_nothing(log: Path, follower: F
 def test_rotation_between_listing_and_opening_the_files_is_noticed(
     log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import otel_logtail.tail.live as module
-
     append(log, "one")
     follower.follow()
     append(log, "two")
     rotate(log)
     append(log, "three")
     rotations = iter(range(2))
-    real = files.rotated_of
+    real = rotated_of
 
     def rotated_and_a_rotation(live: str, names: Names) -> list[str]:
         found = real(live, names)
@@ -407,7 +406,7 @@ def test_rotation_between_listing_and_opening_the_files_is_noticed(
             append(log, f"rotation {n}")
         return found
 
-    monkeypatch.setattr(module, "rotated_of", rotated_and_a_rotation)
+    monkeypatch.setattr(opening, "rotated_of", rotated_and_a_rotation)
     assert follower.follow() == ["two", "three", "rotation 0", "rotation 1"]
     assert "gone" not in follower.said
 
@@ -746,14 +745,14 @@ def test_files_compressed_while_away_are_finished_in_order(
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes came out of compressed files, piece by piece."""
     pieces: list[int] = []
-    real = files.CompressedReader._more
+    real = CompressedReader._more
 
-    def more(reader: files.CompressedReader) -> bytes:
+    def more(reader: CompressedReader) -> bytes:
         data = real(reader)
         pieces.append(len(data))
         return data
 
-    monkeypatch.setattr(files.CompressedReader, "_more", more)
+    monkeypatch.setattr(CompressedReader, "_more", more)
     return pieces
 
 
@@ -967,25 +966,23 @@ def test_compression_noticed_only_after_late_lines_were_read_repeats_nothing(log
 
 
 def test_unreadable_file_is_waited_for(log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
-    import otel_logtail.tail.live as module
-
     append(log, "one")
     follower.follow()
     append(log, "two")
     rotate(log)
     append(log, "three")
-    real = files.open_reader
+    real = open_reader
 
     def denied(path: str) -> object:
         if path == str(log):
             raise PermissionError(13, "Permission denied", path)
         return real(path)
 
-    monkeypatch.setattr(module, "open_reader", denied)
+    monkeypatch.setattr(opening, "open_reader", denied)
     assert follower.follow() == ["two"]  # behind the descriptor that is open
     assert follower.follow() == []
     assert follower.said.count("Permission denied") == 1
-    monkeypatch.setattr(module, "open_reader", real)
+    monkeypatch.setattr(opening, "open_reader", real)
     assert follower.follow() == ["three"]
     assert "can be read again" in follower.said
 
@@ -993,8 +990,6 @@ def test_unreadable_file_is_waited_for(log: Path, follower: Follower, monkeypatc
 def test_rotated_file_that_can_not_be_opened_now_is_not_given_up(
     log: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import otel_logtail.tail.live as module
-
     append(log, "one")
     follower.follow()
 
@@ -1003,7 +998,7 @@ def test_rotated_file_that_can_not_be_opened_now_is_not_given_up(
         rotate(log)
         append(log, "three")
 
-    real = files.open_reader
+    real = open_reader
 
     def denied(path: str) -> object:
         if path.endswith(".1"):
@@ -1011,10 +1006,10 @@ def test_rotated_file_that_can_not_be_opened_now_is_not_given_up(
         return real(path)
 
     follower.restart(before=while_away)
-    monkeypatch.setattr(module, "open_reader", denied)
+    monkeypatch.setattr(opening, "open_reader", denied)
     assert follower.follow() == ["three"]
     assert "gone" not in follower.said
-    monkeypatch.setattr(module, "open_reader", real)
+    monkeypatch.setattr(opening, "open_reader", real)
     follower.restart()
     assert follower.follow() == ["two"]
 
@@ -1148,20 +1143,20 @@ def test_a_new_rotated_file_next_to_its_compressed_part_is_read_once(tmp_path: P
 
 def test_an_idle_log_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log, asked = tmp_path / "proxy.log", list[FileState]()
-    cut_off = pathtail._is_cut_off
+    cut_off = is_cut_off
 
     def noting(reader: Reader, state: FileState) -> bool:
         asked.append(state)
         return cut_off(reader, state)
 
-    monkeypatch.setattr(pathtail, "_is_cut_off", noting)
+    monkeypatch.setattr(live, "is_cut_off", noting)
     append(log, "one")
     follower = Follower(log, from_start=True)
     follower.follow()
     for _ in range(3):
         follower.follow()
     assert len(asked) >= 3  # it was changed a moment ago: that may not be the last of that moment
-    monkeypatch.setattr(pathtail, "SETTLED_NS", 0)
+    monkeypatch.setattr(live, "SETTLED_NS", 0)
     follower.follow()
     asked.clear()
     for _ in range(3):
@@ -1176,7 +1171,7 @@ def test_an_idle_log_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_an_idle_log_that_is_rewritten_in_place_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_its_time: bool
 ) -> None:
-    monkeypatch.setattr(pathtail, "SETTLED_NS", 0)
+    monkeypatch.setattr(live, "SETTLED_NS", 0)
     log = tmp_path / "proxy.log"
     append(log, "one")
     follower = Follower(log, from_start=True)

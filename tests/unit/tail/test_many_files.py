@@ -13,7 +13,7 @@ import pytest
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.tail import handover, identify
-from otel_logtail.tail.files import holds
+from otel_logtail.tail.fingerprint import holds
 from tests.support.tailing import Follower, append, rotate
 
 OLD_NS = 1_700_000_000 * 10**9

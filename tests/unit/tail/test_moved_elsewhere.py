@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.errors import StoreFull
-from otel_logtail.tail.live import GRACE_S
+from otel_logtail.tail.held import GRACE_S
 from tests.support.tailing import Follower, append, numbered
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.tail.files import ANCHOR_BYTES, fingerprint, open_reader
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, fingerprint
+from otel_logtail.tail.reader import open_reader
 from otel_logtail.tail.resume import Found, find
 from otel_logtail.tail.trail import LINES, Trail, extended, hash_of, short, unpack
 from tests.support.tailing import Follower, append_bytes

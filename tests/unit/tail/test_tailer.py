@@ -10,7 +10,7 @@ import pytest
 
 from otel_logtail.errors import StoreFull, UsageError
 from otel_logtail.tail.discover import check_paths, discover
-from otel_logtail.tail.live import GRACE_S
+from otel_logtail.tail.held import GRACE_S
 from otel_logtail.tail.patterns import expand
 from tests.support.tailing import RULE, Follower, append, append_bytes, copytruncate, rotate
 

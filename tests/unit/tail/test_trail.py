@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.tail.files import open_reader
+from otel_logtail.tail.reader import open_reader
 from otel_logtail.tail.trail import FIRST_LINES, LINES, Trail, extended, first_lines, hash_of, pack, unpack, up_to
 
 HASHES = st.lists(st.integers(0, 2**32 - 1), max_size=300).map(tuple)
