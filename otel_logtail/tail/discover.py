@@ -21,39 +21,28 @@ def discover(
     now_s: float = 0.0,
     stopping: Callable[[], bool] = lambda: False,
 ) -> list[str]:
-    """The live paths that match now, by pattern and name.
+    """Return the live paths that match now, by pattern and name.
 
-    A pattern without wildcards names one live path, whatever it is called. Of the others' matches, copies and rotated
-    files are none; with ``trusted`` false (the observer's own patterns) only names that the rule knows are live.
+    A pattern without wildcards names one live path, whatever the name is. Of other patterns' matches, copies and
+    rotated files are not live paths.
 
     Args:
-        patterns: Absolute ones.
+        patterns: Absolute patterns.
         rule: What names mean.
-        trusted: Whether the patterns are the user's.
-        folders: What is known of the directories' names; what is asked of it is of this moment.
+        trusted: Whether the patterns are the user's. If not, only names that the rule knows are live.
+        folders: The names in directories, as of this moment.
         now_s: A monotonic clock.
-        stopping: Whether somebody waits for this to end.
+        stopping: Whether the program waits for this to end.
     """
     patterns = patterns if isinstance(patterns, Patterns) else Patterns(patterns)
     folders = folders or Folders()
-
-    def wanted(listing: Listing, part: Part) -> list[tuple[str, str]]:
-        return [
-            (name, kind)
-            for name, _, kind in listing.names
-            if kind in (FILE, LINK)
-            and part.matches(name)
-            and not rule.is_copy(name)
-            and (trusted or rule.is_live(name))
-            and not is_rotated_name(os.path.join(listing.folder, name))
-        ]
 
     def matches_in(folder: str, part: Part) -> Iterable[str]:
         try:
             listing = folders.listing(folder, now_s, fresh=True)
         except OSError:
             return ()
-        found = listing.derive((part, rule, trusted), lambda listing: wanted(listing, part))
+        found = listing.derive((part, rule, trusted), lambda listing: _wanted(listing, part, rule, trusted=trusted))
         return [name for name, kind in found if kind == FILE or os.path.isfile(os.path.join(folder, name))]
 
     found: dict[str, None] = {}
@@ -66,6 +55,19 @@ def discover(
             found.update(dict.fromkeys(patterns.find(text, matches_in, stopping)))
     rotated = {path for path in literally if is_rotated_name(path)}
     return _without_rotated(found, rotated, folders, now_s) if rotated else [*found]
+
+
+def _wanted(listing: Listing, part: Part, rule: PathRule, *, trusted: bool) -> list[tuple[str, str]]:
+    """Return the names in a directory, with their kinds, that may be live paths."""
+    return [
+        (name, kind)
+        for name, _, kind in listing.names
+        if kind in (FILE, LINK)
+        and part.matches(name)
+        and not rule.is_copy(name)
+        and (trusted or rule.is_live(name))
+        and not is_rotated_name(os.path.join(listing.folder, name))
+    ]
 
 
 def _without_rotated(found: Collection[str], named: Collection[str], folders: Folders, now_s: float) -> list[str]:

@@ -27,21 +27,29 @@ from otel_logtail.tail.reader import Reader, length
 def claim(
     readers: Mapping[str, Reader], states: Iterable[FileState], live: str, held: Iterable[Reader]
 ) -> dict[str, FileState | None]:
-    """What is known of each file: its state; nothing for a new one; None for one that is only looked at for now.
+    """Return the checkpoint of each known file by path, and None for files that are not read for now.
 
-    That is a copy of another one that is here, however much of it is made already, or an empty one that may become one.
-    When it grows it may turn out to be a new file: whoever asks looks at it again then.
+    Those are copies of another file that is here, however much of the copy is made already, and empty files, which may
+    become copies. A copy that grows may turn out to be a new file: then this is to be called again. All other files are
+    new.
 
     Args:
         readers: The open files by path, oldest first, the live one last.
-        states: All that is known, the likeliest first.
-        live: The path that is never only a copy.
-        held: What is open from before, whatever its names are now.
+        states: The known checkpoints, the likeliest first.
+        live: The path whose file is never only a copy.
+        held: The files that were open before, whatever their names are now.
     """
     held, left = list(held), list(states)
     if not left and readers.keys() == {live}:
-        return {}  # a new file, as at the first of thousands of live paths
-    surely_same = {reader.identity for reader in held}  # an inode is not used again while it is open
+        return {}  # a new file, as at the first scan of thousands of live paths
+    claims = _known(readers, left, live, {reader.identity for reader in held})
+    return _copies(readers, claims, live, held)
+
+
+def _known(
+    readers: Mapping[str, Reader], left: list[FileState], live: str, surely_same: set[tuple[int, int]]
+) -> dict[str, FileState | None]:
+    """Return the checkpoints of the files that have one. An inode in ``surely_same`` was not reused: it is open."""
 
     def nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
         if path != live and reader.identity not in surely_same and not is_compressed(path):
@@ -69,15 +77,23 @@ def claim(
             else:
                 still_left.append(state)
         left = still_left
-    known = [*held, *(readers[path] for path in claims)]
+    return claims
+
+
+def _copies(
+    readers: Mapping[str, Reader], known: Mapping[str, FileState | None], live: str, held: Iterable[Reader]
+) -> dict[str, FileState | None]:
+    """Return these claims and None for each file that is not read for now: a copy of another, or an empty one."""
+    claims = dict(known)
+    here = [*held, *(readers[path] for path in claims)]
     if live in readers and live not in claims:
-        known.append(readers[live])
+        here.append(readers[live])
     for path, reader in readers.items():
         if path != live and path not in claims and not is_compressed(path) and _is_empty(reader):
             claims[path] = None  # it may become a copy, and has nothing to give before something is in it
     fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
     unknown = [path for path in readers if path != live and path not in claims]
-    originals, fresh_originals = (_Originals(known), _Originals(fresh)) if unknown else (None, None)
+    originals, fresh_originals = (_Originals(here), _Originals(fresh)) if unknown else (None, None)
     for path in unknown:
         # what is compressed of a new file is a copy of it too, whatever number it has by now
         for among in (originals, fresh_originals if is_compressed(path) else None):

@@ -27,18 +27,15 @@ import msgspec
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail.checkpoints import Book, Elsewhere, Moved, States
+from otel_logtail.tail.checkpoints import Book, Elsewhere, States
 from otel_logtail.tail.directories import SETTLED_NS, Folders, Names
-from otel_logtail.tail.fingerprint import HEAD_BYTES, anchor_at, fingerprint, is_cut_off
-from otel_logtail.tail.handover import Predecessor, predecessors
+from otel_logtail.tail.fingerprint import is_cut_off
 from otel_logtail.tail.held import SETTLE_S, HeldFiles
-from otel_logtail.tail.identify import claim
-from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines
-from otel_logtail.tail.naming import is_compressed
+from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.opening import Opened, PathFiles, close_all
-from otel_logtail.tail.plan import Plan, Seen, make_plan, unread
-from otel_logtail.tail.reader import PlainReader, Reader
-from otel_logtail.tail.trail import up_to
+from otel_logtail.tail.plan import Plan, unread
+from otel_logtail.tail.planner import Planner
+from otel_logtail.tail.reader import PlainReader
 
 
 class Looked(Enum):
@@ -96,6 +93,7 @@ class PathTail:
         self._book = book
         self._reporter = reporter
         self._from_start = from_start
+        self._planner = Planner(self.files, self._states, elsewhere)
         self._held = HeldFiles(self._states, book, reporter, buffer)
         self._last = _LastScan()
         self._waits = False
@@ -181,7 +179,9 @@ class PathTail:
         """Tell the files apart, and carry out what follows; return whether that was possible."""
         opened = self.files.open(now_s, self._states.unfinished())
         try:
-            plan = self._decide(opened, now_s)
+            plan = self._planner.plan(
+                opened, self._held.all, from_start=self._from_start, is_first=self._last.seen is None, now_s=now_s
+            )
             if plan is not None:
                 self._apply(plan, opened)
         finally:
@@ -195,100 +195,6 @@ class PathTail:
         elif not self._held.all:
             self._reporter.unreadable(self.live, os.strerror(errno.ENOENT))
         return True
-
-    # --- decide -----------------------------------------------------------------------------------------------------
-
-    def _decide(self, opened: Opened, now_s: float) -> Plan | None:
-        """Return what to do with these files; None if the live file was cut off meanwhile."""
-        readers = opened.readers
-        sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items() if path != self.live}
-        claims = claim(readers, self._likely(readers.values()), self.live, [held.reader for held in self._held.all])
-        live = claims.get(self.live)
-        if live is not None and readers.keys() - claims.keys() and is_cut_off(readers[self.live], live):
-            return None  # the file that looks new may be the copy that was made before
-        undecided: dict[str, tuple[int, ...]] = {
-            path: sizes[path] for path, state in claims.items() if state is None and not is_compressed(path)
-        }
-        for path in opened.elsewhere:
-            claims.setdefault(path, None)  # only opened for the checkpoints that name them
-        moved = self._moved_here(readers, claims, undecided)
-        before = self._predecessors(readers, claims, [after for _, after in moved])
-        return make_plan(
-            Seen(
-                self.live,
-                readers,
-                opened.complete,
-                claims,
-                new={path: self._new_state(path, readers[path], before) for path in readers if path not in claims},
-                continued={path: found.state.id for path, found in before.items() if found.sure},
-                moved=moved,
-                undecided=undecided,
-                places={path: self.files.place(path) for path in (*readers, self.live)},
-                held=self._held.all,
-                known=self._states,
-                is_first=self._last.seen is None,
-                now_s=now_s,
-            )
-        )
-
-    def _likely(self, readers: Collection[Reader]) -> list[FileState]:
-        """Return the checkpoints that these files may have: unfinished ones first, the newest of them first."""
-        known = {state.id: state for state in self._states.unfinished()}
-        known.update((held.state.id, held.state) for held in self._held.all)
-        return sorted(known.values(), key=lambda state: -state.id) + self._states.finished_like(readers)
-
-    def _moved_here(
-        self,
-        readers: Mapping[str, Reader],
-        claims: dict[str, FileState | None],
-        undecided: dict[str, tuple[int, ...]],
-    ) -> list[tuple[FileState, FileState]]:
-        """Return the checkpoints of files that came from another live path, as they are there and as they are here."""
-        found = []
-        for path, reader in readers.items():
-            known = self._others.find(self.live, reader) if path not in claims else None
-            if known is None:
-                continue
-            where, state = known
-            claims[path] = None
-            if where is Moved.SOON:
-                undecided[path] = ()
-            elif where is Moved.HERE:
-                place = self.files.place(path)
-                claims[path] = ours = msgspec.structs.replace(
-                    state, live=self.live, path=place, device=reader.device, inode=reader.inode
-                )
-                found.append((state, ours))
-        return found
-
-    def _predecessors(
-        self, readers: Mapping[str, Reader], claims: Mapping[str, FileState | None], moved: Iterable[FileState]
-    ) -> dict[str, Predecessor]:
-        if not self._from_start:
-            return {}
-        held = [(held.state, held.reader) for held in self._held.all]
-        return predecessors(readers, claims, [*self._states, *moved], self.live, held)
-
-    def _new_state(self, path: str, reader: Reader, predecessors: Mapping[str, Predecessor]) -> FileState:
-        """Return the checkpoint of a new file, without an id."""
-        live, before = path == self.live, predecessors.get(path)
-        offset, size = 0, reader.size()  # before the end is looked for: bytes that come later count as growth
-        if not self._from_start:  # a compressed file only has to be recognized
-            offset = end_of_lines(reader) if live or not is_compressed(path) else len(reader.read_at(0, HEAD_BYTES))
-        return FileState(
-            id=0,
-            live=self.live,
-            path=self.files.place(path),
-            device=reader.device,
-            inode=reader.inode,
-            offset=offset,
-            size=offset if is_compressed(path) else max(offset, size),
-            head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset or HEAD_BYTES))),
-            anchor=anchor_at(reader, offset),
-            done=not live and not self._from_start,
-            trail=before.trail if before else b"" if is_compressed(path) or not offset else up_to(reader, offset),
-            doubt=max(0, before.state.doubt - before.state.offset) if before else 0,
-        )
 
     # --- act --------------------------------------------------------------------------------------------------------
 

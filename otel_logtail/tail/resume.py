@@ -90,7 +90,7 @@ def begins_like(reader: Reader, trail: Trail) -> bool:
 def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
     """The trail for this file, read up to where it was found: without lost lines and moved marks."""
     offset = found.offset
-    marks = [mark for mark in trail.marks if mark[0] <= offset and _is_marked(reader, mark)]
+    marks = [mark for mark in trail.marks if _is_marked(reader, mark)]
     return Trail(trail.lines[: found.lines], tuple(marks), first_lines(reader.read_at(0, min(offset, _BLOCK_BYTES))))
 
 

@@ -11,15 +11,16 @@ from math import inf
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.tail.checkpoints import Book, Elsewhere, Everywhere, Moved
+from otel_logtail.tail.checkpoints import Book
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
-from otel_logtail.tail.fingerprint import holds
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
 from otel_logtail.tail.live import Looked, PathTail
-from otel_logtail.tail.naming import is_compressed, rotated_of, siblings
+from otel_logtail.tail.naming import rotated_of
+from otel_logtail.tail.others import OtherPaths, Table, holds_at
 from otel_logtail.tail.patterns import Patterns
-from otel_logtail.tail.reader import PlainReader, Reader, identity_at
+from otel_logtail.tail.places import Places
+from otel_logtail.tail.reader import identity_at
 
 _TOGETHER = 500
 """Of so many new live paths the files are remembered at once: what else waits for the store waits no longer for it."""
@@ -60,14 +61,14 @@ class Tail:
             self._known.setdefault(state.live, []).append(state)
         self._patterns = Patterns(patterns, self._known)
         self._tails: dict[str, PathTail] = {}
-        self._elsewhere = _Elsewhere(self._known, self._tails)
+        self._elsewhere = OtherPaths(self._known, self._tails)
         self._ready: set[str] = set()
         self._waiting: set[str] = set()
         # those that are ready by what comes first, as far as it was known; what is no more so is put right when met
         self._order: list[tuple[float, str]] = []
         # those that are in this order: each once, or its chunk would be read twice before it is accepted
         self._ordered: set[str] = set()
-        self._places: _Places | None = None
+        self._places: Places | None = None
         self._begun: list[tuple[str, int]] = []
 
     def look(self, hints: frozenset[str] | None, now_s: float) -> None:
@@ -160,9 +161,9 @@ class Tail:
             found.update(places.may_be(path))
         return found
 
-    def _where(self) -> _Places:
+    def _where(self) -> Places:
         if self._places is None:
-            self._places = _Places(self._tails.values(), self._patterns.folders())
+            self._places = Places(self._tails.values(), self._patterns.folders())
         return self._places
 
     def _discover(self, now_s: float) -> list[str]:
@@ -183,18 +184,19 @@ class Tail:
             self._reporter.something_to_follow(str(self._patterns))
         there = set(found)
         there.update(live for live in self._known if live not in there and self._left_behind(live))
-        for live in [live for live in self._tails if live not in there]:
-            tail = self._tails[live]
-            if not tail.is_open:  # its last file is read and let go: forget the path until it comes again
-                self._known[live] = list(tail.states)
-                del self._tails[live]
-                self._ready.discard(live)
-                self._places = None
-        if not there - self._tails.keys():
-            return []
-        table = _Table(self._tails.values(), self._known)
+        for live in [live for live in self._tails if live not in there and not self._tails[live].is_open]:
+            # its last file is read and closed: forget the path until it appears again
+            self._known[live] = list(self._tails.pop(live).states)
+            self._ready.discard(live)
+            self._places = None
+        new = there - self._tails.keys()
+        return self._follow(sorted(new, key=lambda path: (os.path.islink(path), path))) if new else []
+
+    def _follow(self, lives: Iterable[str]) -> list[str]:
+        """Make a tail for each of these live paths, unless another path follows the same file; return the new ones."""
+        table = Table(self._tails.values(), self._known)
         new = []
-        for live in sorted(there - self._tails.keys(), key=lambda path: (os.path.islink(path), path)):
+        for live in lives:
             states = self._states_for(live, table)
             if states is not None:
                 self._tails[live] = PathTail(
@@ -217,7 +219,7 @@ class Tail:
             return False
         return self._patterns.could_find(live)
 
-    def _states_for(self, live: str, table: _Table) -> list[FileState] | None:
+    def _states_for(self, live: str, table: Table) -> list[FileState] | None:
         """What is known of a live path that comes up; None while another path follows the very same file."""
         identity = identity_at(live)
         if identity is None:
@@ -229,7 +231,7 @@ class Tail:
         own = self._known.pop(live, [])
         # a file that was followed under another name before (it was renamed while nobody looked) is no new one
         for before, state in table.known.get(identity, ()):
-            if before != live and _holds(live, state):
+            if before != live and holds_at(live, state):
                 if before in self._tails:
                     self._tails[before].forget([state.id])
                 else:
@@ -350,105 +352,3 @@ class Tail:
         """Free all descriptors."""
         for tail in self._tails.values():
             tail.close()
-
-
-class _Places:
-    """Where the files of the live paths are, so that one change is compared with few of them."""
-
-    def __init__(self, tails: Iterable[PathTail], folders: Iterable[str]) -> None:
-        self.directories = set(folders)
-        self.open: set[tuple[int, int]] = set()
-        self.linked: list[PathTail] = []
-        self._stems: dict[str, list[str]] = {}
-        for tail in tails:
-            self.open.update(tail.open)
-            if len(tail.files.bases) > 1:
-                self.linked.append(tail)
-            for base in tail.files.bases:
-                self.directories.add(os.path.dirname(base))
-                self._stems.setdefault(os.path.splitext(base)[0], []).append(tail.live)
-            # a file that is read to its end may lie elsewhere by now, such as in the folder that a link led to
-            self.directories.update(os.path.dirname(state.path) for state in tail.held)
-
-    def may_be(self, path: str) -> Iterator[str]:
-        """The live paths one of whose files may have this name, or may get it."""
-        for end in range(path.rindex("/") + 1, len(path) + 1):
-            yield from self._stems.get(path[:end], ())
-
-
-class _Elsewhere(Elsewhere):
-    def __init__(self, known: dict[str, list[FileState]], tails: Mapping[str, PathTail]) -> None:
-        self.states = Everywhere(state for states in known.values() for state in states)
-        self._known, self._tails = known, tails
-        self.taken: list[FileState] = []
-        """What was taken, as it was before."""
-
-    def find(self, live: str, reader: Reader) -> tuple[Moved, FileState] | None:
-        try:
-            for state in self.states.like(reader):
-                if state.live == live or not holds(reader, state):
-                    continue
-                identity = state.device, state.inode
-                if any(_is_at(path, state) for path in (state.path, state.live, *siblings(state.live))):
-                    if identity == reader.identity:
-                        return Moved.THERE, state
-                    continue  # somebody's copy of a file that is still there
-                tail = self._tails.get(state.live)
-                return Moved.SOON if tail is not None and tail.reads(state.id) else Moved.HERE, state
-        except OSError:
-            pass
-        return None
-
-    def take(self, state: FileState) -> None:
-        self.taken.append(state)
-        if state.live in self._tails:
-            self._tails[state.live].forget([state.id])
-        elif state.live in self._known:
-            self._known[state.live] = [s for s in self._known[state.live] if s.id != state.id]
-
-    def give_back(self, but: Collection[str]) -> None:
-        """Let the live paths, but for these, know again what was taken from them."""
-        for state in self.taken:
-            if state.live in self._tails:
-                self._tails[state.live].know(state)
-            elif state.live not in but:
-                self._known.setdefault(state.live, []).append(state)
-                self.states.put(state)
-        self.taken.clear()
-
-
-class _Table:
-    """Which file is followed by which live path, and which ones are known, by device and inode."""
-
-    def __init__(self, tails: Iterable[PathTail], known: Mapping[str, Iterable[FileState]]) -> None:
-        self.followed: dict[tuple[int, int], str] = {}
-        self.known: dict[tuple[int, int], list[tuple[str, FileState]]] = {}
-        for live, states in known.items():
-            self._add(live, states)
-        for tail in tails:
-            self.followed.update(dict.fromkeys(tail.open, tail.live))
-            if identity := identity_at(tail.live):
-                self.followed.setdefault(identity, tail.live)
-            self._add(tail.live, tail.states)
-
-    def _add(self, live: str, states: Iterable[FileState]) -> None:
-        for state in states:
-            self.known.setdefault((state.device, state.inode), []).append((live, state))
-
-
-def _is_at(path: str, state: FileState) -> bool:
-    """Whether a file is still at this path, and not another one that was given its inode."""
-    if identity_at(path) != (state.device, state.inode):
-        return False
-    return is_compressed(path) or _holds(path, state)
-
-
-def _holds(path: str, state: FileState) -> bool:
-    try:
-        reader = PlainReader(path)
-    except OSError:
-        return False
-    try:
-        return holds(reader, state)
-    finally:
-        reader.close()

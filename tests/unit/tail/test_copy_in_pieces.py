@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.tail import identify
+from otel_logtail.tail import identify, live
 from otel_logtail.tail.held import GRACE_S
 from otel_logtail.tail.reader import Reader, length
 from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
@@ -223,3 +223,20 @@ def test_file_of_which_nothing_was_read_is_known_to_be_another_when_it_is_cut_of
     assert follower.read() == []
     assert follower.follow() == [*numbered(1, 8), "new"]
     assert follower.look(after_s=GRACE_S + 1).read() == []
+
+
+def test_a_copy_that_turns_out_to_be_another_file_is_read_while_the_live_file_is_idle(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SETTLED_NS", 0)
+    append(log, "one", "two")
+    follower = Follower(log, from_start=True)
+    assert follower.follow() == ["one", "two"]
+    copy = log.with_name("proxy.log.1")
+    append(copy, "one")
+    os.utime(log.parent, (0, 0))  # no name has changed for long
+    for _ in range(3):
+        assert follower.follow() == []
+    append(copy, "other")
+    assert "other" in follower.follow()
+    assert follower.lines.count("two") == 1

@@ -15,7 +15,7 @@ import pytest
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail import held, live, opening
+from otel_logtail.tail import held, live, opening, planner
 from otel_logtail.tail import lines as chunks
 from otel_logtail.tail.directories import Names
 from otel_logtail.tail.fingerprint import is_cut_off
@@ -238,7 +238,7 @@ def test_line_written_to_a_rotated_file_while_the_first_start_looks_for_its_end_
             append(log.with_name("proxy.log.1"), late.pop())
         return end
 
-    monkeypatch.setattr(live, "end_of_lines", end_of_lines)
+    monkeypatch.setattr(planner, "end_of_lines", end_of_lines)
     follower = Follower(log)
     assert (follower.follow(), late) == (["between the end and the size"], [])
 
@@ -1185,3 +1185,16 @@ def test_an_idle_log_that_is_rewritten_in_place_is_read_again(
             os.utime(log, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert log.stat().st_size == before.st_size
     assert follower.follow() == ["two"]
+
+
+def test_of_two_files_with_the_content_of_a_replaced_one_the_live_file_is_taken_for_it(
+    log: Path, follower: Follower
+) -> None:
+    append(log, "one", "two")
+    follower.follow()
+    for name in ("proxy.log.1", "proxy.log.new"):
+        log.with_name(name).write_bytes(log.read_bytes())
+    log.with_name("proxy.log.new").replace(log)
+    assert follower.follow() == []
+    append(log, "three")
+    assert follower.follow() == ["three"]

@@ -1,0 +1,93 @@
+"""Files that move between live paths: the checkpoint moves with the file, so that no line is read twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from otel_logtail.model import FileState
+from otel_logtail.tail.checkpoints import Elsewhere, Everywhere, Moved
+from otel_logtail.tail.fingerprint import holds
+from otel_logtail.tail.live import PathTail
+from otel_logtail.tail.naming import is_compressed, siblings
+from otel_logtail.tail.reader import PlainReader, Reader, identity_at
+
+
+class OtherPaths(Elsewhere):
+    """The checkpoints of all live paths: of those that are followed, and of those that are only known."""
+
+    def __init__(self, known: dict[str, list[FileState]], tails: Mapping[str, PathTail]) -> None:
+        self.states = Everywhere(state for states in known.values() for state in states)
+        self._known, self._tails = known, tails
+        self.taken: list[FileState] = []
+        """What was taken, as it was before."""
+
+    def find(self, live: str, reader: Reader) -> tuple[Moved, FileState] | None:
+        try:
+            for state in self.states.like(reader):
+                if state.live == live or not holds(reader, state):
+                    continue
+                identity = state.device, state.inode
+                if any(_is_at(path, state) for path in (state.path, state.live, *siblings(state.live))):
+                    if identity == reader.identity:
+                        return Moved.THERE, state
+                    continue  # somebody's copy of a file that is still there
+                tail = self._tails.get(state.live)
+                return Moved.SOON if tail is not None and tail.reads(state.id) else Moved.HERE, state
+        except OSError:
+            pass
+        return None
+
+    def take(self, state: FileState) -> None:
+        self.taken.append(state)
+        if state.live in self._tails:
+            self._tails[state.live].forget([state.id])
+        elif state.live in self._known:
+            self._known[state.live] = [s for s in self._known[state.live] if s.id != state.id]
+
+    def give_back(self, but: Collection[str]) -> None:
+        """Let the live paths, but for these, know again what was taken from them."""
+        for state in self.taken:
+            if state.live in self._tails:
+                self._tails[state.live].know(state)
+            elif state.live not in but:
+                self._known.setdefault(state.live, []).append(state)
+                self.states.put(state)
+        self.taken.clear()
+
+
+class Table:
+    """Which file is followed by which live path, and which ones are known, by device and inode."""
+
+    def __init__(self, tails: Iterable[PathTail], known: Mapping[str, Iterable[FileState]]) -> None:
+        self.followed: dict[tuple[int, int], str] = {}
+        self.known: dict[tuple[int, int], list[tuple[str, FileState]]] = {}
+        for live, states in known.items():
+            self._add(live, states)
+        for tail in tails:
+            self.followed.update(dict.fromkeys(tail.open, tail.live))
+            if identity := identity_at(tail.live):
+                self.followed.setdefault(identity, tail.live)
+            self._add(tail.live, tail.states)
+
+    def _add(self, live: str, states: Iterable[FileState]) -> None:
+        for state in states:
+            self.known.setdefault((state.device, state.inode), []).append((live, state))
+
+
+def _is_at(path: str, state: FileState) -> bool:
+    """Whether a file is still at this path, and not another one that was given its inode."""
+    if identity_at(path) != (state.device, state.inode):
+        return False
+    return is_compressed(path) or holds_at(path, state)
+
+
+def holds_at(path: str, state: FileState) -> bool:
+    """Return whether the plain file at this path holds a checkpoint."""
+    try:
+        reader = PlainReader(path)
+    except OSError:
+        return False
+    try:
+        return holds(reader, state)
+    finally:
+        reader.close()

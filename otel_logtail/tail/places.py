@@ -1,0 +1,32 @@
+"""Where the files of the live paths are, so that one change is compared with few of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from otel_logtail.tail.live import PathTail
+
+
+class Places:
+    """Where the files of the live paths are, so that one change is compared with few of them."""
+
+    def __init__(self, tails: Iterable[PathTail], folders: Iterable[str]) -> None:
+        self.directories = set(folders)
+        self.open: set[tuple[int, int]] = set()
+        self.linked: list[PathTail] = []
+        self._stems: dict[str, list[str]] = {}
+        for tail in tails:
+            self.open.update(tail.open)
+            if len(tail.files.bases) > 1:
+                self.linked.append(tail)
+            for base in tail.files.bases:
+                self.directories.add(os.path.dirname(base))
+                self._stems.setdefault(os.path.splitext(base)[0], []).append(tail.live)
+            # a file that is read to its end may lie elsewhere by now, such as in the folder that a link led to
+            self.directories.update(os.path.dirname(state.path) for state in tail.held)
+
+    def may_be(self, path: str) -> Iterator[str]:
+        """The live paths one of whose files may have this name, or may get it."""
+        for end in range(path.rindex("/") + 1, len(path) + 1):
+            yield from self._stems.get(path[:end], ())

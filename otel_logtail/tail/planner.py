@@ -1,0 +1,121 @@
+"""Identifies the files of one live path, and plans what to do with them. Decides only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from otel_logtail.model import FileState
+from otel_logtail.tail.checkpoints import Elsewhere, Moved, States
+from otel_logtail.tail.fingerprint import HEAD_BYTES, anchor_at, fingerprint, is_cut_off
+from otel_logtail.tail.handover import Predecessor, predecessors
+from otel_logtail.tail.held import Held
+from otel_logtail.tail.identify import claim
+from otel_logtail.tail.lines import end_of_lines
+from otel_logtail.tail.naming import is_compressed
+from otel_logtail.tail.opening import Opened, PathFiles
+from otel_logtail.tail.plan import Plan, Seen, make_plan
+from otel_logtail.tail.reader import Reader
+from otel_logtail.tail.trail import up_to
+
+
+class Planner:
+    """Plans for one live path. ``others`` are the checkpoints of the other live paths."""
+
+    def __init__(self, files: PathFiles, states: States, others: Elsewhere) -> None:
+        self._live = files.live
+        self._files = files
+        self._states = states
+        self._others = others
+
+    def plan(
+        self, opened: Opened, held: Sequence[Held], *, from_start: bool, is_first: bool, now_s: float
+    ) -> Plan | None:
+        """Return what to do with the open files and those that were held; None if the live file was cut off meanwhile.
+
+        ``from_start``: new files are read from their start. ``is_first``: the files were never identified before.
+        """
+        readers = opened.readers
+        sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items() if path != self._live}
+        claims = claim(readers, self._likely(readers.values(), held), self._live, [each.reader for each in held])
+        live = claims.get(self._live)
+        if live is not None and readers.keys() - claims.keys() and is_cut_off(readers[self._live], live):
+            return None  # the file that looks new may be the copy that was made before
+        undecided: dict[str, tuple[int, ...]] = {
+            path: sizes[path] for path, state in claims.items() if state is None and not is_compressed(path)
+        }
+        for path in opened.elsewhere:
+            claims.setdefault(path, None)  # only opened for the checkpoints that name them
+        moved = self._moved_here(readers, claims, undecided)
+        known = [*self._states, *(after for _, after in moved)] if from_start else []
+        before = predecessors(readers, claims, known, self._live, [(each.state, each.reader) for each in held])
+        new = [path for path in readers if path not in claims]
+        return make_plan(
+            Seen(
+                self._live,
+                readers,
+                opened.complete,
+                claims,
+                new={path: self._new_state(path, readers[path], before.get(path), from_start) for path in new},
+                continued={path: found.state.id for path, found in before.items() if found.sure},
+                moved=moved,
+                undecided=undecided,
+                places={path: self._files.place(path) for path in (*readers, self._live)},
+                held=held,
+                known=self._states,
+                is_first=is_first,
+                now_s=now_s,
+            )
+        )
+
+    def _likely(self, readers: Collection[Reader], held: Sequence[Held]) -> list[FileState]:
+        """Return the checkpoints that these files may have: unfinished ones first, the newest of them first."""
+        known = {state.id: state for state in self._states.unfinished()}
+        known.update((each.state.id, each.state) for each in held)
+        return sorted(known.values(), key=lambda state: -state.id) + self._states.finished_like(readers)
+
+    def _moved_here(
+        self,
+        readers: Mapping[str, Reader],
+        claims: dict[str, FileState | None],
+        undecided: dict[str, tuple[int, ...]],
+    ) -> list[tuple[FileState, FileState]]:
+        """Return the checkpoints of files that came from another live path, as they are there and as they are here."""
+        found = []
+        for path, reader in readers.items():
+            known = self._others.find(self._live, reader) if path not in claims else None
+            if known is None:
+                continue
+            where, state = known
+            claims[path] = None
+            if where is Moved.SOON:
+                undecided[path] = ()
+            elif where is Moved.HERE:
+                place = self._files.place(path)
+                claims[path] = ours = msgspec.structs.replace(
+                    state, live=self._live, path=place, device=reader.device, inode=reader.inode
+                )
+                found.append((state, ours))
+        return found
+
+    def _new_state(self, path: str, reader: Reader, before: Predecessor | None, from_start: bool) -> FileState:
+        """Return the checkpoint of a new file, without an id."""
+        live = path == self._live
+        offset, size = 0, reader.size()  # before the end is looked for: bytes that come later count as growth
+        if not from_start:  # a compressed file only has to be recognized
+            offset = end_of_lines(reader) if live or not is_compressed(path) else len(reader.read_at(0, HEAD_BYTES))
+        return FileState(
+            id=0,
+            live=self._live,
+            path=self._files.place(path),
+            device=reader.device,
+            inode=reader.inode,
+            offset=offset,
+            size=offset if is_compressed(path) else max(offset, size),
+            head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset or HEAD_BYTES))),
+            anchor=anchor_at(reader, offset),
+            done=not live and not from_start,
+            trail=before.trail if before else b"" if is_compressed(path) or not offset else up_to(reader, offset),
+            doubt=max(0, before.state.doubt - before.state.offset) if before else 0,
+        )
