@@ -1,4 +1,4 @@
-"""What follows from a scan of one live path."""
+"""A scan of one live path becomes a plan: checkpoints to add and update, files to hold, losses to report."""
 
 from __future__ import annotations
 
