@@ -12,8 +12,8 @@ from pathlib import Path
 
 from otel_logtail.daemon.pace import SCAN_S
 from tests.support.collector import Collector
-from tests.support.command import ask, run
 from tests.support.daemon import MODULE, Program
+from tests.support.forked import ask, run
 from tests.support.lines import SLOW_MS, durations, lines
 from tests.support.places import CAPTURES, ROOT
 from tests.support.programs import DEADLY

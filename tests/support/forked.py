@@ -96,6 +96,7 @@ class Server:
                 pass_fds=[theirs.fileno()],
                 env=inherited,
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 start_new_session=True,
             )
         self._answers = self._socket.makefile("rb")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,9 +16,9 @@ from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey
 from otel_logtail.store.outbox import MAX_EXEMPLARS, Outbox
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
+from tests.support import forked
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
 from tests.support.places import CAPTURES
-from tests.support.waiting import bound_s
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
 
@@ -192,9 +191,8 @@ def test_exemplars_are_those_of_their_own_series_and_interval_and_of_durations_o
 
 
 def command(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    start = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(CAPTURE), "--once"]
-    arguments = ["--db", str(tmp_path / "store.db"), *more]
-    return subprocess.run([*start, *arguments], capture_output=True, text=True, timeout=bound_s(60), check=False)
+    start = ["--observer", "headroom", "--path", CAPTURE, "--once"]
+    return forked.run(*start, "--db", tmp_path / "store.db", *more, home=tmp_path, check=False)
 
 
 SAYS = {

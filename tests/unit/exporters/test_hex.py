@@ -30,7 +30,7 @@ from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from tests.support.captures import read_episodes, read_log
 from tests.support.certificates import Authority
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.hex_engine import Engine
 from tests.support.hex_items import breach, breaches, episode, episodes
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows

@@ -22,7 +22,7 @@ from otel_logtail.model import Delivered, Partial, Refused, Retry
 from otel_logtail.plugins import make_exporter
 from otel_logtail.store.outbox import Outbox
 from tests.support.captures import read_episodes, read_log
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.hex_engine import Engine
 from tests.support.hex_items import breach, breaches, episode, episodes
 from tests.support.pieces import NOON, SECOND, Piece, dump, line, opened
