@@ -223,4 +223,7 @@ def test_a_destination_of_a_new_store_gets_no_totals(tmp_path: Path) -> None:
 def test_another_beginning_is_a_usage_error(tmp_path: Path) -> None:
     done = command(tmp_path, "--exporter", "console", "--exporter-from", "yesterday")
     assert done.returncode == 2
-    assert done.stderr == "otel-logtail: error: --exporter-from 'yesterday' is not known\nhint: use start or now\n"
+    assert (
+        done.stderr
+        == "otel-logtail: error: invalid --exporter-from 'yesterday': expected start or now\nhint: use start or now\n"
+    )
