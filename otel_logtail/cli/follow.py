@@ -23,7 +23,7 @@ from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnav
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.redact import Redactor, secrets_of
-from otel_logtail.store.file import suspect
+from otel_logtail.store.damage import suspect
 from otel_logtail.tail.descriptors import DESCRIPTORS
 from otel_logtail.tail.firstlook import FirstLooks
 from otel_logtail.tail.watch import TimedWaker, Waker, WatchdogWaker

@@ -48,12 +48,11 @@ def _prune(path: Path, limits: Limits) -> None:
     if store.set_aside is not None:
         Reporter().store_set_aside(str(path), str(store.set_aside))
     try:
-        upkeep = store.upkeep(limits, ())
-        upkeep.run()
+        done = store.maintenance(limits, ()).run()
     finally:
         store.close()
-    if upkeep.mended:
-        Reporter().counts_mended("upkeep", upkeep.mended)
-    for drop in upkeep.dropped:
+    if done.mended:
+        Reporter().counts_mended("upkeep", done.mended)
+    for drop in done.dropped:
         span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
         say(f"{drop.exporter}: deleted {drop.count} undelivered {drop.stream.value}, {span}")

@@ -21,7 +21,7 @@ from otel_logtail.model import Stream
 from otel_logtail.observer import Observer, ObserverContext, PathRule
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.store.home import here
-from otel_logtail.store.maintenance import Upkeep
+from otel_logtail.store.maintenance import Maintenance
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from otel_logtail.tail.checkpoints import Book
@@ -94,7 +94,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     settings: Settings
     store: Store
-    upkeep: Upkeep
+    maintenance: Maintenance
     sources: Sources
     drains: tuple[Drain, ...]
     first_looks: FirstLooks
@@ -188,15 +188,17 @@ class _Builder:
         """Build the store, the source runs and the delivery workers."""
         settings = self._settings
         store = self._open_store()
-        upkeep = store.upkeep(settings.limits, [exporter.name for exporter in exporters])
-        exports = any(Stream.INTERVALS in exporter.wants for exporter in exporters) or upkeep.tells(Stream.INTERVALS)
+        maintenance = store.maintenance(settings.limits, [exporter.name for exporter in exporters])
+        exports = any(Stream.INTERVALS in exporter.wants for exporter in exporters) or maintenance.has_receiver(
+            Stream.INTERVALS
+        )
         interval_ns = settings.interval_ns or (INTERVAL_NS if exports else UNTOLD_NS)
         runs = [self._source_run(source, store, interval_ns) for source in sources]
         drains = tuple(self._drain(exporter) for exporter in exporters)
         return Parts(
             settings=settings,
             store=store,
-            upkeep=upkeep,
+            maintenance=maintenance,
             sources=Sources(runs),
             drains=drains,
             first_looks=self._first_looks,
@@ -260,7 +262,7 @@ class _Builder:
     def _drain(self, exporter: Exporter) -> Drain:
         """Build the delivery worker of an exporter, and register its cursor."""
         reporter, from_now = self._reporter, self._settings.exporters_from_now
-        outbox = Outbox(self._settings.db, exporter.name)
+        outbox = Outbox.open(self._settings.db, exporter.name)
         drain = Drain(exporter, outbox, reporter)
         self._delivery.callback(drain.join)
         form = getattr(exporter, "form", "")  # a plug-in need not inherit from Exporter

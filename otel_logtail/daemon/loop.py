@@ -17,7 +17,7 @@ from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.daemon.turn import Turn
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreGone
 from otel_logtail.events import Reporter
-from otel_logtail.store.file import suspect
+from otel_logtail.store.damage import suspect
 from otel_logtail.store.health import behind
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.tail.watch import Waker
@@ -213,7 +213,7 @@ class Loop:
         """Return the number of items that exporters have not delivered."""
         pending = 0
         for name in self._settings.exporters:
-            outbox = Outbox(self._settings.db, name)
+            outbox = Outbox.open(self._settings.db, name)
             pending += outbox.pending()
             outbox.close()
         return pending

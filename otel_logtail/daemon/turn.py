@@ -51,7 +51,7 @@ class Turn:
                 raise drain.damage
         began_s = time.monotonic()
         if changed is None:
-            parts.store.see_that_it_is_there()
+            parts.store.check_files()
         self._limit_wal(began_s)
         cpu_s = time.thread_time()
         self._scan(changed, began_s)
@@ -100,7 +100,7 @@ class Turn:
             now_s = time.monotonic()
             self._supervisor.turned(now_s, self.status)
             if now_s - scanned_s >= scan_due_s:
-                parts.store.see_that_it_is_there()
+                parts.store.check_files()
                 parts.sources.scan(None, now_s)
                 scanned_s = time.monotonic()
                 scan_due_s = pause_s(scanned_s - now_s)
@@ -135,27 +135,26 @@ class Turn:
         """Do a small piece of maintenance; return whether more is due at once."""
         if self.held:
             return False  # each change would make the write-ahead log longer
-        upkeep, reporter = self._parts.upkeep, self._reporter
-        more = False
+        maintenance, reporter = self._parts.maintenance, self._reporter
+        done = None
         try:
-            more = upkeep.step(now_s, self._parts.sources.gone)
+            done = maintenance.step(now_s, self._parts.sources.gone)
         except (StoreCorrupt, StoreGone):
             raise
         except StoreError as problem:  # reading continues: if the disk is full, the next commit fails and reports it
             reporter.upkeep_failed(str(problem))
-        if not upkeep.failing:
+        if not maintenance.is_failing:
             reporter.upkeep_works()
-        if upkeep.forgotten:
-            self._parts.sources.forget(frozenset(upkeep.forgotten))
-            upkeep.forgotten.clear()
-        if upkeep.mended:
-            reporter.counts_mended("upkeep", upkeep.mended)
-            upkeep.mended = 0
-        while upkeep.dropped:
-            drop = upkeep.dropped.pop()
+        if done is None:
+            return False
+        if done.forgotten:
+            self._parts.sources.forget(frozenset(done.forgotten))
+        if done.mended:
+            reporter.counts_mended("upkeep", done.mended)
+        for drop in done.dropped:
             span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
             reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)
-        return more
+        return True
 
     def maintain_once(self) -> None:
         """Do the maintenance that is due, for a limited time: runs with ``--once`` may be the only ones."""

@@ -1,8 +1,8 @@
-"""Connections to the store's file, and whatever SQLite, Python and the system raise there as errors of ours.
+"""Connections to the store's file. Errors of SQLite, Python and the system are translated to ours.
 
-The translation is one table for each of the three. An error is temporary (:class:`StoreUnavailable`: waited for),
-damage (:class:`StoreCorrupt`: the store is set aside) or final (:class:`StoreError`: the user must change something).
-An error that is in no table is a bug of ours and is not translated.
+There is one table for each of the three. An error is temporary (:class:`StoreUnavailable`: the program waits), damage
+(:class:`StoreCorrupt`: the store is moved away) or final (:class:`StoreError`: the user must change something). Other
+errors are bugs of ours and are not translated.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 
@@ -43,10 +44,10 @@ _TEXTS = (
     ("access permission denied", 3),
     ("large file support", 22),
 )
-"""SQLite's result codes by its words: Python 3.10 hands only the words on."""
+"""SQLite's result codes by its messages: Python 3.10 has only the messages."""
 
 _DAMAGE = {_CORRUPT, 18, 19, 20, 24, 26}
-"""Also what does not fit (too big, a constraint, a type): no commit of ours brings that about in a whole store."""
+"""Includes values that do not fit (too big, a constraint, a type): in an undamaged store no commit of ours fails so."""
 
 _TEMPORARY = {_BUSY, 6, _NO_MEMORY, _IO_ERROR, _CANT_OPEN, 15, 17}
 _FINAL = {3, _READ_ONLY, 22, 23}
@@ -73,14 +74,14 @@ TEMPORARY_ERRNOS = frozenset(
     )
     if hasattr(errno, name)
 )
-"""Faults of a disk, of a network file system or of a machine that is short of something: they may pass."""
+"""Faults of a disk, of a network file system or of a machine with too few resources: they may be temporary."""
 
-_WAITS = "reading goes on by itself when it can be used again"
+_WAITS = "reading continues when the store can be used again"
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raise errors of ours in place of those of SQLite, Python and the system."""
+    """Translate errors of SQLite, Python and the system to ours."""
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, OSError, UnicodeDecodeError, MemoryError, msgspec.MsgspecError) as problem:
@@ -91,7 +92,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def error_of(problem: Exception, path: Path) -> StoreError | None:
-    """Return what an exception that was raised while the store was used comes to, or None if it is a bug of ours."""
+    """Return our error for an exception that was raised while the store was used, or None if it is a bug of ours."""
     text = " ".join(str(problem).split())
     if isinstance(problem, (UnicodeDecodeError, msgspec.MsgspecError)):
         return StoreCorrupt(f"{path} is damaged: {text}")
@@ -101,9 +102,9 @@ def error_of(problem: Exception, path: Path) -> StoreError | None:
         return _of_the_system(problem, path)
     code = _code_of(problem)
     if code in _DAMAGE or (code == 1 and text.startswith(("no such table", "no such column"))):
-        return StoreCorrupt(f"{path} is no SQLite database, or a damaged one: {text}")
+        return StoreCorrupt(f"{path} is not a SQLite database, or is damaged: {text}")
     if code == _FULL or (code == _IO_ERROR and _no_room(path)):
-        return StoreFull(f"no room left to write {path}", hint="free some space: reading goes on by itself")
+        return StoreFull(f"no room left to write {path}", hint="free some space; reading continues by itself")
     if code in (_BUSY, 6):
         return StoreUnavailable(
             f"{path} is held by another program for more than {BUSY_MS // 1000} s",
@@ -111,7 +112,7 @@ def error_of(problem: Exception, path: Path) -> StoreError | None:
         )
     if code == _CANT_OPEN and not _takes_files(str(path.parent)):
         return StoreError(f"{path}: {text}: {path.parent} can't be written to", hint="check its owner and its mode")
-    # also where SQLite could not open it to write, and opened it to read instead
+    # SQLite reports a file that it could not open for writing, and opened for reading, as read-only
     if code in _TEMPORARY or (code == _READ_ONLY and _may_be_written(path)):
         return StoreUnavailable(f"{path}: {text}", hint=_WAITS)
     if code in _FINAL or isinstance(problem, sqlite3.OperationalError):
@@ -126,7 +127,7 @@ def _may_be_written(path: Path) -> bool:
 def _of_the_system(problem: OSError, path: Path) -> StoreError:
     where, what = problem.filename or path, problem.strerror or str(problem)
     if problem.errno in FULL_ERRNOS:
-        return StoreFull(f"no room left to write {where}", hint="free some space: reading goes on by itself")
+        return StoreFull(f"no room left to write {where}", hint="free some space; reading continues by itself")
     if problem.errno in TEMPORARY_ERRNOS:
         return StoreUnavailable(f"{where}: {what}", hint=_WAITS)
     return StoreError(
@@ -136,7 +137,7 @@ def _of_the_system(problem: OSError, path: Path) -> StoreError:
 
 
 def _code_of(problem: Exception) -> int | None:
-    """Return SQLite's primary result code."""
+    """Return SQLite's primary result code, or None if it is unknown."""
     code = getattr(problem, "sqlite_errorcode", None)
     if code is not None:
         return int(code) & 0xFF
@@ -147,7 +148,7 @@ def _code_of(problem: Exception) -> int | None:
 
 
 def _no_room(path: Path) -> bool:
-    """Whether the disk is full: SQLite calls it an I/O error where it is the memory beside the store (-shm)."""
+    """Return whether the disk is full: if ``-shm`` cannot grow, SQLite reports an I/O error."""
     try:
         disk = os.statvfs(path.parent)
     except OSError:
@@ -156,8 +157,8 @@ def _no_room(path: Path) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to an existing file that may write: explicit transactions, waits for other writers."""
-    uri = path.absolute().as_uri() + "?mode=rw"  # never makes a file: the store may have been deleted meanwhile
+    """Return a connection to an existing file for reading and writing, with explicit transactions."""
+    uri = path.absolute().as_uri() + "?mode=rw"  # does not create a file: the store may have been deleted meanwhile
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     try:
         sync_each_commit(connection, True)
@@ -172,29 +173,29 @@ def connect(path: Path) -> sqlite3.Connection:
 def sync_each_commit(connection: sqlite3.Connection, on: bool) -> None:
     """Choose whether a commit is on the disk when it returns, or at the next checkpoint at the latest.
 
-    A new connection syncs each commit. Without it a power cut takes the last transactions, whole and in order: the
-    position goes with the data, so what was lost is read again (docs/decisions/0078).
+    A new connection syncs each commit. Otherwise a power cut takes the last transactions, complete and in order. The
+    position is in the same transaction as the data, so lost data is read again (docs/decisions/0078).
     """
     connection.execute(f"PRAGMA synchronous = {'FULL' if on else 'NORMAL'}")
 
 
 def find_room_for_temporary_files(connection: sqlite3.Connection, path: Path) -> None:
-    """Let SQLite make its temporary files beside the store where the folders that it knows can't be written to.
+    """Let SQLite create temporary files beside the store if its usual directories are not writable.
 
-    SQLite needs them for VACUUM, for a large sort and for a large statement. Where no folder can be written to (a
-    reader's container), they are kept in memory.
+    SQLite needs such files for VACUUM, a large sort and a large statement. If no directory is writable (a read-only
+    container), they are kept in memory.
     """
     usual = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108
     if any(_takes_files(folder) for folder in usual if folder):
         return
     folder = str(path.resolve().parent)
     if _takes_files(folder):
-        # one setting for the whole process: not while another thread may be using it
+        # the setting is of the whole process: another thread may use it
         if connection.execute("PRAGMA temp_store_directory").fetchone() is None:
             connection.execute(f"PRAGMA temp_store_directory = '{folder.replace(chr(39), chr(39) * 2)}'")
         if connection.execute("PRAGMA temp_store_directory").fetchone() is not None:
             return
-    connection.execute("PRAGMA temp_store = MEMORY")  # also where this SQLite no longer knows that setting
+    connection.execute("PRAGMA temp_store = MEMORY")  # or this version of SQLite no longer has the setting
 
 
 def _takes_files(folder: str) -> bool:
@@ -203,7 +204,7 @@ def _takes_files(folder: str) -> bool:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One write transaction: committed at the end, rolled back by whatever is raised inside."""
+    """Run one write transaction: committed at the end, rolled back by any exception."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -215,6 +216,22 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def series_bounds(connection: sqlite3.Connection) -> dict[int, tuple[int, ...]]:
-    """The explicit bounds of every series in nanoseconds, by its id."""
+    """Return the explicit bounds of every series in nanoseconds, by id."""
     rows = connection.execute("SELECT id, bounds FROM series")
     return {id_: decode_bounds(text) for id_, text in rows}
+
+
+def one(connection: sqlite3.Connection, sql: str, *parameters: object) -> Any:
+    """Return the first column of the first row of a query, or None if it has no rows."""
+    row = connection.execute(sql, parameters).fetchone()
+    return None if row is None else row[0]
+
+
+def meta(connection: sqlite3.Connection, key: str) -> str | None:
+    """Return a value of the table meta, or None if there is none."""
+    return cast("str | None", one(connection, "SELECT value FROM meta WHERE key = ?", key))
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: object) -> None:
+    """Store a value in the table meta."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))

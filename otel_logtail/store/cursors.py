@@ -1,25 +1,52 @@
-"""One exporter's cursors, and what moves with them: what its receiver has of each series, and how far that reaches.
+"""Cursors of an exporter, and the totals that move with them. All moves are here.
 
-All methods work inside the transaction of their caller, so a total cannot be counted twice or forgotten.
+All methods work inside the transaction of their caller, so no total is counted twice or lost.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from otel_logtail.model import Point, SourceInfo, Stream
+from otel_logtail.model import Dropped, Point, SourceInfo, Stream
+from otel_logtail.store import progress
+from otel_logtail.store.connection import meta, one, series_bounds, set_meta
 from otel_logtail.store.marker import Sent
-from otel_logtail.store.rows import COUNTS, counts_row, encode_attributes, encode_json, marks
-from otel_logtail.store.totals import SKIP_NS
+from otel_logtail.store.progress import TABLES
+from otel_logtail.store.rows import (
+    COUNTS,
+    counts_or_mean,
+    counts_row,
+    counts_to_read,
+    encode_attributes,
+    encode_json,
+    marks,
+)
+from otel_logtail.store.totals import SKIP_NS, Owed
+
+_SPANS = {
+    Stream.INTERVALS: ("start_ns", "end_ns"),
+    Stream.EPISODES: ("start_ns", "end_ns"),
+    Stream.BREACHES: ("time_ns", "time_ns"),
+}
+"""The columns with the begin and the end of an item."""
 
 _SERIES = "(SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?)"
+
+
+class Skipped(NamedTuple):
+    """Items that a cursor was moved past, and how many damaged counts were among them."""
+
+    dropped: Dropped | None = None
+    mended: int = 0
 
 
 class Cursors:
     """The rows of one exporter in the tables cursor, total, sent and owed.
 
-    ``form`` is the exporter's part of what makes its points other series at the receiver.
+    ``form`` is the exporter's part of what identifies its series at the receiver.
     """
 
     def __init__(self, db: sqlite3.Connection, exporter: str) -> None:
@@ -27,15 +54,41 @@ class Cursors:
         self._db = db
         self._exporter = exporter
 
+    def begin(self, streams: Collection[Stream]) -> None:
+        """Add the cursors of an exporter at the beginning of these streams, and delete those of other streams."""
+        self._db.executemany(
+            "INSERT INTO cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+            [(self._exporter, stream.value) for stream in streams],
+        )
+        self._db.execute(
+            f"DELETE FROM cursor WHERE exporter = ? AND stream NOT IN ({marks(len(streams))})",
+            (self._exporter, *(stream.value for stream in streams)),
+        )
+
+    def begin_at_end(self, stream: Stream) -> int | None:
+        """Add a cursor behind all items of a stream; returns the last id, or None if there is a cursor already."""
+        last = int(one(self._db, f"SELECT coalesce(max(id), 0) FROM {TABLES[stream]}"))
+        is_new = self._db.execute(
+            "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (self._exporter, stream.value, last)
+        ).rowcount
+        return last if is_new else None
+
+    def position(self, stream: Stream) -> int | None:
+        """Return the last id of a stream that the receiver has, or None if there is no cursor in the stream."""
+        found = one(
+            self._db, "SELECT position FROM cursor WHERE exporter = ? AND stream = ?", self._exporter, stream.value
+        )
+        return None if found is None else int(found)
+
     def move(self, stream: Stream, last: int) -> None:
-        """Move a cursor behind this id, never back."""
+        """Move a cursor to this id, never back."""
         self._db.execute(
             "UPDATE cursor SET position = max(position, ?) WHERE exporter = ? AND stream = ?",
             (last, self._exporter, stream.value),
         )
 
     def have(self, points: Collection[Point], ends: Mapping[str, int]) -> None:
-        """Remember what the receiver has by these points.
+        """Store the totals that the receiver has after these points.
 
         Args:
             points: In the order in which they were sent.
@@ -71,9 +124,98 @@ class Cursors:
                 (self._exporter, source.name, self._form_of(source), ends[source.name], times[source.name], SKIP_NS),
             )
 
+    def skip(self, stream: Stream, up_to_id: int, most: int) -> Skipped:
+        """Move the cursor towards this id, past at most ``most`` items that the exporter will never get.
+
+        The items are counted as dropped. Counts of intervals stay in the totals that the exporter's next points carry.
+        """
+        # the exporter's own thread may have moved the cursor
+        position = self.position(stream)
+        if position is None or position >= up_to_id:
+            return Skipped()
+        begin, end = _SPANS[stream]
+        count, last, from_ns, to_ns = self._db.execute(
+            f"SELECT count(*), max(id), min({begin}), max({end}) FROM"
+            f" (SELECT id, {begin}, {end} FROM {TABLES[stream]} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",
+            (position, up_to_id, most),
+        ).fetchone()
+        until_id = last if count == most else up_to_id
+        mended = self._owe_closed(position, until_id) if stream is Stream.INTERVALS else 0
+        self.move(stream, until_id)
+        return Skipped(self._drop(Dropped(self._exporter, stream, count, from_ns, to_ns)) if count else None, mended)
+
+    def skip_open(self, places: Collection[tuple[int, int, int]], now_ns: int) -> Skipped:
+        """Count open intervals (end, start and id of the series) as dropped; their counts go into the next points.
+
+        The counts get the time of the last point that the receiver has, or that of the log: their own time is in the
+        future, and would move all later points of their series there.
+        """
+        rows: list[tuple[Any, ...]] = []
+        for place in places:
+            series, sent_ns, closed_ns, *columns = self._db.execute(
+                f"SELECT i.series, ifnull(t.time_ns, 0), source.sealed_ns, {counts_to_read('i')}"
+                " FROM open_interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
+                " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
+                " WHERE i.end_ns = ? AND i.start_ns = ? AND i.series = ?",
+                (self._exporter, *place),
+            ).fetchone()
+            at_ns = sent_ns or min(closed_ns or now_ns, now_ns)
+            rows.append((series, at_ns, at_ns, sent_ns, *columns))
+        from_ns, to_ns = min(start_ns for _, start_ns, _ in places), max(end_ns for end_ns, _, _ in places)
+        mended = self._owe(rows)
+        return Skipped(self._drop(Dropped(self._exporter, Stream.INTERVALS, len(places), from_ns, to_ns)), mended)
+
+    def _drop(self, drop: Dropped) -> Dropped:
+        """Count deleted items, and let the exporter read its current batch again."""
+        self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (self._exporter,))
+        progress.note_dropped(self._db, drop, time.time_ns())
+        return drop
+
+    def _owe_closed(self, position: int, up_to_id: int) -> int:
+        return self._owe(
+            self._db.execute(
+                f"SELECT i.series, max(i.start_ns, s.start_ns), i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')}"
+                " FROM interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
+                " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
+                # a newer copy of this store has sent the others
+                " WHERE i.id > ? AND i.id <= ? AND i.end_ns > ifnull(t.skip_ns, 0) ORDER BY i.id",
+                (self._exporter, position, up_to_id),
+            )
+        )
+
+    def _owe(self, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Add counts that the exporter will never get as intervals to those that its next points carry.
+
+        A row is a series, the start and the end of its counts, the time of the last point that was sent, and the
+        counts. Returns how many were damaged; these count as the exporter would have counted them.
+        """
+        bounds_ns = series_bounds(self._db)
+        mended = 0
+        owed: dict[int, Owed] = {}
+        for series, start_ns, end_ns, sent_ns, *columns in rows:
+            if series not in owed:
+                before = self._db.execute(
+                    f"SELECT start_ns, time_ns, {counts_to_read()} FROM owed WHERE exporter = ? AND series = ?",
+                    (self._exporter, series),
+                ).fetchone()
+                if before is None:
+                    owed[series] = Owed.after(start_ns, sent_ns)
+                else:
+                    counts, is_whole = counts_or_mean(before[2:], bounds_ns[series])
+                    mended += not is_whole
+                    owed[series] = Owed(before[0], before[1], counts)
+            counts, is_whole = counts_or_mean(columns, bounds_ns[series])
+            mended += not is_whole
+            owed[series].add(end_ns, counts)
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO owed (exporter, series, start_ns, time_ns, {COUNTS}) VALUES ({marks(11)})",
+            [(self._exporter, of, one.begin_ns, one.time_ns, *counts_row(one.counts)) for of, one in owed.items()],
+        )
+        return mended
+
     def sent(self) -> Sent:
-        """How far each source was sent, as the marker has it."""
-        (instance,) = self._db.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()
+        """Return the latest data of each source that was sent, as the marker file stores it."""
+        instance = meta(self._db, "instance") or ""
         rows = self._db.execute("SELECT source, end_ns, time_ns FROM sent WHERE exporter = ?", (self._exporter,))
         return Sent(instance, {name: (end_ns, time_ns) for name, end_ns, time_ns in rows})
 
@@ -81,7 +223,7 @@ class Cursors:
         return encode_json([source.instance, source.event, self.form])
 
     def meet_form(self, sources: Iterable[SourceInfo]) -> None:
-        """Begin all series of a source anew where its points are other series at the receiver from now on."""
+        """Start all series of a source again if the receiver will see its points as other series."""
         before = dict(
             self._db.execute("SELECT source, form FROM sent WHERE exporter = ?", (self._exporter,)).fetchall()
         )
@@ -89,14 +231,14 @@ class Cursors:
             form = self._form_of(source)
             if before.get(source.name, form) == form:
                 continue
-            if before[source.name]:  # else it was written by an older version, which did not note it
-                self._begin_anew(source.name)
+            if before[source.name]:  # else an older version wrote the row, which did not store the form
+                self._start_again(source.name)
             self._db.execute(
                 "UPDATE sent SET form = ? WHERE exporter = ? AND source = ?", (form, self._exporter, source.name)
             )
 
     def meet_marker(self, marker: Sent, now_ns: int) -> int | None:
-        """Begin all series anew where the receiver has more than this store knows; returns up to when it has."""
+        """Start all series again if the receiver has more than this store; returns the latest time that it has."""
         sent = self.sent()
         if marker.instance != sent.instance or not marker.is_ahead_of(sent.sources):
             return None
@@ -106,18 +248,18 @@ class Cursors:
                 " end_ns = max(end_ns, ?3), time_ns = max(time_ns, ?4), skip_ns = max(skip_ns, ?3)",
                 (self._exporter, name, end_ns, time_ns),
             )
-            self._begin_anew(name)
-        # the newer copy sent that before anything else
+            self._start_again(name)
+        # the newer copy sent these counts before anything else
         self._db.execute("DELETE FROM owed WHERE exporter = ?", (self._exporter,))
-        # the daemon's own numbers count from its counters, which are those of the older copy
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('counting_ns', ?)", (str(now_ns),))
+        # the program's own numbers come from the counters of the older copy
+        set_meta(self._db, "counting_ns", now_ns)
         return max(time_ns for _, time_ns in marker.sources.values())
 
     def interrupt(self) -> None:
-        """Let the exporter be sent no points from now on.
+        """Stop sending points to the exporter.
 
-        Should it be later, all series begin anew, and intervals up to the last one that was sent are left out: the
-        receiver would count them twice, or take a lower total for a restart.
+        If it gets points again later, all series start again without the intervals that were sent: the receiver would
+        count them twice, or take a lower total as a restart.
         """
         for table in ("total", "owed"):
             self._db.execute(f"DELETE FROM {table} WHERE exporter = ?", (self._exporter,))
@@ -125,7 +267,7 @@ class Cursors:
             "UPDATE sent SET after_ns = time_ns, skip_ns = max(skip_ns, end_ns) WHERE exporter = ?", (self._exporter,)
         )
 
-    def _begin_anew(self, source: str) -> None:
+    def _start_again(self, source: str) -> None:
         self._db.execute(
             "DELETE FROM total WHERE exporter = ? AND series IN"
             " (SELECT s.id FROM series AS s JOIN source ON source.id = s.source WHERE source.name = ?)",
@@ -137,12 +279,12 @@ class Cursors:
 
 
 def identity(point: Point) -> tuple[object, ...]:
-    """What tells a series from others at a receiver."""
+    """Return the identity of a point's series at a receiver."""
     return point.source.id, point.series.instrument, point.series.attributes
 
 
 def _columns(point: Point) -> tuple[int, str, str, str]:
-    """What names a point's series in the store, as :data:`_SERIES` looks for it."""
+    """Return the columns that identify a point's series in the store, for :data:`_SERIES`."""
     series = point.series
     attributes, bounds = encode_attributes(series.attributes), encode_json(series.bounds_ns)
     return point.source.id, series.instrument.value, attributes, bounds

@@ -1,4 +1,4 @@
-"""How the daemon fares, as numbers that exporters can send: counters since the store was made, and what is now."""
+"""The program's own numbers for exporters: counters since the store was created, and current values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FEW = 10_000
 
 
 def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
-    """All numbers at this moment; the caller holds a read transaction.
+    """Return all numbers. The caller holds a read transaction.
 
     Args:
         db: A connection to the store.
@@ -34,7 +34,7 @@ def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
 
 
 def pending(db: sqlite3.Connection, exporter: str) -> int:
-    """How many items wait for an exporter; the caller holds a read transaction, or doesn't mind."""
+    """Return how many items wait for an exporter."""
     tables = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}
     on_trial = db.execute("SELECT count(*) FROM refused WHERE exporter = ? AND NOT held", (exporter,)).fetchone()[0]
     return int(on_trial) + sum(
@@ -52,18 +52,18 @@ def _behind_id(db: sqlite3.Connection, table: str, position: int) -> int:
 
     if one("SELECT max(id) FROM {}") - position < _FEW:
         return one("SELECT count(*) FROM {} WHERE id > ?", position)
-    # much waits: all is counted fast (pages of a small index), and what was delivered is merged and few
+    # many items wait: all rows are counted fast (pages of a small index), and the delivered ones are merged and few
     return one("SELECT count(*) FROM {}") - one("SELECT count(*) FROM {} WHERE id <= ?", position)
 
 
 def size_on_disk(path: Path) -> int:
-    """Bytes of the store's file and its log of changes; 0 for what is not there."""
+    """Return the bytes of the store's file and its write-ahead log; 0 for a missing file."""
     real = os.path.realpath(path)
     return _size(real) + _size(f"{real}-wal")
 
 
 def wal_size(path: Path) -> int:
-    """Bytes of the store's log of changes alone."""
+    """Return the bytes of the store's write-ahead log."""
     return _size(f"{os.path.realpath(path)}-wal")
 
 
@@ -75,7 +75,7 @@ def _size(path: str) -> int:
 
 
 def behind(path: str, device: int, inode: int, offset: int, size: int) -> int:
-    """Bytes of a file that are still to be read; by its size when last looked at, if it is not at its place now."""
+    """Return the unread bytes of a file. If the file is no longer at its path, its size at the last scan counts."""
     try:
         now = os.stat(path)  # noqa: PTH116 - of each of many files
     except (OSError, ValueError):

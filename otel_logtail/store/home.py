@@ -1,11 +1,11 @@
-"""Where a store was used last: which machine, which path.
+"""The machine and the path where a store was used last.
 
-Two daemons with copies of one store would send as one ``service.instance.id``, and their totals would mix. So a store
-that finds itself elsewhere takes a new id, under which all series start again; totals stay right in both places. It
-keeps its id where it was only moved: on the same machine, or on an unknown one (a container that was recreated has
-another host name), with the files that lie beside it (:mod:`~otel_logtail.store.marker`).
+Two daemons with copies of one store would send under one ``service.instance.id``, and their totals would mix. So a
+store that is opened elsewhere gets a new id, all series start again, and totals are right in both places. A store keeps
+its id if it was only moved: on the same machine, or on an unknown one (a recreated container has another host name),
+together with the files beside it (:mod:`~otel_logtail.store.marker`).
 
-Known limit: a machine that is cloned whole, with its id, its name and its folders, is not noticed.
+Known limit: a clone of a whole machine, with its id, name and directories, is not detected.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
 class Home(msgspec.Struct, frozen=True):
-    """A machine (a hash of its id, empty where it has none), its host name, and the path of a store there."""
+    """A machine (a hash of its id, empty if it has none), its host name, and the path of a store there."""
 
     machine: str
     host: str
     path: str
 
     def is_on(self, other: Home) -> bool:
-        """Whether both are on one machine, as far as that is known."""
+        """Return whether both are on one machine, as far as the names show."""
         return self.machine == other.machine and self.host == other.host
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A store was last used elsewhere: there, and whether that may go on (then it has a new id here)."""
+    """The previous home of a store. ``is_copy``: the store may still be used there, so it has a new id here."""
 
     before: Home
     is_copy: bool
 
 
 def here(path: Path) -> Home:
-    """The home of a store at this path."""
+    """Return the home of a store at this path."""
     return Home(_machine(), socket.gethostname(), os.path.realpath(path))
 
 
 def recorded(connection: sqlite3.Connection) -> Home | None:
-    """The home that a store has recorded; None: none yet, or it can't be read."""
+    """Return the home that a store has recorded; None if there is none, or if it is unreadable."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'home'").fetchone()
     try:
         return None if row is None else msgspec.json.decode(row[0], type=Home)
@@ -59,7 +59,7 @@ def recorded(connection: sqlite3.Connection) -> Home | None:
 
 
 def settle(connection: sqlite3.Connection, path: Path) -> Change | None:
-    """Record that the store is used here; returns the change where it was used elsewhere."""
+    """Record that the store is used here; returns the change if the store was used elsewhere."""
     before, now = recorded(connection), here(path)
     (instance,) = connection.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()
     (has_sent,) = connection.execute("SELECT EXISTS (SELECT 1 FROM sent)").fetchone()
@@ -81,8 +81,8 @@ def settle(connection: sqlite3.Connection, path: Path) -> Change | None:
 def is_elsewhere(before: Home, now: Home, instance: str, beside: set[str], *, has_sent: bool) -> bool:
     """Return whether a store may be in use in two places.
 
-    ``beside`` are the ids of the stores that the files beside it are of. Where they are of another one, this store took
-    that one's place.
+    ``beside`` are the ids of the stores that wrote the files beside it. If another store wrote them, this store
+    replaced it.
     """
     if before == now:
         return has_sent and bool(beside) and instance not in beside

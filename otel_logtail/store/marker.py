@@ -1,13 +1,12 @@
-"""How far an exporter has sent, in a file beside the store: what a backup of the store does not bring back.
+"""A file beside the store with the latest data that an exporter has sent. It detects restored backups of the store.
 
-The store says the same in its table ``sent``, in one transaction with the cursor. The file is written afterwards, so
-it never says more than the store did. Where it does, the store is an older copy (a restored backup, or a power cut that
-took its last transactions), and the receiver has more than the store knows. One file for each exporter, ``.NAME.sent``
-behind the store's name and a dot before it: it is not among the store's own files (``store.db*``) when these are
-copied or moved.
+The table ``sent`` of the store has the same data, written in one transaction with the cursor. The file is written
+afterwards, so it is never ahead of the store. If it is, the store is an older copy: a restored backup, or a store that
+lost its last transactions in a power cut. Then the receiver has more data than the store. Each exporter has a file:
+``.STORE.EXPORTER.sent``. Its name starts with a dot, so it is not copied or moved with ``store.db*``.
 
-Known limits: a copy of the whole folder has the file, too, and is as old as the store; without the file nothing can be
-noticed. It is not synced: after a power cut it may be an older one, or unreadable, which is as none.
+Known limits: a copy of the whole directory contains the file, which is then as old as the store. Without the file an
+older copy is not detected. The file is not synced: after a power cut it may be older or unreadable.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ import msgspec
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """How far each source of a store was sent: the latest end of an interval and the latest time of a point."""
+    """The latest end of an interval and the latest time of a point that were sent, for each source of a store."""
 
     instance: str = ""
     sources: dict[str, tuple[int, int]] = {}
 
     def is_ahead_of(self, sources: Mapping[str, tuple[int, int]]) -> bool:
-        """Whether any source was sent further than that."""
+        """Return whether more of any source was sent than that."""
         return any(
             end_ns > sources.get(name, (0, 0))[0] or time_ns > sources.get(name, (0, 0))[1]
             for name, (end_ns, time_ns) in self.sources.items()
@@ -35,7 +34,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Marker:
-    """The file of one exporter. Nothing is raised: without it all works, but an older copy goes unnoticed."""
+    """The file of one exporter. Errors are ignored: without the file only the detection of older copies fails."""
 
     def __init__(self, store: Path, exporter: str) -> None:
         real = Path(os.path.realpath(store))
@@ -50,19 +49,18 @@ class Marker:
             self._file = None
 
     def read(self) -> Sent:
-        """What it says; nothing where it is missing or unreadable."""
+        """Return the content of the file; empty if the file is missing or unreadable."""
         return _read(self._path)
 
     def write(self, sent: Sent) -> None:
-        """Let it say this.
+        """Write the file in place with one system call: a rename for each batch takes milliseconds on ext4.
 
-        In place, by one call of the system: a rename for each batch costs milliseconds on ext4. A process that dies
-        leaves the old text or the new; a text that is torn all the same is as none.
+        If the process dies, the file has the old or the new text. A text that is torn nevertheless is unreadable.
         """
         text = msgspec.json.encode(sent)
         try:
             if self._file is not None and not os.fstat(self._file).st_nlink:
-                self.close()  # somebody removed it
+                self.close()  # it was removed
             if self._file is None:
                 flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 self._file = os.open(self._path, flags, 0o600)
@@ -70,17 +68,17 @@ class Marker:
                 self._length = os.fstat(self._file).st_size
             os.pwrite(self._file, text.ljust(self._length), 0)
         except OSError:
-            return  # no room, perhaps: the next one says it all
+            return  # perhaps the disk is full. The next write contains everything
         self._length = max(self._length, len(text))
 
 
 def instances(store: Path) -> set[str]:
-    """The ids of the stores that the files beside this store are of."""
+    """Return the ids of the stores that wrote the files beside this store."""
     return {sent.instance for sent in map(_read, _beside(store)) if sent.instance}
 
 
 def remove(store: Path) -> None:
-    """Remove the files beside this store: they are of another one."""
+    """Remove the files beside this store: another store wrote them."""
     for path in _beside(store):
         try:
             path.unlink()

@@ -43,20 +43,20 @@ def run_script(script: str, connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations_: Mapping[int, Step] | None = None) -> None:
-    """Create the tables in an empty database, or migrate an older store; a step is made as a whole or not at all.
+    """Create the tables in an empty database, or migrate an older store. Each step is one transaction.
 
     Args:
-        connection: To the store, outside a transaction.
-        path: Of the store, for messages.
-        migrations_: By the version that each leads to; those of this package if None.
+        connection: The store, outside a transaction.
+        path: Its path, for messages.
+        migrations_: The steps by the version that each one leads to; if None, those of this package.
 
     Raises:
-        StoreError: it was written by a newer otel-logtail, or is somebody else's database.
+        StoreError: a newer otel-logtail wrote the store, or the database is of another program.
     """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"{path} was written by a newer otel-logtail (schema {version}; this one knows {SCHEMA_VERSION})",
+            f"{path} was written by a newer otel-logtail (schema {version}; this one has {SCHEMA_VERSION})",
             hint="upgrade otel-logtail, or name another store with --db",
         )
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
@@ -64,8 +64,8 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations_: Mapping[int
         _create(connection)
         return
     if not version or not tables >= {"meta", "source", "file", "interval"}:
-        raise StoreError(f"{path} is a SQLite database, but no store of otel-logtail", hint="name another with --db")
-    # somebody's own views may name what a step makes anew: they are none of its business
+        raise StoreError(f"{path} is a SQLite database, but not a store of otel-logtail", hint="name another with --db")
+    # views of the user may name tables that a step creates again: they stay as they are
     connection.execute("PRAGMA legacy_alter_table = ON")
     for target, step in (steps() if migrations_ is None and version < SCHEMA_VERSION else migrations_ or {}).items():
         if target <= version:
@@ -78,18 +78,20 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations_: Mapping[int
 
 
 def _give_pages_back(connection: sqlite3.Connection) -> None:
-    """Let an older store give back what is pruned: it has to be rewritten for that, once."""
+    """Rewrite an older store once, so that it can give free pages back."""
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 2:
         return
     try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("VACUUM")
     except sqlite3.OperationalError:
-        pass  # no room for a second copy, or somebody reads: it works without, and the next start tries again
+        pass  # no space for a second copy, or the store is being read: the next start tries again
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that what is pruned is given back; only before a table
+    connection.execute(
+        "PRAGMA auto_vacuum = INCREMENTAL"
+    )  # to give free pages back; only possible before the first table
     # executescript runs outside of Python's transaction handling, so the script brings its own
     connection.executescript(
         f"BEGIN IMMEDIATE;\n{_schema()}\n"

@@ -1,4 +1,4 @@
-"""The place of a store: which file system it lies on, and which processes hold it, as this machine tells."""
+"""The place of a store: its file system, and the processes that use it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from otel_logtail.ownfile import read_own
 
 _READ_MARKS = range(123, 128)
-"""Bytes of ``-shm`` on which SQLite holds a shared lock while a connection has a snapshot (wal.c, WAL_READ_LOCK)."""
+"""Bytes of ``-shm`` that SQLite locks while a connection has a snapshot (wal.c, WAL_READ_LOCK)."""
 
 
 class _Lock(NamedTuple):
@@ -21,7 +21,7 @@ class _Lock(NamedTuple):
 
 
 def file_system(path: Path) -> str:
-    """Return the type of the file system that holds a path, such as ``nfs4``; ``unknown`` where nobody tells."""
+    """Return the type of the file system of a path, such as ``nfs4``; ``unknown`` if the system does not list it."""
     found, longest = "unknown", -1
     real = os.path.realpath(path)
     try:
@@ -40,9 +40,9 @@ def file_system(path: Path) -> str:
 
 
 def holder(path: Path) -> int | None:
-    """Return the pid of the daemon that holds the store, 0 if it can't be told, or None if there is none.
+    """Return the pid of the daemon that uses the store, 0 if the pid is unknown, or None if there is no daemon.
 
-    No lock is touched: trying one would be in the way of a daemon that starts.
+    No lock is taken: that could stop a daemon that starts now.
     """
     real = Path(os.path.realpath(path))
     lock = Path(f"{real}.lock")
@@ -68,7 +68,7 @@ def holder(path: Path) -> int | None:
 def readers(path: Path) -> list[str]:
     """Return the processes that hold a snapshot of the store now, such as ``sqlite3 (pid 17)``.
 
-    This one and the daemon, whose snapshots are short, are left out.
+    This process and the daemon are left out: their snapshots are short.
     """
     shared = Path(f"{os.path.realpath(path)}-shm")
     pids = {
@@ -90,7 +90,7 @@ def _name_of(pid: int) -> str:
 
 
 def _is_on(lock: _Lock, file: Path, named: str) -> bool:
-    """Whether a lock is on this file."""
+    """Return whether a lock is on this file."""
     try:
         status = file.stat()
     except OSError:
@@ -98,13 +98,13 @@ def _is_on(lock: _Lock, file: Path, named: str) -> bool:
     where, _, inode = lock.place.rpartition(":")
     if inode != str(status.st_ino):
         return False
-    # some file systems say another device here than there: then the pid must be the one that the lock file names
+    # some file systems show different devices in stat() and in /proc/locks: then the pid in the lock file decides
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     return where == device or named == str(lock.pid)
 
 
 def _locks() -> list[_Lock] | None:
-    """Return every lock that is held on this machine; None where the system has no such list."""
+    """Return all locks of this machine; None if the system has no list of them."""
     try:
         rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:

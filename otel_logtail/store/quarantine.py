@@ -1,10 +1,10 @@
-"""Items that were taken out of their stream, since an exporter's receiver does not accept them.
+"""Items that were taken out of their stream, since their receiver does not accept them.
 
-An item is first on trial: the exporter sends it again and again while the stream goes on. An item that keeps failing
-alone while others are accepted, or that the receiver refuses, is quarantined: it waits for ``otel-logtail retry``. Each
-is kept as it was sent, so it is sent again with the same ids, times and totals, whatever happened to the store since.
+An item is first on trial: the exporter sends it again and again while the stream continues. An item that fails alone
+while others are accepted, or that the receiver refuses, is quarantined: it waits for ``otel-logtail retry``. Items are
+stored as they were sent, so they are sent again with the same ids, times and totals.
 
-The quarantine of an exporter is bounded. What leaves it is counted as dropped, like all that leaves the store unsent.
+The quarantine of an exporter is bounded. Items that are deleted from it count as dropped.
 
 All functions work inside the transaction of their caller.
 """
@@ -12,31 +12,34 @@ All functions work inside the transaction of their caller.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 import msgspec
 
 from otel_logtail.model import BreachRecord, Dropped, EpisodeRecord, ExportBatch, Item, Point, Stream
+from otel_logtail.store import progress
+from otel_logtail.store.rows import marks
 
 MOST_QUARANTINED = 1000
-"""How many items of one exporter are quarantined at most: tens of megabytes if each is an episode of 128 breaches."""
+"""Quarantined items of one exporter: tens of megabytes if each is an episode of 128 breaches."""
 
 MOST_ON_TRIAL = 100
-"""How many items of one stream are on trial at a time."""
+"""Items of one stream that are on trial at a time."""
 
 _KINDS: dict[Stream, type[Point | EpisodeRecord | BreachRecord]] = {
     Stream.INTERVALS: Point,
     Stream.EPISODES: EpisodeRecord,
     Stream.BREACHES: BreachRecord,
 }
+_STREAMS: dict[type, Stream] = {kind: stream for stream, kind in _KINDS.items()}
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def add(
-    db: sqlite3.Connection, exporter: str, stream: Stream, item: Item, why: str, now_ns: int, *, held: bool
-) -> Dropped | None:
-    """Keep an item, on trial or quarantined (``held``); returns what had to leave for it."""
+def add(db: sqlite3.Connection, exporter: str, item: Item, why: str, now_ns: int, *, held: bool) -> Dropped | None:
+    """Store an item, on trial or quarantined (``held``); returns the items that were deleted to make space."""
     if held and is_repeat(item):
         return None
+    stream = _STREAMS[type(item)]
     db.execute(
         "INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)"
         " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
@@ -46,7 +49,7 @@ def add(
 
 
 def hold(db: sqlite3.Connection, exporter: str, stream: Stream, id_: int, why: str, now_ns: int) -> Dropped | None:
-    """Quarantine an item that was on trial; return the items that were deleted to make room.
+    """Quarantine an item that was on trial; returns the items that were deleted to make space.
 
     ``why`` empty means the last reason. An item that was released before counts as refused once more.
     """
@@ -54,9 +57,17 @@ def hold(db: sqlite3.Connection, exporter: str, stream: Stream, id_: int, why: s
         "UPDATE refused SET held = 1, why = coalesce(nullif(?, ''), why), time_ns = ? WHERE id = ? AND NOT held",
         (why, now_ns, id_),
     ).rowcount
-    if not held:  # it left the store meanwhile
+    if not held:  # deleted meanwhile
         return None
     return _note_quarantined(db, exporter, stream, now_ns)
+
+
+def hold_others(db: sqlite3.Connection, exporter: str, streams: Collection[Stream]) -> None:
+    """Quarantine the items on trial of all other streams: their exporter no longer requests them."""
+    db.execute(
+        f"UPDATE refused SET held = 1 WHERE exporter = ? AND stream NOT IN ({marks(len(streams))})",
+        (exporter, *(stream.value for stream in streams)),
+    )
 
 
 def _note_quarantined(db: sqlite3.Connection, exporter: str, stream: Stream, now_ns: int) -> Dropped | None:
@@ -71,7 +82,7 @@ def _note_quarantined(db: sqlite3.Connection, exporter: str, stream: Stream, now
 def drop(
     db: sqlite3.Connection, exporter: str, stream: Stream, now_ns: int, where: str, *values: object
 ) -> Dropped | None:
-    """Delete items of an exporter's stream and count them as dropped; returns what they were."""
+    """Delete items of an exporter's stream and count them as dropped; returns the count."""
     which = f"FROM refused WHERE exporter = ? AND stream = ? AND {where}"
     count, from_ns, to_ns = db.execute(
         f"SELECT count(*), min(about_ns), max(about_ns) {which}", (exporter, stream.value, *values)
@@ -80,18 +91,8 @@ def drop(
         return None
     db.execute(f"DELETE {which}", (exporter, stream.value, *values))
     dropped = Dropped(exporter, stream, count, from_ns, to_ns)
-    count_dropped(db, dropped, now_ns)
+    progress.note_dropped(db, dropped, now_ns)
     return dropped
-
-
-def count_dropped(db: sqlite3.Connection, drop: Dropped, now_ns: int) -> None:
-    """Count items that left the store before their exporter had them."""
-    db.execute(
-        "INSERT INTO dropped (exporter, stream, count, from_ns, to_ns, time_ns) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET count = count + excluded.count, from_ns = min(from_ns, excluded.from_ns),"
-        " to_ns = max(to_ns, excluded.to_ns), time_ns = excluded.time_ns",
-        (drop.exporter, drop.stream.value, drop.count, drop.from_ns, drop.to_ns, now_ns),
-    )
 
 
 def trials(db: sqlite3.Connection, exporter: str, stream: Stream) -> dict[int, int]:
@@ -112,7 +113,7 @@ def trial(db: sqlite3.Connection, stream: Stream, id_: int) -> ExportBatch | Non
     try:
         return ExportBatch(stream, (msgspec.msgpack.decode(row[0], type=_KINDS[stream]),))
     except msgspec.MsgspecError:
-        return None  # damaged on disk, or written by a version whose items were others
+        return None  # damaged on disk, or written by a version with other items
 
 
 def failed_again(db: sqlite3.Connection, id_: int, tries: int, why: str, now_ns: int) -> None:
@@ -131,7 +132,7 @@ def any_kept(db: sqlite3.Connection, exporter: str) -> bool:
 
 
 class Quarantined(msgspec.Struct, frozen=True):
-    """A quarantined item; ``sendable`` is whether it is known how it was sent."""
+    """A quarantined item. It is not ``sendable`` if schema 4 stored it, without its content."""
 
     exporter: str
     stream: str
@@ -154,7 +155,7 @@ def listed(db: sqlite3.Connection, exporter: str | None) -> list[Quarantined]:
 def release(db: sqlite3.Connection, exporter: str | None) -> int:
     """Put quarantined items on trial again, of one exporter or of all (None); returns how many.
 
-    Items of schema 4 stay: how they were sent is not known.
+    Items of schema 4 stay in quarantine: their content was not stored.
     """
     return db.execute(
         "UPDATE refused SET held = 0, tries = 0 WHERE held AND length(data) AND exporter = coalesce(?, exporter)",
@@ -163,7 +164,7 @@ def release(db: sqlite3.Connection, exporter: str | None) -> int:
 
 
 def is_repeat(item: Item) -> bool:
-    """Return whether an item only repeats a total: without it nothing is missing at the receiver."""
+    """Return whether an item only repeats a total: the receiver does not need it."""
     return isinstance(item, Point) and not item.id and not item.delta.count
 
 

@@ -16,7 +16,7 @@ from otel_logtail.counts import add, count
 from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Samples, Severity
 
 MOST = 2**63 - 1
-"""The largest integer that SQLite has: a sum stands still there. It is 292 years, which forged lines can claim."""
+"""The largest integer of SQLite. A sum stays there: 292 years, which forged lines can add up to."""
 
 _hot = native.module("engine._hot")
 
@@ -34,7 +34,7 @@ OFFSET_BITS = 40
 """A sample's id is its file's id shifted by this, or'ed with its line's offset: files up to 1 TiB."""
 
 STEP_NS = 1_000_000
-"""How far a late interval's point is moved past its series' last one: Prometheus keeps milliseconds."""
+"""The least time between two points of a series: Prometheus stores milliseconds."""
 
 _URI = "file://"
 
@@ -51,43 +51,43 @@ FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int, 
 
 
 def marks(number: int) -> str:
-    """Placeholders of so many parameters: few, for SQLite bounds them; of ids see :data:`IDS`."""
+    """Return placeholders for parameters. SQLite limits their number: for ids use :data:`IDS`."""
     return ", ".join("?" * number)
 
 
 IDS = "(SELECT value FROM json_each(?))"
-"""Any number of ids as one parameter (:func:`json_ids`), to be looked for with IN."""
+"""Any number of ids as one parameter (:func:`json_ids`), for IN."""
 
 
 def json_ids(ids: Iterable[int]) -> str:
-    """Any number of ids as one parameter."""
+    """Return any number of ids as one parameter."""
     return encode_json(list(ids))
 
 
 def encode_attributes(attributes: Attributes) -> str:
-    """The JSON object of some attributes, the same text for the same attributes."""
+    """Return attributes as a JSON object: the same text for the same attributes."""
     return msgspec.json.encode(dict(attributes)).decode()
 
 
 def decode_attributes(text: str) -> Attributes:
-    """The attributes of a JSON object written by :func:`encode_attributes`."""
+    """Return the attributes that :func:`encode_attributes` wrote."""
     return tuple(msgspec.json.decode(text, type=dict[str, bool | int | str]).items())
 
 
 def decode_bounds(text: str) -> tuple[int, ...]:
-    """The explicit bounds of a series in nanoseconds, out of their JSON."""
+    """Return the explicit bounds of a series in nanoseconds from their JSON."""
     return msgspec.json.decode(text, type=tuple[int, ...])
 
 
 def encode_json(value: object) -> str:
-    """Compact JSON text."""
+    """Return compact JSON text."""
     return _encode(value).decode()
 
 
 def text_of_path(path: str) -> str:
-    """An absolute path as text that can be stored and sent: itself, or a file URI (RFC 8089) if it is not UTF-8.
+    """Return an absolute path as text that can be stored and sent: the path, or a file URI (RFC 8089) if not UTF-8.
 
-    A path begins with ``/``, so the two can't be mistaken for each other.
+    A path starts with ``/``, so the two cannot be confused.
     """
     try:
         path.encode()
@@ -97,14 +97,14 @@ def text_of_path(path: str) -> str:
 
 
 def path_of_text(text: str) -> str:
-    """The path that :func:`text_of_path` has written, as the system gives and takes it."""
+    """Return the path that :func:`text_of_path` wrote, in the form that the operating system uses."""
     if not text.startswith(_URI):
         return text
     return unquote_to_bytes(text.removeprefix(_URI)).decode(errors="surrogateescape")
 
 
 def counts_row(counts: Counts) -> CountsRow:
-    """Counts as the seven columns that interval, open_interval and total share."""
+    """Return counts as the seven columns of :data:`COUNTS`."""
     return (
         counts.count,
         min(counts.sum_ns, MOST),
@@ -117,14 +117,14 @@ def counts_row(counts: Counts) -> CountsRow:
 
 
 def counts_of(row: CountsRow) -> Counts:
-    """The counts in those seven columns."""
+    """Return the counts in the seven columns of :data:`COUNTS`."""
     return Counts(row[0], row[1], row[2], row[3], _decode_explicit(row[4]), _decode_exponential(row[5]), row[6])
 
 
 def counts_to_read(table: str = "") -> str:
-    """Those columns (of a table, where several have them) for :func:`counts_or_mean`.
+    """Return the columns of :data:`COUNTS`, if needed of one table, for :func:`counts_or_mean`.
 
-    As bytes: a flipped bit can make text no UTF-8 any more, and that would be an error of the whole query.
+    The texts are read as bytes: a flipped bit can make them invalid UTF-8, which would fail the whole query.
     """
     texts, prefix = ("explicit", "exponential"), f"{table}." if table else ""
     names = COUNTS.split(", ")
@@ -132,10 +132,10 @@ def counts_to_read(table: str = "") -> str:
 
 
 def counts_or_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> tuple[Counts, bool]:
-    """The counts in those seven columns, and whether they are whole.
+    """Return the counts in the seven columns of :data:`COUNTS`, and whether they are undamaged.
 
-    Where they were damaged on disk (SQLite can't see that), what is still known of them: as many, adding up to as much,
-    with the least and the most, but all of them at their mean. Always the same, whoever asks and how often.
+    SQLite does not detect damage in a value. Damaged counts keep their number, sum, minimum and maximum, and all of
+    them are counted at their mean. Every reader gets the same result.
     """
     try:
         counts = counts_of((row[0], row[1], row[2], row[3], row[4], row[5], row[6]))
@@ -147,7 +147,7 @@ def counts_or_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> tuple[Counts
 
 
 def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple[Counts, list[int]]:
-    """What rows of those seven columns add up to, and the places of those that are whole: damaged ones are left out."""
+    """Return the sum of rows of those seven columns, and the places of the undamaged rows; others are left out."""
     if (found := _sum_counts(rows, len(bounds_ns))) is not None:
         return Counts(*found), list(range(len(rows)))
     total, places = Counts(), []
@@ -161,12 +161,12 @@ def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple
 
 @native.twin(_hot)
 def _sum_counts(rows: list[tuple[Any, ...]], bounds: int) -> tuple[Any, ...] | None:
-    """Return the fields of the sum of whole rows; None: they are added one by one."""
+    """Return the fields of the sum of undamaged rows; None: they are added one by one."""
     return None
 
 
 def at_their_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> Counts:
-    """Counts of which only number, sum, least and most are known (the first four columns); empty: not even these."""
+    """Return counts from number, sum, minimum and maximum (the first four columns); empty if these are damaged, too."""
     number, sum_ns, min_ns, max_ns = row[:4]
     if not all(isinstance(value, int) for value in row[:4]) or number <= 0 or sum_ns < 0:
         return Counts(explicit=[0] * (len(bounds_ns) + 1))
@@ -188,7 +188,7 @@ def _adds_up(counts: Counts, buckets: int) -> bool:
 
 
 def file_columns(state: FileState) -> tuple[object, ...]:
-    """A file's columns of :data:`FILE`."""
+    """Return the columns of :data:`FILE`."""
     return (
         text_of_path(state.live),
         text_of_path(state.path),
@@ -207,7 +207,7 @@ def file_columns(state: FileState) -> tuple[object, ...]:
 
 
 def file_of(row: FileRow) -> FileState:
-    """The file in the columns ``id`` and those of :data:`FILE`."""
+    """Return the file in the columns ``id`` and :data:`FILE`."""
     file, live, path, device, inode, offset, size = row[:7]
     head_length, head_digest, anchor_length, anchor_digest, done, trail, doubt = row[7:]
     return FileState(
@@ -227,7 +227,7 @@ def file_of(row: FileRow) -> FileState:
 
 
 def episode_columns(source: int, episode: Episode) -> tuple[object, ...]:
-    """The source's id and an episode's columns of :data:`EPISODE`."""
+    """Return the source's id and the columns of :data:`EPISODE`."""
     return (
         source,
         text_of_path(episode.live),
@@ -246,7 +246,7 @@ def episode_columns(source: int, episode: Episode) -> tuple[object, ...]:
 
 
 def episode_of(row: EpisodeRow) -> Episode:
-    """The episode in the columns of :data:`EPISODE`."""
+    """Return the episode in the columns of :data:`EPISODE`."""
     live, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count, peak_ns, severity, cause, stage = row
     return Episode(
         live=live,
@@ -265,7 +265,7 @@ def episode_of(row: EpisodeRow) -> Episode:
 
 
 def encode_block(source: int, samples: Sequence[SampleColumns]) -> BlockRow:
-    """Samples of one file (at least one, by id) as one row."""
+    """Return samples of one file (at least one, in order of their ids) as one row."""
     first, times = samples[0][0], [sample[1] for sample in samples]
     first_ns = min(times)
     text = encode_samples([(id_ - first, time_ns - first_ns, d, k, stages) for id_, time_ns, d, k, stages in samples])
@@ -273,15 +273,15 @@ def encode_block(source: int, samples: Sequence[SampleColumns]) -> BlockRow:
 
 
 def encode_samples(rows: Sequence[SampleColumns]) -> str:
-    """The text of a block: of each sample its offset and time past the first's, duration, kind and stages.
+    """Return the text of a block: offset and time after those of the first sample, duration, kind and stages of each.
 
-    The last stages that did not run are left out: a third of the text would be ``null``.
+    The last stages are left out if they did not run: a third of the text would be ``null``.
     """
     return _NULLS.sub(b"]]", _encode(rows)).decode()
 
 
 def encode_columns(samples: Samples, kinds: list[int], first: int, first_ns: int) -> str:
-    """The same text, for samples as columns and the kind of each, past the offset and time that are given."""
+    """Return the same text for samples as columns and their kinds, after the given offset and time."""
     return _encode_samples(
         samples.offsets, samples.time_ns, samples.duration_ns, kinds, samples.stage_ns, first, first_ns
     )
@@ -302,7 +302,7 @@ def _encode_samples(
 
 
 def decode_block(id_: int, first_ns: int, text: str | bytes) -> list[SampleColumns]:
-    """The samples of a block, by id."""
+    """Return the samples of a block, in order of their ids."""
     return [(id_ + at, first_ns + past_ns, d, k, stages) for at, past_ns, d, k, stages in _decode_samples(text)]
 
 

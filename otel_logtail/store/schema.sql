@@ -1,71 +1,71 @@
 -- The store, schema version 5. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
--- What it promises:
---   * what a piece of log gave rise to (samples, breaches, intervals, episodes, counters) and the position behind it
---     (file) are written in one transaction, so each line is in the store once or not yet;
---   * interval, episode and breach are append-only with ids that are never given twice: a cursor never meets a changed
---     row. What may still change is kept apart (open_interval, open_episode);
---   * a cursor moves in one transaction with the totals that its exporter has told the receiver;
---   * what leaves before every exporter has it is counted (dropped).
+-- Invariants:
+--   * the data of a piece of log (samples, breaches, intervals, episodes, counters) and the position behind it (file)
+--     are written in one transaction, so each line is in the store once or not yet;
+--   * interval, episode and breach are append-only, and an id is used once: a cursor never reads a changed row. Data
+--     that may still change is in tables of its own (open_interval, open_episode);
+--   * a cursor moves in one transaction with the totals that its receiver has;
+--   * undelivered data that is deleted is counted (dropped).
 --
 -- All times are nanoseconds since the Unix epoch, all durations nanoseconds, all text UTF-8, all JSON compact.
 -- The views at the end (samples, episodes, minutes) are the ones to query; the tables may change with the version.
 
 CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns',
-                                          -- 'set_aside' (the damaged store whose place this one took; empty: it was
-                                          -- missing), 'cleared_ns' (when damage was met that no check found),
-                                          -- 'merged_60_ns' and the like (up to where intervals are merged), 'home' (the machine and the
-                                          -- path of the last start), 'counting_ns' (since when health counts, where that
-                                          -- is not 'created_ns': an older copy was restored)
+                                          -- 'set_aside' (the damaged store that this one replaces; empty: it was
+                                          -- missing), 'cleared_ns' (time of damage that no check detected),
+                                          -- 'merged_60_ns', 'merged_3600_ns' (end of the merged intervals), 'home' (machine
+                                          -- and path of the last start), 'counting_ns' (start of the health counters, if
+                                          -- not 'created_ns': an older copy was restored)
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE source (                     -- one observer following one set of files under one name
+CREATE TABLE source (                     -- one observer that follows one set of files
   id           INTEGER PRIMARY KEY,
   name         TEXT NOT NULL UNIQUE,
   observer     TEXT NOT NULL,
   event        TEXT NOT NULL,
-  threshold_ns INTEGER NOT NULL,          -- the settings of the last start; rows keep the severity of their own day
+  threshold_ns INTEGER NOT NULL,          -- the settings of the last start; rows keep their severity
   stall_ns     INTEGER NOT NULL,
   quiet_ns     INTEGER NOT NULL,
-  looked       INTEGER NOT NULL DEFAULT 0, -- 1: its files were looked at before, so unknown ones are new
-  bytes        INTEGER NOT NULL DEFAULT 0, -- counters since the store was made
+  looked       INTEGER NOT NULL DEFAULT 0, -- 1: its files were scanned before, so unknown ones are new
+  bytes        INTEGER NOT NULL DEFAULT 0, -- counters since the store was created
   samples      INTEGER NOT NULL DEFAULT 0,
   ignored      INTEGER NOT NULL DEFAULT 0,
   drift        INTEGER NOT NULL DEFAULT 0,
   oversized    INTEGER NOT NULL DEFAULT 0,
-  sealed_ns    INTEGER NOT NULL DEFAULT 0  -- what time it was in the log (event time) when intervals last became final
+  sealed_ns    INTEGER NOT NULL DEFAULT 0  -- time of the log (event time) when intervals last became final
 );
 
-CREATE TABLE rejected (                   -- lines that could be read and can't be true, by reason
+CREATE TABLE rejected (                   -- lines with impossible values, by reason
   source INTEGER NOT NULL REFERENCES source,
   reason TEXT NOT NULL,
   count  INTEGER NOT NULL,
   PRIMARY KEY (source, reason)
 ) WITHOUT ROWID;
 
-CREATE TABLE file (                       -- every file that was read, and how far: the positions
+CREATE TABLE file (                       -- every file that was read, and its position
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   source        INTEGER NOT NULL REFERENCES source,
-  live          TEXT NOT NULL,            -- the path that the program writes to (a file URI where it is not UTF-8)
-  path          TEXT NOT NULL,            -- where this file was last seen
+  live          TEXT NOT NULL,            -- the path that the program writes to (a file URI if it is not UTF-8)
+  path          TEXT NOT NULL,            -- the path of the last scan
   device        INTEGER NOT NULL,
   inode         INTEGER NOT NULL,
   offset        INTEGER NOT NULL,         -- everything before it is in this store
-  size          INTEGER NOT NULL,         -- when last looked at
+  size          INTEGER NOT NULL,         -- at the last scan
   head_length   INTEGER NOT NULL,         -- identity: hash of the first bytes ...
   head_digest   BLOB NOT NULL,
   anchor_length INTEGER NOT NULL,         -- ... and of the last ones before offset
   anchor_digest BLOB NOT NULL,
   done          INTEGER NOT NULL,         -- 1: rotated away and read to its end
-  gone_ns       INTEGER NOT NULL DEFAULT 0, -- done, and since when it is no longer on disk
-  trail         BLOB NOT NULL DEFAULT x'', -- hashes of its last lines, by which it is known when a part of it changed
-  doubt         INTEGER NOT NULL DEFAULT 0 -- the samples of lines before this offset may be here already
+  gone_ns       INTEGER NOT NULL DEFAULT 0, -- done, and the time since it is no longer on disk
+  trail         BLOB NOT NULL DEFAULT x'', -- hashes of its last lines, which identify it if a part of it changed
+  doubt         INTEGER NOT NULL DEFAULT 0 -- samples of lines before this offset may be stored already
 );
 CREATE INDEX file_live ON file (source, live, id);
 
-CREATE TABLE kind (                       -- what samples have in common, so that a sample's row is small
+CREATE TABLE kind (                       -- common values of samples, so that a sample takes few bytes
   id         INTEGER PRIMARY KEY,
   source     INTEGER NOT NULL REFERENCES source,
   attributes TEXT NOT NULL,               -- JSON object
@@ -94,7 +94,7 @@ CREATE TABLE breach (                     -- stream: samples that are not ok
   source      INTEGER NOT NULL REFERENCES source,
   file        INTEGER NOT NULL REFERENCES file,
   offset      INTEGER NOT NULL,           -- of its line
-  uid         BLOB NOT NULL,              -- 16 bytes: its name for ever
+  uid         BLOB NOT NULL,              -- 16 bytes: its permanent id
   time_ns     INTEGER NOT NULL,           -- when it ended
   duration_ns INTEGER NOT NULL,
   kind        INTEGER NOT NULL REFERENCES kind,
@@ -105,11 +105,11 @@ CREATE TABLE breach (                     -- stream: samples that are not ok
 CREATE INDEX breach_span ON breach (span_id, id);
 CREATE INDEX breach_time ON breach (time_ns);
 
-CREATE TABLE open_episode (               -- one per live path, or two while it is open which of them goes on
+CREATE TABLE open_episode (               -- one per live path, or two while it is undecided which one continues
   source     INTEGER NOT NULL REFERENCES source,
   live       TEXT NOT NULL,
   away       INTEGER NOT NULL,            -- 1: the last line was further than the quiet window from it; a second row
-                                          --   (0) is the episode that this line may have begun
+                                          --   (0) is the episode that may start with this line
   attributes TEXT NOT NULL,
   trace_id   BLOB NOT NULL,
   span_id    BLOB NOT NULL,
@@ -148,7 +148,7 @@ CREATE TABLE series (                     -- one instrument and one set of attri
   instrument TEXT NOT NULL,               -- duration, stage, breaches, episodes
   attributes TEXT NOT NULL,               -- JSON object
   bounds     TEXT NOT NULL,               -- JSON array, nanoseconds, upper-inclusive; other bounds are another series
-  start_ns   INTEGER NOT NULL,            -- the start of its first interval: where its totals begin
+  start_ns   INTEGER NOT NULL,            -- the start of its first interval and of its totals
   UNIQUE (source, instrument, attributes, bounds)
 );
 
@@ -163,12 +163,12 @@ CREATE TABLE open_interval (              -- counts that may still grow
   explicit    TEXT NOT NULL,              -- JSON array, one more than the series has bounds
   exponential TEXT NOT NULL,              -- JSON object: index at scale 6 of the value in seconds -> count
   zeros       INTEGER NOT NULL,
-  first_breach INTEGER NOT NULL DEFAULT 0, -- breach.id: the breaches that it counts are among these, and those of its
-  last_breach INTEGER NOT NULL DEFAULT 0, --   time and attributes among these are all counted in it (0: there is none)
-  UNIQUE (end_ns, start_ns, series)       -- as they are sealed; and a row of kilobytes is poorly kept in a key's tree
+  first_breach INTEGER NOT NULL DEFAULT 0, -- breach.id: range of its breaches. Breaches in this range with its time and
+  last_breach INTEGER NOT NULL DEFAULT 0, --   attributes are all counted in it (0: there is none)
+  UNIQUE (end_ns, start_ns, series)       -- the order in which they are closed; rows of kilobytes do not fit a key's tree
 );
 
-CREATE TABLE interval (                   -- stream: sealed counts, never changed; a late sample makes a further row
+CREATE TABLE interval (                   -- stream: final counts, never changed; a late sample adds a further row
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   series      INTEGER NOT NULL REFERENCES series,
   start_ns    INTEGER NOT NULL,
@@ -180,47 +180,47 @@ CREATE TABLE interval (                   -- stream: sealed counts, never change
   explicit    TEXT NOT NULL,
   exponential TEXT NOT NULL,
   zeros       INTEGER NOT NULL,
-  first_breach INTEGER NOT NULL DEFAULT 0, -- as in open_interval (0: none, or it was sealed by an older version)
+  first_breach INTEGER NOT NULL DEFAULT 0, -- as in open_interval (0: none, or an older version closed it)
   last_breach INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX interval_series ON interval (series, start_ns);
 CREATE INDEX interval_end ON interval (end_ns);
 
-CREATE TABLE exporter (                   -- a destination, and how it fares (shown by `status`)
+CREATE TABLE exporter (                   -- a destination, and its results (shown by `status`)
   name            TEXT PRIMARY KEY,
   delivered       INTEGER NOT NULL DEFAULT 0,
-  skipped         INTEGER NOT NULL DEFAULT 0, -- items that it was not given: too old to act on; the cursor passed them
-  refused         INTEGER NOT NULL DEFAULT 0, -- items that the receiver rejected, or that were quarantined, in all
-  failures        INTEGER NOT NULL DEFAULT 0, -- attempts that have to be made again
+  skipped         INTEGER NOT NULL DEFAULT 0, -- items that were too old to send; the cursor passed them
+  refused         INTEGER NOT NULL DEFAULT 0, -- items that the receiver rejected, and quarantined items
+  failures        INTEGER NOT NULL DEFAULT 0, -- failed attempts
   last_success_ns INTEGER,
   last_error      TEXT,
   last_error_ns   INTEGER,
-  last_seen_ns    INTEGER NOT NULL DEFAULT 0, -- when a daemon last ran with it: what it lacks is kept for a week more
-  generation      INTEGER NOT NULL DEFAULT 0  -- grows when something is dropped under it: what is on the way then is old
+  last_seen_ns    INTEGER NOT NULL DEFAULT 0, -- when a daemon last ran with it: its data is kept for a week more
+  generation      INTEGER NOT NULL DEFAULT 0  -- grows when undelivered data is deleted: a batch in flight is then obsolete
 ) WITHOUT ROWID;
 
-CREATE TABLE dropped (                    -- what left the store before an exporter had it
+CREATE TABLE dropped (                    -- undelivered data that was deleted
   exporter TEXT NOT NULL REFERENCES exporter,
   stream   TEXT NOT NULL,
   count    INTEGER NOT NULL,
-  from_ns  INTEGER NOT NULL,              -- the time that it was about
+  from_ns  INTEGER NOT NULL,              -- the time of the data
   to_ns    INTEGER NOT NULL,
-  time_ns  INTEGER NOT NULL,              -- when it was dropped last
+  time_ns  INTEGER NOT NULL,              -- the last deletion
   PRIMARY KEY (exporter, stream)
 ) WITHOUT ROWID;
 
-CREATE TABLE cursor (                     -- up to which id of a stream the receiver has everything
+CREATE TABLE cursor (                     -- the receiver has the stream up to this id
   exporter TEXT NOT NULL REFERENCES exporter,
   stream   TEXT NOT NULL,                 -- intervals, episodes, breaches
   position INTEGER NOT NULL,
   PRIMARY KEY (exporter, stream)
 ) WITHOUT ROWID;
 
-CREATE TABLE total (                      -- what an exporter has sent to its receiver of a series, moved with its cursor;
-                                          -- of series that differ in their bounds alone only the one that was sent last
+CREATE TABLE total (                      -- the total of a series that a receiver has, moved with the cursor; of series
+                                          -- that differ only in their bounds, the one that was sent last
   exporter    TEXT NOT NULL REFERENCES exporter,
   series      INTEGER NOT NULL REFERENCES series,
-  start_ns    INTEGER NOT NULL,           -- start time of its points: where this total began to count
+  start_ns    INTEGER NOT NULL,           -- start time of its points
   time_ns     INTEGER NOT NULL,           -- of the last point
   count       INTEGER NOT NULL,
   sum_ns      INTEGER NOT NULL,
@@ -232,22 +232,22 @@ CREATE TABLE total (                      -- what an exporter has sent to its re
   PRIMARY KEY (exporter, series)
 ) WITHOUT ROWID;
 
-CREATE TABLE sent (                       -- how far an exporter has sent the intervals of a source, moved with its cursor
-                                          -- (and copied into a file beside the store, so that an older copy is noticed)
+CREATE TABLE sent (                       -- the latest data of a source that an exporter sent, moved with its cursor
+                                          -- (a file beside the store has the same data, to detect an older copy)
   exporter TEXT NOT NULL REFERENCES exporter,
   source   TEXT NOT NULL,                 -- its name
-  form     TEXT NOT NULL,                 -- what makes its points other series at the receiver, beside name and attributes
+  form     TEXT NOT NULL,                 -- identifies its series at the receiver, beside name and attributes
   end_ns   INTEGER NOT NULL,              -- the latest end of an interval that was sent
   time_ns  INTEGER NOT NULL,              -- the latest time of a point
-  after_ns INTEGER NOT NULL,              -- series that begin from now on start later than this
-  skip_ns  INTEGER NOT NULL,              -- intervals up to here were sent by a newer copy of this store (0: none)
+  after_ns INTEGER NOT NULL,              -- new series start later than this
+  skip_ns  INTEGER NOT NULL,              -- a newer copy of this store sent the intervals up to here (0: none)
   PRIMARY KEY (exporter, source)
 ) WITHOUT ROWID;
 
-CREATE TABLE owed (                       -- counts that left the store before an exporter had them: its next points carry them
+CREATE TABLE owed (                       -- undelivered counts whose intervals were deleted: the next points carry them
   exporter    TEXT NOT NULL REFERENCES exporter,
   series      INTEGER NOT NULL REFERENCES series,
-  start_ns    INTEGER NOT NULL,           -- when the time that they are of begins
+  start_ns    INTEGER NOT NULL,           -- the start of their time
   time_ns     INTEGER NOT NULL,           -- the earliest time at which they may be sent
   count       INTEGER NOT NULL,
   sum_ns      INTEGER NOT NULL,
@@ -259,18 +259,18 @@ CREATE TABLE owed (                       -- counts that left the store before a
   PRIMARY KEY (exporter, series)
 ) WITHOUT ROWID;
 
-CREATE TABLE refused (                    -- items that were taken out of their stream: the receiver does not accept them
+CREATE TABLE refused (                    -- items that the receiver does not accept, taken out of their stream
   id       INTEGER PRIMARY KEY,           -- the order in which they are sent again
   exporter TEXT NOT NULL REFERENCES exporter,
   stream   TEXT NOT NULL,
   item     INTEGER NOT NULL,              -- the id in its stream; 0: a point without counts of its own
-  about_ns INTEGER NOT NULL,              -- the time that the item is about
-  held     INTEGER NOT NULL,              -- 0: on trial, its exporter sends it again and again; 1: quarantined, it is sent
-                                          -- again after `otel-logtail retry`
-  tries    INTEGER NOT NULL,              -- how often it failed alone while others were accepted
+  about_ns INTEGER NOT NULL,              -- the time of the item
+  held     INTEGER NOT NULL,              -- 0: on trial, its exporter sends it again; 1: quarantined, it is sent again
+                                          -- after `otel-logtail retry`
+  tries    INTEGER NOT NULL,              -- number of failures alone while others were accepted
   why      TEXT NOT NULL,                 -- the receiver's last answer ...
   time_ns  INTEGER NOT NULL,              -- ... and when it came
-  data     BLOB NOT NULL                  -- the item as it was sent, in MessagePack (empty: from schema 4, not known)
+  data     BLOB NOT NULL                  -- the item as it was sent, in MessagePack (empty: schema 4 did not store it)
 );
 CREATE INDEX refused_exporter ON refused (exporter, stream, held, id);
 

@@ -1,9 +1,9 @@
-"""The series of the sources: which there are, and how many each source may have.
+"""The series of the sources, and the limit on their number.
 
 Invariants:
-  * a series that is in the store stays one, whatever else comes, so its totals never stand still;
-  * what is beyond the most series of a source is counted in one more, the same after each start: what is counted is
-    complete, only its attributes are lost.
+  * a series that is in the store stays a series, so its totals continue to grow;
+  * samples beyond the limit of a source are counted in one further series, the same after each start. Counts are
+    complete; only the attributes are lost.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import sqlite3
 import msgspec
 
 from otel_logtail.model import OVERFLOW, Instrument, IntervalKey, SeriesKey
+from otel_logtail.store.connection import one
 from otel_logtail.store.rows import encode_attributes, encode_json
 
 MAX_SERIES = 2_000
-"""How many series a source may have, if nothing else is said: OpenTelemetry's default for one metric."""
+"""The default limit on the series of a source: OpenTelemetry's default for one metric."""
 
 _MEMO = 2_000
 
@@ -26,11 +27,11 @@ _COUNTED_TOGETHER = {
     Instrument.DURATION: (Instrument.DURATION, Instrument.STAGE),
     Instrument.STAGE: (Instrument.DURATION, Instrument.STAGE),
 }
-"""Instruments that share the most series that a source may have; each other one has as many for itself."""
+"""Instruments that share the limit of a source. Each other instrument has the same limit for itself."""
 
 
 class Series(msgspec.Struct):
-    """A series that this process has met: no interval of it that is open begins at ``open_ns`` or later."""
+    """A series that this process has used. No open interval of the series starts at ``open_ns`` or later."""
 
     id: int
     start_ns: int
@@ -44,22 +45,22 @@ class SeriesTable:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._known: dict[tuple[int, SeriesKey], Series] = {}
-        # series that a source may not have, and which one counts for them
+        # series beyond the limit, and the series that counts for them
         self._beyond: dict[tuple[int, SeriesKey], SeriesKey] = {}
         self._ids: dict[tuple[int, Instrument, tuple[int, ...]], dict[bytes, int]] = {}
         self.most = MAX_SERIES
-        """How many series each source may have of its samples; what is beyond them is counted in one."""
+        """The limit on the series of each source's samples."""
         self.overflowed = False
-        """Whether something was counted there since this was set to False."""
+        """True if samples beyond the limit were counted since this was set to False."""
 
     def forget(self) -> None:
-        """Forget what was made in a transaction that is gone."""
+        """Forget rows of a transaction that was rolled back."""
         self._known.clear()
         self._beyond.clear()
         self._ids.clear()
 
     def of(self, source: int, key: IntervalKey) -> Series:
-        """The series in which an interval of a source is counted; made where it is new."""
+        """Return the series that counts an interval of a source; a new one is added."""
         series = key.series
         known = self._known.get((source, self._beyond.get((source, series), series)))
         if known is not None:
@@ -81,10 +82,9 @@ class SeriesTable:
         if attributes in stored:
             series_id = stored[attributes]
             self._begin_earlier(series_id, key.start_ns)
-            row = self._db.execute(
-                "SELECT coalesce(max(end_ns), 0) FROM open_interval WHERE series = ?", (series_id,)
-            ).fetchone()
-            open_ns = int(row[0])
+            open_ns = int(
+                one(self._db, "SELECT coalesce(max(end_ns), 0) FROM open_interval WHERE series = ?", series_id)
+            )
         else:
             cursor = self._db.execute(
                 "INSERT INTO series (source, instrument, attributes, bounds, start_ns) VALUES (?, ?, ?, ?, ?)",
@@ -96,9 +96,9 @@ class SeriesTable:
         return self._known[source, series]
 
     def _has_room(self, source: int, series: SeriesKey) -> bool:
-        """Return whether the source may have another series; those in the store count, whenever they were made.
+        """Return whether the source may have another series: all in the store with the same bounds count.
 
-        Series with other bounds belong to earlier settings and don't count.
+        Series with other bounds are the result of other settings.
         """
         together = _COUNTED_TOGETHER.get(series.instrument, (series.instrument,))
         stored = (self._stored(source, instrument, series.bounds_ns) for instrument in together)
@@ -107,7 +107,7 @@ class SeriesTable:
     def _stored(self, source: int, instrument: Instrument, bounds_ns: tuple[int, ...]) -> dict[bytes, int]:
         """Return the ids of an instrument's series in the store, by the text of their attributes.
 
-        The text is read as bytes: a damaged one is an error of its own series, not of all.
+        The text is read as bytes: damage is an error of its own series only.
         """
         group = (source, instrument, bounds_ns)
         if group not in self._ids:
@@ -121,8 +121,8 @@ class SeriesTable:
         return self._ids[group]
 
     def _begin_earlier(self, series: int, start_ns: int) -> None:
-        # lines come out of order, so the first interval that is met need not be the earliest; but what was made final
-        # was told to receivers with its start, and another start would mean a reset to them
+        # lines are not in order, so the first interval of a series need not be the earliest. But receivers have the
+        # start of final intervals, and another start would be a reset
         self._db.execute(
             "UPDATE series SET start_ns = ?2 WHERE id = ?1 AND start_ns > ?2"
             " AND NOT EXISTS (SELECT 1 FROM interval WHERE series = ?1)"

@@ -1,14 +1,14 @@
-"""What a receiver is sent next of each series of one source. Pure: decided here and nowhere else.
+"""The total and the time of the next points of one source. Pure: only this module decides them.
 
-For a receiver, a series is resource, scope, name and attributes. Its bucket bounds are not part of that, so of all
-series of a store that differ only in their bounds a receiver knows one at a time. Rules:
+At a receiver, a series is identified by resource, scope, name and attributes, not by its bucket bounds. So a receiver
+has one series at a time of those that differ only in their bounds. Rules:
 
-  * a series begins with a 0, so that its first counts are an increase for a receiver;
-  * its times grow by :data:`~otel_logtail.store.rows.STEP_NS` at least, and its total never falls under one start time;
-  * other bounds end it and begin it anew: with a start time later than the last point, whatever time the counts are of;
-  * the points of one source never go back in time, but for counts that are later than :data:`LATE_NS`. Prometheus
-    derives one more series (``target_info``) from the resource of a request at the times of the request, and refuses
-    the whole request where that would go back (docs/decisions/0088).
+  * a series starts with a 0, so that its first counts are an increase;
+  * its times grow by :data:`~otel_logtail.store.rows.STEP_NS` or more, and its total never falls under one start time;
+  * other bounds end the series and start it again, with a start time later than its last point;
+  * the points of one source never go back in time, except for counts that are late by more than :data:`LATE_NS`.
+    Prometheus derives a further series (``target_info``) from the resource of each request, at the times of the
+    request, and refuses the whole request if that series would go back (docs/decisions/0088).
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from otel_logtail.store.gaps import FILL_NS, Known, repeats
 from otel_logtail.store.rows import STEP_NS
 
 LATE_NS = 600 * 10**9
-"""Counts that are late by less are sent with the time that their source has come to: requests take so long, and their
-lines are written as late. What is later (a log that was found late) keeps its own time."""
+"""Counts that are late by less are sent with the latest time of their source: a request may take so long, and its line
+is written at its end. Later counts (a log that was found late) keep their own time."""
 
 SKIP_NS = 600 * 10**9
-"""How far past the intervals that a newer copy of the store has sent late ones still count as sent."""
+"""A newer copy of the store sent intervals up to some time. Late ones count as sent until an interval ends so much
+later."""
 
 
 class Reach(msgspec.Struct):
-    """How far one source was sent to one receiver.
+    """The latest data of one source that one receiver has.
 
-    ``end_ns`` is the latest end of an interval that it has, ``time_ns`` the latest time of a point. Series that begin
-    start later than ``after_ns``. Intervals up to ``skip_ns`` were sent by a newer copy of this store.
+    ``end_ns`` is the latest end of an interval, ``time_ns`` the latest time of a point. New series start later than
+    ``after_ns``. A newer copy of this store sent the intervals up to ``skip_ns``.
     """
 
     end_ns: int = 0
@@ -44,7 +45,7 @@ class Reach(msgspec.Struct):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Counts of one series that are to be sent, and the start of the time that they are of."""
+    """Counts of one series to send, and the start of their time."""
 
     id: int
     series_id: int
@@ -54,21 +55,46 @@ class Row(msgspec.Struct, frozen=True):
     exemplars: tuple[BreachRecord, ...] = ()
 
 
+class Owed(msgspec.Struct):
+    """Counts of a series whose intervals were deleted before they were delivered.
+
+    ``begin_ns`` is where they begin, and ``time_ns`` the earliest time of the point that carries them.
+    """
+
+    begin_ns: int
+    time_ns: int
+    counts: Counts
+
+    @classmethod
+    def after(cls, begin_ns: int, sent_ns: int) -> Owed:
+        """Return empty counts that are sent after the last point of their source."""
+        return cls(begin_ns, sent_ns + STEP_NS, Counts())
+
+    def add(self, end_ns: int, counts: Counts) -> None:
+        """Add the counts of an interval.
+
+        A point with these counts may be in transit now. So that the receiver can accept both, the second point has the
+        same start, and a later time.
+        """
+        add(self.counts, counts)
+        self.time_ns = max(end_ns, self.time_ns) + STEP_NS
+
+
 class Totals:
-    """What one receiver knows of one source. What it is sent next is known from then on."""
+    """One source as one receiver has it. Points count as delivered once they are returned."""
 
     def __init__(self, source: SourceInfo, reach: Reach, known: Iterable[Known] = ()) -> None:
         self.source = source
         self.reach = reach
         self.known = {one.name: one for one in known}
-        # no point is older: times only grow, so an old minimum is still a lower bound
+        # no series has an older last point: times only grow, so an old minimum is still a lower bound
         self._oldest_ns = 0
 
     def interval(self, end_ns: int, rows: Sequence[Row], behind: Sequence[Row] = ()) -> Iterator[Point]:
-        """The points for the counts of one interval, and those that come before them.
+        """Yield the points of one interval, after the points that must be sent before them.
 
-        ``behind`` is what belongs to the interval and comes later, so that the points are the same however they are
-        cut into batches.
+        ``behind`` are rows of the same interval that follow in the next batch, so that the points do not depend on the
+        size of a batch.
         """
         coming = {row.series_id for row in (*rows, *behind)}
         if end_ns - self._oldest_ns > FILL_NS:
@@ -81,23 +107,23 @@ class Totals:
             yield from self._next(row, end_ns)
 
     def beginnings(self, rows: Iterable[Row]) -> Iterator[Point]:
-        """The 0 of each series that the receiver does not have yet, before any of the counts that it is owed.
+        """Yield the 0 of each series that the receiver does not have, before any owed counts.
 
-        These counts may have been on their way when their intervals left the store, behind a 0 that was not earlier
-        than this one: where the receiver has both, this one does no harm.
+        The counts may have been in transit when their intervals were deleted, after a 0 that was not earlier than this
+        one. If the receiver has both, this one has no effect.
         """
         for row in sorted(rows, key=lambda row: row.begin_ns):
             if _name(row.series) not in self.known:
                 yield self._begin(row)
 
     def owed(self, time_ns: int, row: Row) -> Iterator[Point]:
-        """The points for counts whose intervals left the store before the receiver was known to have them."""
+        """Yield the points for counts whose intervals were deleted before they were delivered."""
         if _name(row.series) not in self.known:
             yield self._begin(row)
         yield from self._next(row, time_ns)
 
     def silent(self, time_ns: int, older_ns: int) -> Iterator[Point]:
-        """A repetition, at this time, of every series whose last point is so much older."""
+        """Yield repeats, at this time, of every series whose last point is so much older."""
         time_ns = self._in_order(time_ns)
         if time_ns - self._oldest_ns < older_ns:
             return
@@ -127,7 +153,7 @@ class Totals:
         add(total, row.delta)
         if not total.count:
             total.explicit = one.total.explicit
-        # the first counts are those since the start, wherever the 0 stands
+        # the first counts are those since the start, which may be earlier than the time of the 0
         previous_ns = one.time_ns if one.total.count else one.start_ns
         one.time_ns, one.total = self._in_order(max(end_ns, one.time_ns + STEP_NS)), total
         start_ns, time_ns = one.start_ns, one.time_ns

@@ -1,10 +1,10 @@
-"""The store's log of changes (``-wal``): how large it may get, and what keeps it from being used again.
+"""The size of the store's write-ahead log (``-wal``).
 
-SQLite brings changes from it into the store and then writes it from its start again, unless another process reads a
-snapshot that is older: then it grows with each commit for as long as that snapshot is held. Nobody can take it away
-from its reader. So the growth is slowed down (fewer, larger commits) and, with a bound on the store's size, stopped.
+At a checkpoint, SQLite writes the changes in this file to the store and then uses the file from its start again. While
+another process holds an older snapshot, that is not possible, and the file grows with each commit. The snapshot cannot
+be ended from here. So growth is slowed down (fewer, larger commits) and, if the store has a size limit, stopped.
 
-Known limit: one transaction may be larger than the share, and exporters go on noting what was delivered.
+Known limit: one transaction may be larger than the share, and exporters continue to store their progress.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from otel_logtail.store.connection import BUSY_MS
 from otel_logtail.store.place import readers
 
 LARGEST_BYTES = 32 << 20
-"""The share of the log of changes where the store's size has no bound; else it is an eighth of that at most."""
+"""The share of the write-ahead log if the store has no size limit. The largest share with a limit is its eighth."""
 
 EVERY_S = 1.0
 PATIENCE_S = 5.0
-"""How long a snapshot may be in the way before it is said: ours, and others' short ones, are over by then."""
+"""Time that a snapshot may be held before it is reported. Snapshots of this program end sooner."""
 
 _PAGE = 4096
 
 
 class Held(msgspec.Struct, frozen=True):
-    """The log of changes can't be used again: its size, who reads (if that is known), whether it may not grow."""
+    """A write-ahead log that a snapshot keeps: its size, its readers if known, and whether it must not grow."""
 
     size: int
     readers: tuple[str, ...]
@@ -38,7 +38,7 @@ class Held(msgspec.Struct, frozen=True):
 
     @property
     def mib(self) -> str:
-        """The size for people."""
+        """The size in MiB as text."""
         return f"{self.size / 2**20:.1f} MiB"
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Wal:
-    """The log of changes of one store, on its writer's connection and in its writer's thread."""
+    """The write-ahead log of one store, on its writer's connection and in its writer's thread."""
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self._path = path
@@ -56,22 +56,30 @@ class Wal:
         self._next_s = -math.inf
         self._since_s = math.inf
         self._readers: tuple[str, ...] = ()
+        self._checkpoint_pages = 0
 
     def limit(self, max_bytes: int | None) -> None:
-        """Keep it within an eighth of what the whole store may take."""
+        """Keep the write-ahead log within an eighth of the store's size limit."""
         self._max_bytes = max_bytes
         self.share_bytes = LARGEST_BYTES if max_bytes is None else min(LARGEST_BYTES, max_bytes // 8)
         self._db.execute(f"PRAGMA journal_size_limit = {self.share_bytes // 2}")
 
-    def pages(self, wanted: int) -> int:
-        """Return after how many pages they are brought into the store: as many as wanted, within half its share.
+    def pages(self, wished: int) -> int:
+        """Return after how many pages a checkpoint starts: the wished number, but at most half the share.
 
-        The other half is for the transaction that is being written meanwhile.
+        The other half is for the transaction that is written meanwhile.
         """
-        return min(wanted, max(self.share_bytes // 2 // _PAGE, 1))
+        return min(wished, max(self.share_bytes // 2 // _PAGE, 1))
+
+    def checkpoint_every(self, wished: int) -> None:
+        """Let SQLite start a checkpoint after so many pages."""
+        pages = self.pages(wished)
+        if pages != self._checkpoint_pages:
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+            self._checkpoint_pages = pages
 
     def tend(self, now_s: float) -> Held | None:
-        """Empty it if it is too large; returns what is in the way, once that has been there for some time."""
+        """Empty the file if it is too large; returns the obstacle, once it has lasted for some time."""
         size = _size_of(f"{self._path}-wal")
         if size <= self.share_bytes:
             self._since_s = math.inf
@@ -89,7 +97,7 @@ class Wal:
         return Held(size, self._readers, full)
 
     def _empties(self) -> bool:
-        """Bring all of it into the store and cut it off, if nobody is in the way."""
+        """Write all changes to the store and truncate the file; returns whether that was possible."""
         self._db.execute("PRAGMA busy_timeout = 0")
         try:
             return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]

@@ -261,13 +261,13 @@ class ExporterContract:
 
     def _by_hand(self) -> tuple[Exporter, Outbox]:
         exporter = self._receiver.exporter()
-        outbox = Outbox(self._log.store.path, exporter.name)
+        outbox = Outbox.open(self._log.store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
         exporter.resume(outbox.told())
         return exporter, outbox
 
     def _drain(self, exporter: Exporter) -> Drain:
-        outbox = Outbox(self._log.store.path, exporter.name)
+        outbox = Outbox.open(self._log.store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
         return Drain(exporter, outbox, Reporter(StringIO()))
 
@@ -296,7 +296,7 @@ class ExporterContract:
 
     def _items(self, stream: Stream) -> list[Item]:
         """Return all items of a stream, as an exporter gets them whose receiver never fails."""
-        outbox = Outbox(self._log.store.path, f"contract-{stream.value}-{self._log.next_number()}")
+        outbox = Outbox.open(self._log.store.path, f"contract-{stream.value}-{self._log.next_number()}")
         outbox.register([stream], time.time_ns())
         items: list[Item] = []
         try:

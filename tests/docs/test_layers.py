@@ -34,7 +34,18 @@ MAY_IMPORT: dict[str, set[str]] = {
 """A room, and what it may import besides words and itself. The command line may import everything."""
 
 PURE = {
-    *("errors", "model", "counts", "observer", "environment", "engine", "observers", "store.rows", "store.gaps"),
+    *(
+        "errors",
+        "model",
+        "counts",
+        "observer",
+        "environment",
+        "engine",
+        "observers",
+        "store.rows",
+        "store.gaps",
+        "store.totals",
+    ),
     *("report.slo", "report.bars", "report.plots", "exporters.wording", "exporters.hex.config", "exporters.hex.events"),
     *("exporters.hex.options", "exporters.otlp.options", "exporters.jsonl.options", "exporters.prometheus.options"),
     *("exporters.otlp.answer", "exporters.otlp.encode", "exporters.otlp.logs", "daemon.toml_lines", "daemon.pace"),

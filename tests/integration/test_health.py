@@ -75,7 +75,7 @@ def test_what_is_still_to_be_read_is_what_the_file_has_grown_by(store: Store, tm
 def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(0, 1.0), seal_s=20)
-    one, other = Outbox(store.path, "one"), Outbox(store.path, "other")
+    one, other = Outbox.open(store.path, "one"), Outbox.open(store.path, "other")
     for outbox in (one, other):
         outbox.register(Stream, NOON)
     intervals = one.read(Stream.INTERVALS, 100)
@@ -109,7 +109,7 @@ def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) ->
         ("exporter.quarantined", "other"): 0,
         ("exporter.skipped", "other"): 1,
     }
-    store.upkeep(Limits(max_bytes=1), ["one", "other"]).run()
+    store.maintenance(Limits(max_bytes=1), ["one", "other"]).run()
     assert told()["exporter.pending", "other"] == 0
     dropped = {whose: value for (name, whose), value in told().items() if name == "dropped"}
     assert dropped == {"other,intervals": number}

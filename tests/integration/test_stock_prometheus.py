@@ -62,7 +62,7 @@ class Daemon:
         }
         self.exporter: Exporter = make(ExporterContext(environ, options, host="box", version="1"))
         self.stack.callback(self.exporter.close)
-        self.outbox = Outbox(self.store.path, self.exporter.name)
+        self.outbox = Outbox.open(self.store.path, self.exporter.name)
         self.stack.callback(self.outbox.close)
         self.outbox.register(self.exporter.wants, time.time_ns(), form=self.exporter.form)
 
@@ -196,7 +196,7 @@ def test_deltas_are_a_setting_that_it_does_not_accept_and_nothing_is_quarantined
     with pieces.opened(tmp_path / "store.db") as store:
         Piece(store).commit(line(1, 0.6) + line(2, 0.1), seal_s=10)
         exporter = make(ExporterContext(environ, {}, host="box", version="1"))
-        outbox = Outbox(store.path, exporter.name)
+        outbox = Outbox.open(store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns(), form=exporter.form)
         batch = outbox.read(Stream.INTERVALS, 100)
         assert batch is not None

@@ -31,9 +31,10 @@ from otel_logtail.counts import bounds
 from otel_logtail.exporters.otlp.encode import Encoding
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import ExportBatch, Stream
-from otel_logtail.store import maintenance, marker
+from otel_logtail.store import marker
 from otel_logtail.store.home import Home
 from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from tests.support import pieces
@@ -103,7 +104,6 @@ class SeriesMachine(RuleBasedStateMachine):
         self.path = self.folder / "store.db"
         self.patches = ExitStack()
         self.patches.enter_context(mock.patch.object(pieces, "BOUNDS", BOUNDS[0]))
-        self.patches.enter_context(mock.patch.object(maintenance, "_MERGES", MERGES))
         self.encoding = Encoding("1", "box")
         self.log: list[tuple[bytes, float]] = []
         self.truth: Counter[str] = Counter()
@@ -118,7 +118,7 @@ class SeriesMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.store = Store.open(self.path)
         self.piece = Piece(self.store)
-        self.outbox = Outbox(self.path, "otlp")
+        self.outbox = Outbox.open(self.path, "otlp")
         self.begun = self.outbox.register([Stream.INTERVALS], NOON, form=self.encoding.form)
 
     def close(self) -> None:
@@ -231,13 +231,13 @@ class SeriesMachine(RuleBasedStateMachine):
 
     @rule()
     def upkeep(self) -> None:
-        self.store.upkeep(Limits(), ["otlp"]).run()
+        self.store.maintenance(Limits(), ["otlp"], Tuning(merges=MERGES)).run()
 
     @rule(steps=st.integers(1, 8))
     def want_of_room(self, steps: int) -> None:
         if self.unanswered:
             self.deliver_all()
-        dropping = self.store.upkeep(Limits(max_bytes=1), ["otlp"])
+        dropping = self.store.maintenance(Limits(max_bytes=1), ["otlp"], Tuning(merges=MERGES))
         for _ in range(steps):
             dropping.step(0.0)
 

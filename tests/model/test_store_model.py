@@ -10,13 +10,10 @@ import io
 import os
 import re
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import cast
-from unittest import mock
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -27,8 +24,8 @@ from otel_logtail.daemon.source import SourceRun
 from otel_logtail.events import Reporter
 from otel_logtail.model import Observed, Sample, Shape
 from otel_logtail.observer import Observer, PathRule
-from otel_logtail.store import maintenance
 from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.store.writer import Store
 from otel_logtail.tail.checkpoints import Book
@@ -36,6 +33,7 @@ from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.tailer import Tail
 from tests.model.test_tail_model import TailMachine
 from tests.support.mortal import Killed, MortalConnection
+from tests.support.pieces import use_connection
 from tests.support.tailing import RULE
 
 SECOND = 10**9
@@ -118,7 +116,7 @@ class StoreFollower:
 
     def die(self, statements: int) -> None:
         """Follow, and be killed before that statement; then begin again."""
-        self.store._db = cast(sqlite3.Connection, MortalConnection(self.store._db, statements))
+        use_connection(self.store, MortalConnection(self.store._db, statements))
         try:
             self.follow()
         except Killed:
@@ -128,9 +126,9 @@ class StoreFollower:
     def keep_up(self, statements: int | None) -> None:
         """Run maintenance to its end, or kill it before that statement and start again."""
         if statements is not None:
-            self.store._db = cast(sqlite3.Connection, MortalConnection(self.store._db, statements))
+            use_connection(self.store, MortalConnection(self.store._db, statements))
         try:
-            self.store.upkeep(Limits(), ()).run()
+            self.store.maintenance(Limits(), (), SECONDS).run()
         except Killed:
             pass
         if statements is not None:
@@ -160,6 +158,13 @@ class StoreFollower:
         return [str(row.time_unix_nano // SECOND - 1000) for row in rows]
 
 
+SECONDS = Tuning(
+    merges=((20 * SECOND, 15 * SECOND), (60 * SECOND, 40 * SECOND)),
+    compact_after_ns=5 * SECOND,
+    compact_within_ns=30 * SECOND,
+)
+
+
 class StoreMachine(TailMachine):
     @initialize(from_start=st.booleans(), there=st.booleans())
     def begin(self, from_start: bool, there: bool) -> None:
@@ -183,12 +188,7 @@ class StoreMachine(TailMachine):
     @rule(statements=st.none() | st.integers(0, 60))
     def upkeep(self, statements: int | None) -> None:
         """Merging and compaction, at the scale of these seconds; perhaps killed before that statement."""
-        with (
-            mock.patch.object(maintenance, "_MERGES", ((20 * SECOND, 15 * SECOND), (60 * SECOND, 40 * SECOND))),
-            mock.patch.object(maintenance, "_COMPACT_AFTER_NS", 5 * SECOND),
-            mock.patch.object(maintenance, "_COMPACT_WITHIN_NS", 30 * SECOND),
-        ):
-            self.follower.keep_up(statements)  # type: ignore[attr-defined]
+        self.follower.keep_up(statements)  # type: ignore[attr-defined]
 
     @rule(statements=st.integers(0, 60))
     def killed(self, statements: int) -> None:

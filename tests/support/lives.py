@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from otel_logtail.model import ExportBatch, Point, Stream
-from otel_logtail.store.maintenance import Limits, Upkeep
+from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.maintenance.steps import Done
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from tests.support.pieces import NOON, SECOND, Piece, line, rows
@@ -44,10 +45,8 @@ class Life:
         data = b"".join(line(PAST + s, d, logged=PAST + logged, key=key) for s, d in samples)
         self.piece.commit(data, None if seal is None else PAST + seal)
 
-    def keep_up(self, limits: Limits = NO_LIMITS, exporters: Iterable[str] = ()) -> Upkeep:
-        done = self.store.upkeep(limits, tuple(exporters))
-        done.run()
-        return done
+    def keep_up(self, limits: Limits = NO_LIMITS, exporters: Iterable[str] = ()) -> Done:
+        return self.store.maintenance(limits, tuple(exporters)).run()
 
     def restart(self) -> None:
         self.store.close()
@@ -69,7 +68,7 @@ def living(folder: Path | str) -> Iterator[Life]:
 
 @contextmanager
 def outbox_of(life: Life, exporter: str = "fake", *, seen_ns: int | None = None) -> Iterator[Outbox]:
-    outbox = Outbox(life.path, exporter)
+    outbox = Outbox.open(life.path, exporter)
     try:
         outbox.register(KEPT, time.time_ns() if seen_ns is None else seen_ns)
         yield outbox

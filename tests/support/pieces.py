@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -100,6 +101,14 @@ def opened(path: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def use_connection(store: Store, connection: object) -> sqlite3.Connection:
+    """Let all parts of a store's writer use another connection; returns the one before."""
+    before = store._db
+    other = cast(sqlite3.Connection, connection)
+    store._db = store.series._db = store._samples._db = store._intervals._db = other
+    return before
 
 
 TABLES = (

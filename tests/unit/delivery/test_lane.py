@@ -34,7 +34,7 @@ class Steps:
         self.store = store
         self._piece = Piece(store)
         self._second = 0
-        self._outbox = Outbox(store.path, "fake")
+        self._outbox = Outbox.open(store.path, "fake")
         self._outbox.register({Stream.BREACHES}, NOON)
         self.start()
 

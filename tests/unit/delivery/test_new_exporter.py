@@ -13,7 +13,8 @@ from otel_logtail.delivery.rules import Rules
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
-from otel_logtail.store.outbox import MAX_EXEMPLARS, Outbox
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.points import MAX_EXEMPLARS
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
 from tests.support import forked
@@ -30,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def outbox_of(store: Store, name: str = "fake", *, from_now: bool = False) -> Outbox:
-    outbox = Outbox(store.path, name)
+    outbox = Outbox.open(store.path, name)
     outbox.register(Stream, NOON, from_now=from_now)
     return outbox
 

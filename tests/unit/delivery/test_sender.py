@@ -51,7 +51,7 @@ class Running:
 
     def __init__(self, store: Store, exporter: FakeExporter, rules: Rules) -> None:
         self.exporter, self.said = exporter, Said()
-        outbox = Outbox(store.path, exporter.name)
+        outbox = Outbox.open(store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
         self.drain = Drain(exporter, outbox, Reporter(self.said), rules)
         self.drain.start()
@@ -654,7 +654,7 @@ def test_what_is_on_trial_survives_a_restart_and_is_sent_first(store: Store, run
     assert running.exporter.wait_for(has(Stream.BREACHES, 8))
     running.end(0.0)
     assert on_trial(store) == [4, 5]
-    with closing(Outbox(store.path, "fake")) as outbox:
+    with closing(Outbox.open(store.path, "fake")) as outbox:
         assert outbox.pending() == 2
     Piece(store).commit(breaches(1, 20))
     again = run()
@@ -951,7 +951,7 @@ def test_the_longest_wait_of_its_own_is_half_a_minute_and_the_first_half_a_secon
 def test_items_are_named_so_that_they_can_be_found(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(1, 2.5) + over(20), seal_s=100)
-    outbox = Outbox(store.path, "fake")
+    outbox = Outbox.open(store.path, "fake")
     outbox.register(Stream, NOON)
     first: list[Item] = []
     for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES):

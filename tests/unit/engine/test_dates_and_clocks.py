@@ -58,7 +58,7 @@ class Life:
 
     def points(self) -> list[Point]:
         """The points of durations that receivers have by now: those with counts of their own, and repeats."""
-        outbox = Outbox(self.store.path, "fake")
+        outbox = Outbox.open(self.store.path, "fake")
         try:
             outbox.register([Stream.INTERVALS], 0)
             found: list[Point] = []

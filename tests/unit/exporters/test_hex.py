@@ -359,7 +359,7 @@ class Running:
 
     def __init__(self, store: Store, exporter: HexExporter, rules: Rules) -> None:
         self.said = Said()
-        outbox = Outbox(store.path, exporter.name)
+        outbox = Outbox.open(store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
         self.drain = Drain(exporter, outbox, Reporter(self.said), rules)
         self.drain.start()

@@ -195,7 +195,7 @@ def test_all_of_the_store_is_in_the_table_once_though_its_delivery_is_forgotten(
         Piece(store).commit(b"".join(line(10 * n, 0.6) for n in range(1500)) + line(14_999, 0.1))
         for _ in range(2):
             exporter = HexTelemetryExporter(path)
-            outbox = Outbox(store.path, exporter.name)
+            outbox = Outbox.open(store.path, exporter.name)
             outbox.register(exporter.wants, time.time_ns())
             drain = Drain(exporter, outbox, Reporter())
             drain.start()

@@ -65,7 +65,7 @@ def second_interval() -> str:
 def drained(store: Store, within_s: float = 10.0) -> tuple[list[Point], str]:
     """Return the durations that a new exporter's receiver has in the end, and the messages."""
     said, exporter = io.StringIO(), FakeExporter(wants=frozenset({Stream.INTERVALS}))
-    outbox = Outbox(store.path, exporter.name)
+    outbox = Outbox.open(store.path, exporter.name)
     outbox.register(exporter.wants, time.time_ns())
     drain = Drain(exporter, outbox, Reporter(said))
     drain.start()
@@ -113,7 +113,7 @@ def test_a_damaged_total_continues_with_its_number_and_sum(store: Store, piece: 
 def test_a_silent_series_with_a_damaged_total_is_repeated_and_told_all_the_same(store: Store, piece: Piece) -> None:
     drained(store)
     damage(store.path, "total", DAMAGES["no UTF-8"], OF_DURATION)
-    with closing(Outbox(store.path, "fake")) as outbox:
+    with closing(Outbox.open(store.path, "fake")) as outbox:
         told = outbox.told()
         piece.seal(200)
         batch = outbox.silent(60 * SECOND, 100)
@@ -126,7 +126,7 @@ def test_a_silent_series_with_a_damaged_total_is_repeated_and_told_all_the_same(
 
 def test_an_exporter_that_begins_behind_damaged_counts_counts_them(store: Store, piece: Piece) -> None:
     damage(store.path, "interval", DAMAGES["cut off"], second_interval())
-    with closing(Outbox(store.path, "fake")) as outbox:
+    with closing(Outbox.open(store.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], NOON, from_now=True)
         assert outbox.take_mended() == 1
     assert rows(store.path, f"SELECT count, sum_ns FROM total WHERE {OF_DURATION}") == [(8, 1_600_000_000)]
@@ -151,18 +151,17 @@ def test_a_first_interval_of_which_nothing_is_known_has_empty_buckets(store: Sto
 
 @pytest.mark.parametrize("table", ["interval", "owed"])
 def test_maintenance_adds_up_damaged_counts_as_an_exporter_would(store: Store, piece: Piece, table: str) -> None:
-    with closing(Outbox(store.path, "fake")) as outbox:
+    with closing(Outbox.open(store.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], time.time_ns())
     if table == "owed":
-        store.upkeep(Limits(max_bytes=1), ["fake"]).run()
+        store.maintenance(Limits(max_bytes=1), ["fake"]).run()
         piece.commit(line(41, 0.2), seal_s=50)
     damage(store.path, table, DAMAGES["no UTF-8"], OF_DURATION if table == "owed" else second_interval())
-    upkeep = store.upkeep(Limits(max_bytes=1), ["fake"])
-    upkeep.run()
+    done = store.maintenance(Limits(max_bytes=1), ["fake"]).run()
     assert rows(store.path, "SELECT count(*) FROM interval") == [(0,)]
     known = (9, 1_800_000_000) if table == "owed" else (8, 1_600_000_000)
     assert rows(store.path, f"SELECT count, sum_ns FROM owed WHERE {OF_DURATION}") == [known]
-    assert upkeep.mended == 1
+    assert done.mended == 1
 
 
 def test_maintenance_leaves_damaged_blocks_and_counts_as_they_are(store: Store) -> None:
@@ -173,9 +172,9 @@ def test_maintenance_leaves_damaged_blocks_and_counts_as_they_are(store: Store) 
     second_s = f"{OF_DURATION} AND end_ns = {NOON + (long_ago + 20) * SECOND}"
     damage(store.path, "interval", DAMAGES["another number"], second_s)
     piece.commit(line(-1, 0.001), seal_s=0)
-    upkeep = store.upkeep(Limits(), [])
-    upkeep.run()
-    assert not upkeep.failing
+    maintenance = store.maintenance(Limits(), [])
+    maintenance.run()
+    assert not maintenance.is_failing
     assert rows(store.path, "SELECT count FROM block ORDER BY id") == [(2,), (6,), (1,)]
     lengths = rows(store.path, f"SELECT end_ns - start_ns, count FROM interval WHERE {OF_DURATION} ORDER BY 1, 2")
     assert lengths == [(10 * SECOND, 1), (10 * SECOND, 2), (60 * SECOND, 6)]

@@ -55,7 +55,7 @@ def instance_of(path: Path) -> object:
 
 def send_all(store: Store, exporter: str = "fake") -> list[int]:
     """Send what waits; the counts of the points' totals."""
-    with closing(Outbox(store.path, exporter)) as outbox:
+    with closing(Outbox.open(store.path, exporter)) as outbox:
         outbox.register([Stream.INTERVALS], NOON)
         totals = []
         while (batch := outbox.read(Stream.INTERVALS, 100)) is not None:

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -20,9 +19,10 @@ from otel_logtail import query
 from otel_logtail.counts import add
 from otel_logtail.errors import StoreError
 from otel_logtail.model import Counts, Instrument, Point, SeriesKey, Stream
-from otel_logtail.store import maintenance
 from otel_logtail.store.health import health, pending, size_on_disk
-from otel_logtail.store.maintenance import EVERY_S, FORGOTTEN_NS, SIZE_EVERY_S, Limits
+from otel_logtail.store.maintenance import EVERY_S, FORGOTTEN_NS, Limits
+from otel_logtail.store.maintenance.size import EVERY_S as SIZE_EVERY_S
+from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.rows import counts_of
 from otel_logtail.store.writer import Store
 from tests.support.lives import (
@@ -40,7 +40,7 @@ from tests.support.lives import (
     points_of,
 )
 from tests.support.mortal import Killed, MortalConnection
-from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
+from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows, use_connection
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -263,7 +263,7 @@ def test_an_exporter_that_was_not_seen_for_a_week_holds_up_nothing_and_what_it_l
         limits = Limits(retention_ns=10 * HOUR * SECOND)
         rows_before = [life.count(table) for table in ("interval", "episode", "breach")]
 
-        assert life.keep_up(limits).dropped == []  # the missing exporter may return: it gets all
+        assert life.keep_up(limits).dropped == ()  # the missing exporter may return: it gets all
         assert [life.count(table) for table in ("interval", "episode", "breach")] == rows_before
 
         deliver(away)
@@ -313,7 +313,7 @@ def test_files_are_forgotten_when_they_are_gone_for_long_and_nothing_is_from_the
         conn.execute("UPDATE file SET done = 1")
     life.say((40 * DAY, 0.001), seal=39 * DAY)
     limits = Limits(retention_ns=30 * DAY * SECOND)
-    done = life.store.upkeep(limits, ())
+    done = life.store.maintenance(limits, ())
     while done.step(0.0, lambda: [life.piece.file.id]):
         pass
     assert life.count("file WHERE gone_ns > 0") == 1
@@ -326,7 +326,7 @@ def test_files_are_forgotten_when_they_are_gone_for_long_and_nothing_is_from_the
     life.store.source("other", "fake", "e", threshold_ns=1, stall_ns=2, quiet_ns=3)
     with closing(sqlite3.connect(life.path)) as conn, conn:
         conn.execute(f"{FILE_ROW} SELECT 99, 2, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, 1")
-    done = life.store.upkeep(limits, ())
+    done = life.store.maintenance(limits, ())
     while done.step(0.0, list):
         pass
     assert life.count("file WHERE gone_ns > 0") == 0  # it is there again
@@ -343,7 +343,7 @@ def add_gone_file(life: Life, id_: int, gone_ns: int) -> None:
 
 def test_any_number_of_files_may_be_gone(life: Life) -> None:
     add_gone_file(life, 299_999, 0)
-    done = life.store.upkeep(Limits(retention_ns=DAY * SECOND), ())
+    done = life.store.maintenance(Limits(retention_ns=DAY * SECOND), ())
     while done.step(0.0, lambda: range(2, 300_000)):  # beyond what any SQLite takes as parameters
         pass
     assert rows(life.path, "SELECT id FROM file WHERE gone_ns > 0") == [(299_999,)]
@@ -362,7 +362,7 @@ def test_deleted_files_are_forgotten_with_or_without_samples_and_returned_to_the
     add_gone_file(life, 99, time.time_ns() - kept_ns + MINUTE * SECOND)
     done = life.keep_up(Limits(retention_ns=retention_ns))
     assert rows(life.path, "SELECT id FROM file ORDER BY id") == [(life.piece.file.id,), (99,)]
-    assert done.forgotten == [98]
+    assert done.forgotten == (98,)
 
 
 def test_many_files_are_forgotten_in_several_small_transactions(life: Life) -> None:
@@ -371,12 +371,12 @@ def test_many_files_are_forgotten_in_several_small_transactions(life: Life) -> N
             f"{FILE_ROW} SELECT ?, 1, 'x', 'x', 1, 2, 0, 0, 0, x'', 0, x'', 1, 1",
             [(id_,) for id_ in range(100, 5100)],
         )
-    done = life.store.upkeep(NO_LIMITS, ())
-    steps = [0]
-    while done.step(0.0):
-        steps.append(len(done.forgotten))
-    assert max(after - before for before, after in pairwise(steps)) == 2000
-    assert done.forgotten == list(range(100, 5100))
+    keeping = life.store.maintenance(NO_LIMITS, ())
+    forgotten = []
+    while (done := keeping.step(0.0)) is not None:
+        forgotten.append(done.forgotten)
+    assert max(map(len, forgotten)) == 2000
+    assert [id_ for ids in forgotten for id_ in ids] == list(range(100, 5100))
 
 
 # --- totals through drops -------------------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ def test_sums_stay_true_through_drops_also_between_reading_and_advancing(ops: li
                 outbox.advance(batch, count, NOON)
                 batch = None
             elif op == "drop":
-                dropping = life.store.upkeep(Limits(max_bytes=1), ["fake"])
+                dropping = life.store.maintenance(Limits(max_bytes=1), ["fake"])
                 for _ in range(data.draw(st.integers(1, 12))):
                     dropping.step(0.0)
         life.say((now + 100, 0.001), seal=now + 200)
@@ -530,7 +530,7 @@ def test_the_size_bound_bounds_the_file_and_the_newest_stays(life: Life) -> None
         assert file_bytes(life) > 3 * MIB
         done = life.keep_up(Limits(max_bytes=2 * MIB), ["fake"])
         assert MIB < file_bytes(life) <= 2 * MIB
-        assert done.dropped == []
+        assert done.dropped == ()
         with query.Reader.open(life.path) as reader:
             found = [sample.time_unix_nano for sample in query.samples(reader)]
         assert found == [ns(800) - 10_000_000 * n for n in range(len(found), 0, -1)]
@@ -558,7 +558,7 @@ def test_with_a_dead_exporter_the_size_still_holds_and_what_it_lacks_is_counted_
 
 
 def test_the_size_is_checked_every_second_because_a_backlog_brings_much_in_a_minute(life: Life) -> None:
-    keeping = life.store.upkeep(Limits(max_bytes=2 * MIB), ())
+    keeping = life.store.maintenance(Limits(max_bytes=2 * MIB), ())
     now_s = 1000.0
     while keeping.step(now_s):
         pass
@@ -579,7 +579,7 @@ def test_pages_are_given_back_many_at_a_time(life: Life) -> None:
         conn.execute("DELETE FROM block WHERE id <> (SELECT max(id) FROM block)")
     free = int(str(rows(life.path, "PRAGMA freelist_count")[0][0]))
     assert free > 500
-    keeping = life.store.upkeep(NO_LIMITS, ())
+    keeping = life.store.maintenance(NO_LIMITS, ())
     steps = 0
     while keeping.step(0.0):
         steps += 1
@@ -588,12 +588,12 @@ def test_pages_are_given_back_many_at_a_time(life: Life) -> None:
 
 
 def test_a_store_without_deletable_data_is_not_endless_work(life: Life) -> None:
-    keeping = life.store.upkeep(Limits(max_bytes=1), ())
+    keeping = life.store.maintenance(Limits(max_bytes=1), ())
     steps = 0
     while keeping.step(0.0):
         steps += 1
         assert steps < 10
-    assert not keeping.failing
+    assert not keeping.is_failing
 
 
 def test_one_step_is_a_small_transaction_however_much_there_is_to_do(life: Life) -> None:
@@ -603,7 +603,7 @@ def test_one_step_is_a_small_transaction_however_much_there_is_to_do(life: Life)
         for second in range(3000, 18_000, 10):
             life.say((second, 1.0), (second + 5, 0.001), seal=second)
         life.say((40 * DAY, 0.001), seal=39 * DAY)
-        keeping = life.store.upkeep(Limits(DAY * SECOND, MIB), ())
+        keeping = life.store.maintenance(Limits(DAY * SECOND, MIB), ())
         changes = []
         before = life.store._db.total_changes
         while keeping.step(0.0):
@@ -619,18 +619,18 @@ def test_one_step_is_a_small_transaction_however_much_there_is_to_do(life: Life)
 
 def test_a_failure_is_reported_and_retried_later(life: Life) -> None:
     life.say((0, 0.001))
-    keeping = life.store.upkeep(NO_LIMITS, ())
+    keeping = life.store.maintenance(NO_LIMITS, ())
     with closing(sqlite3.connect(life.path)) as other:
         other.execute("BEGIN IMMEDIATE")
         life.store._db.execute("PRAGMA busy_timeout = 10")
         with pytest.raises(StoreError):
             keeping.step(0.0)
-        assert keeping.failing
+        assert keeping.is_failing
     assert not keeping.step(EVERY_S / 2)
-    assert keeping.failing
+    assert keeping.is_failing
     while keeping.step(EVERY_S):
         pass
-    assert not keeping.failing
+    assert not keeping.is_failing
 
 
 def make_old_store(folder: Path) -> tuple[Path, list[tuple[int, int]]]:
@@ -644,11 +644,8 @@ def make_old_store(folder: Path) -> tuple[Path, list[tuple[int, int]]]:
         return life.path, [(ns(20 * HOUR), ns(30 * HOUR)), (ns(31 * HOUR), ns(49 * HOUR))]
 
 
-def test_killed_before_any_statement_of_maintenance_nothing_is_lost_or_doubled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(maintenance, "_ROWS", 40)  # many small transactions: many moments to die in
-    monkeypatch.setattr(maintenance, "_BLOCK", 20)
+def test_killed_before_any_statement_of_maintenance_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    tuning = Tuning(rows=40, block=20)  # many small transactions: many moments to die in
     made, ranges = make_old_store(tmp_path)
     limits = Limits(retention_ns=30 * HOUR * SECOND)
 
@@ -662,7 +659,7 @@ def test_killed_before_any_statement_of_maintenance_nothing_is_lost_or_doubled(
     whole = tmp_path / "whole.db"
     shutil.copy(made, whole)
     with opened(whole) as store:
-        store.upkeep(limits, ["fake"]).run()
+        store.maintenance(limits, ["fake"], tuning).run()
     expected = outcome(whole)
     assert expected[0] == kept
     statements, done = 0, False
@@ -670,9 +667,9 @@ def test_killed_before_any_statement_of_maintenance_nothing_is_lost_or_doubled(
         path = tmp_path / "killed.db"
         shutil.copy(made, path)
         store = Store.open(path)
-        store._db = cast(sqlite3.Connection, MortalConnection(store._db, statements))
+        use_connection(store, MortalConnection(store._db, statements))
         try:
-            store.upkeep(limits, ["fake"]).run()
+            store.maintenance(limits, ["fake"], tuning).run()
             done = True
         except Killed:
             pass
@@ -680,7 +677,7 @@ def test_killed_before_any_statement_of_maintenance_nothing_is_lost_or_doubled(
         store._file.close()
         assert answers(path, *ranges)[1:] == kept
         with opened(path) as again:
-            again.upkeep(limits, ["fake"]).run()
+            again.maintenance(limits, ["fake"], tuning).run()
         assert outcome(path) == expected, statements
         for left in tmp_path.glob("killed.db*"):
             left.unlink()

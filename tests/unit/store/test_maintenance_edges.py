@@ -55,7 +55,7 @@ def test_a_file_whose_only_block_begins_with_its_first_byte_is_not_forgotten(tmp
     with living(tmp_path) as life:
         life.say((1, 0.1), seal=20)
         life.store._db.execute("UPDATE file SET done = 1, gone_ns = 1")
-        assert life.keep_up(Limits()).forgotten == []
+        assert life.keep_up(Limits()).forgotten == ()
         assert life.count("file") == 1
 
 
@@ -63,16 +63,16 @@ def test_a_file_is_gone_since_it_was_first_missed(tmp_path: Path) -> None:
     with living(tmp_path) as life:
         life.say((1, 0.1), seal=20)
         id_ = life.piece.file.id
-        upkeep = life.store.upkeep(Limits(), ())
-        upkeep.step(1e6, lambda: {id_})
+        maintenance = life.store.maintenance(Limits(), ())
+        maintenance.step(1e6, lambda: {id_})
         ((first,),) = rows(life.path, "SELECT gone_ns FROM file")
         assert isinstance(first, int)
         assert time.time_ns() - FORGOTTEN_NS < first <= time.time_ns()
-        while upkeep.step(1e6):
+        while maintenance.step(1e6):
             pass
-        upkeep.step(2e6, lambda: {id_})
+        maintenance.step(2e6, lambda: {id_})
         assert rows(life.path, "SELECT gone_ns FROM file") == [(first,)]
-        while upkeep.step(2e6):
+        while maintenance.step(2e6):
             pass
-        upkeep.step(3e6, set)
+        maintenance.step(3e6, set)
         assert rows(life.path, "SELECT gone_ns FROM file") == [(0,)]

@@ -42,7 +42,7 @@ class Life:
     def run(self, read: int = 0) -> list[Point]:
         """Start, read the log from that line on, send everything and exit; return the sent points."""
         new: list[Point] = []
-        with opened(self.path) as store, closing(Outbox(self.path, "fake")) as outbox:
+        with opened(self.path) as store, closing(Outbox.open(self.path, "fake")) as outbox:
             piece = Piece(store)
             self.ahead.append(outbox.register([Stream.INTERVALS], NOON).ahead_ns)
             for text, seal_s in self.log[read:]:
@@ -157,21 +157,21 @@ def test_late_lines_of_sent_intervals_count_again_once_the_log_is_past_them(life
 
 def test_data_that_was_sent_before_is_not_owed_when_it_is_deleted(life: Life) -> None:
     life.restore()
-    with opened(life.path) as store, closing(Outbox(life.path, "fake")) as outbox:
+    with opened(life.path) as store, closing(Outbox.open(life.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], NOON)
         for text, seal_s in [*life.log[3:], (line(61, 0.1), 70)]:
             Piece(store).commit(text, seal_s=seal_s)
-        store.upkeep(Limits(max_bytes=1), ["fake"]).run()
+        store.maintenance(Limits(max_bytes=1), ["fake"]).run()
     life.run(read=len(life.log))
     assert set(life.increases().values()) == {7}
 
 
 def test_data_owed_by_the_older_copy_was_sent_by_the_newer_one(tmp_path: Path) -> None:
     life = Life(tmp_path)
-    with opened(life.path) as store, closing(Outbox(life.path, "fake")) as outbox:
+    with opened(life.path) as store, closing(Outbox.open(life.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], NOON)
         Piece(store).commit(line(1, 0.1), seal_s=10)
-        store.upkeep(Limits(max_bytes=1), ["fake"]).run()
+        store.maintenance(Limits(max_bytes=1), ["fake"]).run()
     life.save()
     life.write(11, 20)
     life.restore()
@@ -231,7 +231,7 @@ def test_a_new_store_in_the_place_of_a_deleted_one_is_another_instance_and_no_ol
 
 
 def test_each_exporter_has_a_marker_of_its_own(life: Life) -> None:
-    with closing(Outbox(life.path, "other/one")) as other:
+    with closing(Outbox.open(life.path, "other/one")) as other:
         other.register([Stream.INTERVALS], NOON)
         batch = other.read(Stream.INTERVALS, 100)
         assert batch is not None
@@ -245,7 +245,7 @@ def test_each_exporter_has_a_marker_of_its_own(life: Life) -> None:
 
 def test_the_daemons_own_counters_start_again_too(life: Life) -> None:
     def start_ns(now_ns: int) -> int:
-        with opened(life.path), closing(Outbox(life.path, "fake")) as outbox:
+        with opened(life.path), closing(Outbox.open(life.path, "fake")) as outbox:
             outbox.register([Stream.INTERVALS], now_ns)
             (record,) = outbox.health(now_ns).items
             assert isinstance(record, HealthRecord)
@@ -259,7 +259,7 @@ def test_the_daemons_own_counters_start_again_too(life: Life) -> None:
 
 def test_an_exporter_that_stops_sending_counts_restarts_later_and_nothing_counts_twice(life: Life) -> None:
     def metrics_off_and_on(second: float) -> list[Point]:
-        with closing(Outbox(life.path, "fake")) as outbox:
+        with closing(Outbox.open(life.path, "fake")) as outbox:
             outbox.register([Stream.BREACHES], NOON)
         life.log.append((line(second, 0.1, logged=second + 9), second + 9))
         return life.run(read=len(life.log) - 1)
@@ -274,7 +274,7 @@ def test_an_exporter_that_stops_sending_counts_restarts_later_and_nothing_counts
 
 def test_another_form_of_points_restarts_all_series_and_the_same_does_not(life: Life) -> None:
     def deliver(form: str, second: float) -> list[Point]:
-        with opened(life.path) as store, closing(Outbox(life.path, "fake")) as outbox:
+        with opened(life.path) as store, closing(Outbox.open(life.path, "fake")) as outbox:
             assert outbox.register([Stream.INTERVALS], NOON, form=form).ahead_ns is None
             Piece(store).commit(line(second, 0.1), seal_s=second + 9)
             batch = outbox.read(Stream.INTERVALS, 100)

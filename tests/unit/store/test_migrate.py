@@ -96,7 +96,7 @@ def test_it_has_the_very_schema_of_a_new_store(old: Path, tmp_path: Path) -> Non
 
 def test_delivery_continues_after_delivered_data_and_is_complete(old: Path) -> None:
     with opened(old):
-        outbox = Outbox(old, "otlp")
+        outbox = Outbox.open(old, "otlp")
         outbox.register({Stream.INTERVALS, Stream.EPISODES}, 0)
         assert outbox.pending() == 9
         points = outbox.read(Stream.INTERVALS, 100)
@@ -143,7 +143,7 @@ def test_what_an_exporter_was_not_given_is_counted_from_here_on(tmp_path: Path) 
             ("hex", 0, 0),
             ("otlp", 0, 0),
         ]
-        outbox = Outbox(path, "hex")
+        outbox = Outbox.open(path, "hex")
         outbox.register({Stream.BREACHES, Stream.EPISODES}, 0)
         Piece(store).commit(line(0, 1.0))
         batch = outbox.read(Stream.BREACHES, 100)
@@ -198,7 +198,7 @@ def test_a_deleted_view_is_created_again(old: Path) -> None:
 
 def test_maintenance_works_on_a_migrated_store(old: Path) -> None:
     with opened(old) as store:
-        store.upkeep(Limits(retention_ns=60 * 10**9), ["otlp"]).run()
+        store.maintenance(Limits(retention_ns=60 * 10**9), ["otlp"]).run()
     check_answers(old)
 
 
@@ -288,7 +288,7 @@ def test_where_there_is_no_room_to_rewrite_it_the_store_works_all_the_same(first
     with opened(first) as store:  # the next start tries again
         assert rows(first, "PRAGMA auto_vacuum") == [(2,)]
         assert rows(first, "PRAGMA page_count") == [(size,)]
-        store.upkeep(Limits(max_bytes=1), []).run()
+        store.maintenance(Limits(max_bytes=1), []).run()
     check = dump(first)
     assert check["block"] == []
 
@@ -325,7 +325,7 @@ def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def test_another_programs_database_is_never_touched_at_any_version(foreign: Path) -> None:
     before = foreign.read_bytes()
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"no store of otel-logtail|newer otel-logtail"):
+        with pytest.raises(StoreError, match=r"not a store of otel-logtail|newer otel-logtail"):
             Store.open(foreign)
         assert foreign.read_bytes() == before
         assert sorted(p.name for p in foreign.parent.iterdir()) == ["bookmarks.db", "bookmarks.db.lock"]

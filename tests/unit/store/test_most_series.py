@@ -150,7 +150,7 @@ def test_a_receiver_gets_the_total_of_the_others_and_it_never_falls(path: Path) 
     for at in range(3):
         store = opened(path, 2)
         store.commit(counts(store, dict.fromkeys(range(6), 1), at=at))
-        outbox = Outbox(path, "test")
+        outbox = Outbox.open(path, "test")
         outbox.register([Stream.INTERVALS], NOON)
         batch = outbox.read(Stream.INTERVALS, 100)
         assert batch is not None

@@ -23,7 +23,8 @@ from otel_logtail.model import (
     Severity,
     Stream,
 )
-from otel_logtail.store.outbox import BATCH_EVENTS, MAX_EVENTS, Outbox
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.records import BATCH_EVENTS, MAX_EVENTS
 from otel_logtail.store.rows import STEP_NS, counts_of
 from otel_logtail.store.writer import Store
 from tests.support.pieces import ATTRIBUTES, INTERVAL, LIVE, NOON, SECOND, Piece, line, opened, rows
@@ -35,7 +36,7 @@ KEPT = [stream for stream in Stream if stream is not Stream.SELF]
 
 @contextmanager
 def outbox_of(path: Path, exporter: str = "fake") -> Iterator[Outbox]:
-    outbox = Outbox(path, exporter)
+    outbox = Outbox.open(path, exporter)
     try:
         outbox.register(Stream, NOON)
         yield outbox

@@ -10,7 +10,8 @@ import pytest
 from otel_logtail.engine.scan import Thresholds
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.store.maintenance import Limits
-from otel_logtail.store.outbox import MAX_EXEMPLARS, Outbox
+from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.points import MAX_EXEMPLARS
 from otel_logtail.store.writer import Store
 from tests.support.pieces import NOON, SECOND, THRESHOLDS, Piece, line, opened
 
@@ -23,7 +24,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def points_of(store: Store, name: str = "fake") -> list[Point]:
     """All points of durations with a breach, as a new exporter gets them."""
-    outbox = Outbox(store.path, name)
+    outbox = Outbox.open(store.path, name)
     try:
         outbox.register([Stream.INTERVALS], NOON)
         batch = outbox.read(Stream.INTERVALS, 1000)
@@ -46,7 +47,7 @@ def late_line_of_another_file(piece: Piece) -> None:
 
 def late_line_after_a_restart(piece: Piece) -> None:
     piece.seal(10)
-    piece.store._open.clear()
+    piece.store._intervals.forget()
     Piece(piece.store).commit(line(2, 0.75, logged=25))
 
 
@@ -111,7 +112,7 @@ def test_merged_intervals_keep_the_exemplars_of_all_that_they_hold(store: Store)
             piece.commit(line(60 * minute + second, 0.5 + second / 100))
     piece.commit(line(60 * 60 * 30, 0.1))
     piece.seal(60 * 60 * 29)
-    store.upkeep(Limits(), ()).run()
+    store.maintenance(Limits(), ()).run()
     (point,) = points_of(store)
     assert point.delta.count == 9
     assert [breach.duration_ns for breach in point.exemplars] == [91 * SECOND // 100] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,7 +18,7 @@ from otel_logtail.delivery.rules import Rules
 from otel_logtail.events import Reporter
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Item, Point, Refused, Retry, Stream
 from otel_logtail.store import quarantine
-from otel_logtail.store.connection import connect, transaction
+from otel_logtail.store.connection import connect, sync_each_commit, transaction
 from otel_logtail.store.outbox import Outbox
 from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import Piece, line, opened, rows
@@ -70,10 +71,11 @@ class Receiver:
 
     def run(self, path: Path, dies_at: int | None = None) -> None:
         """Have both streams sent until nothing is due, or until the process dies."""
-        outbox = Outbox(path, "fake")
-        outbox.register(STREAMS, time.time_ns())
-        if dies_at is not None:
-            outbox._db = cast("object", Mortal(outbox._db, dies_at))  # type: ignore[assignment]
+        with closing(Outbox.open(path, "fake")) as outbox:
+            outbox.register(STREAMS, time.time_ns())
+        db = connect(path)
+        sync_each_commit(db, False)
+        outbox = Outbox(path, "fake", db if dies_at is None else cast(sqlite3.Connection, Mortal(db, dies_at)))
         try:
             lanes = [Lane(stream, outbox, Reporter(self.said), self, RULES) for stream in STREAMS]
             for _ in range(4):
@@ -81,8 +83,8 @@ class Receiver:
                     lane.hasten()
                     lane.run()
         finally:
-            outbox._db = getattr(outbox._db, "_connection", outbox._db)
-            outbox.close()
+            outbox._marker.close()
+            db.close()
 
 
 def strange(batch: ExportBatch) -> bool:
@@ -110,7 +112,7 @@ def begun(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "begun.db"
     with opened(path) as store:
         Piece(store).commit(b"".join(line(10 * n, 0.6) for n in range(3)), seal_s=200)
-        with closing(Outbox(path, "fake")) as outbox:
+        with closing(Outbox.open(path, "fake")) as outbox:
             outbox.register(STREAMS, time.time_ns())
     yield path
 

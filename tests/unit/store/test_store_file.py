@@ -13,6 +13,7 @@ import pytest
 
 from otel_logtail import query
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreLocked
+from otel_logtail.store import damage
 from otel_logtail.store import file as storefile
 from otel_logtail.store import writer as store_module
 from otel_logtail.store.writer import Store
@@ -168,7 +169,7 @@ def test_a_kill_at_any_moment_of_moving_the_store_changes_nothing(
         return call_it
 
     with monkeypatch.context() as patch:
-        for name in ("_note_aside", "_set_aside", "migrate"):
+        for name in ("note_replacement", "move_away", "migrate"):
             patch.setattr(storefile, name, mortal(getattr(storefile, name)))
         for name in ("rename", "write_text", "touch"):
             patch.setattr(Path, name, mortal(getattr(Path, name)))
@@ -212,7 +213,7 @@ def test_two_damaged_stores_of_one_second_have_names_of_their_own(store: Path) -
 def test_damage_in_a_large_store_is_found_by_the_note_that_it_was_met(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storefile, "CHECKED_BYTES", 10)  # too large to be read through at every start
+    monkeypatch.setattr(damage, "CHECKED_BYTES", 10)  # too large to be read through at every start
     blocks = cast(int, rows(store, "SELECT rootpage FROM sqlite_master WHERE name = 'breach_time'")[0][0])
     overwrite(store, (blocks - 1) * PAGE, bytes(PAGE))
     with opened(store) as running:
@@ -223,7 +224,7 @@ def test_damage_in_a_large_store_is_found_by_the_note_that_it_was_met(
                     running._db.execute(statement).fetchall()
                 except sqlite3.DatabaseError as problem:
                     assert "malformed" in str(problem)
-                    storefile.suspect(store)
+                    damage.suspect(store)
                     raise StoreCorrupt(str(problem)) from None
     assert store.with_name("store.db.suspect").stat().st_mode & 0o777 == 0o600
     with opened(store) as again:
@@ -232,7 +233,7 @@ def test_damage_in_a_large_store_is_found_by_the_note_that_it_was_met(
 
 
 def test_a_wrong_suspicion_is_removed(store: Path) -> None:
-    storefile.suspect(store)
+    damage.suspect(store)
     with opened(store) as healthy:
         assert healthy.set_aside is None
     assert not store.with_name("store.db.suspect").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from otel_logtail import query
 from otel_logtail.errors import StoreError, StoreLocked
-from otel_logtail.store.file import suspect
+from otel_logtail.store.damage import suspect
 from otel_logtail.store.place import holder
 from otel_logtail.store.writer import Store
 from tests.support.pieces import opened

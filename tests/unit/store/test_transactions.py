@@ -64,7 +64,7 @@ def test_commits_are_synced_until_what_they_build_on_is_on_the_disk_and_not_one_
         assert store._db.execute("PRAGMA synchronous").fetchone() == FULL
         piece.commit(line(0, 1.0))
         assert store._db.execute("PRAGMA synchronous").fetchone() == NORMAL
-        outbox = Outbox(store.path, "fake")
+        outbox = Outbox.open(store.path, "fake")
         try:
             assert outbox._db.execute("PRAGMA synchronous").fetchone() == FULL
             outbox.register(Stream, NOON)
@@ -91,7 +91,7 @@ class Scene:
             self._piece.commit(line(second, 1.0 if second % 8 == 0 else 0.1), seal_s=second)
 
     def _deliver(self, limit: int) -> None:
-        outbox = Outbox(self.path, "fake")
+        outbox = Outbox.open(self.path, "fake")
         try:
             outbox.register(Stream, NOON)
             for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES):
@@ -128,7 +128,7 @@ def answer(folder: Path, read: Callable[[Outbox], object], interrupted_at: int) 
     folder.mkdir()
     with opened(folder / "store.db") as store:
         scene = Scene(store)
-        outbox = Outbox(store.path, "fake")
+        outbox = Outbox.open(store.path, "fake")
         statements = 0
 
         def before_each(statement: str) -> None:

@@ -47,14 +47,14 @@ def snapshot(store: Store) -> Iterator[sqlite3.Connection]:
 
 def test_without_a_bound_on_the_store_it_has_a_share_of_its_own(store: Store) -> None:
     assert store.wal.share_bytes == LARGEST_BYTES
-    store.upkeep(Limits(), ())
+    store.maintenance(Limits(), ())
     assert store.wal.share_bytes == LARGEST_BYTES
     assert store.wal.pages(4000) == 4000
 
 
 @pytest.mark.parametrize("most", [MIB, 10 * MIB, 1 << 30])
 def test_its_share_is_an_eighth_of_what_the_store_may_take(store: Store, most: int) -> None:
-    store.upkeep(Limits(max_bytes=most), ())
+    store.maintenance(Limits(max_bytes=most), ())
     assert store.wal.share_bytes == min(LARGEST_BYTES, most // 8)
     assert 0 < store.wal.pages(4000) * 4096 <= store.wal.share_bytes // 2
 

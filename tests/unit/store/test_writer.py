@@ -19,10 +19,9 @@ import pytest
 from otel_logtail.engine.engine import Now
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from otel_logtail.model import Batch, FileState, Fingerprint, Tally
-from otel_logtail.store import writer as store_module
 from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.store.writer import Committed, Store
-from tests.support.pieces import INTERVAL, LIVE, NOON, SECOND, Piece, dump, line, opened, rows, scanned
+from tests.support.pieces import INTERVAL, LIVE, NOON, SECOND, Piece, dump, line, opened, rows, scanned, use_connection
 from tests.support.places import ROOT
 
 FIRST = line(1, 0.1) + line(2, 0.7) + b"fake: reject=bounds\n" + line(3, 2.5, cause="read")
@@ -70,11 +69,11 @@ class FailingConnection:
 def statements_of(store: Store, batch: Batch) -> int:
     """How many statements a commit takes that is then undone at its last one."""
     proxy = FailingConnection(store._db, 10**9)
-    real, store._db = store._db, cast(sqlite3.Connection, proxy)
+    real = use_connection(store, proxy)
     try:
         store.commit(batch)
     finally:
-        store._db = real
+        use_connection(store, real)
     return len(proxy.statements)
 
 
@@ -101,10 +100,10 @@ def test_a_commit_that_fails_at_any_statement_leaves_nothing_and_succeeds_later(
             piece.commit(FIRST)
             before = dump(path)
             batch = piece.batch(SECOND_PIECE, seal_s=15)
-            real, store._db = store._db, cast(sqlite3.Connection, FailingConnection(store._db, k))
+            real = use_connection(store, FailingConnection(store._db, k))
             with pytest.raises(StoreFull):
                 store.commit(batch)
-            store._db = real
+            use_connection(store, real)
             assert dump(path) == before
             store.commit(batch)
         assert dump(path) == expected
@@ -241,7 +240,7 @@ def test_a_committed_batch_is_never_changed(tmp_path: Path, read_again: bool) ->
         batches = []
         for data in (FIRST, line(4, 0.1), SECOND_PIECE, line(5, 0.9, logged=12) + line(13, 0.1)):
             if read_again:  # its counts are read from the store again and not from memory
-                store._open.clear()
+                store._intervals.forget()
             batch = piece.batch(data)
             as_it_was = msgspec.msgpack.encode(to_builtins(batch))
             piece.take(batch, Now(NOON, 0))
@@ -290,17 +289,17 @@ def test_counts_no_longer_in_memory_are_read_again_for_any_new_line(tmp_path: Pa
     with opened(path) as store:
         piece = Piece(store)
         for second in order:
-            store._open.clear()
+            store._intervals.forget()
             piece.commit(line(second, 0.1, logged=60))
         piece.seal(100)
     slots = sorted({second // 10 * 10 for second in order})
     assert durations(path) == [(slot, 2) for slot in slots]
 
 
-def test_very_many_intervals_become_final_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_SEAL", 4)
+def test_very_many_intervals_become_final_some_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with opened(path) as store:
+        store._intervals.most_closed = 4
         piece = Piece(store)
         piece.commit(b"".join(line(second, 0.1) for second in range(1, 60, 10)))  # two series each
         ends = []
@@ -497,21 +496,21 @@ def test_counts_that_are_damaged_on_disk_end_nothing_and_keep_their_number_and_s
             assert sum(msgspec.json.decode(str(exponential)).values()) == count
 
 
-def test_counts_in_memory_are_bounded_by_their_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dumped(name: str) -> dict[str, list[tuple[object, ...]]]:
+def test_counts_in_memory_are_bounded_by_their_buckets(tmp_path: Path) -> None:
+    def dumped(name: str, most_buckets: int) -> dict[str, list[tuple[object, ...]]]:
         with opened(tmp_path / name) as store:
+            store._intervals.most_buckets = most_buckets
             piece = Piece(store)
             for second in range(0, 400, 5):
                 piece.commit(b"".join(line(second + n / 10, 0.01 * (n + 1)) for n in range(20)))
-                held.append(sum(len(counts.exponential) for counts in store._open.values()))
+                held.append(sum(len(counts.exponential) for counts in store._intervals._memory.values()))
         return dump(tmp_path / name)
 
     held: list[int] = []
-    before = dumped("unbounded.db")
+    before = dumped("unbounded.db", 10**9)
     assert max(held) > 500
     held.clear()
-    monkeypatch.setattr(store_module, "_MEMO_BUCKETS", 200)
-    assert dumped("bounded.db") == before
+    assert dumped("bounded.db", 200) == before
     assert max(held) <= 200
 
 
@@ -599,7 +598,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE bookmark (url TEXT)")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="no store of otel-logtail"):
+    with pytest.raises(StoreError, match="not a store of otel-logtail"):
         Store.open(path)
     assert path.read_bytes() == before
 

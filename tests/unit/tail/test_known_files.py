@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_logtail.model import FileState
-from otel_logtail.store.maintenance import EVERY_S, Limits, Upkeep
+from otel_logtail.store.maintenance import EVERY_S, Limits, Maintenance
 from otel_logtail.tail.checkpoints import States
 from otel_logtail.tail.fingerprint import HEAD_BYTES, fingerprint
 from otel_logtail.tail.held import GRACE_S
@@ -120,7 +120,7 @@ class Keeping:
     def __init__(self, folder: Path) -> None:
         self.log = folder / "proxy.log"
         self.follower = StoreFollower(self.log, folder / "store.db", from_start=True)
-        self.upkeep: Upkeep = self.follower.store.upkeep(Limits(retention_ns=1), [])
+        self.maintenance: Maintenance = self.follower.store.maintenance(Limits(retention_ns=1), [])
         self.now_s = 0.0
         self.number = 1
 
@@ -140,10 +140,8 @@ class Keeping:
         tail = self.follower.run.tail
         for _ in range(2):
             self.now_s += EVERY_S
-            while self.upkeep.step(self.now_s, tail.gone):
-                pass
-            tail.forget(frozenset(self.upkeep.forgotten))
-            self.upkeep.forgotten.clear()
+            while (done := self.maintenance.step(self.now_s, tail.gone)) is not None:
+                tail.forget(frozenset(done.forgotten))
 
     @property
     def known(self) -> set[int]:
@@ -210,15 +208,14 @@ def test_a_file_that_reappears_between_being_noted_and_forgotten_stays_known(kee
     for _ in range(BACKUPS + 1):
         keeping.live(lines=50)
     (first,) = tail_gone = keeping.follower.run.tail.gone()
-    assert keeping.upkeep.step(EVERY_S, lambda: tail_gone)
-    while keeping.upkeep.step(EVERY_S, frozenset):  # noted before; now it is there
-        pass
-    assert keeping.upkeep.forgotten == []
+    assert keeping.maintenance.step(EVERY_S, lambda: tail_gone)
+    while (done := keeping.maintenance.step(EVERY_S, frozenset)) is not None:  # noted before; now it is there
+        assert done.forgotten == ()
     keeping.now_s = 2 * EVERY_S
     looks = iter([tail_gone])
-    while keeping.upkeep.step(keeping.now_s, lambda: next(looks, frozenset())):  # gone as the pass begins, then back
-        pass
-    assert keeping.upkeep.forgotten == []
+    # gone as the pass begins, then back
+    while (done := keeping.maintenance.step(keeping.now_s, lambda: next(looks, frozenset()))) is not None:
+        assert done.forgotten == ()
     assert first in keeping.known & keeping.stored
 
 

@@ -1,0 +1,163 @@
+"""Open intervals: counts that still grow, until they become final.
+
+Only the store's writer changes them, so the counts that it wrote last are also kept in memory. The memory is bounded;
+counts that it no longer holds are read from the store.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import cast
+
+import msgspec
+
+from otel_logtail.counts import add
+from otel_logtail.model import Batch, Counts
+from otel_logtail.store.connection import one
+from otel_logtail.store.rows import COUNTS, counts_or_mean, counts_row, counts_to_read, decode_bounds, marks
+from otel_logtail.store.series import SeriesTable
+
+NO_BREACHES = (0, 0)
+
+_PUT = (
+    f"INSERT INTO open_interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach) VALUES ({marks(12)})"
+    f" ON CONFLICT DO UPDATE SET ({COUNTS}) = (excluded.{', excluded.'.join(COUNTS.split(', '))}),"
+    " first_breach = ifnull(nullif(first_breach, 0), excluded.first_breach),"
+    " last_breach = max(last_breach, excluded.last_breach)"
+)
+
+_MOST = 2_000
+"""Intervals in memory."""
+
+_Place = tuple[int, int, int]
+"""The id of a series, and the start and end of an interval of it."""
+
+
+class _Grown(msgspec.Struct, frozen=True):
+    """Counts to write, and the ids of the first and the last breach among them."""
+
+    counts: Counts
+    first: int
+    last: int
+
+
+class OpenIntervals:
+    """The open intervals of one store, on its writer's connection."""
+
+    def __init__(self, db: sqlite3.Connection, series: SeriesTable) -> None:
+        self._db = db
+        self._series = series
+        self._memory: dict[_Place, Counts] = {}
+        self._grown: dict[_Place, _Grown] = {}
+        self.mended = 0
+        """Damaged counts that were replaced by their mean since this was set to 0."""
+        self.most_buckets = 60_000
+        """Buckets in memory: about 100 bytes each."""
+        self.most_closed = 5_000
+        """About so many intervals become final in one transaction."""
+
+    def forget(self) -> None:
+        """Forget what is in memory: the transaction was rolled back, or something else changed the table."""
+        self._memory.clear()
+        self._grown.clear()
+
+    def add(self, batch: Batch, breaches: tuple[int, int]) -> None:
+        """Add the counts of a batch, and the first and last id of its breaches. :meth:`write` writes them."""
+        for key, more in batch.counts.items():
+            series = self._series.of(batch.source, key)
+            place = (series.id, key.start_ns, key.end_ns)
+            before = self._grown.get(place)
+            counts = before.counts if before else self._memory.get(place)
+            if counts is None:
+                counts = Counts() if key.start_ns >= series.open_ns else self._read(place)
+                if len(self._memory) >= _MOST:
+                    self._memory.clear()
+            add(counts, more)  # a copy if these are the first counts: a batch is never changed
+            first, last = (before.first or breaches[0], max(before.last, breaches[1])) if before else breaches
+            self._grown[place] = _Grown(counts, first, last)
+            self._memory[place] = counts
+            series.open_ns = max(series.open_ns, key.end_ns)
+
+    def write(self) -> None:
+        """Write the counts that were added since the last call: once for many batches."""
+        if not self._grown:
+            return
+        rows = [(*place, *counts_row(each.counts), each.first, each.last) for place, each in self._grown.items()]
+        self._db.executemany(_PUT, rows)
+        self._grown.clear()
+        if sum(len(counts.exponential) for counts in self._memory.values()) > self.most_buckets:
+            self._memory.clear()
+
+    def first_end_ns(self, source: int) -> int | None:
+        """Return the earliest end of a source's open intervals, or None if there is none."""
+        return self._edge(source, "end_ns", "ASC")
+
+    def last_start_ns(self, source: int) -> int | None:
+        """Return the latest start of a source's open intervals, or None if there is none."""
+        return self._edge(source, "start_ns", "DESC")
+
+    def _edge(self, source: int, column: str, order: str) -> int | None:
+        found = one(
+            self._db,
+            f"SELECT o.{column} FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            f" WHERE s.source = ? ORDER BY o.{column} {order} LIMIT 1",
+            source,
+        )
+        return cast("int | None", found)
+
+    def close(self, source: int, until_ns: int, is_last: bool) -> int:
+        """Make a source's intervals final that end by then; returns how many.
+
+        ``is_last``: no line follows, so the time of the log is that of the last interval.
+        """
+        self.write()
+        places: list[_Place] = self._db.execute(
+            "SELECT series, o.start_ns, end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns LIMIT ?",
+            (until_ns, source, self.most_closed),
+        ).fetchall()
+        if len(places) == self.most_closed:  # the clock was set forward: the others follow in further transactions
+            until_ns = places[-1][2]
+        if places or not is_last:
+            # not the latest time ever: if the machine's clock was ahead, this time goes back with the clock
+            log_ns = places[-1][2] if is_last else until_ns
+            self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (log_ns, source))
+        if not places:
+            return 0
+        self._mend(places)
+        # in order of time, so that an exporter reads the intervals of each series in order
+        cursor = self._db.execute(
+            f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach)"
+            f" SELECT series, o.start_ns, end_ns, {COUNTS}, first_breach, last_breach"
+            " FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns, o.start_ns, o.series",
+            (until_ns, source),
+        )
+        self._memory = {place: counts for place, counts in self._memory.items() if place[2] > until_ns}
+        self._db.execute(
+            "DELETE FROM open_interval WHERE end_ns <= ? AND series IN (SELECT id FROM series WHERE source = ?)",
+            (until_ns, source),
+        )
+        return cursor.rowcount
+
+    def _read(self, place: _Place) -> Counts:
+        row = self._db.execute(
+            f"SELECT {counts_to_read()} FROM open_interval WHERE series = ? AND start_ns = ? AND end_ns = ?", place
+        ).fetchone()
+        if row is None:
+            return Counts()
+        bounds_ns = decode_bounds(one(self._db, "SELECT bounds FROM series WHERE id = ?", place[0]))
+        counts, is_whole = counts_or_mean(row, bounds_ns)
+        self.mended += not is_whole  # SQLite cannot detect this damage. It is no reason to stop reading the log
+        return counts
+
+    def _mend(self, places: list[_Place]) -> None:
+        """Replace damaged counts once, before they become final, instead of in each of their readers.
+
+        Counts in memory are as good as when this process read or wrote them.
+        """
+        for place in places:
+            if place not in self._memory:
+                before, counts = self.mended, self._read(place)
+                if self.mended > before:
+                    self._db.execute(_PUT, (*place, *counts_row(counts), *NO_BREACHES))

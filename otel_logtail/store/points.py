@@ -1,0 +1,253 @@
+"""Closed intervals as the points that one exporter sends next.
+
+The totals that the receiver has are kept in memory. They are read again if anything else may have changed them: the
+cursor or the exporter's generation moved, or a batch was not answered.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby, islice, takewhile
+from typing import Any
+
+import msgspec
+
+from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey
+from otel_logtail.store.cursors import identity
+from otel_logtail.store.gaps import Known
+from otel_logtail.store.records import read_breaches, read_sources
+from otel_logtail.store.rows import (
+    IDS,
+    counts_or_mean,
+    counts_to_read,
+    decode_attributes,
+    decode_bounds,
+    encode_attributes,
+    json_ids,
+)
+from otel_logtail.store.totals import Reach, Row, Totals
+
+MAX_EXEMPLARS = 3
+"""Exemplars of a point."""
+
+_LAST_ID = 2**63 - 1
+
+_Series = dict[int, tuple[int, SeriesKey, int]]
+"""The source, the key and the start of each series, by id."""
+
+
+class PointReader:
+    """The points of one exporter. Call its methods in a snapshot of the store."""
+
+    def __init__(self, db: sqlite3.Connection, exporter: str) -> None:
+        self._db = db
+        self._exporter = exporter
+        self._known: dict[int, Totals] | None = None
+        self._known_at = (-1, 0)
+        self._unanswered: ExportBatch | None = None
+        self._spans: dict[int, tuple[int, int, int, int]] = {}
+        """Start, end, and the first and last breach of each interval that was read last."""
+        self._damaged: set[tuple[str, int]] = set()
+        self._mended = 0
+
+    # --- the totals in memory -------------------------------------------------------------------------------------
+
+    def refresh(self, position: int, generation: int) -> None:
+        """Read the receiver's totals from the store, unless memory holds them for this cursor and generation."""
+        if self._known is None or self._unanswered is not None or (position, generation) != self._known_at:
+            self._known = self._load()
+        self._known_at, self._unanswered = (position, generation), None
+
+    def forget(self) -> None:
+        """Read the totals again the next time."""
+        self._known = None
+
+    def await_answer(self, batch: ExportBatch) -> None:
+        """Note that a batch is being sent: memory already holds its totals."""
+        self._unanswered = batch
+
+    def answered(self, batch: ExportBatch, *, is_whole: bool) -> None:
+        """Keep the totals in memory if the receiver has the whole batch that is being sent."""
+        if not is_whole or batch is not self._unanswered or any(one.reach.skip_ns for one in self._all()):
+            self._known = None
+            return
+        position, generation = self._known_at
+        self._known_at = (max(position, *(item.id for item in batch.items)), generation)
+        self._unanswered = None
+
+    def _all(self) -> Iterable[Totals]:
+        return (self._known or {}).values()
+
+    def _totals(self, source: int) -> Totals:
+        if self._known is None:
+            raise RuntimeError("not in a snapshot")
+        if source not in self._known:
+            self._known[source] = Totals(read_sources(self._db)[source], Reach())
+        return self._known[source]
+
+    def _load(self) -> dict[int, Totals]:
+        """Return what the receiver has of each series, by source."""
+        sources = read_sources(self._db)
+        reach = {
+            name: Reach(*columns)
+            for name, *columns in self._db.execute(
+                "SELECT source, end_ns, time_ns, after_ns, skip_ns FROM sent WHERE exporter = ?", (self._exporter,)
+            )
+        }
+        known: dict[int, list[Known]] = {id_: [] for id_ in sources}
+        for of, source, instrument, attributes, bounds, start_ns, time_ns, *columns in self._db.execute(
+            f"SELECT t.series, s.source, s.instrument, s.attributes, s.bounds, t.start_ns, t.time_ns,"
+            f" {counts_to_read('t')} FROM total AS t JOIN series AS s ON s.id = t.series WHERE t.exporter = ?"
+            " ORDER BY t.series",
+            (self._exporter,),
+        ):
+            key = _series_key(instrument, attributes, bounds)
+            # a damaged total is lost: its number and sum continue from here
+            total = self._counts("total", of, columns, key.bounds_ns)
+            known[source].append(Known(of, sources[source], key, start_ns, time_ns, total))
+        return {id_: Totals(source, reach.get(source.name, Reach()), known[id_]) for id_, source in sources.items()}
+
+    def sent(self) -> tuple[Point, ...]:
+        """Return the last point of every series that the receiver has, by time, as repeats (id 0)."""
+        known = [one for totals in self._load().values() for one in totals.known.values()]
+        self._known = None
+        return tuple(one.repeated(one.time_ns) for one in sorted(known, key=lambda one: (one.time_ns, one.id)))
+
+    def count_as_sent(self, last: int) -> tuple[list[Point], dict[str, int]]:
+        """Count all intervals up to an id as sent; returns the last point of each series, and the end by source."""
+        self._known = self._load()
+        ends: dict[str, int] = {}
+        points: dict[tuple[object, ...], Point] = {}
+        series: _Series = {}
+        for id_, of, begin_ns, end_ns, *columns in self._db.execute(
+            f"SELECT id, series, start_ns, end_ns, {counts_to_read()} FROM interval WHERE id <= ? ORDER BY id", (last,)
+        ):
+            if of not in series:
+                series |= self._series([of])
+            source, key, start_ns = series[of]
+            row = Row(id_, of, key, max(begin_ns, start_ns), self._counts("interval", id_, columns, key.bounds_ns))
+            for point in self._totals(source).owed(end_ns, row):
+                points[identity(point)] = point
+                ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
+        return list(points.values()), ends
+
+    # --- the next points ------------------------------------------------------------------------------------------
+
+    def read(self, position: int, limit: int) -> tuple[tuple[Point, ...], int]:
+        """Return the points of the next intervals, and the last id that was read.
+
+        There are no points if a newer copy of this store sent all of these intervals.
+        """
+        found = self._db.execute(
+            f"SELECT id, series, end_ns, start_ns, first_breach, last_breach, {counts_to_read()} FROM interval"
+            " WHERE id > ? ORDER BY id LIMIT ?",
+            (position, limit),
+        ).fetchall()
+        cut_off = self._cut_off(found[-1][0], found[-1][2]) if len(found) == limit else []
+        series = self._series(row[1] for row in (*found, *cut_off))
+        rows = [row for row in found if row[2] > self._totals(series[row[1]][0]).reach.skip_ns]
+        self._spans = {row[0]: (row[3], row[2], row[4], row[5]) for row in rows}
+        points: list[Point] = []
+        for (source, end_ns), group in groupby(rows, key=lambda row: (series[row[1]][0], row[2])):
+            together = [
+                # merged intervals are longer than the time of their samples
+                Row(id_, of, key, max(begin_ns, start_ns), self._counts("interval", id_, columns, key.bounds_ns))
+                for id_, of, _, begin_ns, _, _, *columns in group
+                for _, key, start_ns in (series[of],)
+            ]
+            behind: list[Row] = []
+            if together[-1].id == found[-1][0]:
+                own = takewhile(lambda row: series[row[1]][0] == source, cut_off)  # noqa: B023 - used up at once
+                behind = [
+                    Row(id_, of, series[of][1], max(begin_ns, series[of][2]), Counts()) for id_, of, begin_ns in own
+                ]
+            more = self._totals(source).interval(end_ns, together, behind)
+            points += map(self._with_exemplars, islice(more, limit - len(points)))
+            if len(points) == limit:
+                break  # the rest comes with the next batch, which continues after the ids that were sent
+        return tuple(points), found[-1][0] if found else 0
+
+    def _cut_off(self, last: int, end_ns: int) -> list[tuple[int, int, int]]:
+        """Return id, series and start of the rows behind a page that have the same end as its last row."""
+        return self._db.execute(
+            "SELECT id, series, start_ns FROM interval WHERE id > ?1 AND id < ifnull("
+            "(SELECT id FROM interval WHERE id > ?1 AND end_ns <> ?2 ORDER BY id LIMIT 1), 1 << 62) ORDER BY id",
+            (last, end_ns),
+        ).fetchall()
+
+    def owed(self, limit: int) -> tuple[Point, ...]:
+        """Return points with counts whose intervals were deleted before the receiver had them."""
+        all_ = self._db.execute(
+            "SELECT series, start_ns FROM owed WHERE exporter = ? ORDER BY series", (self._exporter,)
+        ).fetchall()
+        if not all_:
+            return ()
+        series = self._series(of for of, _ in all_)
+        points: list[Point] = []
+        for source in sorted({source for source, _, _ in series.values()}):
+            rows = [Row(0, of, series[of][1], begin_ns, Counts()) for of, begin_ns in all_ if series[of][0] == source]
+            points += islice(self._totals(source).beginnings(rows), limit - len(points))
+        for of, begin_ns, time_ns, *columns in self._db.execute(
+            f"SELECT series, start_ns, time_ns, {counts_to_read()} FROM owed WHERE exporter = ?"
+            " ORDER BY time_ns, series LIMIT ?",
+            (self._exporter, limit),
+        ).fetchall():
+            source, key, _ = series[of]
+            row = Row(0, of, key, begin_ns, self._counts("owed", of, columns, key.bounds_ns))
+            points += islice(self._totals(source).owed(time_ns, row), limit - len(points))
+        return tuple(points)
+
+    def idle(self, older_ns: int) -> Iterator[Point]:
+        """Return repeats of the series whose last point is so much older than the closed time of their source."""
+        for id_, closed_ns in self._db.execute("SELECT id, sealed_ns FROM source ORDER BY id").fetchall():
+            yield from self._totals(id_).silent(closed_ns, older_ns)
+
+    def ends(self, points: Iterable[Point]) -> dict[str, int]:
+        """Return the latest end of the intervals of some points, by source; 0 if no point has an interval."""
+        found: dict[str, int] = {}
+        for point in points:
+            end_ns = self._spans.get(point.id, (0, 0, 0, 0))[1]
+            found[point.source.name] = max(found.get(point.source.name, 0), end_ns)
+        return found
+
+    def _with_exemplars(self, point: Point) -> Point:
+        threshold_ns = point.source.threshold_ns
+        if not point.id or point.series.instrument is not Instrument.DURATION or point.delta.max_ns < threshold_ns:
+            return point
+        start_ns, end_ns, first, last = self._spans[point.id]
+        worst = read_breaches(
+            self._db,
+            "b.id BETWEEN ? AND ? AND b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?",
+            (first, last or _LAST_ID, start_ns, end_ns, point.source.id, encode_attributes(point.series.attributes)),
+            MAX_EXEMPLARS,
+            order="b.duration_ns DESC, b.id",
+        )
+        exemplars = sorted(worst, key=lambda breach: (breach.time_ns, breach.id))
+        return msgspec.structs.replace(point, exemplars=tuple(exemplars))
+
+    def _series(self, ids: Iterable[int]) -> _Series:
+        rows = self._db.execute(
+            f"SELECT id, source, start_ns, instrument, attributes, bounds FROM series WHERE id IN {IDS}",
+            (json_ids(set(ids)),),
+        )
+        return {id_: (source, _series_key(*names), start_ns) for id_, source, start_ns, *names in rows}
+
+    def _counts(self, table: str, id_: int, columns: Sequence[Any], bounds_ns: tuple[int, ...]) -> Counts:
+        """Return the counts of a row, or their mean if they are damaged: delivery continues."""
+        counts, is_whole = counts_or_mean(columns, bounds_ns)
+        if not is_whole and (table, id_) not in self._damaged:
+            self._damaged.add((table, id_))
+            self._mended += 1
+        return counts
+
+    def take_mended(self) -> int:
+        """Return how many damaged counts were found since the last call. Each is reported once."""
+        mended, self._mended = self._mended, 0
+        return mended
+
+
+@lru_cache(maxsize=2048)  # the series of all live paths come again and again
+def _series_key(instrument: str, attributes: str, bounds: str) -> SeriesKey:
+    return SeriesKey(Instrument(instrument), decode_attributes(attributes), decode_bounds(bounds))

@@ -1,0 +1,112 @@
+"""The progress of exporters: what each one has, what it lost, and how its deliveries went.
+
+All functions work inside the transaction of their caller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+from otel_logtail.model import Dropped, Stream
+from otel_logtail.store.connection import one
+from otel_logtail.store.rows import marks
+
+ALL = 2**63 - 1
+"""The highest possible id."""
+
+TABLES = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
+"""The streams that are tables."""
+
+
+def register(db: sqlite3.Connection, exporter: str, now_ns: int) -> bool:
+    """Add an exporter, or note that it runs; returns whether it is new."""
+    is_new = one(db, "SELECT 1 FROM exporter WHERE name = ?", exporter) is None
+    db.execute(
+        "INSERT INTO exporter (name, last_seen_ns) VALUES (?, ?)"
+        " ON CONFLICT DO UPDATE SET last_seen_ns = excluded.last_seen_ns",
+        (exporter, now_ns),
+    )
+    return is_new
+
+
+def note_running(db: sqlite3.Connection, exporters: Collection[str], now_ns: int) -> None:
+    """Note that a daemon runs with these exporters."""
+    db.execute(f"UPDATE exporter SET last_seen_ns = ? WHERE name IN ({marks(len(exporters))})", (now_ns, *exporters))
+
+
+def delivered_by_all(db: sqlite3.Connection, stream: Stream, exporters: Collection[str], since_ns: int) -> int:
+    """Return the highest id that all exporters have, of these and those that ran after ``since_ns``."""
+    rows = db.execute(
+        "SELECT c.position, e.name, e.last_seen_ns FROM cursor AS c JOIN exporter AS e ON e.name = c.exporter"
+        " WHERE c.stream = ?",
+        (stream.value,),
+    )
+    return min((at for at, name, seen_ns in rows if name in exporters or seen_ns > since_ns), default=ALL)
+
+
+def first_behind(db: sqlite3.Connection, stream: Stream, up_to_id: int) -> str | None:
+    """Return an exporter that does not have all items up to this id, or None if every one has them."""
+    name = one(db, "SELECT exporter FROM cursor WHERE stream = ? AND position < ? LIMIT 1", stream.value, up_to_id)
+    return None if name is None else str(name)
+
+
+def registered(db: sqlite3.Connection, stream: Stream) -> list[str]:
+    """Return the exporters that have a cursor in this stream."""
+    return [name for (name,) in db.execute("SELECT exporter FROM cursor WHERE stream = ?", (stream.value,))]
+
+
+def undelivered(db: sqlite3.Connection, exporters: Collection[str]) -> int:
+    """Return how many items these exporters lack."""
+    return sum(
+        one(
+            db,
+            f"SELECT count(*) FROM cursor AS c JOIN {table} AS t ON t.id > c.position"
+            f" WHERE c.stream = ? AND c.exporter IN ({marks(len(exporters))})",
+            stream.value,
+            *exporters,
+        )
+        for stream, table in TABLES.items()
+    )
+
+
+def generation(db: sqlite3.Connection, exporter: str) -> int:
+    """Return a number that grows whenever data is deleted that the exporter does not have."""
+    return int(one(db, "SELECT generation FROM exporter WHERE name = ?", exporter) or 0)
+
+
+def note_dropped(db: sqlite3.Connection, drop: Dropped, now_ns: int) -> None:
+    """Count undelivered items that were deleted."""
+    db.execute(
+        "INSERT INTO dropped (exporter, stream, count, from_ns, to_ns, time_ns) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET count = count + excluded.count, from_ns = min(from_ns, excluded.from_ns),"
+        " to_ns = max(to_ns, excluded.to_ns), time_ns = excluded.time_ns",
+        (drop.exporter, drop.stream.value, drop.count, drop.from_ns, drop.to_ns, now_ns),
+    )
+
+
+def note_skipped(db: sqlite3.Connection, exporter: str, count: int) -> None:
+    """Count items that were not sent, since they were too old."""
+    db.execute("UPDATE exporter SET skipped = skipped + ? WHERE name = ?", (count, exporter))
+
+
+def note_success(db: sqlite3.Connection, exporter: str, new: int, rejected: int, why: str, now_ns: int) -> None:
+    """Count delivered items, of which the receiver rejected some."""
+    db.execute(
+        "UPDATE exporter SET delivered = delivered + ?, refused = refused + ?, last_success_ns = ?,"
+        " last_error = NULL WHERE name = ?",
+        (max(0, new - rejected), rejected, now_ns, exporter),
+    )
+    if rejected:
+        note_error(db, exporter, why, now_ns)
+
+
+def note_failure(db: sqlite3.Connection, exporter: str, why: str, now_ns: int) -> None:
+    """Count a failed attempt, and store its error."""
+    db.execute("UPDATE exporter SET failures = failures + 1 WHERE name = ?", (exporter,))
+    note_error(db, exporter, why, now_ns)
+
+
+def note_error(db: sqlite3.Connection, exporter: str, why: str, now_ns: int) -> None:
+    """Store the last error."""
+    db.execute("UPDATE exporter SET last_error = ?, last_error_ns = ? WHERE name = ?", (why, now_ns, exporter))

@@ -1,0 +1,73 @@
+"""Episodes and breaches of the store as records for exporters."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from otel_logtail.model import BreachRecord, EpisodeRecord, Severity, SourceInfo
+from otel_logtail.store.connection import meta
+from otel_logtail.store.rows import EPISODE, decode_attributes, episode_of
+
+MAX_EVENTS = 128
+"""Breaches in the record of an episode; further ones are only counted (OpenTelemetry's limit of events per span)."""
+
+BATCH_EVENTS = 2000
+"""Breaches of all episodes of a batch: 250 full episodes would take tens of megabytes. One episode is never split."""
+
+_BREACH = (
+    "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
+    " k.attributes, b.trace_id, b.span_id"
+    " FROM breach AS b JOIN kind AS k ON k.id = b.kind JOIN file AS f ON f.id = b.file"
+)
+
+
+def read_sources(db: sqlite3.Connection) -> dict[int, SourceInfo]:
+    """Return all sources by their ids."""
+    instance = meta(db, "instance") or ""
+    rows = db.execute("SELECT id, name, observer, event, threshold_ns, stall_ns, quiet_ns FROM source")
+    return {row[0]: SourceInfo(row[0], row[1], row[2], row[3], instance, row[4], row[5], row[6]) for row in rows}
+
+
+def read_episodes(db: sqlite3.Connection, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
+    """Return the closed episodes after an id, with their breaches."""
+    rows = db.execute(
+        f"SELECT id, source, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
+    ).fetchall()
+    sources = read_sources(db)
+    records: list[EpisodeRecord] = []
+    events = 0
+    for row in rows:
+        episode = episode_of(row[2:])
+        breaches = read_breaches(db, "b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+        events += len(breaches)
+        if records and events > BATCH_EVENTS:
+            break
+        records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
+    return tuple(records)
+
+
+def read_breaches(
+    db: sqlite3.Connection, where: str, parameters: tuple[object, ...], limit: int, *, order: str = "b.id"
+) -> tuple[BreachRecord, ...]:
+    """Return the breaches that a condition holds for (``b`` is the breach, ``k`` its kind), at most ``limit``."""
+    sources = read_sources(db)
+    rows = db.execute(f"{_BREACH} WHERE {where} ORDER BY {order} LIMIT ?", (*parameters, limit))
+    return tuple(
+        BreachRecord(
+            id=row[0],
+            source=sources[row[1]],
+            live=row[2],
+            path=row[3],
+            offset=row[4],
+            uid=row[5],
+            time_ns=row[6],
+            duration_ns=row[7],
+            severity=Severity(row[8]),
+            cause=row[9],
+            stage=row[10],
+            attributes=decode_attributes(row[11]),
+            trace_id=row[12],
+            span_id=row[13],
+        )
+        for row in rows
+    )

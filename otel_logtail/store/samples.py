@@ -1,0 +1,144 @@
+"""Samples and breaches of a batch as rows: one block for all samples, one row for each breach."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+
+from otel_logtail.counts import SampleKey, extent, merge_attributes, sample_key
+from otel_logtail.model import Attributes, Batch, FileState, Samples, Severity, Shape
+from otel_logtail.store.connection import one
+from otel_logtail.store.rows import (
+    OFFSET_BITS,
+    decode_block,
+    encode_attributes,
+    encode_columns,
+    encode_json,
+    marks,
+    text_of_path,
+)
+
+_MOST_KINDS = 2_000
+
+
+class _Ids(dict[tuple[str, str], int]):
+    """The ids of kinds by cause and stage. Each is requested once, so a sample takes one access."""
+
+    def __init__(self, request: Callable[[tuple[str, str]], int]) -> None:
+        super().__init__()
+        self._request = request
+
+    def __missing__(self, pair: tuple[str, str]) -> int:
+        self[pair] = found = self._request(pair)
+        return found
+
+
+class SampleTables:
+    """The tables kind, block and breach of one store, on its writer's connection."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
+
+    def forget(self) -> None:
+        """Forget rows of a transaction that was rolled back."""
+        self._kinds.clear()
+
+    def add(self, batch: Batch, file: int) -> tuple[int, int]:
+        """Write the samples of a batch; returns the first and the last id of its breaches (0: it has none)."""
+        samples, number = batch.samples, len(batch.samples.offsets)
+        if not number:
+            return 0, 0
+        kinds = self._kinds_of(batch)
+        first, (first_ns, last_ns, _) = samples.offsets[0], extent(samples.time_ns)
+        text = encode_columns(samples, kinds, first, first_ns)
+        row = (file << OFFSET_BITS | first, batch.source, first_ns, last_ns, number, text)
+        self._db.execute(f"INSERT INTO block VALUES ({marks(6)})", row)
+        if not batch.breaches:
+            return 0, 0
+        self._db.executemany(
+            "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id)"
+            f" VALUES ({marks(10)})",
+            [
+                (
+                    batch.source,
+                    file,
+                    b.hit.offset,
+                    b.hit.uid,
+                    (sample := b.hit.sample).time_ns,
+                    sample.duration_ns,
+                    kinds[b.hit.index],
+                    encode_json(sample.stage_ns),
+                    b.trace_id,
+                    b.span_id,
+                )
+                for b in batch.breaches
+            ],
+        )
+        last = int(one(self._db, "SELECT max(id) FROM breach"))
+        return last - len(batch.breaches) + 1, last
+
+    def _kinds_of(self, batch: Batch) -> list[int]:
+        """Return the id of each sample's kind."""
+        samples = batch.samples
+        # shapes are created once, so their identity stands for their value: hashing them would take longer
+        shapes = samples.shapes
+        if shapes.count(shapes[0]) == len(shapes):
+            ok = _Ids(lambda pair: self._kind(batch, shapes[0], Severity.OK, *pair))
+            kinds = list(map(ok.__getitem__, zip(samples.causes, samples.stages, strict=True)))
+        else:
+            of = {id(shape): shape for shape in shapes}
+            keys = list(zip(map(id, shapes), samples.causes, samples.stages, strict=True))
+            known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in dict.fromkeys(keys)}
+            kinds = list(map(known.__getitem__, keys))
+        for breach in batch.breaches:
+            sample = breach.hit.sample
+            kinds[breach.hit.index] = self._kind(batch, sample.shape, breach.hit.severity, sample.cause, sample.stage)
+        return kinds
+
+    def _kind(self, batch: Batch, shape: Shape, severity: Severity, cause: str, stage: str) -> int:
+        # shapes are few: they are found by identity, and kept so that no other shape gets the same identity
+        key = (batch.source, id(shape), batch.attributes, severity, cause, stage)
+        known = self._kinds.get(key)
+        if known is not None:
+            return known[1]
+        attributes = encode_attributes(merge_attributes(shape.attributes, batch.attributes))
+        columns = (batch.source, attributes, encode_json(shape.stages), int(severity), cause, stage)
+        added = self._db.execute(
+            "INSERT INTO kind (source, attributes, stages, severity, cause, stage) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            columns,
+        )
+        found = added.lastrowid
+        if not added.rowcount:
+            found = one(
+                self._db,
+                "SELECT id FROM kind WHERE source = ? AND attributes = ? AND stages = ? AND severity = ? AND cause = ?"
+                " AND stage = ?",
+                *columns,
+            )
+        if len(self._kinds) >= _MOST_KINDS:  # an observer that creates new shapes for every line
+            self._kinds.clear()
+        self._kinds[key] = (shape, int(found or 0))
+        return self._kinds[key][1]
+
+    def count_stored(self, source: int, file: FileState, samples: Samples) -> Counter[SampleKey]:
+        """Count those of these samples (at least one) that are stored from other files with the same live path.
+
+        Samples are compared by their values. However far apart their times are, nothing else is kept in memory.
+        """
+        first_ns, last_ns, _ = extent(samples.time_ns)
+        wanted = set(map(sample_key, samples.time_ns, samples.duration_ns, samples.stage_ns))
+        blocks = self._db.execute(
+            "SELECT block.id, block.first_ns, block.samples FROM block JOIN file ON file.id = block.id >> ?"
+            " WHERE block.source = ? AND file.live = ? AND file.id != ? AND last_ns >= ? AND first_ns <= ?",
+            (OFFSET_BITS, source, text_of_path(file.live), file.id, first_ns, last_ns),
+        )
+        found: Counter[SampleKey] = Counter()
+        for id_, from_ns, text in blocks:
+            keys = (
+                sample_key(at_ns, took_ns, stages) for _, at_ns, took_ns, _, stages in decode_block(id_, from_ns, text)
+            )
+            found.update(key for key in keys if key in wanted)
+        return found
