@@ -44,13 +44,10 @@ def _prune(path: Path, limits: Limits) -> None:
     from otel_logtail.store.writer import Store
     from otel_logtail.text import iso
 
-    store = Store.open(path)
-    if store.set_aside is not None:
-        Reporter().store_set_aside(str(path), str(store.set_aside))
-    try:
+    with Store.open(path) as store:
+        if store.set_aside is not None:
+            Reporter().store_set_aside(str(path), str(store.set_aside))
         done = store.maintenance(limits, ()).run()
-    finally:
-        store.close()
     if done.mended:
         Reporter().counts_mended("upkeep", done.mended)
     for drop in done.dropped:

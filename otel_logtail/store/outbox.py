@@ -29,7 +29,7 @@ class Begun(msgspec.Struct, frozen=True):
     """The result of registering an exporter.
 
     ``held`` is the number of items that a new exporter begins with. ``ahead_ns`` is not None if this store is an older
-    copy: the receiver has more than the store, up to that time, and all series start again.
+    copy: the receiver has data up to that time, and all series start again.
     """
 
     held: int = 0
@@ -255,8 +255,6 @@ class Outbox:
         self._points.answered(batch, is_whole=count >= len(batch.items) and sent is not None)
         if sent is not None:
             self._marker.write(sent)
-
-    # --- items on trial ---------------------------------------------------------------------------------------------
 
     def trials(self, stream: Stream) -> dict[int, int]:
         """Return how often each item on trial failed alone while others were accepted, by its id there."""

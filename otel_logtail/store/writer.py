@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
@@ -29,12 +28,6 @@ from otel_logtail.store.open_intervals import NO_BREACHES, OpenIntervals
 from otel_logtail.store.samples import SampleTables
 from otel_logtail.store.series import SeriesTable
 from otel_logtail.store.wal import Held, Wal
-
-_BACKLOG_BYTES = 256 * 1024
-_BACKLOG_PAGES, _LIVE_PAGES = 4000, 250
-"""Pages of the write-ahead log that start a checkpoint. The commit that starts one waits a millisecond for each few
-hundred pages. In a backlog no one waits for a commit, and fewer checkpoints write fewer pages. (SQLite's default is
-1000.)"""
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -91,9 +84,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -253,8 +244,7 @@ class Store:
         """
         try:
             with translated(self.path):
-                size = sum(batch.tally.bytes for batch in batches)
-                self.wal.checkpoint_every(_BACKLOG_PAGES if size > _BACKLOG_BYTES else _LIVE_PAGES)
+                self.wal.prepare(sum(batch.tally.bytes for batch in batches))
                 with transaction(self._db):
                     committed = self._write(batches)
                     if not self._is_abandoned:

@@ -15,7 +15,6 @@ from otel_logtail import query
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreLocked
 from otel_logtail.store import damage
 from otel_logtail.store import file as storefile
-from otel_logtail.store import writer as store_module
 from otel_logtail.store.writer import Store
 from tests.model.test_store_model import StoreFollower
 from tests.support.pieces import opened, rows
@@ -125,12 +124,10 @@ def test_a_garbage_write_ahead_log_costs_its_content_which_is_read_again(store: 
         follower.close()
 
 
-def test_a_log_of_changes_that_is_damaged_in_the_middle_brings_back_a_whole_earlier_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "_LIVE_PAGES", 10_000)  # nothing of it is in the store yet
+def test_a_log_of_changes_that_is_damaged_in_the_middle_brings_back_a_whole_earlier_moment(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
     follower = StoreFollower(log, tmp_path / "store.db", from_start=True)
+    follower.store.wal.live_pages = 10_000  # no checkpoint: the store itself has no data yet
     for first in range(1, 400, 10):
         append(log, *lines(first, first + 9))
         follower.follow()
