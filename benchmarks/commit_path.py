@@ -56,7 +56,8 @@ def record(folder: Path, log: bytes, lines_a_commit: int) -> list[Statement]:
     info = store.source("s", "headroom", "log.overhead", threshold_ns=5 * 10**8, stall_ns=2 * 10**9, quiet_ns=3 * 10**9)
     (state,) = store.add_files(info.id, [FileState(0, "/l", "/l", 1, 1, 0)])
     recorder = Recorder(store._db)
-    store._db = recorder  # type: ignore[assignment]
+    for part in (store, store.series, store._samples, store._intervals):
+        part._db = recorder  # type: ignore[assignment]
     engine = Engine(
         info, HeadroomObserver(ObserverContext()), interval_ns=10**10, unfinished=Unfinished(), now=Now(0, 0)
     )
