@@ -150,7 +150,7 @@ class Turn:
         if done.forgotten:
             self._parts.sources.forget(frozenset(done.forgotten))
         if done.mended:
-            reporter.counts_mended("upkeep", done.mended)
+            reporter.counts_mended("maintenance", done.mended)
         for drop in done.dropped:
             span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
             reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)

@@ -230,7 +230,7 @@ class SeriesMachine(RuleBasedStateMachine):
         self.open()
 
     @rule()
-    def upkeep(self) -> None:
+    def maintain(self) -> None:
         self.store.maintenance(Limits(), ["otlp"], Tuning(merges=MERGES)).run()
 
     @rule(steps=st.integers(1, 8))

@@ -186,7 +186,7 @@ class StoreMachine(TailMachine):
         self.follower.die(calls)  # type: ignore[attr-defined]
 
     @rule(statements=st.none() | st.integers(0, 60))
-    def upkeep(self, statements: int | None) -> None:
+    def maintain(self, statements: int | None) -> None:
         """Merging and compaction, at the scale of these seconds; perhaps killed before that statement."""
         self.follower.keep_up(statements)  # type: ignore[attr-defined]
 
