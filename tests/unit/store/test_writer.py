@@ -584,10 +584,10 @@ def test_a_store_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_not_a_database_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="no SQLite database") as caught:
+    with pytest.raises(StoreError, match="not a SQLite database") as caught:
         Store.open(path)
     assert not isinstance(caught.value, StoreCorrupt)
-    with pytest.raises(StoreError, match="no SQLite database"):
+    with pytest.raises(StoreError, match="not a SQLite database"):
         Store.open(path)
     assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
