@@ -77,7 +77,7 @@ def follow(
 @app.command()
 @errors_as_exit()
 def demo() -> None:
-    """Follow a real captured log as it grows, for half a minute; needs no collector."""
+    """Follow a captured log for half a minute; no collector."""
     from otel_logtail.cli import demo as shown
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the demo stops its follower

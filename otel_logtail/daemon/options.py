@@ -158,7 +158,11 @@ EXPORTER = Option(
     " given, else none.",
 )
 ONCE = Option("once", Flag(), "Read the logs from the start, deliver the data and exit (0: all delivered, else 1).")
-CONFIG = Option("config", Text("FILE", "otel-logtail.toml"), "TOML file with several sources and all of these options.")
+CONFIG = Option(
+    "config",
+    Text("FILE", "otel-logtail.toml"),
+    "TOML file with several sources and all of these options, e.g. otel-logtail.toml.",
+)
 
 FOLLOWING: tuple[Option[Any], ...] = (*OF_A_SOURCE, ONCE, DB, RETENTION, MAX_DB_SIZE, MAX_SERIES)
 EXPORTING: tuple[Option[Any], ...] = (EXPORTER, EXPORTER_FROM, EXPORT_INTERVAL)

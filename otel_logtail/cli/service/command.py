@@ -1,6 +1,6 @@
-"""`otel-logtail service`: what to give a supervisor, so that it keeps the daemon running. Prints, and installs nothing.
+"""`otel-logtail service`: print the file with which a supervisor keeps the daemon running. Nothing is installed.
 
-What follows the kind is the daemon's own command line.
+The options of the daemon follow the kind of supervisor.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class _Kinds(TyperGroup):
-    """The kinds of supervisor, which an unknown one is told."""
+    """The kinds of supervisor. The error for an unknown kind lists them."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # click's types; typer brings its own copy of it
         if self.get_command(ctx, args[0]) is None:
@@ -37,16 +37,16 @@ class _Kinds(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-service_app = typer.Typer(name="service", cls=_Kinds, help="Print what keeps the daemon running.")
+service_app = typer.Typer(name="service", cls=_Kinds, help="Print the file for a service manager.")
 
 _DAEMONS_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
 _HEX_DEFAULT = ("--observer", "headroom", "--exporter", "hex", "--event", "headroom.overhead")
 
 _Program = Annotated[
     str,
-    typer.Option(metavar="PATH", help="Where otel-logtail will lie, if not where this one does."),
+    typer.Option(metavar="PATH", help="Path of otel-logtail on the target machine. Default: this program."),
 ]
-_Group = Annotated[str, typer.Option(metavar="NAME", help="The group that may read the log.")]
+_Group = Annotated[str, typer.Option(metavar="NAME", help="Group that may read the log, e.g. adm.")]
 _SYSTEMD_DB = "/var/lib/otel-logtail/otel-logtail.db"
 
 
@@ -55,14 +55,14 @@ _SYSTEMD_DB = "/var/lib/otel-logtail/otel-logtail.db"
 def systemd(
     context: typer.Context,
     user: Annotated[
-        str, typer.Option(metavar="NAME", help="Whom it runs as, such as the log's owner. Default: one of its own.")
+        str, typer.Option(metavar="NAME", help="User of the service, e.g. the log's owner. Default: a dynamic user.")
     ] = "",
     group: _Group = "",
     program: _Program = "",
 ) -> None:
-    """Print a hardened unit for systemd; the daemon's options follow.
+    """Print a hardened unit for systemd.
 
-    Example: otel-logtail service systemd --user alice --observer headroom --otlp-endpoint http://localhost:4318
+    The daemon's options follow: otel-logtail service systemd --user alice --observer headroom --otlp-endpoint http://localhost:4318
     """
     from otel_logtail.cli.service.units import systemd_unit
 
@@ -71,13 +71,13 @@ def systemd(
     logs = _patterns(settings, home)
     if not logs and user and not home:
         raise UsageError(
-            f"--user {user!r}: this machine has no such user, and the log is looked for in that user's home directory",
-            hint="name a user of this machine, or the files with --path '/home/NAME/.headroom/logs/proxy*.log'",
+            f"--user {user!r}: this machine has no such user, and the default log is in the user's home directory",
+            hint="use a user of this machine, or give the files with --path '/home/NAME/.headroom/logs/proxy*.log'",
         )
     if not logs:
         raise UsageError(
-            "the log is looked for in a home directory, and a user of the service's own has none",
-            hint="name the log's owner with --user, or the files with --path",
+            "the default log is in a home directory, and a dynamic user has none",
+            hint="give the log's owner with --user, or the files with --path",
         )
     store = [] if DB.name in settings.places else [DB.flag, _SYSTEMD_DB]
     typer.echo(systemd_unit(_daemon([*context.args, *store], settings, logs, user, group, program)), nl=False)
@@ -88,14 +88,14 @@ def systemd(
 def launchd(
     context: typer.Context,
     user: Annotated[
-        str, typer.Option(metavar="NAME", help="Whom it runs as, at boot. Default: you, once you are logged in.")
+        str, typer.Option(metavar="NAME", help="User of the service, started at boot. Default: you, at login.")
     ] = "",
     group: _Group = "",
     program: _Program = "",
 ) -> None:
-    """Print a property list for macOS's launchd; the daemon's options follow.
+    """Print a property list for macOS's launchd.
 
-    Example: otel-logtail service launchd --observer headroom --otlp-endpoint http://localhost:4318
+    The daemon's options follow: otel-logtail service launchd --observer headroom --otlp-endpoint http://localhost:4318
     """
     from otel_logtail.cli.service.units import launchd_plist
 
@@ -106,9 +106,11 @@ def launchd(
 @service_app.command("hex", context_settings=_DAEMONS_OPTIONS)
 @errors_as_exit()
 def hex_(context: typer.Context, program: _Program = "") -> None:
-    """Print the entry for hex's engine-workers.yaml; the daemon's options follow, or it is headroom's to the hex bus.
+    """Print the entry for hex's engine-workers.yaml.
 
-    Example: otel-logtail service hex --observer headroom --exporter hex --event headroom.overhead --quiet-ms 5000
+    The daemon's options follow. Without options, headroom's samples are sent to the hex bus. Example:
+
+    otel-logtail service hex --observer headroom --exporter hex --event headroom.overhead --quiet-ms 5000
     """
     from otel_logtail.cli.service.units import hex_stanza
 
@@ -159,7 +161,7 @@ def _settings(context: typer.Context) -> Settings:
 
 def _relative(flag: str, value: str) -> UsageError:
     return UsageError(
-        f"{flag} {value!r} begins in this folder, and the service runs in another", hint="begin it with /"
+        f"{flag} {value!r} is relative to this folder, and the service runs in another", hint="use an absolute path"
     )
 
 
@@ -184,7 +186,7 @@ def _home_of(user: str) -> str:
     try:
         return pwd.getpwnam(user).pw_dir
     except KeyError:
-        return ""  # a user of the machine that it is for: then --path must say where the log is
+        return ""  # a user of the target machine: then --path must have the log
 
 
 def _daemon(
@@ -208,10 +210,10 @@ def _daemon(
 
 
 def _program(named: str) -> list[str]:
-    """The start of the command line, so that it works in whatever folder and with whatever PATH.
+    """Return the start of the command line, which works in any folder and with any PATH.
 
     Raises:
-        UsageError: a supervisor would not find it.
+        UsageError: the path is relative.
     """
     if named:
         if not named.startswith("/"):

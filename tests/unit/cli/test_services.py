@@ -85,7 +85,7 @@ def test_a_configuration_determines_the_paths_that_are_read_and_written(tmp_path
     assert unit["ExecStart"] == [f"{AT} --config {file}"]
     assert unit["ReadOnlyPaths"] == ['"-/srv/a"', '"-/srv/b"', f'"-{tmp_path}"']
     assert unit["ReadWritePaths"] == ['"-/data"', '"-/out"']
-    assert "begins in this folder" in service("systemd", "--config", "x.toml", code=2)
+    assert "is relative to this folder" in service("systemd", "--config", "x.toml", code=2)
     file.write_text("[source.a]\n")
     assert f"{file}:1: source.a: no observer given" in service("systemd", "--config", str(file), code=2)
 
@@ -182,16 +182,20 @@ def test_with_a_user_it_is_a_daemon_of_the_system() -> None:
         (["upstart"], "unknown supervisor 'upstart'", "known: systemd, launchd, hex"),
         ([], "Missing command.", ""),
         (["systemd"], "no observer given", "pass --observer headroom"),
-        (["systemd", *HEADROOM], "the log is looked for in a home directory", "--user, or the files with --path"),
+        (["systemd", *HEADROOM], "the default log is in a home directory", "--user, or the files with --path"),
         (["systemd", "--user", "no-such-user", *HEADROOM], "--user 'no-such-user': this machine has no", "--path"),
         (["systemd", *HEADROOM, *LOG, "--nope"], "No such option: --nope", ""),
         (["systemd", *HEADROOM, *LOG, "stray"], "'stray' is not an option of the daemon", "quote a value"),
         (["systemd", *HEADROOM, *LOG, "status"], "'status' is not an option of the daemon", ""),
         (["systemd", *HEADROOM, *LOG, "--threshold-ms", "x"], "invalid --threshold-ms 'x'", ""),
         (["systemd", *HEADROOM, *LOG, "--once"], "--once exits", "leave --once out"),
-        (["systemd", *HEADROOM, "--path", "a.log"], "--path 'a.log' begins in this folder", "begin it with /"),
-        (["systemd", *HEADROOM, *LOG, "--db", "s.db"], "--db 's.db' begins in this folder", ""),
-        (["systemd", *HEADROOM, *LOG, "--program", "x"], "--program 'x' begins in this folder", ""),
+        (
+            ["systemd", *HEADROOM, "--path", "a.log"],
+            "--path 'a.log' is relative to this folder",
+            "use an absolute path",
+        ),
+        (["systemd", *HEADROOM, *LOG, "--db", "s.db"], "--db 's.db' is relative to this folder", ""),
+        (["systemd", *HEADROOM, *LOG, "--program", "x"], "--program 'x' is relative to this folder", ""),
         (["systemd", "--observer", "x", *LOG], "unknown observer 'x'", "known: headroom"),
         (["launchd", "--observer", "x"], "unknown observer 'x'", "known: headroom"),
         (["launchd", *HEADROOM, "--exporter", "x"], "unknown exporter 'x'", "known: console, hex"),

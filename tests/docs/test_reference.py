@@ -1,0 +1,46 @@
+"""The table of options in docs/reference.md, and the texts of ``--help``, follow the declarations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+
+from otel_logtail.cli.main import app
+from otel_logtail.cli.settings import declared
+from otel_logtail.option import Choice, Flag, Option
+from tools.reference import PAGE, page
+
+OPTIONS = list(declared())
+
+
+def test_the_page_has_the_options_of_now() -> None:
+    text = PAGE.read_text()
+    assert text == page(text), "run: python -m tools.reference"
+    assert all(f"| `{option.flag}" in text for option in OPTIONS)
+
+
+def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    for name, command in group.commands.items():
+        yield " ".join((*names, name)), command.help
+        if hasattr(command, "commands"):
+            yield from commands(command, (*names, name))
+
+
+@pytest.mark.parametrize(("name", "text"), list(commands(typer.main.get_command(app))))
+def test_a_command_opens_with_a_verb_and_fits_in_a_line(name: str, text: str) -> None:
+    summary = text.partition("\n")[0]
+    assert re.match(r"(Check|Delete|Follow|List|Print|Query|Report|Run|Send|Show) ", summary)
+    assert len(summary) <= 60 and summary.endswith(".")
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_an_option_has_a_default_or_an_example(option: Option[Any]) -> None:
+    assert option.help.endswith((".", ").")) and option.help[0].isupper()
+    says_how = option.default or "Default: " in option.help or "e.g. " in option.help
+    assert says_how or isinstance(option.kind, Flag | Choice)
+    if option.default and "$" not in option.default:
+        option.parse(option.default)

@@ -1,0 +1,50 @@
+"""Write the table of options into docs/reference.md, from the declarations: ``python -m tools.reference``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from otel_logtail.cli.settings import declared
+from otel_logtail.daemon.options import OF_A_RUN, OF_A_SOURCE, SOURCE
+from otel_logtail.option import Option
+from otel_logtail.plugins import exporters
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+_TABLE = re.compile(r"(?<=<!-- options: python -m tools.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def keys_of(option: Option[Any]) -> Iterator[str]:
+    """Yield the places of an option in a configuration: a table and a key."""
+    if option in OF_A_RUN:
+        yield option.key_of("")
+    if option is SOURCE:
+        yield "[source.NAME]"
+    elif option in OF_A_SOURCE:
+        yield f"[source.NAME] {option.key_of('')}"
+    for name, plugin in exporters().items():
+        if option in plugin.options:
+            yield f"[exporter.{name}] {option.key_of(name)}"
+
+
+def table() -> str:
+    """Return the table of all options of the daemon."""
+    lines = ["| option | key in the file | default | meaning |", "|---|---|---|---|"]
+    for option in declared():
+        keys = "<br>".join(f"`{key}`" for key in keys_of(option))
+        metavar = option.kind.metavar.replace("|", "\\|")
+        default = f"`{option.default}`" if option.default else ""
+        meaning = option.help.replace("|", "\\|")
+        lines.append(f"| `{option.flag}{' ' if metavar else ''}{metavar}` | {keys} | {default} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def page(text: str) -> str:
+    """Return the text of the page with the table of now."""
+    return _TABLE.sub(lambda match: table(), text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))
