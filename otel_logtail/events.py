@@ -1,6 +1,6 @@
-"""Everything that can happen to us, as one method each: said on standard error, repeated things once.
+"""Messages about everything that can happen, one method each, on standard error.
 
-Names and reasons are untrusted text: each message is one line, with escapes for whatever does not print.
+Names and reasons are untrusted text: each message is one line, in which unprintable characters are escaped.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from otel_logtail.redact import Redactor
 from otel_logtail.text import printable
 
 _SIGNAL_PATH = re.compile(r"/v1/(metrics|traces|logs)\b")
-"""What differs between the URLs of one receiver."""
+"""The part that differs between the URLs of one receiver."""
 
 _MANY = 100
-"""Of more files than these at once only the number is reported."""
+"""If more files than this are found at once, only their number is logged."""
 
 
 class Reporter:
-    """Says what happened. Used by several threads.
+    """Logs events. Thread-safe.
 
-    What goes on for a while (a collector that is down, a file that can't be read) is said when it begins and when it is
-    over. ``quiet`` keeps what is only information to itself.
+    A condition that lasts (a collector that is down, a file that can't be read) is logged when it starts and when it is
+    over. ``quiet`` leaves out messages that are only information.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Reporter:
     # --- the tail ---
 
     def follows(self, path: str, offset: int) -> None:
-        """A file is read from here on."""
+        """A file is read from this offset on."""
         self._say("info", f"following {path} from byte {offset}")
 
     def follows_each(self, files: Sequence[tuple[str, int]]) -> None:
-        """Each of these files is read from its offset on; very many are only counted."""
+        """Each of these files is read from its offset on. If there are many, only their number is logged."""
         if len(files) > _MANY:
             self.follows_many(len(files), files[0][0])
         else:
@@ -53,7 +53,7 @@ class Reporter:
                 self.follows(path, offset)
 
     def follows_many(self, number: int, path: str) -> None:
-        """Many files are read from here on, of which one is named."""
+        """Many files are read; one of them is named."""
         self._say("info", f"following {number} files, such as {path}")
 
     def rotated(self, path: str) -> None:
@@ -61,30 +61,30 @@ class Reporter:
         self._say("info", f"{path} was rotated")
 
     def truncated(self, path: str) -> None:
-        """A live file was cut off and written anew."""
+        """A live file was truncated and rewritten."""
         self._say("info", f"{path} was truncated: reading it from its start")
 
     def changed(self, path: str, offset: int, doubt: int) -> None:
-        """A part of a file changed: it is read on behind what was read before.
+        """A part of a file changed; reading continues after the part that was read before.
 
-        ``doubt``: how many bytes from there on may have been read: their samples are compared with those in the store.
+        ``doubt`` bytes from there on may have been read: their samples are compared with those in the store.
         """
         compared = f"; comparing the samples of the next {doubt} bytes with the store" if doubt else ""
         self._say("info", f"{path} changed in part: continuing at byte {offset}{compared}")
 
     def gone(self, path: str, unread: int) -> None:
-        """A file that was followed was cut off before it was read to its end."""
+        """A file was truncated or deleted before it was read to its end."""
         self._say("warning", f"{path} is gone with {unread} unread bytes")
 
     def unseen(self, path: str, size: int, unread: int) -> None:
-        """A file was deleted or cut off while nobody looked: what was written to it after the last look is not known.
+        """A file was deleted or truncated between two scans, so data after the first of them may be lost.
 
-        ``size`` is how long it was then, and ``unread`` how much of that was not read.
+        ``size`` is its size at that scan, and ``unread`` the number of those bytes that were not read.
         """
-        known = f", and the {unread} bytes before that were not read" if unread else ""
+        known = f", and the {unread} bytes before it were not read" if unread else ""
         self._say(
             "warning",
-            f"{path} was deleted or cut off while nobody looked: what came to it after byte {size} is not known{known}",
+            f"{path} was deleted or truncated between two scans: data after byte {size} may be lost{known}",
         )
 
     def unreadable(self, path: str, why: str) -> None:
@@ -96,7 +96,7 @@ class Reporter:
         self._end(f"read {path}", f"{path} can be read again")
 
     def damaged(self, path: str, why: str) -> None:
-        """A compressed file ends in the middle or is broken: what could be read of it was."""
+        """A compressed file is incomplete or corrupt; the part that can be read was read."""
         self._say("warning", f"{path} is damaged, its rest can't be read: {why}")
 
     def nothing_to_follow(self, patterns: str) -> None:
@@ -104,7 +104,7 @@ class Reporter:
         self._begin(f"follow {patterns}", "warning", f"no file matches {patterns} yet: waiting for one")
 
     def something_to_follow(self, patterns: str) -> None:
-        """A file matches: should they all be gone one day, that is said again."""
+        """A file matches; if all files disappear later, that is logged again."""
         with self._lock:
             self._going_on.pop(f"follow {patterns}", None)
 
@@ -117,8 +117,8 @@ class Reporter:
         self._begin(f"same {path}", "info", f"{path} is the same file as {other}: followed once")
 
     def watcher_failed(self, why: str) -> None:
-        """No hints from the file system any more."""
-        self._begin("watch", "warning", f"file system events failed ({why}): looking at the files every second instead")
+        """The file system sends no more events."""
+        self._begin("watch", "warning", f"file system events failed ({why}): scanning the files every second instead")
 
     # --- observing ---
 
@@ -127,12 +127,12 @@ class Reporter:
         self._begin(
             f"drift {source}",
             "error",
-            f"{source}: the log's format is not the one we know, first seen in {path} at byte {offset}: {why}"
+            f"{source}: the log has an unknown format, first seen in {path} at byte {offset}: {why}"
             " (further lines are only counted: see `otel-logtail status`)",
         )
 
     def rejected(self, source: str, reason: str) -> None:
-        """A line that can't be true."""
+        """A line was rejected because it cannot be true."""
         self._begin(
             f"rejected {source} {reason}",
             "warning",
@@ -140,20 +140,20 @@ class Reporter:
         )
 
     def ahead(self, source: str, seconds: int) -> None:
-        """A line is from the future by this machine's clock: either may be wrong."""
+        """A line is dated later than this machine's clock; either may be wrong."""
         self._begin(
             f"ahead {source}",
             "warning",
-            f"{source}: a line is {seconds} s ahead of this machine's clock; its sample is stored, its counts are"
-            " exported when the clock has reached it (if more lines are ahead, check the clocks)",
+            f"{source}: a line is {seconds} s ahead of this machine's clock; its sample is stored, and its counts"
+            " are exported when the clock reaches that time (if more lines are ahead, check the clocks)",
         )
 
     def not_ahead(self, source: str) -> None:
-        """The clock has reached it."""
+        """The clock has reached the time of all lines."""
         self._end(f"ahead {source}", f"{source}: this machine's clock has reached the time of all lines")
 
     def overflowed(self, source: str, most: int) -> None:
-        """A source has more series than it may have."""
+        """A source has more series than its limit."""
         self._begin(
             f"overflow {source}",
             "warning",
@@ -168,27 +168,27 @@ class Reporter:
     # --- the store and the exporters ---
 
     def store_failed(self, why: str) -> None:
-        """A commit failed: reading stands still until one succeeds."""
+        """A commit failed; nothing is read until one succeeds."""
         self._begin("store", "error", f"{why}; reading stops until it can be written")
 
     def store_works(self) -> None:
         """A commit succeeded."""
-        self._end("store", "the store can be written again: going on")
+        self._end("store", "the store can be written again; reading continues")
 
     def store_missing(self, path: str) -> None:
-        """A store was here before and is not there any more: a new one is begun, and the logs are read again."""
+        """The store of an earlier run is missing; it is recreated and the logs are read again."""
         self._say("error", f"{path} is missing, though a store was used here before; rebuilding from the logs")
 
     def store_gone(self, why: str) -> None:
-        """The store was deleted, moved or replaced under us."""
-        self._say("error", f"{why}; opening it again, reading goes on where it was")
+        """The store was deleted, moved or replaced while the program runs."""
+        self._say("error", f"{why}; reopening it, reading continues at the same position")
 
     def left_behind(self, count: int) -> None:
-        """What a store that is gone held for receivers could not be delivered in time."""
+        """Undelivered data of a deleted store could not be sent in time."""
         self._say("error", f"{count} items of the deleted store could not be delivered and are lost to the exporters")
 
     def store_held(self, size: str, by: str) -> None:
-        """A reader's snapshot makes the log of changes grow."""
+        """A reader's snapshot makes the write-ahead log grow."""
         self._begin(
             "wal",
             "warning",
@@ -196,15 +196,15 @@ class Reporter:
         )
 
     def store_let_go(self) -> None:
-        """Nobody is in the way any more."""
+        """No reader keeps the write-ahead log from shrinking any longer."""
         self._end("wal", "the store's -wal file can shrink again")
 
     def store_set_aside(self, path: str, aside: str) -> None:
-        """The store was damaged: a new one is begun, and the logs are read again."""
-        self._say("error", f"{path} is damaged: set aside as {aside}; what the logs still hold is read again")
+        """The store is corrupt and was moved; it is recreated and the logs are read again."""
+        self._say("error", f"{path} is corrupt, moved to {aside}; rebuilding from the logs")
 
     def store_elsewhere(self, path: str, host: str, before: str, *, is_copy: bool) -> None:
-        """The store was last used elsewhere: on another machine (``host`` is empty where not), or at another path."""
+        """The store was last used on another machine, or at another path of this one (``host`` is empty)."""
         where = f"on another machine ({host}, {before})" if host else f"as {before}"
         if is_copy:
             self._say(
@@ -213,10 +213,10 @@ class Reporter:
                 " series start again",
             )
         else:
-            self._say("info", f"{path} was last used {where}: its files moved with it, so all series go on")
+            self._say("info", f"{path} was last used {where}: its files moved with it, so all series continue")
 
     def counts_mended(self, who: str, count: int) -> None:
-        """Counts in the store were damaged on disk: a source, an exporter or the upkeep goes on with what is left."""
+        """Counts were damaged on disk; a source, an exporter or maintenance continues with their number and sum."""
         self._say(
             "error",
             f"{who}: {count} counts were damaged in the store: their number and sum are kept, their"
@@ -224,28 +224,28 @@ class Reporter:
         )
 
     def dropped(self, exporter: str, stream: str, count: int, span: str) -> None:
-        """The store's bounds made undelivered items leave."""
+        """The limits of the store deleted undelivered items."""
         self._begin(
             f"dropped {exporter} {stream}",
             "error",
-            f"{exporter}: {count} {stream} of {span} left the store undelivered: for want of room, or because no daemon"
-            " ran with this exporter for 7 days (further ones are only counted: see `otel-logtail status`)",
+            f"{exporter}: {count} {stream} of {span} were deleted undelivered: the store is full, or no daemon ran with"
+            " this exporter for 7 days (further ones are only counted: see `otel-logtail status`)",
         )
 
     def upkeep_failed(self, why: str) -> None:
-        """What is old could not be merged or dropped; it is tried again."""
-        self._begin("upkeep", "warning", f"upkeep of the store failed: {why}; trying again")
+        """Maintenance of the store failed; it is tried again."""
+        self._begin("maintenance", "warning", f"maintenance of the store failed: {why}; will retry")
 
     def upkeep_works(self) -> None:
         """It could."""
-        self._end("upkeep", "upkeep of the store works again")
+        self._end("maintenance", "maintenance of the store works again")
 
     def begins(self, exporter: str, held: int, *, left_out: bool) -> None:
-        """A destination that is new to a store which holds something already."""
+        """An exporter is new to a store that already has data."""
         what = (
-            f"the {held} items that it holds are left out (--exporter-from now)"
+            f"the {held} items in the store are left out (--exporter-from now)"
             if left_out
-            else f"it begins with the {held} items that it holds (--exporter-from now leaves them out)"
+            else f"sending the {held} items in the store first (--exporter-from now leaves them out)"
         )
         self._say("info", f"{exporter}: new to this store: {what}")
 
@@ -258,14 +258,14 @@ class Reporter:
         )
 
     def exporter_failed(self, exporter: str, why: str, stream: str = "") -> None:
-        """A delivery failed; it is tried again. Streams that fail for one reason are one message."""
+        """A delivery failed; it is tried again. Streams that fail for the same reason are one message."""
         reason = _SIGNAL_PATH.sub("", why)
         with self._lock:
             failing = self._failing.setdefault(exporter, {})
             if stream in failing:
                 return
             failing[stream] = reason
-        self._begin(f"export {exporter}: {reason}", "warning", f"{exporter}: {why}; everything is kept, trying again")
+        self._begin(f"export {exporter}: {reason}", "warning", f"{exporter}: {why}; buffering, will retry")
 
     def exporter_works(self, exporter: str, stream: str = "") -> None:
         """Deliveries of a stream succeed."""
@@ -277,19 +277,19 @@ class Reporter:
         self._end(f"export {exporter}: {reason}", f"{exporter}: delivering {f'{stream} ' if failing else ''}again")
 
     def skips(self, exporter: str) -> None:
-        """A destination was not given what is too old for it."""
+        """Items were not sent because they are too old for the exporter."""
         self._begin(
             f"skip {exporter}",
             "warning",
-            f"{exporter}: what is too old for it is skipped (the store has it; how many is said at the end)",
+            f"{exporter}: items that are too old for it are skipped (the store keeps them; the end logs their number)",
         )
 
     def skipped(self, exporter: str, count: int) -> None:
-        """How many items a destination was not given in all, when its drain ends."""
+        """The number of items that an exporter skipped, when it ends."""
         self._say("info", f"{exporter}: {count} items were skipped, too old for it")
 
     def quarantined(self, exporter: str, item: str, why: str) -> None:
-        """The receiver does not accept an item, whatever else it accepts."""
+        """The receiver does not accept an item, although it accepts others."""
         self._say("error", f"{exporter}: {item} was quarantined: {why} (to send it again: `otel-logtail retry`)")
 
     def quarantine_full(self, exporter: str) -> None:
@@ -302,7 +302,7 @@ class Reporter:
         )
 
     def rejects(self, exporter: str, stream: str, why: str) -> None:
-        """The receiver accepted a request and threw away some of what is in it: that is final."""
+        """The receiver accepted a request and rejected a part of it, which is final."""
         self._begin(
             f"rejects {exporter} {stream}",
             "error",
@@ -316,51 +316,51 @@ class Reporter:
         self._begin(key, "warning", f"{exporter}: everything is accepted, with a warning: {why}")
 
     def refuses_everything(self, exporter: str, why: str) -> None:
-        """The receiver accepts nothing at all: the rest is not quarantined too, but waits."""
+        """The receiver accepts nothing at all; the other items wait instead of being quarantined."""
         self._begin(
             f"refuse {exporter}",
             "error",
-            f"{exporter}: everything is refused: {why}; the rest is kept, and tried one by one now and then"
-            " (what was quarantined: see `otel-logtail status`)",
+            f"{exporter}: everything is refused: {why}; the rest is buffered and tried one by one from time to time"
+            " (quarantined items: see `otel-logtail status`)",
         )
 
     def exporter_takes_again(self, exporter: str) -> None:
-        """Something was taken after everything had been refused."""
+        """The receiver accepts items again after refusing everything."""
         self._end(f"refuse {exporter}", f"{exporter}: no longer refused")
 
     def crashed(self, exporter: str, why: str) -> None:
-        """An exporter raised what it should not have; treated as a failed delivery."""
+        """An exporter raised an unexpected error, which counts as a failed delivery."""
         self._begin(f"crash {exporter}", "error", f"{exporter}: internal error: {why}")
 
     # --- the daemon ---
 
     def started(self, text: str) -> None:
-        """What is running, and where to look."""
+        """A source is running."""
         self._say("info", text)
 
     def stopping(self, text: str) -> None:
-        """A signal has come."""
+        """A signal was received."""
         self._say("info", text)
 
     def ignored(self, text: str) -> None:
-        """A variable of the environment has a value that means nothing here."""
+        """An environment variable has no valid value, and is ignored."""
         self._say("warning", f"ignoring the variable {text}")
 
     def interrupted(self, unread: int) -> None:
-        """A signal has ended a run that reads once; ``unread`` is how many known bytes of the logs it leaves."""
+        """A signal ended a run with ``--once``; ``unread`` is the number of known bytes that were not read."""
         left = f" with {unread / 2**20:.1f} MiB of the logs unread" if unread else ""
         self._say("warning", f"interrupted{left}; run again to resume")
 
     def finished(self, text: str) -> None:
-        """The last word."""
+        """A run with ``--once`` is over."""
         self._say("info", text)
 
     def troubles(self) -> list[str]:
-        """What has been warned of and is not over, the oldest first."""
+        """Return the warnings whose condition is not over, the oldest first."""
         with self._lock:
             return [text for level, text in self._going_on.values() if level != "info"]
 
-    # --- saying it ---
+    # --- logging ---
 
     def _begin(self, key: str, level: str, text: str) -> None:
         text = self.redact(text)
@@ -383,4 +383,4 @@ class Reporter:
         try:
             print(printable(f"otel-logtail: {prefix}{self.redact(text)}"), file=self._stream or sys.stderr, flush=True)
         except (OSError, ValueError):
-            pass  # nobody is listening any more: no reason to stop following the log
+            pass  # standard error is closed; the log is followed all the same

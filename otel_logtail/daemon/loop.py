@@ -94,7 +94,7 @@ class Loop:
         if settings.once and stop.is_set:
             self._reporter.interrupted(self._unread())
         if settings.once and (pending := self._pending()):
-            self._reporter.finished(f"{pending} items still wait in the store for delivery")
+            self._reporter.finished(f"{pending} items in the store are not delivered yet")
             return 1
         return code or int(not self._parts.is_complete)
 
@@ -104,7 +104,7 @@ class Loop:
         for info in (run.info for run in self._parts.sources.runs):
             self._reporter.started(
                 f"{info.name}: observer {info.observer}, store {settings.db}, "
-                + (f"exporting to {where}" if where else "no exporter: the store alone answers")
+                + (f"exporting to {where}" if where else "no exporter configured: data is kept in the local store only")
             )
 
     def _once(self) -> int:
@@ -134,7 +134,7 @@ class Loop:
                 wait_s = RETRY_STORE_S
             changed = self._wait(wait_s)
         self._reporter.stopping(
-            "stopping" + (": what can't be delivered in time stays in the store" if self._parts.drains else "")
+            "stopping" + (": data that is not delivered in time stays in the store" if self._parts.drains else "")
         )
         return 0
 

@@ -26,7 +26,7 @@ def test_in_the_end_it_has_everything_once(tmp_path: Path, protocol: str) -> Non
         try:
             daemon.write(lines(0, 90), lines(90, 100, ms=SLOW_MS))
             daemon.start()
-            daemon.wait_until(lambda: "trying again" in daemon.said())
+            daemon.wait_until(lambda: "will retry" in daemon.said())
             daemon.write(lines(200, 300))
             collector.start()
             daemon.wait_until(lambda: counted() == 200)

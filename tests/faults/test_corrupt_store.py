@@ -32,7 +32,7 @@ def test_a_store_damaged_at_the_start_is_moved_away_and_the_logs_are_read_again(
         daemon.reads(0, 250)
         (aside,) = asides(db)
         assert aside.read_bytes() == damaged
-        assert daemon.said().count(f"error: {db} is damaged: set aside as {aside}") == 1
+        assert daemon.said().count(f"error: {db} is corrupt, moved to {aside}") == 1
         assert daemon.ask("status")["sources"][0]["samples"] == 250
         append_bytes(log, line(250))
         daemon.reads(0, 251)
@@ -68,7 +68,7 @@ def test_pruning_a_damaged_store_loses_nothing_that_the_logs_hold(tmp_path: Path
         db.write_bytes(b"letter\n" * 1000)
         pruned = daemon.run("prune", "--db", db)
         assert pruned.returncode == 0
-        assert "is damaged: set aside as" in pruned.stderr
+        assert "is corrupt, moved to" in pruned.stderr
         assert not daemon.samples()
         daemon.launch()
         daemon.wait_until(lambda: daemon.samples() == durations(0, 100))

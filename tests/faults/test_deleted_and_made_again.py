@@ -36,4 +36,4 @@ def test_while_away(tmp_path: Path) -> None:
         with following.away():
             following.log.unlink()
             following.write(5)
-        following.finish(warnings=["while nobody looked: .* is not known$"])
+        following.finish(warnings=["between two scans: .* may be lost$"])

@@ -172,11 +172,13 @@ def test_damage_that_sqlite_does_not_see_moves_the_store_and_the_logs_are_read_a
         daemon.write(lines(50, 60, ms=600))
         daemon.launch()
         for _ in range(2):  # met while it runs, it ends with 1, and is started again
-            wait_until(lambda: daemon.exit_code() is not None or "set aside as" in daemon.said(), told=daemon.said)
+            wait_until(
+                lambda: daemon.exit_code() is not None or "is corrupt, moved to" in daemon.said(), told=daemon.said
+            )
             if daemon.exit_code() is not None:
                 assert daemon.ends() == 1
                 daemon.launch()
-        daemon.wait_until(lambda: "set aside as" in daemon.said())
+        daemon.wait_until(lambda: "is corrupt, moved to" in daemon.said())
         daemon.wait_until(lambda: daemon.samples() == durations(0, 60, ms=600))
         daemon.stop()
     assert len(list(tmp_path.glob("store.db.corrupt-*Z"))) == 1

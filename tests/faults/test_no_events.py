@@ -14,7 +14,7 @@ from tests.support.following import Following
 from tests.support.programs import DEADLY
 from tests.support.tailing import rotate
 
-FAILED = "file system events failed .*: looking at the files every second instead"
+FAILED = "file system events failed .*: scanning the files every second instead"
 
 
 def test_lines_without_an_event_are_found_by_the_periodic_scan(tmp_path: Path) -> None:

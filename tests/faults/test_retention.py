@@ -41,7 +41,7 @@ def test_a_store_beyond_its_size_deletes_the_oldest_data_and_logs_it_once(tmp_pa
         tmp_path, "--from-start", "--otlp-endpoint", NOBODY, "--max-db-size", "1MiB", db=db, log=log
     ).launch() as daemon:
         append_bytes(log, b"".join(line(n, at=START + timedelta(seconds=n * 10), ms=600) for n in range(8000)))
-        daemon.wait_until(lambda: daemon.said().count("left the store undelivered") >= 2)
+        daemon.wait_until(lambda: daemon.said().count("were deleted undelivered") >= 2)
         daemon.wait_until(lambda: db.stat().st_size <= 1 << 20)
         told = daemon.ask("status")
         assert told["sources"][0]["samples"] == 8000
@@ -50,5 +50,5 @@ def test_a_store_beyond_its_size_deletes_the_oldest_data_and_logs_it_once(tmp_pa
         assert by_stream.keys() >= {"intervals"}
         assert told["db"]["dropped"] == sum(by_stream.values())
         for stream in by_stream:
-            assert len(re.findall(rf"error: otlp: \d+ {stream} of .* left the store undelivered", daemon.said())) == 1
+            assert len(re.findall(rf"error: otlp: \d+ {stream} of .* were deleted undelivered", daemon.said())) == 1
         daemon.stop()

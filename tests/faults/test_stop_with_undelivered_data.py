@@ -20,11 +20,11 @@ def test_the_next_start_delivers_it(tmp_path: Path) -> None:
     ):
         away.write(lines(0, 20), lines(20, 25, ms=SLOW_MS), lines(30, 40))
         away.start()
-        away.wait_until(lambda: "trying again" in away.said())
+        away.wait_until(lambda: "will retry" in away.said())
         began_s = time.monotonic()
         away.stop()
         assert time.monotonic() - began_s < bound_s(15)  # 5 s to deliver what waits
-        assert "what can't be delivered in time stays in the store" in away.said()
+        assert "data that is not delivered in time stays in the store" in away.said()
         expected = durations(0, 20) + durations(20, 25, ms=SLOW_MS) + durations(30, 40)
         assert away.samples() == expected
 

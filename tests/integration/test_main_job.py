@@ -146,7 +146,7 @@ def test_a_collector_that_is_down_gets_everything_later(tmp_path: Path, collecto
     down = run(*command, *endpoint, home=tmp_path, check=False)
     assert down.returncode == 1
     assert down.stderr.count("warning:") == 1
-    assert "still wait in the store for delivery" in down.stderr
+    assert "in the store are not delivered yet" in down.stderr
     assert ask(db, "query", "summary", home=tmp_path)["count"] == 111
     (exporter,) = ask(db, "status", home=tmp_path)["exporters"]
     assert exporter["delivered"] == 0

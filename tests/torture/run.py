@@ -37,7 +37,8 @@ COMPLAINTS = (
     "internal error",
     "unread bytes",
     "is damaged",
-    "left the store",
+    "is corrupt",
+    "were deleted undelivered",
 )
 """Messages that must not be on standard error, because the program must not lose anything here."""
 

@@ -166,7 +166,7 @@ def test_what_is_wrong_is_in_the_status_until_it_is_over(tmp_path: Path, listene
         program.write(3)
         program.start()
         listener.until("READY")
-        program.wait_for_words("everything is kept, trying again")
+        program.wait_for_words("buffering, will retry")
         listener.drain()
         status = listener.until("WATCHDOG")["STATUS"]
         assert status.startswith("headroom-proxy: following 1 file; otlp: "), status

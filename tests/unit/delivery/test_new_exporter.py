@@ -197,8 +197,8 @@ def command(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 SAYS = {
-    "start": "it begins with the N items that it holds (--exporter-from now leaves them out)",
-    "now": "the N items that it holds are left out (--exporter-from now)",
+    "start": "sending the N items in the store first (--exporter-from now leaves them out)",
+    "now": "the N items in the store are left out (--exporter-from now)",
 }
 
 

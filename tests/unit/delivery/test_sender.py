@@ -186,7 +186,7 @@ def test_a_failure_is_logged_once_and_so_is_its_end(store: Store, run: Callable[
     assert running.said.wait_for("delivering again")
     running.end()
     assert running.said.lines() == [
-        "warning: fake: connection refused; everything is kept, trying again",
+        "warning: fake: connection refused; buffering, will retry",
         "fake: delivering again",
     ]
     assert rows(store.path, "SELECT last_error FROM exporter") == [(None,)]
@@ -433,9 +433,9 @@ def test_each_further_backoff_quarantines_one_item_silently(store: Store, run: C
     assert refused(store) == list(range(1, number + 1))
     assert running.ids() == list(range(number + 1, 101))
     assert [text for text in running.said.lines() if "quarantined: wrong tenant" not in text] == [
-        "error: fake: everything is refused: wrong tenant; the rest is kept, and tried one by one now and then"
-        " (what was quarantined: see `otel-logtail status`)",
-        "warning: fake: busy; everything is kept, trying again",
+        "error: fake: everything is refused: wrong tenant; the rest is buffered and tried one by one from time to time"
+        " (quarantined items: see `otel-logtail status`)",
+        "warning: fake: busy; buffering, will retry",
         "fake: no longer refused",
         "fake: delivering again",
     ]
@@ -607,7 +607,7 @@ def test_nothing_is_quarantined_while_nothing_is_accepted_and_what_is_on_trial_g
     tried = sorted(running.ids()[1:first]) if first > 1 else []
     assert running.ids()[1:first] == tried  # at most the one that showed that the receiver is back came before them
     assert running.said.lines() == [
-        "warning: fake: internal error; everything is kept, trying again",
+        "warning: fake: internal error; buffering, will retry",
         "fake: delivering again",
     ]
 

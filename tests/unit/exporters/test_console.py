@@ -130,4 +130,4 @@ def test_a_reader_that_has_left_ends_once_with_what_waits(tmp_path: Path) -> Non
         os.close(writer)
     assert done.returncode == 1
     assert "standard output can't be written: Broken pipe" in done.stderr
-    assert "still wait in the store" in done.stderr
+    assert "in the store are not delivered yet" in done.stderr

@@ -42,7 +42,7 @@ SHORT_S = 0.3
 """How long an answer may take where none comes."""
 
 RIGHT, WRONG = "secret", "other"
-SKIPS = "warning: hex: what is too old for it is skipped (the store has it; how many is said at the end)"
+SKIPS = "warning: hex: items that are too old for it are skipped (the store keeps them; the end logs their number)"
 
 
 def exporter_to(url: str, *, token: str = "", timeout_s: float = 5.0, max_age_ns: int | None = None) -> HexExporter:

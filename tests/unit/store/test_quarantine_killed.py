@@ -103,7 +103,7 @@ ISOLATED = {
     "refused": "was quarantined: bad",
     "fails": "was quarantined: the receiver failed",
     "rejected": "rejected data is not sent again",
-    "all fail": "everything is kept",
+    "all fail": "buffering, will retry",
 }
 
 
