@@ -1,14 +1,14 @@
-"""What time it is in a log, by its lines and by what has passed since they were read. Pure: all times are arguments.
+"""The time of a log, from its lines and the time since they were read. Pure: all times are arguments.
 
-The machine's own clock says the same while a log is followed live, and something else for a log that is replayed, comes
-from another machine, or while the clock jumps. It is the bound of what may become final: nothing does before its time
-has come by the machine's clock. So a clock that is behind, or a line from the future, makes counts wait and loses none.
+It equals the machine's clock while a log is followed live. It differs for a log that is replayed or was written on
+another machine, and while the clock jumps. Nothing becomes final before the machine's clock has reached its time. So if
+that clock is behind, or a line is from the future, counts wait and none is lost.
 
-Anybody who can write a line can date it, so one line decides nothing. A log has come to a time when two lines in a row
-have, and it was set back when two lines in a row say so.
+A client that can write a line can date it, so a single line decides nothing. A log has reached a time when two
+consecutive lines have, and its clock was set back when two consecutive lines show it.
 
-Known limit: two forged lines in a row can turn the time of a log that is behind the machine's clock (a backlog) forward
-until two true lines follow. Counts become final too early then, and each late line makes a further row.
+Known limit: two consecutive forged lines can advance the time of a log that is behind the machine's clock (a backlog)
+until two true lines follow. Counts then become final too early, and each late line adds a row.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ import msgspec
 from otel_logtail.counts import extent
 
 SILENT_NS = 60 * 10**9
-"""A log that gave no sample for so long is simply silent: then its time is the machine's."""
+"""A log without a sample for this long is silent: the machine's clock is its time."""
 
 SETTLED_NS = 5 * 10**9
-"""A log that gave no sample for so long is read to its end: no line will speak against its last one."""
+"""A log without a sample for this long is read to its end: no line will contradict its last one."""
 
 BACK_NS = 10**9
-"""Lines so much older than those before them say that the clock of their machine was set back: their log's time is what
-they say now. (Threads that log at once come out of order by less.)"""
+"""Lines that are older by this much than those before show that the clock of their machine was set back. Then the time
+of their log is set back too. Threads that log at the same time are out of order by less."""
 
 
 class LiveClock(msgspec.Struct, frozen=True):
-    """How far the log of one live path has come."""
+    """The time of the log of one live path."""
 
     reached_ns: int = 0
-    """The latest time that two lines in a row had reached."""
+    """The latest time that two consecutive lines have reached."""
     now_ns: int = 0
-    """What time it was in this log at ``read_ns``: as ``reached_ns``, and what passed since that line was read."""
+    """The time of this log at ``read_ns``: ``reached_ns`` and the time since that line was read."""
     last_ns: int | None = None
-    """The time of the last line; None: there was none."""
+    """The time of the last line; None: there was no line."""
     read_ns: int = 0
     """When the last line was read, by a monotonic clock."""
 
     def after(self, logged_ns: Sequence[int], elapsed_ns: int) -> LiveClock:
-        """The same behind some more lines (at least one) in file order, which are read at ``elapsed_ns``."""
+        """Return the clock after further lines (at least one) in file order, which are read at ``elapsed_ns``."""
         last_ns = logged_ns[-1]
         before_ns, passed_ns = (logged_ns[-2], 0) if len(logged_ns) > 1 else (self.last_ns, elapsed_ns - self.read_ns)
         if before_ns is None:
@@ -65,14 +65,14 @@ class LogClock:
         self._now_ns = 0
         self._read_ns = started_ns
         self.seen_ns = 0
-        """The latest time of any line, whether another one agrees or not."""
+        """The latest time of any line, even if no other line has reached it."""
 
     def of(self, live: str) -> LiveClock:
-        """How far the log of a live path has come."""
+        """Return the clock of a live path."""
         return self._live.get(live, _UNKNOWN)
 
     def saw(self, live: str, logged_ns: Sequence[int], elapsed_ns: int) -> None:
-        """Lines of these times (at least one) were read; ``elapsed_ns`` is a monotonic clock's."""
+        """Take into account lines of these times (at least one), read at ``elapsed_ns`` by a monotonic clock."""
         before = self.of(live)
         self._live[live] = after = before.after(logged_ns, elapsed_ns)
         self.seen_ns = max(self.seen_ns, extent(logged_ns)[1])
@@ -84,11 +84,11 @@ class LogClock:
         self._read_ns = elapsed_ns
 
     def resume(self, logged_ns: int) -> None:
-        """A line had come this far when the last run stopped; of which log is not known."""
+        """Start at the time that a line of any log had reached when the last run stopped."""
         self.seen_ns = max(self.seen_ns, logged_ns)
 
     def latest_ns(self, elapsed_ns: int, wall_ns: int) -> int:
-        """What time it is in the latest of the logs; never later than it is by the machine's clock."""
+        """Return the time of the latest log, at most that of the machine's clock."""
         silent_ns = elapsed_ns - self._read_ns
         if silent_ns >= SILENT_NS:
             return wall_ns
@@ -96,7 +96,7 @@ class LogClock:
         return min(now_ns + silent_ns, wall_ns)
 
     def due_ns(self, time_ns: int, elapsed_ns: int, wall_ns: int) -> int:
-        """How long until it may be so late in the latest of the logs, if no line comes before."""
+        """Return how long until the latest log may reach ``time_ns``, if no line arrives before."""
         silent_ns = elapsed_ns - self._read_ns
         turns_ns = [limit_ns - silent_ns for limit_ns in (SETTLED_NS, SILENT_NS) if silent_ns < limit_ns]
         return min([time_ns - self.latest_ns(elapsed_ns, wall_ns), *turns_ns])

@@ -1,4 +1,4 @@
-"""Samples as columns and as single values: the same ones, as one is wanted or many. Pure."""
+"""Conversion between samples as columns and samples as single values. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from otel_logtail.model import Sample, Samples
 
 
 def columns_of(found: Iterable[tuple[int, Sample]]) -> Samples:
-    """Samples with the offsets of their lines, as columns."""
+    """Return samples, each with the offset of its line, as columns."""
     samples = Samples([], [], [], [], [], [], [], [])
     for offset, sample in found:
         append(samples, offset, sample)
@@ -16,7 +16,7 @@ def columns_of(found: Iterable[tuple[int, Sample]]) -> Samples:
 
 
 def append(samples: Samples, offset: int, sample: Sample) -> None:
-    """One more sample, in place."""
+    """Append a sample in place."""
     samples.offsets.append(offset)
     samples.time_ns.append(sample.time_ns)
     samples.duration_ns.append(sample.duration_ns)
@@ -28,7 +28,7 @@ def append(samples: Samples, offset: int, sample: Sample) -> None:
 
 
 def sample_at(samples: Samples, index: int) -> Sample:
-    """One of the samples as a value of its own."""
+    """Return one of the samples as a single value."""
     return Sample(
         samples.time_ns[index],
         samples.duration_ns[index],

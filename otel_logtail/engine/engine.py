@@ -1,11 +1,12 @@
 """One source's log as a function: a chunk, or the time, becomes a batch for the store. Pure.
 
 Invariants:
-  * ``feed``, ``tick`` and ``finish`` change nothing, so a batch whose commit fails is made again from the same chunk.
-    ``committed`` takes over what a batch says, once the store has it;
-  * what a log's lines give rise to depends on the lines alone: the same whether they are followed live or read later,
-    and however they are cut into chunks. The time decides only when something becomes final;
-  * memory is bounded by the number of live paths.
+  * ``feed``, ``tick`` and ``finish`` change nothing, so a batch whose commit fails is computed again from the same
+    chunk. ``committed`` adopts a batch once the store has it;
+  * samples, episodes and counts depend on the lines alone: they are the same whether a log is followed live or read
+    later, and however it is cut into chunks. The time only decides when they become final;
+  * memory is bounded by the number of live paths. The open intervals are in the store, which returns the end of the
+    earliest one with each commit.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenE
 from otel_logtail.observer import Observer
 
 LATE_NS = 300 * 10**9
-"""While a backlog is read, an interval is sealed when the log is this far past it: lines come late by as long as their
-requests took. (At the end of the log the clock seals: nothing waits for lines that may never come.)"""
+"""While a backlog is read, an interval closes when the log is this far past it: a line is late by the duration of its
+request. At the end of the log the clock closes intervals, so that none waits for a line that may never arrive."""
 
 SETTLE_NS = 250_000_000
-"""How long after its time a line may become visible to us: the clock closes and seals nothing that is younger. (At most
-half an interval: who wants short ones wants to see them soon, and a line that is later is one more row.)"""
+"""How long after its time a line may become visible: the clock closes nothing that is younger. It is at most half an
+interval, since short intervals are chosen to see data soon; a later line is one more row."""
 
 
 class Now(msgspec.Struct, frozen=True):
-    """What time it is: by the machine's clock, which may be set, and by one that only ever goes on."""
+    """The time by the machine's clock, which can be set, and by a monotonic clock."""
 
     wall_ns: int
     elapsed_ns: int
 
 
 class Engine:
-    """What is open of one source, and how far its log has come."""
+    """The open episodes of one source, and the time of its log."""
 
     def __init__(
         self, info: SourceInfo, observer: Observer, *, interval_ns: int, unfinished: Unfinished, now: Now
@@ -54,24 +55,24 @@ class Engine:
         self._thresholds = Thresholds(info.threshold_ns, info.stall_ns)
         self._bounds_ns = bounds(info.threshold_ns, info.stall_ns)
         self._open = dict(unfinished.episodes)
-        # when the last breach of each open episode was read, by the clock that only goes on
+        # when the last breach of each open episode was read, by the monotonic clock
         self._read_ns = {_key(e): now.elapsed_ns for open_ in self._open.values() for e in _both(open_)}
         self._first_end_ns = unfinished.first_end_ns
         self._ticked_ns = 0
         self._clock = LogClock(now.elapsed_ns)
-        if unfinished.last_start_ns is not None:  # what is open need not wait for the next line
+        if unfinished.last_start_ns is not None:  # open intervals need not wait for the next line
             self._clock.resume(unfinished.last_start_ns)
 
     def open_episodes(self, live: str) -> OpenEpisodes:
-        """What is open of a live path."""
+        """Return the open episodes of a live path."""
         return self._open.get(live, _NONE)
 
     def come_to_ns(self, live: str) -> int:
-        """The time that the log of a live path has come to; 0 before its first line."""
+        """Return the time that the log of a live path has reached; 0 before its first line."""
         return self._clock.of(live).reached_ns
 
     def ahead_ns(self, now: Now) -> int:
-        """How far the latest line of all is ahead of the machine's clock (or less than 0)."""
+        """Return how far the latest line is ahead of the machine's clock; negative if it is behind."""
         return self._clock.seen_ns - now.wall_ns
 
     def feed(
@@ -81,13 +82,13 @@ class Engine:
         waiting: Collection[str] = (),
         stored: Mapping[SampleKey, int] | None = None,
     ) -> Batch:
-        """What a chunk gives rise to.
+        """Return the batch of a chunk.
 
         Args:
             chunk: Whole lines of one file.
             now: The time.
             waiting: The live paths that have more to read.
-            stored: Samples that the store has of lines which may be those of this chunk (:attr:`FileState.doubt`).
+            stored: Samples of the store whose lines may be in this chunk too (:attr:`FileState.doubt`).
         """
         live, info = chunk.after.live, self.info
         attributes = self._rule.attributes_of(live.rpartition("/")[2])
@@ -126,7 +127,7 @@ class Engine:
         )
 
     def tick(self, now: Now) -> Batch | None:
-        """What the time closes and seals, of logs that are read to their end; None where there is nothing to commit."""
+        """Return what is over by now, if all logs are read to their end; None: nothing is."""
         left, closed = self._close(lambda episode: now.elapsed_ns >= self._over_ns(episode))
         log_ns = self._clock.latest_ns(now.elapsed_ns, now.wall_ns) - self._settle_ns
         is_due = self._first_end_ns is not None and self._first_end_ns <= log_ns
@@ -135,9 +136,9 @@ class Engine:
         return self._timed(left, closed, log_ns)
 
     def finish(self, now: Now) -> Batch | None:
-        """What is over by the machine's clock once nothing more is read for now; None where there is nothing (more).
+        """Return what is over by the machine's clock when nothing more is read for now; None: nothing (more) is.
 
-        Not what a line from the future has opened: it would make all that is written until then late.
+        Intervals and episodes of lines from the future stay open. Otherwise all lines until then would be late.
         """
         last_ns = now.wall_ns - self._settle_ns - self.info.quiet_ns
         left, closed = self._close(lambda episode: episode.last_ns < last_ns)
@@ -147,12 +148,12 @@ class Engine:
         return self._timed(left, closed, until_ns, is_last=True)
 
     def committed(self, batch: Batch, now: Now, first_end_ns: int | None) -> None:
-        """Take over what a batch says that the store has now.
+        """Adopt a batch that the store has now.
 
         Args:
-            batch: What was committed.
-            now: When it was made.
-            first_end_ns: The end of the earliest interval that is open behind it; None: there is none.
+            batch: The committed batch.
+            now: The time with which it was computed.
+            first_end_ns: The end of the earliest interval that is still open; None: none is.
         """
         for live, open_ in batch.open_episodes.items():
             self._keep(live, open_, now.elapsed_ns)
@@ -163,18 +164,18 @@ class Engine:
         self._first_end_ns = first_end_ns
 
     def due_s(self, now: Now) -> float:
-        """How long until ``tick`` has something to do, if no line comes before; infinite while nothing is open."""
+        """Return the seconds until ``tick`` has something to do if no line arrives; infinite if nothing is open."""
         waits_ns = [self._over_ns(e) - now.elapsed_ns for open_ in self._open.values() for e in _both(open_)]
         if self._first_end_ns is not None:
             waits_ns.append(self._clock.due_ns(self._first_end_ns + self._settle_ns, now.elapsed_ns, now.wall_ns))
         return min(waits_ns) / 1e9 + 0.001 if waits_ns else math.inf
 
     def _over_ns(self, episode: Episode) -> int:
-        """When an episode is over by the clock that only goes on, if no line comes before."""
+        """Return when an episode is over by the monotonic clock, if no line arrives before."""
         return self._read_ns[_key(episode)] + self.info.quiet_ns + self._settle_ns
 
     def _close(self, is_over: Callable[[Episode], bool]) -> tuple[dict[str, OpenEpisodes], list[Episode]]:
-        """What is open of the live paths of which something is over by a clock, and what is over."""
+        """Return the episodes that are over by a clock, and those that stay open of the same live paths."""
         left: dict[str, OpenEpisodes] = {}
         closed: list[Episode] = []
         for live, open_ in self._open.items():
@@ -213,7 +214,7 @@ class Engine:
             del self._read_ns[key]
 
     def _seal_behind(self, live: str, logged_ns: list[int], now: Now, waiting: Collection[str]) -> int | None:
-        """What may be sealed while logs are still being read: what all of them are well past."""
+        """Return the time up to which intervals may close while logs are read: all logs are well past it."""
         clock = self._clock.of(live)
         come_to_ns = clock.after(logged_ns, now.elapsed_ns).reached_ns if logged_ns else clock.reached_ns
         behind_ns = [self.come_to_ns(other) for other in waiting if other != live]
@@ -229,5 +230,5 @@ def _both(open_: OpenEpisodes) -> list[Episode]:
 
 
 def _key(episode: Episode) -> tuple[str, bytes]:
-    """What tells open episodes apart: those of a log and of its copy have the same ids."""
+    """Return the key of an open episode. A log and its copy have episodes with the same ids."""
     return episode.live, episode.span_id

@@ -1,15 +1,15 @@
 """Bursts of slow samples become episodes. Pure: (open episodes, samples) -> (open episodes, closed episodes).
 
-One state belongs to one live path: one process, one event loop. An episode is a run of breaches in the log whose lines
-were written at most the quiet window apart. It is over when two lines in a row were written further than that from its
-last breach, to either side: behind it because the log went on, or before it because the clock of its machine was set
-back. One such line proves nothing: anybody who can write a line can date it. If that line is a breach, it begins an
-episode aside, which is closed when the next line speaks against it and goes on when the next line agrees.
+Each live path has episodes of its own: one process, one event loop. An episode is a run of breaches in the log whose
+lines were written at most the quiet window apart. It is over when two consecutive lines were written further than that
+from its last breach: later because the log continued, or earlier because the clock of its machine was set back. One
+such line proves nothing, since a client that can write a line can date it. If that line is a breach, it starts a second
+open episode, ``aside``. The next line closes ``aside`` if it contradicts it; otherwise ``aside`` continues.
 
 Once a log is read to its end, an episode is also over when the quiet window has passed since its last breach was read.
-Lines and clock speak of the same axis, the time at which lines were written, which grows along a log: so a backlog read
-at once gives the episodes that were seen live. (Event time does not: a request that waits for its upstream is logged
-long after its overhead ended.) Start, end and duration are event time.
+Lines and clock use the same axis, the time at which lines were written, which grows along a log. So a backlog that is
+read at once gives the same episodes as a log that is followed live. Event time does not grow along a log: a request
+that waits for its upstream is logged long after its overhead ended. Start, end and duration are event time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from otel_logtail.model import Attributes, Breach, Episode, Hit, OpenEpisodes
 
 
 def close_over(open_: OpenEpisodes, is_over: Callable[[Episode], bool]) -> tuple[OpenEpisodes, tuple[Episode, ...]]:
-    """Close what is over by a clock: returns (what is open now, what was closed by that)."""
+    """Close the episodes that are over by a clock; return the open and the closed ones."""
     episodes = [episode for episode in (open_.current, open_.aside) if episode is not None]
     left = [episode for episode in episodes if not is_over(episode)]
     if len(left) == len(episodes):
@@ -36,7 +36,7 @@ def close_over(open_: OpenEpisodes, is_over: Callable[[Episode], bool]) -> tuple
 
 
 def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes) -> Episode:
-    """The open episode with one more breach, or a new one that begins with it."""
+    """Return the open episode with one more breach, or a new episode that starts with it."""
     sample = hit.sample
     start_ns = sample.time_ns - sample.duration_ns
     if open_ is None:
@@ -78,15 +78,18 @@ def coalesce(
     attributes: Attributes,
     quiet_ns: int,
 ) -> tuple[OpenEpisodes, tuple[Breach, ...], tuple[Episode, ...]]:
-    """A run of samples in file order: returns (what is open behind it, its breaches, what it closed).
+    """Group a run of samples in file order.
 
     Args:
-        open_: What was open before.
-        logged_ns: When the line of each sample was written, ok ones too: they also tell how far the log has come.
-        hits: Those that are not ok, each with its index in the run.
+        open_: The episodes that were open before.
+        logged_ns: When the line of each sample was written, ok ones included: they show the time of the log.
+        hits: The samples that are not ok, each with its index in the run.
         live: The live path.
-        attributes: What its name says about its samples.
+        attributes: The attributes that its name gives to its samples.
         quiet_ns: The quiet window.
+
+    Returns:
+        The episodes that are open now, the breaches of the run, and the episodes that it closed.
     """
     run = _Run(open_, quiet_ns, live, attributes)
     breaches = []
@@ -101,7 +104,7 @@ def coalesce(
 
 
 class _Run:
-    """What is open while a run of samples passes. There is something aside only while the last line was away."""
+    """The open episodes while a run of samples passes. ``aside`` exists only if the last line was away."""
 
     def __init__(self, open_: OpenEpisodes, quiet_ns: int, live: str, attributes: Attributes) -> None:
         self.current, self.aside, self.is_away = open_.current, open_.aside, open_.is_away
@@ -111,7 +114,7 @@ class _Run:
         self._attributes = attributes
 
     def take(self, hit: Hit) -> Episode:
-        """A breach: returns its episode as it is now."""
+        """Add a breach and return its episode."""
         while self.current is not None:
             if abs(hit.sample.logged_ns - self.current.last_ns) <= self._quiet_ns:
                 self._agree()
@@ -126,7 +129,7 @@ class _Run:
         return self.current
 
     def pass_lines(self, logged_ns: Sequence[int], begin: int, end: int) -> None:
-        """Lines from ``begin`` to ``end`` that are ok."""
+        """Pass the ok lines from ``begin`` to ``end``."""
         while self.current is not None and begin < end:
             earliest_ns, latest_ns = self.current.last_ns - self._quiet_ns, self.current.last_ns + self._quiet_ns
             least_ns, most_ns, _ = extent(logged_ns[begin:end])
@@ -146,14 +149,14 @@ class _Run:
                 return
 
     def _agree(self) -> None:
-        """A line speaks for the current episode."""
+        """Close ``aside``: a line belongs to the time of the current episode."""
         self.is_away = False
         if self.aside is not None:
             self.closed.append(self.aside)
             self.aside = None
 
     def _go_on(self) -> None:
-        """A second line in a row speaks against the current episode."""
+        """Close the current episode: a second consecutive line was away from it."""
         if self.current is not None:
             self.closed.append(self.current)
         self.current, self.aside, self.is_away = self.aside, None, False
@@ -163,6 +166,6 @@ class _Run:
 
 
 def ids_of(uid: bytes) -> tuple[bytes, bytes]:
-    """The trace id (16 bytes) and span id (8 bytes) of the episode that begins with the breach of this uid."""
+    """Return the trace id (16 bytes) and the span id (8 bytes) of the episode that starts with this breach."""
     trace_id = hashlib.blake2b(uid, digest_size=16, person=b"logtail-trace").digest()
     return trace_id, hashlib.blake2b(uid, digest_size=8, person=b"logtail-span").digest()

@@ -20,7 +20,7 @@ from otel_logtail.model import (
 )
 
 BREACH_NS = 10**9
-"""The longest interval in which breaches are counted: they are few, and nobody wants to wait for one."""
+"""The longest interval in which breaches are counted. They are few, and should be exported soon."""
 
 
 def aggregate(
@@ -31,14 +31,14 @@ def aggregate(
     interval_ns: int,
     bounds_ns: tuple[int, ...],
 ) -> dict[IntervalKey, Counts]:
-    """The counts of a run of samples, by series and interval.
+    """Return the counts of a run of samples by series and interval.
 
     Args:
-        samples: All of them, in any order.
-        hits: Those of them that are not ok.
-        attributes: What their file's name says, on top of their shapes' attributes.
-        interval_ns: The length of an interval; intervals begin at its multiples. (Of breaches: at most 1 s.)
-        bounds_ns: The explicit histogram's bounds.
+        samples: All samples, in any order.
+        hits: The samples that are not ok.
+        attributes: The attributes from their file's name, in addition to those of their shapes.
+        interval_ns: The length of an interval; intervals start at its multiples. Those of breaches are at most 1 s.
+        bounds_ns: The bounds of the explicit histogram.
     """
     counts: dict[IntervalKey, Counts] = {}
 
@@ -64,11 +64,11 @@ def aggregate(
     return counts
 
 
-@lru_cache(maxsize=512)  # as many as there are live paths, mostly: made once, they are hashed once
+@lru_cache(maxsize=512)  # usually as many as live paths; a key that is made once is hashed once
 def _series_of(
     shape: Shape, attributes: Attributes, bounds_ns: tuple[int, ...]
 ) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:
-    """The series of a shape's durations, and one for each of its stages."""
+    """Return the series of a shape's durations, and one series for each of its stages."""
     own = merge_attributes(shape.attributes, attributes)
     others = tuple(attribute for attribute in own if attribute[0] != "stage")
     at = bisect_left([name for name, _ in others], "stage")
@@ -80,12 +80,12 @@ def _series_of(
 
 
 def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], Rows, int, int]]:
-    """The samples of each shape and interval: shape, number of the interval, durations, rows of stages from … to …."""
+    """Yield the samples of each shape and interval: shape, interval number, durations, and rows of stages[from:to]."""
     times, shapes = samples.time_ns, samples.shapes
     if not times:
         return
     if shapes.count(shapes[0]) == len(shapes) and extent(times)[2]:
-        # nearly always: one kind of line, in the order of time
+        # the usual case: one kind of line, in the order of time
         begin = 0
         while begin < len(times):
             slot = times[begin] // interval_ns
@@ -95,7 +95,7 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
         return
     slots = [time_ns // interval_ns for time_ns in times]
     groups: dict[tuple[int, int], list[int]] = {}
-    # shapes are made once by the observer, so their identity stands for their value: hashing them would cost more
+    # an observer makes a shape once, so its identity is used for its value: hashing it would cost more
     for index, key in enumerate(zip(map(id, shapes), slots, strict=True)):
         groups.setdefault(key, []).append(index)
     for (_, slot), places in groups.items():
@@ -106,7 +106,7 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
 def aggregate_episodes(
     episodes: Iterable[Episode], *, interval_ns: int, bounds_ns: tuple[int, ...]
 ) -> dict[IntervalKey, Counts]:
-    """The counts of closed episodes by severity and cause, each in the interval in which it ended."""
+    """Return the counts of closed episodes by severity and cause, each in the interval in which it ended."""
     counts: dict[IntervalKey, Counts] = {}
     for episode in episodes:
         labels = (("cause", episode.cause), ("severity", episode.severity.label))

@@ -25,7 +25,6 @@ NOT_YET = (
     "otel_logtail/daemon/",
     "otel_logtail/delivery/",
     "otel_logtail/doctor/",
-    "otel_logtail/engine/",
     "otel_logtail/exporters/",
     "otel_logtail/observers/",
     "otel_logtail/tail/",

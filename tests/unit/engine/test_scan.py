@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_logtail.engine.checks import LATEST_NS
 from otel_logtail.engine.columns import sample_at
-from otel_logtail.engine.scan import LATEST_NS, Scanned, Thresholds, scan
+from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
 from otel_logtail.observer import ObserverContext, PathRule
 from otel_logtail.testing import FakeObserver, fake_line
@@ -216,27 +217,27 @@ def test_a_stage_with_a_negative_or_infinite_time_is_rejected_alone_and_among_ma
 
 _NS = ("time_ns", "duration_ns", "logged_ns", "stage_ns")
 WRONG_SAMPLES = [
-    ({"duration_ns": None}, "duration_ns=None, which is no int"),
-    ({"duration_ns": 600_000_000.5}, "duration_ns=600000000.5, which is no int"),
-    ({"duration_ns": True}, "duration_ns=True, which is no int"),
-    ({"time_ns": "now"}, "time_ns='now', which is no int"),
-    ({"logged_ns": 1.5}, "logged_ns=1.5, which is no int"),
-    ({"cause": None}, "cause=None, which is no text"),
-    ({"cause": "\ud800"}, "cause='\\ud800', which is no text"),
-    ({"stage": b"read"}, "stage=b'read', which is no text"),
-    ({"stage_ns": (1, 2.0)}, "stage_ns=(1, 2.0), which is no tuple of int and None"),
-    ({"stage_ns": [1, 2]}, "stage_ns=[1, 2], which is no tuple of int and None"),
-    ({"stage_ns": None}, "stage_ns=None, which is no tuple of int and None"),
-    ({"shape": None}, "None, which is no Shape with a tuple of names"),
-    ({"shape": Shape(("a", 2))}, "Shape(stages=('a', 2), attributes=()), which is no Shape with a tuple of names"),  # type: ignore[arg-type]
+    ({"duration_ns": None}, "duration_ns=None, which is not an int"),
+    ({"duration_ns": 600_000_000.5}, "duration_ns=600000000.5, which is not an int"),
+    ({"duration_ns": True}, "duration_ns=True, which is not an int"),
+    ({"time_ns": "now"}, "time_ns='now', which is not an int"),
+    ({"logged_ns": 1.5}, "logged_ns=1.5, which is not an int"),
+    ({"cause": None}, "cause=None, which is not text"),
+    ({"cause": "\ud800"}, "cause='\\ud800', which is not text"),
+    ({"stage": b"read"}, "stage=b'read', which is not text"),
+    ({"stage_ns": (1, 2.0)}, "stage_ns=(1, 2.0), which is not a tuple of int and None"),
+    ({"stage_ns": [1, 2]}, "stage_ns=[1, 2], which is not a tuple of int and None"),
+    ({"stage_ns": None}, "stage_ns=None, which is not a tuple of int and None"),
+    ({"shape": None}, "None, which is not a Shape with a tuple of names"),
+    ({"shape": Shape(("a", 2))}, "Shape(stages=('a', 2), attributes=()), which is not a Shape with a tuple of names"),  # type: ignore[arg-type]
     (
         {"shape": Shape(("a", "b"), (("k", None),))},  # type: ignore[arg-type]
-        "Shape(stages=('a', 'b'), attributes=(('k', None),)), whose attributes are no tuple of pairs of a name and a"
+        "Shape(stages=('a', 'b'), attributes=(('k', None),)), whose attributes are not a tuple of pairs of a name and a"
         " text or int",
     ),
     (
         {"shape": Shape(("a", "b"), [("k", "v")])},  # type: ignore[arg-type]
-        "Shape(stages=('a', 'b'), attributes=[('k', 'v')]), whose attributes are no tuple of pairs of a name and a"
+        "Shape(stages=('a', 'b'), attributes=[('k', 'v')]), whose attributes are not a tuple of pairs of a name and a"
         " text or int",
     ),
 ]
@@ -272,7 +273,7 @@ def test_a_reason_that_is_not_text_is_drift() -> None:
             return Rejected(7)  # type: ignore[arg-type]
 
     found = scan(Wrong(), GOOD, 0, source="s", thresholds=THRESHOLDS)
-    assert found.drifted == (0, "the observer answered Rejected(7), whose reason is no text")
+    assert found.drifted == (0, "the observer answered Rejected(7), whose reason is not text")
 
 
 @pytest.mark.parametrize(
