@@ -1,9 +1,8 @@
 /* The hot path's loops over one chunk, and over rows of counts.
 
-   Each function has a twin in Python which gives the same for the same arguments, and which is used where this module
-   could not be built: find_lines in observe.py; count, count_stages and add in aggregate.py; whole_in_all and
-   encode_columns in rows.py; extent and places_from in columns.py. None as an answer means "not so simple": the caller
-   takes the twin. */
+   Each function has a twin in Python, which gives the same and is used if this module is not built: find_lines in
+   scan.py; _count, _count_columns, _add_to, extent and places_from in counts.py; _sum_counts and _encode_samples in
+   rows.py. None as an answer leaves the arguments to the twin. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -104,7 +103,7 @@ find_lines(PyObject *module, PyObject *args)
         if (hit == NULL)
             break;
         const char *stop = memchr(hit, '\n', (size_t)(last - hit));
-        if (stop == NULL) /* what follows the last newline is no line */
+        if (stop == NULL) /* the rest after the last newline is not a line */
             break;
         const char *start = find_back(at, hit, '\n');
         start = start == NULL ? at : start + 1;
@@ -123,7 +122,7 @@ done:
 
 /* --- count ------------------------------------------------------------------------------------------------------ */
 
-#define PER_OCTAVE 64 /* 1 << SCALE of aggregate.py, which checks that it is the same */
+#define PER_OCTAVE 64 /* 1 << SCALE of counts.py; a test compares them */
 #define LOWEST (-30 * PER_OCTAVE) /* 1 ns is 2**-29.9 s */
 #define BUCKETS (64 * PER_OCTAVE)  /* up to 2**63 ns, which is 2**33.1 s */
 #define MOST_BOUNDS 64
@@ -344,7 +343,7 @@ integer_at(const char *at, const char *end, int64_t *number)
     for (at = first; at < end && (unsigned char)(*at - '0') <= 9 && digits < 18; at++, digits++)
         value = value * 10 + (uint64_t)(*at - '0');
     *number = negative ? -(int64_t)value : (int64_t)value;
-    /* a zero in front is no JSON: a decoder refuses what is damaged so */
+    /* a leading zero is not JSON: a decoder rejects it */
     return digits && (*first != '0' || (digits == 1 && !negative)) ? at : NULL;
 }
 
@@ -379,7 +378,7 @@ add_exponential(Counted *into, const char *at, const char *end, int64_t count)
         uint32_t *bucket_ = into->exponential + bucket;
         uint64_t bit = UINT64_C(1) << bucket % 64;
         if (named[bucket / 64] & bit)
-            return 0; /* said twice */
+            return 0; /* a duplicate */
         named[bucket / 64] |= bit;
         if (__builtin_add_overflow(*bucket_, (uint32_t)number, bucket_) || __builtin_add_overflow(all, number, &all))
             return 0;
@@ -610,13 +609,13 @@ not_simple:
 }
 
 static PyMethodDef methods[] = {
-    {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end, base): see observe.py"},
-    {"count", count, METH_VARARGS, "count(values, bounds): see aggregate.py"},
-    {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see aggregate.py"},
-    {"add_to", add_to, METH_VARARGS, "add_to(into, more): see add in aggregate.py"},
+    {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end, base): see scan.py"},
+    {"count", count, METH_VARARGS, "count(values, bounds): see counts.py"},
+    {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see counts.py"},
+    {"add_to", add_to, METH_VARARGS, "add_to(into, more): see add in counts.py"},
     {"sum_counts", sum_counts, METH_VARARGS, "sum_counts(rows, number of bounds): see rows.py"},
-    {"extent", extent, METH_O, "extent(values): see columns.py"},
-    {"places_from", places_from, METH_VARARGS, "places_from(values, bound): see columns.py"},
+    {"extent", extent, METH_O, "extent(values): see counts.py"},
+    {"places_from", places_from, METH_VARARGS, "places_from(values, bound): see counts.py"},
     {"encode_samples", encode_samples, METH_VARARGS,
      "encode_samples(offsets, times, durations, kinds, rows, first, first_ns): see rows.py"},
     {NULL, NULL, 0, NULL},

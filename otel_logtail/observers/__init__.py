@@ -1,1 +1,1 @@
-"""Upstreams, one a file, found through the entry point group ``otel_logtail.observers``."""
+"""One package for each supported program, found by the entry points ``otel_logtail.observers``."""

@@ -1,6 +1,6 @@
-/* headroom's lines in bulk: the loops of headroom.py's `observe_all`, which holds their twin in Python.
+/* Many of headroom's lines at once: the samples of `observe` in observer.py, as columns.
 
-   None as an answer means that one of the lines is out of the ordinary; the caller then takes them in smaller parts. */
+   None as an answer means that one of the lines is not ordinary; the caller then passes smaller parts. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -25,7 +25,7 @@ typedef struct {
     Text id;
 } Head;
 
-/* What headroom.py tells once. */
+/* The configuration, passed once by observer.py. */
 typedef struct {
     PyObject *texts, *causes, *longest, *stages; /* tuples of str; the second and third in the order of the shares below */
     Text event, http, web_socket, names[KNOWN];
@@ -88,7 +88,7 @@ time_of(const char *at, int64_t *ns)
     return 1;
 }
 
-/* Where the payload begins; NULL: the line does not begin as headroom writes it, with an epoch in its id. */
+/* Return the start of the payload; NULL: the line does not start as headroom writes it, with an epoch in its id. */
 static const char *
 head_of(const char *line, const char *end, Head *head)
 {
@@ -114,7 +114,7 @@ head_of(const char *line, const char *end, Head *head)
     return at + sizeof after_id - 1;
 }
 
-/* --- the payload: JSON as far as headroom uses it. What is more than that is left to the decoder in Python. ------- */
+/* --- the payload: JSON as far as headroom uses it. Other JSON is left to the decoder in Python. ------- */
 
 #define NAME(text) {text, sizeof text - 1}
 
@@ -175,7 +175,7 @@ string_at(const char *at, const char *end, Text *text, const Text *likely)
     for (uint64_t bytes; end - at >= 8; at += 8) {
         memcpy(&bytes, at, 8);
         if ((bytes & HIGH) | zeros_in(bytes ^ EACH('"')) | zeros_in(bytes ^ EACH('\\')) | (~(bytes + EACH(0x60)) & HIGH))
-            break; /* one of these eight is not of its inside: the loop below says which */
+            break; /* one of these eight is not inside the string: the loop below finds it */
     }
     while (at < end && *at != '"') {
         if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x80 || *at == '\\')
@@ -206,7 +206,7 @@ static const uint64_t powers[] = {
     UINT64_C(10000000000000000),
 };
 
-/* Behind the digits; `number` goes on with their value, as long as it can hold it. */
+/* Return the end of the digits; `number` is extended by their value as far as it can hold it. */
 static const char *
 digits_at(const char *at, const char *end, uint64_t *number)
 {
@@ -277,7 +277,7 @@ milliseconds_at(const char *at, const char *end, int64_t *ns)
     }
     *ns = -1;
     if (exact && places >= 6 && places - 6 < (Py_ssize_t)(sizeof powers / sizeof *powers)) {
-        /* below 2**32 ns a float and its product with 1e6 are less than 2**-20 ns off: the digits say which way it is
+        /* below 2**32 ns a float and its product with 1e6 are less than 2**-20 ns off: the digits show which way it is
            rounded, unless they are nearer to the middle than that */
         uint64_t unit = powers[places - 6], whole = number / unit, rest = number % unit, half = unit / 2;
         uint64_t from_half = rest > half ? rest - half : half - rest;
@@ -321,7 +321,7 @@ stages_at(const char *at, const char *end, Row *row, int *seen)
         if (which > KNOWN && same(&name, &total_name))
             which = KNOWN;
         if (which <= KNOWN && *seen & 1 << which)
-            return NULL; /* said twice: a decoder takes the last */
+            return NULL; /* a duplicate: a decoder uses the last */
         *seen |= 1 << which;
         int64_t ns = -1;
         if (end - at >= 4 && memcmp(at, "null", 4) == 0)
@@ -349,7 +349,7 @@ stages_at(const char *at, const char *end, Row *row, int *seen)
 
 enum { ODD, REQUEST, SESSION };
 
-/* What a line is; of a request, its row. */
+/* Return the kind of a line; fill the row of a request. */
 static int
 line_of(const char *line, const char *end, Row *row)
 {
@@ -370,7 +370,7 @@ line_of(const char *line, const char *end, Row *row)
         while (which < OTHER && !same(&name, names[which]))
             which++;
         if (which != OTHER && found & 1 << which)
-            return ODD; /* said twice: a decoder takes the last */
+            return ODD; /* a duplicate: a decoder uses the last */
         found |= 1 << which;
         if (which < STAGES)
             next = which + 1; /* nearly always in this order */
@@ -560,7 +560,7 @@ configure(PyObject *module, PyObject *args)
     Py_INCREF(told.causes);
     Py_INCREF(told.longest);
     Py_INCREF(told.stages);
-    state = told; /* what was told before is kept for ever: it is told once */
+    state = told; /* an earlier configuration is never freed: there is only one */
     Py_RETURN_NONE;
 }
 

@@ -254,7 +254,7 @@ class HeadroomObserver(Observer):
             raise Drift("headroom: no payload behind STAGE_TIMINGS", hint=_HINT)
         formatted = _FORMATTER.match(line)
         if formatted is not None and formatted.end() != start - 1:
-            return _MISPLACED  # the known formatter; the marker stands within a message
+            return _MISPLACED  # the known formatter; the marker is within a message
         try:
             payload = _decode_any(line[at + len(_MARKER) :])
         except _UNREADABLE:
@@ -328,7 +328,7 @@ def _epoch_ns(prefix: bytes) -> int | None:
     epoch = prefix.removeprefix(b"hr_")
     if not epoch.isdigit() or epoch == prefix:
         return None
-    return int(epoch[: _EPOCH_DIGITS + 1]) * 10**9  # a longer one is out of range whatever its other digits are
+    return int(epoch[: _EPOCH_DIGITS + 1]) * 10**9  # a longer one is out of range, regardless of its other digits
 
 
 def _logged_ns(local_ns: int, began_ns: int, took_ns: int) -> int:
