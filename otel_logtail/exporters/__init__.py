@@ -1,1 +1,1 @@
-"""Destinations, one a file, found through the entry point group ``otel_logtail.exporters``."""
+"""Destinations, one package each, found through the entry point group ``otel_logtail.exporters``."""

@@ -1,4 +1,4 @@
-"""Connect with one deadline: a name may have many addresses, some of which may not answer."""
+"""Connecting with one deadline: a name may have many addresses that do not answer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def connect_within(
     Args:
         host: A name or an address, without brackets.
         port: Its port.
-        left_s: The time that is left (None: no limit); raises TimeoutError when none is.
-        options: Of the socket, as for ``setsockopt``.
+        left_s: Returns the remaining time (None: no limit), or raises TimeoutError.
+        options: Options of the socket, as for ``setsockopt``.
 
     Raises:
         OSError: as for ``socket.create_connection``; TimeoutError when the time is over.

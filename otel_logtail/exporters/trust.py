@@ -1,12 +1,12 @@
 """The certificate authorities that a TLS connection trusts: the same ones for every protocol, exporter and check.
 
-Each TLS library has its own list (certifi's, gRPC's). None of them contains a company's authority, so none is used: the
+Each TLS library has its own list (certifi's, gRPC's), without a company's authority. None of these lists is used: the
 certificates are read here as PEM text, and every library gets that text. The rules are OpenSSL's:
 
 - ``SSL_CERT_FILE`` replaces the system's file, ``SSL_CERT_DIR`` (several folders, separated by ``:``) its folder;
-- the system's are those that OpenSSL was built with, else the first known bundle of an operating system that exists.
+- the system's files are those that OpenSSL was built with, else the first existing bundle of a known system.
 
-A system that has no certificates at all gets certifi's list, which is installed with ``requests``.
+On a system without certificates, certifi's list is used, which is installed with ``requests``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def trusted_roots(environ: Mapping[str, str], named: str = "", origin: str = "")
     """Return the PEM text of all trusted authorities.
 
     Args:
-        environ: Where ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are looked up.
-        named: A file whose authorities are the only ones to trust; empty: the system's.
-        origin: The variable that named it, for the error.
+        environ: The environment, for ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
+        named: A file with the only authorities to trust; empty: the system's.
+        origin: The variable that names this file, for the error.
 
     Raises:
         UsageError: a named file or folder cannot be read or holds no certificate.
@@ -48,14 +48,14 @@ def trusted_roots(environ: Mapping[str, str], named: str = "", origin: str = "")
 
 
 def client_context(roots: bytes) -> ssl.SSLContext:
-    """Return a context for connections of ours that trusts these authorities and checks the host's name."""
+    """Return a context for our connections that trusts these authorities and checks the host's name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as gRPC does: an intermediate authority may be trusted
     context.load_verify_locations(cadata=roots.decode("ascii"))
     return context
 
 
-@lru_cache(maxsize=1)  # three signals request the same
+@lru_cache(maxsize=1)  # three signals use the same
 def _system_roots(file: str, folders: str) -> bytes:
     defaults = ssl.get_default_verify_paths()
     if file:
@@ -92,7 +92,7 @@ def _files_in(folders: Iterable[str]) -> Iterator[str]:
 
 
 def _read(files: Iterable[str]) -> bytes:
-    """Return the valid certificates of some files, each once: most occur twice in a folder, by name and by hash."""
+    """Return the valid certificates of files, each once: a system's folder has most twice, by name and by hash."""
     found: dict[bytes, None] = {}
     for file in dict.fromkeys(os.path.realpath(file) for file in files if file):
         try:

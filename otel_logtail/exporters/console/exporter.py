@@ -1,7 +1,7 @@
-"""Lines for people on standard output: each breach, each episode when it is over, what each interval was like.
+"""Lines for people on standard output: each breach, each closed episode, a summary of each interval.
 
-Only a completely written line counts as delivered. A slow reader delays nothing else, and a reader that has left (a
-closed pipe) gets no more lines: pending data stays in the store.
+Only a whole line counts as delivered. A slow reader delays no other exporter. If the reader has left (a closed pipe),
+pending data stays in the store.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from otel_logtail.model import (
 )
 
 _PIECE = select.PIPE_BUF
-"""The number of bytes that a ready pipe accepts at once without blocking."""
+"""The bytes that a pipe accepts without blocking once it is ready."""
 
 
 class ConsoleExporter(Exporter):
-    """A file descriptor that takes text, usually standard output."""
+    """Writes text to a file descriptor, usually standard output."""
 
     name = "console"
     wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES})
@@ -45,7 +45,7 @@ class ConsoleExporter(Exporter):
         self._closed, self._close = os.pipe()
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """Write a line for each item that has one, up to the first that cannot be written."""
+        """Write the lines of the items, up to the first that can't be written."""
         for number, item in enumerate(batch.items):
             try:
                 self._write("".join(f"{line}\n" for line in lines(item)).encode())
@@ -55,7 +55,7 @@ class ConsoleExporter(Exporter):
         return Delivered()
 
     def close(self) -> None:
-        """Wake a write that waits for its reader; it ends as failed."""
+        """Wake a write that waits for its reader; the write fails."""
         if self._close >= 0:
             os.close(self._close)
             self._close = -1
@@ -71,11 +71,11 @@ class ConsoleExporter(Exporter):
             try:
                 rest = rest[os.write(self._fd, rest[:_PIECE]) :]
             except BlockingIOError:
-                continue  # another process that shares it made it non-blocking and was faster
+                continue  # another process made the pipe non-blocking, and wrote first
 
 
 def lines(item: Item) -> Iterator[str]:
-    """Return the line of an item, if it has one."""
+    """Yield the line of an item, if it has one."""
     if isinstance(item, EpisodeRecord):
         episode = item.episode
         yield (
@@ -113,19 +113,19 @@ def _pairs(attributes: Attributes) -> str:
 
 
 def _text(value: object) -> str:
-    """A stranger's text that does nothing to a terminal."""
+    """Return untrusted text without control characters."""
     return "".join(c if c.isprintable() else "?" for c in str(value))
 
 
 def make(context: ExporterContext) -> ConsoleExporter:
-    """Lines for people on standard output: breaches, episodes, intervals.
+    """Create the exporter.
 
     Raises:
         UsageError: standard output is closed.
     """
     try:
         fd = sys.stdout.fileno()
-        if fcntl(fd, F_GETFL) & os.O_ACCMODE == os.O_RDONLY:  # what the command line opens where it was closed
+        if fcntl(fd, F_GETFL) & os.O_ACCMODE == os.O_RDONLY:  # the command line opened it, since it was closed
             raise OSError("closed")
         return ConsoleExporter(fd)
     except (AttributeError, OSError, ValueError) as problem:

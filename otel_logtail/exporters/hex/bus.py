@@ -1,10 +1,10 @@
-"""The hex bus: a breach or a closed episode as an event, by calling ``state::set`` of its engine.
+"""The hex bus: sends each breach and each closed episode as an event, by calling ``state::set`` of the engine.
 
-Subscribers act on events, so an event beyond the maximum age is skipped and counted; the store keeps it. The engine
-accepts one event per call and guarantees no order of overlapping calls, so one is in flight at a time. An unconfirmed
-event is sent again with the same ``data.id``.
+Subscribers act on events, so an event that is too old is skipped and counted; the store keeps it. The engine accepts
+one event per call and does not keep the order of calls that overlap, so there is one call at a time. An event that was
+not confirmed is sent again with the same ``data.id``.
 
-Settings come from :mod:`hex_config`, events and frames from :mod:`hex_events`; :mod:`hex_link` is the connection.
+Settings are from :mod:`config`, events and frames from :mod:`events`; :mod:`link` is the connection.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from otel_logtail.model import BreachRecord, Delivered, Delivery, EpisodeRecord,
 
 
 class Sender(Protocol):
-    """Sends one event and returns the result."""
+    """Sends one event and returns the outcome."""
 
     def send(self, event: Event) -> Outcome:
-        """Send one event; does not raise for what an engine does."""
+        """Send one event; does not raise because of the engine."""
 
     def close(self) -> None:
-        """Cancel the call in flight; may be called from another thread."""
+        """Cancel a call in flight; may be called from another thread."""
 
 
 class HexExporter(Exporter):
-    """hex's event bus. ``max_age_ns`` None: no event is too old. ``now_ns`` is the clock that ages are measured by."""
+    """Sends to hex's event bus. ``max_age_ns`` None: no event is too old. ``now_ns`` is the clock for ages."""
 
     name = "hex"
     wants = frozenset({Stream.BREACHES, Stream.EPISODES})
@@ -42,7 +42,7 @@ class HexExporter(Exporter):
         self._now_ns = now_ns
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """Send the batch one by one, up to the first that is not taken."""
+        """Send the items one by one, up to the first that is not accepted."""
         skipped = 0
         for done, item in enumerate(batch.items):
             if not isinstance(item, BreachRecord | EpisodeRecord):
@@ -56,7 +56,7 @@ class HexExporter(Exporter):
         return Delivered(skipped)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._link.close()
 
     def _too_old(self, item: HexItem) -> bool:

@@ -1,7 +1,7 @@
-"""hex settings from the environment and the flags. Pure.
+"""The settings of hex, from the environment and the options. Pure.
 
-A flag overrides a variable, and an empty value is unset. An invalid value raises
-:class:`~otel_logtail.errors.UsageError`; the token is never repeated in an error.
+An option takes precedence over a variable, and an empty value counts as unset. A value that is not valid raises
+:class:`~otel_logtail.errors.UsageError`; the token is never part of an error.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from otel_logtail.exporters.hex.options import DB, MAX_AGE, URL
 from otel_logtail.option import Options
 
 DEFAULT_URL = "ws://127.0.0.1:49134"
-"""The address of an engine on the same machine; ``localhost`` could mean ::1, and the engine has IPv4 only."""
+"""The address of an engine on the same machine, which has IPv4 only: ``localhost`` could mean ::1."""
 
 
 class BusSettings(msgspec.Struct, frozen=True):
-    """The address of the engine, over TLS with wss:// (``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR).
+    """The address of the engine, with TLS for wss:// (``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR).
 
-    ``token`` is empty if none is required; ``max_age_ns`` is None if no event is too old.
+    ``token`` is empty if there is none; ``max_age_ns`` is None if no event is too old.
     """
 
     url: str
@@ -37,7 +37,7 @@ class BusSettings(msgspec.Struct, frozen=True):
 
     @property
     def tls(self) -> bool:
-        """Return whether the connection is encrypted."""
+        """True if the connection is encrypted."""
         return self.url.lower().startswith("wss:")
 
 
@@ -83,9 +83,9 @@ def _address(url: str, origin: str) -> tuple[str, int]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise UsageError(f"{origin}: {url!r} is no address", hint=hint) from None
+        raise UsageError(f"{origin}: {url!r} is not an address", hint=hint) from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.fragment or re.search(r"\s", url):
-        raise UsageError(f"{origin}: {url!r} is no address of a WebSocket", hint=hint)
+        raise UsageError(f"{origin}: {url!r} is not the address of a WebSocket", hint=hint)
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{origin}: a user or password in the address is not supported", hint="set III_TOKEN")
     return parts.hostname, port or (443 if parts.scheme == "wss" else 80)

@@ -1,7 +1,7 @@
 """Breaches and episodes in hex's format, and the engine's frames. Pure.
 
-An event has its time by the log, not the time of sending, and an id that identifies repeated events. On the bus both
-kinds have the event's name; only an episode has ``data.kind``.
+An event has the log's time, not that of sending, and an id, so that a subscriber that gets it twice can recognize it.
+On the bus, both kinds have the event's name; only an episode has ``data.kind``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class BreachData(msgspec.Struct, frozen=True):
-    """The event of a breach; ``time`` has the log's full resolution."""
+    """A breach on the bus; ``time`` has the log's full resolution."""
 
     severity: str
     value_ms: float
@@ -39,7 +39,7 @@ class BreachData(msgspec.Struct, frozen=True):
 
 
 class EpisodeData(msgspec.Struct, frozen=True, tag_field="kind", tag="stall_episode"):
-    """The event of an episode."""
+    """An episode on the bus."""
 
     count: int
     peak_ms: float
@@ -73,12 +73,12 @@ class TelemetryRow(msgspec.Struct, frozen=True):
 
 
 def happened_ns(item: HexItem) -> int:
-    """When it was over, by the log."""
+    """Return the end of an item, in the log's time."""
     return item.time_ns if isinstance(item, BreachRecord) else item.episode.end_ns
 
 
 def identity(item: HexItem) -> str:
-    """Return the permanent id, in hex: a breach's uid, an episode's span id."""
+    """Return the permanent id of an item in hexadecimal: a breach's uid, an episode's span."""
     return item.uid.hex() if isinstance(item, BreachRecord) else item.episode.span_id.hex()
 
 
@@ -113,7 +113,7 @@ def event_of(item: HexItem) -> Event:
 
 
 def row_of(item: HexItem) -> TelemetryRow:
-    """The row that hex's telemetry table gets; an episode's duration is its peak's, as in hex's own rows."""
+    """Return the row for hex's telemetry table; an episode's duration is that of its peak, as in hex's own rows."""
     detail: dict[str, object]
     if isinstance(item, BreachRecord):
         event, severity, duration_ns = "overhead", item.severity, item.duration_ns
@@ -133,7 +133,7 @@ def row_of(item: HexItem) -> TelemetryRow:
 
 
 def timestamp(time_ns: int) -> str:
-    """A time as hex writes it: ISO 8601, UTC as +00:00, so that its rows compare as text."""
+    """Return a time in hex's format: ISO 8601, UTC as +00:00, so that rows compare as text."""
     return (_EPOCH + timedelta(microseconds=time_ns // 1000)).isoformat()
 
 
@@ -153,14 +153,14 @@ class _Call(msgspec.Struct, frozen=True, tag_field="type", tag="invokefunction")
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """The engine's word on a call that failed."""
+    """The error of a call that failed."""
 
     code: str = ""
     message: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The end of one call; ``error`` is None if the value is stored and the triggers have started."""
+    """The end of one call; ``error`` is None if the event is stored and its triggers run."""
 
     invocation_id: str
     error: Problem | None = None
@@ -176,12 +176,12 @@ _frame_of = msgspec.json.Decoder(_Frame).decode
 
 
 def call(event: Event, invocation_id: str) -> str:
-    """The frame that sets the state of an event's key: what its subscribers are called for."""
+    """Return the frame that sets the state of an event's key, so that its subscribers are called."""
     return msgspec.json.encode(_Call(invocation_id, SET, _Target(SCOPE, event.event, event))).decode()
 
 
 def read_answer(text: str | bytes) -> Answer | None:
-    """The answer in a frame; None where the frame is about something else, or can't be read."""
+    """Return the answer in a frame; None if the frame is about something else, or can't be read."""
     try:
         frame = _frame_of(text)
     except msgspec.DecodeError:
@@ -194,8 +194,8 @@ def read_answer(text: str | bytes) -> Answer | None:
 def judge(error: Problem | None, *, url: str) -> Outcome:
     """Return the meaning of an answer for the event.
 
-    Only FORBIDDEN is final. The worker of a function that is not found may not have started yet, and any other error
-    may be over the next time. An event that always fails is over when it is too old.
+    Only FORBIDDEN is permanent. If a function is not found, its worker has not started yet. Any other error may be
+    over at the next attempt, at the latest when the event is too old.
     """
     if error is None:
         return Delivered()

@@ -2,15 +2,15 @@
 
 Invariants:
 
-- A frame is sent only on a connection that seems open. A connection that the engine closed while idle is replaced
-  first, so a restarted engine costs no failed delivery.
-- A call without an answer ends the connection: a late answer cannot be taken for the next call's, and calls cannot
-  overtake each other.
-- One deadline covers everything that an event needs: connecting, TLS, the handshake, the call and its answer.
-- :meth:`Link.close` ends any wait, except for a connection that is being opened to a host that does not answer.
+- A frame is sent only on a connection that is open as far as known. A connection that the engine closed while idle is
+  replaced first, so a restart of the engine causes no failed delivery.
+- A call without an answer closes the connection: a late answer is never mistaken for that of the next call, and calls
+  keep their order.
+- One deadline applies to everything that an event needs: connecting, TLS, the handshake, the call and its answer.
+- :meth:`Link.close` ends every wait, except for a connection to a host that does not answer.
 
-The engine stores a running call by its id, across connections. Each attempt therefore has a new id: a second call with
-the same id would replace the first, which may still run.
+The engine identifies a call in progress by its id, across connections. Each attempt therefore has a new id: a second
+call with the same id would replace the first, which may still run.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from otel_logtail.exporters.wording import printable, tls_problem
 from otel_logtail.model import Retry
 
 TIMEOUT_S = 5.0
-"""How long an event may take, with connecting: the engine is on the same machine, or near."""
+"""The deadline of an event, connecting included: the engine is on the same machine, or near."""
 
 _GOODBYE_S = 0.5
-"""The time for an engine to close the connection before it is cut."""
+"""The time that an engine has to close a connection before the connection is cut."""
 
 
 _QUIET = logging.getLogger(__name__)
-"""The log of websockets: tracebacks about an engine that breaks the protocol, while the result has the reason."""
+"""The logger of websockets, which logs a traceback if an engine breaks the protocol; the outcome has the reason."""
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
@@ -62,9 +62,10 @@ class Link:
         self._leave = ExitStack()
 
     def send(self, event: Event) -> Outcome:
-        """Set the event's key and return the result; does not raise for anything that an engine does."""
-        # websockets waits without bound for an engine that sends pings and does not read: then the line is cut
-        deadline_s = time.monotonic() + self._timeout_s  # before the watch begins: what it cuts is late
+        """Set the event's key and return the outcome; does not raise because of the engine."""
+        # websockets waits without limit for an engine that sends pings and does not read: then the connection is cut
+        # the deadline is before that of the watch, so that an error after it is a timeout
+        deadline_s = time.monotonic() + self._timeout_s
         watch = threading.Timer(self._timeout_s, self._cut_line)
         watch.daemon = True
         watch.start()
@@ -81,9 +82,9 @@ class Link:
             return self._failed(f"{url} can't be reached within {self._timeout_s:g} s")
         except InvalidStatus as error:
             return self._failed(f"{url} answered {error.response.status_code}: {_hint(error.response.status_code)}")
-        # ValueError: websockets' error for a redirect; AssertionError: for an engine that sends before the handshake
+        # websockets raises ValueError for a redirect, AssertionError for an engine that sends before the request
         except (OSError, WebSocketException, EOFError, ValueError, AssertionError) as error:
-            if time.monotonic() >= deadline_s:  # the line was cut by then, so the error of websockets is meaningless
+            if time.monotonic() >= deadline_s:  # the connection was cut, so the error of websockets has no meaning
                 return self._failed(f"{url} can't be reached within {self._timeout_s:g} s")
             return self._failed(f"{url} can't be reached: {_words(error)}")
         if connection is None:
@@ -98,7 +99,7 @@ class Link:
             return self._failed(f"{url} hung up before it answered: {printable(str(error))}", isolate=True)
 
     def close(self) -> None:
-        """Hang up, also on an answer that another thread is waiting for."""
+        """Close the connection, also while another thread waits for an answer."""
         with self._lock:
             self._closed.set()
             connection, raw = self._connection, self._socket
@@ -116,15 +117,15 @@ class Link:
             _cut(raw)
 
     def _open(self, deadline_s: float) -> ClientConnection | None:
-        """The open connection, made if there is none; None once this is closed."""
+        """Return the open connection, opened if necessary; None once this is closed."""
         if self._connection is not None:
             if self._connection.state is State.OPEN and not self._closed.is_set():
                 return self._connection
             self._hang_up()
         settings = self._settings
-        # made here, so that close() can cut it while it is being set up; no proxy: the bus is a thing of the machine
+        # opened here, so that close() can cut it during the handshake; no proxy, since the bus is local
         raw = connect_within(settings.host, settings.port, partial(_left_s, deadline_s))
-        raw.settimeout(None)  # or older websockets would take a silence for the end of the connection
+        raw.settimeout(None)  # otherwise older versions of websockets treat silence as the end of the connection
         with self._lock:
             self._socket = raw
             if self._closed.is_set():
@@ -160,7 +161,7 @@ class Link:
 
     def _hang_up(self) -> None:
         try:
-            # an engine that does not read is waited for until the watch cuts the line, so the line is known till then
+            # closing waits for an engine that does not read until the watch cuts the connection, which needs the socket
             self._leave.close()
         finally:
             with self._lock:
@@ -180,18 +181,18 @@ def _cut(raw: socket.socket) -> None:
     try:
         raw.shutdown(socket.SHUT_RDWR)
     except OSError:
-        pass  # it is down already, or TLS uses it: in that case the timeout ends it
+        pass  # it is closed already, or TLS has taken it over: then the timeout ends it
 
 
 def _words(error: Exception) -> str:
     text = str(error)
     if isinstance(error, ssl.SSLEOFError):
-        return "it hung up in the TLS handshake: if it doesn't speak TLS, use ws://"
+        return "it closed the connection in the TLS handshake: if it doesn't use TLS, use ws://"
     problem = tls_problem(text, trust="SSL_CERT_FILE", own="(hex has no place for one)", plain="use ws://")
     return problem or printable(text) or type(error).__name__
 
 
 def _hint(status: int) -> str:
     if status in (401, 403):
-        return "the engine wants credentials: set III_TOKEN"
+        return "the engine requires credentials: set III_TOKEN"
     return "is this the engine's address?"

@@ -1,4 +1,4 @@
-"""Check that hex's engine accepts a connection, and that its telemetry database can be written."""
+"""The probes of hex: a connection to its engine, and access to its telemetry database."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 Invariants:
 
-- The rows of a batch are one transaction, and delivered once it is committed.
-- A row is stored once, however often it is sent: its ``detail`` has our id, and an existing row is not added again.
-- The table is hex's: if it is missing, it is created as hex does, and nothing else is touched. The database is opened
-  for each batch, so that hex may move or restore it.
+- The rows of a batch are written in one transaction, and the batch is delivered once it is committed.
+- A row exists once, however often it is sent: its ``detail`` has our id, and a row with this id is not added again.
+- The table is hex's. A missing table is created as hex creates it, and nothing else in it changes. The database is
+  opened for each batch, so that hex may move or restore it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from otel_logtail.model import (
 )
 
 LOCKED_S = 2.0
-"""How long to wait for another writer: hex's own hold the table for milliseconds."""
+"""The longest wait for another writer, in seconds: hex's own writers lock the table for milliseconds."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS events (
@@ -48,7 +48,7 @@ CREATE INDEX IF NOT EXISTS idx_events_ts ON events(ts);
 CREATE INDEX IF NOT EXISTS idx_events_event ON events(event);
 """
 
-# the plus makes SQLite use the index on ts: the one on event would find every row of ours
+# the plus makes SQLite use the index on ts: with the one on event it would read all of our rows
 _APPEND = """
 INSERT INTO events (ts, source, event, status, duration_ms, detail)
 SELECT :ts, :source, :event, :status, :duration_ms, :detail
@@ -57,7 +57,7 @@ WHERE NOT EXISTS (SELECT 1 FROM events WHERE ts = :ts AND +event = :event AND so
 
 
 class HexTelemetryExporter(Exporter):
-    """The table ``events`` in the database at ``path``."""
+    """Writes to the table ``events`` of the database at ``path``."""
 
     name = "hex-telemetry"
     wants = frozenset({Stream.BREACHES, Stream.EPISODES})
@@ -68,12 +68,12 @@ class HexTelemetryExporter(Exporter):
         self._closed = False
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """Append the batch, up to the first row that the table does not take."""
+        """Append the batch, up to the first row that the table does not accept."""
         rows = [_row(item) for item in batch.items]
         if self._closed:
             return Retry("the exporter is closed")
         try:
-            # hex makes the folder too; the one above it is hex's own, and where it is missing the path is wrong
+            # hex creates the folder, too; if the folder above it is missing, the path is wrong
             self._path.parent.mkdir(exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=self._locked_s, isolation_level=None)) as db:
                 db.execute("PRAGMA journal_mode = WAL")
@@ -83,7 +83,7 @@ class HexTelemetryExporter(Exporter):
             return Retry(f"{self._path} can't be written: {problem}")
 
     def close(self) -> None:
-        """Take nothing more; a batch that is being written ends within the time that a lock is waited for."""
+        """Accept no further batch; one that is being written ends within the longest wait for a lock."""
         self._closed = True
 
 
@@ -107,7 +107,7 @@ def _append(db: sqlite3.Connection, rows: list[TelemetryRow]) -> Delivery:
     for done, row in enumerate(rows):
         try:
             db.execute(_APPEND, _columns(row))
-        except (sqlite3.IntegrityError, sqlite3.DataError) as problem:  # a newer hex has its own idea of a row
+        except (sqlite3.IntegrityError, sqlite3.DataError) as problem:  # a newer version of hex may have another table
             db.execute("COMMIT")
             refused = Refused(f"hex's table takes no such row: {problem}")
             return Partial(done, refused) if done else refused

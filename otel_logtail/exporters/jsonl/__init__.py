@@ -18,7 +18,7 @@ def make(context: ExporterContext) -> Exporter:
 
 def probe(context: ExporterContext, is_running: bool) -> Iterator[Check]:
     """Check that the file can be continued."""
-    make(context).close()  # opens nothing, but refuses a file that others have written
+    make(context).close()  # opens nothing, but refuses a file of another program
     yield check_writable(context.require(FILE), f"fix its permissions, or name another file with {FILE.flag}")
 
 

@@ -1,11 +1,10 @@
-"""OTLP as JSON lines in a file: what the collector's file exporter writes and its otlpjsonfile receiver reads.
+"""OTLP as JSON lines in a file, in the format of the collector's file exporter and its otlpjsonfile receiver.
 
-A line is one whole request. The file is opened for each batch, so that it may be moved or removed meanwhile. Confirmed
-data has been synced to the disk; an incomplete line after a crash is cut off before the next one.
+A line is one whole request. The file is opened for each batch, so that it may be moved or removed meanwhile. Delivered
+lines are synced to the disk; an incomplete line that a crash left is removed before the next one is written.
 
-The file is rotated when it would grow beyond its bound: ``x.jsonl`` becomes ``x.jsonl.1``, that one ``x.jsonl.2``, and
-the oldest is removed. A single line may be larger than the bound.
-A file that a rotation creates has the permissions of the one before it.
+The file is rotated before it grows beyond its limit: ``x.jsonl`` becomes ``x.jsonl.1``, that one ``x.jsonl.2``, and the
+oldest is removed. A single line may be larger than the limit. A new file has the permissions of the one before it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _IDS = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
 class JsonlExporter(Exporter):
-    """A file, and as many rotated ones beside it as are to be kept."""
+    """Writes to a file, and keeps a number of rotated files."""
 
     name = "jsonl"
 
@@ -72,7 +71,7 @@ class JsonlExporter(Exporter):
         return Delivered()
 
     def close(self) -> None:
-        """End after the line that is being written."""
+        """Stop after the current line."""
         self._closed = True
 
     def _rotate(self) -> None:
@@ -87,7 +86,7 @@ class JsonlExporter(Exporter):
 
 
 def to_json(message: ExportRequest) -> bytes:
-    """A message in OTLP's JSON: ids in hexadecimal, enumerations as numbers, names in camel case."""
+    """Return a message in OTLP's JSON: ids in hexadecimal, enumerations as numbers, names in camel case."""
     data: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
     _ids_in_hex(data)
     return msgspec.json.encode(data)

@@ -1,8 +1,8 @@
-"""A file of OTLP JSON lines: always whole lines, after a crash and after a failed write too.
+"""A file of OTLP JSON lines: always whole lines, also after a crash or a failed write.
 
-Nothing is cut off or removed but what such a program has written: a file that starts with something else, or whose
-unfinished last line does, is refused. New files are for their owner alone, as the store is. Known limit: lines of
-others in the middle of the file are not noticed.
+Only lines of this program are truncated or removed. A file is refused if it, or its incomplete last line, starts with
+anything else. New files are readable by their owner only, as the store is. Known limit: lines of other programs in the
+middle of the file are not noticed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FOREIGN = "it holds something else than OTLP JSON lines"
 
 
 class LineFile:
-    """The file, open and locked, while a batch is written: always whole lines, also when a write fails."""
+    """The file, open and locked, while a batch is written."""
 
     def __init__(self, path: Path, mode: int | None = None) -> None:
         self._fd: int | None = open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -42,7 +42,7 @@ class LineFile:
             raise
 
     def append(self, line: bytes) -> None:
-        """Append a line as a whole, or not at all."""
+        """Append a whole line or nothing."""
         assert self._fd is not None  # noqa: S101 - for the type checker: nothing is appended to a closed one
         rest = memoryview(line)
         try:
@@ -54,7 +54,7 @@ class LineFile:
         self.size += len(line)
 
     def close(self) -> None:
-        """Sync it to the disk and close it."""
+        """Sync the file to the disk and close it."""
         if self._fd is not None:
             try:
                 os.fsync(self._fd)
@@ -64,8 +64,8 @@ class LineFile:
                 self._free()
 
     def give_up(self) -> bool:
-        """Close it after something failed, if it is open; returns whether that brought what it holds to the disk."""
-        if self._fd is None:  # it could not be synced, or was before
+        """Close the file after a failure, if it is open; return whether its lines are synced to the disk."""
+        if self._fd is None:  # it could not be synced, or was synced before
             return False
         try:
             self.close()
@@ -79,7 +79,7 @@ class LineFile:
             self._fd = None
 
     def _whole_lines(self, size: int) -> int:
-        """Cut off what is behind the last newline (a crash left it there), and return the size."""
+        """Remove an incomplete line that a crash left at the end, and return the size."""
         assert self._fd is not None  # noqa: S101 - for the type checker
         end = size
         while end:
@@ -97,16 +97,16 @@ class LineFile:
 
 
 def _is_ours(text: bytes) -> bool:
-    """Return whether a line begins like ours; an incomplete line after a crash, or one with NULs, may be shorter."""
+    """Return whether a line starts as ours do. After a crash a line may be shorter, or be NULs."""
     written = text.rstrip(b"\0")
     return any(written.startswith(beginning) or beginning.startswith(written) for beginning in _BEGINNINGS)
 
 
 def see_that_it_is_ours(path: Path) -> None:
-    """See that a file may be continued and removed.
+    """Check that a file may be continued and removed.
 
     Raises:
-        OSError: it is no regular file, or others have written it.
+        OSError: it is not a regular file, or another program has written it.
     """
     fd = open_own(path, os.O_RDONLY)
     try:
@@ -117,7 +117,7 @@ def see_that_it_is_ours(path: Path) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """Sync what the files of a directory are called: a new one is there after a power loss, too."""
+    """Sync the names of a directory, so that a new file exists after a power loss."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,12 +1,12 @@
-"""The meaning of a receiver's answer for the sent items. Pure.
+"""Turns the answer of a receiver into what it means for the items that were sent. Pure.
 
-Three rules apply. If the receiver has decided about the items, they are Delivered, also if it rejected some. If the
-answer is about the data itself, the items are Refused. If the same bytes could be accepted later, because the receiver
-recovers or its configuration is fixed, the answer is Retry: nothing is quarantined for a wrong URL, a missing header or
-a full disk.
+- The receiver has decided about the items, also if it rejected some: Delivered.
+- The answer is about the data itself: Refused.
+- The receiver may accept the same bytes later, because it recovers or because its configuration is fixed: Retry. A
+  wrong URL, a missing header or a full disk of the receiver quarantines no item.
 
-A success is little more than the specification defines (docs/decisions/0083): any other answer may be from another
-service at the port, which would consume all data.
+Only an answer that the specification defines is a success, with few exceptions (docs/decisions/0083). Any other answer
+may be from another service on the port, which would discard all data.
 
 A status that the specification calls permanent but that also occurs in outages (500, UNKNOWN, 404 ...) is ``Retry``
 with ``isolate``: one item may be the cause.
@@ -37,7 +37,7 @@ RESPONSES: dict[str, type[ExportResponse]] = {
     "traces": ExportTraceServiceResponse,
     "logs": ExportLogsServiceResponse,
 }
-"""The receiver's response message, by signal."""
+"""The message of a successful answer, by signal."""
 
 _REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
     ExportMetricsServiceResponse: ("rejected_data_points", "data points"),
@@ -46,7 +46,7 @@ _REJECTED: dict[type[ExportResponse], tuple[str, str]] = {
 }
 
 MAX_AFTER_S = 86_400.0
-"""If a receiver requests a delay of more than a day, the delay is a day."""
+"""The longest delay that a receiver can request, in seconds."""
 
 _PROTOBUF = "application/x-protobuf"
 _NOT_OTLP = "is not an OTLP receiver"
@@ -66,7 +66,7 @@ _HTTP_HINTS = {
 }
 _GRPC_REFUSED = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"})
 _GRPC_RETRYABLE = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
-"""The specification's list; RESOURCE_EXHAUSTED is on it if the receiver requests a delay (RetryInfo)."""
+"""The specification's list; RESOURCE_EXHAUSTED is on it if the answer contains a delay (RetryInfo)."""
 
 _GRPC_HINTS = {
     "UNAUTHENTICATED": "the receiver requires credentials: set OTEL_EXPORTER_OTLP_HEADERS",
@@ -80,15 +80,15 @@ _WITHOUT: dict[type[ExportResponse], str] = {
     ExportTraceServiceResponse: "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none",
     ExportLogsServiceResponse: "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none or use --events span",
 }
-"""The setting for a receiver that has no place for a signal: Prometheus, a collector without such a pipeline."""
+"""The setting for a receiver that does not accept a signal: Prometheus, a collector without such a pipeline."""
 
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
-_TLS_SPOKEN = "if this port uses TLS, use https:// in the endpoint"
+_TLS_SPOKEN = "does this port use TLS? then use https:// in the endpoint"
 _TEMPORALITY = "the receiver does not accept this temporality: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
-    """An HTTP answer. The names of ``headers`` are lower case; ``body`` may have been cut off."""
+    """An answer over HTTP. The names of ``headers`` are lower case; ``body`` may be incomplete."""
 
     status: int
     headers: Mapping[str, str]
@@ -96,7 +96,7 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 def judge_response(response: ExportResponse) -> Delivered:
-    """Return the result of a success: the receiver has decided, also about the part that it rejects."""
+    """Return the meaning of a success: the receiver has decided, also about the items that it rejects."""
     partial = response.partial_success
     field, what = _REJECTED[type(response)]
     rejected = max(0, getattr(partial, field))
@@ -108,7 +108,7 @@ def judge_response(response: ExportResponse) -> Delivered:
 
 
 def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: str, now_s: float) -> Outcome:
-    """Return the meaning of an HTTP answer; ``now_s`` (seconds since the epoch) is for a Retry-After that is a date."""
+    """Return the meaning of an answer; ``now_s`` (seconds since the epoch) is for a Retry-After that is a date."""
     status = answer.status
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if 200 <= status < 300:
@@ -137,26 +137,26 @@ def judge_http(answer: HttpAnswer, response_type: type[ExportResponse], *, url: 
 def _judge_success(answer: HttpAnswer, kind: str, response_type: type[ExportResponse], url: str) -> Outcome:
     """Return the meaning of a 2xx: data counts as delivered only if an OTLP receiver answered."""
     if answer.status == 200 and (kind == _PROTOBUF or not (kind or answer.body)):
-        # an empty message is an empty body: there, many servers leave the content type out (Prometheus)
+        # an empty message is an empty body, for which many servers omit the content type (Prometheus)
         try:
             return judge_response(response_type.FromString(answer.body))
         except DecodeError:
             return Retry(f"{url} {_NOT_OTLP}: it answered 200 OK with a body that is not an OTLP response")
     if answer.status == 204 and response_type is ExportLogsServiceResponse:
-        return Delivered()  # Loki, and the gateway in front of it
+        return Delivered()  # Loki, and gateways in front of it
     expected = "a receiver answers 200 OK with application/x-protobuf"
     with_ = f" with {printable(kind)}" if kind else ""
     return Retry(f"{url} {_NOT_OTLP}: it answered {_status(answer.status)}{with_}; {expected}")
 
 
 def _hint(status: str, hint: str, response_type: type[ExportResponse]) -> str:
-    """Return a hint: for a signal that the receiver does not support, the setting that disables it."""
+    """Return the setting that turns off a signal which the receiver does not accept."""
     without = _WITHOUT[response_type] if status in _NO_SUCH_SIGNAL else ""
     return f"is this an OTLP endpoint? {without}" if without else hint
 
 
 def _is_temporality(message: str) -> bool:
-    """Return whether an error about data (or a failure: Prometheus) is about the temporality, which is a setting."""
+    """Return whether an error about the data (or a failure: Prometheus) is about the temporality, a setting."""
     return "temporality" in message.lower()
 
 
@@ -177,7 +177,7 @@ def _message(kind: str, body: bytes) -> str:
 
 
 def retry_after_s(value: str, now_s: float) -> float:
-    """Return the seconds that a Retry-After header (seconds, or a date) requests; 0 if it cannot be parsed."""
+    """Return the delay in a Retry-After header (seconds, or a date) in seconds; 0 if it can't be read."""
     value = value.strip()
     if value.isascii() and value.isdecimal():
         return float(min(int(value[:12]), MAX_AFTER_S))
@@ -209,11 +209,11 @@ def judge_grpc(
     if setting:
         hint = _TEMPORALITY
     why = ": ".join(part for part in (f"{target} answered {code}", message, hint) if part)
-    # our own side reports sizes too ("CLIENT: ..."): in that case the answer was too large, not the request
+    # an error about sizes from our own side ("CLIENT: ...") is about the answer, not about the request
     too_large = code == "RESOURCE_EXHAUSTED" and "larger than max" in message and not message.startswith("CLIENT:")
     if (code in _GRPC_REFUSED and not setting) or (too_large and delay_s is None):
         return Refused(why)
     asked = code == "RESOURCE_EXHAUSTED" and delay_s is not None
-    # a request that takes too long is tried in smaller ones
+    # a request that takes too long is sent again in smaller ones
     isolate = code == "DEADLINE_EXCEEDED" or not (code in _GRPC_RETRYABLE or asked or setting)
     return Retry(why, min(max(0.0, delay_s or 0.0), MAX_AFTER_S), isolate)

@@ -1,10 +1,10 @@
-"""One deadline and one bound on bytes for a whole HTTP attempt: connecting, TLS, a proxy, sending, the answer.
+"""One deadline and one limit on bytes for a whole HTTP attempt: connecting, TLS, a proxy, sending, the answer.
 
-The libraries below have a timeout for each wait only. A receiver that answers one byte at a time, or repeats ``100
-Continue``, could hold a request for hours, and one that sends an endless line would fill the memory. The connections
-here therefore set the remaining time before each read and write, and count the bytes that they read.
+The libraries below have a timeout for each wait only. A receiver that answers a byte at a time, or repeats
+``100 Continue``, blocks a request for hours, and an endless line fills the memory. The connections of this module
+therefore set the remaining time before each read and write, and count the bytes of the answer.
 
-Known limit: looking up a name takes as long as the system's resolver does.
+Known limit: name resolution takes as long as the system's resolver.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from otel_logtail.exporters.sockets import connect_within
 
 _MOST_INTERIM = 20
-"""Answers such as ``100 Continue`` before the real one: each is legal, and so is any number of them."""
+"""The most interim answers such as ``100 Continue``; the protocol allows any number."""
 
 
 class AnswerTooLong(OSError):
-    """The receiver sent more than is read of one answer."""
+    """The answer is longer than the limit."""
 
 
 class Attempt:
-    """The deadline of one attempt, and how much may still be read; used by one thread, one attempt at a time."""
+    """The deadline of an attempt and the bytes that may still be read; used by one thread, one attempt at a time."""
 
     def __init__(self) -> None:
         self.connected = False
-        """Return whether the receiver may have seen a part of the request."""
+        """True if the receiver may have seen a part of the request."""
         self._deadline_s = math.inf
         self._left_bytes = 0
 
     def begin(self, timeout_s: float, most_bytes: int) -> None:
-        """Start the clock; ``timeout_s`` may be infinite."""
+        """Start an attempt; ``timeout_s`` may be infinite."""
         self.connected = False
         self._deadline_s = time.monotonic() + timeout_s
         self._left_bytes = most_bytes
 
     @property
     def over(self) -> bool:
-        """Return whether the attempt's time is over."""
+        """Return whether the deadline has passed."""
         return time.monotonic() >= self._deadline_s
 
     def left_s(self) -> float | None:
-        """The time that is left, for a socket; None: without limit.
+        """Return the remaining time, for a socket; None: without limit.
 
         Raises:
-            TimeoutError: none is.
+            TimeoutError: no time remains.
         """
         if self._deadline_s == math.inf:
             return None
@@ -71,7 +71,7 @@ class Attempt:
         """Count bytes of the answer.
 
         Raises:
-            AnswerTooLong: it is more than one answer may have.
+            AnswerTooLong: the answer is longer than the limit.
         """
         self._left_bytes -= number
         if self._left_bytes < 0:
@@ -79,7 +79,7 @@ class Attempt:
 
 
 class _Reader(io.RawIOBase):
-    """A socket's sending side, within an attempt."""
+    """A file of a socket that keeps to an attempt."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, attempt: Attempt) -> None:
         self._raw, self._sock, self._attempt = raw, sock, attempt
@@ -107,14 +107,14 @@ class Lines:
         self._closed = Event()
 
     def add(self, connection: HTTPConnection) -> None:
-        """Take a connection that is open now."""
+        """Add an open connection."""
         with self._lock:
             self._open.add(connection)
             if self._closed.is_set():
                 _hang_up(connection)
 
     def close(self) -> None:
-        """Close all connections, and those that are opened later."""
+        """Close all connections, and each one that is added later."""
         with self._lock:
             self._closed.set()
             for connection in self._open:
@@ -126,7 +126,7 @@ def _hang_up(connection: HTTPConnection) -> None:
         try:
             connection.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass  # it is down already
+            pass  # the connection is closed already
 
 
 class Adapter(HTTPAdapter):

@@ -1,10 +1,9 @@
-"""OTLP settings for each signal, from the environment and the flags. Pure.
+"""The settings of each OTLP signal, from the environment and the options. Pure.
 
-The rules are those of the OTLP exporter specification: a variable of one signal overrides the general one, a flag
-overrides both, an empty variable is unset, and timeouts are in milliseconds. A variable's invalid word or number is
-ignored (:mod:`otel_logtail.environment` reports it). An invalid flag, endpoint, header or certificate raises
-:class:`~otel_logtail.errors.UsageError`, which names the flag or variable and the valid form. A header's value is never
-repeated in an error, since it is often a secret.
+The rules are those of the OTLP exporter specification: the variable of a signal takes precedence over the general one,
+and an option over both. An empty variable counts as unset, and timeouts are milliseconds. An unknown word or number in
+a variable is ignored (:func:`environment.problems` reports it). A wrong option, endpoint, header or certificate raises
+``UsageError`` with its name and a correct value. The value of a header is never part of an error: it is often a secret.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Events = Literal["span", "log", "both"]
 DEFAULT_TIMEOUT_MS = 10_000
 GRPC_PORT = 4317
 UNLIMITED_S = 20 * 86_400.0
-"""The value of a timeout of 0 ("no limit"): about the maximum that the system allows for a socket."""
+"""The timeout for the value 0 ("no limit"): about the longest that the system accepts for a socket."""
 
 TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -40,17 +39,17 @@ _GRPC_HEADER = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.-]+")
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A value, and the flag or variable that it came from (``origin``), for the error that may follow."""
+    """A value, and its flag or variable (``origin``) for an error."""
 
     value: str
     origin: str
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """The destination of one signal and its connection settings.
+    """The endpoint of one signal, and how it is reached.
 
-    ``endpoint`` is the whole URL for HTTP and the target for gRPC. ``tls`` is for gRPC only: in HTTP the URL determines
-    it. ``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR, which apply if no ``certificate`` is given.
+    ``endpoint`` is the whole URL for HTTP and the target for gRPC. ``tls`` is for gRPC only: HTTP has it in the URL.
+    ``trust`` holds SSL_CERT_FILE and SSL_CERT_DIR, which apply if there is no ``certificate``.
     """
 
     protocol: Protocol
@@ -66,9 +65,9 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """The content of requests, for any destination.
+    """The form of requests, independent of the endpoint.
 
-    ``resource`` is OTEL_RESOURCE_ATTRIBUTES, ``events`` is what breaches become, ``exemplars`` whether there are any.
+    ``resource`` is OTEL_RESOURCE_ATTRIBUTES, ``events`` the form of breaches, ``exemplars`` whether points have them.
     """
 
     events: Events = "span"
@@ -79,7 +78,7 @@ class Form(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """All settings that are needed before the first request. ``logs`` is None if log records are not sent."""
+    """All settings of the exporter. ``logs`` is None if no log records are sent."""
 
     metrics: Signal
     traces: Signal
@@ -97,7 +96,7 @@ def read_settings(options: Options) -> Settings:
     return Settings(
         metrics=_signal(options, "metrics"),
         traces=_signal(options, "traces"),
-        # if log records are not sent, the variables for logs belong to another program
+        # if no log records are sent, the variables for logs are another program's
         logs=None if form.events == "span" else _signal(options, "logs"),
         form=form,
     )
@@ -167,7 +166,7 @@ def _given(options: Options, option: Option[str]) -> Setting | None:
     return None if value is None else Setting(value, options.where(option))
 
 
-# --- where to, and in which language ----------------------------------------------------------------------------
+# --- endpoint and protocol ----------------------------------------------------------------------------
 
 
 def _protocol(setting: Setting | None, endpoint: Setting | None) -> Protocol:
@@ -186,7 +185,7 @@ def _has_grpc_port(endpoint: str) -> bool:
 
 
 def _http_url(endpoint: Setting, appended: str | None) -> str:
-    """The URL to post to; ``appended`` is the signal's path for a base endpoint, None for one that is used as it is."""
+    """Return the URL to post to; ``appended`` is the signal's path for a base endpoint, None for a complete URL."""
     text, origin = endpoint.value, endpoint.origin
     url = _url(endpoint, hint=f"write http://{text}" if "://" not in text else "use http://host:4318")
     if appended is None:
@@ -206,7 +205,7 @@ def _http_url(endpoint: Setting, appended: str | None) -> str:
 
 
 def _grpc_target(endpoint: Setting, *, insecure: bool) -> tuple[str, bool]:
-    """The target of a gRPC channel, and whether it is reached over TLS."""
+    """Return the target of a gRPC channel, and whether it uses TLS."""
     text, hint = endpoint.value, "use http://host:4317, https://host:4317 or host:4317"
     scheme, colon, _ = text.partition(":")
     if colon and scheme.lower() in _GRPC_SCHEMES and not text[len(scheme) + 1 :].isdecimal():
@@ -223,7 +222,7 @@ def _grpc_target(endpoint: Setting, *, insecure: bool) -> tuple[str, bool]:
 
 def _url(endpoint: Setting, *, hint: str) -> SplitResult:
     text, origin = endpoint.value, endpoint.origin
-    if "@" in text:  # before anything that would repeat it in an error
+    if "@" in text:  # before any error that would contain it
         hint = "give it as OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…"
         raise UsageError(f"{origin}: a user name or password can't be part of the URL", hint=hint)
     try:
@@ -238,7 +237,7 @@ def _url(endpoint: Setting, *, hint: str) -> SplitResult:
     return url
 
 
-# --- how --------------------------------------------------------------------------------------------------------
+# --- headers and timeouts ---------------------------------------------------------------------------------------
 
 
 def _insecure(setting: Setting | None) -> bool:
@@ -273,11 +272,11 @@ def _headers(setting: Setting | None, protocol: Protocol) -> tuple[tuple[str, st
     return tuple(dict(headers).items())
 
 
-# --- what the numbers look like ---------------------------------------------------------------------------------
+# --- data points ---------------------------------------------------------------------------------
 
 
 def _delta(environ: Mapping[str, str]) -> bool:
-    # lowmemory means delta for counters and histograms, and there is nothing else here
+    # lowmemory means delta for counters and histograms; there are no others here
     word = usable(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE").lower()
     return word in ("delta", "lowmemory")
 

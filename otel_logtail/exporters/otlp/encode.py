@@ -1,12 +1,12 @@
-"""Items of a batch as OTLP requests. Pure: the same items always give the same bytes.
+"""Encodes the items of a batch as OTLP requests: the same items are always the same bytes. Pure.
 
 - The items keep their order. No series occurs twice in one request, so a receiver never gets two timestamps of a
-  series at once (Prometheus rejects a whole request for one wrong sample).
-- For a receiver, a series is its name and attributes: two :class:`~otel_logtail.model.SeriesKey` that differ only in
+  series at once (Prometheus rejects a whole request because of one sample).
+- For a receiver, a series is its name and attributes. Two :class:`~otel_logtail.model.SeriesKey` that differ only in
   their bounds are the same series there, and never share a request.
-- Cumulative points carry the series' totals, so that a repeated send does no harm. Delta points (on request) carry the
-  counts since the series' last point, and are at-least-once: a point that is sent twice is counted twice.
-- Equal resources and scopes are merged here: the encoder of the OpenTelemetry package drops all but the last.
+- Cumulative points carry the totals of the series, so sending one twice is harmless. Delta points (optional) carry the
+  counts since the last point of the series: a receiver that gets one twice counts it twice.
+- Equal resources and scopes are merged here, since the encoder of the OpenTelemetry package drops all but the last.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ from otel_logtail.model import (
 SCOPE = "otel_logtail"
 
 MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
-"""A gRPC receiver accepts messages of 4 MiB by default; the margin is for bytes that it may count in addition."""
+"""A gRPC receiver accepts messages of 4 MiB by default; the margin is for the overhead of the protocol."""
 
 MAX_RECORDS = 4000
-"""Maximum of points, spans and span events in one request, which limits the work of a receiver and our memory."""
+"""The most points, spans and span events of one request, which limits memory here and at the receiver."""
 
 MAX_BUCKETS = 160
-"""Buckets of one exponential histogram, the default of the OpenTelemetry SDKs."""
+"""The most buckets of an exponential histogram: the default of the OpenTelemetry SDKs."""
 
 _T = TypeVar("_T")
 _DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
@@ -74,10 +74,9 @@ _NO_BUCKETS = Buckets(0, ())
 
 
 class Encoding(msgspec.Struct, frozen=True):
-    """The parts of a request besides its items. ``resource`` holds the user's attributes.
+    """The form of requests. ``resource`` holds the attributes that the user gave.
 
-    If ``span_events`` is set, an episode's breaches are events of its span; if ``exemplars`` is set, points keep their
-    exemplars.
+    ``span_events`` is true if breaches are events of their episode's span, ``exemplars`` if points have them.
     """
 
     version: str
@@ -92,21 +91,21 @@ class Encoding(msgspec.Struct, frozen=True):
 
     @property
     def form(self) -> str:
-        """The settings that make points other series at a receiver: kind of histogram, temporality, resource, scope."""
+        """The settings that are part of a series at a receiver: kind of histogram, temporality, resource, scope."""
         return repr((self.exponential, self.delta, sorted(self.resource), self.host, self.version))
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One message, and how many items of the batch are in it."""
+    """One message, and the number of items of the batch in it."""
 
     count: int
     message: ExportRequest
 
 
 def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
-    """Yield the requests for a batch, in order; each is built when it is needed."""
+    """Yield the requests that carry a batch, in order."""
     if batch.stream is Stream.INTERVALS:
-        # zero points and repeats have an empty delta
+        # as a delta, a point that fills a gap is empty
         kept = [(i, p) for i, p in enumerate(only(Point, batch.items), 1) if p.delta.count or not encoding.delta]
         told = sent = 0
         for group in groups([p for _, p in kept], encoding.max_records, key=_identity, weight=_point_weight):
@@ -123,7 +122,7 @@ def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
 
 
 def only(kind: type[_T], items: Iterable[object]) -> list[_T]:
-    """The items, all of this kind; raises TypeError for one that is not."""
+    """Return the items, all of this kind; raise TypeError for another one."""
     kept = []
     for item in items:
         if not isinstance(item, kind):
@@ -135,7 +134,7 @@ def only(kind: type[_T], items: Iterable[object]) -> list[_T]:
 def groups(
     items: Sequence[_T], most: int, *, key: Callable[[_T], Hashable], weight: Callable[[_T], int]
 ) -> Iterator[list[_T]]:
-    """Runs of items in their order: no key twice in a run, and no more than ``most`` of weight (but one item)."""
+    """Yield runs of items in their order: no key twice in a run, and a weight of at most ``most`` (or one item)."""
     group: list[_T] = []
     seen: set[Hashable] = set()
     total = 0
@@ -151,7 +150,7 @@ def groups(
 
 
 def fit(items: Sequence[_T], make: Callable[[Sequence[_T]], ExportRequest], most: int) -> Iterator[Request]:
-    """The items as one message, or as halves of it while it is larger than ``most`` (a single item is never split)."""
+    """Yield the items as one message, or in halves while a message is larger than ``most`` (an item is never split)."""
     message = make(items)
     if len(items) == 1 or message.ByteSize() <= most:
         yield Request(len(items), message)
@@ -166,7 +165,7 @@ def _resource(source: SourceInfo, encoding: Encoding) -> Resource:
 
 
 def resource_of(service: str, instance: str, encoding: Encoding) -> Resource:
-    """The resource of a service. Never ``Resource.create``: it would add a random instance id."""
+    """Return the resource of a service. ``Resource.create`` would add a random instance id."""
     host = {"host.name": encoding.host} if encoding.host else {}
     own = {"service.name": service, "service.instance.id": instance}
     return Resource({**host, **dict(encoding.resource), **own})
@@ -185,7 +184,7 @@ def _point_weight(point: Point) -> int:
 
 
 def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
-    """The points as one message; no series may occur twice among them."""
+    """Return the points as one message; no series may occur twice among them."""
     resources: dict[tuple[str, str], Resource] = {}
     metrics: dict[tuple[str, str], dict[str, tuple[str, str, list[_DataPoint]]]] = {}
     for point in points:
@@ -206,7 +205,7 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
 
 
 def data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
-    """The data points that one point becomes: metric name behind the event's, unit, description, data point."""
+    """Yield the data points of a point: suffix of the metric's name, unit, description, data point."""
     instrument = point.series.instrument
     start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
     number = NumberDataPoint(dict(point.series.attributes), start_ns, point.time_ns, counts.count)
@@ -253,8 +252,8 @@ def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint
 
 
 def _seconds(counts: Counts, value_ns: int) -> float:
-    """Return a minimum or maximum in seconds; None, which omits the field, if there are no counts."""
-    return value_ns / 1e9 if counts.count else None  # type: ignore[return-value] # the SDK declares float
+    """Return a least or greatest value in seconds, or None (no field) if nothing was counted."""
+    return value_ns / 1e9 if counts.count else None  # type: ignore[return-value] # the SDK's record has float
 
 
 def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHistogramDataPoint:
@@ -277,7 +276,7 @@ def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHist
 
 
 def _exemplars(point: Point, start_ns: int) -> list[Exemplar]:
-    """Those within (start, time] of the data point: our intervals are [start, end), and late lines lie before them."""
+    """Return those within (start, time] of the data point: intervals are [start, end), late lines are before."""
     return [
         Exemplar(
             filtered_attributes={},
@@ -292,9 +291,9 @@ def _exemplars(point: Point, start_ns: int) -> list[Exemplar]:
 
 
 def downscale(sparse: Mapping[int, int], *, scale: int = SCALE, max_buckets: int = MAX_BUCKETS) -> tuple[int, Buckets]:
-    """Sparse counts by index as dense buckets, at the finest scale at which they are ``max_buckets`` at most.
+    """Return sparse counts by index as dense buckets, at the finest scale with at most ``max_buckets`` of them.
 
-    One scale less merges buckets 2i and 2i + 1 into i, so a shift of the index is a scale less, for negative ones too.
+    The next coarser scale merges buckets 2i and 2i + 1 into i, so it shifts the index by one bit, also a negative one.
     """
     if not sparse:
         return scale, _NO_BUCKETS
@@ -317,7 +316,7 @@ def _episode_weight(record: EpisodeRecord) -> int:
 
 
 def encode_episodes(records: Iterable[EpisodeRecord], encoding: Encoding) -> ExportTraceServiceRequest:
-    """The episodes as one message: a span each, with an event for each breach that is still known."""
+    """Return the episodes as one message: one span each, with an event for each breach in the record."""
     resources: dict[tuple[str, str], Resource] = {}
     scope = InstrumentationScope(SCOPE, encoding.version)
     spans = []
@@ -333,7 +332,7 @@ def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope
     episode, event = record.episode, record.source.event
     told = record.breaches if span_events else ()
     events: BoundedList[Event] = BoundedList.from_seq(None, [_event(event, breach) for breach in told])
-    # the encoder takes the count of dropped events from here: what the episode counted and the record doesn't hold
+    # the encoder takes the count of dropped events from here: breaches that were counted but are not in the record
     events.dropped = max(0, episode.count - len(told)) if span_events else 0
     stalled = episode.severity is Severity.STALL
     return ReadableSpan(
@@ -369,7 +368,7 @@ def _event(name: str, breach: BreachRecord) -> Event:
 
 
 def event_attributes(breach: BreachRecord) -> dict[str, str | int | float]:
-    """Return the attributes of a breach, for a span event or a log record."""
+    """Return the attributes of a breach, as a span event or as a log record."""
     return {
         **dict(breach.attributes),
         "severity": breach.severity.label,

@@ -1,8 +1,8 @@
 """OpenTelemetry's own protocol, over HTTP or gRPC: intervals as metrics, episodes as spans, breaches as log records.
 
-Settings come from :mod:`otlp_config`, requests from :mod:`otlp_requests`, the meaning of an answer from
-:mod:`otlp_answer`; :mod:`otlp_http` and :mod:`otlp_grpc` only carry bytes. Nothing is kept between batches, nothing is
-retried here, and sending a batch again sends the same bytes.
+Settings are from :mod:`config`, requests from :mod:`requests`, the meaning of an answer from :mod:`answer`;
+:mod:`http` and :mod:`grpc` only transport bytes. The exporter keeps nothing between batches and retries nothing. A
+batch that is sent again is the same bytes.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _REQUESTS: dict[SignalName, type[ExportRequest]] = {
 
 
 class Sender(Protocol):
-    """Sends one message and returns the result."""
+    """Sends one message and returns the outcome."""
 
     def send(self, message: ExportRequest) -> Outcome:
         """Send one message; does not raise for what a receiver does."""
 
     def close(self) -> None:
-        """Cancel the request in flight."""
+        """Cancel a message in flight."""
 
 
 class OtlpExporter(Exporter):
-    """An OTLP receiver: a collector, or a backend with native OTLP."""
+    """Sends to an OTLP receiver: a collector, or a backend that accepts OTLP."""
 
     name = "otlp"
 
@@ -58,7 +58,7 @@ class OtlpExporter(Exporter):
         self._encoding = encoding
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """Send the batch, as many requests as it takes, up to the first that is not taken."""
+        """Send the batch, in as many requests as necessary, up to the first that is not accepted."""
         done = rejected = 0
         why = ""
         for request in requests(batch, self._encoding):
@@ -72,7 +72,7 @@ class OtlpExporter(Exporter):
         return Delivered(rejected=rejected, why=why)
 
     def close(self) -> None:
-        """Hang up all signals."""
+        """Close the connections of all signals."""
         for sender in self._senders.values():
             sender.close()
 
@@ -103,9 +103,9 @@ def make(context: ExporterContext) -> OtlpExporter:
 
 
 def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, str, Outcome]]:
-    """Send an empty request of each signal, which changes nothing, and return the receiver's answers.
+    """Send an empty request of each signal, which changes nothing at the receiver.
 
-    Returns the signal, its destination and the result.
+    Returns the signal, its endpoint, and the outcome.
 
     Raises:
         UsageError: as for :func:`make`.
@@ -130,9 +130,9 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
 
 
 def _sender(signal: Signal, name: SignalName, user_agent: str) -> Sender:
-    # each of the two libraries costs tens of milliseconds and megabytes: only the one that is used is imported
+    # each of the two libraries takes tens of milliseconds and megabytes: only the one that is used is imported
     if signal.protocol == "grpc":
-        # its core would write on standard error itself, in its own words and at each try
+        # otherwise gRPC writes to standard error at each attempt
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from otel_logtail.exporters.otlp.grpc import GrpcSender
 

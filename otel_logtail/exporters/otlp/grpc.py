@@ -24,17 +24,17 @@ from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
 from otel_logtail.model import Retry
 
 MAX_ANSWER = 4 * 1024 * 1024
-"""The largest answer that is read: a partial success may list much."""
+"""The largest answer that is read: a partial success may be long."""
 
 _STUBS: dict[SignalName, Any] = {"metrics": MetricsServiceStub, "traces": TraceServiceStub, "logs": LogsServiceStub}
 
 _OPTIONS = (
-    # each try is ours: a receiver that greets with GOAWAY would be tried again inside, as fast as it can, and each try
-    # costs memory until the call's deadline (250 MB/s were measured)
+    # no retries inside gRPC: it would call a receiver that answers with GOAWAY again as fast as it can, and each call
+    # takes memory until the call's deadline (250 MB/s were measured)
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", MAX_ANSWER),
-    # a channel waits between its attempts to connect, by default up to two minutes: the delivery has its own backoff,
-    # and the next attempt should reach the receiver of now
+    # a channel waits between its attempts to connect, by default up to two minutes: delivery has its own backoff, and
+    # an attempt after the wait should use the current state of the receiver
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -42,7 +42,7 @@ _OPTIONS = (
 
 
 _GRACE_S = 0.5
-"""How much later than a call's own deadline it is given up: while a receiver floods the connection, gRPC misses it."""
+"""The time after a call's own deadline at which it is given up: gRPC misses it while a receiver floods it."""
 
 
 class GrpcSender:
@@ -89,17 +89,17 @@ class GrpcSender:
             return judge_grpc(
                 code, details, target=signal.endpoint, delay_s=delay_s, response_type=RESPONSES[self._name]
             )
-        except ValueError:  # the only word that grpc has for a call on a closed channel
+        except ValueError:  # the only error that grpc has for a call on a closed channel
             return Retry("the exporter is closed")
         return judge_response(response)
 
     def close(self) -> None:
-        """Hang up: a call that another thread waits for ends as cancelled."""
+        """Close the channel: a call that another thread waits for ends as cancelled."""
         self._closed = True
         self._hang_up()
 
     def _hang_up(self) -> bool:
-        """Close the channel and return whether that has finished: a receiver that floods it blocks closing."""
+        """Close the channel; return whether it is closed: closing blocks while a receiver floods the connection."""
         with self._lock:
             if self._closing is None:
                 self._closing = Thread(target=self._channel.close, daemon=True)
@@ -108,7 +108,7 @@ class GrpcSender:
         return not self._closing.is_alive()
 
     def _open(self) -> bool:
-        """Have a channel; returns whether there is one: the last one may still be closing."""
+        """Open a channel; return whether there is one: the last one may still be closing."""
         if self._closing is None:
             return True
         if self._closed or not self._hang_up():
@@ -120,17 +120,17 @@ class GrpcSender:
 
 
 def _tls_words(signal: Signal, details: str) -> str:
-    """Return the TLS fault, if there is one: gRPC does not pass a receiver's alert on."""
+    """Return the problem with TLS, if that is the cause: gRPC does not report a receiver's alert."""
     address = urlsplit(f"//{signal.endpoint}")
     try:
         host, port = address.hostname, address.port
-    except ValueError:  # a target in gRPC's own words, such as unix:///run/otel.sock
+    except ValueError:  # a target in gRPC's own syntax, such as unix:///run/otel.sock
         host = port = None
     return (ask(signal, host, port) if host and port else "") or explain(signal, details)
 
 
 def _retry_delay_s(metadata: Iterable[tuple[str, str | bytes]]) -> float | None:
-    """Return the delay that the receiver requests in its status details (google.rpc.RetryInfo), or None."""
+    """Return the delay in the status details (google.rpc.RetryInfo) in seconds, or None."""
     for key, value in metadata:
         if key != "grpc-status-details-bin" or not isinstance(value, bytes):
             continue

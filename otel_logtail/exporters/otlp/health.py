@@ -1,9 +1,8 @@
-"""The daemon's own health as OTLP metrics: always cumulative sums and gauges, as they are now. Pure.
+"""The daemon's own health as OTLP metrics: always cumulative sums and current gauges. Pure.
 
-Metrics of a source have its name and instance, but none of the other attributes of its resource. From these Prometheus
-derives a series (``target_info``) that must not go back in time, and health metrics have the present time, while the
-intervals of a source have its log's time (docs/decisions/0088). Metrics without a source have the resource of
-``otel-logtail`` itself.
+The metrics of a source have the source's name and instance, but none of the other attributes of its resource. From
+these, Prometheus derives a series (``target_info``) that must not go back in time. Health has the current time, while
+the intervals of a source have the log's time (docs/decisions/0088). All other metrics are of ``otel-logtail`` itself.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ ITSELF = "otel-logtail"
 
 
 def encode_health(record: HealthRecord, encoding: Encoding) -> ExportMetricsServiceRequest:
-    """The numbers of one moment as one message."""
+    """Return the health metrics of one moment as one message."""
     scope = InstrumentationScope(SCOPE, encoding.version)
     by_source: dict[str, dict[str, list[HealthValue]]] = {}
     for value in record.values:

@@ -1,4 +1,4 @@
-"""One signal over OTLP/HTTP: bytes out, the receiver's real answer back.
+"""One signal over OTLP/HTTP: sends bytes, and returns the receiver's actual answer.
 
 The timeout applies to the whole attempt (:mod:`attempt`). ``close`` ends a wait for an answer, but not one for a
 connection. An answer that ends within its headers counts by its status alone.
@@ -24,13 +24,13 @@ from otel_logtail.exporters.wording import printable
 from otel_logtail.model import Retry
 
 MAX_ANSWER = 4 * 1024 * 1024
-"""The largest answer that is read, as in gRPC: a partial success may list much."""
+"""The largest answer that is read, as in gRPC: a partial success may be long."""
 
 MAX_MESSAGE = 64 * 1024
-"""How much is read of an error page."""
+"""The bytes that are read of an error page."""
 
 MAX_RECEIVED = MAX_ANSWER + 1024 * 1024
-"""Including headers, and the frames of a chunked answer."""
+"""The same, including headers and the frames of a chunked answer."""
 
 _GZIP_LEVEL = 6
 
@@ -40,7 +40,7 @@ class HttpSender:
 
     def __init__(self, signal: Signal, response_type: type[ExportResponse], *, user_agent: str) -> None:
         secure = urlsplit(signal.endpoint).scheme == "https"
-        named = signal.certificate or signal.client_certificate  # a wrong file is an error, needed or not
+        named = signal.certificate or signal.client_certificate  # a wrong file is an error even if it is not needed
         tls = read_tls(signal) if secure or named else None
         self._signal = signal
         self._response_type = response_type
@@ -48,7 +48,7 @@ class HttpSender:
         self._lines = Lines()
         self._attempt = Attempt()
         self._session = requests.Session()
-        # requests would take a password out of ~/.netrc and put it over the header that the user has set
+        # requests would replace the header that the user set by a password from ~/.netrc
         self._session.auth = lambda request: request
         adapter = Adapter(self._attempt, self._lines, None if tls is None else tls.context)
         self._session.mount("http://", adapter)
@@ -56,10 +56,9 @@ class HttpSender:
         encoding = {"Content-Encoding": "gzip"} if signal.gzip else {}
         own = {"Content-Type": "application/x-protobuf", **encoding}
         self._session.headers.update({"User-Agent": user_agent, **dict(signal.headers), **own})
-        # Made once: to a receiver near by, going through the environment (proxies) for each request is half its cost.
+        # Created once: for a receiver nearby, reading the environment (proxies) is half the cost of a request.
         self._request = self._session.prepare_request(requests.Request("POST", signal.endpoint))
-        # stream=True limits the bytes that are read of an answer. Proxies come from the environment, certificates never
-        # do.
+        # stream: the bytes of an answer are limited. Proxies are from the environment, certificates are not.
         self._settings = self._session.merge_environment_settings(signal.endpoint, {}, True, True, None) | {
             "verify": True,
             "cert": None,
@@ -79,7 +78,7 @@ class HttpSender:
         except requests.RequestException as error:
             if self._closed.is_set():
                 return Retry("the exporter is closed")
-            # what the receiver may have seen may also be what it does not survive, or not in time
+            # if the receiver has seen the data, the data may be the cause
             if attempt.over:
                 why = f"{signal.endpoint} gave no answer within {signal.timeout_s * 1000:.0f} ms"
                 return Retry(why, isolate=attempt.connected)
@@ -107,7 +106,7 @@ class HttpSender:
             return HttpAnswer(response.status_code, headers, bytes(read[:most]))
 
     def close(self) -> None:
-        """Hang up, also on an answer that another thread is waiting for."""
+        """Close the connections, also while another thread waits for an answer."""
         self._closed.set()
         self._lines.close()
         self._session.close()
@@ -120,13 +119,13 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _words(error: BaseException, signal: Signal) -> str:
-    """An error in the words of the system and not of three libraries, and what would be right."""
+    """Return an error as the system words it, without those of three libraries, and with a fix."""
     text = printable(str(error)) or type(error).__name__
     url = urlsplit(signal.endpoint)
     if url.scheme == "https" and isinstance(error, OSError | EOFError):
         known = explain(signal, str(error))
         broken = isinstance(error, ssl.SSLError | ConnectionError | EOFError)
         return known or (broken and ask(signal, url.hostname or "", url.port or 443)) or text
-    if isinstance(error, BadStatusLine | ConnectionResetError):  # what a gRPC server does to HTTP/1: either, by chance
+    if isinstance(error, BadStatusLine | ConnectionResetError):  # a gRPC server answers HTTP/1 with either of them
         return f"{text}: if it is a gRPC port, use --otlp-protocol grpc; if it uses TLS, https:// in the endpoint"
     return text

@@ -1,6 +1,6 @@
 """Breaches as OTLP log records, each with the ids of its episode's span. Pure.
 
-The messages are built as they are: the OpenTelemetry package has an encoder for logs in private modules only.
+The messages are built directly: the OpenTelemetry package has its encoder for logs in private modules only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SEVERITY = {
 
 
 def encode_breaches(records: Iterable[BreachRecord], encoding: Encoding) -> ExportLogsServiceRequest:
-    """The breaches as one message: an event each, named as the source's event. Observed times are left unsaid."""
+    """Return the breaches as one message: one event each, with the source's event name and no observed time."""
     scope = InstrumentationScope(name=SCOPE, version=encoding.version)
     by_resource: dict[tuple[str, str], ScopeLogs] = {}
     request = ExportLogsServiceRequest()

@@ -1,4 +1,4 @@
-"""Check with empty requests that the OTLP receiver accepts each signal, and that its clock agrees."""
+"""The probe of an OTLP receiver: an empty request of each signal, and a comparison of clocks."""
 
 from __future__ import annotations
 

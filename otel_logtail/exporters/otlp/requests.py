@@ -1,4 +1,4 @@
-"""Any batch as OTLP requests, with the settings of an exporter's context; shared by all OTLP exporters. Pure."""
+"""Parts that all OTLP exporters share: any batch as requests, and their form from an exporter's context. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Point, S
 
 
 def encoding_of(form: Form, context: ExporterContext) -> Encoding:
-    """Return the user's settings for requests."""
+    """Return the form of requests."""
     return Encoding(
         version=context.version,
         host=context.host,
@@ -28,19 +28,19 @@ def encoding_of(form: Form, context: ExporterContext) -> Encoding:
 
 
 def streams_of(form: Form) -> frozenset[Stream]:
-    """Return the streams that these settings send."""
+    """Return the streams that are sent in this form."""
     wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.SELF})
     return wanted if form.events == "span" else wanted | {Stream.BREACHES}
 
 
 def without_exemplars(batch: ExportBatch) -> ExportBatch:
-    """The same batch for a receiver that takes no exemplars."""
+    """Return the same batch without exemplars."""
     items = tuple(msgspec.structs.replace(i, exemplars=()) if isinstance(i, Point) else i for i in batch.items)
     return ExportBatch(batch.stream, items)
 
 
 def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
-    """Yield the requests for a batch, in order; each is built when it is needed."""
+    """Yield the requests that carry a batch, in order."""
     if batch.stream is Stream.SELF:
         for record in only(HealthRecord, batch.items):
             yield Request(1, encode_health(record, encoding))

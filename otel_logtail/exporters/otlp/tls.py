@@ -1,4 +1,4 @@
-"""The certificates and keys that settings name: tried before anything is sent, and what a receiver has against them."""
+"""The certificates and keys of the settings: checked before anything is sent, and a receiver's alert about them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from otel_logtail.exporters.trust import client_context, trusted_roots
 from otel_logtail.exporters.wording import tls_problem
 
 _ASK_S = 2.0
-"""How long asking for a receiver's complaint may take: it comes at once, or not at all."""
+"""The longest wait for a receiver's alert, in seconds: it arrives at once or never."""
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """Trust for both protocols: PEM texts for gRPC, a context made of them for HTTP."""
+    """The PEM texts, which gRPC uses, and the context made of them, which HTTP uses."""
 
     context: ssl.SSLContext
     roots: bytes
@@ -27,11 +27,11 @@ class Tls(msgspec.Struct, frozen=True):
 
 
 def read_tls(signal: Signal) -> Tls:
-    """Read and try what a signal names, so that a wrong file is a usage error and not a failure at night."""
+    """Read and check the files of a signal, so that a wrong file is an error at the start."""
     named = signal.certificate
     roots = trusted_roots(signal.trust, *(() if named is None else (named.value, named.origin)))
     certificate = _read(signal.client_certificate)
-    key = _read(signal.client_key) if signal.client_key is not None else certificate  # one file may hold both
+    key = _read(signal.client_key) if signal.client_key is not None else certificate  # one file may have both
     context = client_context(roots)
     if signal.client_certificate is not None:
         own_key = None if signal.client_key is None else signal.client_key.value
@@ -39,12 +39,12 @@ def read_tls(signal: Signal) -> Tls:
             context.load_cert_chain(signal.client_certificate.value, own_key, password=lambda: "")
         except (ssl.SSLError, ValueError) as error:
             hint = "a PEM file with a certificate, and its key without a passphrase in the same or in the key's file"
-            raise _wrong(signal.client_certificate, "is not a certificate that matches its key", hint) from error
+            raise _wrong(signal.client_certificate, "is not a certificate that fits its key", hint) from error
     return Tls(context, roots, certificate, key)
 
 
 def explain(signal: Signal, complaint: str) -> str:
-    """Return a TLS library's error with the fix for this signal, or an empty text if it is not a known one."""
+    """Return an error of a TLS library with the fix for this signal; empty if the error is not a known one."""
     trust = "OTEL_EXPORTER_OTLP_CERTIFICATE"
     if signal.certificate is not None:
         trust = f"{signal.certificate.origin} ({signal.certificate.value})"
@@ -55,10 +55,10 @@ def explain(signal: Signal, complaint: str) -> str:
 
 
 def ask(signal: Signal, host: str, port: int) -> str:
-    """Return the reason of a failed TLS connection, found with an own handshake; empty if there is none.
+    """Return a receiver's objection to our certificate, found by a separate handshake; empty if there is none.
 
-    In TLS 1.3 a server rejects a client's certificate only after the handshake, while the request is being sent. The
-    libraries then report a broken connection, without the reason.
+    In TLS 1.3 a server refuses a client's certificate only after the handshake, while the request is in flight. The
+    libraries then report a broken connection without the reason.
     """
     context = read_tls(signal).context
     context.set_alpn_protocols(["h2"] if signal.protocol == "grpc" else ["http/1.1"])

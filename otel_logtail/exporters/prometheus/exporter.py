@@ -1,12 +1,12 @@
 """A scrape endpoint for Prometheus: the newest total of each series, as text or as OpenMetrics with exemplars.
 
-Names and labels are those that a collector's prometheus exporter would show: ``job`` is the source, ``instance`` the
-store, what else is known of them is in ``target_info``. Scrape it with ``honor_labels: true``.
+Names and labels are those of a collector's prometheus exporter: ``job`` is the source, ``instance`` the store, and
+further attributes are in ``target_info``. Scrape it with ``honor_labels: true``.
 
-The shown values are in memory, and ``resume`` provides them at each start: nothing is served before. Exemplars are not
-restored: they appear again with the next slow samples.
+The totals are in memory. At each start, ``resume`` passes them again, and nothing is served before. Exemplars are not
+passed again: the next slow samples have new ones.
 
-Known limit: a scrape has no place for history. After an outage it shows where the totals are, not how they came there.
+Known limit: a scrape has no history. After an outage it shows the current totals, without the points between.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PrometheusExporter(Exporter):
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port of the endpoint."""
         return self._server.port
 
     def resume(self, points: Sequence[Point]) -> None:
@@ -74,13 +74,13 @@ class PrometheusExporter(Exporter):
 
 
 def make(context: ExporterContext) -> PrometheusExporter:
-    """A scrape endpoint for Prometheus (--prometheus-port, 9464), with OpenMetrics and exemplars.
+    """Create the exporter.
 
     Raises:
-        UsageError: the port is taken or none, or the package prometheus-client is not installed.
+        UsageError: the port is taken or not valid, or the package prometheus-client is not installed.
     """
     try:
-        import prometheus_client  # noqa: F401 - an extra: better missed now than at the first scrape
+        import prometheus_client  # noqa: F401 - an extra: if it is missing, that is an error now and not at the first scrape
     except ImportError as problem:
         raise UsageError(
             "the exporter prometheus needs the package prometheus-client, which is not installed",

@@ -1,4 +1,4 @@
-"""Check that the running daemon can be scraped."""
+"""The probe of the scrape endpoint."""
 
 from __future__ import annotations
 

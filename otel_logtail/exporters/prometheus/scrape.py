@@ -1,11 +1,11 @@
 """A small HTTP server for scrapes: one thread, few connections, a deadline for each of them.
 
-A client asks once, by GET, and its connection is closed with the answer. Invariants: no client can make the server
-start a thread, keep more than ``CONNECTIONS`` connections or much more than ``REQUEST_BYTES`` of a request, or keep a
-connection for longer than ``SECONDS``. When all places are taken, the connection that has waited longest without asking
-loses its own: a scraper asks at once, so it is served among any number of clients that do not.
+A client sends one GET request, and its connection is closed after the answer. Invariants: no client can make the
+server start a thread, keep more than ``CONNECTIONS`` connections or much more than ``REQUEST_BYTES`` of a request, or
+keep a connection for longer than ``SECONDS``. If all places are taken, the connection that has waited longest without a
+request is closed. A scraper sends its request at once, so it is served among any number of idle clients.
 
-Known limits: answers are made one after the other, and there is neither keep-alive nor TLS.
+Known limits: answers are created one after the other, and there is neither keep-alive nor TLS.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from urllib.parse import unquote
 CONNECTIONS = 32
 REQUEST_BYTES = 16 * 1024
 SECONDS = 30.0
-"""How long a scraper may take to ask and to read."""
+"""The time that a scraper has for its request and for reading the answer."""
 
 _PIECE = 64 * 1024
 _TROUBLE_S = 0.2
-"""The time without new connections after the system refused one (no descriptors)."""
+"""The pause after the system refused a connection (no descriptors), in seconds."""
 
 App = Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]
-"""A WSGI application, as far as a scrape needs it."""
+"""The part of a WSGI application that a scrape needs."""
 
 
 class _Connection:
-    """One client: what it has asked so far, or what it has not been sent of its answer yet."""
+    """One client: the request so far, or the rest of its answer."""
 
     def __init__(self, client: socket.socket, until_s: float) -> None:
         self.client = client
@@ -42,13 +42,13 @@ class _Connection:
 
 
 class ScrapeServer:
-    """Listens from the beginning, and answers once it is started."""
+    """An HTTP server that listens once it is created, and answers once it is started."""
 
     def __init__(self, host: str, port: int, app: App, *, seconds: float = SECONDS) -> None:
         """Listen.
 
         Raises:
-            OSError: there is no such address, or the port is taken.
+            OSError: the address does not exist, or the port is taken.
         """
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         self._app = app
@@ -71,22 +71,22 @@ class ScrapeServer:
 
     @property
     def address(self) -> tuple[str, int]:
-        """The address and the port that it listens on."""
+        """The address and the port of the server."""
         host, port, *_ = self._listener.getsockname()
         return str(host), int(port)
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port of the server."""
         return self.address[1]
 
     @property
     def is_alive(self) -> bool:
-        """Return whether it answers."""
+        """True if the server answers."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to answer; more than once is as good as once."""
+        """Start to answer; a second call has no effect."""
         if self._thread.ident is None:
             self._thread.start()
 
@@ -108,7 +108,7 @@ class ScrapeServer:
                     return
                 if key.fileobj is self._listener:
                     self._accept()
-                elif key.data in self._open:  # else it has just lost its place
+                elif key.data in self._open:  # otherwise its place was just taken
                     self._go_on(key.data)
             now_s = time.monotonic()
             for connection in [known for known in self._open if known.until_s <= now_s]:
@@ -122,8 +122,8 @@ class ScrapeServer:
         try:
             client, _ = self._listener.accept()
         except (BlockingIOError, ConnectionError):
-            return  # it has left already
-        except OSError:  # no descriptors: those that do not ask may hold them
+            return  # the client has left already
+        except OSError:  # no descriptors: idle clients may have them
             if self._open:
                 self._drop(self._idlest())
             else:
@@ -151,7 +151,7 @@ class ScrapeServer:
             if connection.answer is not None:
                 self._write(connection, connection.answer)
         except BlockingIOError:
-            pass  # later, when there is room
+            pass  # later, when the socket accepts more
         except OSError:
             self._drop(connection)
 
@@ -175,7 +175,7 @@ class ScrapeServer:
 
 
 def answer(app: App, request: bytes) -> bytes:
-    """Return the whole response to a request, whose header is complete."""
+    """Return the whole response to a request with a complete header."""
     first, *fields = request.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/"):

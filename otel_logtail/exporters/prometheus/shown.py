@@ -1,4 +1,4 @@
-"""The values of a scrape: the newest total of each series, with the names and labels that Prometheus uses."""
+"""The content of a scrape: the newest total of each series, with the names and labels that Prometheus uses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Family(msgspec.Struct, frozen=True):
-    """One metric: its name without unit and suffix, what it is called there, its kind (histogram, counter, gauge)."""
+    """One metric: its name without unit and suffix, its description, its kind (histogram, counter, gauge)."""
 
     name: str
     unit: str
@@ -34,7 +34,7 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """The newest of one series. ``buckets`` are cumulative, by upper bound in seconds; empty for a plain number."""
+    """The newest total of a series. ``buckets`` are cumulative, by upper bound in seconds; empty for a number."""
 
     time_ns: int
     start_ns: int
@@ -46,7 +46,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Shown:
-    """All that is shown, in the form in which prometheus-client asks a collector for it."""
+    """All series of a scrape, as a collector for prometheus-client."""
 
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
@@ -55,7 +55,7 @@ class Shown:
         self._targets: dict[tuple[str, str], Labels] = {}
 
     def put(self, points: Iterable[Point]) -> None:
-        """Show these points, where nothing newer of their series is shown."""
+        """Show these points, unless a newer one of their series is shown."""
         with self._lock:
             for point in points:
                 target = (point.source.name, point.source.instance)
@@ -71,7 +71,7 @@ class Shown:
                     self._show(Family(f"{point.source.event}.{suffix}", unit, text, kind), labels, series)
 
     def put_health(self, record: HealthRecord) -> None:
-        """Show the daemon's own numbers; what is no longer among them is no longer shown."""
+        """Show the daemon's own numbers instead of the last ones."""
         with self._lock:
             own = [family for family in self._families if family.name.startswith("otel_logtail.")]
             for family in own:
@@ -85,13 +85,13 @@ class Shown:
                 self._show(Family(value.name, value.unit, value.description, kind), labels, series)
 
     def collect(self) -> Iterator[Metric]:
-        """All of it as it is now, family by family."""
+        """Yield the current values, family by family."""
         from prometheus_client.core import Metric
 
         with self._lock:
             families = {family: dict(series) for family, series in self._families.items()}
             targets = dict(self._targets)
-        info = Metric("target", "Resource attributes of the series of a job and an instance.", "info")
+        info = Metric("target", "Attributes of the source of a job and an instance.", "info")
         for (job, instance), labels in sorted(targets.items()):
             info.add_sample("target_info", {"job": job, "instance": instance, **dict(labels)}, 1)
         if targets:

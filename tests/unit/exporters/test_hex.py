@@ -150,7 +150,7 @@ def test_the_token_is_sent_and_a_wrong_one_is_not_the_events_fault() -> None:
         right, wrong = exporter_to(engine.url, token=RIGHT), exporter_to(engine.url, token=WRONG)
         outcome = wrong.export(breaches(breach(1)))
         assert isinstance(outcome, Retry)
-        assert "answered 401: the engine wants credentials: set III_TOKEN" in outcome.why
+        assert "answered 401: the engine requires credentials: set III_TOKEN" in outcome.why
         assert WRONG not in outcome.why
         assert right.export(breaches(breach(1))) == Delivered()
         right.close()
@@ -576,7 +576,7 @@ def test_an_engine_that_is_down_leaves_all_in_the_store_for_the_next_run(tmp_pat
 def test_a_wrong_address_is_one_line_and_exit_2(tmp_path: Path) -> None:
     wrong = run("--observer", "headroom", "--exporter", "hex", "--hex-url", "http://x", home=tmp_path, check=False)
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("otel-logtail: error: --hex-url: 'http://x' is no address of a WebSocket\nhint:")
+    assert wrong.stderr.startswith("otel-logtail: error: --hex-url: 'http://x' is not the address of a WebSocket\nhint:")
 
 
 def test_without_websockets_the_error_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
