@@ -16,8 +16,8 @@ FAIL: Literal["FAIL"] = "FAIL"
 class Check(msgspec.Struct, frozen=True):
     """One line of ``doctor``.
 
-    ``level`` is ``ok``, ``warn`` or ``FAIL``; ``area`` names what was checked. ``what`` is the finding, and ``todo``
-    tells how to fix it.
+    ``level`` is ``ok``, ``warn`` or ``FAIL``; ``area`` is the part that was checked. ``what`` is the finding,
+    and ``todo`` the fix.
     """
 
     level: Literal["ok", "warn", "FAIL"]

@@ -50,7 +50,7 @@ SHARED_OPTIONS = (HISTOGRAM, EVENTS)
 
 
 class ExporterContext(Options, frozen=True):
-    """What an exporter is created from: the options that it was given, and the environment.
+    """The options that an exporter was given, and the environment.
 
     ``host`` is the name of this machine, ``version`` the version of otel-logtail.
     """
@@ -92,7 +92,7 @@ class Exporter(Protocol):
 
     @abstractmethod
     def close(self) -> None:
-        """Give up what is on the way and free connections; may be called from another thread during ``export``."""
+        """Cancel a batch in flight and free connections; may be called from another thread during ``export``."""
 
 
 class ExporterPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +103,9 @@ class ExporterPlugin(msgspec.Struct, frozen=True, kw_only=True):
         make: Creates the exporter. Raises UsageError if a value is wrong or a package is missing.
         options: The options of the exporter. Those of the kind ``File`` are the files that it writes.
         probe: Checks for ``doctor`` whether the receiver accepts data, without changing anything there. The second
-            argument tells whether a daemon runs with these options. An empty ``area`` means the exporter.
-        is_asked_for: Returns whether the environment and the options ask for this exporter if the user names none.
+            argument is true if a daemon runs with these options. An empty ``area`` means the exporter.
+        is_asked_for: Returns true if the environment or the options name a receiver of this exporter. It is then
+            selected if the user selects none.
     """
 
     summary: str

@@ -13,7 +13,7 @@ class Isolation:
         self.limit = rules.batch_items
         """The most items of the next batch."""
         self.is_active = False
-        """Return whether smaller batches are sent because a larger one failed."""
+        """True if smaller batches are sent because a larger one failed."""
         self._rules = rules
         self._failures = 0
         self._accepted_before = 0  # what the exporter's receiver had accepted at the first of these failures
@@ -21,7 +21,7 @@ class Isolation:
 
     @property
     def is_reduced(self) -> bool:
-        """Return whether the next batch is smaller than usual."""
+        """True if the next batch is smaller than usual."""
         return self.limit < self._rules.batch_items
 
     def halve(self, items: int) -> None:
@@ -42,7 +42,7 @@ class Isolation:
             accepted: How often the exporter's receiver accepted something so far, in any stream.
 
         Returns:
-            Whether the batch is a single item that failed alone often enough to be put on trial.
+            True if the batch is a single item that failed alone often enough to be put on trial.
         """
         if not self._failures:
             self._accepted_before = accepted

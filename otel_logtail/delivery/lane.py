@@ -34,7 +34,7 @@ class Sender(Protocol):
     """The worker that runs the lanes of one exporter."""
 
     given_up: bool
-    """Return whether the exporter was closed, so that its answers are not the receiver's."""
+    """True if the exporter was closed, so that its answers are not the receiver's."""
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send a batch; does not raise."""
@@ -54,7 +54,7 @@ class Sender(Protocol):
 
 
 class Lane:
-    """One stream to one exporter's receiver; used only by the exporter's thread."""
+    """The delivery of one stream to one exporter's receiver; used by the exporter's thread alone."""
 
     def __init__(
         self, stream: Stream, outbox: Outbox, reporter: Reporter, sender: Sender, rules: Rules = RULES
@@ -78,17 +78,17 @@ class Lane:
 
     @property
     def blocked(self) -> bool:
-        """Return whether the stream as a whole waits for its receiver."""
+        """True if the stream as a whole waits for its receiver."""
         return self.not_before_s is not None
 
     @property
     def failing(self) -> bool:
-        """Return whether an item of the stream failed and was not delivered since."""
+        """True if something of the stream failed and was not delivered since."""
         return self.blocked or self._isolation.is_active or bool(self._trials)
 
     @property
     def refuses_everything(self) -> bool:
-        """Return whether the receiver refused the last items, however many were tried."""
+        """True if the receiver refused the last items, however many were tried."""
         return self.refusals >= self._rules.refusals_in_a_row
 
     def due_s(self) -> float | None:

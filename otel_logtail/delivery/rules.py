@@ -29,13 +29,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         longest_wait_s: The longest wait that a receiver can request.
         refusals_in_a_row: After so many refused items of a stream, and none accepted in between, the receiver refuses
             everything: it is no longer a matter of single items.
-        patient_failures: After so many failures in a row that are not about the data (502, no connection), the batch
-            is suspected if other streams are accepted. One item may crash a server behind a proxy each time. The waits
-            up to then add up to a minute and a half.
-        alone: How often in a row an item fails alone before it is put on trial: one failure proves nothing.
+        patient_failures: After so many failures in a row that are not about the data (502, no connection), the
+            batch is suspected if other streams are accepted. One item may crash a server behind a proxy each time. The
+            waits up to then add up to a minute and a half.
+        alone: How often in a row an item fails alone before it is put on trial: one failure may have another cause.
         tries: How often an item fails alone while others are accepted before it is quarantined: at least two minutes.
         unproven: The most items that are put on trial while nothing is accepted: then the receiver is out of order.
-        clock: The source of the time.
+        clock: The source of time.
     """
 
     batch_items: int = 100

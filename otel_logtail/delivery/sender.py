@@ -46,7 +46,7 @@ class Drain:
         self._deadline_s = float("inf")
         self._patience_s = 0.0
         self.given_up = False
-        """Return whether the exporter was closed while it was sending; see :class:`lane.Sender`."""
+        """True if the exporter was closed while it was sending; see :class:`lane.Sender`."""
         # a stream that fails waits by itself: a receiver may accept spans and not metrics
         self._lanes = [
             Lane(stream, outbox, reporter, self, rules)
@@ -68,7 +68,7 @@ class Drain:
     def stop(self, within_s: float, *, while_taken: bool = False) -> None:
         """Deliver pending data for at most this time, then stop; :meth:`join` waits until the worker has stopped.
 
-        If ``while_taken`` is set, the time starts again whenever the receiver accepts something, until :meth:`hurry`.
+        ``while_taken`` starts the time again whenever the receiver accepts something, until :meth:`hurry`.
         """
         self._patience_s = within_s if while_taken else 0.0
         self._deadline_s = time.monotonic() + within_s

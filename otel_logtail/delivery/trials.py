@@ -45,7 +45,7 @@ class Trial(msgspec.Struct):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The result of an item on trial.
+    """The outcome of one attempt with an item on trial.
 
     ``is_over``: it is no longer on trial. ``is_accepted``: the receiver accepted it. ``is_skipped``: it was too old for
     the receiver. ``is_quarantined``: this item was quarantined.
@@ -77,7 +77,7 @@ class Trials:
 
     @property
     def are_full(self) -> bool:
-        """Return whether no further item may be put on trial, since the receiver accepts nothing at all."""
+        """True if no further item may be put on trial, since the receiver accepts nothing at all."""
         return self._unproven >= self._rules.unproven
 
     def load(self, accepted: int) -> None:
@@ -107,7 +107,7 @@ class Trials:
             accepted: The number of accepted batches of the stream.
 
         Returns:
-            Whether an item was quarantined.
+            True if an item was quarantined.
         """
         if len(self._trials) < quarantine.MOST_ON_TRIAL:
             return False
@@ -159,7 +159,7 @@ class Trials:
         self._outbox.trial_over(id_, delivery, self._rules.clock.time_ns())
         del self._trials[id_]
         self._backoff.reset()
-        if delivery.skipped:  # it was not sent, so the result does not concern the receiver; its place is free
+        if delivery.skipped:  # it was not sent, so the receiver decided nothing; its place is free
             self._unproven = max(0, self._unproven - 1)
         return Turn(is_over=True, is_accepted=not delivery.skipped, is_skipped=bool(delivery.skipped))
 

@@ -1,7 +1,7 @@
-"""``doctor``: what is well and what is not, and what to do, without disturbing a daemon that runs.
+"""``doctor``: checks the logs, the store, the machine and the destinations, without disturbing a running daemon.
 
-Nothing is written, no lock is taken, and the store is opened to be read. Each check is one line; one that can't be made
-is a line, too.
+Nothing is written, no lock is taken, and the store is opened read-only. Each check is one line, also one that fails to
+run.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = ["Check", "examine"]
 
 
 def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator[Check]:
-    """All checks, one after the other, for a daemon with these settings.
+    """Run all checks for a daemon with these settings, one after the other.
 
-    Without sources, those in the store are checked, at the default paths of their observers.
+    If the settings have no sources, those in the store are checked, with the default paths of their observers.
     """
     db = settings.db
     yield from _made("store", check_store(db, settings.limits.max_bytes))
@@ -44,7 +44,7 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
     known = _status(db)
     sources = settings.sources or _known_sources(db)
     if not sources:
-        yield Check(WARN, "logs", "no source is known", "give the daemon's options before the word doctor, or --config")
+        yield Check(WARN, "logs", "no source is known", "pass the daemon's options before the word doctor")
     yield from check_counts(known)
     wanted, problems = _wanted(sources, context, home)
     yield from problems
@@ -70,18 +70,18 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
 
 
 def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
-    """Yield the checks. If one raises an error, report it and continue with the next area."""
+    """Yield the checks of an area. If one of them fails to run, that is the last one of the area."""
     try:
         yield from checks
     except (OSError, sqlite3.Error, UnicodeDecodeError, LogtailError) as problem:
-        yield Check(FAIL, area, f"can't be looked at: {problem}", getattr(problem, "hint", ""))
+        yield Check(FAIL, area, f"the check failed: {problem}", getattr(problem, "hint", ""))
 
 
 def _status(db: Path) -> Mapping[str, Any]:
     try:
         with Reader.open(db, traceless=True) as reader:
             return status(reader)
-    except LogtailError:  # reported by the check of the store
+    except LogtailError:  # the check of the store reports it
         return {"sources": [], "exporters": []}
 
 

@@ -1,4 +1,4 @@
-"""Check each exporter's receiver, and report the state of its deliveries."""
+"""Checks of destinations: each exporter's options and receiver, and its deliveries as the store has them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def check_receiver(
 
     Args:
         name: The exporter.
-        context: What the exporter is created from.
+        context: The context of the exporter.
         explain: Adds the place of a wrong value to an error.
-        running: Whether a daemon runs, so that the exporter's own port is taken.
+        running: True if a daemon runs, so that the exporter's own port is taken.
     """
     area = f"exporter {name}"
     try:
@@ -48,7 +48,7 @@ def _check_files(plugin: ExporterPlugin, context: ExporterContext) -> Iterable[C
 
 
 def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool) -> Check:
-    """Check one exporter by its data in the store (an entry of ``query.status``)."""
+    """Check the deliveries of one exporter (an entry of ``query.status``)."""
     area, pending = f"exporter {exporter['name']}", exporter["pending"]
     ago = "never"
     if exporter["last_success"]:
@@ -59,7 +59,7 @@ def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool)
         return Check(WARN, area, f"{what}; left the store undelivered: {lost}", "more room for it: --max-db-size")
     failed = f"; last error: {exporter['last_error']}" if exporter["last_error"] else ""
     if exporter["quarantined"]:
-        todo = "otel-logtail retry --list says which and why; otel-logtail retry sends them again"
+        todo = "otel-logtail retry --list shows them with the reason; otel-logtail retry sends them again"
         return Check(WARN, area, f"{what}; {exporter['quarantined']} quarantined{failed}", todo)
     if failed:
         todo = "everything is kept and tried again" + ("" if running else " once a daemon runs")

@@ -1,4 +1,4 @@
-"""Check that the files exist and are readable, and that the observer can read their lines."""
+"""Checks of logs: the files exist and are readable, and the observer reads their lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_logtail.tail.patterns import Patterns
 from otel_logtail.text import size, span
 
 LOOKED_AT = 8 << 20
-"""The number of bytes before the end of each file that are checked."""
+"""The number of bytes before the end of a file that are read."""
 
 _AHEAD_S = 5.0
 _FORMAT_TODO = (
@@ -25,7 +25,7 @@ _FORMAT_TODO = (
 
 
 def check_logs(wanted: ResolvedSource) -> Iterator[Check]:
-    """The files of one source."""
+    """Check the files of one source."""
     area = f"logs of {wanted.name}"
     found = discover(wanted.patterns, wanted.rule, trusted=bool(wanted.settings.patterns))
     if not any(Path(path).exists() for path in found):
@@ -83,14 +83,14 @@ def _judge(path: Path, area: str, scanned: Scanned, *, written_s: float, now_s: 
             WARN,
             area,
             f"{path}: its newest sample is {span(newest_s - now_s)} ahead of this machine's clock",
-            "set the clocks; if the hour is wrong, --timezone says what zone the program writes in",
+            "set the clocks; if the hour is wrong, pass the zone of the log with --timezone",
         )
     if newest_s > written_s + _AHEAD_S:
         return Check(
             WARN,
             area,
             f"{path}: its newest sample is {span(newest_s - written_s)} later than the file was written",
-            "if the hour is wrong, --timezone says what zone the program writes in",
+            "if the hour is wrong, pass the zone of the log with --timezone",
         )
     samples = f"{tally.samples} samples in {where}"
     if tally.rejected:

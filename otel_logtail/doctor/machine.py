@@ -1,4 +1,4 @@
-"""Check this machine: file system events, and descriptors."""
+"""Checks of the machine: file system events, and descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESERVE = 100
 
 
 def check_machine(directories: Collection[str], files: int) -> Iterator[Check]:
-    """Check that so many files can be followed, with events, in these directories."""
+    """Check that this number of files in these directories can be followed, with events."""
     yield _check_events(directories)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and files + _RESERVE > hard:
@@ -41,6 +41,6 @@ def _check_events(directories: Collection[str]) -> Check:
             WARN,
             "events",
             f"no file system events: {problem.strerror or problem}{known}",
-            "the files are looked at every second instead; sysctl fs.inotify raises the limits",
+            "the files are checked every second instead; sysctl fs.inotify raises the limits",
         )
     return Check(OK, "events", f"file system events work{known}")

@@ -1,4 +1,4 @@
-"""Check that the store exists, is intact and writable and has a daemon, and report its counters."""
+"""Checks of the store: file, damage, daemon, disk space, and the counts of each source."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from otel_logtail.store.place import holder, readers
 from otel_logtail.text import size
 
 CHECK_S = 30.0
-"""How long a large store is read through at most."""
+"""The longest time that the integrity check takes, in seconds."""
 
 _FULL = 16 << 20
 _SPARE = 256 << 20
 _BEHIND = 16 << 20
 _LARGE_WAL = 32 << 20
-"""A log of changes is as large as this only where a reader keeps it from being used again."""
+"""A write-ahead log of this size, in bytes, means that a process holds a snapshot."""
 
 
 def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
-    """The file, its lock, its disk; what it holds is for :func:`check_counts`."""
+    """Check the file, its lock and its disk; :func:`check_counts` checks the content."""
     area = "store"
     if not path.is_file():
-        yield Check(WARN, area, f"no store at {path} yet", "the daemon makes it when it starts; another place: --db")
+        yield Check(WARN, area, f"no store at {path} yet", "the daemon creates it when it starts; another path: --db")
         yield from _check_room(_there(path), 0, max_bytes)
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         yield Check(WARN, area, f"{path} is open to others (mode {mode:o})", f"chmod 600 {path}")
-    path = path.resolve()  # what a link leads to has its files beside it
+    path = path.resolve()  # the files beside a store are in the directory of its real path
     suspicion = path.with_name(path.name + ".suspect")
     if suspicion.exists():
-        yield Check(WARN, area, f"damage was met in {path}", "restart the daemon: it reads the whole store through")
+        yield Check(WARN, area, f"damage was found in {path}", "restart the daemon: it checks the whole store")
     found = _check_integrity(path, traceless=True)
-    # a daemon that has just begun to write would look like damage: check again, with the necessary care
+    # a daemon that starts to write at this moment looks like damage: check again in the way that allows for it
     yield found if found.level == OK else _check_integrity(path, traceless=False)
     yield from _check_home(path)
     pid = holder(path)
@@ -62,8 +62,8 @@ def _check_wal(path: Path, max_bytes: int | None) -> Iterator[Check]:
     if large > min(_LARGE_WAL, (max_bytes or math.inf) / 8):
         names = readers(path)
         by = f"{', '.join(names)} holds a snapshot" if names else "a process held a snapshot for long"
-        what = f"the log of changes, {path}-wal, has {size(large)}: {by}"
-        yield Check(WARN, "store", what, "end that program or its transaction: the daemon makes the file small again")
+        what = f"the write-ahead log {path}-wal has {size(large)}: {by}"
+        yield Check(WARN, "store", what, "end that program or its transaction: the daemon then shrinks the file")
 
 
 def _check_integrity(path: Path, *, traceless: bool) -> Check:
@@ -90,18 +90,18 @@ def _check_integrity(path: Path, *, traceless: bool) -> Check:
             FAIL,
             "store",
             f"{path} is damaged: {found}",
-            "restart the daemon: it sets the file aside and reads again what the logs still hold",
+            "restart the daemon: it moves the file away and rebuilds the store from the logs",
         )
-    return Check(OK, "store", f"{path} ({size(path.stat().st_size)}) is whole")
+    return Check(OK, "store", f"{path} passes the integrity check ({size(path.stat().st_size)})")
 
 
 def _check_home(path: Path) -> Iterator[Check]:
-    """Two daemons with copies of one store would send as one instance."""
+    """Check that this is not a copy: two daemons with copies of one store would send as one instance."""
     try:
         with Reader.open(path, traceless=True) as reader:
             before = recorded(reader.conn)
     except (LogtailError, sqlite3.DatabaseError):
-        return  # the checks above report the reason
+        return  # the checks above report it
     if before is None or before == (now := here(path)):
         return
     where = f"as {before.path}" if before.is_on(now) else f"on another machine ({before.host}, {before.path})"
@@ -120,10 +120,10 @@ def _check_room(folder: Path, used: int, max_bytes: int | None) -> Iterator[Chec
     todo = "free some space, or name another place with --db"
     if not os.access(folder, os.W_OK | os.X_OK):
         yield Check(
-            WARN, "disk", f"this user may not write in {folder}", "is the daemon another user? else mend its mode"
+            WARN, "disk", f"this user may not write in {folder}", "if the daemon runs as this user, fix the permissions"
         )
     if free < _FULL:
-        yield Check(FAIL, "disk", what, todo + "; reading stands still meanwhile, and goes on by itself")
+        yield Check(FAIL, "disk", what, todo + "; reading pauses until then")
     elif free < max(_SPARE, may_grow):
         grow = f"; the store may grow by {size(may_grow)} more (--max-db-size)" if may_grow else ""
         yield Check(WARN, "disk", what + grow, todo)
@@ -136,7 +136,7 @@ def _there(path: Path) -> Path:
 
 
 def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:
-    """Report the counters of each source since the store was created."""
+    """Check the counts of each source since the store was created."""
     for source in status["sources"]:
         area = f"source {source['name']}"
         troubles = []
@@ -145,18 +145,18 @@ def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:
                 Check(
                     WARN,
                     area,
-                    f"{source['drift']} lines could not be read since the store was made",
-                    "the program's log had another format; is it mended now? (see the lines on its logs)",
+                    f"{source['drift']} lines could not be read since the store was created",
+                    "the log had another format; the checks of its files show whether it still has",
                 )
             )
         if source["rejected"]:
             reasons = ", ".join(f"{count} as {reason}" for reason, count in source["rejected_by"].items())
-            unknown = " (unknown_path: a path that is new to us; look for a newer otel-logtail)"
+            unknown = " (unknown_path: a new path; look for a newer otel-logtail)"
             troubles.append(
                 Check(
                     WARN,
                     area,
-                    f"rejected since the store was made: {reasons}",
+                    f"rejected since the store was created: {reasons}",
                     "lines that can't be true; they are never samples"
                     + (unknown if "unknown_path" in source["rejected_by"] else ""),
                 )
@@ -166,10 +166,10 @@ def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:
             troubles.append(Check(WARN, area, what, "counted under 'unknown'; look for a newer otel-logtail"))
         if source["oversized"]:
             what = f"{source['oversized']} lines of more than 1 MiB were skipped"
-            troubles.append(Check(WARN, area, what, "no line of a latency is so long: is it the right file?"))
+            troubles.append(Check(WARN, area, what, "no sample is that long: is it the right file?"))
         behind = sum(max(0, file["size"] - file["offset"]) for file in source["files"])
         if behind > _BEHIND:
-            troubles.append(Check(WARN, area, f"{size(behind)} are still to be read", "look again: does it get less?"))
+            troubles.append(Check(WARN, area, f"{size(behind)} are still to be read", "check again: does it decrease?"))
         yield from troubles or [
-            Check(OK, area, f"{source['samples']} samples out of {size(source['bytes'])} of log, nothing odd")
+            Check(OK, area, f"{source['samples']} samples in {size(source['bytes'])} of log, none rejected")
         ]

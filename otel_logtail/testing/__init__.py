@@ -1,4 +1,4 @@
-"""For tests, ours and those of plug-in authors: fakes, and the contract that every exporter keeps.
+"""Fakes, and the contract that every exporter keeps, for our tests and those of plug-in authors.
 
 Nothing here imports a test framework; ``ExporterContract`` is a base class for pytest (see its docstring).
 """

@@ -51,7 +51,7 @@ class ExporterContract:
     """How long a test waits for something that takes no time, in seconds."""
 
     newest_only: ClassVar[bool] = False
-    """Whether the receiver has only the newest value of each name: a scrape has no history."""
+    """True if the receiver has only the newest value of each name: a scrape has no history."""
 
     @abstractmethod
     def receiver(self) -> Receiver:
@@ -81,12 +81,12 @@ class ExporterContract:
 
     # --- what every exporter does ---
 
-    def test_it_has_a_name_and_wants_something(self) -> None:
+    def test_it_has_a_name_and_streams(self) -> None:
         """The store keeps its cursors under its name, so the name stays the same."""
         first = self._receiver.exporter()
         first.close()
         check(bool(first.name) and first.name.isprintable(), f"its name is {first.name!r}")
-        check(bool(first.wants) and first.wants <= frozenset(Stream), f"it wants {first.wants!r}")
+        check(bool(first.wants) and first.wants <= frozenset(Stream), f"its streams are {first.wants!r}")
         again = self._receiver.exporter()
         again.close()
         check_equal((again.name, again.wants), (first.name, first.wants), "name and streams of a second one")
@@ -127,7 +127,7 @@ class ExporterContract:
         self._compare(twice=True)
 
     def test_a_restart_needs_nothing_but_the_store(self) -> None:
-        """A new exporter continues where the last one stopped, and what was sent before is still there."""
+        """A new exporter continues where the last one stopped, and the data that was sent before is still there."""
         self._log.write(0)
         self._run()
         self._log.write(1)
@@ -222,7 +222,7 @@ class ExporterContract:
             check_equal(self._log.refused(), [], "the items that were not sent")
 
     @_needs(Fault.PARTIAL)
-    def test_what_was_accepted_before_a_failure_is_not_sent_again(self) -> None:
+    def test_items_accepted_before_a_failure_are_not_sent_again(self) -> None:
         """The exporter returns the number of items that the receiver has."""
         self._log.write(0)
 

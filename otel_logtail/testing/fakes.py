@@ -1,7 +1,7 @@
 """Fakes for tests: ours, and those of plug-in authors. Nothing here needs a network, a clock or a sleep.
 
-``FakeObserver`` reads a trivial format, so that a test of the engine needs no real log; ``FakeExporter`` stands in for
-a destination, and answers as it is told.
+``FakeObserver`` reads a trivial format, so that a test of the engine needs no real log. ``FakeExporter`` replaces a
+destination, and answers from a script.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class FakeObserver(Observer):
         if line.startswith(b"fake: reject="):
             return Rejected(line.removeprefix(b"fake: reject=").decode("ascii", "replace"))
         if line == b"fake: raise":
-            raise ZeroDivisionError("as the line asked for")
+            raise ZeroDivisionError("as the line requests")
         raise Drift(f"not a fake line: {line[:40]!r}")
 
 
@@ -87,13 +87,13 @@ def fake_line(time_ns: int, duration_ns: int, *, logged_ns: int | None = None, c
 
 
 Answer = Delivery | Exception | Callable[[ExportBatch], Delivery]
-"""What a :class:`FakeExporter` does with one batch: answer so, raise this, or ask this (which may also block)."""
+"""An answer of :class:`FakeExporter` to one batch: a result, an error to raise, or a function, which may block."""
 
 
 class FakeExporter(Exporter):
     """A destination that answers from a script (any iterable, even an endless one), and ``Delivered`` after its end.
 
-    ``asked`` are all batches that it was given, with what it answered; ``delivered`` the items that it said it has.
+    ``asked`` are all batches with the answers to them; ``delivered`` are the items that were answered as delivered.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class FakeExporter(Exporter):
             self._changed.notify_all()
 
     def delivered(self, stream: Stream) -> list[Item]:
-        """The items of a stream that it has, in the order in which they came."""
+        """Return the delivered items of a stream, in the order of arrival."""
         items: list[Item] = []
         with self._changed:
             for batch, answer in self.asked:
@@ -135,6 +135,6 @@ class FakeExporter(Exporter):
         return items
 
     def wait_for(self, condition: Callable[[FakeExporter], bool], within_s: float = 10.0) -> bool:
-        """Wait until the condition holds, looked at whenever it was asked or closed; returns whether it does."""
+        """Wait until the condition holds, checked after each batch and on close; return whether it holds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), within_s)

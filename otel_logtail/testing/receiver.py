@@ -24,7 +24,7 @@ class Fault(Enum):
     RETRY_AFTER = "it accepts nothing, and requests a delay of RETRY_AFTER_S seconds"
     UNCLEAR = "it accepts what arrives, and closes the connection without an answer"
     REFUSE = "it refuses each request that holds one given item, and accepts the others"
-    REJECT = "it accepts a request, but discards one given item of it and says so"
+    REJECT = "it accepts a request, but rejects one given item of it in its answer"
     FAIL = "it fails at each request that holds one given item, and accepts the others"
     PARTIAL = "it accepts the first request (or the first part of it), and then nothing"
     HANG = "it accepts nothing and does not answer"

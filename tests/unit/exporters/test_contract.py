@@ -777,7 +777,7 @@ class TestMemory(ExporterContract):
         ("impatient", "test_a_refused_item_is_quarantined_and_all_others_arrive"),
         ("silent", "test_a_rejected_item_is_counted_and_nothing_is_sent_again"),
         ("stuck", "test_an_item_that_always_fails_delays_no_other_item"),
-        ("whole", "test_what_was_accepted_before_a_failure_is_not_sent_again"),
+        ("whole", "test_items_accepted_before_a_failure_are_not_sent_again"),
         ("stubborn", "test_a_stop_while_sending_ends_soon_and_loses_nothing"),
     ],
 )

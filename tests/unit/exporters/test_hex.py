@@ -576,7 +576,9 @@ def test_an_engine_that_is_down_leaves_all_in_the_store_for_the_next_run(tmp_pat
 def test_a_wrong_address_is_one_line_and_exit_2(tmp_path: Path) -> None:
     wrong = run("--observer", "headroom", "--exporter", "hex", "--hex-url", "http://x", home=tmp_path, check=False)
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("otel-logtail: error: --hex-url: 'http://x' is not the address of a WebSocket\nhint:")
+    assert wrong.stderr.startswith(
+        "otel-logtail: error: --hex-url: 'http://x' is not the address of a WebSocket\nhint:"
+    )
 
 
 def test_without_websockets_the_error_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
