@@ -141,7 +141,7 @@ def test_drift_fails_with_the_lines_offset_and_the_reason(tmp_path: Path) -> Non
     daemon.once()
     assert doctor(daemon).of("source headroom-proxy")[0][:2] == (
         "warn",
-        "3 lines could not be read since the store was made",
+        "3 lines could not be read since the store was created",
     )
 
 
@@ -155,7 +155,7 @@ def test_rejected_lines_are_listed_by_reason_and_unknown_stages_too(tmp_path: Pa
     assert reasons
     assert found.only("logs of headroom-proxy")[0] == "warn"
     assert found.only("logs of headroom-proxy")[1].endswith(f"; rejected: {expected}")
-    assert found.only("source headroom-proxy")[:2] == ("warn", f"rejected since the store was made: {expected}")
+    assert found.only("source headroom-proxy")[:2] == ("warn", f"rejected since the store was created: {expected}")
 
     shutil.rmtree(daemon.log.parent)
     daemon.log.parent.mkdir()

@@ -83,7 +83,7 @@ _WITHOUT: dict[type[ExportResponse], str] = {
 """The setting for a receiver that does not accept a signal: Prometheus, a collector without such a pipeline."""
 
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
-_TLS_SPOKEN = "does this port use TLS? then use https:// in the endpoint"
+_TLS_SPOKEN = "if this port uses TLS, use https:// in the endpoint"
 _TEMPORALITY = "the receiver does not accept this temporality: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 
 

@@ -39,7 +39,7 @@ def read_tls(signal: Signal) -> Tls:
             context.load_cert_chain(signal.client_certificate.value, own_key, password=lambda: "")
         except (ssl.SSLError, ValueError) as error:
             hint = "a PEM file with a certificate, and its key without a passphrase in the same or in the key's file"
-            raise _wrong(signal.client_certificate, "is not a certificate that fits its key", hint) from error
+            raise _wrong(signal.client_certificate, "is not a certificate that matches its key", hint) from error
     return Tls(context, roots, certificate, key)
 
 

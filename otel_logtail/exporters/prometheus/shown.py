@@ -91,7 +91,7 @@ class Shown:
         with self._lock:
             families = {family: dict(series) for family, series in self._families.items()}
             targets = dict(self._targets)
-        info = Metric("target", "Attributes of the source of a job and an instance.", "info")
+        info = Metric("target", "Resource attributes of the series of a job and an instance.", "info")
         for (job, instance), labels in sorted(targets.items()):
             info.add_sample("target_info", {"job": job, "instance": instance, **dict(labels)}, 1)
         if targets:
