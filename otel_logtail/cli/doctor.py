@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from otel_logtail.cli.options import Format, OutputFormat
 from otel_logtail.cli.settings import flag
 from otel_logtail.daemon.options import CONFIG, DB
 from otel_logtail.option import Options
+
+if TYPE_CHECKING:
+    from otel_logtail.doctor import Check
 
 
 @errors_as_exit()
@@ -29,14 +33,11 @@ def doctor(
     command: otel-logtail --observer headroom --otlp-endpoint URL doctor. Without them, only the sources in the store
     are checked, and no receiver.
     """
-    from otel_logtail.cli.answers import write_records
     from otel_logtail.cli.follow import context_of_exporters
-    from otel_logtail.cli.streams import encodable
     from otel_logtail.daemon.merge import settings_of
     from otel_logtail.daemon.paths import home_directory
     from otel_logtail.doctor import Check, examine
     from otel_logtail.redact import Redactor, secrets_of
-    from otel_logtail.text import printable
 
     given: Options = context.obj
     for option, value in ((CONFIG, config), (DB, db)):
@@ -44,23 +45,30 @@ def doctor(
             texts, places = {**given.options, option.name: str(value)}, {**given.places, option.name: option.flag}
             given = Options(given.environ, texts, places)
     settings = settings_of(given, without_source=True)
-    failed = False
-    found = []
     redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
     redact_logs(redact)
     logs_in_one_line(redact)
-    for checked in examine(settings, context_of_exporters(), home_directory()):
-        check = Check(checked.level, checked.area, redact(checked.what), redact(checked.todo))
-        failed = failed or check.level == "FAIL"
+    checks = examine(settings, context_of_exporters(), home_directory())
+    if not _write((Check(c.level, c.area, redact(c.what), redact(c.todo)) for c in checks), form):
+        raise typer.Exit(1)
+
+
+def _write(checks: Iterator[Check], form: Format) -> bool:
+    """Write checks, in a table each one as soon as it is done; return whether none failed."""
+    from otel_logtail.cli.answers import write_records
+    from otel_logtail.cli.streams import encodable
+    from otel_logtail.doctor import Check
+    from otel_logtail.text import printable
+
+    done = []
+    for check in checks:
+        done.append(check)
         if form is Format.TABLE:
             todo = f"  \u2013 {check.todo}" if check.todo else ""
             line = printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
             with reader_may_leave():
                 sys.stdout.write(encodable(line, sys.stdout) + "\n")
-        else:
-            found.append(check)
     if form is not Format.TABLE:
         with reader_may_leave():
-            write_records(sys.stdout, Check, found, form.value)
-    if failed:
-        raise typer.Exit(1)
+            write_records(sys.stdout, Check, done, form.value)
+    return all(check.level != "FAIL" for check in done)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, say, say_error
 from otel_logtail.cli.options import Db, Since, Source, Until, open_reader
 from otel_logtail.errors import LogtailError
+
+if TYPE_CHECKING:
+    from otel_logtail.report.data import Report
 
 
 @errors_as_exit()
@@ -34,19 +37,14 @@ def report(
     ] = None,
 ) -> None:
     """Report percentiles, stalls, causes and SLOs."""
-    from otel_logtail.cli.streams import encodable
-    from otel_logtail.cli.tables import terminal_width
     from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
     from otel_logtail.report.slo import parse_slo
-    from otel_logtail.report.text import lines
 
     slos = [parse_slo(text) for text in slo or ()]
     with open_reader(db, since, until, source) as reader:
         gathered = gather(reader, slos)
-    with reader_may_leave():
-        for line in lines(gathered, width=terminal_width(sys.stdout)):
-            sys.stdout.write(encodable(line, sys.stdout) + "\n")
+    _print(gathered)
     if html is not None:
         _write(html, page(gathered, made_ns=time.time_ns()))
         say(f"written to {html}")
@@ -56,6 +54,16 @@ def report(
         say_error(f"the store is damaged: {text}")
     if not all(verdict.is_met for verdict in gathered.verdicts):
         raise typer.Exit(1)
+
+
+def _print(gathered: Report) -> None:
+    from otel_logtail.cli.streams import encodable
+    from otel_logtail.cli.tables import terminal_width
+    from otel_logtail.report.text import lines
+
+    with reader_may_leave():
+        for line in lines(gathered, width=terminal_width(sys.stdout)):
+            sys.stdout.write(encodable(line, sys.stdout) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
