@@ -10,7 +10,7 @@ CORE := tests/unit/words tests/unit/observers tests/unit/engine/test_intervals.p
 	$(addprefix tests/unit/exporters/test_,otlp_encode.py otlp_http.py otlp_grpc.py prometheus.py hex.py)
 KILLS ?= 1000
 # Tests at the same time: most of them wait for a process.
-WORKERS ?= 4
+WORKERS ?= 6
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 

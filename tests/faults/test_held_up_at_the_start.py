@@ -58,7 +58,7 @@ FAULTS = [
 @pytest.mark.parametrize(("call", "ends", "number"), FAULTS, ids=lambda value: str(value))
 def test_a_fault_that_passes_is_waited_for(tmp_path: Path, call: str, ends: str, number: int) -> None:
     fault = tmp_path / "fault"
-    shim = {"LD_PRELOAD": library(tmp_path, FAILING_CALL), "CALL": call, "ENDS": ends, "ERROR": str(number)}
+    shim = {"LD_PRELOAD": library(FAILING_CALL), "CALL": call, "ENDS": ends, "ERROR": str(number)}
     with Daemon(tmp_path, **shim, WHILE=str(fault)) as daemon:
         daemon.write(lines(0, 5))
         daemon.once()
@@ -77,7 +77,7 @@ def test_one_that_reads_once_ends_with_1(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         daemon.write(lines(0, 5))
         daemon.once()
-    with Daemon(tmp_path, LD_PRELOAD=library(tmp_path, FAILING_CALL), **fault) as daemon:
+    with Daemon(tmp_path, LD_PRELOAD=library(FAILING_CALL), **fault) as daemon:
         assert "disk I/O error" in daemon.once(code=1)
 
 
@@ -97,7 +97,7 @@ def test_one_single_fault_neither_ends_it_nor_sets_a_good_store_aside(
         daemon.write(lines(0, 3000))
         daemon.once()
         daemon.write(lines(3000, 3010))
-    shim = {"LD_PRELOAD": library(tmp_path, FAILING_CALL), "CALL": call, "ENDS": ends, "ERROR": str(errno.EIO)}
+    shim = {"LD_PRELOAD": library(FAILING_CALL), "CALL": call, "ENDS": ends, "ERROR": str(errno.EIO)}
     with Daemon(tmp_path, **shim, ONLY=str(number)) as daemon:
         daemon.launch()
         daemon.wait_for(durations(0, 3010))
@@ -120,7 +120,7 @@ LASTING = [
 @pytest.mark.parametrize(("call", "ends", "number"), LASTING, ids=lambda value: str(value))
 def test_a_file_system_that_cannot_lock_is_named(tmp_path: Path, call: str, ends: str, number: int) -> None:
     fault = {"CALL": call, "ENDS": ends, "ERROR": str(number)}
-    with Daemon(tmp_path, LD_PRELOAD=library(tmp_path, FAILING_CALL), **fault) as daemon:
+    with Daemon(tmp_path, LD_PRELOAD=library(FAILING_CALL), **fault) as daemon:
         daemon.write(lines(0, 5))
         for how in (daemon.once, lambda code: ended(daemon, code)):
             said = how(code=2)
@@ -132,7 +132,7 @@ def test_a_file_system_that_cannot_lock_is_named(tmp_path: Path, call: str, ends
 
 
 def test_a_file_system_without_shared_memory_is_named(tmp_path: Path) -> None:
-    with Daemon(tmp_path, LD_PRELOAD=library(tmp_path, NO_SHARED_MEMORY)) as daemon:
+    with Daemon(tmp_path, LD_PRELOAD=library(NO_SHARED_MEMORY)) as daemon:
         daemon.write(lines(0, 5))
         for how in (daemon.once, lambda code: ended(daemon, code)):
             said = how(code=2)

@@ -10,7 +10,7 @@ import pytest
 
 from otel_logtail.observer import PathRule
 from otel_logtail.store.rows import path_of_text, text_of_path
-from tests.support.command import run
+from tests.support.command import run, run_each
 from tests.support.following import Following
 from tests.support.places import CAPTURES
 from tests.support.tailing import rotate
@@ -74,14 +74,19 @@ def test_a_log_in_a_folder_of_that_name_is_read_once_and_reaches_every_exporter(
         with log.open("wb") if pattern == log else log.open("ab") as file:
             file.write(b"".join(lines[:half] if pattern == log else []))
             file.write(b"".join(lines[half:] if pattern == log else []))
-    samples = json.loads(run("query", "samples", "--db", db, "--format", "json", home=tmp_path, environ=environ).stdout)
+    as_json, at = ("--format", "json"), ("--db", db)
+    (in_samples, _), (in_episodes, _), *others = run_each(
+        *(("query", what, *at, *as_json) for what in ("samples", "episodes")),
+        *(("status", *at), ("status", *at, *as_json), ("query", "samples", *at, "--format", "csv"), ("doctor", *at)),
+        home=tmp_path,
+        environ=environ,
+    )
+    samples, episodes = json.loads(in_samples), json.loads(in_episodes)
     assert len(samples) == expected
     assert {sample["file"] for sample in samples} == {text_of_path(str(log))}
     assert all(json.loads(line) for line in sent.read_bytes().splitlines())
-    episodes = json.loads(run("query", "episodes", "--db", db, "--format", "json", home=tmp_path).stdout)
     assert len(episodes) == 2
-    for words in (["status"], ["status", "--format", "json"], ["query", "samples", "--format", "csv"], ["doctor"]):
-        assert "Traceback" not in run(*words, "--db", db, home=tmp_path, environ=environ, check=False).stderr
+    assert all(printed and "Traceback" not in errors for printed, errors in others)
 
 
 @pytest.mark.parametrize("name", [b"x\xff.log", b"proxy\xfe-1.log", b"new\nline.log"], ids=repr)

@@ -26,7 +26,7 @@ class Machine:
         self.disk, self.platter = folder / "disk", folder / "platter"
         self.disk.mkdir()
         self.platter.mkdir()
-        preload = {"LD_PRELOAD": library(folder, POWER), "DISK": str(self.disk), "PLATTER": str(self.platter)}
+        preload = {"LD_PRELOAD": library(POWER), "DISK": str(self.disk), "PLATTER": str(self.platter)}
         self.daemon = Daemon(folder, *arguments, **preload, **environ)
         self.daemon.db = self.disk / "store.db"
 

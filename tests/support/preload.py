@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -194,11 +197,14 @@ int fcntl(int descriptor, int command, ...) {
 """
 
 
-def library(folder: Path, source: str) -> str:
-    """Build one, and return its path for ``LD_PRELOAD``; skips where there is no compiler."""
+@cache
+def library(source: str) -> str:
+    """Build one, once for each worker, and return its path for ``LD_PRELOAD``; skip without a compiler."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         pytest.skip("no C compiler here")
+    folder = Path(tempfile.mkdtemp(prefix="preload-"))
+    atexit.register(shutil.rmtree, folder)
     (folder / "preload.c").write_text(source)
     built = folder / "preload.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-w", "-o", built, folder / "preload.c", "-ldl"], check=True)
