@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_logtail.model import Attributes, HealthRecord, HealthValue
+from otel_logtail.store.progress import undelivered
 
 _COUNTERS = (
     ("bytes", "By", "Bytes of the logs that were read."),
@@ -16,8 +17,6 @@ _COUNTERS = (
     ("drift", "{line}", "Lines with the marker that can't be read: the log's format changed."),
     ("oversized", "{line}", "Lines beyond the bound on lines, skipped."),
 )
-
-_FEW = 10_000
 
 
 def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
@@ -35,25 +34,8 @@ def health(db: sqlite3.Connection, path: Path, now_ns: int) -> HealthRecord:
 
 def pending(db: sqlite3.Connection, exporter: str) -> int:
     """Return how many items wait for an exporter."""
-    tables = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}
     on_trial = db.execute("SELECT count(*) FROM refused WHERE exporter = ? AND NOT held", (exporter,)).fetchone()[0]
-    return int(on_trial) + sum(
-        _behind_id(db, tables[stream], position)
-        for stream, position in db.execute(
-            "SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)
-        ).fetchall()
-        if stream in tables
-    )
-
-
-def _behind_id(db: sqlite3.Connection, table: str, position: int) -> int:
-    def one(sql: str, *values: int) -> int:
-        return int(db.execute(sql.format(table), values).fetchone()[0] or 0)
-
-    if one("SELECT max(id) FROM {}") - position < _FEW:
-        return one("SELECT count(*) FROM {} WHERE id > ?", position)
-    # many items wait: all rows are counted fast (pages of a small index), and the delivered ones are merged and few
-    return one("SELECT count(*) FROM {}") - one("SELECT count(*) FROM {} WHERE id <= ?", position)
+    return int(on_trial) + undelivered(db, exporter)
 
 
 def size_on_disk(path: Path) -> int:

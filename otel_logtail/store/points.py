@@ -17,6 +17,7 @@ import msgspec
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey
 from otel_logtail.store.cursors import identity
 from otel_logtail.store.gaps import Known
+from otel_logtail.store.progress import ALL
 from otel_logtail.store.records import read_breaches, read_sources
 from otel_logtail.store.rows import (
     IDS,
@@ -31,8 +32,6 @@ from otel_logtail.store.totals import Reach, Row, Totals
 
 MAX_EXEMPLARS = 3
 """Exemplars of a point."""
-
-_LAST_ID = 2**63 - 1
 
 _Series = dict[int, tuple[int, SeriesKey, int]]
 """The source, the key and the start of each series, by id."""
@@ -220,7 +219,7 @@ class PointReader:
         worst = read_breaches(
             self._db,
             "b.id BETWEEN ? AND ? AND b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?",
-            (first, last or _LAST_ID, start_ns, end_ns, point.source.id, encode_attributes(point.series.attributes)),
+            (first, last or ALL, start_ns, end_ns, point.source.id, encode_attributes(point.series.attributes)),
             MAX_EXEMPLARS,
             order="b.duration_ns DESC, b.id",
         )

@@ -228,7 +228,7 @@ class Store:
     def undelivered(self, exporters: Collection[str]) -> int:
         """Return how many items these exporters lack; 0 if the store cannot be read."""
         try:
-            return progress.undelivered(self._db, exporters)
+            return sum(progress.undelivered(self._db, exporter) for exporter in exporters)
         except sqlite3.Error:
             return 0
 

@@ -694,7 +694,7 @@ def test_what_waits_is_counted_the_same_way_however_much_it_is(life: Life, monke
         outbox.advance(batch, 17, NOON)
         waiting = life.count("interval") - sum(item.id > 0 for item in batch.items[:17])
         assert outbox.pending() == waiting
-        monkeypatch.setattr("otel_logtail.store.health._FEW", 3)
+        monkeypatch.setattr("otel_logtail.store.progress.FEW", 3)
         with closing(sqlite3.connect(life.path)) as conn:
             assert pending(conn, "fake") == waiting
     assert size_on_disk(life.path) > 0
