@@ -22,10 +22,10 @@ class Sources:
     def scan(self, changed: frozenset[str] | None, now_s: float) -> None:
         """Scan the files that changed; with None, scan all files of all sources."""
         if len(self.runs) == 1:
-            self.runs[0].tail.look(changed, now_s)
+            self.runs[0].tail.scan(changed, now_s)
         elif changed is None:
             for index, run in enumerate(self.runs):
-                run.tail.look(None, now_s)
+                run.tail.scan(None, now_s)
                 self._directories[index] = run.tail.directories()
         else:
             new = {
@@ -38,7 +38,7 @@ class Sources:
                 # a path that no source follows yet may be a new file of each source that scans its directory
                 own += [path for path, directory in new.items() if directory in directories]
                 if own or run.tail.waiting:
-                    run.tail.look(frozenset(own), now_s)
+                    run.tail.scan(frozenset(own), now_s)
 
     def step(self, now_s: float) -> bool | None:
         """Read and commit one chunk of the next source that has one, so that no backlog delays another source.

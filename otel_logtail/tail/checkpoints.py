@@ -1,9 +1,9 @@
-"""The files of one live path that are known: a look costs by what is there now, not by how many were there before.
+"""The checkpoints of one live path and of all. The cost of a scan depends on the files that exist now.
 
-A finished file is known until the upkeep forgets it, often long after it left the disk. Such files are found by what
-they begin with, so that thousands of them are not each compared with what is there.
+A finished file is known until retention forgets it, often long after it was deleted from the disk. Such checkpoints are
+found by the first bytes of the file, so that a scan does not compare each of thousands with each file.
 
-Known limit: of files that all begin with the same KiB, each is compared.
+Known limit: if many files begin with the same KiB, each of them is compared.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Book(msgspec.Struct, frozen=True):
 
 
 class Everywhere:
-    """The states of all live paths: by device and inode, and by the first KiB. A file may go from one to another."""
+    """The checkpoints of all live paths, by device and inode and by the first KiB: a file may move between paths."""
 
     def __init__(self, states: Iterable[FileState] = ()) -> None:
         self._all: dict[int, FileState] = {}
@@ -42,7 +42,7 @@ class Everywhere:
             self.put(state)
 
     def put(self, state: FileState) -> None:
-        """Remember this state, in place of what was known of its file."""
+        """Keep this checkpoint in place of the one with the same id."""
         before = self._all.get(state.id)
         self._all[state.id] = state
         if before is not None:
@@ -53,16 +53,16 @@ class Everywhere:
             self._ids.setdefault(key, {})[state.id] = None
 
     def drop(self, id_: int) -> None:
-        """Forget the state with this id."""
+        """Forget the checkpoint with this id."""
         state = self._all.pop(id_, None)
         if state is not None:
             self._remove(state)
 
     def like(self, reader: Reader) -> list[FileState]:
-        """The states of files that this one may be, newest first.
+        """Return the checkpoints that this file may have, the newest first.
 
         Raises:
-            OSError: it can't be read.
+            OSError: The file cannot be read.
         """
         ids = {*self._ids.get(reader.identity, ())}
         if self._all:
@@ -81,7 +81,7 @@ class Everywhere:
 
 
 class Moved(Enum):
-    """Where a file is that another live path has a checkpoint of."""
+    """The place of a file that another live path has a checkpoint of."""
 
     HERE = "here"  # it has no name there any more, so it belongs to this path now
     SOON = "soon"  # the same, but it is still being read there
@@ -103,13 +103,13 @@ class Elsewhere(Protocol):
 
 
 class States:
-    """States by their ids: those of one live path, noted with all others "everywhere", too."""
+    """The checkpoints of one live path by id; each is in the table of all live paths, too."""
 
     def __init__(self, states: Iterable[FileState] = (), everywhere: Everywhere | None = None) -> None:
         self._everywhere = everywhere or Everywhere()
         self._all: dict[int, FileState] = {}
         self._unfinished: dict[int, None] = {}
-        # ids of finished ones: by length and digest of their first bytes; of empty ones, by device and inode
+        # ids of finished ones: by length and digest of the first bytes; those of empty files by device and inode
         self._begin: dict[int, dict[bytes, list[int]]] = {}
         self._empty: dict[tuple[int, int], list[int]] = {}
         for state in states:
@@ -122,7 +122,7 @@ class States:
         return len(self._all)
 
     def put(self, state: FileState) -> None:
-        """Remember this state, in place of what was known of its file."""
+        """Keep this checkpoint in place of the one with the same id."""
         before = self._all.get(state.id)
         if before is not None and before.done:
             self._remove(before)
@@ -135,7 +135,7 @@ class States:
             self._unfinished[state.id] = None
 
     def drop(self, ids: Collection[int]) -> None:
-        """Forget those of these ids that are known."""
+        """Forget the checkpoints with these ids."""
         for id_ in [id_ for id_ in self._all if id_ in ids] if len(ids) > len(self._all) else ids:
             state = self._all.pop(id_, None)
             if state is not None:
@@ -145,18 +145,17 @@ class States:
             self._unfinished.pop(id_, None)
 
     def unfinished(self) -> list[FileState]:
-        """Those that are not read to their end."""
+        """Return those whose file was not read to its end."""
         return [self._all[id_] for id_ in self._unfinished]
 
     def finished(self, but: Collection[int]) -> frozenset[int]:
-        """The ids of those that are read to their end, but for these."""
+        """Return the ids of those whose file was read to its end, without these."""
         return frozenset(self._all.keys() - self._unfinished.keys()).difference(but)
 
     def finished_like(self, readers: Iterable[Reader]) -> list[FileState]:
-        """The finished ones that one of these files may be, newest first: ``claims`` knows none of the others.
+        """Return the finished ones that one of these files may have, the newest first.
 
-        Whatever tells it that a file is a known one, they have their first bytes in common; an empty file, of which
-        there are none, is known by its inode only, and the newest is taken.
+        Such a file begins with the same bytes. An empty file is recognized by its inode only; the newest is taken.
         """
         ids: set[int] = set()
         for reader in readers:
@@ -166,7 +165,7 @@ class States:
             try:
                 head = reader.read_at(0, HEAD_BYTES)
             except OSError:
-                continue  # nothing knows it either
+                continue  # it cannot be recognized
             for length, by_digest in self._begin.items():
                 if length <= len(head):
                     ids.update(by_digest.get(fingerprint(head[:length]).digest, ()))

@@ -1,8 +1,8 @@
 """Open files, as many as the process may have at once.
 
-There may be more files than descriptors: all backups of a log are told apart, and each renamed file is read on for a
-while. So a file that was not used for long may be closed behind its reader's back, and is opened again by its name when
-it is needed. Files that something is still to be read from come last: a file that was deleted can't be opened again.
+There may be more files than descriptors: all backups of a log are identified, and each renamed file is read for a
+while. So the file that was unused the longest is closed, and opened again by its name when it is needed. Files with
+unread bytes are closed last: a deleted file cannot be opened again.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 MANY_FILES = 65_536
-"""Open files enough for all backups that a directory may hold, and for renamed ones that are read on."""
+"""Enough open files for all backups in a directory, and for renamed files that are still read."""
 
 EXHAUSTED = (errno.EMFILE, errno.ENFILE)
-"""No descriptor is left, of this process or of the system."""
+"""There are no descriptors left, in this process or in the system."""
 
 _Opened = TypeVar("_Opened")
 
 _OTHERS = 64
-"""For the store, exporters, file system events."""
+"""Descriptors for the store, exporters and file system events."""
 
 _LEAST = 8
 
 
 class Holder(Protocol):
-    """Whoever has a descriptor and can do without for a while."""
+    """An object with a descriptor that can be closed for a while."""
 
     @abstractmethod
     def let_go(self) -> None:
-        """Close it: it is opened again when it is needed."""
+        """Close the descriptor: it is opened again when it is needed."""
 
 
 class Descriptors:
@@ -41,13 +41,13 @@ class Descriptors:
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most
-        # the one that was used last comes last
+        # the most recently used one is last
         self._loose: dict[Holder, None] = {}
         self._kept: dict[Holder, None] = {}
 
     @property
     def most(self) -> int:
-        """How many there may be at once."""
+        """The limit on open files."""
         if self._most is None:
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             soft = MANY_FILES if soft == resource.RLIM_INFINITY else min(soft, MANY_FILES)
@@ -58,10 +58,10 @@ class Descriptors:
         return len(self._loose) + len(self._kept)
 
     def open(self, path: str, holder: Holder) -> int:
-        """Open a file for this holder, and close another one's for it where there are too many.
+        """Open a file for this holder; if there are too many, close another holder's first.
 
         Raises:
-            OSError: it can't be opened.
+            OSError: The file cannot be opened.
         """
         while len(self) >= self.most and self._free_one():
             pass
@@ -70,10 +70,10 @@ class Descriptors:
         return descriptor
 
     def spare(self, call: Callable[[], _Opened]) -> _Opened:
-        """Do what takes a descriptor; where there is none left, one of a holder is closed for it.
+        """Make a call that needs a descriptor; if there is none left, close a holder's and try again.
 
         Raises:
-            OSError: it can't be done.
+            OSError: The call fails.
         """
         while True:
             try:
@@ -83,19 +83,19 @@ class Descriptors:
                     raise
 
     def used(self, holder: Holder) -> None:
-        """Note that this one is in use: others are closed before it."""
+        """Note that this holder is in use: others are closed before it."""
         holders = self._kept if holder in self._kept else self._loose
         del holders[holder]
         holders[holder] = None
 
     def keep(self, holder: Holder) -> None:
-        """Something is to be read from this one: it is closed after those of which nothing is known."""
+        """Note that this holder has something to read: it is closed after the others."""
         if holder in self._loose:
             del self._loose[holder]
             self._kept[holder] = None
 
     def closed(self, holder: Holder) -> None:
-        """Note that this one has closed its descriptor by itself."""
+        """Note that this holder has closed its descriptor by itself."""
         self._loose.pop(holder, None)
         self._kept.pop(holder, None)
 
@@ -109,16 +109,16 @@ class Descriptors:
         return False
 
     def allow_many(self) -> None:
-        """Let this process open more files than a shell lets it (often 1024), as far as the system allows."""
+        """Raise the process's limit on open files (often 1024), as far as the system allows."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             except (OSError, ValueError):
-                pass  # it goes on with what it has
+                pass  # the limit stays as it is
         self._most = None
 
 
 DESCRIPTORS = Descriptors()
-"""Those of this process."""
+"""The descriptors of this process."""

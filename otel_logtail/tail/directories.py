@@ -1,7 +1,7 @@
-"""The names in directories, listed at most once for all that is asked about them at one moment.
+"""The names in directories, each listed at most once per scan.
 
-A directory's time of change tells whether its names are as they were, except for what happens within one tick of its
-clock: so what was listed soon after a change is not relied on later.
+A directory's time of change shows whether its names have changed, except within one tick of the file system's clock.
+So a listing that was made soon after a change is not reused.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ import msgspec
 from otel_logtail.tail.descriptors import DESCRIPTORS, EXHAUSTED
 
 SETTLED_NS = 3 * 10**9
-"""How far back the last change must lie to be the last one: some file systems count whole seconds, FAT in twos."""
+"""How old a change must be so that a later one has another time: some file systems count whole seconds, FAT every 2."""
 
 _AGE_S = 0.5
-"""How often at most a directory is listed whose names come and go, while nothing speaks for a change of ours."""
+"""How often at most a directory is listed whose names change, if there is no sign that one of ours has changed."""
 
 Names = tuple[tuple[str, int, str], ...]
 """Names with their inodes and kinds (see :data:`FILE`), sorted."""
 
 FILE, LINK, OTHER = "file", "link", "other"
-"""What a name stands for by itself: a regular file, a symbolic link, or something else."""
+"""The kind of a directory entry: a regular file, a symbolic link, or something else."""
 
 _Derived = TypeVar("_Derived")
 
 
 class Listing(msgspec.Struct):
-    """What was in one directory at one moment. Never changed: what follows from it is worked out once (``derive``)."""
+    """The content of one directory at one moment. It never changes, so that ``derive`` can keep results."""
 
     folder: str
     identity: tuple[int, int, int]
     listed_s: float
     settled: bool
-    """Whether another listing is only due once the directory's time of change is another one."""
+    """True if the listing is valid until the directory's time of change is another one."""
     names: list[tuple[str, int, str]]
     _derived: dict[Hashable, object] = msgspec.field(default_factory=dict)
 
     def beside(self, name: str) -> Names:
-        """The names that begin as this one does (before its extension)."""
+        """Return the names that begin like this one (before its extension)."""
         stem, _ = os.path.splitext(name)
         names = self.names
         first = last = bisect_left(names, (stem,))
@@ -52,63 +52,63 @@ class Listing(msgspec.Struct):
         return tuple(names[first:last])
 
     def kind_of(self, name: str) -> str:
-        """What a name stands for; empty where there is none."""
+        """Return the kind of a name; empty if it does not exist."""
         at = bisect_left(self.names, (name,))
         return self.names[at][2] if at < len(self.names) and self.names[at][0] == name else ""
 
     def derive(self, key: Hashable, work: Callable[[Listing], _Derived]) -> _Derived:
-        """What follows from these names alone, worked out at the first call with this key."""
+        """Return a result that depends only on these names, computed at the first call with this key."""
         if key not in self._derived:
             self._derived[key] = work(self)
         return self._derived[key]  # type: ignore[return-value]
 
 
 class Folders:
-    """What is in directories. Not for use by two threads at once."""
+    """The listings of directories. Not for use by two threads at once."""
 
     def __init__(self) -> None:
         self._listings: dict[str, Listing] = {}
         self._now: set[str] = set()
-        self._reused: set[str] = set()  # of these, what is known is older than this moment
+        self._reused: set[str] = set()  # directories whose listing is older than this scan
         self._real: dict[str, str] = {}
         self.listed = 0
-        """How many names were listed so far."""
+        """The number of names that were listed so far."""
 
     def begin(self) -> None:
-        """A new moment: from here on, each directory is looked at once more when it is asked for."""
+        """Begin a scan: each directory is checked again when its listing is requested."""
         self._now.clear()
         self._reused.clear()
         self._real.clear()
 
     def forget_others(self) -> None:
-        """Know only those that were asked for at this moment."""
+        """Forget all listings that were not requested in this scan."""
         self._listings = {folder: listing for folder, listing in self._listings.items() if folder in self._now}
 
     def beside(self, path: str, now_s: float, *, fresh: bool) -> Names:
-        """The names in a path's directory that begin as its own does (before its extension); none without a directory.
+        """Return the names in a path's directory that begin like its own (before its extension).
 
         Args:
-            path: Of a file that need not be there.
+            path: A path; neither the file nor the directory need exist.
             now_s: A monotonic clock.
-            fresh: Whether a change of the last half second matters, too.
+            fresh: Whether a change of the last half second matters.
 
         Raises:
-            OSError: nobody may look at the directory.
+            OSError: The directory cannot be accessed.
         """
         folder, name = os.path.split(path)
         return self.listing(folder or ".", now_s, fresh=fresh).beside(name)
 
     def real(self, folder: str) -> str:
-        """Where a directory is at this moment, whatever links lead there."""
+        """Return the real path of a directory, as of this scan."""
         if folder not in self._real:
             self._real[folder] = os.path.realpath(folder)
         return self._real[folder]
 
     def listing(self, folder: str, now_s: float, *, fresh: bool, again: bool = False) -> Listing:
-        """What is in a directory; nothing without one. ``again``: it is known to have changed at this moment.
+        """Return the content of a directory; empty if there is none. ``again``: it has changed during this scan.
 
         Raises:
-            OSError: nobody may look at it.
+            OSError: The directory cannot be accessed.
         """
         known = self._listings.get(folder)
         if known is not None and folder in self._now and not again and not (fresh and folder in self._reused):
@@ -137,13 +137,13 @@ class Folders:
 
 
 def _listed(folder: str) -> list[tuple[str, int, str]] | None:
-    """Names with their inodes and kinds, sorted; None: it may be looked at, and not be listed (now)."""
+    """Return names with inodes and kinds, sorted; None if the directory cannot be listed now."""
     try:
         with DESCRIPTORS.spare(lambda: os.scandir(folder)) as entries:
             return sorted((entry.name, entry.inode(), _kind(entry)) for entry in entries)
     except OSError as problem:
         if problem.errno in EXHAUSTED:
-            raise  # that nothing could be listed must not look like nothing being there
+            raise  # a directory that cannot be listed must not look like an empty one
         return None
 
 
@@ -151,6 +151,6 @@ def _kind(entry: os.DirEntry[str]) -> str:
     try:
         if entry.is_file(follow_symlinks=False):
             return FILE
-    except OSError:  # on a file system that has to be asked for it, and refuses
+    except OSError:  # the file system does not store kinds, and refuses a stat
         return OTHER
     return LINK if entry.is_symlink() else OTHER

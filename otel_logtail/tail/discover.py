@@ -1,4 +1,4 @@
-"""Which live paths there are: what the patterns find now, less copies and rotated files."""
+"""Finds the live paths: the files that match the patterns now, without copies and rotated files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def discover(
 ) -> list[str]:
     """Return the live paths that match now, by pattern and name.
 
-    A pattern without wildcards names one live path, whatever the name is. Of other patterns' matches, copies and
-    rotated files are not live paths.
+    A pattern without wildcards names one live path, whatever the name is. Copies and rotated files
+    that another pattern matches are not live paths.
 
     Args:
         patterns: Absolute patterns.
         rule: What names mean.
-        trusted: Whether the patterns are the user's. If not, only names that the rule knows are live.
+        trusted: Whether the patterns are the user's. If not, only names that match the rule are live.
         folders: The names in directories, as of this moment.
         now_s: A monotonic clock.
         stopping: Whether the program waits for this to end.
@@ -71,7 +71,7 @@ def _wanted(listing: Listing, part: Part, rule: PathRule, *, trusted: bool) -> l
 
 
 def _without_rotated(found: Collection[str], named: Collection[str], folders: Folders, now_s: float) -> list[str]:
-    """All but those that were named beside the live ones that they are rotated files of: they are read as part."""
+    """Return the paths without those that were named although they are rotated files of another one of them."""
     rotated: set[str] = set()
     for live in found:
         if live not in named:
@@ -83,7 +83,7 @@ def _without_rotated(found: Collection[str], named: Collection[str], folders: Fo
 
 
 def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:
-    """Say no at the start to what can never be followed, and to nothing at all to read where nobody will wait for it.
+    """Reject at the start paths that can never be followed, and with ``once`` also files that cannot be read now.
 
     Raises:
         UsageError: there are no patterns, a path is a directory or a device; with ``once``: it can't be read, or

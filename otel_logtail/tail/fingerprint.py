@@ -1,7 +1,7 @@
 """Fingerprints of files: a file is recognized by its content.
 
 The *head* is a hash of the first bytes, the *anchor* a hash of the last bytes before the position. Device and inode
-only say which file to compare first: inodes are reused, and a copy has another one.
+only select the file to compare first: inodes are reused, and a copy has another one.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ ANCHOR_BYTES = 256
 
 
 def fingerprint(data: bytes) -> Fingerprint:
-    """The hash of these bytes; of none, the empty fingerprint."""
+    """Return the hash of these bytes; the empty fingerprint if there are none."""
     return Fingerprint(len(data), hashlib.blake2b(data, digest_size=16).digest()) if data else Fingerprint()
 
 
 def holds(reader: Reader, state: FileState) -> bool:
-    """Whether this file begins with what the state has read: the same head, and the same bytes before its position."""
+    """Return whether a file has the content of a checkpoint: the same head, and the same bytes before the position."""
     if state.head.length == 0 and state.anchor.length == 0:
-        return False  # nothing was read yet: there is nothing to recognise it by
+        return False  # nothing was read yet, so there is nothing to compare
     try:
         return begins(reader, state) and goes_on(reader, state)
     except OSError:
@@ -31,12 +31,12 @@ def holds(reader: Reader, state: FileState) -> bool:
 
 
 def begins(reader: Reader, state: FileState) -> bool:
-    """Whether this file has the head of this state."""
+    """Return whether a file has the head of a checkpoint."""
     return fingerprint(reader.read_at(0, state.head.length)) == state.head
 
 
 def goes_on(reader: Reader, state: FileState) -> bool:
-    """Whether this file has what this state has read right before its position."""
+    """Return whether a file has the bytes of a checkpoint right before the position."""
     return fingerprint(reader.read_at(state.offset - state.anchor.length, state.anchor.length)) == state.anchor
 
 

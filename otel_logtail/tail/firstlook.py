@@ -1,8 +1,8 @@
-"""Where a first start begins: what is there when it looks first, kept in memory until a store has it.
+"""The beginning of a first start: the checkpoints of the first scan, kept in memory until a store has them.
 
-A store may have to wait for room, and the log goes on meanwhile. So the look does not wait: what it finds is remembered
-as the store would remember it, and following goes on from there as after any other pause, across rotation and
-truncation.
+A store may have to wait for disk space while the log grows. So the first scan does not wait for the store: its
+checkpoints are kept as the store would keep them, and reading continues behind them as after any other pause, across
+rotation and truncation.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from otel_logtail.tail.tailer import Tail
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a look found: files, each read to its end as of then, and live paths that are there and can't be read."""
+    """The result of a first scan: the files, each with its end as position, and live paths that cannot be read."""
 
     states: list[FileState]
     unread: frozenset[str]
 
 
 class FirstLooks:
-    """What each source's first look found. The same for all tries of one start to open its store."""
+    """The result of each source's first scan: the same for all attempts of one start to open the store."""
 
     def __init__(self) -> None:
         self._found: dict[str, Found] = {}
         self.kept: set[str] = set()
-        """Sources that go on where a store had come to that is gone."""
+        """Sources that continue at the positions of a store that was deleted."""
         self.due: set[str] = set()
-        """Sources that were never looked at before this start, and whose files the store does not have yet."""
+        """Sources that are scanned for the first time at this start, and whose files are not in the store yet."""
 
     def of(self, source: str, patterns: Collection[str], rule: PathRule, *, trusted: bool) -> Found:
-        """What was there when this was asked first."""
+        """Return the result of a source's first scan, which runs at the first call."""
         if source not in self._found:
-            self._found[source] = _look(patterns, rule, trusted=trusted)
+            self._found[source] = _scan(patterns, rule, trusted=trusted)
         return self._found[source]
 
     def keep(self, source: str, states: list[FileState]) -> None:
-        """Begin where a store that is gone had come to: each line after that is in the next one, once."""
+        """Continue at the positions of a store that was deleted: each later line is in the next store, once."""
         self._found[source] = Found(states, frozenset())
         self.kept.add(source)
 
 
-def _look(patterns: Collection[str], rule: PathRule, *, trusted: bool) -> Found:
+def _scan(patterns: Collection[str], rule: PathRule, *, trusted: bool) -> Found:
     states: list[FileState] = []
 
     def add(new: list[FileState]) -> list[FileState]:
@@ -57,11 +57,11 @@ def _look(patterns: Collection[str], rule: PathRule, *, trusted: bool) -> Found:
         states.extend(numbered)
         return numbered
 
-    # what it meets is said once following begins; it updates nothing, since it knows of no file
+    # problems are reported once following begins; nothing is updated, since no file is known
     book, silent = Book(add, lambda state: None), Reporter(io.StringIO())
     tail = Tail(patterns, rule, (), book, silent, trusted=trusted, from_start=False)
     try:
-        tail.look(None, 0.0)
+        tail.scan(None, 0.0)
         read = {state.live for state in states}
         return Found(states, frozenset(live for live in tail.live if live not in read and os.path.lexists(live)))
     finally:

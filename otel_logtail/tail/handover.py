@@ -1,10 +1,10 @@
-"""Which known file a new one takes the place of: it may hold what was read there, if only in part. Decides only.
+"""Which known file a new file replaces: it may hold lines that were read there. Decides only.
 
-A file that was cut off, edited, or replaced by another one is no more what its state says (``identify``). What now has
-its name, its inode or its lines takes its place, with its trail; ``resume`` then says where it goes on.
+A file that was cut off, edited or replaced does not hold its checkpoint any more (``identify``). The file that now has
+its name, its inode or its lines replaces it and gets its trail. ``resume`` then finds where to continue.
 
-A file that is here as it was hands something over only to a file that begins with lines from its middle (its last lines
-were kept when it was put aside), or with all that was read of it (it was copied, and the copy went on).
+A file that still holds its checkpoint is replaced only by a file that begins with lines from its middle (its last lines
+were kept in a rotation), or with everything that was read of it (it was copied, and the copy has grown).
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from otel_logtail.tail.resume import begins_like, find
 from otel_logtail.tail.trail import Trail, handed_on, hash_of, pack, unpack
 
 _AT_ONCE = 100
-"""For so many files at once the states are looked through: their lines are in memory meanwhile."""
+"""How many files are compared with all checkpoints at once: their lines are in memory meanwhile."""
 
 MOST = 4
-"""Of so many states at most it is asked closely whether they are a file's predecessor."""
-
+"""How many checkpoints at most are compared line by line with a new file."""
 
 _END_BYTES = 1 << 16
 
 
 class Predecessor(msgspec.Struct, frozen=True):
-    """A file's place in the log is another one's. ``sure``: something in it was read there."""
+    """The checkpoint that a file replaces, and its trail. ``sure``: some of the file's lines were read there."""
 
     state: FileState
     trail: bytes
@@ -45,14 +44,14 @@ def predecessors(
     live: str,
     held: Iterable[tuple[FileState, Reader]],
 ) -> dict[str, Predecessor]:
-    """The predecessors of the files that have no claim, as far as they have one.
+    """Return the predecessors of new files, as far as they have one.
 
     Args:
         readers: The open files by path.
-        claims: Which of them are known, or only looked at.
-        states: All that is known.
+        claims: The files that are not new, with their checkpoints.
+        states: All known checkpoints.
         live: The path that the program writes to.
-        held: What was open before, with its state.
+        held: The files that were open before, with their checkpoints.
     """
     fresh = [path for path in readers if path not in claims]
     known = list(states) if fresh else []
@@ -96,7 +95,7 @@ def _predecessor(
         return handed_on(state, source, end_of_lines(source) if isinstance(source, PlainReader) else 0)
 
     same = [state for state in kin.unfinished if _same_place(state, path, reader) or live]
-    if b"\n" not in reader.read_at(0, CHUNK_BYTES):  # nothing can be told yet
+    if b"\n" not in reader.read_at(0, CHUNK_BYTES):  # there is no line to compare yet
         same += kin.here_by_inode.get(reader.identity, ())
         return Predecessor(same[0], pack(trail_of(same[0])), sure=False) if same else None
     likely = dict.fromkeys([*same, *kin.unfinished, *kin.akin.get(path, ())])
@@ -120,11 +119,11 @@ def _predecessor(
 
 
 class _Kin:
-    """The states that some files may have to do with, each list the newest first: all are looked through once.
+    """The checkpoints that some files may replace, each list with the newest first.
 
-    ``unfinished``: those that are not here and not read to their end. ``akin``: by file, those that are not here and
-    have one of its first or last lines. ``within``: by file, those that are here, by their ids, and have its first
-    line, but not as their own first one.
+    ``unfinished``: those whose files are not here and were not read to their end. ``akin``: by file, those whose files
+    are not here and which have one of its first or last lines. ``within``: by file, those whose files are here and
+    which have its first line, but not as their own first one; by id.
     """
 
     def __init__(self, files: Mapping[str, Reader], newest_first: list[FileState], here: Mapping[int, Reader]) -> None:
@@ -148,18 +147,21 @@ class _Kin:
                     self.within.setdefault(path, {})[state.id] = state
 
     def here_like(self, reader: Reader, within: Mapping[int, FileState]) -> list[FileState]:
-        """Those of the states that are here, with these, that begin as a file does, the newest first."""
+        """Return those whose files are here and begin as this file does, and these, the newest first."""
         alike = self._here_by_head.get(fingerprint(reader.read_at(0, HEAD_BYTES)).digest, ())
         return sorted({state.id: state for state in (*alike, *within.values())}.values(), key=lambda state: -state.id)
 
 
 def _having(paths_by_line: Mapping[int, list[str]], lines: set[int]) -> dict[str, None]:
-    """The files that have one of these lines."""
+    """Return the files that have one of these lines."""
     return dict.fromkeys(path for line in paths_by_line.keys() & lines for path in paths_by_line[line])
 
 
 def _lines_of(files: Mapping[str, Reader]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-    """The files by the hashes of their first and last lines (of a compressed one, the first ones), and of the first."""
+    """Return the files by the hashes of their first and last lines, and by that of their very first line.
+
+    The end of a compressed file is not read.
+    """
     lines: dict[int, list[str]] = {}
     begin: dict[int, list[str]] = {}
     nothing = hash_of(b"")

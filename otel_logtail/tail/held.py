@@ -1,4 +1,4 @@
-"""The open files of one live path: what is read next, from which file, and when a renamed file is closed.
+"""The open files of one live path: the next chunk, and when a renamed file is closed.
 
 Nothing moves until ``accept``: a chunk whose commit fails is read again.
 """
@@ -45,8 +45,8 @@ class Held(msgspec.Struct, eq=False):
     ``quiet_since``: it is not the live file, and has not grown since then. ``ended_at``: its size before the last read,
     which found nothing behind the position; None if that read found something or failed. ``verified``: its size and
     times when the bytes before the position were last compared, long after they were written; None if they have to be
-    compared. ``watched``: it appeared while the path was followed, so it may not be complete yet; ``growth`` says how
-    far it has come.
+    compared. ``watched``: it appeared while the path was followed, so it may not be complete yet; ``growth`` shows
+    its progress.
     """
 
     reader: Reader
@@ -71,7 +71,7 @@ class HeldFiles:
         self.current: Held | None = None
         """The live one."""
         self.waits = False
-        """Whether a file is being rewritten, so that it is worth looking again soon."""
+        """True if a file is being rewritten, so that another scan is due soon."""
         self._states = states
         self._book = book
         self._reporter = reporter
@@ -176,7 +176,7 @@ class HeldFiles:
         return chunk
 
     def _resume(self, held: Held, now_s: float) -> bool:
-        """Continue behind what was read of the file that this one replaces; return whether that can be decided now."""
+        """Continue where the replaced file was read up to; return whether that can be decided now."""
         reader, state = held.reader, held.state
         begin = reader.read_at(0, CHUNK_BYTES)
         if not begins(reader, state) or (b"\n" not in begin and len(begin) < CHUNK_BYTES):

@@ -1,17 +1,17 @@
-"""Which of the files that are there now is which of those that were read before. Decides only; nothing is changed.
+"""Which open file has which checkpoint. Decides only; nothing is changed.
 
-In this order, the newest known file first, so that a name which was taken over by another file does not mislead:
+The rules, in order; for each of them the newest checkpoint first, since a name may belong to another file by now:
   1. the same device and inode, and the same content as far as it was read;
-  2. the same content in another file: compressed, copied before a truncation, moved over a file system's border (first
-     for what is not read to its end; a compressed file that is, is known by its inode and head without unpacking it).
-     Of two that have it, the longer one, if the other is its beginning;
-  3. a compressed file that ends before the position: its writer went on writing to the file that it was made from;
-  4. the same device and inode, where nothing was read yet: there is nothing to lose. (A rotated one only while it is
-     open: else it is a new file, and perhaps a copy that was given the inode.)
+  2. the same content in another file: compressed, copied before a truncation, or moved to another file system.
+     Unfinished checkpoints come first. A compressed file of a finished one is recognized by inode and head, without
+     unpacking it. If two files have the content and one is the beginning of the other, the longer one is taken;
+  3. a compressed file that ends before the position: the program wrote on to the file that it was made from;
+  4. the same device and inode, and nothing was read yet. A rotated file must still be open: otherwise it may be a new
+     file, or a copy, that has got the inode.
 
-Known limit: of files that are equal in all that was read of one of them (a common first line, and nothing more), a
-copy or compressed one can't be told from a new one. Inodes tell them apart where files are only renamed. A new
-compressed file that has both the inode and the first KiB of one that was read and deleted is taken for that one.
+Known limits: if nothing more than a common first line was read of two files, a copy or a compressed file looks like
+a new one. A new compressed file that has the inode and the first KiB of a finished and deleted one is taken
+for that one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def claim(
         readers: The open files by path, oldest first, the live one last.
         states: The known checkpoints, the likeliest first.
         live: The path whose file is never only a copy.
-        held: The files that were open before, whatever their names are now.
+        held: The files that were open before, under any name.
     """
     held, left = list(held), list(states)
     if not left and readers.keys() == {live}:
@@ -53,7 +53,7 @@ def _known(
 
     def nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
         if path != live and reader.identity not in surely_same and not is_compressed(path):
-            return False  # it may be a copy that was given the inode
+            return False  # it may be a copy that has got the inode
         return _nothing_read_yet(path, reader, state)
 
     claims: dict[str, FileState | None] = {}
@@ -90,12 +90,12 @@ def _copies(
         here.append(readers[live])
     for path, reader in readers.items():
         if path != live and path not in claims and not is_compressed(path) and _is_empty(reader):
-            claims[path] = None  # it may become a copy, and has nothing to give before something is in it
+            claims[path] = None  # it may become a copy, and there is nothing to read in it yet
     fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
     unknown = [path for path in readers if path != live and path not in claims]
     originals, fresh_originals = (_Originals(here), _Originals(fresh)) if unknown else (None, None)
     for path in unknown:
-        # what is compressed of a new file is a copy of it too, whatever number it has by now
+        # a compressed copy of a new file is a copy too, regardless of its number
         for among in (originals, fresh_originals if is_compressed(path) else None):
             if among is not None and among.has_one_of(readers[path]):
                 claims[path] = None
@@ -103,9 +103,9 @@ def _copies(
 
 
 class _Alike:
-    """The files that a state may be: those with its inode, and those that begin as it did, the newest first.
+    """The files that may have a checkpoint: those with its inode and those with its first bytes, the newest first.
 
-    Each file is compared with the states that are like it, not with all: there may be thousands of both.
+    Each file is compared with few checkpoints, not with all: there may be thousands of both.
     """
 
     def __init__(self, readers: Mapping[str, Reader]) -> None:
@@ -127,7 +127,7 @@ class _Alike:
     def _by_beginning(self, head: Fingerprint) -> list[str]:
         if not head.length:
             return []
-        if self._heads is None:  # not before a state is found by nothing else
+        if self._heads is None:  # only if a checkpoint is found by nothing else
             self._heads = {path: _head(self._readers[path]) for path in self._place}
         if head.length not in self._by_head:
             by_digest = self._by_head[head.length] = {}
@@ -138,14 +138,14 @@ class _Alike:
 
 
 class _Originals:
-    """Files that others may be copies of, by what they begin with."""
+    """Files that others may be copies of, by their first bytes."""
 
     def __init__(self, readers: Iterable[Reader]) -> None:
         self._heads = [(_head(reader), reader) for reader in readers]
         self._by_head: dict[int, dict[bytes, list[Reader]]] = {}
 
     def has_one_of(self, copy: Reader) -> bool:
-        """Whether this file is the beginning of one of them (a copy that is being made before a truncation)."""
+        """Return whether this file is the beginning of one of them: a copy that is made before a truncation."""
         first = _head(copy)
         if not first:
             return False
@@ -154,7 +154,7 @@ class _Originals:
             for head, reader in self._heads:
                 by_first.setdefault(head[: len(first)], []).append(reader)
         originals = self._by_head[len(first)].get(first, ())
-        # a file that was open before is no copy of itself: it was cut off, and what was in it is elsewhere
+        # a file that was open before is not a copy of itself: it was cut off, and its content is elsewhere
         return any(original.identity != copy.identity and _is_copy(copy, original) for original in originals)
 
 
@@ -162,7 +162,7 @@ def _head(reader: Reader) -> bytes:
     try:
         return reader.read_at(0, HEAD_BYTES)
     except OSError:
-        return b""  # nothing is known of it either
+        return b""  # it cannot be compared
 
 
 def _same_inode(path: str, reader: Reader, state: FileState) -> bool:
@@ -176,7 +176,7 @@ def _same_content_unfinished(path: str, reader: Reader, state: FileState) -> boo
 
 
 def _longest(path: str, others: Iterable[str], readers: Mapping[str, Reader], state: FileState) -> str:
-    """The one of these files, all with this state's content, that goes on where the first one ends."""
+    """Return the file that continues where the first one ends, of those with this checkpoint's content."""
     for other in others:
         if other != path and holds(readers[other], state) and _goes_on_behind(readers[other], readers[path]):
             path = other
@@ -191,7 +191,7 @@ def _goes_on_behind(reader: Reader, other: Reader) -> bool:
 
 
 def _same_compressed(path: str, reader: Reader, state: FileState) -> bool:
-    # it is never changed in place, and reading it to its end would take long
+    # a compressed file is never changed in place, and reading it to its end would take long
     return is_compressed(path) and reader.identity == (state.device, state.inode) and _begins(reader, state)
 
 
@@ -222,7 +222,7 @@ def _nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
 
 
 def _is_unchanged(reader: Reader, state: FileState) -> bool:
-    """Whether a file that ended with nothing read still is as it was: else it is another one with its inode."""
+    """Return whether a file that was finished unread is unchanged: otherwise another file has its inode."""
     try:
         return begins(reader, state) if state.head.length else not reader.read_at(0, 1)
     except OSError:
@@ -237,7 +237,7 @@ def _is_empty(reader: Reader) -> bool:
 
 
 def _is_copy(reader: Reader, other: Reader) -> bool:
-    """Whether this file is the beginning of the other (a copy that is being made before a truncation)."""
+    """Return whether this file is the beginning of the other: a copy that is made before a truncation."""
     try:
         head = reader.read_at(0, HEAD_BYTES)
         if not head or other.read_at(0, len(head)) != head:

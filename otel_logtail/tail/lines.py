@@ -1,4 +1,4 @@
-"""A file cut into chunks of whole lines, each with the state behind it. Pure but for reading the file."""
+"""Cuts a file into chunks of whole lines, each with the checkpoint behind it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from otel_logtail.tail.reader import PlainReader, Reader, length
 from otel_logtail.tail.trail import extended
 
 CHUNK_BYTES = 1 << 20
-"""How much is read at once, and the bound on a line: a longer one has no newline in so many bytes."""
+"""How many bytes are read at once, and the limit on the length of a line."""
 
 SPARSE_BYTES = 4 << 20
-"""How much is read at once where a log holds few samples: a transaction costs as much as many lines without one."""
+"""How many bytes are read at once in a log with few samples: a transaction costs as much as many lines without one."""
 
 _LINE_STARTS = (b"\n", b"\0")
 
 
 def new_buffer() -> bytearray:
-    """A buffer for chunks: one is enough for all files that are read in turn."""
+    """Return a buffer for chunks. One is enough for all files of a source."""
     return bytearray(ANCHOR_BYTES + CHUNK_BYTES)
 
 
 def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = CHUNK_BYTES) -> Chunk | None:
-    """The next whole lines behind the state's position; None where there are none (yet), or where it is another file.
+    """Return the next whole lines behind the position; None if there are none yet, or if the file was changed.
 
     Args:
         reader: The file.
-        state: How far it was read.
-        buffer: Of :func:`new_buffer`; the chunk lies in it, so it is good until the next one is read.
-        most: How much to read, at least the bound on a line; the buffer grows to hold it.
+        state: Its checkpoint.
+        buffer: From :func:`new_buffer`. The chunk is in it until the next one is read.
+        most: How many bytes to read, at least the limit on a line; the buffer grows to hold them.
 
     Raises:
-        OSError: it can't be read.
+        OSError: The file cannot be read.
     """
     size, want = state.size, most
     if isinstance(reader, PlainReader):
@@ -41,15 +41,15 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
         want = min(want, size - state.offset)
     if want <= 0:
         return None
-    # the bytes before the position are read again with the next ones: if they are others now, so is the file
+    # the bytes before the position are read again with the next ones: if they have changed, it is another file
     back = state.anchor.length
     if len(buffer) < back + want:
         buffer.extend(bytes(ANCHOR_BYTES + most - len(buffer)))
     length = reader.read_into(memoryview(buffer)[: back + want], state.offset - back)
     if length < back or fingerprint(bytes(buffer[:back])) != state.anchor:
-        return None  # the next look sorts it out
+        return None  # the next scan finds out why
     if not state.offset and fingerprint(bytes(buffer[: min(length, state.head.length)])) != state.head:
-        return None  # nothing was read of it, but its first bytes were seen
+        return None  # no line was read, but the first bytes are known
     skipping = state.offset > 0 and bytes(buffer[back - 1 : back]) not in _LINE_STARTS
     start, end, oversized = _whole_lines(buffer, back, length, skipping=skipping)
     if end == back:
@@ -70,10 +70,10 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
 
 
 def _whole_lines(buffer: bytearray, begin: int, length: int, *, skipping: bool) -> tuple[int, int, int]:
-    """Where the whole lines begin and end, and how many lines are skipped from here on for their length.
+    """Return where the whole lines begin and end, and how many lines begin here that are skipped for their length.
 
-    A skipped part never ends with a NUL, unless there is nothing else: so what follows a NUL is the start of a line. (A
-    writer that was not told of a truncation leaves a hole of NULs, however long, and its next line behind it.)
+    A skipped part never ends with a NUL, unless it holds only NULs. So a line starts behind a NUL: a writer that does
+    not notice a truncation leaves a hole of NULs, of any length, and its next line behind it.
     """
     start = begin
     if skipping:
@@ -83,7 +83,7 @@ def _whole_lines(buffer: bytearray, begin: int, length: int, *, skipping: bool) 
             return (end, end, 0) if end > begin else (length, length, 0)
     end = start
     while (newline := buffer.rfind(b"\n", end, min(end + CHUNK_BYTES, length))) >= 0:
-        end = newline + 1  # where so many bytes hold none, a line begins that is longer than the bound
+        end = newline + 1  # no newline in so many bytes: a line begins that is longer than the limit
     if end > begin:
         return start, end, 0
     if length - begin < CHUNK_BYTES:
@@ -96,7 +96,7 @@ def _whole_lines(buffer: bytearray, begin: int, length: int, *, skipping: bool) 
 
 
 def end_of_lines(reader: Reader) -> int:
-    """The end of the last whole line: a line that is just being written will be read as a whole."""
+    """Return the end of the last whole line: a line that is being written is read once it is complete."""
     size = length(reader)
     start = max(0, size - CHUNK_BYTES)
     newline = reader.read_at(start, size - start).rfind(b"\n")

@@ -2,16 +2,16 @@
 
 A *live path* is a name that the program writes to. Over time it names many files, each with a checkpoint
 (:class:`FileState`) in the store. ``PathTail`` holds the files of one live path open that may have unread bytes, and
-reads them in order, the oldest first. A scan looks at the files, makes a plan (``plan``), and carries it out.
+reads them in order, the oldest first. A scan identifies the files, makes a plan (``plan``), and carries it out.
 
 Invariants:
-  * a chunk is whole lines (or the skipped part of a line beyond the limit), and is returned again until ``accept``;
+  * a chunk holds complete lines, or a skipped part of a line beyond the limit; it is returned again until ``accept``;
   * a file is recognized by its content (``identify``), never by its name or inode alone;
   * every rotated file that was ever seen has a checkpoint, so a file without one is new, and is read;
   * the checkpoints are stored before the set of open files changes: if the store fails, the next scan decides again.
 
-Known limits: a file whose first read bytes were all replaced by the same bytes cannot be told from itself. A file that
-was deleted before it was read is reported, not recovered. The last line of a rotated file is not read if it lacks its
+Known limits: a file that was replaced by one with the same bytes is taken for the same file. A file that was deleted
+before it was read is reported, not recovered. The last line of a rotated file is not read if it lacks its
 newline.
 """
 
@@ -38,32 +38,32 @@ from otel_logtail.tail.planner import Planner
 from otel_logtail.tail.reader import PlainReader
 
 
-class Looked(Enum):
+class Outcome(Enum):
     """The result of a scan of one live path."""
 
-    RESTS = "rests"
+    IDLE = "idle"
     """Nothing has changed, and everything was read."""
     READ = "read"
     """There may be something to read."""
     CHANGED = "changed"
-    """The same, and the files were told apart."""
+    """The same, and the files were identified."""
     AGAIN = "again"
     """The live file was cut off: scan again with a new listing, since it may have been copied before."""
 
 
 class _LastScan(msgspec.Struct):
-    """What was there when the files were told apart last.
+    """The state at the time when the files were identified last.
 
-    ``seen``: device and inode of the live file. ``beside``: the names beside it. ``told_apart_s``: when that was.
-    ``look_again``: a change may have gone unseen. ``orphans``: a file may be a copy of one that was let go, and would
+    ``seen``: device and inode of the live file. ``beside``: the names beside it. ``identified_s``: the time.
+    ``scan_again``: a change may have gone unseen. ``orphans``: a file may be a copy of one that was closed, and would
     be new then. ``undecided``: files that are copies as far as they go, with identity and size: one that grows is
     compared again. ``here``: the ids of the checkpoints whose files were there.
     """
 
     seen: tuple[int, ...] | None = None
     beside: tuple[Names, ...] = ()
-    told_apart_s: float = 0.0
-    look_again: bool = False
+    identified_s: float = 0.0
+    scan_again: bool = False
     orphans: bool = False
     undecided: Mapping[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
     here: frozenset[int] | None = None
@@ -102,52 +102,52 @@ class PathTail:
 
     # --- scan -------------------------------------------------------------------------------------------------------
 
-    def look(self, now_s: float, *, again: bool = False) -> Looked:
+    def scan(self, now_s: float, *, again: bool = False) -> Outcome:
         """Scan the live path and open the files that have to be read.
 
         ``again``: the directory was listed after the last scan, which has found that the live file was cut off.
         """
-        looked = Looked.READ
+        outcome = Outcome.READ
         self._waits = self._held.waits = False
         try:
-            looked = self._look(now_s, again=again)
+            outcome = self._scan(now_s, again=again)
         except OSError as problem:
             if problem.errno != errno.ESTALE:  # a file that had to be opened again was just renamed
                 self._reporter.unreadable(self.live, problem.strerror or str(problem))
-        if looked in (Looked.RESTS, Looked.AGAIN):
-            return looked
+        if outcome in (Outcome.IDLE, Outcome.AGAIN):
+            return outcome
         self._held.release(now_s)
         self._held.start_reading()
-        return looked
+        return outcome
 
-    def _look(self, now_s: float, *, again: bool) -> Looked:
+    def _scan(self, now_s: float, *, again: bool) -> Outcome:
         last = self._last
         status = self.files.status()
         seen = status[:2]
         beside = self.files.names(now_s, fresh=not seen)
         if beside is last.beside and ((status and status == self._resting) or self._rests(status)):
             self._resting = status
-            return Looked.RESTS
+            return Outcome.IDLE
         self._resting = ()
         changed = beside != last.beside or any(was != _size(path) for path, was in last.undecided.items())
         another = seen == last.seen and self._is_another()
         if another and not again:
-            return Looked.AGAIN
+            return Outcome.AGAIN
         # if there was no live file before and now, one may have come and been renamed: no event will name it again
         urgent = seen != last.seen or another or (changed and not seen)
-        due = urgent or ((changed or last.look_again) and now_s - last.told_apart_s >= SETTLE_S)
+        due = urgent or ((changed or last.scan_again) and now_s - last.identified_s >= SETTLE_S)
         if due and self._sync(now_s):
-            last.seen, last.beside, last.told_apart_s = seen, beside, now_s
+            last.seen, last.beside, last.identified_s = seen, beside, now_s
             # a change between the listing and now may not show again
             unsure = (urgent or changed) and not (seen and self.files.is_quiet() and not another)
-            last.look_again = last.orphans or unsure
+            last.scan_again = last.orphans or unsure
             self._waits = last.orphans
-            return Looked.CHANGED
+            return Outcome.CHANGED
         if due or changed:
             self._waits = True
         else:
             last.beside = beside
-        return Looked.READ
+        return Outcome.READ
 
     def _rests(self, status: tuple[int, ...]) -> bool:
         """Return whether the live file is the only one, and was read to its end as it is now."""
@@ -158,7 +158,7 @@ class PathTail:
             and held.ended_at == held.verified[0]
             and held.reader.identity == status[:2]
             and len(self._held.all) == 1
-            and not self._last.look_again
+            and not self._last.scan_again
             and not self._last.undecided
         )
 
@@ -176,7 +176,7 @@ class PathTail:
         return another
 
     def _sync(self, now_s: float) -> bool:
-        """Tell the files apart, and carry out what follows; return whether that was possible."""
+        """Identify the files and carry out a plan; return whether that was possible."""
         opened = self.files.open(now_s, self._states.unfinished())
         try:
             plan = self._planner.plan(
@@ -250,12 +250,12 @@ class PathTail:
 
     @property
     def waits(self) -> bool:
-        """Whether to scan again soon: names come and go, or a file is being rewritten."""
+        """True if another scan is due soon: names have changed, or a file is being rewritten."""
         return self._waits or self._held.waits
 
     @property
     def is_open(self) -> bool:
-        """Whether any of the files is open."""
+        """True if any of the files is open."""
         return bool(self._held.all)
 
     @property
@@ -274,7 +274,7 @@ class PathTail:
         return tuple(self._states)
 
     def gone(self) -> frozenset[int]:
-        """Return the ids of finished files that were not there when the files were told apart last."""
+        """Return the ids of finished files that were not there when the files were identified last."""
         here = self._last.here
         return frozenset() if here is None else self._states.finished(but=here)
 

@@ -1,7 +1,8 @@
 """Names of rotated files: which belong to a live path, in which order, and which are compressed.
 
-A rotated name is the live name with ``.1``, ``.2024-01-31``, ``-20240131``, ``.1700000000`` and the like behind it (or
-before its extension), and perhaps the extension of a codec. Numbers grow with age, dates with youth.
+A rotated name is the live name with a number or a date behind it (or before its extension), such as ``.1``,
+``.2024-01-31``, ``-20240131`` or ``.1700000000``, and perhaps the extension of a codec. Larger numbers are older, later
+dates are newer.
 """
 
 from __future__ import annotations
@@ -23,32 +24,31 @@ _ROTATED_MIDDLE = re.compile(rf"(?:\.\d{{1,3}}|[.-]{_DATE})(?P<extension>\.[A-Za
 
 
 def is_compressed(path: str) -> bool:
-    """Whether a file of this name is read through a codec."""
+    """Return whether a file with this name is read through a codec."""
     return path.endswith(_COMPRESSED)
 
 
 def plain_name(path: str) -> str:
-    """The path without what a compressor puts behind it."""
+    """Return the path without the extension of a codec."""
     for codec in _COMPRESSED:
         path = path.removesuffix(codec)
     return path
 
 
 def rotated_of(live: str, names: Names) -> list[str]:
-    """The rotated files of a live path, oldest first; of a plain and a compressed one of the same name, the plain one.
+    """Return the rotated files of a live path, the oldest first.
 
-    Names are the live name with ``.1``, ``.2024-01-31``, ``-20240131``, ``.1700000000`` and the like behind it (or
-    before its extension), and perhaps ``.gz``, ``.bz2``, ``.xz`` or ``.zst``. Numbers grow with age, dates with youth.
+    If there are a plain and a compressed file of one name, the plain one is returned.
 
     Args:
         live: The path that the program writes to.
-        names: What is in its directory, at least all that begins as its name does.
+        names: The names in its directory, at least those that begin like its own.
     """
     folder, name = os.path.split(live)
     stem, extension = os.path.splitext(name)
     found: dict[str, tuple[tuple[int, int, str], str]] = {}
     if len(names) == 1 and names[0][0] == name:
-        return []  # as it is mostly
+        return []  # the usual case
     for other, _, kind in names:
         match = _rotated_as(other, name, stem, extension)
         if match is None or kind not in (FILE, LINK):
@@ -61,12 +61,12 @@ def rotated_of(live: str, names: Names) -> list[str]:
             found[plain] = ((1, -int(number), "") if number else (0, 0, match["date"]), path)
     ordered = sorted(found.values())
     if ordered and ordered[0][0][0] != ordered[-1][0][0]:
-        ordered.sort(key=lambda one: _modified_ns(one[1]))  # two schemes at once: only the times can tell
+        ordered.sort(key=lambda one: _modified_ns(one[1]))  # two schemes at once: only the times show the order
     return [path for _, path in ordered]
 
 
 def siblings(live: str, folders: Folders | None = None) -> list[str]:
-    """The same, of what is there now (with ``folders``: when they were asked first)."""
+    """Return the rotated files of a live path that exist now, or in the listings of ``folders``."""
     try:
         return rotated_of(live, (folders or Folders()).beside(live, 0.0, fresh=True))
     except OSError:
@@ -77,11 +77,11 @@ def _modified_ns(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
-        return 0  # it went while we looked
+        return 0  # it was deleted meanwhile
 
 
 def _rotated_as(other: str, name: str, stem: str, extension: str) -> re.Match[str] | None:
-    """What makes a name that of a rotated file of ``name``, which is ``stem + extension``."""
+    """Return the mark in ``other`` of a rotated file of ``name`` (``stem + extension``); None if it has none."""
     if not other.startswith(stem) or other == name:
         return None
     plain = plain_name(other)
@@ -94,20 +94,20 @@ def _rotated_as(other: str, name: str, stem: str, extension: str) -> re.Match[st
 
 
 def is_sibling(live: str, path: str) -> bool:
-    """Whether a file of this path, there or not, counts as a rotated one of a live path."""
+    """Return whether a path, which need not exist, is that of a rotated file of a live path."""
     (folder, name), (other_folder, other) = os.path.split(live), os.path.split(path)
     return folder == other_folder and _rotated_as(other, name, *os.path.splitext(name)) is not None
 
 
 def is_rotated_name(path: str) -> bool:
-    """Whether a file of this name was put aside by a rotation, as far as its name tells."""
+    """Return whether a file was renamed by a rotation, as far as its name shows."""
     folder, name = os.path.split(path)
     sure, base = _rotated_from(name)
-    # what stands before the extension tells only beside the live file that it belongs to
+    # a number before the extension counts only if the live file exists
     return sure or (base != name and os.path.exists(os.path.join(folder, base)))
 
 
-@lru_cache(maxsize=4096)  # the same names are asked about at each look
+@lru_cache(maxsize=4096)  # the same names are checked at each scan
 def _rotated_from(name: str) -> tuple[bool, str]:
-    """Whether a name by itself says that it was rotated; and what it would be without what says so in its middle."""
+    """Return whether a name by itself is that of a rotated file, and the name without a number in its middle."""
     return bool(is_compressed(name) or _ROTATED_END.search(name)), _ROTATED_MIDDLE.sub(r"\g<extension>", name)

@@ -38,7 +38,7 @@ class PathFiles:
     def __init__(self, live: str, folders: Folders, reporter: Reporter) -> None:
         self.live = live
         self.bases: tuple[str, ...] = (live,)
-        """Names beside which rotated files were looked for last: the live path, and what it links to."""
+        """The names beside which rotated files were found last: the live path, and its link target."""
         self._folders = folders
         self._reporter = reporter
         self._folder, self._name = os.path.split(live)

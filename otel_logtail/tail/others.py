@@ -19,7 +19,7 @@ class OtherPaths(Elsewhere):
         self.states = Everywhere(state for states in known.values() for state in states)
         self._known, self._tails = known, tails
         self.taken: list[FileState] = []
-        """What was taken, as it was before."""
+        """Checkpoints that were taken, as they were before."""
 
     def find(self, live: str, reader: Reader) -> tuple[Moved, FileState] | None:
         try:
@@ -30,7 +30,7 @@ class OtherPaths(Elsewhere):
                 if any(_is_at(path, state) for path in (state.path, state.live, *siblings(state.live))):
                     if identity == reader.identity:
                         return Moved.THERE, state
-                    continue  # somebody's copy of a file that is still there
+                    continue  # a copy of a file that is still there
                 tail = self._tails.get(state.live)
                 return Moved.SOON if tail is not None and tail.reads(state.id) else Moved.HERE, state
         except OSError:
@@ -45,7 +45,7 @@ class OtherPaths(Elsewhere):
             self._known[state.live] = [s for s in self._known[state.live] if s.id != state.id]
 
     def give_back(self, but: Collection[str]) -> None:
-        """Let the live paths, but for these, know again what was taken from them."""
+        """Return the taken checkpoints to their live paths, but not to these."""
         for state in self.taken:
             if state.live in self._tails:
                 self._tails[state.live].know(state)
@@ -56,7 +56,7 @@ class OtherPaths(Elsewhere):
 
 
 class Table:
-    """Which file is followed by which live path, and which ones are known, by device and inode."""
+    """The followed live paths and the known checkpoints, by device and inode."""
 
     def __init__(self, tails: Iterable[PathTail], known: Mapping[str, Iterable[FileState]]) -> None:
         self.followed: dict[tuple[int, int], str] = {}
@@ -75,7 +75,7 @@ class Table:
 
 
 def _is_at(path: str, state: FileState) -> bool:
-    """Whether a file is still at this path, and not another one that was given its inode."""
+    """Return whether a file is still at this path, and not another one that has got its inode."""
     if identity_at(path) != (state.device, state.inode):
         return False
     return is_compressed(path) or holds_at(path, state)

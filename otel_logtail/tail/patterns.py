@@ -1,14 +1,14 @@
 """Patterns of file names, and the files that match them now.
 
 A pattern is a path with the shell's wildcards: ``*``, ``?``, ``[...]`` within a name, and ``**`` for any number of
-directories. A wildcard in brackets (``[*]``, ``[?]``, ``[[]``) stands for itself: :func:`expand` writes the values of
+directories. A wildcard in brackets (``[*]``, ``[?]``, ``[[]``) matches itself: :func:`expand` writes the values of
 variables so, since a value is a name and never a pattern.
 
 A name that exists as it is written is taken literally, wildcards or not: ``/srv/[prod]/proxy.log``. The exception is a
 file name with ``*``, which always is a pattern (and matches itself).
 
-Each real directory is searched once, so that links which lead back end. Directories come before links to them: a file
-is known by its plainest name.
+Each real directory is searched once, so that a link to a directory above it does no harm. Directories come before links
+to them, so that a file has its plainest name.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _ESCAPED = re.compile(r"\[([*?[])\]")
 
 
 def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> list[str]:
-    """Patterns with ``~`` and ``${VARIABLES}`` filled in, as absolute ones.
+    """Return absolute patterns, with ``~`` and ``${VARIABLES}`` replaced.
 
-    A pattern that names what is not set (``home`` empty) is left out. Wildcards in a value stand for themselves.
+    A pattern with a variable that is not set (or an empty ``home``) is left out. Wildcards in a value match themselves.
     """
     expanded = []
     for pattern in patterns:
@@ -49,24 +49,24 @@ def expand(patterns: Iterable[str], environ: Mapping[str, str], home: str) -> li
 
 
 def has_wildcards(pattern: str) -> bool:
-    """Whether a pattern (or a part of one) may match more than one name."""
+    """Return whether a pattern (or a part of one) may match more than one name."""
     return glob.has_magic(_ESCAPED.sub("", pattern))
 
 
 def as_written(pattern: str) -> str:
-    """The path that a pattern says if none of its wildcards is one: what a user has written, and is shown."""
+    """Return the path that a pattern is if none of its wildcards is one: the text that a user has written."""
     return _ESCAPED.sub(r"\1", pattern)
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One name of a pattern. ``text`` is what it says literally; ``regex`` is None where it has no wildcards."""
+    """One name of a pattern. ``text`` is its literal form; ``regex`` is None if there are no wildcards."""
 
     text: str
     regex: re.Pattern[str] | None
     deep: bool = False
 
     def matches(self, name: str) -> bool:
-        """Whether a name matches; a hidden one is only matched by a part that begins with a dot, too."""
+        """Return whether a name matches; a hidden name needs a part that begins with a dot, too."""
         if self.regex is None or name == self.text:
             return name == self.text
         return (not name.startswith(".") or self.text.startswith(".")) and self.regex.match(name) is not None
@@ -83,7 +83,7 @@ _VISIBLE = _part("*")
 
 
 def could_match(path: str, pattern: str) -> bool:
-    """Whether a path, there or not, is one that a pattern may find; a name as it is written counts, too."""
+    """Return whether a pattern may find a path, which need not exist; a literal match counts, too."""
 
     def rest(names: list[str], parts: list[Part]) -> bool:
         if not names or not parts:
@@ -96,7 +96,7 @@ def could_match(path: str, pattern: str) -> bool:
 
 
 def folder_of(pattern: str) -> str:
-    """The directory that everything which a pattern finds now is in or below."""
+    """Return the lowest directory that holds all matches of a pattern."""
     folder, *texts = pattern.split("/")[:-1]
     for text in texts:
         part = _part(text)
@@ -108,7 +108,7 @@ def folder_of(pattern: str) -> str:
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """A directory that is to be searched for the part of this index; ``named``: all before it is as it was written."""
+    """A directory to search for the part with this index. ``named``: the parts before it match literally."""
 
     folder: str
     index: int
@@ -124,7 +124,7 @@ class Search:
     Args:
         pattern: An absolute pattern.
         matches_in: Gives the names of regular files in a directory that a part of a pattern matches.
-        stopping: Whether somebody waits for this to end: what was not searched by then is not found.
+        stopping: Returns True if the program waits for the end: the rest is not searched.
     """
 
     def __init__(
@@ -140,10 +140,10 @@ class Search:
         self._linked: deque[_Place] = deque()
         self._seen: set[tuple[int, int, int]] = set()
         self.named = ""
-        """The path, if it was found to exist as it is written."""
+        """The path, if it exists as it is written."""
 
     def files(self) -> Iterator[str]:
-        """Their paths; those in linked directories come last."""
+        """Yield the paths; those in linked directories are last."""
         while (self._plain or self._linked) and not self._stopping():
             place = (self._plain or self._linked).popleft()
             try:
@@ -181,7 +181,7 @@ class Search:
         return ("*" not in part.text and os.path.lexists(path)) if last else os.path.isdir(path)
 
     def _descend(self, folder: str, part: Part, index: int) -> None:
-        """Search the directories in this one that match, for the part of this index."""
+        """Queue the directories in this one that match, for the part with this index."""
         try:
             with DESCRIPTORS.spare(lambda: os.scandir(folder or "/")) as entries:
                 found = sorted((entry.name, entry.is_symlink()) for entry in entries if _is_folder(entry, part))
@@ -217,7 +217,7 @@ class Patterns:
         return " or ".join(map(as_written, self.texts))
 
     def named(self, text: str) -> str:
-        """The one path that a pattern names; empty for one with wildcards."""
+        """Return the one path that a pattern names; empty for a pattern with wildcards."""
         return self._named.get(text, "")
 
     def find(
@@ -226,7 +226,7 @@ class Patterns:
         matches_in: MatchesIn,
         stopping: Callable[[], bool] = lambda: False,
     ) -> list[str]:
-        """The regular files that a pattern with wildcards finds, by name."""
+        """Return the regular files that a pattern with wildcards finds, by name."""
         search = Search(text, matches_in, stopping)
         found = sorted(search.files())
         if search.named:
@@ -234,9 +234,9 @@ class Patterns:
         return found
 
     def could_find(self, path: str) -> bool:
-        """Whether one of them may find this path."""
+        """Return whether one of them may find this path."""
         return any(could_match(path, text) for text in self.texts)
 
     def folders(self) -> set[str]:
-        """The directories in or below which everything is found."""
+        """Return the directories that hold all matches."""
         return {os.path.dirname(self._named[text]) if text in self._named else folder_of(text) for text in self.texts}

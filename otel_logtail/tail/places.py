@@ -1,4 +1,4 @@
-"""Where the files of the live paths are, so that one change is compared with few of them."""
+"""The places of the live paths' files: a changed path is compared with few of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from otel_logtail.tail.live import PathTail
 
 
 class Places:
-    """Where the files of the live paths are, so that one change is compared with few of them."""
+    """The directories, open files and names of all live paths."""
 
     def __init__(self, tails: Iterable[PathTail], folders: Iterable[str]) -> None:
         self.directories = set(folders)
@@ -23,10 +23,10 @@ class Places:
             for base in tail.files.bases:
                 self.directories.add(os.path.dirname(base))
                 self._stems.setdefault(os.path.splitext(base)[0], []).append(tail.live)
-            # a file that is read to its end may lie elsewhere by now, such as in the folder that a link led to
+            # a file that is read to its end may be elsewhere by now, such as in the folder that a link led to
             self.directories.update(os.path.dirname(state.path) for state in tail.held)
 
     def may_be(self, path: str) -> Iterator[str]:
-        """The live paths one of whose files may have this name, or may get it."""
+        """Yield the live paths whose files may have this name, or may get it."""
         for end in range(path.rindex("/") + 1, len(path) + 1):
             yield from self._stems.get(path[:end], ())

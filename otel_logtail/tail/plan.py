@@ -1,4 +1,4 @@
-"""What follows from a scan of one live path: a plan. Decides only; ``live.PathTail`` carries the plan out.
+"""Makes a plan from a scan of one live path. Decides only; ``live.PathTail`` carries the plan out.
 
 A file that is new gets a checkpoint. A file with a checkpoint is held open if it may have unread bytes. An open file
 that has lost its name is read on. An unfinished checkpoint without a file is finished, and its unread bytes are lost.
@@ -20,7 +20,7 @@ from otel_logtail.tail.reader import PlainReader, Reader
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a scan has found.
+    """The result of a scan.
 
     ``claims``: the checkpoint of each known file, None for a file that is not read. ``new``: checkpoints without an id,
     of all other files. ``continued``: the ids of checkpoints whose unread bytes are in new files, by path. ``moved``:
@@ -45,11 +45,11 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to be done: checkpoints to add, to update and to take from other live paths, and files to hold open.
+    """The consequences of a scan: checkpoints to add, to update and to take from other paths, and files to hold open.
 
     ``hold`` is in order, the oldest file first; the checkpoints of new files have no id yet. ``begun``: new files, and
     the offsets where they begin. ``gone``: checkpoints whose file was open and is lost. ``unseen``: those whose file
-    was lost while the path was not followed. ``change``: what has happened to the live file. ``here``: the ids of the
+    was lost while the path was not followed. ``change``: the kind of change of the live file. ``here``: the ids of the
     checkpoints whose files are here. ``undecided`` files are copies as far as they go; ``has_copies``: there are files
     that are not read.
     """
@@ -68,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def make_plan(seen: Seen) -> Plan:
-    """Return what follows from a scan."""
+    """Return the plan for the result of a scan."""
     moved = {after.id for _, after in seen.moved}
     add: list[FileState] = []
     update: list[FileState] = []
@@ -150,7 +150,7 @@ def _quiet_since(seen: Seen, path: str, held: Held | None) -> float | None:
 
 
 def _hold_nameless(seen: Seen, nameless: Iterable[Held], hold: list[Held]) -> None:
-    """Add the open files that have no name any more: what is left behind their descriptors is read."""
+    """Add the open files that have no name any more: their unread bytes are read through the descriptors."""
     named = {reader.identity for reader in seen.readers.values()}
     for held in nameless:
         if held.reader.identity not in named and (held.state.offset == 0 or holds(held.reader, held.state)):
@@ -186,8 +186,8 @@ def _change(seen: Seen, hold: Iterable[Held]) -> Literal["", "truncated", "rotat
 def _is_kept(reader: Reader, named: Reader, *, live: bool) -> bool:
     """Return whether an open file is read on although its name may belong to another file with the same content.
 
-    The writer may still have a renamed or compressed file open. Of a replaced live file, and of two files of which one
-    is longer, the new one is read.
+    The writer may still have a renamed or compressed file open. If the live file was replaced, or the other file is
+    longer, the other one is read.
     """
     if reader.identity == named.identity:
         return True

@@ -41,7 +41,7 @@ class Planner:
         claims = claim(readers, self._likely(readers.values(), held), self._live, [each.reader for each in held])
         live = claims.get(self._live)
         if live is not None and readers.keys() - claims.keys() and is_cut_off(readers[self._live], live):
-            return None  # the file that looks new may be the copy that was made before
+            return None  # a file that seems new may be the copy that was made before
         undecided: dict[str, tuple[int, ...]] = {
             path: sizes[path] for path, state in claims.items() if state is None and not is_compressed(path)
         }
@@ -102,7 +102,7 @@ class Planner:
     def _new_state(self, path: str, reader: Reader, before: Predecessor | None, from_start: bool) -> FileState:
         """Return the checkpoint of a new file, without an id."""
         live = path == self._live
-        offset, size = 0, reader.size()  # before the end is looked for: bytes that come later count as growth
+        offset, size = 0, reader.size()  # before the end is searched: later bytes count as growth
         if not from_start:  # a compressed file only has to be recognized
             offset = end_of_lines(reader) if live or not is_compressed(path) else len(reader.read_at(0, HEAD_BYTES))
         return FileState(

@@ -20,15 +20,15 @@ _BLOCK_BYTES = 1 << 18
 
 
 class Reader(Protocol):
-    """A file that is open: plain or compressed, its bytes are those that the program wrote."""
+    """An open file, plain or compressed; its bytes are those that the program wrote."""
 
     device: int
     inode: int
     damage: str
-    """Why its codec can't go on; empty while it can."""
+    """The reason why the codec cannot continue; empty if it can."""
 
     path: str
-    """Where it is, as far as is known: it may have to be opened again."""
+    """The last known path: the file may have to be opened again."""
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -37,38 +37,38 @@ class Reader(Protocol):
 
     @abstractmethod
     def read_at(self, offset: int, length: int) -> bytes:
-        """At most ``length`` bytes from ``offset``; fewer only at the end, or where the damage begins.
+        """Return at most ``length`` bytes from ``offset``; fewer only at the end, or where damage begins.
 
         Raises:
-            OSError: it can't be read.
+            OSError: The file cannot be read.
         """
 
     @abstractmethod
     def read_into(self, view: memoryview, offset: int) -> int:
-        """The same, into a buffer that is used again: as many as it holds; returns how many there were.
+        """Fill a buffer with bytes from ``offset``; return how many there were.
 
         Raises:
-            OSError: it can't be read.
+            OSError: The file cannot be read.
         """
 
     @abstractmethod
     def size(self) -> int:
-        """Its size on disk now."""
+        """Return the present size on disk."""
 
     @abstractmethod
     def close(self) -> None:
-        """Free its descriptor."""
+        """Close the descriptor."""
 
     def keep(self) -> None:
-        """Something is to be read from it, even if nothing else of it is left."""
+        """Note that the file has something to read, even if it is deleted."""
 
 
 class _Holder(Reader):
-    """A reader whose descriptor may be taken while it is not used; then its file is opened again by its name."""
+    """A reader whose descriptor may be closed while it is unused; then the file is opened again by its name."""
 
     def __init__(self, path: str, descriptors: Descriptors) -> None:
         self.path = path
-        """Where its file is opened again."""
+        """The path by which the file is opened again."""
         self._descriptors = descriptors
         self._is_kept = False
         self._fd = descriptors.open(path, self)
@@ -94,7 +94,7 @@ class _Holder(Reader):
         return self._fd
 
     def keep(self) -> None:
-        """Something is to be read from it: it has to be one of the last whose descriptor is taken."""
+        """Note that the file has something to read: its descriptor is one of the last to be closed."""
         self._is_kept = True
         self._descriptors.keep(self)
 
@@ -112,9 +112,9 @@ class _Holder(Reader):
 
 
 class PlainReader(_Holder):
-    """A plain file, held by its descriptor: renaming or deleting it does not take it away.
+    """A plain file, held by its descriptor: it can be read after it was renamed or deleted.
 
-    (Unless there are more files than descriptors: see :mod:`otel_logtail.tail.descriptors`.)
+    That is not so if there are more files than descriptors (:mod:`otel_logtail.tail.descriptors`).
     """
 
     damage = ""
@@ -130,15 +130,15 @@ class PlainReader(_Holder):
         return os.preadv(fd, [view], offset) if hasattr(os, "preadv") else _copy(self, view, offset)
 
     def changed(self) -> tuple[int, int, int]:
-        """Its size, and when its bytes and its inode were changed the last time."""
+        """Return the size, and the times of the last change of content and inode."""
         status = os.fstat(self._descriptor())
         return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class CompressedReader(_Holder):
-    """A compressed file, read forwards; going back behind the last request begins anew.
+    """A compressed file, read forwards. To go back before the last request, it is unpacked from its start.
 
-    Memory is the codec's window and the last request, not the file's size.
+    Memory is bounded by the codec's window and the last request, not by the file's size.
     """
 
     def __init__(self, path: str, descriptors: Descriptors = DESCRIPTORS) -> None:
@@ -215,19 +215,19 @@ def _decoder(path: str) -> _Opener:
 
 
 def open_reader(path: str) -> Reader:
-    """Open a file for reading, whatever its name says about its codec.
+    """Open a file for reading; the extension selects the codec.
 
     Raises:
-        OSError: it can't be opened, is no regular file, or has a codec that this Python has not.
+        OSError: The file cannot be opened, is not a regular file, or has a codec that this Python lacks.
     """
-    # asked once: between two questions a rotation may take the name away and give it to the next file
+    # one stat only: between two, a rotation may give the name to another file
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
     return CompressedReader(path) if is_compressed(path) else PlainReader(path)
 
 
 def length(reader: Reader) -> int:
-    """How many bytes it gives, up to its damage where it has any."""
+    """Return the number of bytes in a file, up to damage if there is any."""
     if isinstance(reader, PlainReader):
         return reader.size()
     position = 0
@@ -237,7 +237,7 @@ def length(reader: Reader) -> int:
 
 
 def identity_at(path: str) -> tuple[int, int] | None:
-    """Device and inode of the file at a path; None: there is none that can be looked at."""
+    """Return device and inode of the file at a path; None if there is none, or it cannot be accessed."""
     try:
         stat = os.stat(path)
     except OSError:

@@ -1,16 +1,15 @@
-"""Where a file that changed in part is read on: behind the last thing in it that was read before.
+"""Finds where to continue in a file that changed in part: behind the last part of it that was read before.
 
-The lines of the file are compared with those of a trail. Lines that are in both once each are matched in their order;
-that holds where lines were removed, changed or put between, and where the end is another one. Where so many lines were
-lost at the end that none is left of those, the marks say how far the file is what it was.
+The lines of the file are compared with those of a trail. Lines that occur once in both and in the same order are
+matched, so lines that were removed, changed or inserted do no harm. If none of the trail's lines is left, its marks
+show up to which offset the file is unchanged.
 
-A match must be more than what two files have in common by chance: a header, a block of lines that is written again and
-again (``_by_lines``). Where it is not, the file is a new one, and read from its start.
+A match must be more than two files have in common by chance, such as a header or a block of lines that is repeated
+(``_by_lines``). If it is not, the file is a new one and is read from its start.
 
-Known limits: lines that occur more than once tell nothing. A line at the very end that was changed is read once more.
-Where more than the last lines were lost, the lines between two marks are read once more (``Found.doubt``): the engine
-compares their samples with those in the store. Nothing is left out, but for lines that are byte by byte what was read
-before.
+Known limits: lines that occur more than once do not help. A line at the very end that was changed is read once more.
+If more than the last lines were lost, the lines between two marks are read once more (``Found.doubt``), and the engine
+compares their samples with the store. Only lines that are byte by byte the same as lines read before are left out.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from otel_logtail.tail.reader import PlainReader, Reader
 from otel_logtail.tail.trail import LINES, Mark, Trail, first_lines, hash_of, pack, short
 
 SEARCH_BYTES = 256 << 20
-"""How much of a file is searched for known lines, before the place where its predecessor was read up to."""
+"""How many bytes before the predecessor's position are searched for known lines."""
 
 COMMON_LINES = 8
-"""So many different lines at the beginning of two files are no header."""
+"""How many common lines at the beginning of two files are more than a header."""
 
 _BLOCK_BYTES = 1 << 20
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Where the unread part of a changed file begins.
+    """The place in a changed file where its unread part begins.
 
-    ``offset`` 0: nowhere, as it is now; but something in it was read before. ``complete``: the last line that was read
-    stands before it. ``from_within``: the file begins with lines that were in the middle of the other one. ``doubt``:
-    how many bytes behind ``offset`` may have been read.
+    ``offset``: 0 if that is unknown although some lines were read before. ``complete``: the last line that was read is
+    before it. ``from_within``: the file begins with lines from the middle of the other one. ``doubt``: how many bytes
+    behind ``offset`` may have been read.
     """
 
     offset: int
@@ -49,11 +48,14 @@ class Found(msgspec.Struct, frozen=True):
     from_within: bool = False
     doubt: int = 0
     lines: int = 0
-    """How many of the trail's lines were read before ``offset``, as far as that is known."""
+    """How many of the trail's lines are before ``offset``, as far as that is known."""
 
 
 class _Match(msgspec.Struct, frozen=True):
-    """A line that is in the trail (at ``index``) and in the file: its number there, its end, unknown lines before."""
+    """A line that is in the trail (at ``index``) and in the file.
+
+    ``number`` and ``end`` are its line number and its end in the file, ``unknown`` the number of other lines before it.
+    """
 
     index: int
     number: int
@@ -63,10 +65,10 @@ class _Match(msgspec.Struct, frozen=True):
 
 
 def find(reader: Reader, trail: Trail) -> Found | None:
-    """Where this file goes on behind what the trail knows; None where nothing says that it does.
+    """Return where this file continues the trail; None if nothing shows that it does.
 
     Raises:
-        OSError: it can't be read.
+        OSError: The file cannot be read.
     """
     size = reader.size() if isinstance(reader, PlainReader) else None
     found = _by_mark(reader, trail, size)
@@ -83,12 +85,12 @@ def find(reader: Reader, trail: Trail) -> Found | None:
 
 
 def begins_like(reader: Reader, trail: Trail) -> bool:
-    """Whether this file has one of the first lines of the trail's file among its own first ones."""
+    """Return whether one of the first lines of the trail's file is among the first lines of this one."""
     return not frozenset(trail.first).isdisjoint(first_lines(reader.read_at(0, _BLOCK_BYTES)))
 
 
 def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
-    """The trail for this file, read up to where it was found: without lost lines and moved marks."""
+    """Return the trail of this file up to the place that was found: without lost lines and moved marks."""
     offset = found.offset
     marks = [mark for mark in trail.marks if _is_marked(reader, mark)]
     return Trail(trail.lines[: found.lines], tuple(marks), first_lines(reader.read_at(0, min(offset, _BLOCK_BYTES))))
@@ -97,8 +99,8 @@ def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
 def started_anew(state: FileState, trail: Trail, *, partly: bool) -> FileState:
     """Return the checkpoint of a file that is read from its start.
 
-    ``partly``: some of its lines may have been read. They stand about where they stood in the other file, unless lines
-    were put before them.
+    ``partly``: some of its lines may have been read. Their offsets are about those in the other file, unless lines were
+    inserted before them.
     """
     doubt = trail.marks[-1][0] + CHUNK_BYTES + state.doubt if partly and trail.marks else 0
     return msgspec.structs.replace(state, trail=b"", doubt=doubt)
@@ -119,9 +121,9 @@ def resumed(reader: Reader, state: FileState, trail: Trail, found: Found) -> Fil
 
 
 def _is_marked(reader: Reader, mark: Mark) -> bool:
-    """Whether the bytes before the mark's offset are those, and the whole line: lines often have the same end."""
+    """Return whether the bytes before the mark's offset match, and the whole line: lines often have the same end."""
     offset, digest, line = mark
-    if isinstance(reader, PlainReader):  # of most marks little is read; what is compressed is only read forwards
+    if isinstance(reader, PlainReader):  # few bytes are read for most marks; a compressed file is only read forwards
         length = min(ANCHOR_BYTES, offset)
         if short(fingerprint(reader.read_at(offset - length, length))) != digest:
             return False
@@ -143,7 +145,7 @@ def _by_mark(reader: Reader, trail: Trail, size: int | None) -> Found | None:
 
 
 def _last_mark(reader: Reader, marks: tuple[Mark, ...], size: int | None) -> int | None:
-    """The index of the last mark that is in this file. A compressed one (of unknown size) is unpacked once for all."""
+    """Return the index of the last mark that matches. A compressed file, whose size is unknown, is unpacked once."""
     if size is None:
         return max((index for index, mark in enumerate(marks) if _is_marked(reader, mark)), default=None)
     backwards = range(len(marks) - 1, -1, -1)
@@ -160,12 +162,12 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
     from_within = whole and first.number == 0 and first.index > 0
     foreign = last.unknown - first.unknown + min(first.unknown, first.index)
     believed = len(chain) > lost or unmoved
-    if from_within:  # its first lines were removed: no header, and no end of what was read before
+    if from_within:  # its first lines were removed: neither a header nor the end of the trail
         believed = believed or len(chain) > 1 or first.length >= ANCHOR_BYTES // 4
-    elif whole and len(trail.lines) < LINES and first.number == first.index:  # perhaps they have a header in common
+    elif whole and len(trail.lines) < LINES and first.number == first.index:  # perhaps only a common header
         believed = believed or len(chain) >= COMMON_LINES
-    # what was read before the first match is not here: its lines were removed (half a line may be left), or changed in
-    # their places, or they are few; else these are some lines that a new file has, too
+    # The lines before the first match are missing: they were removed (half a line may be left), or changed in place, or
+    # they are few. Otherwise the matches are lines that a new file has by chance.
     explained = first.unknown <= 1 or (whole and first.number == first.index) or 2 * first.index <= len(chain)
     if 2 * foreign > len(chain) or not believed or not (explained or unmoved):
         return Found(0)
@@ -173,7 +175,7 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
 
 
 def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list[_Match], Found | None]:
-    """Lines that are in the trail once and in this part of the file once, in order; and what such marked lines say."""
+    """Return the lines that occur once in the trail and once in this part of the file, and the result for marks."""
     once: dict[int, int] = {}
     for index, hash_ in enumerate(trail.lines):
         once[hash_] = -1 if hash_ in once else index
@@ -204,7 +206,7 @@ def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list
 
 
 def _moved(trail: Trail, places: list[tuple[int, int]]) -> Found | None:
-    """What marked lines say that were found; ``places`` has the offset where each was and the one where it is now."""
+    """Return where the file continues by its marked lines; ``places`` are their offsets before and now."""
     moved: dict[int, list[tuple[int, int]]] = {}
     for mark, end in places:
         moved.setdefault(mark - end, []).append((mark, end))
@@ -219,7 +221,7 @@ def _moved(trail: Trail, places: list[tuple[int, int]]) -> Found | None:
 
 
 def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int], list[bytes], int]]:
-    """Whole lines of this part, a block at a time: their hashes, themselves, and where the first one begins."""
+    """Yield the whole lines of this part by blocks: their hashes, the lines, and the offset of the first one."""
     rest = b""
     position = start = begin
     partial = begin > 0
@@ -234,12 +236,12 @@ def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int],
             at += len(lines.pop(0)) + 1
             partial = False
         yield ([*map(hash_of, lines)] if b"\r" in data else [*map(crc32, lines)]), lines, at
-        if len(rest) > _BLOCK_BYTES:  # nobody reads a line as long as that
+        if len(rest) > _BLOCK_BYTES:  # such a line was never read
             start, rest = start + len(rest), b""
 
 
 def _in_order(matches: list[_Match]) -> list[_Match]:
-    """The most matches that stand in the same order in both."""
+    """Return the longest sequence of matches that is in the same order in both."""
     tops: list[int] = []  # the smallest last index of a chain of each length, and the match that it ends with
     ends: list[int] = []
     before: list[int] = []
@@ -257,7 +259,7 @@ def _in_order(matches: list[_Match]) -> list[_Match]:
 
 
 def _and_what_follows(reader: Reader, lines: tuple[int, ...], last: _Match) -> tuple[int, int]:
-    """The index and the end of the last line that follows the last match in both."""
+    """Return the index and the end of the last line that follows the last match in both."""
     index, offset = last.index, last.end
     for line in reader.read_at(offset, _BLOCK_BYTES).split(b"\n")[:-1]:
         if index + 1 == len(lines) or hash_of(line) != lines[index + 1]:
@@ -267,7 +269,7 @@ def _and_what_follows(reader: Reader, lines: tuple[int, ...], last: _Match) -> t
 
 
 def _behind_nuls(reader: Reader, offset: int) -> int:
-    """Behind the NULs in the next line: with them ends a part that was lost, and begins the next line."""
+    """Return the offset behind the NULs in the next line: a part that was lost ends with them."""
     while data := reader.read_at(offset, _BLOCK_BYTES):
         newline = data.find(b"\n")
         nul = data.rfind(b"\0", 0, newline if newline >= 0 else len(data))

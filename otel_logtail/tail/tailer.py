@@ -1,4 +1,4 @@
-"""A set of paths as one endless source of chunks: which live paths there are, and one tail for each."""
+"""All live paths of a source as one endless source of chunks: which ones there are, and which is read next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_logtail.tail.checkpoints import Book
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
-from otel_logtail.tail.live import Looked, PathTail
+from otel_logtail.tail.live import Outcome, PathTail
 from otel_logtail.tail.naming import rotated_of
 from otel_logtail.tail.others import OtherPaths, Table, holds_at
 from otel_logtail.tail.patterns import Patterns
@@ -23,15 +23,15 @@ from otel_logtail.tail.places import Places
 from otel_logtail.tail.reader import identity_at
 
 _TOGETHER = 500
-"""Of so many new live paths the files are remembered at once: what else waits for the store waits no longer for it."""
+"""How many new live paths share a transaction. More would keep other work waiting for the store."""
 
 
 class Tail:
     """All live paths of one source.
 
-    Files that are there at the first look and not known begin at their start, or at their end without ``from_start``.
-    Files that appear later begin at their start. ``unread`` are live paths that were there at a first look before this
-    one, and could not be read: they begin at their end once they can.
+    Unknown files that the first scan finds are read from their start, or from their end without ``from_start``. Files
+    that appear later are read from their start. ``unread`` are live paths that an earlier first scan found and could
+    not read: they are read from their end once that is possible.
     """
 
     def __init__(
@@ -64,15 +64,16 @@ class Tail:
         self._elsewhere = OtherPaths(self._known, self._tails)
         self._ready: set[str] = set()
         self._waiting: set[str] = set()
-        # those that are ready by what comes first, as far as it was known; what is no more so is put right when met
+        # the live paths that are ready, in order as far as it was known; an entry that is out of date is corrected
+        # when it is the first
         self._order: list[tuple[float, str]] = []
-        # those that are in this order: each once, or its chunk would be read twice before it is accepted
+        # the live paths in this order: each only once, or a chunk would be read twice before it is accepted
         self._ordered: set[str] = set()
         self._places: Places | None = None
         self._begun: list[tuple[str, int]] = []
 
-    def look(self, hints: frozenset[str] | None, now_s: float) -> None:
-        """Look at the live paths that the hints are about; with None, or one that may be a new live path, at all."""
+    def scan(self, hints: frozenset[str] | None, now_s: float) -> None:
+        """Scan the live paths that these changed paths can be about; all of them for None, or if one may be new."""
         concerned = None if hints is None else self._concerned(hints)
         if concerned is not None:
             concerned = self._waiting.union(concerned).intersection(self._tails)
@@ -84,50 +85,50 @@ class Tail:
             new = self._discover(now_s)
             concerned = self._tails.keys() - new if new else self._tails
         self._begun.clear()
-        again = self._look_at(concerned, now_s)
+        again = self._scan_each(concerned, now_s)
         for first in range(0, len(new), _TOGETHER):
-            self._look_at_new(new[first : first + _TOGETHER], now_s)
+            self._scan_new(new[first : first + _TOGETHER], now_s)
         if again:
             self._folders.begin()
-            self._look_at(again, now_s, again=True)
+            self._scan_each(again, now_s, again=True)
         self._reporter.follows_each(self._begun)
         if hints is None and not self._stopping():
             self._folders.forget_others()
-            self._from_start, self._unread = True, frozenset()  # what comes from now on is new
+            self._from_start, self._unread = True, frozenset()  # files that appear from now on are new
 
-    def _look_at(self, lives: Iterable[str], now_s: float, *, again: bool = False) -> list[str]:
-        """Look at each; returns those that are to be looked at again."""
+    def _scan_each(self, lives: Iterable[str], now_s: float, *, again: bool = False) -> list[str]:
+        """Scan each; return those that have to be scanned again."""
         cut_off = []
         for live in lives:
             if self._stopping():
                 break
             tail = self._tails[live]
-            looked = tail.look(now_s, again=again)
+            outcome = tail.scan(now_s, again=again)
             if tail.begun:
                 self._begun += tail.begun
                 tail.begun.clear()
-            if looked is Looked.AGAIN:
+            if outcome is Outcome.AGAIN:
                 cut_off.append(live)
-            elif looked is not Looked.RESTS and live not in self._ready:
+            elif outcome is not Outcome.IDLE and live not in self._ready:
                 self._ready.add(live)
                 if live not in self._ordered:
                     self._ordered.add(live)
                     heappush(self._order, (-inf, live))
-            if looked is Looked.CHANGED:
+            if outcome is Outcome.CHANGED:
                 self._places = None
             if tail.waits:
                 self._waiting.add(live)
         return cut_off
 
-    def _look_at_new(self, lives: list[str], now_s: float) -> None:
-        """Look at paths that were never looked at, and remember their files together: there may be thousands."""
+    def _scan_new(self, lives: list[str], now_s: float) -> None:
+        """Scan new live paths, and store their checkpoints in one transaction: there may be thousands."""
         states = {live: list(self._tails[live].states) for live in lives}
         self._elsewhere.taken.clear()
         try:
             with self._book.together():
-                self._look_at(lives, now_s)
+                self._scan_each(lives, now_s)
         except BaseException:
-            for live in lives:  # nothing of them is remembered
+            for live in lives:  # nothing about them is stored
                 tail = self._tails.pop(live)
                 tail.close()
                 tail.forget([state.id for state in tail.states])
@@ -140,10 +141,10 @@ class Tail:
             raise
 
     def _concerned(self, hints: frozenset[str]) -> Collection[str] | None:
-        """The live paths that changes of these paths are about; None: they may be about any.
+        """Return the live paths that changes of these paths can be about; None if that may be any of them.
 
-        In a directory of logs others write, too, and perhaps without a pause: what has none of our names, and is none
-        of our files by another one, is nothing.
+        Other programs may write in a directory of logs all the time. A path that has none of our names, and is not one
+        of our files under another name, is ignored.
         """
         found = {path for path in hints if path in self._tails}
         if len(found) == len(hints):
@@ -155,7 +156,7 @@ class Tail:
             if path in places.directories or self._patterns.could_find(path):
                 return None
             if os.path.dirname(path) not in places.directories:
-                return None  # some systems say real paths, whatever links lead there
+                return None  # some systems report real paths, any links lead there
             if identity_at(path) in places.open or any(tail.files.is_elsewhere() for tail in places.linked):
                 return None  # a file of ours went to another name
             found.update(places.may_be(path))
@@ -167,7 +168,7 @@ class Tail:
         return self._places
 
     def _discover(self, now_s: float) -> list[str]:
-        """Let those go that are no more, and make a tail for each new live path; returns the new ones."""
+        """Find the live paths: forget those that are gone, and follow the new ones, which are returned."""
         found = discover(
             self._patterns,
             self._rule,
@@ -214,13 +215,13 @@ class Tail:
         return new
 
     def _left_behind(self, live: str) -> bool:
-        """Whether a live path that is no more (its process has ended) was rotated with unread lines."""
+        """Return whether a live path that does not exist any more was rotated with unread lines."""
         if all(state.done for state in self._known[live]) or os.path.lexists(live):
             return False
         return self._patterns.could_find(live)
 
     def _states_for(self, live: str, table: Table) -> list[FileState] | None:
-        """What is known of a live path that comes up; None while another path follows the very same file."""
+        """Return the checkpoints of a live path that appears; None while another path follows the same file."""
         identity = identity_at(live)
         if identity is None:
             return self._known.pop(live, [])
@@ -229,7 +230,7 @@ class Tail:
             self._reporter.same_file(live, other)
             return None
         own = self._known.pop(live, [])
-        # a file that was followed under another name before (it was renamed while nobody looked) is no new one
+        # a file that was followed under another name (it was renamed between two scans) is not new
         for before, state in table.known.get(identity, ()):
             if before != live and holds_at(live, state):
                 if before in self._tails:
@@ -240,14 +241,14 @@ class Tail:
         return own
 
     def read(self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES) -> tuple[PathTail, Chunk] | None:
-        """The next chunk, out of the live path that is first by ``order``; None when all are read to their end."""
+        """Return the next chunk, of the live path that is first by ``order``; None if all are read to their end."""
         with closing(self.read_each(order, now_s, most)) as chunks:
             return next(chunks, None)
 
     def read_each(
         self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES
     ) -> Generator[tuple[PathTail, Chunk], None, None]:
-        """A chunk of each live path that has one, in this order; each is to be worked out before the next is read."""
+        """Yield a chunk of each live path that has one, in this order. The next chunk overwrites the buffer."""
         taken: list[tuple[float, str]] = []
         try:
             while (live := self._first(order)) is not None:
@@ -267,11 +268,11 @@ class Tail:
 
     @property
     def waiting(self) -> Collection[str]:
-        """Live paths that are to be looked at again soon, whether anything speaks for a change of theirs or not."""
+        """Live paths that are to be scanned again soon, even without a sign of a change."""
         return self._waiting
 
     def behind(self, order: Callable[[str], int], but: str) -> list[str]:
-        """The first of the live paths that are ready, if there is one besides this one."""
+        """Return the first of the live paths that are ready, without this one; at most one."""
         here = [heappop(self._order)] if self._first(order) == but else []
         first = self._first(order)
         for entry in here:
@@ -279,7 +280,7 @@ class Tail:
         return [] if first is None else [first]
 
     def _first(self, order: Callable[[str], int]) -> str | None:
-        """The live path that is ready and first by ``order``; it is the first of the heap, too."""
+        """Return the live path that is ready and first by ``order``, and make it the first of the heap."""
         entries = self._order
         while entries:
             known, live = entries[0]
@@ -294,7 +295,7 @@ class Tail:
 
     @property
     def ready(self) -> Collection[str]:
-        """Live paths that may have more to give: all others are read to their end."""
+        """Live paths that may have more to read: all others are read to their end."""
         return self._ready
 
     @property
@@ -313,26 +314,26 @@ class Tail:
         return {live: tail.held for live, tail in self._tails.items()}
 
     def gone(self) -> frozenset[int]:
-        """Ids of finished files that are no longer on disk, as far as the live paths' last look tells.
+        """Return the ids of finished files that are no longer on disk, as far as the last scan shows.
 
-        Those of a live path that is no more are gone where nothing of it is left, not even rotated.
+        The files of a live path that does not exist any more are gone if no rotated file of it is left.
         """
         no_more = (state.id for live in self._nothing_left() for state in self._known[live] if state.done)
         return frozenset(no_more).union(*(tail.gone() for tail in self._tails.values()))
 
     def _nothing_left(self) -> Iterator[str]:
-        """Known live paths that no file has the name of, nor a rotated one's."""
-        folders = Folders()  # each listed once: a name for each process that ever ran can be very many
+        """Yield known live paths that have no file, not even a rotated one."""
+        folders = Folders()  # each directory is listed once: a name for each process that ever ran can be very many
         for live in self._known:
             try:
                 names = folders.beside(live, 0.0, fresh=True)
             except OSError:
-                continue  # nobody can tell
+                continue  # unknown
             if not (os.path.basename(live) in {name for name, *_ in names} or rotated_of(live, names)):
                 yield live
 
     def forget(self, ids: Collection[int]) -> None:
-        """Know these no more, which were ``gone`` and are in the store no more."""
+        """Forget these checkpoints, which were ``gone`` and are deleted from the store."""
         for tail in self._tails.values():
             tail.forget(ids)
         for id_ in ids:
@@ -345,10 +346,10 @@ class Tail:
                 del self._known[live]
 
     def directories(self) -> set[str]:
-        """Where changes are worth looking at: the directories of the patterns and of what the live paths point at."""
+        """Return the directories to watch: those of the patterns, and those that the live paths lead to."""
         return set(self._where().directories)
 
     def close(self) -> None:
-        """Free all descriptors."""
+        """Close all files."""
         for tail in self._tails.values():
             tail.close()

@@ -1,12 +1,12 @@
-"""The trail of a file: hashes of lines and places that were read. A file that changed in part is known again by it.
+"""The trail of a file: hashes of lines and places that were read. It finds the position in a file that changed in part.
 
-A trail has two parts. ``lines`` are hashes of the last lines before the position, one each, whatever their offsets:
-they are found again where lines before them were removed or changed. ``marks`` are hashes of the bytes before some
-offsets, ever fewer further back: they are found again where the end was lost, however much of it.
+``lines`` are hashes of the last lines before the position. They do not depend on offsets, so they match if earlier
+lines were removed or changed. ``marks`` are hashes of the bytes before some offsets, fewer further back. They match if
+the end was lost, however much of it.
 
-A trail is a few bytes in a checkpoint, at most about 2 KiB, and grows with the logarithm of the file's size.
+A trail is part of a checkpoint. It is at most about 2 KiB long and grows with the logarithm of the file's size.
 
-Each line is hashed without its end, so that one that ends in CR LF now is still the same.
+Lines are hashed without their line ends, so a line that ends in CR LF now is still the same.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from otel_logtail.tail.fingerprint import ANCHOR_BYTES, fingerprint
 from otel_logtail.tail.reader import Reader
 
 LINES = 256
-"""How many lines are known one by one."""
+"""How many of the last lines are hashed."""
 
 FEW_LINES = 16
-"""How many of them while a backlog is read."""
+"""How many of them are hashed while a backlog is read."""
 
 FIRST_LINES = 8
-"""How many of its first lines are known: by them a file is known that is just being written anew."""
+"""How many of the first lines are hashed: they recognize a file that is being rewritten."""
 
 MARK_BYTES = 1 << 14
-"""How far apart marks are at least. Behind sixteen times as much, they are a sixteenth of their distance apart."""
+"""The least distance between marks. Further back, the distance is a sixteenth of that to the end."""
 
 _MARKS_AT_ONCE = 16
 _MOST_MARKS = 255
@@ -58,9 +58,9 @@ class Trail(msgspec.Struct, frozen=True):
 
 
 def extended(packed: bytes, buffer: bytearray, start: int, end: int, offset: int, *, backlog: bool = False) -> bytes:
-    """The trail behind ``buffer[start:end]``: whole lines that follow what it has now, and begin at this offset.
+    """Return the trail behind ``buffer[start:end]``: whole lines at this offset, which follow those of the trail.
 
-    While a ``backlog`` is read, it is kept short: most of it would be forgotten with the next part.
+    While a ``backlog`` is read, the trail is kept short: most of it would be replaced by the next chunk.
     """
     if len(packed) < _HEADER.size:
         packed = _HEADER.pack(0, 0)
@@ -72,7 +72,7 @@ def extended(packed: bytes, buffer: bytearray, start: int, end: int, offset: int
         lines = (packed[behind:] + lines)[-4 * LINES :]
     whole = offset == 0 or 0 < firsts < FIRST_LINES
     marks = _marks(buffer, start, end, offset, max(MARK_BYTES, end - start if backlog else 0))
-    if not whole and (not marks or (backlog and number < _MOST_MARKS)):  # as with nearly every line that is followed
+    if not whole and (not marks or (backlog and number < _MOST_MARKS)):  # the usual case while a log is followed
         header = _HEADER.pack(number + len(marks), firsts)
         return header + packed[_HEADER.size : behind] + b"".join(_MARK.pack(*mark) for mark in marks) + lines
     trail = unpack(packed)
@@ -84,7 +84,7 @@ def extended(packed: bytes, buffer: bytearray, start: int, end: int, offset: int
 
 
 def up_to(reader: Reader, offset: int) -> bytes:
-    """The trail of what stands before an offset, as far as its last lines and its first ones tell."""
+    """Return the trail of the bytes before an offset: the last lines and the first ones."""
     start = max(0, offset - _END_BYTES)
     data = bytearray(reader.read_at(start, offset - start))
     at = data.find(b"\n") + 1 if start else 0
@@ -95,13 +95,13 @@ def up_to(reader: Reader, offset: int) -> bytes:
 
 
 def first_lines(data: bytes) -> tuple[int, ...]:
-    """The hashes of the first lines of a file that begins like this, but for empty ones."""
+    """Return the hashes of the first lines of a file that begins with these bytes, without empty lines."""
     lines = data.split(b"\n", FIRST_LINES)[:-1]
     return tuple(hash_of(line) for line in lines if line.strip())
 
 
 def _marks(buffer: bytearray, start: int, end: int, offset: int, apart: int) -> list[Mark]:
-    """The marks of the end of this part, so far apart."""
+    """Return the marks near the end of this part, at this distance."""
     marks = []
     first = max(offset // apart + 1, (offset + end - start) // apart - _MARKS_AT_ONCE)
     for multiple in range(first, (offset + end - start) // apart + 1):
@@ -116,19 +116,19 @@ def _marks(buffer: bytearray, start: int, end: int, offset: int, apart: int) -> 
 def _last_hashes(buffer: bytearray, start: int, end: int, most: int) -> list[int]:
     begin = max(start, end - most * _LINE_BYTES)
     lines = bytes(memoryview(buffer)[begin:end]).rsplit(b"\n", most + 1)
-    del lines[-1]  # behind the last newline is nothing
+    del lines[-1]  # nothing follows the last newline
     if begin > start or len(lines) > most:
         del lines[0]
     return [hash_of(line) for line in lines]
 
 
 def hash_of(line: bytes | bytearray) -> int:
-    """The hash of a line without its newline."""
+    """Return the hash of a line, which has no newline."""
     return crc32(line[:-1] if line.endswith(b"\r") else line)
 
 
 def short(fingerprint: Fingerprint) -> int:
-    """As many bytes of a fingerprint as a mark holds."""
+    """Return the part of a fingerprint that a mark holds."""
     return int.from_bytes(fingerprint.digest[:4], "little")
 
 
@@ -144,14 +144,14 @@ def _thinned(marks: list[Mark]) -> list[Mark]:
 
 
 def pack(trail: Trail) -> bytes:
-    """A trail as it is kept."""
+    """Return a trail as bytes."""
     hashes = struct.pack(f"<{len(trail.first)}I", *trail.first), struct.pack(f"<{len(trail.lines)}I", *trail.lines)
     marks = b"".join(_MARK.pack(*mark) for mark in trail.marks)
     return _HEADER.pack(len(trail.marks), len(trail.first)) + hashes[0] + marks + hashes[1]
 
 
 def unpack(packed: bytes) -> Trail:
-    """The reverse of :func:`pack`; damaged bytes are an empty trail."""
+    """Return the trail of these bytes; an empty one if they are damaged."""
     try:
         number, firsts = _HEADER.unpack_from(packed)
         first = struct.unpack_from(f"<{firsts}I", packed, _HEADER.size)
@@ -164,12 +164,12 @@ def unpack(packed: bytes) -> Trail:
 
 
 def handed_on(state: FileState, reader: Reader | None = None, end: int = 0) -> Trail:
-    """The trail of this file for the one that takes its place.
+    """Return the trail of a file for the one that replaces it.
 
     Args:
-        state: Of the file that was read.
-        reader: The file as it was read, where it is still open.
-        end: Of its last whole line: what is unread up to there will be read before the other file.
+        state: The checkpoint of the replaced file.
+        reader: The replaced file, if it is still open.
+        end: The end of its last whole line: unread lines up to there are read before the other file.
     """
     if not state.offset:
         return unpack(state.trail)

@@ -1,7 +1,7 @@
-"""When to look: file system events as hints, with a slow timed look behind them.
+"""Decides when to scan: at file system events, and periodically, since events may be missed.
 
-An event only says that looking now may pay. None is needed for the tail to be right: watchdog may lose events (a full
-queue, a symlink, a network file system, a directory that was replaced), and the timed look finds what they did not say.
+Correctness does not depend on events. Watchdog may lose them (a full queue, a symbolic link, a network file system, a
+directory that was replaced).
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 
 class Waker(Protocol):
-    """Waits until it may pay to look at the files."""
+    """Waits until a scan may find something."""
 
     @abstractmethod
     def watch(self, directories: Iterable[str]) -> None:
-        """Wake for changes in these directories from now on (those that exist), and no longer for others.
+        """Watch these directories from now on (those that exist), and no others.
 
         Raises:
-            OSError: the system has no more watches to give, or the watching part has died; the timed look still works.
+            OSError: There are no watches left, or the watching thread has died; the periodic scan still works.
         """
 
     @abstractmethod
     def wait(self, timeout_s: float) -> frozenset[str] | None:
-        """Wait for hints, at most so long: the paths that changed (none: the time is over); None: look at all."""
+        """Wait for changes and return the changed paths: none after the timeout, None to scan all paths."""
 
     @abstractmethod
     def wake(self) -> None:
-        """Make the wait end now; may be called from a signal handler or another thread."""
+        """End the wait now; may be called from a signal handler or another thread."""
 
     @abstractmethod
     def alive(self) -> bool:
-        """Whether hints come by themselves; False where there are none, and once the watching part has died."""
+        """Return whether events arrive; False if there are none, and after the watching thread has died."""
 
     @abstractmethod
     def close(self) -> None:
@@ -50,11 +50,11 @@ class Waker(Protocol):
 
 
 class TimedWaker(Waker):
-    """No events at all: only the timed look and ``wake``. For file systems without events, and when watching failed."""
+    """No events: only the periodic scan and ``wake``. For file systems without events, and if watching has failed."""
 
     def __init__(self) -> None:
-        # a token in the queue means: stop waiting. Not an Event: setting one in a signal handler can deadlock, putting
-        # into a SimpleQueue is reentrant. One token is enough, however many hints there are.
+        # A token in the queue ends the wait. This is not a threading.Event: setting one in a signal handler can
+        # deadlock, while SimpleQueue.put is reentrant. One token is enough for any number of changes.
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._pending = False
         self._changed: set[str] = set()
@@ -67,7 +67,7 @@ class TimedWaker(Waker):
             self._tokens.get(timeout=timeout_s)
         except Empty:
             return frozenset()
-        # in this order, so that a hint that comes in between is in this set or brings a token of its own
+        # in this order, so that a change that arrives in between is in this set or has a token of its own
         self._pending = False
         changed, self._changed = self._changed, set()
         return frozenset(changed) or None
@@ -78,7 +78,7 @@ class TimedWaker(Waker):
             self._tokens.put(None)
 
     def hint(self, path: str) -> None:
-        """Somebody has changed this path."""
+        """Note that this path has changed."""
         self._changed.add(path)
         self.wake()
 
@@ -90,10 +90,10 @@ class TimedWaker(Waker):
 
 
 def _quieten_watchdog() -> None:
-    """Keep to itself what watchdog says, whatever handlers and filters others have set up in this process.
+    """Silence watchdog's log, for all handlers and filters of this process.
 
-    What it says of lost events and folders that went is true, and harmless: the timed look stands behind them. What
-    matters to a user (that no events come any more) is said by our reporter.
+    Its messages about lost events and deleted directories are harmless because of the periodic scan. If no events
+    arrive any more, our reporter logs that.
     """
     for name in ("watchdog", "fsevents"):
         logger = logging.getLogger(name)
@@ -104,7 +104,7 @@ def _quieten_watchdog() -> None:
 
 
 class WatchdogWaker(TimedWaker):
-    """Hints from the operating system, through watchdog."""
+    """Events of the operating system, through watchdog."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,8 +118,8 @@ class WatchdogWaker(TimedWaker):
             def on_any_event(self, event: FileSystemEvent) -> None:
                 waker.hint(os.fsdecode(event.src_path))
 
-        # not created or moved ones: with these, a rename out of the directory holds every later event back for 0.5 s.
-        # A new file is noticed by the first write to it.
+        # Not created or moved events: with them, a rename out of the directory delays every later event by 0.5 s.
+        # The first write to a new file is an event.
         self._filter = [FileModifiedEvent, FileDeletedEvent]
         self._handler = Handler()
         self._watches: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
@@ -131,7 +131,7 @@ class WatchdogWaker(TimedWaker):
         try:
             _quieten_watchdog()
             self._observer: BaseObserver = Observer()
-            # watchdog 6, the last for Python 3.10, follows links as it is; 7 has to be asked to
+            # watchdog 6, the last for Python 3.10, follows links by default; 7 has an argument for it
             asked = "follow_symlink" in inspect.signature(self._observer.schedule).parameters
             self._links: dict[str, Any] = {"follow_symlink": True} if asked else {}
             self._observer.start()
@@ -140,7 +140,7 @@ class WatchdogWaker(TimedWaker):
             raise
 
     def _on_error(self, error: threading.ExceptHookArgs) -> None:
-        """A thread has died. If it is one of watchdog's (it has several, and tells nobody), hints may come no more."""
+        """Note that a thread has died. If it was one of watchdog's, events may not arrive any more."""
         if not isinstance(error.thread, self._threads):
             self._hook(error)
             return
@@ -159,18 +159,18 @@ class WatchdogWaker(TimedWaker):
             try:
                 stat = os.stat(directory)
             except OSError:
-                continue  # not there (yet): the timed look finds it when it comes
+                continue  # it does not exist (yet): a periodic scan finds it later
             wanted[directory] = (stat.st_dev, stat.st_ino)
         living = {emitter.watch for emitter in self._observer.emitters if emitter.is_alive()}
         for directory, (watch, identity) in list(self._watches.items()):
-            # the watch of a directory that was deleted is dead, even if one with the same inode was made again; and it
-            # goes on silently when the directory was renamed
+            # the watch of a deleted directory is dead, even if a new one has the same inode; the watch of a renamed
+            # directory continues silently
             if wanted.get(directory) != identity or watch not in living:
                 del self._watches[directory]
                 try:
                     self._observer.unschedule(watch)
                 except (KeyError, OSError):
-                    pass  # its emitter has ended by itself
+                    pass  # its emitter has stopped by itself
         for directory, identity in wanted.items():
             if directory not in self._watches:
                 watch = self._observer.schedule(

@@ -26,7 +26,6 @@ NOT_YET = (
     "otel_logtail/delivery/",
     "otel_logtail/doctor/",
     "otel_logtail/exporters/",
-    "otel_logtail/tail/",
     "otel_logtail/testing/",
     *(f"otel_logtail/{path.name}" for path in (ROOT / "otel_logtail").glob("*.*")),
     "examples/",

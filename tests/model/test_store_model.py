@@ -94,7 +94,7 @@ class StoreFollower:
 
     def look(self, hints: Iterable[Path] | None = None, *, after_s: float = 0.0) -> StoreFollower:
         self.now_s += SETTLE_S + after_s
-        self.run.tail.look(None if hints is None else frozenset(map(str, hints)), self.now_s)
+        self.run.tail.scan(None if hints is None else frozenset(map(str, hints)), self.now_s)
         return self
 
     def read(self, chunks: int | None = None) -> list[str]:

@@ -116,7 +116,7 @@ class Follower:
 
     def look(self, hints: Iterable[Path] | None = None, *, after_s: float = 0.0) -> Follower:
         self.now_s += SETTLE_S + after_s
-        self.tail.look(None if hints is None else frozenset(map(str, hints)), self.now_s)
+        self.tail.scan(None if hints is None else frozenset(map(str, hints)), self.now_s)
         return self
 
     def read(self, chunks: int | None = None) -> list[str]:
