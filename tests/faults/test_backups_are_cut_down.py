@@ -1,7 +1,8 @@
 """Rotations that keep only so many backups, in every style (scenario 3).
 
 The comparable programs' third case, deletion beyond their stored fingerprints, is here the case of backups deleted
-while the program is stopped: their checkpoints name files that no longer exist.
+while the program is stopped: their checkpoints name files that no longer exist. All combinations are in
+tests/unit/tail/test_rotations.py.
 """
 
 from __future__ import annotations
@@ -40,9 +41,15 @@ def backups(log: Path) -> list[Path]:
     return sorted((path for path in log.parent.iterdir() if path != log), key=lambda path: -path.stat().st_mtime_ns)
 
 
-@pytest.mark.parametrize("names", ["dated", "numbered"])
-@pytest.mark.parametrize("mode", ["move", "copytruncate"])
-@pytest.mark.parametrize("deletion", ["none", "older ones", "all while away"])
+@pytest.mark.parametrize(
+    ("deletion", "mode", "names"),
+    [
+        ("none", "copytruncate", "dated"),
+        ("older ones", "move", "numbered"),
+        ("all while away", "copytruncate", "numbered"),
+        ("all while away", "move", "dated"),
+    ],
+)
 def test_every_line_is_read_once(tmp_path: Path, deletion: str, mode: str, names: str) -> None:
     with Following(tmp_path) as following:
         following.log.touch()

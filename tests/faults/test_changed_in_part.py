@@ -1,4 +1,7 @@
-"""The log is edited, cut to its last lines, or loses its end in a power cut: known lines are not read again."""
+"""The log is edited, cut to its last lines, or loses its end in a power cut: known lines are not read again.
+
+Each edit runs here once; all edits in each way to write them are in tests/unit/tail/test_changed_in_part.py.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,16 @@ def beginning_of_nuls(data: bytes) -> bytes:
     return bytes(1000) + data[1000:]
 
 
-@pytest.mark.parametrize("away", [False, True])
-@pytest.mark.parametrize("renamed", [False, True])
-@pytest.mark.parametrize("edit", [last_lines_kept, line_removed, end_lost, end_of_nuls, beginning_of_nuls])
+@pytest.mark.parametrize(
+    ("edit", "renamed", "away"),
+    [
+        (last_lines_kept, False, False),
+        (line_removed, True, False),
+        (end_lost, False, True),
+        (end_of_nuls, True, True),
+        (beginning_of_nuls, False, False),
+    ],
+)
 def test_each_line_is_stored_once(tmp_path: Path, edit: Callable[[bytes], bytes], renamed: bool, away: bool) -> None:
     with Following(tmp_path) as following:
         following.write(200)

@@ -1,4 +1,7 @@
-"""Writers that keep their descriptor, and such that open the log for each line, in each way to rotate (scenario 12)."""
+"""Writers that keep their descriptor, and such that open the log for each line, in each way to rotate (scenario 12).
+
+All combinations are in tests/unit/tail/test_rotations.py.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,16 @@ def delayed_compression(log: Path, number: int) -> None:
         squeeze(second, gzip.compress, ".gz")
 
 
-@pytest.mark.parametrize("writer", ["keeps", "reopens at the rotation", "reopens for each line"])
-@pytest.mark.parametrize("mode", [create, nocreate, copy_and_truncate, delayed_compression])
+@pytest.mark.parametrize(
+    ("mode", "writer"),
+    [
+        (create, "keeps"),
+        (nocreate, "reopens at the rotation"),
+        (copy_and_truncate, "keeps"),
+        (delayed_compression, "reopens for each line"),
+        (delayed_compression, "reopens at the rotation"),
+    ],
+)
 def test_every_line_is_read_once(tmp_path: Path, mode: Callable[[Path, int], None], writer: str) -> None:
     stays = writer == "keeps" and mode is not copy_and_truncate  # in the first file, forever
     with Following(tmp_path) as following:
