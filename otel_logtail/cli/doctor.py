@@ -45,7 +45,7 @@ def doctor(
             texts, places = {**given.options, option.name: str(value)}, {**given.places, option.name: option.flag}
             given = Options(given.environ, texts, places)
     settings = settings_of(given, without_source=True)
-    redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
+    redact = Redactor((*secrets_of(os.environ, (*sys.argv, *settings.values())), *settings.secrets()))
     redact_logs(redact)
     logs_in_one_line(redact)
     checks = examine(settings, context_of_exporters(), home_directory())

@@ -43,7 +43,7 @@ def run(settings: Settings) -> int:
     # State of thousands of files lives long. With Python's thresholds (700, 10, 10), a fifth of the start goes to
     # looking for cycles in it.
     gc.set_threshold(5_000, 20, 50)
-    redact = Redactor(secrets_of(os.environ, (*sys.argv, *settings.values())))
+    redact = Redactor((*secrets_of(os.environ, (*sys.argv, *settings.values())), *settings.secrets()))
     redact_logs(redact)
     logs_in_one_line(redact)
     reporter = Reporter(redact=redact)

@@ -72,6 +72,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the values of exporters, which may be secret."""
         return tuple(value for given in self.exporter_options.values() for value in given.values())
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the values of options that are declared as secret."""
+        secret = {option.name for plugin in exporters().values() for option in plugin.options if option.secret}
+        return tuple(text for given in self.exporter_options.values() for name, text in given.items() if name in secret)
+
     def files(self, environ: Mapping[str, str]) -> Iterator[tuple[Option[Path], Path]]:
         """Yield the files that this run writes, each with its option: the store, then those of exporters.
 

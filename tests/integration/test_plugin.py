@@ -121,6 +121,79 @@ def test_a_plug_ins_usage_error_is_one_like_ours(installed: Path, tmp_path: Path
     assert done.stderr == ("otel-logtail: error: --csv-file is missing\nhint: pass --csv-file PATH\n")
 
 
+def refused(installed: Path, *arguments: object, **environ: str) -> str:
+    """Return the error of a command that is refused."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
+    command = [str(installed / "otel-logtail"), *map(str, arguments)]
+    done = subprocess.run(
+        command, env={**kept, **environ}, cwd="/", capture_output=True, text=True, timeout=bound_s(60), check=False
+    )
+    assert done.returncode == 2, done.stderr
+    return done.stderr.removeprefix("otel-logtail: error: ")
+
+
+def test_the_options_of_an_exporter_are_flags_with_help(installed: Path, tmp_path: Path) -> None:
+    shown = " ".join(run(installed / "otel-logtail", "--help", COLUMNS="200").stdout.split())
+    assert "--csv-file PATH CSV file that episodes are appended to." in shown
+    assert "--csv-separator ,|; Separator of the columns." in shown
+    log, out = tmp_path / "access-2.log", tmp_path / "out.csv"
+    log.write_text("2025-11-25T12:00:01.000Z acme request route=/search took=2.900 db=0.005\n")
+    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db", tmp_path / "s.db"]
+    run(*command, "--exporter", "csv", "--csv-file", out, "--csv-separator", ";")
+    assert out.read_text().endswith(";1;2900.0;stall;render\n")
+
+
+def test_a_wrong_value_of_an_option_names_its_place(installed: Path, tmp_path: Path) -> None:
+    common = ("--observer", "acme", "--path", tmp_path / "access.log", "--exporter", "csv", "--csv-file", "/x")
+    why = "expected , or ;\nhint: use , or ;\n"
+    assert refused(installed, *common, "--csv-separator", "x") == f"invalid --csv-separator 'x': {why}"
+    by_variable = refused(installed, *common, OTEL_LOGTAIL_CSV_SEPARATOR="x")
+    assert by_variable == f"invalid OTEL_LOGTAIL_CSV_SEPARATOR 'x': {why}"
+    file = tmp_path / "x.toml"
+    source = "[source.web]\nobserver = 'acme'\n"
+    file.write_text(f"{source}[exporter.csv]\nfile = 'x'\nseparator = 'x'\n")
+    assert refused(installed, "--config", file) == f"{file}:5: exporter.csv.separator 'x': {why}"
+    file.write_text(f"{source}[exporter.csv]\nseperator = ';'\n")
+    error = refused(installed, "--config", file)
+    assert error == f"{file}:4: exporter.csv.seperator is not known\nhint: did you mean separator?\n"
+
+
+def test_a_file_of_an_exporter_is_never_a_followed_log(installed: Path, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("2025-11-25T12:00:01.000Z acme request route=/search took=2.900 db=0.005\n")
+    before = log.read_bytes()
+    source = ("--observer", "acme", "--path", log, "--db", tmp_path / "s.db", "--exporter", "csv")
+    error = refused(installed, *source, "--csv-file", log)
+    assert error.startswith(f"--csv-file {log}: {log} is a log that is followed\n")
+    assert log.read_bytes() == before
+
+
+def test_doctor_checks_the_options_and_files_of_an_exporter(installed: Path, tmp_path: Path) -> None:
+    log, out = tmp_path / "access.log", tmp_path / "out.csv"
+    log.write_text("2025-11-25T12:00:01.000Z acme request route=/search took=0.100 db=0.005\n")
+    source = ("--observer", "acme", "--path", log, "--db", tmp_path / "s.db", "--exporter", "csv")
+    done = run(installed / "otel-logtail", *source, "--csv-file", out, "doctor", "--format", "json")
+    checks = {check["area"]: (check["level"], check["what"]) for check in json.loads(done.stdout)}
+    assert checks["exporter csv"] == ("ok", f"{out} can be written")
+
+
+def test_a_service_may_write_the_file_of_an_exporter(installed: Path, tmp_path: Path) -> None:
+    source = ("--observer", "acme", "--path", "/var/log/acme/access.log", "--exporter", "csv")
+    unit = run(installed / "otel-logtail", "service", "systemd", *source, "--csv-file", "/srv/acme/out.csv").stdout
+    assert 'ReadWritePaths="-/srv/acme"' in unit.splitlines()
+    assert "--csv-file 'out.csv' is relative" in refused(
+        installed, "service", "systemd", *source, "--csv-file", "out.csv"
+    )
+
+
+def test_only_the_package_of_a_plug_in_names_its_options() -> None:
+    """An exporter with two options touches its own package, its entry point and its tests, and nothing else."""
+    sources = [path for path in (ROOT / "otel_logtail").rglob("*") if path.suffix in (".py", ".toml", ".service")]
+    assert sources
+    named = [path for path in sources if re.search(r"csv_separator|csv-separator|logtail_acme", path.read_text())]
+    assert named == [ROOT / "otel_logtail" / "exporter.py"]  # an example in a docstring
+
+
 def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
     done = run(installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "tests")
     assert " passed" in done.stdout
