@@ -1,6 +1,6 @@
 """otel-logtail: follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.
 
-What a plug-in author imports is here; everything else is internal.
+The names that plug-in authors import are here; everything else is internal.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from otel_logtail.option import Size as Size
     from otel_logtail.option import Text as Text
 
-# made when they are asked for: `otel-logtail --help` needs none of them
+# imported on first use: `otel-logtail --help` needs none of them
 _HOME_OF = {
     name: home
     for home, names in {

@@ -116,7 +116,7 @@ def places_from(values: list[int], bound: int) -> list[int]:
 
 
 SampleKey = tuple[int, int, tuple[int | None, ...]]
-"""What tells samples of one log apart: when, how long, and the stages that ran."""
+"""The values that distinguish samples of one log: time, duration and stages."""
 
 
 def sample_key(time_ns: int, duration_ns: int, stage_ns: Sequence[int | None]) -> SampleKey:

@@ -1,4 +1,4 @@
-"""OpenTelemetry's general variables for a program that is not an SDK: its name, its pace, what is not wanted. Pure.
+"""OpenTelemetry's general variables for a program that is not an SDK: name, interval, disabled signals. Pure.
 
 Those of the OTLP exporter alone are read in ``exporters.otlp_config``; docs/otlp.md has all of them.
 """
@@ -42,7 +42,7 @@ def usable(environ: Mapping[str, str], variable: str) -> str:
 
 
 def problem(variable: str, value: str) -> str:
-    """Say why a variable's value is ignored; empty if it is not.
+    """Return the reason why a variable's value is ignored; empty if it is not.
 
     The specification has unknown words and numbers that cannot be read ignored with a warning, and a list of resource
     attributes with a broken entry discarded as a whole.
@@ -72,7 +72,7 @@ def problems(environ: Mapping[str, str]) -> list[str]:
 
 
 def is_service_link(variable: str, value: str) -> bool:
-    """Whether Kubernetes has set a variable: for a Service NAME it sets NAME_PORT=tcp://ADDRESS:PORT in every pod."""
+    """Return whether Kubernetes set a variable: a Service NAME gives NAME_PORT=tcp://ADDRESS:PORT in every pod."""
     return variable.endswith("_PORT") and re.fullmatch(r"(tcp|udp|sctp)://\S+:[0-9]+", value.strip()) is not None
 
 
@@ -97,7 +97,7 @@ def check_resolved(text: str, origin: str, *, address: bool = True) -> None:
     name = "".join(re.findall(r"[\w.]+", found[0]))
     hint = f"set {origin} to the value itself; nothing here replaces placeholders"
     if found[0].startswith("$(") and origin.isupper():
-        hint = f"declare {name} before {origin} in the container's env: Kubernetes replaces only what stands above"
+        hint = f"declare {name} before {origin} in the container's env: Kubernetes replaces only earlier variables"
     raise UsageError(f"{origin}: {found[0]} was not replaced by a value", hint=hint)
 
 
@@ -119,7 +119,7 @@ def attributes(text: str) -> dict[str, str] | None:
 
 
 def service_name(environ: Mapping[str, str]) -> str:
-    """OTEL_SERVICE_NAME, else service.name of OTEL_RESOURCE_ATTRIBUTES; empty where neither is said."""
+    """Return OTEL_SERVICE_NAME, or service.name of OTEL_RESOURCE_ATTRIBUTES, or an empty text."""
     name = environ.get("OTEL_SERVICE_NAME", "").strip()
     return name or (attributes(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")) or {}).get("service.name", "")
 
@@ -138,7 +138,7 @@ def unwanted(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 def asks_for_otlp(environ: Mapping[str, str]) -> bool:
-    """Whether the environment alone, without a flag, asks for OTLP: it names an endpoint, and nothing forbids it."""
+    """Return whether the environment alone enables OTLP: an endpoint is set, and OTLP is not disabled."""
     named = any(
         environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT", "").strip() for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )

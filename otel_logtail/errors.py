@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class LogtailError(Exception):
-    """The root. ``str(error)`` is one line that says what is wrong; ``hint`` says what to do about it (or is empty).
+    """The root of all errors. ``str(error)`` is one line that names the fault; ``hint`` is the fix (or empty).
 
     ``exit_code`` is what the command line ends with: 2 for what the user must change first, 1 for what failed later.
     ``setting`` is the option whose value is wrong (``otlp_endpoint``), where the message does not name it as a flag.
@@ -62,9 +62,9 @@ class StoreFull(StoreUnavailable):
 
 
 class StoreGone(StoreUnavailable):
-    """The store's files are no longer at their path: what is open is written to by nobody else, and is not the store.
+    """The store's files are no longer at their path, so the open ones are not the store.
 
-    ``beside`` says that only files beside the store (``-wal``, ``-shm``) are gone, and the store itself is there.
+    If ``beside`` is set, only files next to the store (``-wal``, ``-shm``) are missing, and the store itself exists.
     """
 
     def __init__(self, message: str, *, hint: str = "", beside: bool = False) -> None:

@@ -32,7 +32,7 @@ class Severity(IntEnum):
 
 
 class Shape(msgspec.Struct, frozen=True, cache_hash=True):
-    """What all samples of one kind of line have in common; an observer makes each one once and hands it out again.
+    """The common part of all samples of one kind of line; an observer creates each shape once and reuses it.
 
     ``stages`` are the names that belong to ``Sample.stage_ns``, by position; ``attributes`` are those of the series.
     """
@@ -59,7 +59,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """The line is one that we know, and it holds no sample."""
+    """The line is known and contains no sample."""
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -74,9 +74,9 @@ Observed = Sample | Ignored | Rejected
 class Hit(msgspec.Struct, frozen=True, gc=False):
     """A sample where it was found. ``offset`` is the absolute byte offset of its line in its file.
 
-    ``uid`` (16 bytes) names a breach for ever: it is a hash of source, offset and line, the same whenever and wherever
-    the line is read again. Samples that are ``ok`` are never named outside the store and have none. ``index`` is its
-    place among the samples of its piece of log.
+    ``uid`` (16 bytes) is the permanent id of a breach: a hash of source, offset and line, which is the same each time
+    the line is read. Samples that are ``ok`` are never named outside the store and have none. ``index`` is its place
+    among the samples of its piece of log.
     """
 
     offset: int
@@ -87,7 +87,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """What an observer read out of many lines at once, column by column: the samples of one shape.
+    """The samples of one shape that an observer read from many lines at once, column by column.
 
     ``kept`` are the indices of the lines that the samples are from (None: of all lines); the others were ignored. The
     other columns have one value a sample, with the meaning that it has in :class:`Sample`.
@@ -102,8 +102,9 @@ class Columns(msgspec.Struct, frozen=True):
     stages: Sequence[str]
     stage_ns: Sequence[tuple[int | None, ...]]
     bounded: bool = False
-    """Whether the observer has seen to it (by the types that it decodes into, perhaps) that all is of the types and as
-    :class:`Sample` says, and that no stage took less than nothing or over a hundred days. Else each is looked at."""
+    """True if the observer guarantees, for example by the types that it decodes into, that all values have the types of
+    :class:`Sample` and that no stage is negative or longer than a hundred days. Otherwise each value is checked.
+    """
 
 
 class Samples(msgspec.Struct):
@@ -131,7 +132,7 @@ class Breach(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What was counted while reading; ``rejected`` is by reason."""
+    """Counters of a source while reading; ``rejected`` is by reason."""
 
     bytes: int = 0
     samples: int = 0
@@ -151,12 +152,12 @@ class Fingerprint(msgspec.Struct, frozen=True):
 class FileState(msgspec.Struct, frozen=True):
     """One file that a source has read, and how far: the position that is committed with what the bytes gave rise to.
 
-    ``live`` is the path that the program writes to and ``path`` where this file was last seen (the same until it is
-    rotated). ``head`` covers the first bytes, ``anchor`` the last ones before ``offset``. ``done`` means rotated away
-    and read to its end. ``trail`` (see the module of that name) says more of what was read; with an offset of 0 it is
-    that of another file, which this one took the place of and may go on from. ``doubt`` is an offset: the samples of
-    lines before it may be in the store already, since another file with this live path held them, too. (With the trail
-    of another file, it is how many bytes behind that one's position are in doubt.)
+    ``live`` is the path that the program writes to, and ``path`` the last known path of this file (the same until it is
+    rotated). ``head`` covers the first bytes, ``anchor`` the last ones before ``offset``. ``done`` means rotated and
+    read to its end. ``trail`` (see the module of that name) has hashes of the lines that were read. If the offset is 0,
+    it is the trail of another file, which this one replaces and may continue. ``doubt`` is an offset: samples of lines
+    before it may already be in the store, since another file with this live path had them, too. (For the trail of
+    another file, it is the number of bytes behind that file's position that are in doubt.)
     """
 
     id: int
@@ -220,8 +221,8 @@ class Episode(msgspec.Struct, frozen=True):
 class OpenEpisodes(msgspec.Struct, frozen=True):
     """The episodes of one live path that are not over.
 
-    ``is_away``: the last line was further than the quiet window from the current episode. If that line was a breach,
-    it is the first of the episode ``aside``, until the next line says which of the two it belongs to.
+    ``is_away``: the last line was further than the quiet window from the current episode. If that line was a breach, it
+    is the first of the episode ``aside``, until the next line decides to which of the two it belongs.
     """
 
     current: Episode | None = None
@@ -230,7 +231,7 @@ class OpenEpisodes(msgspec.Struct, frozen=True):
 
 
 class Unfinished(msgspec.Struct, frozen=True):
-    """What was not final at the last commit.
+    """The state that was not final at the last commit.
 
     ``episodes`` are by live path, ``first_end_ns`` is the end of the earliest open interval (None: there is none), and
     ``last_start_ns`` the start of the latest one.
@@ -242,7 +243,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 
 class Instrument(Enum):
-    """What an interval counts; the value is its name in the store."""
+    """The kinds of counts of an interval; the value is the name in the store."""
 
     DURATION = "duration"
     STAGE = "stage"
@@ -289,11 +290,11 @@ class IntervalKey(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """All that one stretch of one source's log gave rise to: it commits in one transaction, or not at all.
 
-    ``samples`` belong to ``file``, whose name gives them ``attributes`` on top of their shapes'. ``breaches`` are those
-    that are not ok, each with the ids of its episode. ``open_episodes`` is what
-    is open now of each live path where that changed. ``drifted`` is the first line that drifted, as (offset, why).
-    Intervals that end at or before ``seal_until_ns`` become final, and silent series are repeated at that time.
-    ``is_last``: nothing more is read for now, so they are repeated no later than the end of the last such interval.
+    ``samples`` belong to ``file``, whose name gives them ``attributes`` in addition to those of their shapes.
+    ``breaches`` are the samples that are not ok, each with the ids of its episode. ``open_episodes`` has the open
+    episodes of each live path on which they changed. ``drifted`` is the first line that drifted, as (offset, why).
+    Intervals that end at or before ``seal_until_ns`` become final, and idle series are repeated at that time.
+    ``is_last``: no more lines are read for now, so they are repeated no later than the end of the last such interval.
     """
 
     source: int
@@ -314,7 +315,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Stream(Enum):
-    """What an exporter can ask for. Each is append-only; the value is its name in the store."""
+    """The streams of an exporter. Each is append-only; the value is its name in the store."""
 
     INTERVALS = "intervals"
     EPISODES = "episodes"
@@ -324,7 +325,7 @@ class Stream(Enum):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """What left the store before an exporter had it, and the time that it was about."""
+    """Data that was deleted from the store before an exporter had sent it, with its range of time."""
 
     exporter: str
     stream: Stream
@@ -347,7 +348,7 @@ class SourceInfo(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A sealed interval of one series, ready to be sent.
+    """A closed interval of one series, ready to be sent.
 
     ``id`` is its place in the stream; 0 marks a beginning or a repetition (``fill``; ``delta`` is empty).
     ``total`` is the series' count from ``start_ns`` to here, as this exporter's cursor sees it; ``delta`` is the
@@ -388,7 +389,7 @@ class BreachRecord(msgspec.Struct, frozen=True):
 
 
 class EpisodeRecord(msgspec.Struct, frozen=True):
-    """A closed episode with its first breaches (at most 128); ``episode.count`` says how many there were."""
+    """A closed episode with its first breaches (at most 128); ``episode.count`` is their number."""
 
     id: int
     source: SourceInfo
@@ -422,7 +423,7 @@ Item = Point | EpisodeRecord | BreachRecord | HealthRecord
 
 
 class ExportBatch(msgspec.Struct, frozen=True):
-    """Items of one stream, in the order of their ids (repetitions, id 0, stand between them)."""
+    """Items of one stream, in the order of their ids (repeated points, with id 0, are between them)."""
 
     stream: Stream
     items: tuple[Item, ...]
@@ -431,8 +432,9 @@ class ExportBatch(msgspec.Struct, frozen=True):
 class Delivered(msgspec.Struct, frozen=True):
     """The receiver has decided about all of them: the batch is never sent again, in whole or in part.
 
-    ``skipped`` items were not sent, since they are too old to act on. ``rejected`` is how many the receiver threw away,
-    in its own units (data points, spans), and ``why`` is its reason. With nothing rejected, ``why`` is a warning.
+    ``skipped`` items were not sent, since they are too old to act on. ``rejected`` is the number that the receiver
+    discarded, in its own units (data points, spans), and ``why`` is its reason. If nothing was rejected, ``why`` is a
+    warning.
     """
 
     skipped: int = 0
@@ -441,7 +443,7 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """The receiver may accept them later: not before ``after_s`` seconds if it said so (0: it did not).
+    """The receiver may accept them later: after ``after_s`` seconds if it requested a delay (0: it did not).
 
     ``isolate``: a single item may be the cause, so smaller batches are tried at once. Without it they are tried only
     after some failures.

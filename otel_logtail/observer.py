@@ -22,13 +22,13 @@ from otel_logtail.model import (
 
 
 class PathRule(msgspec.Struct, frozen=True):
-    r"""Where an upstream writes, and what the names there mean.
+    r"""The paths that an upstream writes to, and the meaning of their names.
 
     ``patterns`` are the default globs (``~`` and ``$VARIABLES`` are expanded). ``live`` matches the whole name of a
-    file that the upstream writes to; with default patterns nothing else is followed. ``ignore`` matches names that hold
-    copies of the same lines: never followed, whatever pattern found them. A rotated name is a live name with a
-    suffix: that rule is the same for every upstream, and the tail's. ``attributes`` maps named groups of
-    ``live`` to attributes of the samples (digits become int).
+    file that the upstream writes to; with default patterns no other file is followed. ``ignore`` matches names of files
+    with copies of the same lines, which are never followed, for any pattern. A rotated name is a live name with a
+    suffix; the tail has this rule for every upstream. ``attributes`` maps named groups of ``live`` to attributes of the
+    samples (digits become int).
     """
 
     patterns: tuple[str, ...]
@@ -37,15 +37,15 @@ class PathRule(msgspec.Struct, frozen=True):
     attributes: tuple[tuple[str, str], ...] = ()
 
     def is_live(self, name: str) -> bool:
-        """Whether the upstream itself would write to a file of this (base) name."""
+        """Return whether the upstream itself would write to a file of this (base) name."""
         return re.fullmatch(self.live, name) is not None
 
     def is_copy(self, name: str) -> bool:
-        """Whether a file of this (base) name, or a rotated one of it, only repeats what a live file holds."""
+        """Return whether a file of this (base) name, or a rotated one of it, only repeats the lines of a live file."""
         return re.match(self.ignore, name) is not None
 
     def attributes_of(self, name: str) -> Attributes:
-        """What the (base) name of a live file says about its samples; empty for a name that the rule doesn't know."""
+        """Return the attributes in the (base) name of a live file; empty for a name that the rule does not match."""
         match = re.fullmatch(self.live, name)
         if match is None:
             return ()
@@ -68,7 +68,7 @@ _INT_DIGITS = 19  # the first number of so many can be beyond 64 bits
 
 
 class ObserverContext(msgspec.Struct, frozen=True):
-    """What an observer is made with. ``timezone`` is for lines that don't say their own; None is the machine's."""
+    """The input for creating an observer. ``timezone`` is for lines that carry none; None means the machine's."""
 
     timezone: tzinfo | None = None
 
@@ -80,11 +80,11 @@ class Observer(Protocol):
     source: str
     """The name of a source that the user did not name (``headroom-proxy``)."""
     marker: bytes
-    """A line without it is never looked at; ``b""``: every line is."""
+    """A line without it is not passed to the observer; ``b""`` passes every line."""
 
     @abstractmethod
     def paths(self) -> PathRule:
-        """Where the upstream writes by default, and which names are live."""
+        """Return the upstream's default paths, and the rule for live names."""
 
     @abstractmethod
     def observe(self, line: bytes) -> Observed:
@@ -95,7 +95,7 @@ class Observer(Protocol):
         """
 
     def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
-        """Read many lines at once, if that is faster: the same as :meth:`observe` says of each, in their order.
+        """Read many lines at once, if that is faster, with the same result as :meth:`observe` for each, in their order.
 
         Optional. None wherever that is not so simple (a line is rejected, drifts, or is of another kind): then they are
         read in smaller parts, and at last one by one.

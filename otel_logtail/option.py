@@ -207,7 +207,7 @@ class Option(msgspec.Struct, Generic[T], frozen=True):
     Args:
         name: The name of the flag with ``_`` in place of ``-``, such as ``csv_file``.
         kind: The type of the value.
-        help: One sentence with the unit and an example. The default is named only if ``default`` does not say it.
+        help: One sentence with the unit and an example. The default is named only if ``default`` does not show it.
         default: The value, as text, if none is given. ``${NAME}`` stands for a variable; if the variable is not set,
             there is no default.
         key: The key in the plug-in's table of the configuration; empty means the name without the plug-in's own name.

@@ -1,7 +1,7 @@
-"""Files that otel-logtail writes, opened without following what somebody else put in their place.
+"""Files that otel-logtail writes, opened without following links that another user planted in their place.
 
 A symbolic link, a second name of another file (a hard link), a directory, a FIFO or a device at the path of an output
-is an error: writing there would overwrite a file that nobody named.
+is an error: writing there would overwrite a file that the user did not name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
         mode: The permissions of a file that is created.
 
     Raises:
-        NotOurs: a link, or something that is not a regular file, has this path; ``strerror`` says which.
+        NotOurs: a link, or something that is not a regular file, has this path; ``strerror`` names it.
         OSError: the system refused.
     """
     safe = flags & ~os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not make us wait
@@ -62,7 +62,7 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
 
 
 def read_own(path: Path, limit: int = 4096) -> str | None:
-    """Return the text of a small file of ours, or None where there is none: what was planted there is not read."""
+    """Return the text of a small file of ours, or None if there is none; planted files are not read."""
     try:
         descriptor = open_own(path, os.O_RDONLY)
     except OSError:
@@ -81,7 +81,7 @@ def replace_own(path: Path, data: bytes, *, begins: bytes) -> None:
     Args:
         path: The file. One that is there keeps its permissions; a new one is for its owner alone.
         data: All that it is to hold.
-        begins: What such a file begins with. One that is there and begins otherwise is somebody else's.
+        begins: What such a file begins with. One that is there and begins otherwise belongs to another program.
 
     Raises:
         NotOurs: the path is taken by something else.

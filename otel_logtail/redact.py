@@ -1,11 +1,11 @@
 """Secrets out of text: one rule for everything that leaves the process as words. Pure.
 
-A secret is what stands in a header, in the query, the fragment or the user part of a URL, and in a token variable.
-It may come back in words that are not ours: a library names the URL that failed, a receiver repeats the token that it
-refuses, and a long answer is cut off within it. So there are two rules, and both hold for all text:
+A secret is a header, the query, the fragment or the user part of a URL, or a token variable. It may appear in foreign
+text: a library names the URL that failed, a receiver repeats the token that it rejects, and a long answer is cut off
+within it. Two rules therefore apply to all text:
 
-- whatever looks like a URL loses its user part, query and fragment; ``key=`` behind a ``?`` or ``&`` loses its value;
-- the values that are known to be secret (:func:`secrets_of`) are left out wherever they stand.
+- any URL loses its user part, query and fragment; ``key=`` behind a ``?`` or ``&`` loses its value;
+- known secrets (:func:`secrets_of`) are removed everywhere.
 
 Known limits: a secret of less than 6 characters is only left out of URLs, and so is a word of a query in lower case
 (``?format=protobuf``), since messages hold such words for other reasons.
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, unquote
 
 GONE = "…"
-"""What stands where a secret stood; also what a text ends with that was cut off."""
+"""The replacement of a secret; also the end of a text that was cut off."""
 
 _SHORTEST = 6
 

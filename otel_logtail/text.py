@@ -57,7 +57,7 @@ def parse_duration(text: str) -> int:
     """Return the nanoseconds of a duration such as ``500ms`` or ``1d12h``; spaces and capitals do not matter.
 
     Raises:
-        ValueError: the text is not a duration; the message says why.
+        ValueError: the text is not a duration; the message has the reason.
     """
     return sum(_quantities(text, DURATIONS, most=20, example="30s"))
 
@@ -66,7 +66,7 @@ def parse_size(text: str) -> int:
     """Return the bytes of a size such as ``1GiB``, ``500MB`` or ``4096``; spaces and capitals do not matter.
 
     Raises:
-        ValueError: the text is not a size; the message says why.
+        ValueError: the text is not a size; the message has the reason.
     """
     return sum(_quantities(text, SIZES, most=1, example="1GiB"))
 
@@ -130,7 +130,7 @@ def local(time_ns: int, tz: tzinfo | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text on one line, with escapes for whatever does not print.
+    """Return the text on one line, with escapes for unprintable characters.
 
     Text of a log, a file name or a receiver can so neither move a terminal's cursor nor begin a line of its own.
     """

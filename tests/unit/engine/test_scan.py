@@ -138,7 +138,7 @@ def test_the_first_line_that_drifts_is_named_and_all_are_counted() -> None:
 def test_an_observers_wrong_exception_is_drift_and_the_log_continues() -> None:
     found = scanned(b"fake: raise\n" + GOOD)
     assert (found.tally.samples, found.tally.drift) == (1, 1)
-    assert found.drifted == (0, "ZeroDivisionError: as the line asked for")
+    assert found.drifted == (0, "ZeroDivisionError: as the line requests")
 
 
 def test_an_answer_that_is_none_of_the_three_is_drift() -> None:
