@@ -40,8 +40,8 @@ def context_of_exporters() -> ExporterContext:
 def run(settings: Settings) -> int:
     """Follow until stopped, or read once; return the exit code."""
     DESCRIPTORS.allow_many()
-    # State of thousands of files lives long. With Python's thresholds (700, 10, 10), a fifth of the start goes to
-    # looking for cycles in it.
+    # The state of thousands of files lives long. Python's default thresholds (700, 10, 10) would spend a fifth of the
+    # start on searching it for cycles.
     gc.set_threshold(5_000, 20, 50)
     redact = Redactor((*secrets_of(os.environ, (*sys.argv, *settings.values())), *settings.secrets()))
     redact_logs(redact)

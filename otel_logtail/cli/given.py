@@ -21,7 +21,7 @@ def as_flags(context: Any) -> dict[str, str]:
 
 
 def moved(context: Any, before: Sequence[str], name: str, command: Any, arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command, with the options that stand before its name moved behind it.
+    """Return the arguments of a command, with the options before its name moved behind it.
 
     Args:
         context: The context of the program, which has read these options as its own.

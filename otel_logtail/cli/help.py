@@ -15,7 +15,7 @@ _BEFORE = "otel_logtail.before"
 
 
 class Sections(TyperGroup):
-    """A command whose options stand under their ``rich_help_panel``, those without one under 'Options'."""
+    """A command whose options are listed under their ``rich_help_panel``, those without one under 'Options'."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write them, section by section, and then the commands."""
@@ -39,7 +39,7 @@ class Sections(TyperGroup):
         return after
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that is asked for, and its arguments."""
+        """Find the requested command and its arguments."""
         name, command, rest = super().resolve_command(ctx, args)
         if name is None or command is None:
             return name, command, rest

@@ -85,7 +85,7 @@ def demo() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command of the console script; whatever it raises becomes one line and an exit code."""
+    """Run the command of the console script; any exception becomes one line and an exit code."""
     prepare_process()
     command = typer.main.get_command(app)
     try:

@@ -1,1 +1,1 @@
-"""The only room that knows all stages."""
+"""The only room that imports all stages."""

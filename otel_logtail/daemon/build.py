@@ -43,7 +43,7 @@ class ResolvedSource(msgspec.Struct, frozen=True):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the user gave the patterns, so that every file which matches is meant."""
+        """True if the user gave the patterns, so that every matching file is intended."""
         return bool(self.settings.patterns)
 
     @property
@@ -80,7 +80,7 @@ def resolve(settings: SourceSettings, context: ExporterContext, home: str) -> Re
 
 
 class StopFlag:
-    """Whether the run is to stop. A plain attribute, since a signal handler that sets an Event can deadlock."""
+    """Return whether the run must stop. A plain attribute, since a signal handler that sets an Event can deadlock."""
 
     def __init__(self) -> None:
         self.is_set = False

@@ -107,7 +107,7 @@ def _settings(
 
 
 def _exporters(both: Options, config: Config | None) -> tuple[str, ...]:
-    """Return the exporters that are named, else those that have a table, else those that the environment asks for."""
+    """Return the named exporters, or those that have a table, or those that the environment enables."""
     chosen = both.get(options.EXPORTER) or tuple(config.exporters if config else ())
     if not chosen:
         context = ExporterContext(both.environ, both.options, both.places)

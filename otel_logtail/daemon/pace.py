@@ -9,8 +9,9 @@ LONGEST_S = 120.0
 """The longest time between periodic scans."""
 
 SECOND_S = 20.0
-"""The longest time between the first scan and the second one. The first scan opens all files, so its cost says little
-about later ones."""
+"""The longest time between the first scan and the second one. The first scan opens all files, so its cost is not that
+of later ones.
+"""
 
 BLIND_SCAN_S = 1.0
 """The shortest time between periodic scans if the file system sends no events."""

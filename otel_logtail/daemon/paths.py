@@ -1,4 +1,4 @@
-"""Where things lie when nobody says otherwise."""
+"""Default paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from otel_logtail.errors import UsageError
 
 
 def home_directory() -> str:
-    """The user's home; empty where there is none: no ``HOME``, and a user that the system does not know."""
+    """Return the user's home; empty if there is none: no ``HOME``, and a user without an entry in the system."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises instead
     return home if os.path.isabs(home) else ""  # noqa: PTH117
 

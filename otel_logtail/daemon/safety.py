@@ -1,4 +1,4 @@
-"""What a run writes is none of what it reads: a log is its program's, and is never written to.
+"""A run never writes to a file that it reads: a log belongs to its program.
 
 It is asked before anything is opened. Names count, not only files: one that is not there yet may be taken for a log
 when it comes.
@@ -29,7 +29,7 @@ _HINT = "name another file: a log is only read"
 
 
 class Read(msgspec.Struct, frozen=True):
-    """What one source reads; ``trusted``: the patterns are the user's, and all that they match is meant."""
+    """The patterns of one source; ``trusted``: the user gave them, so every matching file is intended."""
 
     patterns: Sequence[str]
     rule: PathRule
@@ -92,7 +92,7 @@ class _Files:
 
 
 def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
-    """See that the store and the files of exporters are no logs that are followed, and are not each other.
+    """Check that the store and the files of exporters are not followed logs, and not each other.
 
     Raises:
         UsageError: one is.
@@ -128,7 +128,7 @@ def _outputs(settings: Settings, environ: Mapping[str, str]) -> list[_Output]:
 
 
 def _would_be_read(path: str, by_stem: Mapping[str, list[str]], read: Read) -> str:
-    """What finds a file of this name: a pattern, or a live path that it counts as a rotated one of; else nothing."""
+    """Return the pattern, or the live path with a rotated file of this name, that matches; empty if none does."""
     folder, name = os.path.split(path)
     for known in (known for end in range(1, len(name) + 1) for known in by_stem.get(name[:end], ())):
         beside = os.path.dirname(known)

@@ -83,7 +83,7 @@ class SourceRun:
                     break
         if not read:
             return None
-        # what may be sealed is what all of them are past: the last one says that
+        # an interval may close when all logs are past it, which the last one shows
         batches = [*(msgspec.structs.replace(each.batch, seal_until_ns=None) for each in read[:-1]), read[-1].batch]
         committed = self._commit(batches, [each.now for each in read])
         samples = 0
@@ -116,7 +116,7 @@ class SourceRun:
         return batch is not None
 
     def finish(self, now_ns: int) -> None:
-        """Seal what is open and close what is over by the machine's clock: nothing more is read for now."""
+        """Close open intervals and finished episodes by the machine's clock: no more lines are read for now."""
         now = msgspec.structs.replace(_now(), wall_ns=now_ns)
         while (batch := self.engine.finish(now)) is not None:
             self._commit([batch], [now])

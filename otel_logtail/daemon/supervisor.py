@@ -1,7 +1,7 @@
-"""What systemd is told over its socket (sd_notify): ready, alive, stopping, and one line on how it goes.
+"""Messages to systemd over its socket (sd_notify): ready, alive, stopping, and one line of status.
 
-Without ``NOTIFY_SOCKET`` nothing is sent. A datagram that can't be sent is let go: systemd draws its own conclusions
-from silence, and no log is followed any worse for it.
+Without ``NOTIFY_SOCKET`` nothing is sent. A datagram that cannot be sent is dropped: systemd reacts to the silence, and
+following logs is not affected.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from otel_logtail.text import printable
 
 STATUS_S = 30.0
-"""How often the status line is told anew where no watchdog sets the pace."""
+"""The interval of the status line if there is no watchdog."""
 
 
 class Supervisor:
-    """The one that started us, if it listens. Used by the main loop only, which says by it that it really turns."""
+    """The supervisor that started this process, if it listens. Only the main loop uses it."""
 
     def __init__(self, environ: Mapping[str, str], pid: int | None = None) -> None:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
@@ -30,25 +30,25 @@ class Supervisor:
         self._every_s = min(STATUS_S, timeout_s * 0.4) if timeout_s is not None else STATUS_S
 
     def ready(self, status: str) -> None:
-        """Started: everything is found and watched. Said once, however often it is called."""
+        """Report that everything is found and watched. It is sent once, however often it is called."""
         if not self._ready:
             self._ready = True
             self._send("READY=1", f"STATUS={printable(status)}")
 
     def turned(self, now_s: float, status: Callable[[], str]) -> None:
-        """The main loop has come round; it is said when it is time to."""
+        """Note a turn of the main loop, and report it when it is time to."""
         if self._ready and self._address and now_s - self._told_s >= self._every_s:
             self._told_s = now_s
             self._send(*(["WATCHDOG=1"] if self._watched else []), f"STATUS={printable(status())}")
 
     def due_s(self, now_s: float) -> float:
-        """How long the main loop may wait until it should come round; infinite where nobody waits for it."""
+        """Return the maximum wait of the main loop until its next turn; infinite without a watchdog."""
         if not (self._ready and self._watched and self._address):
             return math.inf
         return max(self._told_s + self._every_s - now_s, 0.0)
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Report that the program stops."""
         if self._ready:
             self._send("STOPPING=1", "STATUS=stopping")
 
@@ -71,7 +71,7 @@ def _address(name: str) -> str | bytes:
 
 
 def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:
-    """Within what time systemd wants to hear of this process; None: it does not."""
+    """Return the time within which systemd expects a message; None if it expects none."""
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None  # meant for the one that started us
     given = environ.get("WATCHDOG_USEC", "")

@@ -1,4 +1,4 @@
-"""On which line of a TOML file each key stands. Pure.
+"""Find the line of each key in a TOML file. Pure.
 
 The standard library's parser gives values without their places. This one reads no values at all: it is for text that
 the parser has taken already, and only walks over what can hold a ``=``, a bracket or a newline that means nothing
@@ -29,7 +29,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     found: dict[KeyPath, int] = {}
     table: KeyPath = ()
     key: list[str] = []
-    # what is open around us: "(" a table's header, "[" an array, "{" an inline table with the path of its keys
+    # the open brackets: "(" a table's header, "[" an array, "{" an inline table with the path of its keys
     around: list[tuple[str, KeyPath]] = []
     in_value, line_of_key = False, 1
     for kind, piece, line in _pieces(text):

@@ -1,4 +1,4 @@
-"""One turn of the main loop: scan the files, read what is new, let time close what is over, maintain the store."""
+"""One turn of the main loop: scan the files, read new lines, close what is over by the clock, maintain the store."""
 
 from __future__ import annotations
 
