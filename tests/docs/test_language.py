@@ -20,9 +20,7 @@ import typer.main
 from otel_logtail.cli.main import app
 from tests.support.places import ROOT
 
-NOT_YET = (
-    "otel_logtail/tail/",
-)
+NOT_YET = ("otel_logtail/tail/",)
 """Files and folders that are not rewritten yet."""
 
 PHRASES = {

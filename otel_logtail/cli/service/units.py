@@ -37,7 +37,7 @@ def _template(name: str) -> str:
 def hex_stanza(command: Sequence[str]) -> str:
     """Return the entry for hex's ``engine-workers.yaml`` that makes its engine run a command, and restart it.
 
-    The engine runs the line in a shell. With ``exec``, the command replaces the shell, so that signals reach it.
+    The engine runs the line in a shell. ``exec`` replaces the shell with the command, so that signals reach it.
     """
     line = msgspec.json.encode("exec " + shlex.join(command)).decode()  # a JSON string is also a YAML string
     return _template("hex.yaml").format(command=line)
