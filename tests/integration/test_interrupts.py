@@ -71,7 +71,7 @@ def interrupted(words: list[str], home: Path, store: Path, number: signal.Signal
     try:
         wait_until(lambda: running.poll() is not None or has_open(running.pid, store))
         before_s = cpu_s(running.pid)
-        wait_until(lambda: running.poll() is not None or cpu_s(running.pid) > before_s + 0.3)
+        wait_until(lambda: running.poll() is not None or cpu_s(running.pid) > before_s + 0.1)
         assert running.poll() is None, "it must still be busy"
         running.send_signal(number)
         _, said = running.communicate(timeout=bound_s(10))
