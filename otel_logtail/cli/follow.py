@@ -26,7 +26,7 @@ from otel_logtail.redact import Redactor, secrets_of
 from otel_logtail.store.damage import suspect
 from otel_logtail.tail.descriptors import DESCRIPTORS
 from otel_logtail.tail.firstlook import FirstLooks
-from otel_logtail.tail.watch import TimedWaker, Waker, WatchdogWaker
+from otel_logtail.tail.watch import TimedWatcher, WatchdogWatcher, Watcher
 
 _REPAIRS = 2
 """How often a corrupt store is opened again: the first time it is read through, the second time it is moved away."""
@@ -52,7 +52,7 @@ def run(settings: Settings) -> int:
     supervisor, first_looks = Supervisor(os.environ), FirstLooks()
     signals = Signals(once=settings.once)
     while True:
-        waker = _waker(reporter, once=settings.once)
+        watcher = _watcher(reporter, once=settings.once)
         make = partial(
             build,
             settings,
@@ -62,14 +62,14 @@ def run(settings: Settings) -> int:
             first_looks=first_looks,
         )
         try:
-            parts = _build_when_ready(make, waker, reporter, settings.db, patient=not settings.once)
+            parts = _build_when_ready(make, watcher, reporter, settings.db, patient=not settings.once)
         except LogtailError as problem:
-            waker.close()
+            watcher.close()
             raise settings.explain(problem) from None
         except BaseException:
-            waker.close()
+            watcher.close()
             raise
-        running = Loop(parts, waker, reporter, supervisor)
+        running = Loop(parts, watcher, reporter, supervisor)
         try:
             signals.stop_with(running)
             return signals.exit_code(running.run())
@@ -80,15 +80,17 @@ def run(settings: Settings) -> int:
             running.close()
 
 
-def _waker(reporter: Reporter, *, once: bool) -> Waker:
+def _watcher(reporter: Reporter, *, once: bool) -> Watcher:
     try:
-        return TimedWaker() if once else WatchdogWaker()
+        return TimedWatcher() if once else WatchdogWatcher()
     except OSError as problem:
         reporter.watcher_failed(problem.strerror or str(problem))
-        return TimedWaker()
+        return TimedWatcher()
 
 
-def _build_when_ready(make: Callable[[], Parts], waker: Waker, reporter: Reporter, db: Path, *, patient: bool) -> Parts:
+def _build_when_ready(
+    make: Callable[[], Parts], watcher: Watcher, reporter: Reporter, db: Path, *, patient: bool
+) -> Parts:
     """Build the parts; with ``patient``, log a fault of the store that may pass, and wait until it is over.
 
     Some damage shows only in use. It is noted, so that the next try finds the damage and moves the store away.
@@ -101,7 +103,7 @@ def _build_when_ready(make: Callable[[], Parts], waker: Waker, reporter: Reporte
             if not patient:
                 raise
             reporter.store_failed(str(problem))
-            waker.wait(RETRY_STORE_S)
+            watcher.wait(RETRY_STORE_S)
         except StoreCorrupt:
             suspect(db)
             repairs += 1

@@ -24,7 +24,7 @@ from otel_logtail.store.home import here
 from otel_logtail.store.maintenance import Maintenance
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
-from otel_logtail.tail.checkpoints import Book
+from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.discover import check_paths
 from otel_logtail.tail.firstlook import FirstLooks, Found
 from otel_logtail.tail.patterns import expand
@@ -249,7 +249,9 @@ class _Builder:
             source.patterns,
             source.rule,
             files,
-            Book(lambda states: store.add_files(info.id, states), partial(store.update_file, info.id), store.together),
+            Checkpoints(
+                lambda states: store.add_files(info.id, states), partial(store.update_file, info.id), store.together
+            ),
             self._reporter,
             trusted=source.is_trusted,
             from_start=True,

@@ -20,7 +20,7 @@ from otel_logtail.events import Reporter
 from otel_logtail.store.damage import suspect
 from otel_logtail.store.health import behind
 from otel_logtail.store.outbox import Outbox
-from otel_logtail.tail.watch import Waker
+from otel_logtail.tail.watch import Watcher
 
 HELD_S = 10.0
 """The time between commits while a reader makes the write-ahead log grow with each commit, in seconds."""
@@ -40,7 +40,7 @@ class Loop:
     def __init__(
         self,
         parts: Parts,
-        waker: Waker,
+        watcher: Watcher,
         reporter: Reporter,
         supervisor: Supervisor | None = None,
         pace: Pace | None = None,
@@ -49,22 +49,22 @@ class Loop:
         self._settings = parts.settings
         self._reporter = reporter
         self._supervisor = supervisor or Supervisor({})
-        self._turn = Turn(parts, waker, reporter, self._supervisor, pace or Pace())
+        self._turn = Turn(parts, watcher, reporter, self._supervisor, pace or Pace())
 
     def stop(self) -> None:
         """Stop after the current chunk."""
         self._parts.stop.is_set = True
         for drain in self._parts.drains:
             drain.hurry()
-        self._turn.waker.wake()
+        self._turn.watcher.wake()
 
     def scan_now(self) -> None:
         """Scan all files now."""
-        self._turn.waker.wake()
+        self._turn.watcher.wake()
 
     def close(self) -> None:
         """Close all parts."""
-        self._turn.waker.close()
+        self._turn.watcher.close()
         self._parts.close()
 
     def run(self) -> int:
@@ -150,7 +150,7 @@ class Loop:
             self._supervisor.turned(now_s, self._turn.status)
             if self._parts.stop.is_set:
                 return None
-            changed = self._turn.waker.wait(max(min(until_s - now_s, self._supervisor.due_s(now_s)), 0.001))
+            changed = self._turn.watcher.wait(max(min(until_s - now_s, self._supervisor.due_s(now_s)), 0.001))
             if not self._turn.held:
                 return changed
             if time.monotonic() >= until_s:

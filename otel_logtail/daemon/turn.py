@@ -10,7 +10,7 @@ from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreGone
 from otel_logtail.events import Reporter
 from otel_logtail.store.wal import Held
-from otel_logtail.tail.watch import TimedWaker, Waker
+from otel_logtail.tail.watch import TimedWatcher, Watcher
 from otel_logtail.text import iso
 
 ONCE_MAINTENANCE_S = 10.0
@@ -18,10 +18,10 @@ ONCE_MAINTENANCE_S = 10.0
 
 
 class Turn:
-    """The stages of one turn. ``waker`` is replaced by one without file system events if watching fails."""
+    """The stages of one turn. ``watcher`` is replaced by one without file system events if watching fails."""
 
-    def __init__(self, parts: Parts, waker: Waker, reporter: Reporter, supervisor: Supervisor, pace: Pace) -> None:
-        self.waker = waker
+    def __init__(self, parts: Parts, watcher: Watcher, reporter: Reporter, supervisor: Supervisor, pace: Pace) -> None:
+        self.watcher = watcher
         self.held: Held | None = None
         """The reader whose snapshot makes the write-ahead log grow, if there is one."""
         self._parts = parts
@@ -31,7 +31,7 @@ class Turn:
 
     def every_s(self) -> float:
         """Return the seconds between periodic scans."""
-        return self._pace.every_s(has_events=self.waker.alive())
+        return self._pace.every_s(has_events=self.watcher.alive())
 
     def take(self, changed: frozenset[str] | None) -> float:
         """Scan, read everything that is there, and maintain the store.
@@ -86,10 +86,10 @@ class Turn:
         if self._parts.settings.once:
             return
         try:
-            self.waker.watch(directories)
+            self.watcher.watch(directories)
         except OSError as problem:
             self._reporter.watcher_failed(problem.strerror or str(problem))
-            blind, self.waker = self.waker, TimedWaker()
+            blind, self.watcher = self.watcher, TimedWatcher()
             blind.close()
 
     def _read(self, scanned_s: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from otel_logtail.check import OK, WARN, Check
-from otel_logtail.tail.watch import WatchdogWaker
+from otel_logtail.tail.watch import WatchdogWatcher
 
 _LIMITS = Path("/proc/sys/fs/inotify")
 _RESERVE = 100
@@ -31,11 +31,11 @@ def _check_events(directories: Collection[str]) -> Check:
             continue
     known = f" ({', '.join(limits)})" if limits else ""
     try:
-        waker = WatchdogWaker()
+        watcher = WatchdogWatcher()
         try:
-            waker.watch(directories)
+            watcher.watch(directories)
         finally:
-            waker.close()
+            watcher.close()
     except OSError as problem:
         return Check(
             WARN,

@@ -23,7 +23,7 @@ from otel_logtail.tail.reader import Reader
 _Key = TypeVar("_Key")
 
 
-class Book(msgspec.Struct, frozen=True):
+class Checkpoints(msgspec.Struct, frozen=True):
     """How a tail stores checkpoints."""
 
     add: Callable[[list[FileState]], list[FileState]]

@@ -16,7 +16,7 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.tail.checkpoints import Book
+from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.tailer import Tail
 
 
@@ -58,8 +58,8 @@ def _scan(patterns: Collection[str], rule: PathRule, *, trusted: bool) -> Found:
         return numbered
 
     # problems are reported once following begins; nothing is updated, since no file is known
-    book, silent = Book(add, lambda state: None), Reporter(io.StringIO())
-    tail = Tail(patterns, rule, (), book, silent, trusted=trusted, from_start=False)
+    checkpoints, silent = Checkpoints(add, lambda state: None), Reporter(io.StringIO())
+    tail = Tail(patterns, rule, (), checkpoints, silent, trusted=trusted, from_start=False)
     try:
         tail.scan(None, 0.0)
         read = {state.live for state in states}

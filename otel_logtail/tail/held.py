@@ -14,7 +14,7 @@ import msgspec
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail.checkpoints import Book, States
+from otel_logtail.tail.checkpoints import Checkpoints, States
 from otel_logtail.tail.fingerprint import begins, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, read_chunk
 from otel_logtail.tail.reader import PlainReader, Reader, open_reader
@@ -66,14 +66,14 @@ def current_of(held: Iterable[Held]) -> Held | None:
 class HeldFiles:
     """The open files of one live path, oldest first."""
 
-    def __init__(self, states: States, book: Book, reporter: Reporter, buffer: bytearray) -> None:
+    def __init__(self, states: States, checkpoints: Checkpoints, reporter: Reporter, buffer: bytearray) -> None:
         self.all: list[Held] = []
         self.current: Held | None = None
         """The live one."""
         self.waits = False
         """True if a file is being rewritten, so that another scan is due soon."""
         self._states = states
-        self._book = book
+        self._checkpoints = checkpoints
         self._reporter = reporter
         self._buffer = buffer
         self._to_read: deque[Held] = deque()
@@ -134,7 +134,7 @@ class HeldFiles:
         self.current = None
 
     def _store(self, state: FileState) -> None:
-        self._book.update(state)
+        self._checkpoints.update(state)
         self._states.put(state)
 
     def _finish(self, held: Held, size: int) -> None:

@@ -24,7 +24,7 @@ from otel_logtail.tail.naming import is_compressed, plain_name
 from otel_logtail.tail.reader import Reader, length
 
 
-def claim(
+def identify(
     readers: Mapping[str, Reader], states: Iterable[FileState], live: str, held: Iterable[Reader]
 ) -> dict[str, FileState | None]:
     """Return the checkpoint of each known file by path, and None for files that are not read for now.

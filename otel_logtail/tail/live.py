@@ -27,7 +27,7 @@ import msgspec
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail.checkpoints import Book, Elsewhere, States
+from otel_logtail.tail.checkpoints import Checkpoints, Elsewhere, States
 from otel_logtail.tail.directories import SETTLED_NS, Folders, Names
 from otel_logtail.tail.fingerprint import is_cut_off
 from otel_logtail.tail.held import SETTLE_S, HeldFiles
@@ -76,7 +76,7 @@ class PathTail:
         self,
         live: str,
         states: Iterable[FileState],
-        book: Book,
+        checkpoints: Checkpoints,
         reporter: Reporter,
         *,
         from_start: bool,
@@ -90,11 +90,11 @@ class PathTail:
         """Files that are followed since this list was emptied, with the offset where each began."""
         self._others = elsewhere
         self._states = States(states, elsewhere.states)
-        self._book = book
+        self._checkpoints = checkpoints
         self._reporter = reporter
         self._from_start = from_start
         self._planner = Planner(self.files, self._states, elsewhere)
-        self._held = HeldFiles(self._states, book, reporter, buffer)
+        self._held = HeldFiles(self._states, checkpoints, reporter, buffer)
         self._last = _LastScan()
         self._waits = False
         # identity, size and times of the live file when nothing was left to read or to find out; else empty
@@ -206,10 +206,10 @@ class PathTail:
         """
         added: list[FileState] = []
         if plan.add or plan.update:
-            with self._book.together():
-                added = self._book.add(plan.add) if plan.add else []
+            with self._checkpoints.together():
+                added = self._checkpoints.add(plan.add) if plan.add else []
                 for state in plan.update:
-                    self._book.update(state)
+                    self._checkpoints.update(state)
         for state in plan.take:
             self._others.take(state)
         for state in (*added, *plan.update):

@@ -11,7 +11,7 @@ from otel_logtail.tail.checkpoints import Elsewhere, Moved, States
 from otel_logtail.tail.fingerprint import HEAD_BYTES, anchor_at, fingerprint, is_cut_off
 from otel_logtail.tail.handover import Predecessor, predecessors
 from otel_logtail.tail.held import Held
-from otel_logtail.tail.identify import claim
+from otel_logtail.tail.identify import identify
 from otel_logtail.tail.lines import end_of_lines
 from otel_logtail.tail.naming import is_compressed
 from otel_logtail.tail.opening import Opened, PathFiles
@@ -38,7 +38,7 @@ class Planner:
         """
         readers = opened.readers
         sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items() if path != self._live}
-        claims = claim(readers, self._likely(readers.values(), held), self._live, [each.reader for each in held])
+        claims = identify(readers, self._likely(readers.values(), held), self._live, [each.reader for each in held])
         live = claims.get(self._live)
         if live is not None and readers.keys() - claims.keys() and is_cut_off(readers[self._live], live):
             return None  # a file that seems new may be the copy that was made before

@@ -11,7 +11,7 @@ from math import inf
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.tail.checkpoints import Book
+from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
@@ -39,7 +39,7 @@ class Tail:
         patterns: Collection[str],
         rule: PathRule,
         states: Iterable[FileState],
-        book: Book,
+        checkpoints: Checkpoints,
         reporter: Reporter,
         *,
         trusted: bool,
@@ -50,7 +50,7 @@ class Tail:
         self._stopping = stopping
         self._rule = rule
         self._trusted = trusted
-        self._book = book
+        self._checkpoints = checkpoints
         self._reporter = reporter
         self._from_start = from_start
         self._unread = frozenset(unread)
@@ -125,7 +125,7 @@ class Tail:
         states = {live: list(self._tails[live].states) for live in lives}
         self._elsewhere.taken.clear()
         try:
-            with self._book.together():
+            with self._checkpoints.together():
                 self._scan_each(lives, now_s)
         except BaseException:
             for live in lives:  # nothing about them is stored
@@ -203,7 +203,7 @@ class Tail:
                 self._tails[live] = PathTail(
                     live,
                     states,
-                    self._book,
+                    self._checkpoints,
                     self._reporter,
                     from_start=self._from_start and live not in self._unread,
                     buffer=self._buffer,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
 
-class Waker(Protocol):
+class Watcher(Protocol):
     """Waits until a scan may find something."""
 
     @abstractmethod
@@ -49,7 +49,7 @@ class Waker(Protocol):
         """Stop watching."""
 
 
-class TimedWaker(Waker):
+class TimedWatcher(Watcher):
     """No events: only the periodic scan and ``wake``. For file systems without events, and if watching has failed."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ def _quieten_watchdog() -> None:
     warnings.filterwarnings("ignore", module=r"watchdog\.")
 
 
-class WatchdogWaker(TimedWaker):
+class WatchdogWatcher(TimedWatcher):
     """Events of the operating system, through watchdog."""
 
     def __init__(self) -> None:
@@ -112,11 +112,11 @@ class WatchdogWaker(TimedWaker):
         from watchdog.observers import Observer
         from watchdog.utils import BaseThread
 
-        waker = self
+        watcher = self
 
         class Handler(FileSystemEventHandler):
             def on_any_event(self, event: FileSystemEvent) -> None:
-                waker.hint(os.fsdecode(event.src_path))
+                watcher.hint(os.fsdecode(event.src_path))
 
         # Not created or moved events: with them, a rename out of the directory delays every later event by 0.5 s.
         # The first write to a new file is an event.

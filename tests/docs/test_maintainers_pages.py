@@ -21,7 +21,7 @@ from otel_logtail.daemon.loop import Loop
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.tail.watch import TimedWaker
+from otel_logtail.tail.watch import TimedWatcher
 from tests.docs.test_layers import MAY_IMPORT
 from tests.support.receiver import receiving
 
@@ -193,7 +193,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
             home=str(folder),
             reporter=reporter,
         )
-        app = Loop(parts, TimedWaker(), reporter)
+        app = Loop(parts, TimedWatcher(), reporter)
         before = sys.getprofile()
         threading.setprofile(note)
         sys.setprofile(note)

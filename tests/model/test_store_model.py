@@ -28,7 +28,7 @@ from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.store.writer import Store
-from otel_logtail.tail.checkpoints import Book
+from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.tailer import Tail
 from tests.model.test_tail_model import TailMachine
@@ -81,7 +81,7 @@ class StoreFollower:
             [str(self.log)],
             RULE,
             self.store.files(self.info.id),
-            Book(
+            Checkpoints(
                 lambda states: self.store.add_files(self.info.id, states), partial(self.store.update_file, self.info.id)
             ),
             Reporter(self.stderr),

@@ -14,14 +14,14 @@ from otel_logtail.errors import StoreFull
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.observer import PathRule
-from otel_logtail.tail.checkpoints import Book
+from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.tailer import Tail
 
 RULE = PathRule(patterns=(), live=r"proxy(?:-\d+(?:-\d+)?)?\.log", ignore=r"proxy-stdio-")
 
 
-class MemoryBook:
+class MemoryCheckpoints:
     """Checkpoints as a store keeps them. If ``fails`` is set, that many further calls succeed, then it is full."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class MemoryBook:
         self.fails: int | None = None
         self.calls = self.commits = 0
         self._within = False
-        self.book = Book(self._add, self._update, self._together)
+        self.checkpoints = Checkpoints(self._add, self._update, self._together)
 
     @contextmanager
     def _together(self) -> Iterator[None]:
@@ -81,7 +81,7 @@ class Follower:
         self, *patterns: Path | str, trusted: bool = True, from_start: bool = False, first: bool = True
     ) -> None:
         self.patterns = [str(pattern) for pattern in patterns]
-        self.memory = MemoryBook()
+        self.memory = MemoryCheckpoints()
         self.stderr = io.StringIO()
         self.lines: list[str] = []
         self.taken: list[tuple[int, int]] = []
@@ -96,7 +96,7 @@ class Follower:
             self.patterns,
             RULE,
             list(self.memory.states.values()),
-            self.memory.book,
+            self.memory.checkpoints,
             Reporter(self.stderr),
             trusted=self.trusted,
             from_start=from_start or not first,
@@ -127,7 +127,7 @@ class Follower:
             if found is None:
                 break
             tail, chunk = found
-            self.memory.book.update(chunk.after)
+            self.memory.checkpoints.update(chunk.after)
             tail.accept(chunk)
             self.bytes += chunk.advanced
             self.oversized += chunk.oversized

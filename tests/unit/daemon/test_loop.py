@@ -19,14 +19,14 @@ from otel_logtail.engine.engine import Now
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.store.maintenance import Limits
-from otel_logtail.tail.watch import TimedWaker
+from otel_logtail.tail.watch import TimedWatcher
 from tests.support.lines import line
 
 HOUR = 360_000
 """So many lines are an hour of log; line 0 is an hour old."""
 
 
-class StepWaker(TimedWaker):
+class StepWatcher(TimedWatcher):
     """Records the paths to watch, and stops the run at the first wait."""
 
     def __init__(self, watched: Callable[[set[str]], object]) -> None:
@@ -45,7 +45,7 @@ class StepWaker(TimedWaker):
         return frozenset()
 
 
-def made(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> Loop:
+def made(tmp_path: Path, watcher: TimedWatcher, said: io.StringIO | None = None, **settings: Any) -> Loop:
     of_the_source = {name: settings.pop(name) for name in ("patterns", "from_start") if name in settings}
     source = SourceSettings(observer="headroom", **of_the_source)
     reporter = Reporter(said or io.StringIO())
@@ -55,13 +55,13 @@ def made(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **s
         home=str(tmp_path),
         reporter=reporter,
     )
-    return Loop(parts, waker, reporter)
+    return Loop(parts, watcher, reporter)
 
 
-def run(tmp_path: Path, waker: TimedWaker, said: io.StringIO | None = None, **settings: Any) -> int:
-    app = made(tmp_path, waker, said, **settings)
-    if isinstance(waker, StepWaker):
-        waker.stop = app.stop
+def run(tmp_path: Path, watcher: TimedWatcher, said: io.StringIO | None = None, **settings: Any) -> int:
+    app = made(tmp_path, watcher, said, **settings)
+    if isinstance(watcher, StepWatcher):
+        watcher.stop = app.stop
     try:
         return app.run()
     finally:
@@ -85,7 +85,7 @@ def test_file_created_just_before_the_watch_starts_is_read_by_the_first_scan(tmp
         if not log.exists():  # no event reports it, and the periodic scan is two seconds away
             write(log, 1)
 
-    run(tmp_path, StepWaker(watched), patterns=(str(log),), from_start=True)
+    run(tmp_path, StepWatcher(watched), patterns=(str(log),), from_start=True)
     assert ask(tmp_path, "SELECT samples FROM source") == [(1,)]
 
 
@@ -99,7 +99,7 @@ def test_what_is_written_before_a_folder_that_was_just_found_is_watched_is_read(
             log.rename(log.with_name("proxy.log.1"))
             write(log, 1)
 
-    run(tmp_path, StepWaker(watched), patterns=(str(tmp_path / "logs" / "*" / "proxy.log"),), from_start=True)
+    run(tmp_path, StepWatcher(watched), patterns=(str(tmp_path / "logs" / "*" / "proxy.log"),), from_start=True)
     assert ask(tmp_path, "SELECT samples FROM source") == [(2,)]
 
 
@@ -108,13 +108,13 @@ def test_a_run_that_does_not_stay_seals_no_further_than_the_clock_though_a_line_
 ) -> None:
     log = tmp_path / "proxy.log"
     write(log, 0, 1, 20 * HOUR)
-    assert run(tmp_path, TimedWaker(), patterns=(str(log),), once=True) == 0
+    assert run(tmp_path, TimedWatcher(), patterns=(str(log),), once=True) == 0
     ((sealed_ns,),) = ask(tmp_path, "SELECT sealed_ns FROM source")
     assert sealed_ns <= time.time_ns() + INTERVAL_NS
     assert ask(tmp_path, "SELECT count(*) > 0 FROM interval") == [(1,)]
     assert ask(tmp_path, "SELECT count(*) > 0 FROM open_interval") == [(1,)]
     write(log, 2)  # what is written now is not late
-    run(tmp_path, TimedWaker(), patterns=(str(log),), once=True)
+    run(tmp_path, TimedWatcher(), patterns=(str(log),), once=True)
     durations = "SELECT sum(count) FROM {} JOIN series ON series.id = series WHERE instrument = 'duration'"
     assert ask(tmp_path, durations.format("interval")) == [(3,)]
     assert ask(tmp_path, durations.format("open_interval")) == [(1,)]
@@ -125,10 +125,10 @@ def test_retention_holds_where_no_run_ever_stays(tmp_path: Path, retention_ns: i
     log = tmp_path / "proxy.log"
     settings: dict[str, Any] = {"patterns": (str(log),), "once": True, "limits": Limits(retention_ns=retention_ns)}
     write(log, 0, 1)
-    run(tmp_path, TimedWaker(), **settings)
+    run(tmp_path, TimedWatcher(), **settings)
     assert ask(tmp_path, "SELECT sum(count) FROM block") == [(2,)]  # age counts from the newest ones
     write(log, 2 * HOUR, 2 * HOUR + 1)
-    run(tmp_path, TimedWaker(), **settings)
+    run(tmp_path, TimedWatcher(), **settings)
     assert ask(tmp_path, "SELECT sum(count) FROM block") == [(2 if retention_ns else 4,)]
     assert ask(tmp_path, "SELECT samples FROM source") == [(4,)]
 
@@ -138,7 +138,7 @@ def test_the_size_bound_holds_where_no_run_ever_stays(tmp_path: Path) -> None:
     bound = 1 << 20
     for turn in range(4):
         write(log, *range(turn * 6000, (turn + 1) * 6000))
-        run(tmp_path, TimedWaker(), patterns=(str(log),), once=True, limits=Limits(max_bytes=bound))
+        run(tmp_path, TimedWatcher(), patterns=(str(log),), once=True, limits=Limits(max_bytes=bound))
         assert (tmp_path / "store.db").stat().st_size <= bound
     assert ask(tmp_path, "SELECT samples FROM source") == [(24_000,)]
     assert 0 < ask(tmp_path, "SELECT sum(count) FROM block")[0][0] < 24_000
@@ -148,7 +148,7 @@ def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tm
     log = tmp_path / "proxy.log"
     settings: dict[str, Any] = {"patterns": (str(log),), "from_start": True}
     write(log, 0)
-    run(tmp_path, StepWaker(lambda _: None), **settings)
+    run(tmp_path, StepWatcher(lambda _: None), **settings)
     with closing(sqlite3.connect(tmp_path / "store.db")) as conn, conn:
         conn.execute(
             "INSERT INTO file (id, source, live, path, device, inode, offset, size, head_length, head_digest,"
@@ -156,15 +156,15 @@ def test_what_the_store_forgets_of_files_that_are_gone_the_daemon_forgets_too(tm
             " SELECT 99, 1, live, live, 1, 2, 0, 0, 0, x'', 0, x'', 1, 1 FROM file"
         )
     waits: list[frozenset[int]] = []
-    waker = StepWaker(lambda _: None)
-    app = made(tmp_path, waker, limits=Limits(retention_ns=3600 * 10**9), **settings)
+    watcher = StepWatcher(lambda _: None)
+    app = made(tmp_path, watcher, limits=Limits(retention_ns=3600 * 10**9), **settings)
 
     def wait() -> None:
         waits.append(app._parts.sources.gone())
         if not waits[-1] or len(waits) == 100:
             app.stop()
 
-    waker.stop = wait
+    watcher.stop = wait
     app.run()
     app.close()
     assert waits[0] == frozenset({99})  # maintenance works in small steps
@@ -186,7 +186,7 @@ def test_counts_are_per_minute_if_no_exporter_gets_them_sooner(
     tmp_path: Path, settings: dict[str, Any], seconds: int
 ) -> None:
     write(tmp_path / "proxy.log", *range(HOUR - 60_000, HOUR, 100))
-    run(tmp_path, TimedWaker(), once=True, patterns=(str(tmp_path / "proxy.log"),), **settings)
+    run(tmp_path, TimedWatcher(), once=True, patterns=(str(tmp_path / "proxy.log"),), **settings)
     assert ask(tmp_path, LENGTHS) == [(seconds,)]
 
 
@@ -194,9 +194,9 @@ def test_a_recent_exporter_of_counts_keeps_its_interval(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
     settings: dict[str, Any] = {"once": True, "patterns": (str(log),)}
     write(log, HOUR - 6000)
-    run(tmp_path, TimedWaker(), exporters=("console",), **settings)
+    run(tmp_path, TimedWatcher(), exporters=("console",), **settings)
     write(log, HOUR - 3000)
-    run(tmp_path, TimedWaker(), **settings)
+    run(tmp_path, TimedWatcher(), **settings)
     assert ask(tmp_path, "SELECT count(*) FROM block") == [(2,)]
     assert ask(tmp_path, LENGTHS) == [(10,)]
 
@@ -205,8 +205,8 @@ def test_after_a_restart_with_shorter_intervals_the_log_time_does_not_advance(tm
     log = tmp_path / "proxy.log"
     write(log, HOUR)
     settings: dict[str, Any] = {"patterns": (str(log),), "from_start": True}
-    run(tmp_path, StepWaker(lambda _: None), interval_ns=3600 * 10**9, **settings)
-    app = made(tmp_path, StepWaker(lambda _: None), exporters=("console",), **settings)
+    run(tmp_path, StepWatcher(lambda _: None), interval_ns=3600 * 10**9, **settings)
+    app = made(tmp_path, StepWatcher(lambda _: None), exporters=("console",), **settings)
     try:
         (source,) = app._parts.sources.runs
         # otherwise open intervals close while their time still runs, and each later line is late

@@ -12,13 +12,13 @@ from otel_logtail.daemon.pace import BLIND_SCAN_S, LONGEST_S, SCAN_S, SHARE, Pac
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.tail.watch import TimedWaker
+from otel_logtail.tail.watch import TimedWatcher
 from tests.support.tailing import Follower
 
 FILES = 150
 
 
-class Waits(TimedWaker):
+class Waits(TimedWatcher):
     """Reports events (or none), records the first waits, and then stops the run."""
 
     def __init__(self, *, alive: bool) -> None:
@@ -45,7 +45,7 @@ def waits(folder: Path, files: int, *, alive: bool = True, share: float = SHARE)
     logs.mkdir()
     for number in range(files):
         (logs / f"proxy-{10_000 + number}.log").touch()
-    waker = Waits(alive=alive)
+    watcher = Waits(alive=alive)
     reporter = Reporter()
     parts = build(
         Settings(
@@ -56,12 +56,12 @@ def waits(folder: Path, files: int, *, alive: bool = True, share: float = SHARE)
         home=str(folder),
         reporter=reporter,
     )
-    waker.running = Loop(parts, waker, reporter, pace=Pace(share))
+    watcher.running = Loop(parts, watcher, reporter, pace=Pace(share))
     try:
-        assert waker.running.run() == 0
+        assert watcher.running.run() == 0
     finally:
-        waker.running.close()
-    return waker.waits[-1]
+        watcher.running.close()
+    return watcher.waits[-1]
 
 
 def test_few_files_are_scanned_every_two_seconds(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from otel_logtail.tail.checkpoints import States
 from otel_logtail.tail.held import GRACE_S, Held, HeldFiles
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
 from otel_logtail.tail.reader import PlainReader
-from tests.support.tailing import MemoryBook, append
+from tests.support.tailing import MemoryCheckpoints, append
 
 
 def test_a_renamed_file_that_was_read_to_its_end_and_cannot_be_read_now_is_not_closed(
@@ -24,7 +24,7 @@ def test_a_renamed_file_that_was_read_to_its_end_and_cannot_be_read_now_is_not_c
     append(path, "one")
     reader = PlainReader(str(path))
     state = FileState(1, str(tmp_path / "proxy.log"), str(path), reader.device, reader.inode, 0)
-    files = HeldFiles(States([state]), MemoryBook().book, Reporter(io.StringIO()), new_buffer())
+    files = HeldFiles(States([state]), MemoryCheckpoints().checkpoints, Reporter(io.StringIO()), new_buffer())
     files.hold([Held(reader, state, quiet_since=0.0)], {})
     files.start_reading()
     chunk = files.read(0.0, CHUNK_BYTES)

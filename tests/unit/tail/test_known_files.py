@@ -18,7 +18,7 @@ from otel_logtail.store.maintenance import EVERY_S, Limits, Maintenance
 from otel_logtail.tail.checkpoints import States
 from otel_logtail.tail.fingerprint import HEAD_BYTES, fingerprint
 from otel_logtail.tail.held import GRACE_S
-from otel_logtail.tail.identify import claim
+from otel_logtail.tail.identify import identify
 from otel_logtail.tail.lines import new_buffer, read_chunk
 from otel_logtail.tail.reader import Reader, open_reader
 from tests.model.test_store_model import StoreFollower
@@ -41,7 +41,7 @@ def state_of(id_: int, path: Path, content: bytes, read: int, *, done: bool) -> 
 
 def paths_of(readers: dict[str, Reader], states: list[FileState]) -> dict[str, int | None]:
     live = next(reversed(readers), "")
-    claims = claim(readers, states, live, [])
+    claims = identify(readers, states, live, [])
     return {path: None if state is None else state.id for path, state in claims.items()}
 
 

@@ -1059,11 +1059,11 @@ def test_target_of_a_symbolic_link_that_is_rotated_in_its_own_folder_while_away(
     assert follower.follow() == ["one", "two"]
 
 
-# --- a book that fails --------------------------------------------------------------------------------------------
+# --- a store of checkpoints that fails ----------------------------------------------------------------------------
 
 
-def lines_despite_a_full_book(log: Path, follower: Follower, fails: int, change: Callable[[], object]) -> int:
-    """The change happens, and the book fails after so many calls; returns how often it was called until it failed."""
+def lines_despite_a_full_store(log: Path, follower: Follower, fails: int, change: Callable[[], object]) -> int:
+    """Make a change while the store of checkpoints fails after so many calls; return the number of calls."""
     follower.memory.fails = fails
     change()
     failures = 0
@@ -1098,7 +1098,7 @@ def test_checkpoints_that_fail_at_any_point_of_a_scan_lose_and_repeat_nothing(
             rotate(log, compress=gzip.compress, suffix=".gz")
         append(log, *numbered(10, 12))
 
-    lines_despite_a_full_book(log, follower, fails, change)
+    lines_despite_a_full_store(log, follower, fails, change)
     if restart:
         follower.restart()
     follower.follow_over_grace()

@@ -382,7 +382,7 @@ def test_directories_are_those_of_patterns_files_and_what_links_point_at(tmp_pat
     assert follower.tail.directories() == {str(tmp_path), str(tmp_path / "data")}
 
 
-# --- a book that fails --------------------------------------------------------------------------------------------
+# --- a store of checkpoints that fails ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("calls", range(6))
