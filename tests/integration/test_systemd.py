@@ -153,10 +153,10 @@ def test_a_log_in_tmp_is_seen_though_the_service_has_its_own(manager: Systemd) -
 
 
 def test_wrong_use_is_not_tried_again(manager: Systemd) -> None:
-    service = Service(manager, "wrong", "--stall-ms", "1")
+    service = Service(manager, "wrong", drop_in="Environment=OTEL_LOGTAIL_STALL_MS=1\n")
     manager.ctl("start", service.name, check=False)
     manager.until(service.name, ActiveState="failed", NRestarts="0", ExecMainStatus="2")
-    assert "--stall-ms 1 is not above --threshold-ms" in manager.said()
+    assert "OTEL_LOGTAIL_STALL_MS '1': not above the threshold" in manager.said()
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
