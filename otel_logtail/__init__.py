@@ -1,4 +1,4 @@
-"""otel-logtail: follow the log of a program that you may not touch, and turn its latency samples into OpenTelemetry.
+"""otel-logtail: measure the latency of a program that you cannot instrument, from the log it already writes.
 
 The names that plug-in authors import are here; everything else is internal.
 """

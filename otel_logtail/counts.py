@@ -1,7 +1,7 @@
 """Arithmetic on counts and on columns of numbers. Pure.
 
 Each set of counts holds an explicit histogram (upper-inclusive bounds in nanoseconds) and a sparse exponential one at a
-fixed scale, so that both kinds can be sent and percentiles are known within half a bucket: about 0.5 %.
+fixed scale, so that both kinds can be sent and percentiles are accurate to half a bucket: about 0.5 %.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_0
 
 
 def bounds(degraded_ns: int, stall_ns: int) -> tuple[int, ...]:
-    """The explicit histogram's bounds in nanoseconds: a 1-2-5 ladder that holds both thresholds exactly."""
+    """Return the explicit histogram's bounds in nanoseconds: a 1-2-5 ladder that holds both thresholds exactly."""
     return tuple(sorted({ms * 1_000_000 for ms in _DEFAULT_BOUNDS_MS} | {degraded_ns, stall_ns}))
 
 
@@ -36,7 +36,7 @@ Rows = list[tuple[int | None, ...]]
 
 
 def merge_attributes(*parts: Attributes) -> Attributes:
-    """All of them, sorted by name; of equal names the later one holds."""
+    """Return all attributes, sorted by name; of equal names, the last one is used."""
     if len(parts) == 1:
         return parts[0]
     return tuple(sorted({name: value for part in parts for name, value in part}.items()))
@@ -57,7 +57,7 @@ def _count(values_ns: Sequence[int], bounds_ns: tuple[int, ...]) -> _Fields:
     number = len(ordered)
     explicit = []
     below = 0
-    for bound in bounds_ns:  # sorted once, a bound costs a search, however many values there are
+    for bound in bounds_ns:  # in sorted values, each bound takes one binary search
         at = bisect_right(ordered, bound, below)
         explicit.append(at - below)
         below = at

@@ -1,4 +1,4 @@
-"""Every error that this project raises: one root, few leaves, each with a hint of what would be right."""
+"""The errors of this project: one root, few leaves, each with a hint about what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class LogtailError(Exception):
     """The root of all errors. ``str(error)`` is one line that names the fault; ``hint`` is the fix (or empty).
 
-    ``exit_code`` is what the command line ends with: 2 for what the user must change first, 1 for what failed later.
-    ``setting`` is the option whose value is wrong (``otlp_endpoint``), where the message does not name it as a flag.
+    ``exit_code`` is the exit code of the command line: 2 if the user must change something first, 1 if it failed later.
+    ``setting`` is the option whose value is wrong (``otlp_endpoint``), if the message does not name it as a flag.
     """
 
     exit_code = 1
@@ -19,7 +19,7 @@ class LogtailError(Exception):
 
 
 class UsageError(LogtailError):
-    """A flag, variable or name that can't be meant."""
+    """A flag, variable or name has no valid meaning."""
 
     exit_code = 2
 
@@ -38,7 +38,7 @@ def invalid(where: str, value: str | None, why: str, hint: str) -> UsageError:
 
 
 class Drift(LogtailError):
-    """An observer's line that it can't read: the upstream changed its format."""
+    """An observer cannot read a line: the upstream changed its format."""
 
 
 class StoreError(LogtailError):
@@ -52,13 +52,13 @@ class StoreLocked(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store can't be used now, but may be later: nothing was committed, the log itself is the buffer."""
+    """The store cannot be used now, but may be later. Nothing was committed; the log itself is the buffer."""
 
     exit_code = 1
 
 
 class StoreFull(StoreUnavailable):
-    """There is no room to write: nothing was committed, the log itself is the buffer."""
+    """There is no disk space. Nothing was committed; the log itself is the buffer."""
 
 
 class StoreGone(StoreUnavailable):
@@ -73,6 +73,6 @@ class StoreGone(StoreUnavailable):
 
 
 class StoreCorrupt(StoreError):
-    """The file is not a store, or no longer one: the next start sets it aside."""
+    """The file is not a store, or is corrupt: the next start moves it away."""
 
     exit_code = 1

@@ -1,6 +1,6 @@
-"""The values that pass between the stages: plain frozen records, in one place, without behaviour.
+"""The values that pass between the stages: plain frozen records without behavior, all in one module.
 
-Times are nanoseconds since the Unix epoch (``*_ns``, int), always out of the log; durations are nanoseconds too.
+Times are nanoseconds since the Unix epoch (``*_ns``, int), always from the log. Durations are nanoseconds too.
 Nothing here reads a clock, a file or the environment.
 """
 
@@ -12,10 +12,10 @@ from enum import Enum, IntEnum
 import msgspec
 
 Attributes = tuple[tuple[str, str | int], ...]
-"""Attributes of low cardinality, sorted by name: they name a series, so a stranger must not be able to invent one."""
+"""Attributes of low cardinality, sorted by name. They name a series, so no client may choose their values."""
 
 OVERFLOW: Attributes = (("otel.metric.overflow", True),)
-"""Those of the series that counts what is beyond the most series of a source (OpenTelemetry's cardinality limits)."""
+"""The attributes of the series that counts all others beyond the limit (OpenTelemetry's cardinality limits)."""
 
 
 class Severity(IntEnum):
@@ -27,7 +27,7 @@ class Severity(IntEnum):
 
     @property
     def label(self) -> str:
-        """The word that users see: ``ok``, ``degraded`` or ``stall``."""
+        """The word for users: ``ok``, ``degraded`` or ``stall``."""
         return self.name.lower()
 
 
@@ -42,11 +42,11 @@ class Shape(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """One measured overhead, as an observer reads it out of one line.
+    """One measured overhead, as an observer reads it from one line.
 
-    ``time_ns`` is when it ended and ``duration_ns`` how long it took, so it began at ``time_ns - duration_ns``.
+    ``time_ns`` is its end and ``duration_ns`` its duration, so it started at ``time_ns - duration_ns``.
     ``logged_ns`` is when its line was written (never before ``time_ns``): the order of the log, which decides when an
-    episode is over. ``cause`` is its largest share and ``stage`` its longest stage, both out of fixed sets.
+    episode is over. ``cause`` is its largest part and ``stage`` its longest stage, both from fixed sets.
     """
 
     time_ns: int
@@ -63,7 +63,7 @@ class Ignored(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """The line can be read and can't be true; ``why`` is one word out of the observer's small fixed set."""
+    """The line can be read but cannot be true; ``why`` is one word from the observer's small fixed set."""
 
     why: str
 
@@ -124,7 +124,7 @@ class Samples(msgspec.Struct):
 
 
 class Breach(msgspec.Struct, frozen=True):
-    """A hit that is not ok, and the span of the episode that it belongs to."""
+    """A hit that is not ok, and the span of its episode."""
 
     hit: Hit
     trace_id: bytes
@@ -150,7 +150,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
 
 
 class FileState(msgspec.Struct, frozen=True):
-    """One file that a source has read, and how far: the position that is committed with what the bytes gave rise to.
+    """A checkpoint: one file of a source and the position read up to, which is committed with the samples.
 
     ``live`` is the path that the program writes to, and ``path`` the last known path of this file (the same until it is
     rotated). ``head`` covers the first bytes, ``anchor`` the last ones before ``offset``. ``done`` means rotated and
@@ -177,8 +177,9 @@ class FileState(msgspec.Struct, frozen=True):
 class Chunk(msgspec.Struct, frozen=True):
     """Whole lines of one file, at their absolute offset, and the file's state behind them.
 
-    They are ``buffer[start:end]``; the buffer is used again for the next chunk. ``advanced`` counts all bytes that the
-    position moves by, skipped ones too; ``oversized`` the lines that began to be skipped here.
+    They are ``buffer[start:end]``; the buffer is used again for the next chunk. ``advanced`` is the
+    number of bytes that the position moves by, skipped ones included; ``oversized`` the number of lines whose start was
+    skipped here.
     """
 
     buffer: bytearray
@@ -191,12 +192,12 @@ class Chunk(msgspec.Struct, frozen=True):
 
     @property
     def data(self) -> bytes:
-        """The lines, copied out of the buffer."""
+        """A copy of the lines."""
         return bytes(memoryview(self.buffer)[self.start : self.end])
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """One stall of one live path: breaches whose gaps stay within the quiet window.
+    """Breaches of one live path whose gaps stay within the quiet window.
 
     ``start_ns`` is the earliest start of a breach and ``end_ns`` the latest end. ``cause`` and ``stage`` are those of
     the peak. ``last_ns`` is when the last breach's line was written: the episode is over once the log is more than the
@@ -255,7 +256,7 @@ class SeriesKey(msgspec.Struct, frozen=True, cache_hash=True):
     """One instrument and one set of attribute values of a source.
 
     ``bounds_ns`` are the upper-inclusive bounds of the explicit histogram; other bounds are another series, so that
-    counts of different bounds are never added up. Empty for what is only counted.
+    counts of different bounds are never added up. It is empty for counts without a histogram.
     """
 
     instrument: Instrument
@@ -288,7 +289,7 @@ class IntervalKey(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """All that one stretch of one source's log gave rise to: it commits in one transaction, or not at all.
+    """The results of one piece of a source's log. They are committed in one transaction, or not at all.
 
     ``samples`` belong to ``file``, whose name gives them ``attributes`` in addition to those of their shapes.
     ``breaches`` are the samples that are not ok, each with the ids of its episode. ``open_episodes`` has the open
@@ -321,7 +322,7 @@ class Stream(Enum):
     EPISODES = "episodes"
     BREACHES = "breaches"
     SELF = "self"
-    """The daemon's own health: always what it is now, so there is nothing to keep, and nothing to lose."""
+    """The daemon's own health. Only the present state is sent, so nothing is stored."""
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -335,7 +336,7 @@ class Dropped(msgspec.Struct, frozen=True):
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
-    """A source, as exporters see it. ``instance`` is the id that was made once for the store."""
+    """A source, as exporters see it. ``instance`` is the id of the store."""
 
     id: int
     name: str
@@ -350,7 +351,7 @@ class SourceInfo(msgspec.Struct, frozen=True):
 class Point(msgspec.Struct, frozen=True):
     """A closed interval of one series, ready to be sent.
 
-    ``id`` is its place in the stream; 0 marks a beginning or a repetition (``fill``; ``delta`` is empty).
+    ``id`` is its place in the stream; 0 marks the start of a series or a repetition (``delta`` is then empty).
     ``total`` is the series' count from ``start_ns`` to here, as this exporter's cursor sees it; ``delta`` is the
     interval's own. ``time_ns`` is the interval's end in event time, moved just past the series' last point if that
     was later (a late sample): per series it always grows. ``previous_ns`` is the time of the series' point before this
@@ -398,7 +399,7 @@ class EpisodeRecord(msgspec.Struct, frozen=True):
 
 
 class HealthValue(msgspec.Struct, frozen=True):
-    """One number of the daemon's own health: a monotonic sum, or a gauge. ``source`` is empty where it is of none."""
+    """One number of the daemon's own health: a monotonic sum, or a gauge. ``source`` is empty if it belongs to none."""
 
     name: str
     unit: str
@@ -461,7 +462,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Partial(msgspec.Struct, frozen=True):
-    """The first ``count`` items are done, as in :class:`Delivered`; ``rest`` is what became of the item behind them."""
+    """The first ``count`` items are done, as in :class:`Delivered`; ``rest`` is the answer about the next item."""
 
     count: int
     rest: Retry | Refused

@@ -1,7 +1,7 @@
 """The ``Observer`` protocol: the seam of upstreams.
 
-An observer is the typed knowledge of one upstream's log. It is pure: bytes of a line in, a value out; no clock, no
-file, no configuration but what its constructor was given. Severity is not its business: the engine classifies.
+An observer reads one upstream's log format. It is pure: it turns the bytes of a line into a value, without a clock or a
+file, and its only configuration is that of its constructor. The engine decides about severity.
 """
 
 from __future__ import annotations
@@ -54,17 +54,16 @@ class PathRule(msgspec.Struct, frozen=True):
 
 
 def _value(text: str) -> str | int:
-    """Part of a name as the value of an attribute: different names give different values, and each can be sent.
+    """Return a part of a name as the value of an attribute. Different parts give different values that can be sent.
 
-    A number of more than 64 bits, or one that is written unusually (``007``), stays text. Bytes that are not UTF-8 are
-    escaped.
+    A number of more than 64 bits, or with leading zeros (``007``), stays text. Bytes that are not UTF-8 are escaped.
     """
     if text.isascii() and text.isdecimal() and (text == "0" or text[0] != "0") and len(text) < _INT_DIGITS:
         return int(text)
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-_INT_DIGITS = 19  # the first number of so many can be beyond 64 bits
+_INT_DIGITS = 19  # a number of this many digits can exceed 64 bits
 
 
 class ObserverContext(msgspec.Struct, frozen=True):
@@ -74,11 +73,11 @@ class ObserverContext(msgspec.Struct, frozen=True):
 
 
 class Observer(Protocol):
-    """One upstream's log format. Made by its entry point (group ``otel_logtail.observers``) with a context."""
+    """One upstream's log format. Its entry point (group ``otel_logtail.observers``) makes it from a context."""
 
     name: str
     source: str
-    """The name of a source that the user did not name (``headroom-proxy``)."""
+    """The default name of a source (``headroom-proxy``)."""
     marker: bytes
     """A line without it is not passed to the observer; ``b""`` passes every line."""
 
@@ -88,16 +87,16 @@ class Observer(Protocol):
 
     @abstractmethod
     def observe(self, line: bytes) -> Observed:
-        """Read one line (without its newline or carriage return; any bytes, at most the bound on lines long).
+        """Read one line: any bytes up to the limit of a line, without the newline or carriage return.
 
         Raises:
-            Drift: the line has the marker in its place, and can't be read: the format changed.
+            Drift: the line has the marker in its place and cannot be read: the format changed.
         """
 
     def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         """Read many lines at once, if that is faster, with the same result as :meth:`observe` for each, in their order.
 
-        Optional. None wherever that is not so simple (a line is rejected, drifts, or is of another kind): then they are
-        read in smaller parts, and at last one by one.
+        Optional. Return None if a line is not ordinary (it is rejected, drifts, or is of another kind): the lines are
+        then read in smaller parts, and finally one by one.
         """
         return None

@@ -21,7 +21,7 @@ _WHAT = {
 
 
 class NotOurs(OSError):
-    """The path of an output is taken by something that must not be written to."""
+    """The path of an output is that of a file which must not be written."""
 
 
 def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
@@ -76,7 +76,7 @@ def read_own(path: Path, limit: int = 4096) -> str | None:
 
 
 def replace_own(path: Path, data: bytes, *, begins: bytes) -> None:
-    """Write a file as a whole, so that a reader of an older one never sees half of the new one.
+    """Write a file as a whole, so that no reader sees a part of the new content.
 
     Args:
         path: The file. One that is there keeps its permissions; a new one is for its owner alone.
@@ -84,8 +84,8 @@ def replace_own(path: Path, data: bytes, *, begins: bytes) -> None:
         begins: What such a file begins with. One that is there and begins otherwise belongs to another program.
 
     Raises:
-        NotOurs: the path is taken by something else.
-        OSError: the system refused; nothing is left behind.
+        NotOurs: the file is of another program.
+        OSError: the system refused; no file is left over.
     """
     mode = 0o600
     if os.path.lexists(path):

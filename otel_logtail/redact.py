@@ -1,4 +1,4 @@
-"""Secrets out of text: one rule for everything that leaves the process as words. Pure.
+"""Removes secrets from text, by one rule for all text that leaves the process. Pure.
 
 A secret is a header, the query, the fragment or the user part of a URL, or a token variable. It may appear in foreign
 text: a library names the URL that failed, a receiver repeats the token that it rejects, and a long answer is cut off
@@ -7,8 +7,8 @@ within it. Two rules therefore apply to all text:
 - any URL loses its user part, query and fragment; ``key=`` behind a ``?`` or ``&`` loses its value;
 - known secrets (:func:`secrets_of`) are removed everywhere.
 
-Known limits: a secret of less than 6 characters is only left out of URLs, and so is a word of a query in lower case
-(``?format=protobuf``), since messages hold such words for other reasons.
+Known limits: a secret of less than 6 characters is only removed from URLs. The same holds for a lower-case word of a
+query (``?format=protobuf``), since messages contain such words for other reasons.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TOKENS = ("III_TOKEN",)
 
 
 class Redactor:
-    """Leaves secrets out of text."""
+    """Removes secrets from text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {form for secret in secrets for form in (secret, quote(secret, safe=""), unquote(secret))}
@@ -74,7 +74,7 @@ def _of_header(value: str) -> Iterator[str]:
 
 
 def _of_url(value: str) -> Iterator[str]:
-    # not by urllib, which refuses what the user may have meant as a URL
+    # without urllib, which rejects some texts that a user may have meant as a URL
     address = value[value.index("://") + 3 :].split()[0:1]
     before, at, _ = "".join(address).rpartition("@")
     if at:
@@ -90,7 +90,7 @@ def _of_url(value: str) -> Iterator[str]:
 
 
 def _without_beginning(text: str, secret: str) -> str:
-    """Leave out the beginning of a secret where a text was cut off within it."""
+    """Remove the start of a secret from a text that was cut off within it."""
     for length in range(len(secret) - 1, _SHORTEST - 1, -1):
         begun = secret[:length]
         text = text.replace(begun + GONE, GONE)

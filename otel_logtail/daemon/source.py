@@ -1,6 +1,6 @@
-"""One source of a daemon: its tail's chunks and the time through the engine into the store.
+"""One source of a daemon: the chunks of its tail and the time become batches, which are committed to the store.
 
-Nothing of a chunk is kept in memory unless it is committed: when a commit fails, the same bytes come again.
+Results of a chunk stay in memory only if they are committed. If a commit fails, the same bytes are read again.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from otel_logtail.tail.live import PathTail
 from otel_logtail.tail.tailer import Tail
 
 AHEAD_NS = 60 * 10**9
-"""How far ahead of the machine's clock a line may be before that is reported: its counts wait for the clock."""
+"""How far ahead of the machine's clock a line may be before it is reported. Its counts wait for the clock."""
 
 MANY_SAMPLES = 1000
-"""How many samples a transaction may hold before it is worth more, in memory, than it saves."""
+"""Chunks are larger while they hold fewer samples than this: a larger transaction then saves time for little memory."""
 
 
 _SMALL_BYTES = 64 * 1024
 _TOGETHER = 100
-"""Chunks are committed together up to so many bytes, and so many chunks."""
+"""Chunks are committed together up to this many bytes and this many chunks."""
 
 
 class _Read(msgspec.Struct, frozen=True):
-    """A chunk that is not committed yet, what it gives rise to, and when that was worked out."""
+    """A chunk that is not committed yet, its batch, and the time with which the batch was computed."""
 
     tail: PathTail
     chunk: Chunk
@@ -43,7 +43,7 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 class SourceRun:
-    """One source: its tail, its engine, and the store that they meet in."""
+    """One source: its tail, its engine, and the store."""
 
     def __init__(
         self,
@@ -63,19 +63,20 @@ class SourceRun:
         self._read_bytes = CHUNK_BYTES
 
     def step(self, now_s: float) -> bool | None:
-        """Read, work out and commit one chunk, or small ones of many live paths together.
+        """Read and commit one chunk, or small chunks of many live paths together.
 
-        Returns whether exporters have something new; None when everything is read to its end.
+        Returns:
+            True if exporters have new data, else False; None if all files are read to their end.
 
         Raises:
-            StoreError: they could not be committed; the same chunks come again.
+            StoreError: the commit failed; the next call reads the same chunks again.
         """
         read: list[_Read] = []
         size = 0
         with closing(self.tail.read_each(self.engine.come_to_ns, now_s, self._read_bytes)) as chunks:
             for tail, chunk in chunks:
                 now = _now()
-                # the first one has come the least far of all
+                # the first live path is the furthest behind
                 waiting = [read[0].tail.live] if read else self.tail.behind(self.engine.come_to_ns, tail.live)
                 read.append(_Read(tail, chunk, self._feed(chunk, now, waiting), now))
                 size += chunk.advanced
@@ -102,9 +103,10 @@ class SourceRun:
         return self.engine.feed(chunk, now, waiting, self._store.stored(self.info.id, chunk.after, batch.samples))
 
     def tick(self) -> bool:
-        """Let time close and seal what it may: only what belongs to a log that is read to its end.
+        """Close the intervals and episodes that are over by now, if all files are read to their end.
 
-        Returns whether exporters have something new.
+        Returns:
+            True if exporters have new data.
         """
         if self.tail.ready:
             return False
@@ -122,7 +124,7 @@ class SourceRun:
             self._commit([batch], [now])
 
     def due_s(self) -> float:
-        """How long until :meth:`tick` has something to do, if no line comes before; infinite while nothing is open."""
+        """Return the seconds until :meth:`tick` has something to do if no line arrives; infinite if nothing is open."""
         due_s = self.engine.due_s(_now())
         return min(due_s, SETTLE_S) if self.tail.waiting else due_s
 

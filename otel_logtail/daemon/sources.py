@@ -44,7 +44,7 @@ class Sources:
         """Read and commit one chunk of the next source that has one, so that no backlog delays another source.
 
         Returns:
-            Whether exporters have new data; None if all files are read to their end.
+            True if exporters have new data, else False; None if all files are read to their end.
 
         Raises:
             StoreError: the chunk could not be committed; the next call reads it again.

@@ -64,7 +64,7 @@ class Supervisor:
 
 
 def _address(name: str) -> str | bytes:
-    """The socket's address; empty for none, and for what is no AF_UNIX address (systemd has vsock, for machines)."""
+    """Return the socket's address; empty if there is none, or it is not AF_UNIX (systemd uses vsock for machines)."""
     if name.startswith("@"):
         return b"\0" + os.fsencode(name[1:])  # the abstract name space
     return name if name.startswith("/") else ""

@@ -1,4 +1,4 @@
-"""Fakes for tests: ours, and those of plug-in authors. Nothing here needs a network, a clock or a sleep.
+"""Fakes for tests of ours and of plug-in authors. They need no network, clock or sleep.
 
 ``FakeObserver`` reads a trivial format, so that a test of the engine needs no real log. ``FakeExporter`` replaces a
 destination, and answers from a script.
@@ -75,7 +75,7 @@ class FakeObserver(Observer):
 
 
 def fake_line(time_ns: int, duration_ns: int, *, logged_ns: int | None = None, cause: str = "", key: str = "") -> bytes:
-    """A line with a sample for :class:`FakeObserver`: ``cause`` is wait or read, ``key`` (a or b) names a series."""
+    """Return a line for :class:`FakeObserver`: ``cause`` is wait or read, ``key`` (a or b) names a series."""
     words = [f"fake: t={time_ns} d={duration_ns}"]
     if logged_ns is not None:
         words.append(f"l={logged_ns}")
