@@ -48,7 +48,8 @@ PURE = {
     ),
     *("report.slo", "report.bars", "report.plots", "exporters.wording", "exporters.hex.config", "exporters.hex.events"),
     *("exporters.hex.options", "exporters.otlp.options", "exporters.jsonl.options", "exporters.prometheus.options"),
-    *("exporters.otlp.answer", "exporters.otlp.encode", "exporters.otlp.logs", "daemon.toml_lines", "daemon.pace"),
+    *("exporters.otlp.answer", "exporters.otlp.encode", "exporters.otlp.encoding", "exporters.otlp.metrics"),
+    *("exporters.otlp.spans", "exporters.otlp.logs", "daemon.toml_lines", "daemon.pace"),
     "option",
 }
 """Rooms and modules without clock, file, SQL, thread or network."""

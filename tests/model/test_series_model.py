@@ -28,7 +28,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from otel_logtail.counts import bounds
-from otel_logtail.exporters.otlp.encode import Encoding
+from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import ExportBatch, Stream
 from otel_logtail.store import marker

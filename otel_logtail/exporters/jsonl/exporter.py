@@ -23,7 +23,7 @@ from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.jsonl.file import LineFile, see_that_it_is_ours
 from otel_logtail.exporters.jsonl.options import FILE, KEEP, MAX_SIZE
 from otel_logtail.exporters.otlp.config import read_form
-from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
+from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
 

@@ -25,7 +25,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome
 from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
-from otel_logtail.exporters.otlp.encode import Encoding, ExportRequest
+from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
 

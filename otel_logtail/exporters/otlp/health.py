@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_logtail.exporters.otlp.encode import SCOPE, Encoding, resource_of
+from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, resource_of
 from otel_logtail.model import HealthRecord, HealthValue
 
 ITSELF = "otel-logtail"

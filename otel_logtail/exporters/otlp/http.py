@@ -18,7 +18,7 @@ import requests
 from otel_logtail.exporters.otlp.answer import ExportResponse, HttpAnswer, Outcome, judge_http
 from otel_logtail.exporters.otlp.attempt import Adapter, AnswerTooLong, Attempt, Lines
 from otel_logtail.exporters.otlp.config import Signal
-from otel_logtail.exporters.otlp.encode import ExportRequest
+from otel_logtail.exporters.otlp.encoding import ExportRequest
 from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
 from otel_logtail.exporters.wording import printable
 from otel_logtail.model import Retry

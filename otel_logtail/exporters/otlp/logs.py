@@ -12,7 +12,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from otel_logtail.exporters.otlp.encode import SCOPE, Encoding, event_attributes, resource_of
+from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, resource_of
+from otel_logtail.exporters.otlp.spans import event_attributes
 from otel_logtail.model import BreachRecord, Severity
 
 _SEVERITY = {

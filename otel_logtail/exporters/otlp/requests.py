@@ -8,7 +8,8 @@ import msgspec
 
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.config import Form
-from otel_logtail.exporters.otlp.encode import Encoding, Request, encode, fit, groups, only
+from otel_logtail.exporters.otlp.encode import Request, encode, fit, groups
+from otel_logtail.exporters.otlp.encoding import Encoding, only
 from otel_logtail.exporters.otlp.health import encode_health
 from otel_logtail.exporters.otlp.logs import encode_breaches
 from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Point, Stream

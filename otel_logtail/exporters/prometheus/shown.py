@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
-from otel_logtail.exporters.otlp.encode import Encoding, data_points, resource_of
+from otel_logtail.exporters.otlp.encoding import Encoding, resource_of
 from otel_logtail.exporters.otlp.health import ITSELF
+from otel_logtail.exporters.otlp.metrics import data_points
 from otel_logtail.model import HealthRecord, Point
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ from otel_logtail.exporters.hex.link import Link
 from otel_logtail.exporters.hex.telemetry import HexTelemetryExporter
 from otel_logtail.exporters.jsonl import exporter as jsonl
 from otel_logtail.exporters.otlp import exporter as otlp
-from otel_logtail.exporters.otlp.encode import Encoding
+from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.prometheus.exporter import PrometheusExporter
 from otel_logtail.model import (
     BreachRecord,

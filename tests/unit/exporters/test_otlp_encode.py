@@ -13,7 +13,9 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_logtail.counts import SCALE, count
-from otel_logtail.exporters.otlp.encode import MAX_BYTES, Encoding, Request, downscale, encode
+from otel_logtail.exporters.otlp.encode import Request, encode
+from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding
+from otel_logtail.exporters.otlp.metrics import downscale
 from otel_logtail.model import Counts, ExportBatch, Instrument, Stream
 from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, point
 

@@ -15,7 +15,8 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.answer import judge_response
 from otel_logtail.exporters.otlp.config import read_settings
-from otel_logtail.exporters.otlp.encode import Encoding, Request
+from otel_logtail.exporters.otlp.encode import Request
+from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Stream

@@ -18,7 +18,7 @@ from prometheus_client.samples import Sample
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp.encode import Encoding
+from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.prometheus.exporter import DEFAULT_PORT, PrometheusExporter, make
 from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream
 from tests.support.daemon import Program

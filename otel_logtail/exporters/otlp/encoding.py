@@ -1,0 +1,72 @@
+"""The form of OTLP requests, and the resource of a source. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+
+from otel_logtail.model import (
+    SourceInfo,
+)
+
+SCOPE = "otel_logtail"
+
+_T = TypeVar("_T")
+
+MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
+"""A gRPC receiver accepts messages of 4 MiB by default; the margin is for the overhead of the protocol."""
+
+MAX_RECORDS = 4000
+"""The most points, spans and span events of one request, which limits memory here and at the receiver."""
+
+ExportRequest = ExportMetricsServiceRequest | ExportTraceServiceRequest | ExportLogsServiceRequest
+
+
+class Encoding(msgspec.Struct, frozen=True):
+    """The form of requests. ``resource`` holds the attributes that the user gave.
+
+    ``span_events`` is true if breaches are events of their episode's span, ``exemplars`` if points have them.
+    """
+
+    version: str
+    host: str = ""
+    resource: tuple[tuple[str, str], ...] = ()
+    exponential: bool = False
+    delta: bool = False
+    span_events: bool = True
+    exemplars: bool = True
+    max_bytes: int = MAX_BYTES
+    max_records: int = MAX_RECORDS
+
+    @property
+    def form(self) -> str:
+        """The settings that are part of a series at a receiver: kind of histogram, temporality, resource, scope."""
+        return repr((self.exponential, self.delta, sorted(self.resource), self.host, self.version))
+
+
+def source_resource(source: SourceInfo, encoding: Encoding) -> Resource:
+    """Return the resource of a source."""
+    return resource_of(source.name, source.instance, encoding)
+
+
+def resource_of(service: str, instance: str, encoding: Encoding) -> Resource:
+    """Return the resource of a service. ``Resource.create`` would add a random instance id."""
+    host = {"host.name": encoding.host} if encoding.host else {}
+    own = {"service.name": service, "service.instance.id": instance}
+    return Resource({**host, **dict(encoding.resource), **own})
+
+
+def only(kind: type[_T], items: Iterable[object]) -> list[_T]:
+    """Return the items, all of this kind; raise TypeError for another one."""
+    kept = []
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"{type(item).__name__} among {kind.__name__} items")
+        kept.append(item)
+    return kept

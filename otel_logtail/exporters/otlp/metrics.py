@@ -1,0 +1,181 @@
+"""Encodes points as OTLP metrics. Pure.
+
+- For a receiver, a series is its name and attributes. Two :class:`~otel_logtail.model.SeriesKey` that differ only in
+  their bounds are the same series there, and never share a request.
+- Cumulative points carry the totals of the series, so sending one twice is harmless. Delta points (optional) carry the
+  counts since the last point of the series: a receiver that gets one twice counts it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.sdk.metrics import Exemplar
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Buckets,
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from otel_logtail.counts import SCALE
+from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, only, source_resource
+from otel_logtail.model import (
+    Counts,
+    Instrument,
+    Point,
+)
+
+MAX_BUCKETS = 160
+"""The most buckets of an exponential histogram: the default of the OpenTelemetry SDKs."""
+
+_DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
+_NO_BUCKETS = Buckets(0, ())
+
+
+def identity(point: Point) -> Hashable:
+    """Return the name of a series at a receiver."""
+    source = point.source
+    return source.name, source.instance, source.event, point.series.instrument, point.series.attributes
+
+
+def weight_of(point: Point) -> int:
+    """Return the number of data points of a point."""
+    return 2 if point.series.instrument is Instrument.EPISODES else 1
+
+
+def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
+    """Return the points as one message; no series may occur twice among them."""
+    resources: dict[tuple[str, str], Resource] = {}
+    metrics: dict[tuple[str, str], dict[str, tuple[str, str, list[_DataPoint]]]] = {}
+    for point in points:
+        key = (point.source.name, point.source.instance)
+        if key not in resources:
+            resources[key] = source_resource(point.source, encoding)
+            metrics[key] = {}
+        for suffix, unit, description, data_point in data_points(point, encoding):
+            name = f"{point.source.event}.{suffix}"
+            metrics[key].setdefault(name, (unit, description, []))[2].append(data_point)
+    scope = InstrumentationScope(SCOPE, encoding.version)
+    temporality = AggregationTemporality.DELTA if encoding.delta else AggregationTemporality.CUMULATIVE
+    data = []
+    for key, resource in resources.items():
+        own = [_metric(name, *metric, temporality) for name, metric in metrics[key].items()]
+        data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
+    return encode_metrics(MetricsData(data))
+
+
+def data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
+    """Yield the data points of a point: suffix of the metric's name, unit, description, data point."""
+    instrument = point.series.instrument
+    start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
+    number = NumberDataPoint(dict(point.series.attributes), start_ns, point.time_ns, counts.count)
+    if instrument is Instrument.BREACHES:
+        yield "breaches", "{sample}", "Samples that reached the threshold.", number
+        return
+    make = _exponential if encoding.exponential else _explicit
+    histogram = make(point, start_ns, counts)
+    if instrument is Instrument.DURATION:
+        yield "duration", "s", "How long each sample took.", histogram
+    elif instrument is Instrument.STAGE:
+        yield "stage.duration", "s", "How long each stage of a sample took.", histogram
+    else:
+        yield "episodes", "{episode}", "Stalls: breaches close together are one.", number
+        yield "episode.duration", "s", "How long each stall lasted.", histogram
+
+
+def _metric(
+    name: str, unit: str, description: str, points: Sequence[_DataPoint], temporality: AggregationTemporality
+) -> Metric:
+    data: Sum | Histogram | ExponentialHistogram
+    if isinstance(points[0], NumberDataPoint):
+        data = Sum(only(NumberDataPoint, points), temporality, is_monotonic=True)
+    elif isinstance(points[0], HistogramDataPoint):
+        data = Histogram(only(HistogramDataPoint, points), temporality)
+    else:
+        data = ExponentialHistogram(only(ExponentialHistogramDataPoint, points), temporality)
+    return Metric(name, description, unit, data)
+
+
+def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=dict(point.series.attributes),
+        start_time_unix_nano=start_ns,
+        time_unix_nano=point.time_ns,
+        count=counts.count,
+        exemplars=_exemplars(point, start_ns),
+        sum=counts.sum_ns / 1e9,
+        bucket_counts=counts.explicit,
+        explicit_bounds=[bound / 1e9 for bound in point.series.bounds_ns],
+        min=_seconds(counts, counts.min_ns),
+        max=_seconds(counts, counts.max_ns),
+    )
+
+
+def _seconds(counts: Counts, value_ns: int) -> float:
+    """Return a least or greatest value in seconds, or None (no field) if nothing was counted."""
+    return value_ns / 1e9 if counts.count else None  # type: ignore[return-value] # the SDK's record has float
+
+
+def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHistogramDataPoint:
+    scale, buckets = downscale(counts.exponential)
+    return ExponentialHistogramDataPoint(
+        attributes=dict(point.series.attributes),
+        start_time_unix_nano=start_ns,
+        time_unix_nano=point.time_ns,
+        count=counts.count,
+        sum=counts.sum_ns / 1e9,
+        scale=scale,
+        zero_count=counts.zeros,
+        positive=buckets,
+        negative=_NO_BUCKETS,
+        flags=0,
+        min=_seconds(counts, counts.min_ns),
+        max=_seconds(counts, counts.max_ns),
+        exemplars=_exemplars(point, start_ns),
+    )
+
+
+def _exemplars(point: Point, start_ns: int) -> list[Exemplar]:
+    """Return those within (start, time] of the data point: intervals are [start, end), late lines are before."""
+    return [
+        Exemplar(
+            filtered_attributes={},
+            value=breach.duration_ns / 1e9,
+            time_unix_nano=breach.time_ns,
+            span_id=int.from_bytes(breach.span_id, "big"),
+            trace_id=int.from_bytes(breach.trace_id, "big"),
+        )
+        for breach in point.exemplars
+        if start_ns < breach.time_ns <= point.time_ns
+    ]
+
+
+def downscale(sparse: Mapping[int, int], *, scale: int = SCALE, max_buckets: int = MAX_BUCKETS) -> tuple[int, Buckets]:
+    """Return sparse counts by index as dense buckets, at the finest scale with at most ``max_buckets`` of them.
+
+    The next coarser scale merges buckets 2i and 2i + 1 into i, so it shifts the index by one bit, also a negative one.
+    """
+    if not sparse:
+        return scale, _NO_BUCKETS
+    low, high = min(sparse), max(sparse)
+    shift = 0
+    while (high >> shift) - (low >> shift) >= max_buckets:
+        shift += 1
+    offset = low >> shift
+    dense = [0] * ((high >> shift) - offset + 1)
+    for index, number in sparse.items():
+        dense[(index >> shift) - offset] += number
+    return scale - shift, Buckets(offset, dense)
