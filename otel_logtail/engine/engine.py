@@ -20,7 +20,7 @@ from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import close_over, coalesce
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
-from otel_logtail.engine.scan import Thresholds, scan, without
+from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Unfinished
 from otel_logtail.observer import Observer
@@ -41,6 +41,15 @@ class Now(msgspec.Struct, frozen=True):
     elapsed_ns: int
 
 
+class _Lengths(msgspec.Struct, frozen=True):
+    """The thresholds and lengths of one source; ``bounds_ns`` are those of its histograms."""
+
+    thresholds: Thresholds
+    bounds_ns: tuple[int, ...]
+    interval_ns: int
+    settle_ns: int
+
+
 class Engine:
     """The open episodes of one source, and the time of its log."""
 
@@ -50,10 +59,12 @@ class Engine:
         self.info = info
         self._observer = observer
         self._rule = observer.paths()
-        self._interval_ns = interval_ns
-        self._settle_ns = min(SETTLE_NS, interval_ns // 2)
-        self._thresholds = Thresholds(info.threshold_ns, info.stall_ns)
-        self._bounds_ns = bounds(info.threshold_ns, info.stall_ns)
+        self._lengths = _Lengths(
+            thresholds=Thresholds(info.threshold_ns, info.stall_ns),
+            bounds_ns=bounds(info.threshold_ns, info.stall_ns),
+            interval_ns=interval_ns,
+            settle_ns=min(SETTLE_NS, interval_ns // 2),
+        )
         self._open = dict(unfinished.episodes)
         # when the last breach of each open episode was read, by the monotonic clock
         self._read_ns = {_key(e): now.elapsed_ns for open_ in self._open.values() for e in _both(open_)}
@@ -92,15 +103,7 @@ class Engine:
         """
         live, info = chunk.after.live, self.info
         attributes = self._rule.attributes_of(live.rpartition("/")[2])
-        scanned = scan(
-            self._observer,
-            chunk.buffer,
-            chunk.base,
-            start=chunk.start,
-            end=chunk.end,
-            source=info.name,
-            thresholds=self._thresholds,
-        )
+        scanned = self._scan(chunk)
         if stored:
             scanned = without(scanned, stored, chunk.after.doubt)
         samples, hits = scanned.samples, scanned.hits
@@ -108,8 +111,9 @@ class Engine:
         open_, breaches, closed = coalesce(
             before, samples.logged_ns, hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
+        lengths = self._lengths
         counts = aggregate(
-            samples, hits, attributes=attributes, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns
+            samples, hits, attributes=attributes, interval_ns=lengths.interval_ns, bounds_ns=lengths.bounds_ns
         )
         self._add_episodes(counts, closed)
         return Batch(
@@ -126,10 +130,21 @@ class Engine:
             seal_until_ns=self._seal_behind(live, samples.logged_ns, now, waiting),
         )
 
+    def _scan(self, chunk: Chunk) -> Scanned:
+        return scan(
+            self._observer,
+            chunk.buffer,
+            chunk.base,
+            start=chunk.start,
+            end=chunk.end,
+            source=self.info.name,
+            thresholds=self._lengths.thresholds,
+        )
+
     def tick(self, now: Now) -> Batch | None:
         """Return what is over by now, if all logs are read to their end; None: nothing is."""
         left, closed = self._close(lambda episode: now.elapsed_ns >= self._over_ns(episode))
-        log_ns = self._clock.latest_ns(now.elapsed_ns, now.wall_ns) - self._settle_ns
+        log_ns = self._clock.latest_ns(now.elapsed_ns, now.wall_ns) - self._lengths.settle_ns
         is_due = self._first_end_ns is not None and self._first_end_ns <= log_ns
         if not closed and not is_due and abs(log_ns - self._ticked_ns) < REPEAT_NS:
             return None
@@ -140,9 +155,9 @@ class Engine:
 
         Intervals and episodes of lines from the future stay open. Otherwise all lines until then would be late.
         """
-        last_ns = now.wall_ns - self._settle_ns - self.info.quiet_ns
+        last_ns = now.wall_ns - self._lengths.settle_ns - self.info.quiet_ns
         left, closed = self._close(lambda episode: episode.last_ns < last_ns)
-        until_ns = now.wall_ns + self._interval_ns
+        until_ns = now.wall_ns + self._lengths.interval_ns
         if not closed and (self._first_end_ns is None or self._first_end_ns > until_ns):
             return None
         return self._timed(left, closed, until_ns, is_last=True)
@@ -167,12 +182,14 @@ class Engine:
         """Return the seconds until ``tick`` has something to do if no line arrives; infinite if nothing is open."""
         waits_ns = [self._over_ns(e) - now.elapsed_ns for open_ in self._open.values() for e in _both(open_)]
         if self._first_end_ns is not None:
-            waits_ns.append(self._clock.due_ns(self._first_end_ns + self._settle_ns, now.elapsed_ns, now.wall_ns))
+            waits_ns.append(
+                self._clock.due_ns(self._first_end_ns + self._lengths.settle_ns, now.elapsed_ns, now.wall_ns)
+            )
         return min(waits_ns) / 1e9 + 0.001 if waits_ns else math.inf
 
     def _over_ns(self, episode: Episode) -> int:
         """Return when an episode is over by the monotonic clock, if no line arrives before."""
-        return self._read_ns[_key(episode)] + self.info.quiet_ns + self._settle_ns
+        return self._read_ns[_key(episode)] + self.info.quiet_ns + self._lengths.settle_ns
 
     def _close(self, is_over: Callable[[Episode], bool]) -> tuple[dict[str, OpenEpisodes], list[Episode]]:
         """Return the episodes that are over by a clock, and those that stay open of the same live paths."""
@@ -200,7 +217,9 @@ class Engine:
         )
 
     def _add_episodes(self, counts: dict[IntervalKey, Counts], closed: Iterable[Episode]) -> None:
-        for key, more in aggregate_episodes(closed, interval_ns=self._interval_ns, bounds_ns=self._bounds_ns).items():
+        for key, more in aggregate_episodes(
+            closed, interval_ns=self._lengths.interval_ns, bounds_ns=self._lengths.bounds_ns
+        ).items():
             add(counts.setdefault(key, Counts()), more)
 
     def _keep(self, live: str, open_: OpenEpisodes, elapsed_ns: int) -> None:
