@@ -1,4 +1,4 @@
-"""OpenTelemetry's general variables for a program that is not an SDK: name, interval, disabled signals. Pure.
+"""OpenTelemetry's general variables: service name, export interval, signals that are switched off. Pure.
 
 Those of the OTLP exporter alone are read in ``exporters.otlp_config``; docs/otlp.md has all of them.
 """
@@ -25,27 +25,27 @@ WORDS = {
     _OF_ANY_SIGNAL + "INSECURE": ("true", "false"),
     "OTEL_SDK_DISABLED": ("true", "false"),
 }
-"""The words that a variable may hold, in any case; the names are patterns."""
+"""The valid words of a variable, in any case; the names are patterns."""
 
 NUMBERS = {
     _OF_ANY_SIGNAL + "TIMEOUT": (0, 10**9 - 1, "milliseconds"),
     "OTEL_METRIC_EXPORT_INTERVAL": (10, 3_600_000, "milliseconds"),
     "OTEL_EXPORTER_PROMETHEUS_PORT": (1, 65535, "a port"),
 }
-"""The least and the largest whole number that a variable may hold, and what it is."""
+"""The smallest and the largest valid number of a variable, and its unit."""
 
 
 def usable(environ: Mapping[str, str], variable: str) -> str:
-    """Return a variable's value; empty if it is unset, or if its value is to be ignored (:func:`problem`)."""
+    """Return the value of a variable; empty if it is not set, or if the value must be ignored (:func:`problem`)."""
     value = environ.get(variable, "").strip()
     return "" if problem(variable, value) else value
 
 
 def problem(variable: str, value: str) -> str:
-    """Return the reason why a variable's value is ignored; empty if it is not.
+    """Return the reason to ignore a variable; empty if there is none.
 
-    The specification has unknown words and numbers that cannot be read ignored with a warning, and a list of resource
-    attributes with a broken entry discarded as a whole.
+    By the specification, unknown words and invalid numbers are ignored with a warning. A list of resource attributes
+    with a broken entry is discarded completely.
     """
     if not value:
         return ""
@@ -63,7 +63,7 @@ def problem(variable: str, value: str) -> str:
 
 
 def problems(environ: Mapping[str, str]) -> list[str]:
-    """Name each variable of OpenTelemetry whose value is ignored, and why."""
+    """Return each variable of OpenTelemetry that is ignored, with the reason."""
     return [
         f"{variable}: {why}"
         for variable, value in sorted(environ.items())
@@ -72,7 +72,7 @@ def problems(environ: Mapping[str, str]) -> list[str]:
 
 
 def is_service_link(variable: str, value: str) -> bool:
-    """Return whether Kubernetes set a variable: a Service NAME gives NAME_PORT=tcp://ADDRESS:PORT in every pod."""
+    """Whether Kubernetes set a variable: for a Service NAME, each pod has NAME_PORT=tcp://ADDRESS:PORT."""
     return variable.endswith("_PORT") and re.fullmatch(r"(tcp|udp|sctp)://\S+:[0-9]+", value.strip()) is not None
 
 
@@ -81,12 +81,12 @@ _IN_AN_ADDRESS = rf"{_IN_ANY_TEXT}|\$[A-Za-z_]\w*|%[A-Z_]{{2,}}%|<[A-Za-z][\w .-
 
 
 def check_resolved(text: str, origin: str, *, address: bool = True) -> None:
-    """Refuse a value with a placeholder that nothing has filled in, such as ``$(NODE_IP)``.
+    """Refuse a value with a placeholder that was not replaced, such as ``$(NODE_IP)``.
 
     Args:
         text: The value.
-        origin: The place that it came from.
-        address: Whether it is one of a receiver: other values may hold a ``$`` or a ``<``.
+        origin: The place of the value.
+        address: Whether the value is the address of a receiver. Other values may hold a ``$`` or a ``<``.
 
     Raises:
         UsageError: there is a placeholder.
@@ -95,14 +95,14 @@ def check_resolved(text: str, origin: str, *, address: bool = True) -> None:
     if found is None:
         return
     name = "".join(re.findall(r"[\w.]+", found[0]))
-    hint = f"set {origin} to the value itself; nothing here replaces placeholders"
+    hint = f"set {origin} to the value itself: placeholders are not replaced"
     if found[0].startswith("$(") and origin.isupper():
         hint = f"declare {name} before {origin} in the container's env: Kubernetes replaces only earlier variables"
     raise UsageError(f"{origin}: {found[0]} was not replaced by a value", hint=hint)
 
 
 def attributes(text: str) -> dict[str, str] | None:
-    """Read ``name=value,name2=value2``, URL-encoded (the last of a name wins); None if an entry is not like that."""
+    """Return URL-encoded ``name=value,name2=value2`` as a mapping (last value wins); None if it is invalid."""
     found: dict[str, str] = {}
     for entry in text.split(","):
         if not entry.strip():
@@ -119,26 +119,26 @@ def attributes(text: str) -> dict[str, str] | None:
 
 
 def service_name(environ: Mapping[str, str]) -> str:
-    """Return OTEL_SERVICE_NAME, or service.name of OTEL_RESOURCE_ATTRIBUTES, or an empty text."""
+    """Return OTEL_SERVICE_NAME, else service.name of OTEL_RESOURCE_ATTRIBUTES; empty if neither is set."""
     name = environ.get("OTEL_SERVICE_NAME", "").strip()
     return name or (attributes(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")) or {}).get("service.name", "")
 
 
 def export_interval(environ: Mapping[str, str]) -> str:
-    """OTEL_METRIC_EXPORT_INTERVAL, which is in milliseconds, as a duration with its unit; empty where it is not set."""
+    """Return OTEL_METRIC_EXPORT_INTERVAL, a number of milliseconds, with its unit; empty if it is not set."""
     text = usable(environ, "OTEL_METRIC_EXPORT_INTERVAL")
     return f"{text}ms" if text else ""
 
 
 def unwanted(environ: Mapping[str, str]) -> frozenset[str]:
-    """The signals that are to go nowhere: OTEL_METRICS_EXPORTER=none, and the same for traces and logs."""
+    """Return the signals that must not be sent: OTEL_METRICS_EXPORTER=none, and the same for traces and logs."""
     return frozenset(
         signal for signal in _SIGNALS if environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none"
     )
 
 
 def asks_for_otlp(environ: Mapping[str, str]) -> bool:
-    """Return whether the environment alone enables OTLP: an endpoint is set, and OTLP is not disabled."""
+    """Whether the environment requests OTLP without a flag: it has an endpoint, and OTLP is not switched off."""
     named = any(
         environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT", "").strip() for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )

@@ -119,20 +119,20 @@ def parse_when(text: str, now_ns: int, tz: tzinfo | None = None, *, where: str =
 
 
 def iso(time_ns: int) -> str:
-    """A time as the store's views show it: ISO 8601, UTC, nine decimals."""
+    """Return a time as the store's views show it: ISO 8601, UTC, nine decimals."""
     return f"{_EPOCH + timedelta(seconds=time_ns // 10**9):%Y-%m-%dT%H:%M:%S}.{time_ns % 10**9:09d}Z"
 
 
 def local(time_ns: int, tz: tzinfo | None = None) -> str:
-    """A time for people: in their zone (None: the local one), to the millisecond, with the offset."""
+    """Return a time in a zone (None: the local one), in milliseconds, with the offset."""
     moment = (_EPOCH + timedelta(microseconds=time_ns // 1000)).astimezone(tz)
     return moment.isoformat(sep=" ", timespec="milliseconds")
 
 
 def printable(text: str) -> str:
-    """Return the text on one line, with escapes for unprintable characters.
+    """Return the text on one line, with escapes for characters that do not print.
 
-    Text of a log, a file name or a receiver can so neither move a terminal's cursor nor begin a line of its own.
+    So text of a log, a file name or a receiver cannot move the cursor of a terminal or start a line.
     """
     if text.isprintable():
         return text
@@ -140,7 +140,7 @@ def printable(text: str) -> str:
 
 
 def duration(value: object) -> str:
-    """Milliseconds for people: ``12.345 ms``, ``2.500 s``, ``3 min 02.500 s``, ``1 h 03 min 02.500 s``."""
+    """Return milliseconds in their units: ``12.345 ms``, ``2.500 s``, ``3 min 02.500 s``, ``1 h 03 min 02.500 s``."""
     micros = round(float(str(value)) * 1000)
     if micros < 1_000_000:
         return f"{micros // 1000}.{micros % 1000:03d} ms"
@@ -154,7 +154,7 @@ def duration(value: object) -> str:
 
 
 def pairs(value: object) -> str:
-    """A mapping as ``key=value key=value``."""
+    """Return a mapping as ``key=value key=value``."""
     return " ".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, Mapping) else str(value)
 
 
@@ -189,5 +189,5 @@ def _since_epoch(moment: datetime) -> int:
 
 
 def _within(time_ns: int) -> int:
-    """A bound before everything or after everything is as good as the first or last time that there is."""
+    """Return the time, or the first or last possible time if it is out of range."""
     return min(max(time_ns, 0), _END_NS)

@@ -1,4 +1,4 @@
-"""Options given before the name of a command: they mean the same as after it, or they are an error. None is dropped."""
+"""Options before the name of a command: they mean the same as after the name, or are an error."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from otel_logtail.errors import UsageError
 
 TAKES_ALL = frozenset({"doctor"})
-"""Commands about a daemon, which take all of its options before their name."""
+"""Commands about a daemon. They take all of its options before their name."""
 
 
 def as_flags(context: Any) -> dict[str, str]:
-    """The options of a context that the command line gave, as flags, by their names."""
+    """Return the flags on the command line of a context, by the name of the option."""
     return {
         str(parameter.name): parameter.opts[0]
         for parameter in context.command.params
@@ -21,11 +21,11 @@ def as_flags(context: Any) -> dict[str, str]:
 
 
 def moved(context: Any, before: Sequence[str], name: str, command: Any, arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command, with the options before its name moved behind it.
+    """Return the arguments of a command, with the options before its name moved behind the name.
 
     Args:
-        context: The context of the program, which has read these options as its own.
-        before: The arguments before the command's name, as they were given.
+        context: The context of the program, which has parsed these options as its own.
+        before: The arguments before the command's name, unchanged.
         name: The command's name.
         command: The command, or a group of commands.
         arguments: The arguments after its name.
@@ -40,7 +40,7 @@ def moved(context: Any, before: Sequence[str], name: str, command: Any, argument
     while hasattr(command, "get_command"):
         inner = command.get_command(context, arguments[0]) if arguments else None
         if inner is None:
-            return list(arguments)  # no command at all, which the group itself reports
+            return list(arguments)  # not a command: the group reports the error
         command, arguments = inner, arguments[1:]
         names.append(str(inner.name))
     if not command.context_settings.get(

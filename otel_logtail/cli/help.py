@@ -1,6 +1,6 @@
-"""The program's own command: its ``--help`` in sections, and its options where a command follows them.
+"""The main command: its ``--help`` in sections, and its options before the name of another command.
 
-The help does without rich, because importing rich takes longer than everything else.
+The help is printed without rich, because the import of rich takes longer than the rest of the program.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _BEFORE = "otel_logtail.before"
 
 
 class Sections(TyperGroup):
-    """A command whose options are listed under their ``rich_help_panel``, those without one under 'Options'."""
+    """A command whose help has a section per ``rich_help_panel``, and 'Options' for the other options."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write them, section by section, and then the commands."""
+        """Write the options, section by section, and then the commands."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -31,15 +31,15 @@ class Sections(TyperGroup):
         self.format_commands(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options, and keep them as they were given."""
+        """Parse the options, and keep the words of the user."""
         words = list(args)
         after = super().parse_args(ctx, args)
-        protected = getattr(ctx, "_protected_args", [])  # the name of the command that follows
+        protected = getattr(ctx, "_protected_args", [])  # the name of the next command
         ctx.meta[_BEFORE] = words[: len(words) - len(protected) - len(ctx.args)]
         return after
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the requested command and its arguments."""
+        """Return the next command, its name and its arguments."""
         name, command, rest = super().resolve_command(ctx, args)
         if name is None or command is None:
             return name, command, rest

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from otel_logtail.cli.errors import errors_as_exit, say
 from otel_logtail.cli.options import Db
-from otel_logtail.cli.settings import flag
+from otel_logtail.cli.settings import flag, given_by
 from otel_logtail.daemon.options import MAX_DB_SIZE, RETENTION
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import StoreError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 @errors_as_exit()
 def prune(
+    context: typer.Context,
     db: Db = None,
     retention: Annotated[str, flag(RETENTION)] = RETENTION.default,
     max_db_size: Annotated[str, flag(MAX_DB_SIZE)] = MAX_DB_SIZE.default,
@@ -30,7 +33,8 @@ def prune(
     from otel_logtail.store.health import size_on_disk
     from otel_logtail.store.maintenance import Limits
 
-    limits = Limits(RETENTION.parse(retention) or None, MAX_DB_SIZE.parse(max_db_size) or None)
+    given = given_by(context)
+    limits = Limits(given.require(RETENTION) or None, given.require(MAX_DB_SIZE) or None)
     path = (db or default_db()).absolute()
     if not path.is_file():
         raise StoreError(f"no store at {path}", hint="pass the store with --db")

@@ -1,4 +1,4 @@
-"""Default paths."""
+"""Default locations."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from otel_logtail.errors import UsageError
 
 
 def home_directory() -> str:
-    """Return the user's home; empty if there is none: no ``HOME``, and a user without an entry in the system."""
+    """Return the user's home directory; empty if ``HOME`` is not set and the system does not list the user."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises instead
     return home if os.path.isabs(home) else ""  # noqa: PTH117
 
 
 def default_db() -> Path:
-    """The store of a user who named none: in the user's state directory. Nothing is made here.
+    """Return the default store, in the user's state directory. No file is created.
 
     Raises:
         UsageError: there is no such directory.
     """
     if not home_directory() and not os.environ.get("XDG_STATE_HOME"):
-        raise UsageError("there is no home directory for the store", hint="name the store with --db")
+        raise UsageError("there is no home directory for the store", hint="pass the store with --db")
     from platformdirs import user_state_path
 
     return user_state_path("otel-logtail") / "otel-logtail.db"

@@ -1,7 +1,7 @@
-"""A run never writes to a file that it reads: a log belongs to its program.
+"""The files that a run writes must not be logs that it follows: a log is only written by its program.
 
-It is asked before anything is opened. Names count, not only files: one that is not there yet may be taken for a log
-when it comes.
+The check precedes the first open file. It compares names, too: a file that does not exist yet may be taken for a log
+once it is created.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HINT = "name another file: a log is only read"
 
 
 class Read(msgspec.Struct, frozen=True):
-    """The patterns of one source; ``trusted``: the user gave them, so every matching file is intended."""
+    """The logs of one source. ``trusted``: the user gave the patterns, so every file that matches is a log."""
 
     patterns: Sequence[str]
     rule: PathRule
@@ -52,7 +52,7 @@ class _Output(msgspec.Struct, frozen=True):
         return [self.path, *(self.path + suffix for suffix in self.beside)]
 
     def among(self, files: _Files) -> str:
-        """One of these files that is where it writes, now or after a rotation; empty where none is."""
+        """Return one of these files that this output overwrites, now or after a rotation; empty if there is none."""
         for name in self.names:
             if found := files.find(name):
                 return found
@@ -64,7 +64,7 @@ class _Output(msgspec.Struct, frozen=True):
 
 
 class _Files:
-    """Files by what they really are: no links in the path, or the same inode."""
+    """Files by their real path and by their inode."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         folders: dict[str, str] = {}
@@ -92,10 +92,10 @@ class _Files:
 
 
 def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
-    """Check that the store and the files of exporters are not followed logs, and not each other.
+    """Check that the store and the files of exporters are different files, and not followed logs.
 
     Raises:
-        UsageError: one is.
+        UsageError: two are the same file, or one is a log.
     """
     outputs = _outputs(settings, os.environ)
     for number, output in enumerate(outputs):
@@ -144,7 +144,7 @@ def _would_be_read(path: str, by_stem: Mapping[str, list[str]], read: Read) -> s
 
 
 def _resolved(pattern: str) -> str:
-    """The pattern with the links in the folder before its first wildcard followed."""
+    """Return the pattern with the links before its first wildcard resolved."""
     folder = folder_of(pattern)
     rest = pattern.split("/")[len(folder.rstrip("/").split("/")) :]
     return os.path.join(glob.escape(os.path.realpath(folder)), *rest)

@@ -5,7 +5,6 @@ Texts come from flags, variables and the configuration, as :class:`~otel_logtail
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from pathlib import Path
@@ -126,25 +125,10 @@ def read_source(given: Options) -> SourceSettings:
 
 
 def explain(problem: LogtailError, places: Mapping[str, str]) -> LogtailError:
-    """Name the place that a wrong value came from, instead of a flag that was not given. Returns the error."""
-    message, hint = str(problem), problem.hint
-    for option, place in places.items():
-        flag = rf"{flag_of(option)}(?![a-z-])"
-        if place == flag_of(option) or not re.search(flag, message):
-            continue
-        name = place.rpartition(" ")[2]  # of a file's line: the key alone
-        start = place.removesuffix(name)
-        found = rf"invalid {flag}" if start else flag  # of a file's line, the place comes first
-        message = start * (start not in message) + re.sub(rf"{found}|{flag}", name, message)
-        hint = re.sub(flag, name, hint)
+    """Add the place of the wrong setting to an error that does not name it. Returns the error."""
+    message = str(problem)
     setting = problem.setting or (options.DB.name if isinstance(problem, StoreError) else "")
     place = places.get(setting) or places.get(setting.partition(" ")[0], "")
-    if place and place not in message and place not in hint:
-        message += f" ({place})"
-    problem.args, problem.hint = (message,), hint
+    if place and place not in message and place not in problem.hint:
+        problem.args = (f"{message} ({place})",)
     return problem
-
-
-def flag_of(option: str) -> str:
-    """Return the flag of an option: ``--otlp-endpoint`` of ``otlp_endpoint``."""
-    return "--" + option.replace("_", "-")

@@ -1,8 +1,7 @@
-"""Find the line of each key in a TOML file. Pure.
+"""The line of each key in a TOML file. Pure.
 
-The standard library's parser gives values without their places. This one reads no values at all: it is for text that
-the parser has taken already, and only walks over what can hold a ``=``, a bracket or a newline that means nothing
-(strings, comments).
+The standard library's parser returns values without their lines. This module finds the lines in a text that the parser
+has accepted. It reads no values. It only skips strings and comments, which may hold a ``=``, a bracket or a newline.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(["\\bfnrte]))')
-_IN_AN_ARRAY = ("",)  # such a table has no path of its own
+_IN_AN_ARRAY = ("",)  # a table in an array has no path of its own
 _CONTROL = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\x1b"}
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """The line (from 1) on which each key, and each table, is first named."""
+    """Return the line, counted from 1, that each key and each table is first named on."""
     found: dict[KeyPath, int] = {}
     table: KeyPath = ()
     key: list[str] = []
@@ -45,7 +44,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
                 around.pop()
                 table = tuple(key)
                 _note(found, (), table, line_of_key)
-                in_value = True  # of [[array]], another bracket follows: there is nothing more on this line
+                in_value = True  # after [[array]] there is another bracket, and nothing else on this line
             elif kind != "mark":
                 line_of_key = line if not key else line_of_key
                 key.append(_key(kind, piece))
@@ -77,7 +76,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str, int]]:
     line, position = 1, 0
     while position < len(text):
         match = _PIECE.match(text, position)
-        if match is None:  # nothing that the parser would have taken
+        if match is None:  # the parser would not accept this
             return
         position = match.end()
         kind, piece = str(match.lastgroup), match[0]

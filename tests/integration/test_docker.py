@@ -60,7 +60,7 @@ def test_the_image_reads_a_log_read_only_as_an_unknown_user_without_a_home(image
 
 def test_without_a_home_what_would_lie_there_has_to_be_named(image: Image) -> None:
     log = ["--path", "/logs/0.42.0-stall.log"]
-    for options, hint in (([], "hint: name the log with --path"), (log, "hint: name the store with --db")):
+    for options, hint in (([], "hint: name the log with --path"), (log, "hint: pass the store with --db")):
         clean = ["env", "-u", "OTEL_LOGTAIL_DB"] if options else ["env"]
         done = image.run(*clean, *image.entrypoint, "--observer", "headroom", *options, check=False)
         assert (done.returncode, done.stderr.splitlines()[1:]) == (2, [hint]), done.stderr

@@ -12,10 +12,14 @@ import pytest
 import typer
 
 from otel_logtail.cli.main import app
-from otel_logtail.daemon.settings import flag_of
 from otel_logtail.plugins import find_exporter
 from tests.support.forked import run
 from tests.support.places import CAPTURES
+
+
+def flag_of(option: str) -> str:
+    return "--" + option.replace("_", "-")
+
 
 LOG = CAPTURES / "0.42.0-stall.log"
 

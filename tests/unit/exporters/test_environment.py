@@ -234,7 +234,7 @@ def test_an_address_with_a_placeholder_is_an_error_that_shows_it(where: str, pla
         with command.make_context("otel-logtail", [*parameters, *given]) as context:
             settings = settings_of(given_by(context))
         for name in settings.exporters:
-            own = ExporterContext(os.environ, settings.exporter_options[name])
+            own = ExporterContext(os.environ, settings.exporter_options[name], settings.places)
             try:
                 make_exporter(name, own).close()
             except UsageError as problem:
