@@ -72,7 +72,7 @@ def problems(environ: Mapping[str, str]) -> list[str]:
 
 
 def is_service_link(variable: str, value: str) -> bool:
-    """Whether Kubernetes set a variable: for a Service NAME, each pod has NAME_PORT=tcp://ADDRESS:PORT."""
+    """Return whether Kubernetes set a variable: for a Service NAME, each pod has NAME_PORT=tcp://ADDRESS:PORT."""
     return variable.endswith("_PORT") and re.fullmatch(r"(tcp|udp|sctp)://\S+:[0-9]+", value.strip()) is not None
 
 
@@ -138,7 +138,7 @@ def unwanted(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 def asks_for_otlp(environ: Mapping[str, str]) -> bool:
-    """Whether the environment requests OTLP without a flag: it has an endpoint, and OTLP is not switched off."""
+    """Return whether the environment requests OTLP without a flag: it has an endpoint, and OTLP is not switched off."""
     named = any(
         environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT", "").strip() for part in ("", "METRICS_", "TRACES_", "LOGS_")
     )
