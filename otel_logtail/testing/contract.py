@@ -11,25 +11,16 @@ The author of an exporter writes a :class:`Receiver`, which can be made to fail,
 
 from __future__ import annotations
 
-import tempfile
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import StringIO
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeVar
 
-from otel_logtail.delivery.sender import Drain
-from otel_logtail.events import Reporter
-from otel_logtail.exporter import Exporter
-from otel_logtail.model import Delivered, Item, Partial, Refused, Retry, Stream
-from otel_logtail.store.outbox import Outbox
-from otel_logtail.testing.compare import check, check_equal, check_same, firsts
-from otel_logtail.testing.log import SampleLog
-from otel_logtail.testing.receiver import RETRY_AFTER_S, Fault, Receiver, Told
+from otel_logtail.model import Delivered, Partial, Refused, Retry, Stream
+from otel_logtail.testing.bench import Bench, Items
+from otel_logtail.testing.compare import check, check_equal
+from otel_logtail.testing.receiver import RETRY_AFTER_S, Fault
 from otel_logtail.testing.watched import WatchedExporter
 
-_Items = Sequence[tuple[Stream, Item]]
 _Test = TypeVar("_Test", bound=Callable[..., None])
 
 
@@ -41,43 +32,17 @@ def _needs(fault: Fault) -> Callable[[_Test], _Test]:
     return mark
 
 
-class ExporterContract:
+class ExporterContract(Bench):
     """Inherit it as ``Test…``, and return your receiver. Runs under pytest; each test has its own store."""
 
     cannot: ClassVar[Mapping[Fault, str]] = {}
     """The faults that cannot happen at the receiver, and why."""
-
-    patience_s: ClassVar[float] = 20.0
-    """How long a test waits for something that takes no time, in seconds."""
-
-    newest_only: ClassVar[bool] = False
-    """True if the receiver has only the newest value of each name: a scrape has no history."""
-
-    @abstractmethod
-    def receiver(self) -> Receiver:
-        """Return a new receiver that accepts everything."""
-        raise NotImplementedError
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name, member in vars(ExporterContract).items():
             if getattr(member, "needs", None) in cls.cannot:
                 setattr(cls, name, None)
-
-    def setup_method(self) -> None:
-        """Create a store and a receiver."""
-        self._folder = tempfile.TemporaryDirectory()
-        self._log = SampleLog(Path(self._folder.name))
-        self._receiver = self.receiver()
-        exporter = self._receiver.exporter()
-        self._wants = [stream for stream in Stream if stream in exporter.wants and stream is not Stream.SELF]
-        exporter.close()
-
-    def teardown_method(self) -> None:
-        """Free them."""
-        self._receiver.close()
-        self._log.store.close()
-        self._folder.cleanup()
 
     # --- what every exporter does ---
 
@@ -210,10 +175,10 @@ class ExporterContract:
     def test_an_item_that_always_fails_delays_no_other_item(self) -> None:
         """In each stream in turn. The item arrives once the receiver accepts it."""
         for _, bad in self._play_at_an_item(Fault.FAIL):
-            everything: _Items = [(stream, item) for stream in self._wants for item in self._items(stream)]
-            others: _Items = [(stream, item) for stream, item in everything if item != bad]
+            everything: Items = [(stream, item) for stream in self._wants for item in self._items(stream)]
+            others: Items = [(stream, item) for stream, item in everything if item != bad]
 
-            def then(watched: WatchedExporter, others: _Items = others) -> None:
+            def then(watched: WatchedExporter, others: Items = others) -> None:
                 watched.wait_for(lambda: self._has(others))
                 self._receiver.recover()
 
@@ -256,87 +221,3 @@ class ExporterContract:
         self._receiver.recover()
         self._run()
         self._compare(twice=True)
-
-    # --- helpers ---
-
-    def _by_hand(self) -> tuple[Exporter, Outbox]:
-        exporter = self._receiver.exporter()
-        outbox = Outbox.open(self._log.store.path, exporter.name)
-        outbox.register(exporter.wants, time.time_ns())
-        exporter.resume(outbox.told())
-        return exporter, outbox
-
-    def _drain(self, exporter: Exporter) -> Drain:
-        outbox = Outbox.open(self._log.store.path, exporter.name)
-        outbox.register(exporter.wants, time.time_ns())
-        return Drain(exporter, outbox, Reporter(StringIO()))
-
-    def _run(
-        self,
-        then: Callable[[WatchedExporter], None] = lambda _: None,
-        before: Callable[[], None] = lambda: None,
-        look: Callable[[], None] | None = None,
-    ) -> None:
-        """Run a delivery worker until everything is delivered.
-
-        ``before`` is called before the start, ``then`` after it, and ``look`` before the stop.
-        """
-        watched = WatchedExporter(self._receiver.exporter(), self.patience_s)
-        before()
-        drain = self._drain(watched)
-        drain.start()
-        try:
-            then(watched)
-            if look is not None:
-                watched.wait_for(lambda: watched.resumed)
-                look()
-        finally:
-            drain.stop(self.patience_s)
-            drain.join()
-
-    def _items(self, stream: Stream) -> list[Item]:
-        """Return all items of a stream, as an exporter gets them whose receiver never fails."""
-        outbox = Outbox.open(self._log.store.path, f"contract-{stream.value}-{self._log.next_number()}")
-        outbox.register([stream], time.time_ns())
-        items: list[Item] = []
-        try:
-            while (batch := outbox.read(stream, 1000)) is not None:
-                items += batch.items
-                outbox.advance(batch, len(batch.items), time.time_ns())
-        finally:
-            outbox.close()
-        return items
-
-    def _play_at_an_item(self, fault: Fault) -> Iterator[tuple[Stream, Item]]:
-        """Yield an item of each stream, with a new receiver that has the fault at this item."""
-        self._log.write(0)
-        for stream in self._wants:
-            items = [item for item in self._items(stream) if item.id and list(self._receiver.told(item))]
-            item = items[len(items) // 2]
-            self._receiver.close()
-            self._log.forget_exporters()
-            self._receiver = self.receiver()
-            self._receiver.play(fault, item)
-            yield stream, item
-
-    def _has(self, items: _Items) -> bool:
-        """Return whether the receiver has these items of these streams, in any order."""
-        received: dict[Stream, Sequence[Told]] = {stream: self._receiver.received(stream) for stream in self._wants}
-        return all(told in received[stream] for stream, item in items for told in self._receiver.told(item))
-
-    def _compare(self, *, twice: bool, without: Item | None = None) -> None:
-        """Compare what arrived with the store. ``twice``: an item may have arrived again."""
-        some = False
-        for stream in self._wants:
-            items = [item for item in self._items(stream) if without is None or item != without]
-            expected = [told for item in items for told in self._receiver.told(item)]
-            received = list(self._receiver.received(stream))
-            if self.newest_only:
-                received, expected = sorted(dict(received).items(), key=repr), sorted(dict(expected).items(), key=repr)
-            elif twice:
-                received = firsts(received)
-            for lane in {self._receiver.lane(name): None for name, _ in [*expected, *received]}:
-                is_, should = ([t for t in all_ if self._receiver.lane(t[0]) == lane] for all_ in (received, expected))
-                check_same(is_, should, f"received of {stream.value}")
-            some = some or bool(expected)
-        check(some, "told() returns nothing for any item")
