@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from heapq import heappop, heappush, heapreplace
-from math import inf
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
@@ -21,6 +19,7 @@ from otel_logtail.tail.others import OtherPaths, Table, holds_at
 from otel_logtail.tail.patterns import Patterns
 from otel_logtail.tail.places import Places
 from otel_logtail.tail.reader import identity_at
+from otel_logtail.tail.ready import Entry, ReadyPaths
 
 _TOGETHER = 500
 """How many new live paths share a transaction. More would keep other work waiting for the store."""
@@ -62,13 +61,8 @@ class Tail:
         self._patterns = Patterns(patterns, self._known)
         self._tails: dict[str, PathTail] = {}
         self._elsewhere = OtherPaths(self._known, self._tails)
-        self._ready: set[str] = set()
+        self._ready = ReadyPaths()
         self._waiting: set[str] = set()
-        # the live paths that are ready, in order as far as it was known; an entry that is out of date is corrected
-        # when it is the first
-        self._order: list[tuple[float, str]] = []
-        # the live paths in this order: each only once, or a chunk would be read twice before it is accepted
-        self._ordered: set[str] = set()
         self._places: Places | None = None
         self._begun: list[tuple[str, int]] = []
 
@@ -109,11 +103,8 @@ class Tail:
                 tail.begun.clear()
             if outcome is Outcome.AGAIN:
                 cut_off.append(live)
-            elif outcome is not Outcome.IDLE and live not in self._ready:
+            elif outcome is not Outcome.IDLE:
                 self._ready.add(live)
-                if live not in self._ordered:
-                    self._ordered.add(live)
-                    heappush(self._order, (-inf, live))
             if outcome is Outcome.CHANGED:
                 self._places = None
             if tail.waits:
@@ -249,22 +240,22 @@ class Tail:
         self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES
     ) -> Generator[tuple[PathTail, Chunk], None, None]:
         """Yield a chunk of each live path that has one, in this order. The next chunk overwrites the buffer."""
-        taken: list[tuple[float, str]] = []
+        taken: list[Entry] = []
         try:
-            while (live := self._first(order)) is not None:
-                chunk = self._tails[live].read(now_s, most)
-                taken.append(heappop(self._order))
-                if chunk is None:
-                    self._ready.discard(live)
-                    self._ordered.discard(live)
-                    taken.pop()
-                    if self._tails[live].waits:
-                        self._waiting.add(live)
-                else:
-                    yield self._tails[live], chunk
+            while (live := self._ready.first(order)) is not None:
+                tail = self._tails[live]
+                chunk = tail.read(now_s, most)
+                entry = self._ready.take()
+                if chunk is not None:
+                    taken.append(entry)
+                    yield tail, chunk
+                    continue
+                self._ready.end(entry)
+                if tail.waits:
+                    self._waiting.add(live)
         finally:
             for entry in taken:
-                heappush(self._order, entry)
+                self._ready.put_back(entry)
 
     @property
     def waiting(self) -> Collection[str]:
@@ -273,30 +264,13 @@ class Tail:
 
     def behind(self, order: Callable[[str], int], but: str) -> list[str]:
         """Return the first of the live paths that are ready, without this one; at most one."""
-        here = [heappop(self._order)] if self._first(order) == but else []
-        first = self._first(order)
-        for entry in here:
-            heappush(self._order, entry)
-        return [] if first is None else [first]
-
-    def _first(self, order: Callable[[str], int]) -> str | None:
-        """Return the live path that is ready and first by ``order``, and make it the first of the heap."""
-        entries = self._order
-        while entries:
-            known, live = entries[0]
-            if live not in self._ready:
-                heappop(entries)
-                self._ordered.discard(live)
-            elif (now := order(live)) > known:
-                heapreplace(entries, (now, live))
-            else:
-                return live
-        return None
+        second = self._ready.second(order, but)
+        return [] if second is None else [second]
 
     @property
     def ready(self) -> Collection[str]:
         """Live paths that may have more to read: all others are read to their end."""
-        return self._ready
+        return self._ready.paths
 
     @property
     def live(self) -> Collection[str]:
