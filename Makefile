@@ -74,7 +74,7 @@ lock:  ## Update constraints.txt to the newest versions that pyproject.toml allo
 newest:  ## Run the checks and the core tests with the newest versions instead of the locked ones
 	rm -rf $(NEWEST)
 	$(MAKE) check VENV=$(NEWEST) CONSTRAINTS=
-	$(NEWEST)/bin/python -m pytest -q $(CORE)
+	$(NEWEST)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup $(CORE)
 
 clean:  ## Remove the virtual environment, builds and caches
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
