@@ -111,7 +111,9 @@ def test_a_damaged_store_is_moved_away_and_the_logs_are_read_from_their_start_ro
         again.close()
 
 
-@pytest.mark.parametrize("garbage", [b"\xff" * 40_000, os.urandom(40_000), b"short", bytes(40_000)])
+@pytest.mark.parametrize(
+    "garbage", [b"\xff" * 40_000, os.urandom(40_000), b"short", bytes(40_000)], ids=["ones", "random", "short", "zeros"]
+)
 def test_a_garbage_write_ahead_log_costs_its_content_which_is_read_again(store: Path, garbage: bytes) -> None:
     store.with_name("store.db-wal").write_bytes(garbage)
     follower = restarted(store)
@@ -239,7 +241,11 @@ def test_a_wrong_suspicion_is_removed(store: Path) -> None:
 # --- what is not ours ---
 
 
-@pytest.mark.parametrize("content", [b"this is a letter, and no database at all\n" * 100, os.urandom(9000), b"short"])
+@pytest.mark.parametrize(
+    "content",
+    [b"this is a letter, and no database at all\n" * 100, os.urandom(9000), b"short"],
+    ids=["text", "random", "short"],
+)
 def test_a_file_of_another_kind_is_never_moved_however_often_it_is_tried(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
