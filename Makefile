@@ -9,6 +9,8 @@ CORE := tests/unit/words tests/unit/observers tests/unit/engine/test_intervals.p
 	tests/unit/store/test_writer.py tests/unit/tail/test_live.py tests/unit/query tests/integration/test_main_job.py \
 	$(addprefix tests/unit/exporters/test_,otlp_encode.py otlp_http.py otlp_grpc.py prometheus.py hex.py)
 KILLS ?= 1000
+# The tests start Python thousands of times: each start would compile the program again.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests at the same time: most of them wait for a process.
 WORKERS ?= 6
 BIN := $(VENV)/bin
