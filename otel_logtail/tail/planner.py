@@ -85,8 +85,8 @@ class Planner:
         found = []
         for path, reader in readers.items():
             known = self._others.find(self._live, reader) if path not in claims else None
-            if known is None:
-                continue
+            if known is None or any(before.id == known[1].id for before, _ in found):
+                continue  # a copy of the file that came: it is new
             where, state = known
             claims[path] = None
             if where is Moved.SOON:

@@ -150,3 +150,20 @@ def test_file_whose_inode_another_one_was_given_is_known_where_it_is_now(log: Pa
     append(archive / "other.log", "also new")
     settle(follower)
     assert sorted(follower.lines) == sorted([*OLD, "new", "also new"])
+
+
+def test_of_a_moved_file_and_its_copy_one_takes_the_checkpoint(log: Path, archive: Path) -> None:
+    follower = follow(log, archive)
+    append(archive / "proxy.log", *numbered(1001, 1010))
+    settle(follower)
+
+    def move_and_copy() -> None:
+        append(log, *numbered(101, 120))
+        log.rename(archive / "proxy.log.1")
+        shutil.copy(archive / "proxy.log.1", archive / "proxy.log.2")
+
+    follower.restart(before=move_and_copy)
+    settle(follower)
+    assert sorted(follower.lines) == sorted([*numbered(1, 120), *numbered(1001, 1010)])
+    held = [state.id for states in follower.tail.held.values() for state in states]
+    assert len(set(held)) == len(held)
