@@ -80,7 +80,7 @@ def test_later_lines_are_in_a_new_store_once_and_one_message_is_logged(
     daemon.reads(30, 60)
     append_bytes(daemon.log, lines(60, 65))
     daemon.reads(30, 65)
-    assert daemon.said().count("while it was in use; opening it again") == 1
+    assert daemon.said().count("while it was in use; reopening it") == 1
     daemon.stop()
     daemon.launch()
     append_bytes(daemon.log, line(65))
@@ -102,7 +102,7 @@ def test_it_is_noticed_while_nothing_is_written(daemon: Daemon) -> None:
 def test_without_the_files_beside_it_nothing_at_all_is_lost(daemon: Daemon, ends: tuple[str, ...]) -> None:
     for path in beside(daemon, *ends):
         path.unlink()
-    daemon.wait_until(lambda: "while it was in use; opening it again" in daemon.said())
+    daemon.wait_until(lambda: "while it was in use; reopening it" in daemon.said())
     append_bytes(daemon.log, lines(30, 40))
     daemon.reads(20, 40)
     daemon.stop()
