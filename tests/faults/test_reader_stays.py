@@ -87,7 +87,7 @@ def test_another_programs_snapshot_is_logged_shown_and_bounded(tmp_path: Path) -
                 number += 2000
                 daemon.wait_until(lambda: daemon.counter("samples") == number, 40)  # noqa: B023 - waited for here
             assert f"(pid {os.getpid()}) holds a snapshot; committing less often" in daemon.said()
-            found = [what for _, what, _ in doctor(daemon).of("store") if "-wal, has" in what]
+            found = [what for _, what, _ in doctor(daemon).of("store") if "-wal has" in what]
             assert len(found) == 1
             assert f"(pid {os.getpid()}) holds a snapshot" in found[0]
             assert status(daemon)["db"]["wal_bytes"] == wal_bytes(daemon)
