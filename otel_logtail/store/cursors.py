@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from otel_logtail.model import Dropped, Point, SourceInfo, Stream
 from otel_logtail.store import progress
@@ -140,58 +140,32 @@ class Cursors:
             (position, up_to_id, most),
         ).fetchone()
         until_id = last if count == most else up_to_id
-        mended = self._owe_closed(position, until_id) if stream is Stream.INTERVALS else 0
+        mended = self._owe(position, until_id) if stream is Stream.INTERVALS else 0
         self.move(stream, until_id)
-        return Skipped(self._drop(Dropped(self._exporter, stream, count, from_ns, to_ns)) if count else None, mended)
-
-    def skip_open(self, places: Collection[tuple[int, int, int]], now_ns: int) -> Skipped:
-        """Count open intervals (end, start and id of the series) as dropped; their counts go into the next points.
-
-        The counts get the time of the last point that the receiver has, or that of the log: their own time is in the
-        future, and would move all later points of their series there.
-        """
-        rows: list[tuple[Any, ...]] = []
-        for place in places:
-            series, sent_ns, closed_ns, *columns = self._db.execute(
-                f"SELECT i.series, ifnull(t.time_ns, 0), source.sealed_ns, {counts_to_read('i')}"
-                " FROM open_interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
-                " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
-                " WHERE i.end_ns = ? AND i.start_ns = ? AND i.series = ?",
-                (self._exporter, *place),
-            ).fetchone()
-            at_ns = sent_ns or min(closed_ns or now_ns, now_ns)
-            rows.append((series, at_ns, at_ns, sent_ns, *columns))
-        from_ns, to_ns = min(start_ns for _, start_ns, _ in places), max(end_ns for end_ns, _, _ in places)
-        mended = self._owe(rows)
-        return Skipped(self._drop(Dropped(self._exporter, Stream.INTERVALS, len(places), from_ns, to_ns)), mended)
-
-    def _drop(self, drop: Dropped) -> Dropped:
-        """Count deleted items, and let the exporter read its current batch again."""
+        if not count:
+            return Skipped(mended=mended)
+        drop = Dropped(self._exporter, stream, count, from_ns, to_ns)
+        # the exporter reads its current batch again
         self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (self._exporter,))
         progress.note_dropped(self._db, drop, time.time_ns())
-        return drop
+        return Skipped(drop, mended)
 
-    def _owe_closed(self, position: int, up_to_id: int) -> int:
-        return self._owe(
-            self._db.execute(
-                f"SELECT i.series, max(i.start_ns, s.start_ns), i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')}"
-                " FROM interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
-                " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
-                # a newer copy of this store has sent the others
-                " WHERE i.id > ? AND i.id <= ? AND i.end_ns > ifnull(t.skip_ns, 0) ORDER BY i.id",
-                (self._exporter, position, up_to_id),
-            )
-        )
-
-    def _owe(self, rows: Iterable[tuple[Any, ...]]) -> int:
+    def _owe(self, position: int, up_to_id: int) -> int:
         """Add counts that the exporter will never get as intervals to those that its next points carry.
 
-        A row is a series, the start and the end of its counts, the time of the last point that was sent, and the
-        counts. Returns how many were damaged; these count as the exporter would have counted them.
+        Returns how many were damaged; these count as the exporter would have counted them.
         """
         bounds_ns = series_bounds(self._db)
         mended = 0
         owed: dict[int, Owed] = {}
+        rows = self._db.execute(
+            f"SELECT i.series, max(i.start_ns, s.start_ns), i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')}"
+            " FROM interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
+            " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
+            # a newer copy of this store has sent the others
+            " WHERE i.id > ? AND i.id <= ? AND i.end_ns > ifnull(t.skip_ns, 0) ORDER BY i.id",
+            (self._exporter, position, up_to_id),
+        )
         for series, start_ns, end_ns, sent_ns, *columns in rows:
             if series not in owed:
                 before = self._db.execute(

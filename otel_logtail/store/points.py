@@ -69,15 +69,17 @@ class PointReader:
 
     def answered(self, batch: ExportBatch, *, is_whole: bool) -> None:
         """Keep the totals in memory if the receiver has the whole batch that is being sent."""
-        if not is_whole or batch is not self._unanswered or any(one.reach.skip_ns for one in self._all()):
+        if not is_whole or batch is not self._unanswered or self._may_end_skipping(batch):
             self._known = None
             return
         position, generation = self._known_at
         self._known_at = (max(position, *(item.id for item in batch.items)), generation)
         self._unanswered = None
 
-    def _all(self) -> Iterable[Totals]:
-        return (self._known or {}).values()
+    def _may_end_skipping(self, batch: ExportBatch) -> bool:
+        """Return whether the receiver's answer to a batch may have set ``skip_ns`` of a source to 0 in the store."""
+        sources = {item.source.id for item in batch.items if isinstance(item, Point)}
+        return any(self._known[of].reach.skip_ns for of in sources if self._known and of in self._known)
 
     def _totals(self, source: int) -> Totals:
         if self._known is None:

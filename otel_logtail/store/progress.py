@@ -54,11 +54,6 @@ def first_behind(db: sqlite3.Connection, stream: Stream, up_to_id: int) -> str |
     return None if name is None else str(name)
 
 
-def registered(db: sqlite3.Connection, stream: Stream) -> list[str]:
-    """Return the exporters that have a cursor in this stream."""
-    return [name for (name,) in db.execute("SELECT exporter FROM cursor WHERE stream = ?", (stream.value,))]
-
-
 def undelivered(db: sqlite3.Connection, exporter: str) -> int:
     """Return how many items an exporter lacks."""
     positions = dict(db.execute("SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)).fetchall())

@@ -114,7 +114,8 @@ class Store:
     @property
     def replaces(self) -> bool:
         """True if this store replaces a damaged or missing one: its logs are read again from their start."""
-        return meta(self._db, "set_aside") is not None
+        with translated(self.path):
+            return meta(self._db, "set_aside") is not None
 
     def check_files(self) -> None:
         """Check that the store's files are still at their paths.

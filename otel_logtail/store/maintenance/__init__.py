@@ -128,8 +128,7 @@ class Maintenance:
             for length_ns, after_ns in self._tuning.merges:
                 yield from rollup.merge(length_ns, min(newest_ns, now_ns) - after_ns)
             yield from compact(self._db, self._tuning, min(newest_ns, now_ns) - self._tuning.compact_after_ns)
-        log_ns = log_time(self._db)
-        if log_ns is not None and self._retention_ns is not None:
+        if self._retention_ns is not None and (log_ns := log_time(self._db)) is not None:
             yield from self._retention.expire(min(log_ns, now_ns) - self._retention_ns)
         yield from self._retention.forget_files(now_ns - (self._retention_ns or FORGOTTEN_NS), gone)
         yield from self._size.shrink()

@@ -146,7 +146,8 @@ def log_time(db: sqlite3.Connection) -> int | None:
         times += _times_in_block(db, newest[0][0], newest[0][1])[:-1]
     if len(times) < 2:
         counted = db.execute(
-            "SELECT end_ns, count FROM interval WHERE series IN (SELECT id FROM series WHERE instrument = ?)"
+            # "+" selects the newest by the index on end_ns: by series all intervals would be sorted
+            "SELECT end_ns, count FROM interval WHERE +series IN (SELECT id FROM series WHERE instrument = ?)"
             " ORDER BY end_ns DESC LIMIT 2",
             (Instrument.DURATION.value,),
         ).fetchall()

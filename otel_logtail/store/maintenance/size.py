@@ -1,7 +1,7 @@
 """The size limit: if the store exceeds it, the oldest data is deleted, delivered or not.
 
-First samples and data that every exporter has, then counts that are dated far ahead, then data that waits for an
-exporter. Undelivered data that is deleted is counted as dropped.
+First samples and data that every exporter has, then data that waits for an exporter. Undelivered data that is deleted
+is counted as dropped. Before waiting data is deleted, counts that are dated far ahead are added up at the log's time.
 
 Known limit: between two checks a backlog can exceed the limit for a moment.
 """
@@ -12,17 +12,20 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator
 
-from otel_logtail.model import Stream
-from otel_logtail.store.connection import one, transaction
-from otel_logtail.store.cursors import Cursors
+from otel_logtail.counts import add
+from otel_logtail.model import Counts
+from otel_logtail.store.connection import one, series_bounds, transaction
 from otel_logtail.store.maintenance.retention import EVER_NS, Retention
 from otel_logtail.store.maintenance.steps import NOTHING, SECOND, Done, Steps, Tuning
 from otel_logtail.store.maintenance.vacuum import Vacuum
-from otel_logtail.store.progress import TABLES, registered
-from otel_logtail.store.rows import IDS, json_ids
+from otel_logtail.store.progress import TABLES
+from otel_logtail.store.rows import COUNTS, IDS, counts_or_mean, counts_row, counts_to_read, json_ids, marks
 
 FAR_AHEAD_NS = 86_400 * SECOND
-"""Counts that are dated further ahead of the clock than this are deleted before data that waits."""
+"""Counts that are dated further ahead of the clock than this are added up before data that waits is deleted."""
+
+_LOG_NS = "(SELECT min(ifnull(nullif(sealed_ns, 0), ?1), ?1) FROM source WHERE source.id = series.source)"
+"""The time of the log of a series, or the clock (the first parameter) if that is earlier."""
 
 EVERY_S = 1.0
 """Time between two checks of the size: a backlog can add much in a minute."""
@@ -65,7 +68,7 @@ class SizeLimit:
         while self.vacuum.used_bytes() > self._max_bytes:
             if not (
                 (yield from self._delete_oldest())
-                or (yield from self._delete_far_ahead())
+                or (yield from self._add_up_far_ahead())
                 or (yield from self._delete_waiting())
             ):
                 break
@@ -82,30 +85,41 @@ class SizeLimit:
             deleted += yield from self._retention.delete(stream, before_ns)
         return ended_ns is not None or deleted > 0
 
-    def _delete_far_ahead(self) -> Generator[Done, None, bool]:
-        """Delete open intervals of lines that are dated far ahead, the furthest first; returns whether there were any.
+    def _add_up_far_ahead(self) -> Generator[Done, None, bool]:
+        """Close some open intervals of lines that are dated far ahead, the furthest first; returns whether any were.
 
-        They would wait for years (docs/decisions/0104).
+        They would wait for years. Each series gets one closed interval with the sum of their counts, at the time of the
+        log: a late interval for every exporter (docs/decisions/0104).
         """
         now_ns = time.time_ns()
-        places = self._db.execute(
-            "SELECT end_ns, start_ns, series FROM open_interval WHERE end_ns > ? ORDER BY end_ns DESC LIMIT ?",
-            (now_ns + FAR_AHEAD_NS, self._tuning.intervals),
+        found = self._db.execute(
+            f"SELECT i.end_ns, i.start_ns, i.series, {_LOG_NS}, {counts_to_read('i')}"
+            " FROM open_interval AS i CROSS JOIN series ON series.id = i.series"
+            " WHERE i.end_ns > ?2 ORDER BY i.end_ns DESC LIMIT ?3",
+            (now_ns, now_ns + FAR_AHEAD_NS, self._tuning.intervals),
         ).fetchall()
-        if not places:
+        if not found:
             return False
+        bounds_ns, mended = series_bounds(self._db), 0
+        sums: dict[tuple[int, int], Counts] = {}
+        for _, _, series, log_ns, *columns in found:
+            counts, is_whole = counts_or_mean(columns, bounds_ns[series])
+            mended += not is_whole
+            add(sums.setdefault((log_ns, series), Counts()), counts)
         with transaction(self._db):
-            exporters = registered(self._db, Stream.INTERVALS)
-            skipped = [Cursors(self._db, exporter).skip_open(places, now_ns) for exporter in exporters]
-            self._db.executemany("DELETE FROM open_interval WHERE end_ns = ? AND start_ns = ? AND series = ?", places)
+            self._db.executemany(
+                f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}) VALUES ({marks(10)})",
+                [(series, log_ns - 1, log_ns, *counts_row(sums[log_ns, series])) for log_ns, series in sorted(sums)],
+            )
+            self._db.executemany(
+                "DELETE FROM open_interval WHERE end_ns = ? AND start_ns = ? AND series = ?", [row[:3] for row in found]
+            )
             self._db.execute(  # a new exporter must not begin these series in the future
-                "UPDATE series SET start_ns = (SELECT min(ifnull(nullif(sealed_ns, 0), ?1), ?1) FROM source"
-                " WHERE source.id = series.source)"
-                f" WHERE start_ns > ?1 AND id IN {IDS.replace('?', '?2')}",
-                (now_ns, json_ids({series for _, _, series in places})),
+                f"UPDATE series SET start_ns = {_LOG_NS} WHERE start_ns > ?1 AND id IN {IDS.replace('?', '?2')}",
+                (now_ns, json_ids({series for _, series in sums})),
             )
             self._forget_open()
-        yield Done(tuple(one.dropped for one in skipped if one.dropped), mended=sum(one.mended for one in skipped))
+        yield Done(mended=mended)
         return True
 
     def _delete_waiting(self) -> Generator[Done, None, bool]:

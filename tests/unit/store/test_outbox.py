@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -359,3 +360,27 @@ def test_any_number_of_series_may_be_known_to_a_receiver(store: Store, outbox: O
     deliver(outbox)
     assert {point.source.name for point in outbox.told()} == {f"source-{number}" for number in range(40)}
     assert outbox.silent(0, 1000) is not None
+
+
+def test_an_idle_source_that_starts_again_does_not_make_others_read_their_totals_for_each_batch(
+    store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Piece(store, source="idle", live="/logs/idle.log").commit(line(1, 0.1), seal_s=10)
+    piece = Piece(store)
+    piece.commit(line(1, 0.1), seal_s=10)
+    deliver(outbox)
+    outbox.register([Stream.EPISODES], NOON)
+    outbox.register(Stream, NOON)
+    piece.commit(line(2001, 0.1), seal_s=2010)
+    deliver(outbox)
+    assert sorted(rows(store.path, "SELECT skip_ns > 0 FROM sent")) == [(0,), (1,)]
+    for second in range(2011, 2061, 10):
+        piece.commit(line(second, 0.1), seal_s=second + 10)
+    load = Mock(side_effect=outbox._points._load)
+    monkeypatch.setattr(outbox._points, "_load", load)
+    batches = 0
+    while (batch := outbox.read(Stream.INTERVALS, 1)) is not None:
+        outbox.advance(batch, len(batch.items), NOON)
+        batches += 1
+    assert batches >= 5
+    assert load.call_count <= 1
