@@ -82,7 +82,7 @@ class Planner:
         undecided: dict[str, tuple[int, ...]],
     ) -> list[tuple[FileState, FileState]]:
         """Return the checkpoints of files that came from another live path, as they are there and as they are here."""
-        found = []
+        found: list[tuple[FileState, FileState]] = []
         for path, reader in readers.items():
             known = self._others.find(self._live, reader) if path not in claims else None
             if known is None or any(before.id == known[1].id for before, _ in found):
