@@ -136,9 +136,11 @@ def _would_be_read(path: str, by_stem: Mapping[str, list[str]], read: Read) -> s
             return known
     if read.rule.is_copy(name) or not (read.trusted or read.rule.is_live(name)) or is_rotated_name(path):
         return ""
-    real = os.path.realpath(path)
+    real, plain = os.path.realpath(path), os.path.abspath(path)
+    # A pattern finds b/../a/x.log as a/x.log, also if a is a link. If b is one, that may be another file.
+    names = (path, plain) if os.path.realpath(plain) == real else (path,)
     for pattern in filter(has_wildcards, read.patterns):
-        if could_match(path, pattern) or could_match(real, _resolved(pattern)):
+        if any(could_match(name, pattern) for name in names) or could_match(real, _resolved(pattern)):
             return as_written(pattern)
     return ""
 

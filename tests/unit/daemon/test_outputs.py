@@ -80,6 +80,26 @@ def test_the_program_refuses_and_writes_nothing(
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == before
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_path_with_dots_that_matches_through_a_linked_folder_is_refused(tmp_path: Path, apart: bool) -> None:
+    for folder in ("data", "srv/b", "else/where"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "srv" / "a").symlink_to(tmp_path / "data")
+    (tmp_path / "srv" / "c").symlink_to(tmp_path / "else" / "where")
+    # the system resolves c before the dots: that file is else/a/n1.log, which no pattern finds
+    (tmp_path / "else" / "a").mkdir()
+    written = f"{tmp_path}/srv/{'c' if apart else 'b'}/../a/n1.log"
+    settings = Settings(
+        db=tmp_path / "s.db", sources=(), exporters=("jsonl",), exporter_options={"jsonl": {"jsonl_file": written}}
+    )
+    read = Read([f"{tmp_path}/srv/*/n*.log"], RULE, True)
+    if apart:
+        check_outputs(settings, [read])
+        return
+    with pytest.raises(UsageError, match=r"n1\.log would be followed as a log, by .*/srv/\*/n\*\.log"):
+        check_outputs(settings, [read])
+
+
 @pytest.mark.parametrize(
     ("top", "exporter", "line", "key"),
     [("db = 'proxy.log'\n", "", 1, "db"), ("", "[exporter.jsonl]\nfile = 'proxy.log'\n", 5, "exporter.jsonl.file")],
