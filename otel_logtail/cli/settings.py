@@ -11,6 +11,7 @@ import typer
 
 from otel_logtail.daemon.options import CONFIG, EXPORTING, FOLLOWING, Several
 from otel_logtail.option import Flag, Option, Options, distinct
+from otel_logtail.plugins import exporters
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -40,8 +41,6 @@ def takes_all_settings(command: Command) -> Command:
 
 def _sections() -> Iterator[tuple[str | None, Option[Any]]]:
     """Yield all options of a daemon, each with its section of the help."""
-    from otel_logtail.plugins import exporters  # reading the entry points takes a moment that other commands save
-
     of_exporters = distinct(option for plugin in exporters().values() for option in plugin.options)
     yield None, CONFIG
     for option in FOLLOWING:
