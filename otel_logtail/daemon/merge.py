@@ -26,7 +26,8 @@ def settings_of(given: Options, *, without_source: bool = False, is_template: bo
     Args:
         given: The flags and variables of the daemon, with their places.
         without_source: Whether the settings are complete without a source.
-        is_template: Whether placeholders such as ``$(NODE_IP)`` are replaced later.
+        is_template: Whether placeholders such as ``$(NODE_IP)`` are replaced later, and variables that are not here
+            may choose exporters.
 
     Raises:
         UsageError: a value is not valid; the error names its place.
@@ -39,8 +40,12 @@ def settings_of(given: Options, *, without_source: bool = False, is_template: bo
         if path := given.get(options.CONFIG):
             config = read_config(Path(path), given.environ, home_directory())
             places = {**config.places, **places}
-            return _settings(given, config, config.sources, places, ignored)
-        return _settings(given, None, _source(given, without_source=without_source), places, ignored)
+            settings = _settings(given, config, config.sources, places, ignored)
+        else:
+            settings = _settings(given, None, _source(given, without_source=without_source), places, ignored)
+        if not is_template:
+            _check_that_each_is_used(given, settings.exporters)
+        return settings
     except UsageError as wrong:
         raise explain(wrong, places) from None
 
@@ -85,7 +90,6 @@ def _settings(
     environ = given.environ
     both = Options(environ, {**(config.run if config else {}), **given.options}, places)
     chosen = _exporters(both, config)
-    _check_that_each_is_used(given, chosen)
     interval_ns = both.get(options.EXPORT_INTERVAL)
     if interval_ns is None and (text := metric_export_interval(environ)):
         interval_ns = options.EXPORT_INTERVAL.parse(text)

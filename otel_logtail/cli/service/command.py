@@ -66,7 +66,7 @@ def systemd(
     """
     from otel_logtail.cli.service.units import systemd_unit
 
-    settings = _settings(context)
+    given, settings = _settings(context)
     home = _home_of(user) if user else ""
     logs = _patterns(settings, home)
     if not logs and user and not home:
@@ -80,7 +80,7 @@ def systemd(
             hint="give the log's owner with --user, or the files with --path",
         )
     store = [] if DB.name in settings.places else [DB.flag, _SYSTEMD_DB]
-    typer.echo(systemd_unit(_daemon([*context.args, *store], settings, logs, user, group, program)), nl=False)
+    typer.echo(systemd_unit(_daemon([*context.args, *store], given, settings, logs, user, group, program)), nl=False)
 
 
 @service_app.command("launchd", context_settings=_DAEMONS_OPTIONS)
@@ -99,7 +99,7 @@ def launchd(
     """
     from otel_logtail.cli.service.units import launchd_plist
 
-    daemon = _daemon(context.args, _settings(context), [], user, group, program)
+    daemon = _daemon(context.args, *_settings(context), [], user, group, program)
     typer.echo(launchd_plist(daemon, home_directory()), nl=False)
 
 
@@ -119,8 +119,8 @@ def hex_(context: typer.Context, program: _Program = "") -> None:
     typer.echo(hex_stanza([*_program(program), *(context.args or _HEX_DEFAULT)]), nl=False)
 
 
-def _settings(context: typer.Context) -> Settings:
-    """Return the settings of the daemon whose options follow the command: flags only, no variables.
+def _settings(context: typer.Context) -> tuple[Options, Settings]:
+    """Return the options of the daemon that follow the command, and its settings: flags only, no variables.
 
     Raises:
         UsageError: the options are not those of a daemon.
@@ -156,7 +156,7 @@ def _settings(context: typer.Context) -> Settings:
         make_observer(source.observer, ObserverContext())
     for name in settings.exporters:
         find_exporter(name)
-    return settings
+    return given, settings
 
 
 def _relative(flag: str, value: str) -> UsageError:
@@ -190,7 +190,13 @@ def _home_of(user: str) -> str:
 
 
 def _daemon(
-    options: Sequence[str], settings: Settings, logs: Sequence[str], user: str, group: str, program: str
+    options: Sequence[str],
+    given: Options,
+    settings: Settings,
+    logs: Sequence[str],
+    user: str,
+    group: str,
+    program: str,
 ) -> Daemon:
     from otel_logtail.cli.service.units import Daemon
 
@@ -199,12 +205,15 @@ def _daemon(
     # A virtual environment needs the interpreter that it was made with, and a checkout may be elsewhere.
     own = str(Path(__file__).resolve().parent)
     uses = [program] if program else [*command[:1], sys.prefix, sys.base_prefix, own]
+    files = [path for option, path in settings.files({}) if option.name in settings.places]
+    # The exporter of a file may be chosen by a variable of the service.
+    files += [path for option in declared() if isinstance(option.kind, File) and (path := given.get(option))]
     return Daemon(
         command=(*command, *options),
         user=user,
         group=group,
         reads=tuple(dict.fromkeys([*map(folder_of, logs), *configured])),
-        writes=tuple(dict.fromkeys(str(path.parent) for o, path in settings.files({}) if o.name in settings.places)),
+        writes=tuple(dict.fromkeys(str(path.parent) for path in files)),
         uses=tuple(uses),
     )
 

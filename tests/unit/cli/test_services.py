@@ -97,6 +97,15 @@ def test_what_is_written_elsewhere_may_be_written() -> None:
     assert unit["ExecStart"][0].endswith("--db /data/100%%/s.db")
 
 
+def test_the_variables_of_the_service_may_choose_the_exporter() -> None:
+    more = ["--events", "both", "--jsonl-file", "/srv/out/a.jsonl"]
+    unit = fields(service("systemd", "--program", AT, *HEADROOM, *LOG, *more))
+    assert "--events both --jsonl-file /srv/out/a.jsonl" in unit["ExecStart"][0]
+    assert unit["ReadWritePaths"] == ['"-/srv/out"']
+    assert "<string>--events</string>" in service("launchd", "--program", AT, *HEADROOM, *more)
+    assert "--events" in service("hex", "--program", AT, *HEADROOM, *more)
+
+
 def test_the_folder_that_systemd_makes_needs_no_further_permission() -> None:
     unit = fields(service("systemd", "--program", AT, *HEADROOM, *LOG, "--db", "/var/lib/otel-logtail/other.db"))
     assert "ReadWritePaths" not in unit
