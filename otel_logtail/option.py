@@ -195,6 +195,8 @@ class File(msgspec.Struct, frozen=True):
 
     def parse(self, text: str) -> Path:
         """Return the absolute path."""
+        if not text:
+            raise ValueError("the path is empty")
         try:
             return Path(text).expanduser().absolute()
         except RuntimeError:
@@ -271,12 +273,15 @@ class Options(msgspec.Struct, frozen=True):
     def get(self, option: Option[T]) -> T | None:
         """Return the value of an option, or None if it is not given and has no default.
 
+        An empty text or list counts as not given. An empty value of any other kind is an error.
+
         Raises:
             UsageError: the value is not of the option's kind.
         """
-        text = self.options.get(option.name, "").strip()
-        if text:
-            return option.parse(text, self.where(option))
+        if option.name in self.options:
+            value = option.parse(self.options[option.name], self.where(option))
+            if value not in ("", ()):
+                return value
         variables = _VARIABLE.findall(option.default)
         if not option.default or not all(self.environ.get(name, "").strip() for name in variables):
             return None

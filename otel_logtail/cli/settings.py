@@ -84,7 +84,7 @@ def given_by(context: Any, *, variables: bool = True) -> Options:
             places[option.name] = option.flag
             if isinstance(option.kind, Several):
                 value = option.kind.separator.join(value)
-        elif source == "ENVIRONMENT" and variables:
+        elif source == "ENVIRONMENT" and variables and os.environ[option.variable].strip():
             places[option.name] = option.variable
             if isinstance(option.kind, Several):  # the parser would split it at spaces
                 value = option.kind.of_variable(os.environ[option.variable])

@@ -120,7 +120,7 @@ class _Reader:
         if options.OBSERVER.name not in table:
             self._wrong(at, "no observer given", f"add observer = NAME (known: {', '.join(names(OBSERVERS))})")
         given = self._options(at, table, keys)
-        observer = given.require(options.OBSERVER)
+        observer = given.get(options.OBSERVER) or ""
         self._known((*at, options.OBSERVER.name), observer, "observer", names(OBSERVERS))
         return msgspec.structs.replace(read_source(given), name=at[1])
 
@@ -164,7 +164,8 @@ class _Reader:
         elif isinstance(kind, Milliseconds):
             right, is_right = "a number of milliseconds, such as 500", number
         elif isinstance(kind, Integer):
-            right, is_right = f"a whole number, such as {option.default}", type(value) in (int, str)
+            right = f"a whole number, such as {option.default}" if option.default else kind.example
+            is_right = type(value) in (int, str)
         elif at[0] == "exporter":
             right, is_right = "a text or a number", number or isinstance(value, (bool, str))
         else:
@@ -172,7 +173,7 @@ class _Reader:
         if not is_right:
             self._type(at, right, value)
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        return self._file(at, text) if isinstance(kind, File) else text
+        return self._file(at, text) if isinstance(kind, File) and text.strip() else text
 
     def _table(self, at: KeyPath, value: object, example: str) -> Mapping[str, Any]:
         if not isinstance(value, dict):

@@ -43,7 +43,6 @@ def asked() -> set[str]:
     environment.service_name(environ)
     environment.export_interval(environ)
     environment.asks_for_otlp(environ)
-    options = {"prometheus_port": ""}
     environ.values_["OTEL_EXPORTER_PROMETHEUS_PORT"] = str(free_port())
-    prometheus.make(ExporterContext(environ, options)).close()
+    prometheus.make(ExporterContext(environ)).close()
     return {name for name in environ.asked if name.startswith("OTEL_")}

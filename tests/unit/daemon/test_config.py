@@ -103,6 +103,7 @@ events = "both"
             "source.\"a b\".observer: unknown observer 'headrom'",
             "did you mean headroom? known: headroom",
         ),
+        ("[source.a]\nobserver = ''\n", 2, "source.a.observer: unknown observer ''", "known: headroom"),
         (SOURCE + "[exporter.otpl]\n", 3, "exporter.otpl: unknown exporter 'otpl'", "did you mean otlp?"),
         # types
         (SOURCE + "threshold_ms = '500ms'\n", 3, "source.a.threshold_ms is a text", "it must be a number of millisec"),
@@ -110,6 +111,18 @@ events = "both"
         ("max_series = true\n" + SOURCE, 1, "max_series is true or false", "it must be a whole number, such as 2000"),
         ("max_series = 2.5\n" + SOURCE, 1, "max_series is a number", "it must be a whole number, such as 2000"),
         ("max_series = 0\n" + SOURCE, 1, "max_series '0': expected a number from 1 to 100000", "use a number"),
+        (
+            SOURCE + "[exporter.jsonl]\nkeep = true\n",
+            4,
+            "exporter.jsonl.keep is true or false",
+            "it must be a whole number, such as 10",
+        ),
+        (
+            SOURCE + "[exporter.prometheus]\nport = true\n",
+            4,
+            "exporter.prometheus.port is true or false",
+            "it must be a number from 1 to 65535",
+        ),
         (SOURCE + "event = 5\n", 3, "source.a.event is a number", 'it must be a text in "quotes"'),
         (SOURCE + "paths = 'x.log'\n", 3, "source.a.paths is a text", "it must be a list of texts, such as"),
         (SOURCE + "paths = [\n'x', 1]\n", 3, "source.a.paths is a list", "it must be a list of texts, such as"),
@@ -142,6 +155,9 @@ events = "both"
             "max_db_size '1 barrel': unknown unit 'barrel'",
             "use 1GiB, 500MB, or none",
         ),
+        ("retention = ''\n" + SOURCE, 1, "retention '': ", "use 30d, 12h, or none"),
+        ("db = ''\n" + SOURCE, 1, "db '': the path is empty", "use /var/lib/otel-logtail/"),
+        (SOURCE + "event = ' '\n", 3, "source.a.event ' ': not a valid name of a metric", "use letters, digits"),
         ("export_interval = '10'\n" + SOURCE, 1, "export_interval '10': missing unit", "use 500ms, 10s or 1m"),
         ("exporter_from = 'then'\n" + SOURCE, 1, "exporter_from 'then': expected start or now", "use start or now"),
         (

@@ -273,7 +273,7 @@ def test_a_full_disk_keeps_whole_lines_and_counts_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"jsonl_file": ""}, "--jsonl-file is missing"),
+        ({"jsonl_file": ""}, "invalid --jsonl-file '': the path is empty"),
         ({"jsonl_file": "/nowhere/at/all/x.jsonl"}, "No such file or directory"),
         ({"jsonl_file": "/dev/null"}, "not a regular file"),
         ({"jsonl_file": "/etc/passwd/x.jsonl"}, "/etc/passwd is not a directory"),

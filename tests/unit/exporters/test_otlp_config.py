@@ -165,7 +165,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
     names = ("ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION", "INSECURE", "CERTIFICATE", "CLIENT_KEY")
     environ = {E + name: " " for name in names} | {E + "METRICS_" + name: "" for name in names}
     environ |= {"OTEL_RESOURCE_ATTRIBUTES": "", E + "METRICS_TEMPORALITY_PREFERENCE": ""}
-    assert read_settings(Options(environ, {"otlp_endpoint": "", "histogram": ""})) == read_settings(Options({}, {}))
+    assert read_settings(Options(environ, {"otlp_endpoint": ""})) == read_settings(Options({}, {}))
 
 
 def test_headers_are_url_decoded_and_those_of_a_signal_replace_the_general_ones() -> None:

@@ -98,9 +98,7 @@ def test_log_records_that_a_receiver_rejected_are_counted() -> None:
     assert answer == Delivered(rejected=2, why="the receiver rejected 2 log records: too old")
 
 
-@pytest.mark.parametrize(
-    ("events", "wanted"), [("", False), ("span", False), ("log", True), ("both", True), ("LOG", True)]
-)
+@pytest.mark.parametrize(("events", "wanted"), [("span", False), ("log", True), ("both", True), ("LOG", True)])
 def test_breaches_are_read_if_logs_are_sent(events: str, wanted: bool) -> None:
     exporter = make(ExporterContext({}, {"events": events}))
     try:
