@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def doctor(
     context: typer.Context,
     config: Annotated[Path | None, flag(CONFIG, variable=False)] = None,
-    db: Annotated[Path | None, flag(DB, variable=False)] = None,
+    db: Annotated[str | None, flag(DB, variable=False)] = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Check logs, store, exporters and the machine.

@@ -27,7 +27,7 @@ class Format(str, Enum):
     CSV = "csv"
 
 
-Db = Annotated[Path | None, flag(DB)]
+Db = Annotated[str | None, flag(DB)]
 Since = Annotated[
     str | None,
     typer.Option("--since", metavar="WHEN", help="Start: 24h, 7d (ago), today, 2026-11-24T18:30, @seconds."),
@@ -37,8 +37,17 @@ Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="On
 OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
+def store_at(db: str | None) -> Path:
+    """Return the absolute path of the store that --db names, or that of the default store.
+
+    Raises:
+        UsageError: the path is not valid.
+    """
+    return default_db() if db is None else DB.parse(db)
+
+
 def open_reader(
-    db: Path | None, since: str | None = None, until: str | None = None, source: str | None = None
+    db: str | None, since: str | None = None, until: str | None = None, source: str | None = None
 ) -> Reader:
     """Open the store of the options --db, --since, --until and --source."""
     from otel_logtail.query import Reader
@@ -49,4 +58,4 @@ def open_reader(
     until_ns = None if until is None else parse_when(until, now_ns, where="--until")
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
         raise UsageError(f"--since {since} is not before --until {until}", hint="24h means 24 hours ago")
-    return Reader.open(db or default_db(), since_ns=since_ns, until_ns=until_ns, source=source)
+    return Reader.open(store_at(db), since_ns=since_ns, until_ns=until_ns, source=source)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_logtail.cli.errors import errors_as_exit, say
-from otel_logtail.cli.options import Db
+from otel_logtail.cli.options import Db, store_at
 from otel_logtail.cli.settings import flag, given_by
 from otel_logtail.daemon.options import MAX_DB_SIZE, RETENTION
-from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import StoreError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def prune(
 
     given = given_by(context)
     limits = Limits(given.require(RETENTION) or None, given.require(MAX_DB_SIZE) or None)
-    path = (db or default_db()).absolute()
+    path = store_at(db)
     if not path.is_file():
         raise StoreError(f"no store at {path}", hint="pass the store with --db")
     before = size_on_disk(path)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_logtail.cli.errors import errors_as_exit, redactor, say
-from otel_logtail.cli.options import Db
-from otel_logtail.daemon.paths import default_db
+from otel_logtail.cli.options import Db, store_at
 from otel_logtail.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def retry(
     An item is quarantined if a receiver refuses it every time. A running daemon sends released items within 30 s;
     otherwise they are sent when the daemon starts next.
     """
-    path = (db or default_db()).absolute()
+    path = store_at(db)
     items = _list(path, exporter)
     if not items:
         say("no items are quarantined")

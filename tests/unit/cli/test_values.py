@@ -1,0 +1,63 @@
+"""Values on the command line that are empty, and paths in the home directory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.forked import run
+from tests.support.places import CAPTURES
+from tests.support.store_builder import NOON, SECOND, Written, make_file
+
+LOG = CAPTURES / "0.42.0-invalid.log"
+OPTIONS = (
+    *("--retention", "--max-db-size", "--max-series", "--threshold-ms", "--stall-ms", "--quiet-ms", "--event"),
+    *("--timezone", "--export-interval", "--exporter-from", "--db"),
+)
+
+
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_empty_value_of_a_flag_is_an_error(tmp_path: Path, option: str, value: str) -> None:
+    store = () if option == "--db" else ("--db", tmp_path / "s.db")
+    done = run("--observer", "headroom", "--path", LOG, "--once", *store, option, value, home=tmp_path, check=False)
+    assert done.stderr.startswith(f"otel-logtail: error: invalid {option} {value!r}: "), done.stderr
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
+
+
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_empty_variable_is_not_set(tmp_path: Path, option: str, value: str) -> None:
+    variable = "OTEL_LOGTAIL_" + option.removeprefix("--").replace("-", "_").upper()
+    store = () if option == "--db" else ("--db", tmp_path / "s.db")
+    run("--observer", "headroom", "--path", LOG, "--once", *store, home=tmp_path, environ={variable: value})
+
+
+def test_prune_deletes_nothing_with_an_empty_retention(tmp_path: Path) -> None:
+    store = make_file(tmp_path / "s.db", [Written(NOON, SECOND)])
+    before = store.read_bytes()
+    done = run("prune", "--db", store, "--retention", "", home=tmp_path, check=False)
+    assert (done.returncode, store.read_bytes()) == (2, before)
+    assert done.stderr.startswith("otel-logtail: error: invalid --retention '': ")
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+@pytest.mark.parametrize(
+    "command", [("query", "summary"), ("status",), ("report",), ("prune",), ("retry",), ("doctor",)], ids=" ".join
+)
+def test_every_command_finds_a_store_in_the_home_directory(
+    tmp_path: Path, command: tuple[str, ...], by_variable: bool
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    shutil.move(make_file(tmp_path / "s.db", [Written(NOON, SECOND)]), home / "store.db")
+    if by_variable:
+        done = run(*command, home=home, check=False, environ={"OTEL_LOGTAIL_DB": "~/store.db"})
+    else:
+        done = run(*command, "--db", "~/store.db", home=home, check=False)
+    said = done.stdout + done.stderr
+    assert "no store" not in said and "does not exist" not in said, said
+    assert done.returncode == 0 or (command == ("doctor",) and str(home / "store.db") in said), said
