@@ -83,7 +83,8 @@ def test_a_secret_value_is_not_shown() -> None:
 def test_a_value_is_the_given_one_or_the_default() -> None:
     assert Options().require(KEEP) == 10
     assert Options(options={"csv_keep": "7"}).require(KEEP) == 7
-    assert Options(options={"csv_keep": " "}).get(KEEP) == 10
+    with pytest.raises(UsageError, match=r"^invalid --csv-keep ' '"):
+        Options(options={"csv_keep": " "}).get(KEEP)
     assert Options().get(FILE) is None
 
 
