@@ -13,32 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.following import Following
-from tests.support.tailing import copytruncate, rotate
+from tests.support.rotations import back_up, backups
 
 ROTATIONS = 6
-
-
-def put_aside(log: Path, mode: str, names: str, number: int) -> None:
-    if names == "dated":
-        backup = log.with_name(f"{log.name}-202601{number + 1:02}")
-        if mode == "move":
-            log.rename(backup)
-            log.touch()
-        else:
-            copytruncate(log, backup)
-    elif mode == "move":
-        rotate(log)
-    else:
-        for old in range(ROTATIONS, 0, -1):
-            path = log.with_name(f"{log.name}.{old}")
-            if path.exists():
-                path.rename(log.with_name(f"{log.name}.{old + 1}"))
-        copytruncate(log)
-
-
-def backups(log: Path) -> list[Path]:
-    """The newest first."""
-    return sorted((path for path in log.parent.iterdir() if path != log), key=lambda path: -path.stat().st_mtime_ns)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +33,7 @@ def test_every_line_is_read_once(tmp_path: Path, deletion: str, mode: str, names
         following.start()
         for number in range(ROTATIONS):
             following.write(5)
-            put_aside(following.log, mode, names, number)
+            back_up(following.log, mode, names, number)
             following.write(3)
             following.caught_up()  # what is deleted from now on has been read
             if deletion == "older ones":

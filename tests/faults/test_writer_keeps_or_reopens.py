@@ -5,7 +5,6 @@ All combinations are in tests/unit/tail/test_rotations.py.
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,28 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.following import Following
-from tests.support.tailing import copytruncate, rotate, squeeze
+from tests.support.rotations import copy_and_truncate, create, delayed_compression, nocreate
 
 ROTATIONS = 5
-
-
-def create(log: Path, number: int) -> None:
-    rotate(log)
-
-
-def nocreate(log: Path, number: int) -> None:
-    rotate(log, create=False)
-
-
-def copy_and_truncate(log: Path, number: int) -> None:
-    copytruncate(log, log.with_name(f"{log.name}-202601{number + 1:02}"))
-
-
-def delayed_compression(log: Path, number: int) -> None:
-    rotate(log)
-    second = log.with_name(f"{log.name}.2")
-    if second.exists():
-        squeeze(second, gzip.compress, ".gz")
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,17 @@ def rotate(
     path: Path, *, create: bool = True, compress: Callable[[bytes], bytes] | None = None, suffix: str = ""
 ) -> None:
     """As RotatingFileHandler and logrotate do: .1 becomes .2 and so on; with ``compress`` the newest one at once."""
+    shift(path)
+    newest = path.with_name(path.name + ".1")
+    path.rename(newest)
+    if create:
+        path.touch()
+    if compress is not None:
+        squeeze(newest, compress, suffix)
+
+
+def shift(path: Path) -> None:
+    """Rename the numbered backups of a log: .1 becomes .2 and so on."""
     numbered: dict[int, Path] = {}
     for other in path.parent.iterdir():
         rest = other.name.removeprefix(path.name + ".")
@@ -183,12 +194,6 @@ def rotate(
         old = numbered[number]
         ending = old.name.removeprefix(f"{path.name}.{number}")
         old.rename(path.with_name(f"{path.name}.{number + 1}{ending}"))
-    newest = path.with_name(path.name + ".1")
-    path.rename(newest)
-    if create:
-        path.touch()
-    if compress is not None:
-        squeeze(newest, compress, suffix)
 
 
 def squeeze(path: Path, compress: Callable[[bytes], bytes], suffix: str) -> Path:

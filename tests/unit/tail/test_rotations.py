@@ -5,14 +5,14 @@ The tests of the same scenarios in tests/faults run one variation each against t
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.tailing import Follower, append, copytruncate, numbered, rotate, squeeze
+from tests.support.rotations import back_up, backups, copy_and_truncate, create, delayed_compression, nocreate
+from tests.support.tailing import Follower, append, numbered
 
 ROTATIONS = 6
 
@@ -42,29 +42,6 @@ def log(tmp_path: Path) -> Path:
     return log
 
 
-def put_aside(log: Path, mode: str, names: str, number: int) -> None:
-    if names == "dated":
-        backup = log.with_name(f"{log.name}-202601{number + 1:02}")
-        if mode == "move":
-            log.rename(backup)
-            log.touch()
-        else:
-            copytruncate(log, backup)
-    elif mode == "move":
-        rotate(log)
-    else:
-        for old in range(ROTATIONS, 0, -1):
-            path = log.with_name(f"{log.name}.{old}")
-            if path.exists():
-                path.rename(log.with_name(f"{log.name}.{old + 1}"))
-        copytruncate(log)
-
-
-def backups(log: Path) -> list[Path]:
-    """The newest first."""
-    return sorted((path for path in log.parent.iterdir() if path != log), key=lambda path: -path.stat().st_mtime_ns)
-
-
 @pytest.mark.parametrize("names", ["dated", "numbered"])
 @pytest.mark.parametrize("mode", ["move", "copytruncate"])
 @pytest.mark.parametrize("deletion", ["none", "older ones", "all while away"])
@@ -79,7 +56,7 @@ def test_backups_are_cut_down(log: Path, deletion: str, mode: str, names: str) -
 
     for number in range(ROTATIONS):
         writer.write(5)
-        put_aside(log, mode, names, number)
+        back_up(log, mode, names, number)
         writer.write(3)
         follower.follow()  # what is deleted from now on has been read
         if deletion == "older ones":
@@ -89,25 +66,6 @@ def test_backups_are_cut_down(log: Path, deletion: str, mode: str, names: str) -
             follower.restart(before=all_deleted)
     follower.follow_over_grace()
     assert sorted(follower.lines) == sorted(numbered(1, writer.written))
-
-
-def create(log: Path, number: int) -> None:
-    rotate(log)
-
-
-def nocreate(log: Path, number: int) -> None:
-    rotate(log, create=False)
-
-
-def copy_and_truncate(log: Path, number: int) -> None:
-    copytruncate(log, log.with_name(f"{log.name}-202601{number + 1:02}"))
-
-
-def delayed_compression(log: Path, number: int) -> None:
-    rotate(log)
-    second = log.with_name(f"{log.name}.2")
-    if second.exists():
-        squeeze(second, gzip.compress, ".gz")
 
 
 @pytest.mark.parametrize("scanned", [False, True])
