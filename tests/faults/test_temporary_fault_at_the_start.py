@@ -103,6 +103,7 @@ def test_one_single_fault_neither_ends_it_nor_sets_a_good_store_aside(
         daemon.wait_for(durations(0, 3010))
         daemon.stop()
         assert "damaged" not in daemon.said()
+        assert "is corrupt" not in daemon.said()
     assert not list(tmp_path.glob("*.corrupt-*"))
 
 
