@@ -215,7 +215,7 @@ class Reporter:
         else:
             self._say("info", f"{path} was last used {where}: its files moved with it, so all series continue")
 
-    def counts_mended(self, who: str, count: int) -> None:
+    def counts_repaired(self, who: str, count: int) -> None:
         """Counts were damaged on disk; a source, an exporter or maintenance continues with their number and sum."""
         self._say(
             "error",
@@ -232,11 +232,11 @@ class Reporter:
             " this exporter for 7 days (further ones are only counted: see `otel-logtail status`)",
         )
 
-    def upkeep_failed(self, why: str) -> None:
+    def maintenance_failed(self, why: str) -> None:
         """Maintenance of the store failed; it is tried again."""
         self._begin("maintenance", "warning", f"maintenance of the store failed: {why}; will retry")
 
-    def upkeep_works(self) -> None:
+    def maintenance_works(self) -> None:
         """It could."""
         self._end("maintenance", "maintenance of the store works again")
 

@@ -134,8 +134,8 @@ class SourceRun:
             self.engine.committed(batch, now, committed.first_end_ns)
         if committed.overflowed:
             self._reporter.overflowed(self.info.name, self._store.series.most)
-        if committed.mended:
-            self._reporter.counts_mended(self.info.name, committed.mended)
+        if committed.repaired:
+            self._reporter.counts_repaired(self.info.name, committed.repaired)
         return committed
 
     def _say(self, batch: Batch, chunk: Chunk) -> None:

@@ -142,15 +142,15 @@ class Turn:
         except (StoreCorrupt, StoreGone):
             raise
         except StoreError as problem:  # reading continues: if the disk is full, the next commit fails and reports it
-            reporter.upkeep_failed(str(problem))
+            reporter.maintenance_failed(str(problem))
         if not maintenance.is_failing:
-            reporter.upkeep_works()
+            reporter.maintenance_works()
         if done is None:
             return False
         if done.forgotten:
             self._parts.sources.forget(frozenset(done.forgotten))
-        if done.mended:
-            reporter.counts_mended("maintenance", done.mended)
+        if done.repaired:
+            reporter.counts_repaired("maintenance", done.repaired)
         for drop in done.dropped:
             span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
             reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)

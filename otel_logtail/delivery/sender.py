@@ -157,7 +157,7 @@ class Drain:
             return False
         try:
             told = self._outbox.told()
-            self._say_mended()
+            self._report_repaired()
             self._exporter.resume(told)
         except LogtailError as problem:
             why = str(problem)
@@ -170,15 +170,15 @@ class Drain:
         first.wait_after(Retry(why))
         return False
 
-    def _say_mended(self) -> None:
-        if mended := self._outbox.take_mended():
-            self._reporter.counts_mended(self.name, mended)
+    def _report_repaired(self) -> None:
+        if repaired := self._outbox.take_repaired():
+            self._reporter.counts_repaired(self.name, repaired)
 
     # --- for the lanes ----------------------------------------------------------------------------------------
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send a batch; does not raise."""
-        self._say_mended()
+        self._report_repaired()
         try:
             delivery = self._exporter.export(batch)
             if not isinstance(delivery, Delivery):

@@ -40,7 +40,7 @@ class Skipped(NamedTuple):
     """Items that a cursor was moved past, and how many damaged counts were among them."""
 
     dropped: Dropped | None = None
-    mended: int = 0
+    repaired: int = 0
 
 
 class Cursors:
@@ -140,15 +140,15 @@ class Cursors:
             (position, up_to_id, most),
         ).fetchone()
         until_id = last if count == most else up_to_id
-        mended = self._owe(position, until_id) if stream is Stream.INTERVALS else 0
+        repaired = self._owe(position, until_id) if stream is Stream.INTERVALS else 0
         self.move(stream, until_id)
         if not count:
-            return Skipped(mended=mended)
+            return Skipped(repaired=repaired)
         drop = Dropped(self._exporter, stream, count, from_ns, to_ns)
         # the exporter reads its current batch again
         self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (self._exporter,))
         progress.note_dropped(self._db, drop, time.time_ns())
-        return Skipped(drop, mended)
+        return Skipped(drop, repaired)
 
     def _owe(self, position: int, up_to_id: int) -> int:
         """Add counts that the exporter will never get as intervals to those that its next points carry.
@@ -156,7 +156,7 @@ class Cursors:
         Returns how many were damaged; these count as the exporter would have counted them.
         """
         bounds_ns = series_bounds(self._db)
-        mended = 0
+        repaired = 0
         owed: dict[int, Owed] = {}
         rows = self._db.execute(
             f"SELECT i.series, max(i.start_ns, s.start_ns), i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')}"
@@ -176,16 +176,16 @@ class Cursors:
                     owed[series] = Owed.after(start_ns, sent_ns)
                 else:
                     counts, is_whole = counts_or_mean(before[2:], bounds_ns[series])
-                    mended += not is_whole
+                    repaired += not is_whole
                     owed[series] = Owed(before[0], before[1], counts)
             counts, is_whole = counts_or_mean(columns, bounds_ns[series])
-            mended += not is_whole
+            repaired += not is_whole
             owed[series].add(end_ns, counts)
         self._db.executemany(
             f"INSERT OR REPLACE INTO owed (exporter, series, start_ns, time_ns, {COUNTS}) VALUES ({marks(11)})",
             [(self._exporter, of, one.begin_ns, one.time_ns, *counts_row(one.counts)) for of, one in owed.items()],
         )
-        return mended
+        return repaired
 
     def sent(self) -> Sent:
         """Return the latest data of each source that was sent, as the marker file stores it."""

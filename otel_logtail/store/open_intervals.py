@@ -49,7 +49,7 @@ class OpenIntervals:
         self._series = series
         self._memory: dict[_Place, Counts] = {}
         self._grown: dict[_Place, _Grown] = {}
-        self.mended = 0
+        self.repaired = 0
         """Damaged counts that were replaced by their mean since this was set to 0."""
         self.most_buckets = 60_000
         """Buckets in memory: about 100 bytes each."""
@@ -124,7 +124,7 @@ class OpenIntervals:
             self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (log_ns, source))
         if not places:
             return 0
-        self._mend(places)
+        self._repair(places)
         # in order of time, so that an exporter reads the intervals of each series in order
         cursor = self._db.execute(
             f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach)"
@@ -148,16 +148,16 @@ class OpenIntervals:
             return Counts()
         bounds_ns = decode_bounds(one(self._db, "SELECT bounds FROM series WHERE id = ?", place[0]))
         counts, is_whole = counts_or_mean(row, bounds_ns)
-        self.mended += not is_whole  # SQLite cannot detect this damage. It is no reason to stop reading the log
+        self.repaired += not is_whole  # SQLite cannot detect this damage. It is no reason to stop reading the log
         return counts
 
-    def _mend(self, places: list[_Place]) -> None:
+    def _repair(self, places: list[_Place]) -> None:
         """Replace damaged counts once, before they become final, instead of in each of their readers.
 
         Counts in memory are as good as when this process read or wrote them.
         """
         for place in places:
             if place not in self._memory:
-                before, counts = self.mended, self._read(place)
-                if self.mended > before:
+                before, counts = self.repaired, self._read(place)
+                if self.repaired > before:
                     self._db.execute(_PUT, (*place, *counts_row(counts), *NO_BREACHES))

@@ -167,9 +167,9 @@ class Outbox:
         with translated(self.path):
             return health.pending(self._db, self.exporter)
 
-    def take_mended(self) -> int:
+    def take_repaired(self) -> int:
         """Return how many damaged counts were found since the last call. They are sent as their mean."""
-        return self._points.take_mended()
+        return self._points.take_repaired()
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

@@ -49,7 +49,7 @@ class PointReader:
         self._spans: dict[int, tuple[int, int, int, int]] = {}
         """Start, end, and the first and last breach of each interval that was read last."""
         self._damaged: set[tuple[str, int]] = set()
-        self._mended = 0
+        self._repaired = 0
 
     # --- the totals in memory -------------------------------------------------------------------------------------
 
@@ -240,13 +240,13 @@ class PointReader:
         counts, is_whole = counts_or_mean(columns, bounds_ns)
         if not is_whole and (table, id_) not in self._damaged:
             self._damaged.add((table, id_))
-            self._mended += 1
+            self._repaired += 1
         return counts
 
-    def take_mended(self) -> int:
+    def take_repaired(self) -> int:
         """Return how many damaged counts were found since the last call. Each is reported once."""
-        mended, self._mended = self._mended, 0
-        return mended
+        repaired, self._repaired = self._repaired, 0
+        return repaired
 
 
 @lru_cache(maxsize=2048)  # the series of all live paths come again and again

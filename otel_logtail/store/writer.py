@@ -33,7 +33,7 @@ from otel_logtail.store.wal import Held, Wal
 class Committed(msgspec.Struct, frozen=True):
     """The result of a commit.
 
-    ``sealed`` is the number of closed intervals, ``closed`` that of closed episodes. ``mended`` counts damaged counts
+    ``sealed`` is the number of closed intervals, ``closed`` that of closed episodes. ``repaired`` counts damaged counts
     that were replaced by their mean. ``overflowed``: samples were counted in the series beyond the limit on series.
     ``first_end_ns`` is the end of the source's earliest open interval, or None if there is none.
     """
@@ -41,7 +41,7 @@ class Committed(msgspec.Struct, frozen=True):
     sealed: int = 0
     closed: int = 0
     breaches: int = 0
-    mended: int = 0
+    repaired: int = 0
     overflowed: bool = False
     first_end_ns: int | None = None
 
@@ -263,13 +263,13 @@ class Store:
             raise
 
     def _write(self, batches: Sequence[Batch]) -> Committed:
-        self._intervals.mended, self.series.overflowed = 0, False
+        self._intervals.repaired, self.series.overflowed = 0, False
         sealed = sum([self._write_one(batch) for batch in batches])
         self._intervals.write()
         self._count(batches)
         closed, breaches = sum(len(batch.closed) for batch in batches), sum(len(batch.breaches) for batch in batches)
         first_end_ns = self._intervals.first_end_ns(batches[-1].source)
-        return Committed(sealed, closed, breaches, self._intervals.mended, self.series.overflowed, first_end_ns)
+        return Committed(sealed, closed, breaches, self._intervals.repaired, self.series.overflowed, first_end_ns)
 
     def _write_one(self, batch: Batch) -> int:
         """Write one batch; returns how many intervals became final."""

@@ -100,8 +100,8 @@ class Retention:
         """
         while (exporter := first_behind(self._db, stream, up_to_id)) is not None:
             with transaction(self._db):
-                drop, mended = Cursors(self._db, exporter).skip(stream, up_to_id, self._tuning.rows)
-            yield Done((drop,) if drop else (), mended=mended)
+                drop, repaired = Cursors(self._db, exporter).skip(stream, up_to_id, self._tuning.rows)
+            yield Done((drop,) if drop else (), repaired=repaired)
 
     def _oldest_needed_ns(self) -> int:
         """Return the start of the oldest episode that is open or not delivered."""

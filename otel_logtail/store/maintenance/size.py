@@ -100,11 +100,11 @@ class SizeLimit:
         ).fetchall()
         if not found:
             return False
-        bounds_ns, mended = series_bounds(self._db), 0
+        bounds_ns, repaired = series_bounds(self._db), 0
         sums: dict[tuple[int, int], Counts] = {}
         for _, _, series, log_ns, *columns in found:
             counts, is_whole = counts_or_mean(columns, bounds_ns[series])
-            mended += not is_whole
+            repaired += not is_whole
             add(sums.setdefault((log_ns, series), Counts()), counts)
         with transaction(self._db):
             self._db.executemany(
@@ -119,7 +119,7 @@ class SizeLimit:
                 (now_ns, json_ids({series for _, series in sums})),
             )
             self._forget_open()
-        yield Done(mended=mended)
+        yield Done(repaired=repaired)
         return True
 
     def _delete_waiting(self) -> Generator[Done, None, bool]:

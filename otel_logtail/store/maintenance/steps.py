@@ -14,13 +14,13 @@ SECOND = 10**9
 class Done(msgspec.Struct, frozen=True):
     """The result of one step.
 
-    ``dropped`` is undelivered data that was deleted, ``forgotten`` are ids of deleted files, and ``mended`` is the
+    ``dropped`` is undelivered data that was deleted, ``forgotten`` are ids of deleted files, and ``repaired`` is the
     number of damaged counts that were replaced by their mean.
     """
 
     dropped: tuple[Dropped, ...] = ()
     forgotten: tuple[int, ...] = ()
-    mended: int = 0
+    repaired: int = 0
 
 
 NOTHING = Done()
@@ -55,7 +55,7 @@ def total(steps: Iterable[Done]) -> Done:
     """Return what some steps did, with one :class:`Dropped` for each exporter and stream."""
     dropped: dict[tuple[str, Stream], Dropped] = {}
     forgotten: list[int] = []
-    mended = 0
+    repaired = 0
     for step in steps:
         for drop in step.dropped:
             key = (drop.exporter, drop.stream)
@@ -63,5 +63,5 @@ def total(steps: Iterable[Done]) -> Done:
             from_ns, to_ns = min(before.from_ns, drop.from_ns), max(before.to_ns, drop.to_ns)
             dropped[key] = Dropped(*key, before.count + drop.count, from_ns, to_ns)
         forgotten += step.forgotten
-        mended += step.mended
-    return Done(tuple(dropped.values()), tuple(forgotten), mended)
+        repaired += step.repaired
+    return Done(tuple(dropped.values()), tuple(forgotten), repaired)

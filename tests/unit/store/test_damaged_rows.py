@@ -121,14 +121,14 @@ def test_a_silent_series_with_a_damaged_total_is_repeated_and_told_all_the_same(
         for found in (told, batch.items):
             (of_duration,) = [p for p in found if isinstance(p, Point) and p.series.instrument is Instrument.DURATION]
             assert (of_duration.total.count, of_duration.total.sum_ns) == (8, 1_600_000_000)
-        assert (outbox.take_mended(), outbox.take_mended()) == (1, 0)
+        assert (outbox.take_repaired(), outbox.take_repaired()) == (1, 0)
 
 
 def test_an_exporter_that_begins_behind_damaged_counts_counts_them(store: Store, piece: Piece) -> None:
     damage(store.path, "interval", DAMAGES["cut off"], second_interval())
     with closing(Outbox.open(store.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], NOON, from_now=True)
-        assert outbox.take_mended() == 1
+        assert outbox.take_repaired() == 1
     assert rows(store.path, f"SELECT count, sum_ns FROM total WHERE {OF_DURATION}") == [(8, 1_600_000_000)]
 
 
@@ -161,7 +161,7 @@ def test_maintenance_adds_up_damaged_counts_as_an_exporter_would(store: Store, p
     assert rows(store.path, "SELECT count(*) FROM interval") == [(0,)]
     known = (9, 1_800_000_000) if table == "owed" else (8, 1_600_000_000)
     assert rows(store.path, f"SELECT count, sum_ns FROM owed WHERE {OF_DURATION}") == [known]
-    assert done.mended == 1
+    assert done.repaired == 1
 
 
 def test_maintenance_leaves_damaged_blocks_and_counts_as_they_are(store: Store) -> None:

@@ -160,7 +160,7 @@ def test_counts_of_damaged_intervals_are_reported_and_keep_their_number(tmp_path
             " AND series IN (SELECT id FROM series WHERE instrument = 'duration')"
         )
         done = life.keep_up(Limits(max_bytes=used_bytes(life) // 2), ["fake"])
-        assert done.mended == 1
+        assert done.repaired == 1
         assert counts(deliver(outbox), "") == 2000 - open_counts(life).get("", 0)
 
 

@@ -477,10 +477,10 @@ def test_counts_that_are_damaged_on_disk_end_nothing_and_keep_their_number_and_s
     with opened(path) as store:
         piece = Piece(store)
         if not restart:  # new data is added to damaged counts; otherwise they are only closed
-            mended = store.commit(piece.batch(line(4, 0.2), seal_s=100)).mended
+            repaired = store.commit(piece.batch(line(4, 0.2), seal_s=100)).repaired
         else:
-            mended = store.commit(Batch(source=piece.info.id, seal_until_ns=NOON + 100 * 10**9)).mended
-        assert mended > 0
+            repaired = store.commit(Batch(source=piece.info.id, seal_until_ns=NOON + 100 * 10**9)).repaired
+        assert repaired > 0
     sql = (
         "SELECT count, sum_ns, explicit, exponential FROM interval JOIN series ON series.id = interval.series"
         " WHERE instrument = 'duration' AND attributes LIKE '%8787%'"
