@@ -7,37 +7,25 @@ that a failure, so that a build machine can't skip by accident).
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-
-import pytest
 
 from tests.support.places import ROOT
 from tests.support.ports import free_ports
-from tests.support.waiting import CALM_S, bound_s, wait_until
+from tests.support.real_programs import RealProgram, find_program
+from tests.support.waiting import bound_s
 
 CONFIGS = ROOT / "collector-config"
 FINDER = ROOT / "scripts" / "collector"
 
 
 def find_collector() -> Path:
-    """The collector's binary; skips the test (or fails it, with REQUIRE_COLLECTOR=1) if there is none."""
-    # a build, where there is Go and no collector yet, takes minutes, and is kept for the next time
-    found = subprocess.run([sys.executable, str(FINDER)], capture_output=True, text=True, check=False, timeout=1200)
-    if found.returncode == 0:
-        return Path(found.stdout.strip())
-    message = found.stderr.strip() or f"{FINDER} ended with {found.returncode}"
-    if os.environ.get("REQUIRE_COLLECTOR") == "1":
-        pytest.fail(message)
-    pytest.skip(message)
+    """The collector's binary; skips or fails the test if there is none."""
+    return find_program("collector")
 
 
 @dataclass(frozen=True)
@@ -100,38 +88,25 @@ class ReceivedSpan:
     dropped_events: int
 
 
-class Collector:
-    """One collector on ports of its own, with its file in ``folder``; a context manager. It can be started again."""
+class Collector(RealProgram):
+    """One collector on ports of its own, with its file in ``folder``."""
+
+    name = "the collector"
 
     def __init__(self, binary: Path, folder: Path, *configs: str, environ: Mapping[str, str] | None = None) -> None:
         """``configs`` are files of collector-config, merged in order; ``environ`` has the variables that they need."""
+        super().__init__(folder)
         self._binary = binary
-        self._folder = folder
         self._configs = configs or ("collector.yaml",)
         self._environ = dict(environ or {})
-        self._process: subprocess.Popen[bytes] | None = None
         self._grpc, self._http, self._prometheus, self._health = free_ports(4)
         self.file = folder / "otel-logtail.jsonl"
-        self.log = folder / "collector.log"
         self.grpc_endpoint = f"http://127.0.0.1:{self._grpc}"
         self.http_endpoint = f"http://127.0.0.1:{self._http}"
         self.prometheus_url = f"http://127.0.0.1:{self._prometheus}/metrics"
 
-    def __enter__(self) -> Collector:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
-
-    def start(self, timeout: float = CALM_S) -> None:
-        """Start it, on the same ports and file as before, and wait until it is ready."""
-        if self._process is not None:
-            raise RuntimeError("it is running")
+    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         environ = {
-            **os.environ,
             "OTLP_GRPC_PORT": str(self._grpc),
             "OTLP_HTTP_PORT": str(self._http),
             "PROMETHEUS_PORT": str(self._prometheus),
@@ -140,55 +115,14 @@ class Collector:
             "GATEWAY_LISTEN": f"127.0.0.1:{self._grpc}",
             "HEALTH_LISTEN": f"127.0.0.1:{self._health}",
             "QUEUE_DIR": str(self._folder / "queue"),
-            "GOGC": "800",  # short runs: memory for processor time
             **self._environ,
         }
-        chosen = [f"--config={CONFIGS / name}" for name in self._configs]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(self._binary), *chosen],
-                env=environ,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            self.wait_until(self._ready, timeout)
-        except BaseException:
-            self.kill()
-            raise
-
-    def stop(self, timeout: float = CALM_S) -> None:
-        """End it in order (SIGTERM): what it took is in its file afterwards."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(bound_s(timeout))
-            self._process = None
-
-    def kill(self) -> None:
-        """End it at once (SIGKILL)."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        return [str(self._binary), *(f"--config={CONFIGS / name}" for name in self._configs)], environ
 
     def pause(self) -> None:
         """Make it hang (SIGSTOP): it takes connections, and never answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-
-    def wait_until(self, predicate: Callable[[], object], timeout: float = CALM_S) -> None:
-        """Wait until ``predicate()`` is true; fail if the process ends instead."""
-
-        def holds_while_running() -> object:
-            ended = None if self._process is None else self._process.poll()
-            holds = predicate()
-            if not holds and ended is not None:
-                pytest.fail(f"the collector ended with {ended}:\n{self._log_tail()}")
-            return holds
-
-        wait_until(holds_while_running, timeout, told=self._log_tail, every_s=0.02)
 
     def lines(self) -> list[Mapping[str, Any]]:
         """Return the messages written so far, in order of arrival, without an incomplete last line."""
@@ -216,15 +150,12 @@ class Collector:
         """Return the metrics that a Prometheus would scrape now."""
         return _get(self._prometheus, "/metrics")
 
-    def _ready(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             _get(self._health, "/")
         except OSError:
             return False
         return True
-
-    def _log_tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
 
 
 def _get(port: int, path: str) -> str:

@@ -8,126 +8,63 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
-
 from tests.support.collector import CONFIGS
-from tests.support.places import ROOT
 from tests.support.ports import free_ports
-from tests.support.waiting import CALM_S, bound_s, wait_until
+from tests.support.real_programs import RealProgram, find_program
+from tests.support.waiting import bound_s
 
-FINDER = ROOT / "scripts" / "prometheus"
 Labels = frozenset[tuple[str, str]]
 
 
 def find_prometheus() -> Path:
-    """Prometheus's binary; skips the test (or fails it, with REQUIRE_PROMETHEUS=1) if there is none."""
-    # a build, where there is Go and no Prometheus yet, takes minutes, and is kept for the next time
-    found = subprocess.run([sys.executable, str(FINDER)], capture_output=True, text=True, check=False, timeout=1200)
-    if found.returncode == 0:
-        return Path(found.stdout.strip())
-    message = found.stderr.strip() or f"{FINDER} ended with {found.returncode}"
-    if os.environ.get("REQUIRE_PROMETHEUS") == "1":
-        pytest.fail(message)
-    pytest.skip(message)
+    """Prometheus's binary; skips or fails the test if there is none."""
+    return find_program("prometheus")
 
 
 class QueryFailed(Exception):
     """Prometheus would not answer."""
 
 
-class Prometheus:
-    """One Prometheus on a port of its own, with its data in ``folder``; a context manager. It can be started again.
+class Prometheus(RealProgram):
+    """One Prometheus on a port of its own, with its data in ``folder``.
 
     ``config`` is the text of another configuration than this project's: empty for the defaults of Prometheus.
     """
 
+    name = "Prometheus"
+    every_s = 0.05
+
     def __init__(self, binary: Path, folder: Path, *flags: str, config: str | None = None) -> None:
+        super().__init__(folder)
         self._binary = binary
-        self._folder = folder
         self._flags = flags
         self._config = config
-        self._process: subprocess.Popen[bytes] | None = None
         (self._port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self._port}"
-        self.log = folder / "prometheus.log"
 
-    def __enter__(self) -> Prometheus:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
-
-    def start(self, timeout: float = CALM_S) -> None:
-        """Start it, on the same port and data as before, and wait until it is ready."""
-        if self._process is not None:
-            raise RuntimeError("it is running")
+    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         for name in ("prometheus.yml", "prometheus-rules.yml"):
             shutil.copy(CONFIGS / name, self._folder / name)
         if self._config is not None:
             (self._folder / "prometheus.yml").write_text(self._config)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(self._binary),
-                    f"--config.file={self._folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={self._folder / 'data'}",
-                    f"--web.listen-address=127.0.0.1:{self._port}",
-                    "--web.enable-remote-write-receiver",
-                    "--enable-feature=exemplar-storage",
-                    *self._flags,
-                ],
-                cwd=self._folder,
-                env={**os.environ, "GOGC": "800"},  # short runs: memory for processor time
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            self.wait_until(self._ready, timeout)
-        except BaseException:
-            self.kill()
-            raise
-
-    def stop(self, timeout: float = CALM_S) -> None:
-        """End it in order (SIGTERM)."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(bound_s(timeout))
-            self._process = None
-
-    def kill(self) -> None:
-        """End it at once (SIGKILL)."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def wait_until(self, predicate: Callable[[], object], timeout: float = CALM_S) -> None:
-        """Wait until ``predicate()`` is true; fail if the process ends instead."""
-
-        def holds_while_running() -> object:
-            ended = None if self._process is None else self._process.poll()
-            holds = predicate()
-            if not holds and ended is not None:
-                pytest.fail(f"Prometheus ended with {ended}:\n{self._log_tail()}")
-            return holds
-
-        wait_until(holds_while_running, timeout, told=self._log_tail, every_s=0.05)
+        command = [
+            str(self._binary),
+            f"--config.file={self._folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self._folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self._port}",
+            "--web.enable-remote-write-receiver",
+            "--enable-feature=exemplar-storage",
+            *self._flags,
+        ]
+        return command, {}
 
     def get(self, path: str, **parameters: object) -> Any:
         """The data of an answer of its API; raises QueryFailed."""
@@ -176,7 +113,7 @@ class Prometheus:
             connection.close()
         return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}[{{ ]", line))
 
-    def _ready(self) -> bool:
+    def is_ready(self) -> bool:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=bound_s(5))
         try:
             connection.request("GET", "/-/ready")
@@ -185,9 +122,6 @@ class Prometheus:
             return False
         finally:
             connection.close()
-
-    def _log_tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
 
 
 def _labels(metric: Mapping[str, str]) -> Labels:
