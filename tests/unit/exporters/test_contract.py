@@ -379,13 +379,31 @@ class TestHex(ExporterContract):
         return HexReceiver()
 
 
-class TelemetryReceiver(Receiver):
-    """Hex's folder, which can be away: then the path leads nowhere."""
+class FolderReceiver(Receiver):
+    """A folder, which is moved away while nothing can be taken."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._there, self._away = Path(self._folder.name, "there"), Path(self._folder.name, "away")
-        (self._there / ".hex").mkdir(parents=True)
+        self._there.mkdir()
+
+    def play(self, fault: Fault, item: Item | None = None) -> None:
+        assert fault is Fault.LATER
+        self._there.rename(self._away)
+
+    def recover(self) -> None:
+        self._away.rename(self._there)
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+
+class TelemetryReceiver(FolderReceiver):
+    """Hex's folder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        (self._there / ".hex").mkdir()
         self._path = self._there / ".hex" / "telemetry" / "events.db"
 
     def exporter(self) -> Exporter:
@@ -402,16 +420,6 @@ class TelemetryReceiver(Receiver):
             rows = db.execute(f"SELECT {columns} FROM events ORDER BY id").fetchall()
         event = {Stream.BREACHES: "overhead", Stream.EPISODES: "stall_episode"}[stream]
         return [(detail, tuple(values)) for detail, *values in rows if values[2] == event]
-
-    def play(self, fault: Fault, item: Item | None = None) -> None:
-        assert fault is Fault.LATER
-        self._there.rename(self._away)
-
-    def recover(self) -> None:
-        self._away.rename(self._there)
-
-    def close(self) -> None:
-        self._folder.cleanup()
 
 
 class TestHexTelemetry(ExporterContract):
@@ -432,13 +440,11 @@ class TestHexTelemetry(ExporterContract):
 # --- a file -----------------------------------------------------------------------------------------------------------
 
 
-class JsonlReceiver(Receiver):
-    """A directory, which is moved away while nothing can be taken."""
+class JsonlReceiver(FolderReceiver):
+    """A folder for files."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        self._there, self._away = Path(self._folder.name, "there"), Path(self._folder.name, "away")
-        self._there.mkdir()
+        super().__init__()
         file = str(self._there / "x.jsonl")
         self._options = {"jsonl_file": file, "events": "both", "jsonl_max_size": "4kB", "jsonl_keep": "1000"}
 
@@ -458,16 +464,6 @@ class JsonlReceiver(Receiver):
         assert len(files) > 1
         lines = [line for path in files for line in path.read_bytes().splitlines()]
         return [told for line in lines for of, told in in_request(json.loads(line)) if of is stream]
-
-    def play(self, fault: Fault, item: Item | None = None) -> None:
-        assert fault is Fault.LATER
-        self._there.rename(self._away)
-
-    def recover(self) -> None:
-        self._away.rename(self._there)
-
-    def close(self) -> None:
-        self._folder.cleanup()
 
 
 class TestJsonl(ExporterContract):
