@@ -120,10 +120,10 @@ def _exporters(both: Options, config: Config | None) -> tuple[str, ...]:
 
 
 def _exporter_options(given: Options, config: Config | None, chosen: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    found = {}
+    found, plugins = {}, exporters()
     for name in chosen:
         in_the_file = config.exporters.get(name, {}) if config else {}
-        declared = exporters()[name].options if name in exporters() else ()
+        declared = plugins[name].options if name in plugins else ()
         found[name] = {**in_the_file, **{o.name: given.options[o.name] for o in declared if o.name in given.options}}
     return found
 

@@ -16,7 +16,10 @@ from otel_logtail.errors import LogtailError, StoreError, invalid
 from otel_logtail.option import Option, Options
 from otel_logtail.plugins import exporters
 from otel_logtail.store.maintenance import Limits
-from otel_logtail.store.series import MAX_SERIES
+
+
+def _default(option: Option[int]) -> int:
+    return option.parse(option.default)
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +33,9 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     event: str = options.EVENT.default
     patterns: tuple[str, ...] = ()
-    threshold_ns: int = 500_000_000
-    stall_ns: int = 2_000_000_000
-    quiet_ns: int = 3_000_000_000
+    threshold_ns: int = _default(options.THRESHOLD_MS)
+    stall_ns: int = 4 * _default(options.THRESHOLD_MS)
+    quiet_ns: int = _default(options.QUIET_MS)
     from_start: bool = False
     timezone: tzinfo | None = None
 
@@ -60,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exporters: tuple[str, ...] = ()
     exporters_from_now: bool = False
     exporter_options: Mapping[str, Mapping[str, str]] = {}
-    max_series: int = MAX_SERIES
+    max_series: int = _default(options.MAX_SERIES)
     drain_s: float = 5.0
     limits: Limits = Limits()
     places: Mapping[str, str] = {}
