@@ -334,9 +334,8 @@ def _epoch_ns(prefix: bytes) -> int | None:
 def _logged_ns(local_ns: int, began_ns: int, took_ns: int) -> int:
     """Return when the line was written, in UTC, for a request that took ``took_ns``; -1: that cannot be true."""
     ahead_ns = local_ns - began_ns - took_ns
-    late_ns = (
-        ahead_ns + _HALF_NS
-    ) % _QUARTER_NS - _HALF_NS  # the part that the zone, a whole number of quarter hours, does not explain
+    # the part that the zone, a whole number of quarter hours, does not explain
+    late_ns = (ahead_ns + _HALF_NS) % _QUARTER_NS - _HALF_NS
     under_way_ns = took_ns + late_ns
     if late_ns > SLACK_NS or under_way_ns < -JITTER_NS or not _WEST_NS <= ahead_ns - late_ns <= _EAST_NS:
         return -1
