@@ -44,6 +44,7 @@ def test_every_line_is_read_once(tmp_path: Path, deletion: str, mode: str, names
                     following.write(2)
                     for path in backups(following.log):
                         path.unlink()
+                following.caught_up()  # a copy that is made during the first scan is another scenario
         kept = {"none": ROTATIONS, "older ones": 2, "all while away": ROTATIONS - ROTATIONS // 2 - 1}[deletion]
         assert len(os.listdir(following.logs)) == 1 + kept
         following.finish()
