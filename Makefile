@@ -15,6 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 6
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+UPSTREAMS := $(VENV)/.upstreams
 
 .PHONY: help demo stack test check bench format dashboards collector prometheus torture dist lock newest clean
 
@@ -35,7 +36,14 @@ demo: $(INSTALLED)  ## Follow a real log as it grows and print the result (half 
 stack: $(INSTALLED)  ## Run a collector, Prometheus and dashboards without Docker on a growing log, until Ctrl-C
 	@$(BIN)/python -m tools.stack
 
-test: $(INSTALLED)  ## Run all tests (with a real collector where there is one: see `make collector`)
+# Proxies that observers are tested against. Without them their tests are skipped, which CI does not allow.
+$(UPSTREAMS): $(INSTALLED) tests/upstreams.txt
+	@$(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS)) $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--requirement tests/upstreams.txt || \
+		echo 'cannot install the proxies of tests/upstreams.txt: their tests are skipped' >&2
+	@touch $@
+
+test: $(UPSTREAMS)  ## Run all tests (with a real collector where there is one: see `make collector`)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(INSTALLED)  ## Lint, formatting, types, layers
@@ -71,7 +79,8 @@ lock:  ## Update constraints.txt to the newest versions that pyproject.toml allo
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
-		--custom-compile-command 'make lock' --no-annotate --output-file constraints.txt pyproject.toml
+		--custom-compile-command 'make lock' --no-annotate --output-file constraints.txt \
+		pyproject.toml tests/upstreams.txt
 
 newest:  ## Run the checks and the core tests with the newest versions instead of the locked ones
 	rm -rf $(NEWEST)
