@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -83,7 +84,7 @@ class Program:
         """Start it, and wait until it follows: from then on it handles signals."""
         said = len(self.said())
         self.launch()
-        self.wait_until(lambda: ": observer headroom, store" in self.said()[said:])
+        self.wait_until(lambda: re.search(r": observer [\w-]+, store", self.said()[said:]))
         return self
 
     def launch(self: P) -> P:
