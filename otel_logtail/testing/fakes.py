@@ -28,7 +28,8 @@ from otel_logtail.model import (
 from otel_logtail.observer import Observer, ObserverContext, PathRule
 
 _LINE = re.compile(
-    rb"fake: t=(?P<t>\d+) d=(?P<d>\d+)(?: l=(?P<l>\d+))?(?: cause=(?P<cause>wait|read))?(?: key=(?P<key>[ab]))?"
+    rb"fake: t=(?P<t>\d{1,40}) d=(?P<d>\d{1,40})(?: l=(?P<l>\d{1,40}))?"
+    rb"(?: cause=(?P<cause>wait|read))?(?: key=(?P<key>[ab]))?"
 )
 _SHAPES = {key: Shape(("work",), (("fake.key", key),) if key else ()) for key in ("", "a", "b")}
 

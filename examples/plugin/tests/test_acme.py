@@ -18,12 +18,13 @@ from otel_logtail import (
     Exporter,
     ExporterContext,
     Item,
+    Observer,
     ObserverContext,
     Rejected,
     Sample,
     Stream,
 )
-from otel_logtail.testing import ExporterContract, Fault, Receiver, Told
+from otel_logtail.testing import ExporterContract, Fault, ObserverContract, Receiver, Told, hex_escaped
 
 LINE = b"2026-11-25T12:00:00.250Z acme request route=/search took=0.734 db=0.700"
 
@@ -44,6 +45,18 @@ def test_what_cannot_be_true_is_rejected(old: bytes, new: bytes) -> None:
 def test_another_format_is_drift() -> None:
     with pytest.raises(Drift):
         AcmeObserver(ObserverContext()).observe(LINE.replace(b"took", b"duration"))
+
+
+class TestObserver(ObserverContract):
+    true_lines = (LINE,)
+    client_fields = (b"/search",)
+    client_rejected = frozenset({"unknown_route"})
+
+    def observer(self) -> Observer:
+        return AcmeObserver(ObserverContext())
+
+    def write(self, text: bytes, field: bytes) -> bytes | None:
+        return hex_escaped(text).replace(b" ", b"%20")[:200]  # acme cuts a path
 
 
 class Disk(Receiver):

@@ -1,0 +1,287 @@
+"""The contract that every observer keeps, as a suite of tests over changed lines and hostile bytes.
+
+The author of an observer gives some true lines, names the parts that a client chooses, and returns the observer::
+
+    class TestMine(ObserverContract):
+        true_lines = (b'2026-11-25T12:00:00.250Z "GET /path" curl/8 took=0.734',)
+        client_fields = (b"/path", b"curl/8")
+
+        def observer(self) -> Observer:
+            return MyObserver(ObserverContext())
+
+        def write(self, text: bytes, field: bytes) -> bytes | None:
+            return hex_escaped(text)
+
+``write`` is what the upstream writes into its log if a client sends ``text`` in place of ``field``. The suite replaces
+the fields by bytes of every class, so the hook has to do what the upstream does: escape, cut, or refuse the request.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from random import Random
+from typing import ClassVar
+
+from otel_logtail.engine.checks import wrong_in
+from otel_logtail.engine.scan import Thresholds, find_lines, scan
+from otel_logtail.errors import Drift
+from otel_logtail.model import Attributes, Observed, Rejected, Sample
+from otel_logtail.observer import Observer, PathRule
+from otel_logtail.testing.compare import check, check_equal
+from otel_logtail.testing.fuzz import changed_lines, client_texts, long_lines
+
+Answer = Observed | str
+"""An answer to a line; a text stands for drift."""
+
+_MOST_TEXT = 256
+_MOST_WORDS = 32
+_LINES_PER_S = 1000.0
+
+
+def hex_escaped(text: bytes) -> bytes:
+    r"""Escape quotes, backslashes, controls and all bytes that are not ASCII as ``\x22``."""
+    return b"".join(
+        b"\\x%02X" % byte if byte < 0x20 or byte >= 0x7F or byte in b'"\\' else b"%c" % byte for byte in text
+    )
+
+
+def json_escaped(text: bytes) -> bytes:
+    r"""Escape quotes, backslashes and controls as in JSON. All other bytes stay, invalid UTF-8 too."""
+    escaped = text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b"".join(b"\\u%04x" % byte if byte < 0x20 else b"%c" % byte for byte in escaped)
+
+
+class ObserverContract:
+    """Inherit it as ``Test…``, and return your observer. Runs under pytest; the lines derive from ``seed`` alone."""
+
+    true_lines: ClassVar[Sequence[bytes]] = ()
+    """Real lines, without newlines, that are samples: one for each form at least."""
+    other_lines: ClassVar[Sequence[bytes]] = ()
+    """Real lines of other kinds, from which changed lines are made too."""
+    client_fields: ClassVar[Sequence[bytes]] = ()
+    """The parts of the true lines that a client chooses, each different from all other text in them."""
+    client_rejected: ClassVar[frozenset[str]] = frozenset()
+    """The words with which a true line may be rejected because of a client's bytes (if nothing is escaped)."""
+    number: ClassVar[int] = 10_000
+    """The number of changed lines, and of lines with a client's bytes."""
+    seed: ClassVar[int] = 1
+    most_series: ClassVar[int] = 100
+    """The most different attributes that a client can cause in ``number`` lines."""
+    most_bytes: ClassVar[int] = 2 << 20
+    """The most memory that the observer keeps."""
+    most_line_s: ClassVar[float] = 1.0
+    """The most CPU time for a line of a mebibyte."""
+
+    def observer(self) -> Observer:
+        """Return a new observer; each call gives an equal one."""
+        raise NotImplementedError
+
+    def write(self, text: bytes, field: bytes) -> bytes | None:
+        """Return the bytes in the log if a client sends ``text`` in place of ``field``; None: the line is not written.
+
+        A class with ``client_fields`` has to define it.
+        """
+        raise NotImplementedError
+
+    # --- true lines ---
+
+    def test_true_lines_are_samples(self) -> None:
+        """Each true line holds the marker and is a sample whose values have their types."""
+        observer = self.observer()
+        check(bool(self.true_lines), "true_lines is empty: add real lines of the program")
+        for line in self.true_lines:
+            check(observer.marker in line, f"the marker {observer.marker!r} is not in the true line {line!r}")
+            check(b"\n" not in line, f"a newline is in the true line {line!r}")
+            check(isinstance(answer := ask(observer, line), Sample), f"{line!r} is not a sample: {answer!r}")
+
+    def test_it_names_itself_and_its_paths(self) -> None:
+        """The store keeps sources under these names, and its path rule can be used."""
+        observer, rule = self.observer(), self.observer().paths()
+        for name in (observer.name, observer.source):
+            check(bool(name) and name.isprintable(), f"its name or source is {name!r}")
+        check(type(observer.marker) is bytes and b"\n" not in observer.marker, f"its marker is {observer.marker!r}")
+        check_equal(rule, self.observer().paths(), "the path rule of a second observer")
+        rule.is_live("a.log"), rule.is_copy("a.log"), rule.attributes_of("a.log")
+
+    # --- any line ---
+
+    def test_only_drift_is_raised(self) -> None:
+        """For any bytes, the answer has its types and is given in bounded time."""
+        observer, lines = self.observer(), self._changed()
+        before_s = time.thread_time()
+        for line in lines:
+            ask(observer, line)
+        took_s = time.thread_time() - before_s
+        check(took_s < 1.0 + len(lines) / _LINES_PER_S, f"{len(lines)} lines took {took_s:.1f} s of CPU time")
+
+    def test_the_same_line_has_the_same_answer(self) -> None:
+        """In any order, again, and from another instance: an observer keeps no state that an answer depends on."""
+        first, second, lines = self.observer(), self.observer(), self._changed()
+        expected = [ask(first, line) for line in lines]
+        order = list(range(len(lines)))
+        Random(self.seed).shuffle(order)  # noqa: S311 - repeatable, not secret
+        for observer in (first, second):
+            for index in order:
+                check_equal(
+                    ask(observer, lines[index]), expected[index], f"the answer to {lines[index]!r} in another order"
+                )
+
+    def test_many_lines_at_once_have_the_same_answers(self) -> None:
+        """If the observer reads many lines at once, the result is that of each line alone."""
+        lines = [line for line in self._changed() if line[:1] not in (b"\0", b"\xef")]
+        mixed = [
+            line for index, other in enumerate(lines) for line in (self.true_lines[index % len(self.true_lines)], other)
+        ]
+        buffer = b"".join(line + b"\n" for line in mixed)
+        at_once, alone = (
+            scan(observer, buffer, 0, source="contract", thresholds=Thresholds(2**62, 2**62))
+            for observer in (self.observer(), _OneByOne(self.observer()))
+        )
+        check_equal(at_once.tally, alone.tally, "the counts of many lines at once")
+        check_equal(at_once.samples, alone.samples, "the samples of many lines at once")
+
+    def test_words_are_few_and_short(self) -> None:
+        """Causes, stages and reasons are from small fixed sets, and no text repeats a long line."""
+        causes, reasons = set(), set()
+        observer = self.observer()
+        for line in self._changed():
+            answer = ask(observer, line)
+            if isinstance(answer, Sample):
+                causes |= {answer.cause, answer.stage, *answer.shape.stages}
+            elif isinstance(answer, Rejected):
+                reasons.add(answer.why)
+            elif isinstance(answer, str):
+                check(
+                    len(answer) <= 4 * _MOST_TEXT, f"the text of a drift has {len(answer)} characters: {answer[:200]!r}"
+                )
+        for words, what in ((causes, "causes and stages"), (reasons, "reasons of rejected lines")):
+            check(len(words) <= _MOST_WORDS, f"there are {len(words)} {what}: {sorted(words)[:40]}")
+            check(
+                all(len(word) <= _MOST_TEXT // 4 for word in words), f"a long word is among the {what}: {sorted(words)}"
+            )
+
+    def test_memory_is_bounded(self) -> None:
+        """Caches do not grow with the number of different lines."""
+        observer, lines = self.observer(), self._changed()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for line in lines:
+                ask(observer, line)
+            gc.collect()
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        check(kept <= self.most_bytes, f"after {len(lines)} different lines, the observer keeps {kept} bytes")
+
+    def test_a_long_line_is_read_in_bounded_time(self) -> None:
+        """A line of a mebibyte takes less than ``most_line_s``, even if one piece of it is repeated."""
+        observer = self.observer()
+        for line in long_lines(_of_each_length(self.true_lines), observer.marker):
+            before_s = time.thread_time()
+            ask(observer, line)
+            took_s = time.thread_time() - before_s
+            check(
+                took_s < self.most_line_s,
+                f"a line of {len(line)} bytes took {took_s:.1f} s: {line[:200]!r}… {line[-200:]!r}",
+            )
+
+    # --- true lines with a client's bytes ---
+
+    def test_a_client_cannot_change_a_sample(self) -> None:
+        """Its bytes never turn a true line into drift, nor into a sample of another time, duration, cause or stage."""
+        observer = self.observer()
+        for line, with_client in self._with_client():
+            expected, actual = ask(observer, line), ask(observer, with_client)
+            if isinstance(actual, Rejected) and actual.why in self.client_rejected:
+                continue
+            check(isinstance(actual, Sample), f"a client's bytes turn a sample into {actual!r}: {with_client!r}")
+            check_equal(_measured(actual), _measured(expected), f"the sample of {with_client!r}")
+
+    def test_a_client_cannot_create_series(self) -> None:
+        """The attributes are from a set that a client cannot extend."""
+        observer = self.observer()
+        found: set[Attributes] = set()
+        for line, with_client in self._with_client():
+            for answer in (ask(observer, line), ask(observer, with_client)):
+                if isinstance(answer, Sample):
+                    found.add(answer.shape.attributes)
+        few = sorted(map(repr, found))[:10]
+        check(len(found) <= self.most_series, f"a client caused {len(found)} different attributes, such as {few}")
+
+    # --- parts ---
+
+    def _changed(self) -> Sequence[bytes]:
+        """Return changed lines as the engine passes them on."""
+        marker = self.observer().marker
+        lines = changed_lines((*self.true_lines, *self.other_lines), marker, self.number, self.seed)
+        return find_lines(b"".join(line + b"\n" for line in lines), marker, 0, sum(map(len, lines)) + len(lines), 0)[1]
+
+    def _with_client(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield true lines, each with itself after a client chose one of its fields."""
+        places = [(line, field) for line in self.true_lines for field in self.client_fields if field in line]
+        unused = set(self.client_fields) - {field for _, field in places}
+        check(not unused, f"no true line holds the client's fields {sorted(unused)}")
+        if not places:
+            return
+        marker = self.observer().marker
+        texts = client_texts(self.true_lines, marker, self.seed)
+        each = max(1, self.number // len(places))
+        for text in islice(texts, each):
+            for line, field in places:
+                written = self.write(text, field)
+                if written is not None and b"\n" not in written:
+                    yield line, line.replace(field, written)
+
+
+def ask(observer: Observer, line: bytes) -> Answer:
+    """Return an observer's answer to a line; a text for drift.
+
+    Raises:
+        AssertionError: it raised something else, or a value in its answer does not have its type.
+    """
+    try:
+        answer = observer.observe(line)
+    except Drift as problem:
+        return f"drift: {problem}"
+    except Exception as problem:
+        raise AssertionError(f"it raised {problem!r}, which is not Drift, for {line[:1000]!r}") from problem
+    wrong = wrong_in(answer)
+    check(not wrong, f"it answered {wrong}, for {line[:1000]!r}")
+    if isinstance(answer, Sample):
+        names = [name for name, _ in answer.shape.attributes]
+        check(names == sorted(set(names)), f"its attributes are not sorted by name: {answer.shape.attributes!r}")
+        texts = [value for _, value in answer.shape.attributes if isinstance(value, str)]
+        check(all(len(text) <= _MOST_TEXT for text in texts), f"a long attribute: {answer.shape.attributes!r}")
+    return answer
+
+
+def _measured(answer: Answer) -> tuple[object, ...]:
+    """Return the part of a sample that no client may change: all but its attributes and its trace."""
+    if not isinstance(answer, Sample):
+        return (answer,)
+    stages = tuple(zip(answer.shape.stages, answer.stage_ns, strict=True))
+    return (answer.time_ns, answer.duration_ns, answer.logged_ns, answer.cause, answer.stage, stages)
+
+
+def _of_each_length(lines: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the shortest and the longest of the lines: each very long line takes a while."""
+    return sorted({min(lines, key=len), max(lines, key=len)})
+
+
+class _OneByOne(Observer):
+    """An observer without its faster way to read many lines."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.name, self.source, self.marker = observer.name, observer.source, observer.marker
+        self._observer = observer
+
+    def paths(self) -> PathRule:
+        return self._observer.paths()
+
+    def observe(self, line: bytes) -> Observed:
+        return self._observer.observe(line)
