@@ -248,7 +248,7 @@ def blocks(language: str) -> list[str]:
 def test_all_code_on_the_page_for_authors_is_the_examples() -> None:
     sources = [path.read_text() for path in EXAMPLE.rglob("*.py")] + [(EXAMPLE / "pyproject.toml").read_text()]
     found = blocks("python") + blocks("toml")
-    assert len(found) == 9
+    assert len(found) == 10
     assert [block for block in found if not any(block in source for source in sources)] == []
 
 
