@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from otel_logtail.model import Sample as Sample
     from otel_logtail.model import Shape as Shape
     from otel_logtail.model import Stream as Stream
+    from otel_logtail.observer import Frame as Frame
     from otel_logtail.observer import Observer as Observer
     from otel_logtail.observer import ObserverContext as ObserverContext
+    from otel_logtail.observer import ObserverPlugin as ObserverPlugin
     from otel_logtail.observer import PathRule as PathRule
     from otel_logtail.option import Choice as Choice
     from otel_logtail.option import Duration as Duration
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from otel_logtail.option import Option as Option
     from otel_logtail.option import Size as Size
     from otel_logtail.option import Text as Text
+    from otel_logtail.trace import join_trace as join_trace
+    from otel_logtail.trace import parse_traceparent as parse_traceparent
 
 # imported on first use: `otel-logtail --help` needs none of them
 _HOME_OF = {
@@ -52,8 +56,9 @@ _HOME_OF = {
         "exporter": "Exporter ExporterContext ExporterPlugin",
         "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Item Observed Partial Point Refused"
         " Rejected Retry Sample Shape Stream",
-        "observer": "Observer ObserverContext PathRule",
+        "observer": "Frame Observer ObserverContext ObserverPlugin PathRule",
         "option": "Choice Duration File Flag Integer Option Size Text",
+        "trace": "join_trace parse_traceparent",
     }.items()
     for name in names.split()
 }
@@ -73,12 +78,14 @@ __all__ = [
     "ExporterPlugin",
     "File",
     "Flag",
+    "Frame",
     "Ignored",
     "Integer",
     "Item",
     "Observed",
     "Observer",
     "ObserverContext",
+    "ObserverPlugin",
     "Option",
     "Partial",
     "PathRule",
@@ -92,6 +99,8 @@ __all__ = [
     "Stream",
     "Text",
     "UsageError",
+    "join_trace",
+    "parse_traceparent",
 ]
 
 

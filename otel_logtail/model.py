@@ -46,7 +46,8 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
     ``time_ns`` is its end and ``duration_ns`` its duration, so it started at ``time_ns - duration_ns``.
     ``logged_ns`` is when its line was written (never before ``time_ns``): the order of the log, which decides when an
-    episode is over. ``cause`` is its largest part and ``stage`` its longest stage, both from fixed sets.
+    episode is over. ``cause`` is its largest part and ``stage`` its longest stage, both from fixed sets. ``trace`` is
+    the trace context of its line (:mod:`otel_logtail.trace`), or empty: a link to a trace, never an identity.
     """
 
     time_ns: int
@@ -56,6 +57,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     stage: str
     shape: Shape
     stage_ns: tuple[int | None, ...] = ()
+    trace: bytes = b""
 
 
 class Ignored(msgspec.Struct, frozen=True):

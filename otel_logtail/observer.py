@@ -1,24 +1,36 @@
-"""The ``Observer`` protocol: the seam of upstreams.
+"""The seam of upstreams: ``Observer`` reads a log format, and ``ObserverPlugin`` declares everything around it.
 
-An observer reads one upstream's log format. It is pure: it turns the bytes of a line into a value, without a clock or a
-file, and its only configuration is that of its constructor. The engine decides about severity.
+An observer is pure: it turns the bytes of a line into a value, without a clock or a file, and its only configuration is
+that of its constructor. The engine decides about severity.
+
+The entry point of an observer (group ``otel_logtail.observers``) names an ``ObserverPlugin``. The program loads all of
+them at each start, for ``--help`` too. So the module of a plug-in imports little, and ``make`` imports what takes
+time::
+
+    MEASURE = Option("acme_measure", Choice(("total", "db")), "Part of a request to measure.", default="total")
+
+    def make(context: ObserverContext) -> Observer:
+        from logtail_acme.observer import AcmeObserver
+
+        return AcmeObserver(context.require(MEASURE))
+
+    ACME = ObserverPlugin(summary="The web server acme: the duration of each request.", make=make, options=(MEASURE,))
 """
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from otel_logtail.model import (
-    Attributes,
-    Columns,
-    Observed,
-)
+from otel_logtail.option import Option, Options
+
+if TYPE_CHECKING:  # ``--help`` needs no records
+    from otel_logtail.model import Attributes, Columns, Observed
 
 
 class PathRule(msgspec.Struct, frozen=True):
@@ -66,14 +78,25 @@ def _value(text: str) -> str | int:
 _INT_DIGITS = 19  # a number of this many digits can exceed 64 bits
 
 
-class ObserverContext(msgspec.Struct, frozen=True):
-    """The input for creating an observer. ``timezone`` is for lines that carry none; None means the machine's."""
+class ObserverContext(Options, frozen=True):
+    """The options that an observer was given. ``timezone`` is for lines that carry none; None means the machine's."""
 
     timezone: tzinfo | None = None
 
 
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """The stamp of a wrapper around a line: syslog, CRI or Docker.
+
+    ``time_ns`` is when the wrapper was written, in UTC (None: unknown). ``zone`` is the fixed offset of its stamp
+    (None: the stamp has none).
+    """
+
+    time_ns: int | None = None
+    zone: tzinfo | None = None
+
+
 class Observer(Protocol):
-    """One upstream's log format. Its entry point (group ``otel_logtail.observers``) makes it from a context."""
+    """One upstream's log format."""
 
     name: str
     source: str
@@ -93,6 +116,16 @@ class Observer(Protocol):
             Drift: the line has the marker in its place and cannot be read: the format changed.
         """
 
+    def observe_framed(self, line: bytes, frame: Frame) -> Observed:
+        """Read one line that was in a wrapper, which is removed already.
+
+        Optional, for formats that lack something that the wrapper has. The result depends on both arguments alone.
+
+        Raises:
+            Drift: as :meth:`observe` does.
+        """
+        return self.observe(line)
+
     def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         """Read many lines at once, if that is faster, with the same result as :meth:`observe` for each, in their order.
 
@@ -100,3 +133,27 @@ class Observer(Protocol):
         then read in smaller parts, and finally one by one.
         """
         return None
+
+
+class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """An observer as its entry point declares it.
+
+    Args:
+        summary: One sentence for ``otel-logtail observers``.
+        make: Creates the observer. Raises UsageError if a value is wrong.
+        options: The options of the observer. Their names start with the name of the observer.
+        configuration: Returns the log configuration of the program that is recommended, ready to paste.
+        no_sample: One sentence for a log without any sample: what the format lacks, and what to add.
+        threshold_ms: The threshold for ``degraded`` if the user gives none. Empty: the default of the program.
+        stall_ms: The same for ``stall``.
+        quiet_ms: The same for the time without a slow sample that ends an episode.
+    """
+
+    summary: str
+    make: Callable[[ObserverContext], Observer]
+    options: tuple[Option[Any], ...] = ()
+    configuration: Callable[[], str] = lambda: ""
+    no_sample: str = ""
+    threshold_ms: str = ""
+    stall_ms: str = ""
+    quiet_ms: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -12,7 +11,7 @@ import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import SHARED_OPTIONS, Exporter, ExporterContext, ExporterPlugin
-from otel_logtail.observer import Observer, ObserverContext
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
 
 OBSERVERS = "otel_logtail.observers"
 EXPORTERS = "otel_logtail.exporters"
@@ -43,8 +42,7 @@ def describe(group: str) -> list[Plugin]:
     found = []
     for point in _points(group):
         try:
-            loaded = _load(point, _KINDS[group])
-            what = loaded.summary if isinstance(loaded, ExporterPlugin) else inspect.getdoc(loaded) or ""
+            what = _load(point, _KINDS[group]).summary
         except UsageError as problem:
             what = f"can't be loaded: {str(problem).partition(': ')[2]}"
         package = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
@@ -52,13 +50,37 @@ def describe(group: str) -> list[Plugin]:
     return found
 
 
+def observers() -> Mapping[str, ObserverPlugin]:
+    """Return all observers that can be loaded, by name. :func:`find_observer` has the reason for any other."""
+    found = {}
+    for name in names(OBSERVERS):
+        try:
+            found[name] = find_observer(name)
+        except UsageError:
+            continue
+    return found
+
+
+def find_observer(name: str) -> ObserverPlugin:
+    """Return the declaration of an observer.
+
+    Raises:
+        UsageError: there is none, or it can't be loaded.
+    """
+    return cast(ObserverPlugin, _find(OBSERVERS, name))
+
+
 def make_observer(name: str, context: ObserverContext) -> Observer:
     """Create the observer of this name.
 
     Raises:
-        UsageError: there is none, it can't be loaded, or its marker is none.
+        UsageError: there is none, it can't be loaded, its options are wrong, or its marker is none.
     """
-    observer = cast(Observer, _find(OBSERVERS, name)(context))
+    observer = find_observer(name).make(context)
+    if observer.name != name:
+        raise UsageError(
+            f"the observer '{name}' calls itself '{observer.name}'", hint="ask its author to give it one name"
+        )
     if type(observer.marker) is not bytes or b"\n" in observer.marker:
         raise UsageError(
             f"the observer '{name}' has the marker {observer.marker!r}",
@@ -117,17 +139,20 @@ def _load(point: EntryPoint, kind: str) -> Any:
         raise UsageError(
             f"the {kind} '{point.name}' can't be loaded: {problem}", hint="reinstall the package that brings it"
         ) from problem
-    if point.group == EXPORTERS and (wrong := _wrong(point.name, loaded)):
-        raise UsageError(f"the exporter '{point.name}' can't be loaded: {wrong}", hint="ask its author to correct it")
+    if wrong := _wrong(point.group, point.name, loaded):
+        raise UsageError(f"the {kind} '{point.name}' can't be loaded: {wrong}", hint="ask its author to correct it")
     return loaded
 
 
-def _wrong(name: str, plugin: object) -> str:
+def _wrong(group: str, name: str, plugin: object) -> str:
     """Return what is wrong with a declaration; empty if it can be used."""
-    if not isinstance(plugin, ExporterPlugin):
-        return f"its entry point is a {type(plugin).__name__}, not an ExporterPlugin"
+    declared: type[ObserverPlugin | ExporterPlugin] = ObserverPlugin if group == OBSERVERS else ExporterPlugin
+    if not isinstance(plugin, declared):
+        found = "class" if isinstance(plugin, type) else type(plugin).__name__
+        return f"its entry point is {'an' if found[0] in 'EO' else 'a'} {found}, not an {declared.__name__}"
     prefix = name.partition("-")[0] + "_"
+    shared = SHARED_OPTIONS if group == EXPORTERS else ()
     for option in plugin.options:
-        if not option.name.startswith(prefix) and option not in SHARED_OPTIONS:
+        if not option.name.startswith(prefix) and option not in shared:
             return f"the name of its option {option.name!r} does not start with {prefix!r}"
     return ""

@@ -11,6 +11,7 @@ from operator import le, lt
 
 from otel_logtail.counts import extent
 from otel_logtail.model import Columns, Ignored, Rejected, Sample, Shape
+from otel_logtail.trace import LENGTH
 
 _MOST_NS = 2**53
 """The longest duration of a stage: 100 days. Sums of many still fit into the store's integers."""
@@ -69,7 +70,7 @@ def _are_sound(columns: Columns) -> bool:
 def is_ordinary(sample: Sample) -> bool:
     """Return whether a sample of a sound shape is ASCII, has its types and can be true. Cheap: it runs per sample."""
     time_ns, duration_ns, logged_ns = sample.time_ns, sample.duration_ns, sample.logged_ns
-    cause, stage, stage_ns = sample.cause, sample.stage, sample.stage_ns
+    cause, stage, stage_ns, trace = sample.cause, sample.stage, sample.stage_ns, sample.trace
     if not (type(time_ns) is type(duration_ns) is type(logged_ns) is int and type(stage_ns) is tuple):
         return False
     for ns in stage_ns:
@@ -81,6 +82,8 @@ def is_ordinary(sample: Sample) -> bool:
         and type(cause) is type(stage) is str
         and cause.isascii()
         and stage.isascii()
+        and type(trace) is bytes
+        and (not trace or len(trace) == LENGTH)
     )
 
 
@@ -95,6 +98,8 @@ def wrong_in(observed: object) -> str:
                 return f"{name}={value!r}, which is not text"
         if type(observed.stage_ns) is not tuple or not set(map(type, observed.stage_ns)) <= _STAGE:
             return f"stage_ns={observed.stage_ns!r}, which is not a tuple of int and None"
+        if type(observed.trace) is not bytes or len(observed.trace) not in (0, LENGTH):
+            return f"trace={observed.trace!r}, which is not {LENGTH} bytes"
         wrong = _wrong_in_shape(observed.shape)
         if not wrong and len(observed.stage_ns) != len(observed.shape.stages):
             wrong = f"{len(observed.stage_ns)} stage_ns for {len(observed.shape.stages)} stages"

@@ -187,11 +187,16 @@ def test_a_service_may_write_the_file_of_an_exporter(installed: Path, tmp_path: 
 
 
 def test_only_the_package_of_a_plug_in_names_its_options() -> None:
-    """An exporter with two options touches its own package, its entry point and its tests, and nothing else."""
+    """A plug-in with options touches its own package, its entry point and its tests, and nothing else."""
     sources = [path for path in (ROOT / "otel_logtail").rglob("*") if path.suffix in (".py", ".toml", ".service")]
     assert sources
-    named = [path for path in sources if re.search(r"csv_separator|csv-separator|logtail_acme", path.read_text())]
-    assert named == [ROOT / "otel_logtail" / "exporter.py"]  # an example in a docstring
+    named = [
+        path
+        for path in sources
+        if re.search(r"csv_separator|csv-separator|acme_measure|logtail_acme", path.read_text())
+    ]
+    assert {path.name for path in named} == {"exporter.py", "observer.py"}  # examples in docstrings
+    assert {path.parent for path in named} == {ROOT / "otel_logtail"}
 
 
 def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
@@ -217,6 +222,49 @@ def test_an_option_that_is_not_named_after_its_exporter_is_refused(monkeypatch: 
     with pytest.raises(UsageError, match="the name of its option 'otlp_endpoint' does not start with 'mine_'"):
         plugins.find_exporter("mine")
     assert plugins.exporters() == {}
+
+
+@pytest.mark.parametrize(
+    ("group", "value", "why"),
+    [
+        (
+            plugins.OBSERVERS,
+            "otel_logtail.observers.headroom.observer:HeadroomObserver",
+            "the observer 'headroom' can't be loaded: its entry point is a class, not an ObserverPlugin",
+        ),
+        (
+            plugins.OBSERVERS,
+            "otel_logtail.exporters.console:CONSOLE",
+            "the observer 'headroom' can't be loaded: its entry point is an ExporterPlugin, not an ObserverPlugin",
+        ),
+        (
+            plugins.EXPORTERS,
+            "otel_logtail.observers.headroom:HEADROOM",
+            "the exporter 'headroom' can't be loaded: its entry point is an ObserverPlugin, not an ExporterPlugin",
+        ),
+    ],
+    ids=["a class", "an exporter as an observer", "an observer as an exporter"],
+)
+def test_an_entry_point_without_a_declaration_is_one_error(
+    group: str, value: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (point,) = [point for point in entry_points(group=plugins.OBSERVERS) if point.name == "headroom"]
+    wrong = type(point)("headroom", value, group)
+    monkeypatch.setattr(plugins, "_points", lambda asked: [wrong] if asked == group else [])
+    find = plugins.find_observer if group == plugins.OBSERVERS else plugins.find_exporter
+    with pytest.raises(UsageError) as problem:
+        find("headroom")
+    assert str(problem.value) == why
+    assert not plugins.observers()
+    assert not plugins.exporters()
+
+
+def test_an_observer_with_another_name_than_its_entry_points_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    (point,) = [point for point in entry_points(group=plugins.OBSERVERS) if point.name == "headroom"]
+    renamed = type(point)("mine", point.value, point.group)
+    monkeypatch.setattr(plugins, "_points", lambda group: [renamed])
+    with pytest.raises(UsageError, match="the observer 'mine' calls itself 'headroom'"):
+        plugins.make_observer("mine", ObserverContext())
 
 
 @pytest.mark.parametrize("marker", [b"two\nlines", "text", None])
@@ -248,7 +296,7 @@ def blocks(language: str) -> list[str]:
 def test_all_code_on_the_page_for_authors_is_the_examples() -> None:
     sources = [path.read_text() for path in EXAMPLE.rglob("*.py")] + [(EXAMPLE / "pyproject.toml").read_text()]
     found = blocks("python") + blocks("toml")
-    assert len(found) == 10
+    assert len(found) == 12
     assert [block for block in found if not any(block in source for source in sources)] == []
 
 

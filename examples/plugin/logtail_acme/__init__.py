@@ -2,7 +2,41 @@
 
 from __future__ import annotations
 
-from otel_logtail import Choice, Exporter, ExporterContext, ExporterPlugin, File, Option
+from otel_logtail import (
+    Choice,
+    Exporter,
+    ExporterContext,
+    ExporterPlugin,
+    File,
+    Observer,
+    ObserverContext,
+    ObserverPlugin,
+    Option,
+)
+
+MEASURE = Option(
+    "acme_measure",
+    Choice(("total", "db")),
+    "Duration of a sample: of the request (total), or of its queries (db).",
+    default="total",
+)
+
+
+def make_observer(context: ObserverContext) -> Observer:
+    """Create the observer."""
+    from logtail_acme.observer import AcmeObserver
+
+    return AcmeObserver(context.require(MEASURE))
+
+
+ACME = ObserverPlugin(
+    summary="The web server acme: the duration of each request, caused by the database or by rendering.",
+    make=make_observer,
+    options=(MEASURE,),
+    configuration=lambda: "log requests to access.log with took, db\n",
+    no_sample="acme logs no durations: add 'log requests to access.log with took, db' to acme.conf",
+    threshold_ms="250",
+)
 
 FILE = Option("csv_file", File(), "CSV file that episodes are appended to.")
 SEPARATOR = Option("csv_separator", Choice((",", ";")), "Separator of the columns.", default=",")

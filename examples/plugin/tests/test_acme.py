@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
-from logtail_acme import CSV
+from logtail_acme import ACME, CSV
 from logtail_acme.exporter import row
 from logtail_acme.observer import AcmeObserver
 
@@ -30,21 +30,28 @@ LINE = b"2026-11-25T12:00:00.250Z acme request route=/search took=0.734 db=0.700
 
 
 def test_a_request_is_a_sample() -> None:
-    sample = AcmeObserver(ObserverContext()).observe(LINE)
+    sample = AcmeObserver().observe(LINE)
     assert isinstance(sample, Sample)
     assert (sample.time_ns, sample.duration_ns) == (1_795_608_000_250_000_000, 734_000_000)
     assert (sample.cause, sample.stage_ns) == ("db", (700_000_000, 34_000_000))
     assert sample.shape.attributes == (("acme.route", "/search"),)
 
 
+@pytest.mark.parametrize(("measure", "duration_ns"), [("total", 734_000_000), ("db", 700_000_000)])
+def test_the_option_decides_what_is_measured(measure: str, duration_ns: int) -> None:
+    sample = ACME.make(ObserverContext(options={"acme_measure": measure})).observe(LINE)
+    assert isinstance(sample, Sample)
+    assert sample.duration_ns == duration_ns
+
+
 @pytest.mark.parametrize(("old", "new"), [(b"/search", b"/made-up"), (b"0.700", b"0.800"), (b"11-25", b"13-25")])
 def test_what_cannot_be_true_is_rejected(old: bytes, new: bytes) -> None:
-    assert isinstance(AcmeObserver(ObserverContext()).observe(LINE.replace(old, new)), Rejected)
+    assert isinstance(AcmeObserver().observe(LINE.replace(old, new)), Rejected)
 
 
 def test_another_format_is_drift() -> None:
     with pytest.raises(Drift):
-        AcmeObserver(ObserverContext()).observe(LINE.replace(b"took", b"duration"))
+        AcmeObserver().observe(LINE.replace(b"took", b"duration"))
 
 
 class TestObserver(ObserverContract):

@@ -192,7 +192,7 @@ def test_without_a_watchdog_it_does_not_wake_for_it(tmp_path: Path, listener: Li
 
 HANGING = '''
 from otel_logtail.model import Ignored
-from otel_logtail.observer import Observer, PathRule
+from otel_logtail.observer import Observer, ObserverPlugin, PathRule
 
 
 class Hanging(Observer):
@@ -211,8 +211,7 @@ class Hanging(Observer):
         return Ignored()
 
 
-def make(context):
-    return Hanging()
+HANGING = ObserverPlugin(summary="Hangs.", make=lambda context: Hanging())
 '''
 
 
@@ -221,7 +220,7 @@ def plugin(folder: Path) -> Path:
     about = folder / "plugins" / "hanging-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: hanging\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[otel_logtail.observers]\nhanging = hanging:make\n")
+    (about / "entry_points.txt").write_text("[otel_logtail.observers]\nhanging = hanging:HANGING\n")
     (about.parent / "hanging.py").write_text(HANGING)
     return about.parent
 

@@ -243,6 +243,20 @@ WRONG_SAMPLES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "trace", [bytes(23), bytes(25), "0" * 24, None, bytearray(24)], ids=["short", "long", "text", "none", "mutable"]
+)
+def test_a_trace_context_of_another_type_or_length_is_drift(trace: Any) -> None:
+    class Wrong(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            return Sample(NOON, SECOND, NOON, "wait", "", SHAPE, (1, None), trace)
+
+    found = scan(Wrong(), SLOW, 0, source="s", thresholds=THRESHOLDS)
+    assert (found.tally.drift, found.hits) == (1, ())
+    assert found.drifted is not None
+    assert found.drifted[1].endswith(f"trace={trace!r}, which is not 24 bytes")
+
+
 @pytest.mark.parametrize(("wrong", "said"), WRONG_SAMPLES)
 def test_a_sample_of_other_types_is_drift_and_no_other_line_is_hurt(wrong: dict[str, Any], said: str) -> None:
     class Wrong(FakeObserver):
@@ -357,7 +371,7 @@ def test_a_sample_exactly_at_a_threshold_is_a_breach_of_it(number: int, duration
 
 
 def test_file_names_give_attributes_defined_by_the_rule() -> None:
-    rule = FakeObserver(ObserverContext(timezone.utc)).paths()
+    rule = FakeObserver(ObserverContext(timezone=timezone.utc)).paths()
     assert rule.attributes_of("fake-8787.log") == (("server.port", 8787),)
     assert rule.attributes_of("fake.log") == ()
     assert rule.attributes_of("other.log") == ()
