@@ -7,7 +7,7 @@ The author of an observer gives some true lines, names the parts that a client c
         client_fields = (b"/path", b"curl/8")
 
         def observer(self) -> Observer:
-            return MyObserver(ObserverContext())
+            return MyObserver()
 
         def write(self, text: bytes, field: bytes) -> bytes | None:
             return hex_escaped(text)

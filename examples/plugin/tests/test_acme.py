@@ -60,7 +60,7 @@ class TestObserver(ObserverContract):
     client_rejected = frozenset({"unknown_route"})
 
     def observer(self) -> Observer:
-        return AcmeObserver(ObserverContext())
+        return ACME.make(ObserverContext())
 
     def write(self, text: bytes, field: bytes) -> bytes | None:
         return hex_escaped(text).replace(b" ", b"%20")[:200]  # acme cuts a path
