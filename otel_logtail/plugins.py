@@ -12,6 +12,7 @@ import msgspec
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import SHARED_OPTIONS, Exporter, ExporterContext, ExporterPlugin
 from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer_file import is_file, load
 
 OBSERVERS = "otel_logtail.observers"
 EXPORTERS = "otel_logtail.exporters"
@@ -62,22 +63,22 @@ def observers() -> Mapping[str, ObserverPlugin]:
 
 
 def find_observer(name: str) -> ObserverPlugin:
-    """Return the declaration of an observer.
+    """Return the declaration of an observer, by its name or by an absolute path and a class (``/x/acme.py:Acme``).
 
     Raises:
         UsageError: there is none, or it can't be loaded.
     """
-    return cast(ObserverPlugin, _find(OBSERVERS, name))
+    return load(name) if is_file(name) else cast(ObserverPlugin, _find(OBSERVERS, name))
 
 
 def make_observer(name: str, context: ObserverContext) -> Observer:
-    """Create the observer of this name.
+    """Create the observer of this name, or of a path and a class.
 
     Raises:
         UsageError: there is none, it can't be loaded, its options are wrong, or its marker is none.
     """
     observer = find_observer(name).make(context)
-    if observer.name != name:
+    if observer.name != name and not is_file(name):
         raise UsageError(
             f"the observer '{name}' calls itself '{observer.name}'", hint="ask its author to give it one name"
         )

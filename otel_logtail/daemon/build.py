@@ -229,7 +229,7 @@ class _Builder:
         settings, first_looks = source.settings, self._first_looks
         info = store.source(
             source.name,
-            settings.observer,
+            source.observer.name,
             settings.event,
             threshold_ns=settings.threshold_ns,
             stall_ns=settings.stall_ns,

@@ -21,8 +21,9 @@ from otel_logtail.daemon.settings import SourceSettings, read_source
 from otel_logtail.daemon.toml_lines import KeyPath, key_lines
 from otel_logtail.environment import check_resolved
 from otel_logtail.errors import UsageError
+from otel_logtail.observer_file import is_file, path_of
 from otel_logtail.option import File, Flag, Integer, Option, Options
-from otel_logtail.plugins import EXPORTERS, OBSERVERS, exporters, find_exporter, names
+from otel_logtail.plugins import EXPORTERS, OBSERVERS, exporters, find_exporter, find_observer, names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -121,7 +122,12 @@ class _Reader:
             self._wrong(at, "no observer given", f"add observer = NAME (known: {', '.join(names(OBSERVERS))})")
         given = self._options(at, table, keys)
         observer = given.get(options.OBSERVER) or ""
-        self._known((*at, options.OBSERVER.name), observer, "observer", names(OBSERVERS))
+        if not is_file(observer):
+            self._known((*at, options.OBSERVER.name), observer, "observer", names(OBSERVERS))
+        try:
+            find_observer(observer)
+        except UsageError as problem:
+            self._wrong((*at, options.OBSERVER.name), str(problem), problem.hint)
         return msgspec.structs.replace(read_source(given), name=at[1])
 
     def _exporters(self, value: object) -> tuple[dict[str, Mapping[str, str]], dict[str, str]]:
@@ -173,6 +179,9 @@ class _Reader:
         if not is_right:
             self._type(at, right, value)
         text = str(value).lower() if isinstance(value, bool) else str(value)
+        if option is options.OBSERVER and is_file(text):
+            path = path_of(text)
+            return self._file(at, path) + text[len(path) :]
         return self._file(at, text) if isinstance(kind, File) and text.strip() else text
 
     def _table(self, at: KeyPath, value: object, example: str) -> Mapping[str, Any]:

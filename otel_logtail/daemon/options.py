@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from otel_logtail.daemon.zones import Zone
+from otel_logtail.observer_file import absolute
 from otel_logtail.option import Choice, Duration, File, Flag, Integer, Option, Size, Text
 
 DAY_MS = 86_400_000
@@ -40,6 +41,17 @@ class Milliseconds(msgspec.Struct, frozen=True):
         if not math.isfinite(value) or not self.least <= value <= DAY_MS:
             raise ValueError("the value is out of range")
         return round(value * 1_000_000)
+
+
+class ObserverName(msgspec.Struct, frozen=True):
+    """The name of an observer, or a file and a class in it; a relative path starts at the current folder."""
+
+    metavar: str = "NAME"
+    example: str = "headroom"
+
+    def parse(self, text: str) -> str:
+        """Return the name, or an absolute path and the class."""
+        return absolute(text)
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -73,7 +85,9 @@ class Several(msgspec.Struct, frozen=True):
 
 
 OBSERVER = Option(
-    "observer", Text("NAME", "headroom"), "Log format to read, e.g. headroom (list: otel-logtail observers)."
+    "observer",
+    ObserverName(),
+    "Log format to read, e.g. headroom or ./acme.py:Acme (list: otel-logtail observers).",
 )
 PATH = Option(
     "path",

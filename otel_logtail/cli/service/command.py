@@ -17,9 +17,10 @@ from typer.core import TyperGroup
 
 from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.settings import declared, given_by
-from otel_logtail.daemon.options import CONFIG, DB, ONCE, PATH
+from otel_logtail.daemon.options import CONFIG, DB, OBSERVER, ONCE, PATH
 from otel_logtail.daemon.paths import home_directory
 from otel_logtail.errors import UsageError
+from otel_logtail.observer_file import is_file, path_of
 from otel_logtail.option import File, Options
 from otel_logtail.tail.patterns import folder_of
 
@@ -146,7 +147,10 @@ def _settings(context: typer.Context) -> tuple[Options, Settings]:
                 f"{option.flag} holds a secret, and every user can read the file of a service",
                 hint=f"set {option.variable} in the service's environment: /etc/otel-logtail.env, mode 0600",
             )
-        if option in (CONFIG, PATH) or isinstance(option.kind, File):
+        if option is OBSERVER and is_file(text):
+            if not text.startswith(("/", "~/")):
+                raise _relative(option.flag, text)
+        elif option in (CONFIG, PATH) or isinstance(option.kind, File):
             for path in PATH.kind.parse(text):
                 if not path.startswith(("/", "~/")):
                     raise _relative(option.flag, path)
@@ -202,6 +206,7 @@ def _daemon(
 
     command = _program(program)
     configured = [] if settings.config is None else [str(settings.config.parent)]
+    configured += [str(Path(path_of(s.observer)).parent) for s in settings.sources if is_file(s.observer)]
     # A virtual environment needs the interpreter that it was made with, and a checkout may be elsewhere.
     own = str(Path(__file__).resolve().parent)
     uses = [program] if program else [*command[:1], sys.prefix, sys.base_prefix, own]
