@@ -1,0 +1,39 @@
+"""HAProxy: one sample for each HTTP request in its log."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.option import Choice, Option
+
+MEASURE = Option(
+    "haproxy_measure",
+    Choice(("total", "overhead")),
+    "Duration of a sample: the whole request (total), or the time before it reaches the server (overhead).",
+    default="total",
+)
+
+
+def make(context: ObserverContext) -> Observer:
+    """Create the observer."""
+    from otel_logtail.observers.haproxy.observer import HaproxyObserver
+
+    return HaproxyObserver(context.require(MEASURE), context.timezone)
+
+
+def configuration() -> str:
+    """Return the lines for haproxy.cfg."""
+    return files("otel_logtail.observers.haproxy").joinpath("haproxy.cfg").read_text(encoding="utf-8")
+
+
+HAPROXY = ObserverPlugin(
+    summary="HAProxy: each HTTP request, caused by server, queue, connect, request or data.",
+    make=make,
+    options=(MEASURE,),
+    configuration=configuration,
+    no_sample=(
+        "the log has no timers of HTTP requests: add 'option httplog' or the log-format of"
+        " 'otel-logtail observers show haproxy' to the frontends"
+    ),
+)
