@@ -41,12 +41,19 @@ class PathRule(msgspec.Struct, frozen=True):
     with copies of the same lines, which are never followed, for any pattern. A rotated name is a live name with a
     suffix; the tail has this rule for every upstream. ``attributes`` maps named groups of ``live`` to attributes of the
     samples (digits become int).
+
+    ``ring``: rotated files get the same few numbers again and again (the JVM's ``gc.log.0`` to ``.4``), so a larger
+    number is not an older file: the times of the files show their order. ``successive``: the upstream never renames its
+    file but goes on in one with a new name (PostgreSQL's file of each day). A file that is idle for an hour and has a
+    successor is closed until it changes.
     """
 
     patterns: tuple[str, ...]
     live: str
     ignore: str = r"(?!)"
     attributes: tuple[tuple[str, str], ...] = ()
+    ring: bool = False
+    successive: bool = False
 
     def is_live(self, name: str) -> bool:
         """Return whether the upstream itself would write to a file of this (base) name."""

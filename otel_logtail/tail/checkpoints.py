@@ -121,6 +121,10 @@ class States:
     def __len__(self) -> int:
         return len(self._all)
 
+    def get(self, id_: int) -> FileState | None:
+        """Return the checkpoint with this id, if there is one."""
+        return self._all.get(id_)
+
     def put(self, state: FileState) -> None:
         """Keep this checkpoint in place of the one with the same id."""
         before = self._all.get(state.id)

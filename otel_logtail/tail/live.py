@@ -32,6 +32,7 @@ from otel_logtail.tail.directories import SETTLED_NS, Folders, Names
 from otel_logtail.tail.fingerprint import is_cut_off
 from otel_logtail.tail.held import SETTLE_S, HeldFiles
 from otel_logtail.tail.lines import CHUNK_BYTES
+from otel_logtail.tail.naming import is_compressed
 from otel_logtail.tail.opening import Opened, PathFiles, close_all
 from otel_logtail.tail.plan import Plan, unread
 from otel_logtail.tail.planner import Planner
@@ -48,7 +49,8 @@ class Outcome(Enum):
     CHANGED = "changed"
     """The same, and the files were identified."""
     AGAIN = "again"
-    """The live file was cut off: scan again with a new listing, since it may have been copied before."""
+    """The live file was cut off, or a file is missing at the first scan: scan again with a new listing, since it may
+    have been copied or renamed meanwhile."""
 
 
 class _LastScan(msgspec.Struct):
@@ -57,7 +59,8 @@ class _LastScan(msgspec.Struct):
     ``seen``: device and inode of the live file. ``beside``: the names beside it. ``identified_s``: the time.
     ``scan_again``: a change may have gone unseen. ``orphans``: a file may be a copy of one that was closed, and would
     be new then. ``undecided``: files that are copies as far as they go, with identity and size: one that grows is
-    compared again. ``here``: the ids of the checkpoints whose files were there.
+    compared again. ``rotated``: the newest rotated file and the id of its checkpoint: its writer may have it open for
+    long. ``here``: the ids of the checkpoints whose files were there.
     """
 
     seen: tuple[int, ...] | None = None
@@ -66,6 +69,7 @@ class _LastScan(msgspec.Struct):
     scan_again: bool = False
     orphans: bool = False
     undecided: Mapping[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
+    rotated: tuple[str, int] | None = None
     here: frozenset[int] | None = None
 
 
@@ -80,12 +84,13 @@ class PathTail:
         reporter: Reporter,
         *,
         from_start: bool,
+        ring: bool,
         buffer: bytearray,
         folders: Folders,
         elsewhere: Elsewhere,
     ) -> None:
         self.live = live
-        self.files = PathFiles(live, folders, reporter)
+        self.files = PathFiles(live, folders, reporter, ring=ring)
         self.begun: list[tuple[str, int]] = []
         """Files that are followed since this list was emptied, with the offset where each began."""
         self._others = elsewhere
@@ -99,13 +104,16 @@ class PathTail:
         self._waits = False
         # identity, size and times of the live file when nothing was left to read or to find out; else empty
         self._resting: tuple[int, ...] = ()
+        self._rests_since_s = 0.0
+        self.modified_ns = 0
+        """When the live file was modified last, as of the last scan."""
 
     # --- scan -------------------------------------------------------------------------------------------------------
 
     def scan(self, now_s: float, *, again: bool = False) -> Outcome:
         """Scan the live path and open the files that have to be read.
 
-        ``again``: the directory was listed after the last scan, which has found that the live file was cut off.
+        ``again``: the directory was listed after the last scan, which has found that a file is missing.
         """
         outcome = Outcome.READ
         self._waits = self._held.waits = False
@@ -123,26 +131,32 @@ class PathTail:
     def _scan(self, now_s: float, *, again: bool) -> Outcome:
         last = self._last
         status = self.files.status()
+        self.modified_ns = status[3] if status else 0
         seen = status[:2]
         beside = self.files.names(now_s, fresh=not seen)
-        if beside is last.beside and ((status and status == self._resting) or self._rests(status)):
-            self._resting = status
+        late = self._grew_late()
+        if beside is last.beside and not late and ((status and status == self._resting) or self._rests(status)):
+            if status != self._resting:
+                self._resting, self._rests_since_s = status, now_s
             return Outcome.IDLE
         self._resting = ()
-        changed = beside != last.beside or any(was != _size(path) for path, was in last.undecided.items())
+        changed = late or beside != last.beside or any(was != _size(path) for path, was in last.undecided.items())
         another = seen == last.seen and self._is_another()
         if another and not again:
             return Outcome.AGAIN
         # if there was no live file before and now, one may have come and been renamed: no event will name it again
         urgent = seen != last.seen or another or (changed and not seen)
         due = urgent or ((changed or last.scan_again) and now_s - last.identified_s >= SETTLE_S)
-        if due and self._sync(now_s):
+        outcome = self._sync(now_s, again=again) if due else Outcome.READ
+        if outcome is Outcome.AGAIN:
+            return outcome
+        if outcome is Outcome.CHANGED:
             last.seen, last.beside, last.identified_s = seen, beside, now_s
             # a change between the listing and now may not show again
             unsure = (urgent or changed) and not (seen and self.files.is_quiet() and not another)
             last.scan_again = last.orphans or unsure
             self._waits = last.orphans
-            return Outcome.CHANGED
+            return outcome
         if due or changed:
             self._waits = True
         else:
@@ -175,26 +189,40 @@ class PathTail:
         held.verified = changed if settled and not another else None
         return another
 
-    def _sync(self, now_s: float) -> bool:
-        """Identify the files and carry out a plan; return whether that was possible."""
+    def _grew_late(self) -> bool:
+        """Return whether the newest rotated file was finished and has grown since: it is still written to."""
+        if self._last.rotated is None:
+            return False
+        path, id_ = self._last.rotated
+        state, size = self._states.get(id_), _size(path)
+        return state is not None and state.done and size[:2] == (state.device, state.inode) and size[2] > state.size
+
+    def _sync(self, now_s: float, *, again: bool) -> Outcome:
+        """Identify the files and carry out a plan. READ: that was not possible.
+
+        AGAIN: a file is missing at the first scan. It may have got another name, or a copy, since the names were
+        listed. Nothing is stored then.
+        """
         opened = self.files.open(now_s, self._states.unfinished())
+        missing = False
         try:
             plan = self._planner.plan(
                 opened, self._held.all, from_start=self._from_start, is_first=self._last.seen is None, now_s=now_s
             )
-            if plan is not None:
+            missing = plan is not None and bool(plan.unseen) and self._last.seen is None and not again
+            if plan is not None and not missing:
                 self._apply(plan, opened)
         finally:
             kept = {id(held.reader) for held in self._held.all}
             close_all(reader for reader in opened.readers.values() if id(reader) not in kept)
-        if plan is None:
-            return False
+        if plan is None or missing:
+            return Outcome.AGAIN if missing else Outcome.READ
         self._from_start = True  # files that appear from now on are new
         if self.live in opened.readers:
             self._reporter.readable(self.live)
         elif not self._held.all:
             self._reporter.unreadable(self.live, os.strerror(errno.ENOENT))
-        return True
+        return Outcome.CHANGED
 
     # --- act --------------------------------------------------------------------------------------------------------
 
@@ -221,9 +249,19 @@ class PathTail:
         paths = {reader.identity: path for path, reader in opened.readers.items()}
         self._last.orphans = self._held.hold(plan.hold, paths) and plan.has_copies
         self._last.undecided = plan.undecided
+        self._last.rotated = self._newest_rotated(opened)
         if opened.complete:
             self._last.here = plan.here.union(state.id for state in added)
         self._report(plan)
+
+    def _newest_rotated(self, opened: Opened) -> tuple[str, int] | None:
+        """Return the newest rotated file that is not compressed, and the id of its checkpoint."""
+        path = next((path for path in reversed(opened.readers) if path != self.live), "")
+        if not path or is_compressed(path):
+            return None
+        identity = opened.readers[path].identity
+        ids = [state.id for state in self._states if (state.device, state.inode) == identity]
+        return (path, max(ids)) if ids else None
 
     def _report(self, plan: Plan) -> None:
         for state in plan.gone:
@@ -272,6 +310,13 @@ class PathTail:
     def states(self) -> tuple[FileState, ...]:
         """All checkpoints of this live path."""
         return tuple(self._states)
+
+    def retired(self, before_s: float) -> FileState | None:
+        """Return the checkpoint to store if this path is retired; None if it has not been idle since then."""
+        held = self._held.current
+        if held is None or not self._resting or self._rests_since_s > before_s:
+            return None
+        return msgspec.structs.replace(held.state, size=self._resting[2], done=True)
 
     def gone(self) -> frozenset[int]:
         """Return the ids of finished files that were not there when the files were identified last."""

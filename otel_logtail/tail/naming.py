@@ -1,8 +1,9 @@
 """Names of rotated files: which belong to a live path, in which order, and which are compressed.
 
 A rotated name is the live name with a number or a date behind it (or before its extension), such as ``.1``,
-``.2024-01-31``, ``-20240131`` or ``.1700000000``, and perhaps the extension of a codec. Larger numbers are older, later
-dates are newer.
+``.2024-01-31``, ``-20240131`` or ``.1700000000``, and perhaps the extension of a codec. A time with milliseconds may
+have a reason behind it (``-2024-01-31T12-00-00.000-size``). Larger numbers are older, later dates are newer. In a ring
+(``PathRule.ring``) numbers are used again, so only the times of the files show their order.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from otel_logtail.tail.directories import FILE, LINK, Folders, Names
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 # a real date, with separators in both places or in none: 8787-1234 is a port and a pid
-_DATE = r"(?:19|20)\d\d(?P<dash>-?)(?:0[1-9]|1[0-2])(?P=dash)(?:0[1-9]|[12]\d|3[01])[-_.T:\d]*"
+_DATE = (
+    r"(?:19|20)\d\d(?P<dash>-?)(?:0[1-9]|1[0-2])(?P=dash)(?:0[1-9]|[12]\d|3[01])[-_.T:\d]*"
+    r"(?:(?<=\d\.\d{3})-[a-z][a-z0-9_-]*)?"
+)
 _BEHIND = re.compile(rf"[.-](?:(?P<number>\d{{1,6}})|(?P<date>{_DATE}|\d{{9,}}))")
 _BEFORE_EXTENSION = re.compile(rf"\.(?P<number>\d{{1,3}})|[.-](?P<date>{_DATE})")
 _ROTATED_END = re.compile(rf"(?:\.\d{{1,6}}|[.-](?:{_DATE}|\d{{9,}}))$")
+# no program names the file that it writes to after the reason for its rotation
+_ROTATED_BECAUSE = re.compile(r"-\d{4}-\d\d-\d\dT[-\d]+\.\d{3}-(?:size|time)\.[A-Za-z]+$")
 _ROTATED_MIDDLE = re.compile(rf"(?:\.\d{{1,3}}|[.-]{_DATE})(?P<extension>\.[A-Za-z]+)$")
 
 
@@ -35,7 +41,7 @@ def plain_name(path: str) -> str:
     return path
 
 
-def rotated_of(live: str, names: Names) -> list[str]:
+def rotated_of(live: str, names: Names, *, ring: bool = False) -> list[str]:
     """Return the rotated files of a live path, the oldest first.
 
     If there are a plain and a compressed file of one name, the plain one is returned.
@@ -43,6 +49,7 @@ def rotated_of(live: str, names: Names) -> list[str]:
     Args:
         live: The path that the program writes to.
         names: The names in its directory, at least those that begin like its own.
+        ring: Whether the program uses the same few numbers again and again.
     """
     folder, name = os.path.split(live)
     stem, extension = os.path.splitext(name)
@@ -59,9 +66,10 @@ def rotated_of(live: str, names: Names) -> list[str]:
         plain, number = plain_name(other), match["number"]
         if plain not in found or is_compressed(found[plain][1]):
             found[plain] = ((1, -int(number), "") if number else (0, 0, match["date"]), path)
-    ordered = sorted(found.values())
-    if ordered and ordered[0][0][0] != ordered[-1][0][0]:
-        ordered.sort(key=lambda one: _modified_ns(one[1]))  # two schemes at once: only the times show the order
+    ordered = sorted(found.values(), reverse=ring)
+    two_schemes = bool(ordered) and ordered[0][0][0] != ordered[-1][0][0]
+    if ring or two_schemes:
+        ordered.sort(key=lambda one: _modified_ns(one[1]))  # only the times show the order
     return [path for _, path in ordered]
 
 
@@ -110,4 +118,5 @@ def is_rotated_name(path: str) -> bool:
 @lru_cache(maxsize=4096)  # the same names are checked at each scan
 def _rotated_from(name: str) -> tuple[bool, str]:
     """Return whether a name by itself is that of a rotated file, and the name without a number in its middle."""
-    return bool(is_compressed(name) or _ROTATED_END.search(name)), _ROTATED_MIDDLE.sub(r"\g<extension>", name)
+    sure = is_compressed(name) or _ROTATED_END.search(name) or _ROTATED_BECAUSE.search(name)
+    return bool(sure), _ROTATED_MIDDLE.sub(r"\g<extension>", name)

@@ -33,10 +33,14 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class PathFiles:
-    """The names of one live path's files, and how the files are opened."""
+    """The names of one live path's files, and how the files are opened.
 
-    def __init__(self, live: str, folders: Folders, reporter: Reporter) -> None:
+    ``ring``: the order of rotated files is that of their times.
+    """
+
+    def __init__(self, live: str, folders: Folders, reporter: Reporter, *, ring: bool) -> None:
         self.live = live
+        self._ring = ring
         self.bases: tuple[str, ...] = (live,)
         """The names beside which rotated files were found last: the live path, and its link target."""
         self._folders = folders
@@ -110,7 +114,7 @@ class PathFiles:
             listing = self._folders.listing(folder or ".", now_s, fresh=True, again=again)
             names = listing.beside(name)
             by_name = {other: inode if kind != LINK else None for other, inode, kind in names}
-            found.update((path, by_name[path.rpartition("/")[2]]) for path in rotated_of(base, names))
+            found.update((path, by_name[path.rpartition("/")[2]]) for path in rotated_of(base, names, ring=self._ring))
             live = by_name.get(name) if base == self.live else live
         return {**found, self.live: live}
 
@@ -132,7 +136,7 @@ class PathFiles:
 
     def _rotated(self, path: str, now_s: float) -> list[str]:
         try:
-            return rotated_of(path, self._folders.beside(path, now_s, fresh=True))
+            return rotated_of(path, self._folders.beside(path, now_s, fresh=True), ring=self._ring)
         except OSError:
             return []
 

@@ -24,6 +24,9 @@ from otel_logtail.tail.ready import Entry, ReadyPaths
 _TOGETHER = 500
 """How many new live paths share a transaction. More would keep other work waiting for the store."""
 
+RETIRED_S = 3600.0
+"""How long a file with a successor must be idle until it is closed."""
+
 
 class Tail:
     """All live paths of one source.
@@ -81,13 +84,14 @@ class Tail:
         self._begun.clear()
         again = self._scan_each(concerned, now_s)
         for first in range(0, len(new), _TOGETHER):
-            self._scan_new(new[first : first + _TOGETHER], now_s)
+            again += self._scan_new(new[first : first + _TOGETHER], now_s)
         if again:
             self._folders.begin()
             self._scan_each(again, now_s, again=True)
         self._reporter.follows_each(self._begun)
         if hints is None and not self._stopping():
             self._folders.forget_others()
+            self._retire(now_s)
             self._from_start, self._unread = True, frozenset()  # files that appear from now on are new
 
     def _scan_each(self, lives: Iterable[str], now_s: float, *, again: bool = False) -> list[str]:
@@ -111,13 +115,17 @@ class Tail:
                 self._waiting.add(live)
         return cut_off
 
-    def _scan_new(self, lives: list[str], now_s: float) -> None:
-        """Scan new live paths, and store their checkpoints in one transaction: there may be thousands."""
+    def _scan_new(self, lives: list[str], now_s: float) -> list[str]:
+        """Scan new live paths, and store their checkpoints in one transaction: there may be thousands.
+
+        Returns:
+            The paths that have to be scanned again.
+        """
         states = {live: list(self._tails[live].states) for live in lives}
         self._elsewhere.taken.clear()
         try:
             with self._checkpoints.together():
-                self._scan_each(lives, now_s)
+                return self._scan_each(lives, now_s)
         except BaseException:
             for live in lives:  # nothing about them is stored
                 tail = self._tails.pop(live)
@@ -181,7 +189,7 @@ class Tail:
             self._known[live] = list(self._tails.pop(live).states)
             self._ready.discard(live)
             self._places = None
-        new = there - self._tails.keys()
+        new = {live for live in there - self._tails.keys() if not self._is_retired(live)}
         return self._follow(sorted(new, key=lambda path: (os.path.islink(path), path))) if new else []
 
     def _follow(self, lives: Iterable[str]) -> list[str]:
@@ -197,6 +205,7 @@ class Tail:
                     self._checkpoints,
                     self._reporter,
                     from_start=self._from_start and live not in self._unread,
+                    ring=self._rule.ring,
                     buffer=self._buffer,
                     folders=self._folders,
                     elsewhere=self._elsewhere,
@@ -204,6 +213,46 @@ class Tail:
                 new.append(live)
         self._places = None
         return new
+
+    def _retire(self, now_s: float) -> None:
+        """Close the files that have been idle for long and have a successor in their directory.
+
+        The program will not write to them again. If one changes, it is followed again.
+        """
+        if not self._rule.successive:
+            return
+        newest: dict[str, int] = {}
+        for live, tail in self._tails.items():
+            folder = os.path.dirname(live)
+            newest[folder] = max(tail.modified_ns, newest.get(folder, 0))
+        retiring = {
+            live: state
+            for live, tail in self._tails.items()
+            if 0 < tail.modified_ns < newest[os.path.dirname(live)]
+            and (state := tail.retired(now_s - RETIRED_S)) is not None
+        }
+        with self._checkpoints.together():
+            for state in retiring.values():
+                self._checkpoints.update(state)
+        for live, state in retiring.items():
+            tail = self._tails.pop(live)
+            tail.know(state)
+            tail.close()
+            self._known[live] = list(tail.states)
+            self._ready.discard(live)
+            self._waiting.discard(live)
+            self._places = None
+
+    def _is_retired(self, live: str) -> bool:
+        """Return whether a live path that is not followed was read to its end, and is unchanged since."""
+        states = self._known.get(live, ()) if self._rule.successive else ()
+        if not states or not all(state.done for state in states):
+            return False
+        try:
+            stat = os.stat(live)
+        except OSError:
+            return False
+        return (stat.st_dev, stat.st_ino, stat.st_size) in {(s.device, s.inode, s.size) for s in states}
 
     def _left_behind(self, live: str) -> bool:
         """Return whether a live path that does not exist any more was rotated with unread lines."""

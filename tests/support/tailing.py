@@ -27,7 +27,7 @@ class MemoryCheckpoints:
     def __init__(self) -> None:
         self.states: dict[int, FileState] = {}
         self.fails: int | None = None
-        self.calls = self.commits = 0
+        self.calls = self.commits = self._last_id = 0
         self._within = False
         self.checkpoints = Checkpoints(self._add, self._update, self._together)
 
@@ -58,7 +58,8 @@ class MemoryCheckpoints:
         self._call()
         added = []
         for state in states:
-            new = msgspec.structs.replace(state, id=len(self.states) + 1)
+            self._last_id += 1
+            new = msgspec.structs.replace(state, id=self._last_id)
             self.states[new.id] = new
             added.append(new)
         return added
@@ -78,7 +79,12 @@ class Follower:
     made: ClassVar[list[Follower]] = []
 
     def __init__(
-        self, *patterns: Path | str, trusted: bool = True, from_start: bool = False, first: bool = True
+        self,
+        *patterns: Path | str,
+        trusted: bool = True,
+        from_start: bool = False,
+        first: bool = True,
+        rule: PathRule = RULE,
     ) -> None:
         self.patterns = [str(pattern) for pattern in patterns]
         self.memory = MemoryCheckpoints()
@@ -87,14 +93,14 @@ class Follower:
         self.taken: list[tuple[int, int]] = []
         self.bytes = self.oversized = 0
         self.now_s = 1000.0
-        self.trusted = trusted
+        self.trusted, self.rule = trusted, rule
         Follower.made.append(self)
         self.tail = self._tail(first=first, from_start=from_start)
 
     def _tail(self, *, first: bool, from_start: bool) -> Tail:
         return Tail(
             self.patterns,
-            RULE,
+            self.rule,
             list(self.memory.states.values()),
             self.memory.checkpoints,
             Reporter(self.stderr),

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.model import FileState, Fingerprint
+from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.fingerprint import fingerprint, holds
-from otel_logtail.tail.naming import is_rotated_name, siblings
+from otel_logtail.tail.naming import is_rotated_name, rotated_of, siblings
 from otel_logtail.tail.reader import CompressedReader, PlainReader, length, open_reader
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -167,6 +168,10 @@ def test_numbered_siblings_are_ordered_by_number_not_by_text(tmp_path: Path) -> 
         ["proxy.log-1700000000", "proxy.log-1700000100.xz"],
         ["proxy-20240131.log", "proxy-20240201.log.gz", "proxy-20240202.log"],
         ["proxy-2024-01-31.log", "proxy-2024-02-01.log"],
+        ["proxy-2024-01-31T12-00-00.001.log", "proxy-2024-02-01T12-00-00.000.log"],
+        ["proxy-2024-01-31T12-00-00.001-size.log.gz", "proxy-2024-02-01T12-00-00.000-time.log"],
+        ["proxy-2024-01-31T12-00-00.001.log.gz", "proxy-2024-02-01T12-00-00.000-reload-1.log"],
+        ["proxy.log-2024-01-31T12-00-00.001-size.gz", "proxy.log-2024-02-01T12-00-00.000-size"],
         ["proxy.2.log", "proxy.1.log"],
         ["proxy.log.3.gz", "proxy.log.2.bz2", "proxy.log.1"],
     ],
@@ -192,6 +197,7 @@ def test_of_a_plain_and_a_compressed_file_of_one_name_the_plain_one_is_taken(tmp
         "proxy-8787-1234.log",  # a pid, not the 34th of December 8787
         "proxy-8787-12345.log",
         "proxy-2024-1131.log",
+        "proxy-2024-01-31-size.log",  # a reason follows a whole time only
         "proxy-stdio-8787.log",
         "proxy.log.bak",
         "proxy.log.1.old",
@@ -207,6 +213,22 @@ def test_names_of_other_files_are_not_siblings(tmp_path: Path, other: str) -> No
     assert names(tmp_path / "proxy.log") == []
     if other.endswith(".log"):
         assert not is_rotated_name(str(tmp_path / other))
+
+
+@pytest.mark.parametrize("reason", ["size", "time"])
+def test_reason_in_a_name_shows_a_rotated_file_while_its_live_file_is_away(tmp_path: Path, reason: str) -> None:
+    assert is_rotated_name(str(tmp_path / f"access-2024-01-31T12-00-00.001-{reason}.log"))
+    assert not is_rotated_name(str(tmp_path / "access-2024-01-31T12-00-00.001.log"))
+
+
+def test_numbers_of_a_ring_are_ordered_by_the_times_of_the_files(tmp_path: Path) -> None:
+    (tmp_path / "gc.log").touch()
+    for age, number in enumerate([1, 0, 4, 3, 2]):  # 1 is the newest, 2 is overwritten next
+        (tmp_path / f"gc.log.{number}").touch()
+        os.utime(tmp_path / f"gc.log.{number}", (1000 - age, 1000 - age))
+    listed = Folders().beside(str(tmp_path / "gc.log"), 0.0, fresh=True)
+    found = rotated_of(str(tmp_path / "gc.log"), listed, ring=True)
+    assert [os.path.basename(path) for path in found] == ["gc.log.2", "gc.log.3", "gc.log.4", "gc.log.0", "gc.log.1"]
 
 
 def test_two_schemes_at_once_are_ordered_by_their_times(tmp_path: Path) -> None:
