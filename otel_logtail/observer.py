@@ -44,8 +44,8 @@ class PathRule(msgspec.Struct, frozen=True):
 
     ``ring``: rotated files get the same few numbers again and again (the JVM's ``gc.log.0`` to ``.4``), so a larger
     number is not an older file: the times of the files show their order. ``successive``: the upstream never renames its
-    file but goes on in one with a new name (PostgreSQL's file of each day). A file that is idle for an hour and has a
-    successor is closed until it changes.
+    file but continues in one with a new name (PostgreSQL's file of each day). A file that is idle for an hour and has
+    a successor is closed until it changes.
     """
 
     patterns: tuple[str, ...]

@@ -1,7 +1,7 @@
 """How programs with habits of their own go on in another file: each line once; stepped by hand.
 
 caddy puts a time and a reason into the name, the JVM uses numbers in a ring, PostgreSQL takes a new name each day, and
-nginx, traefik and envoy write to a renamed file until they are told to open the new one.
+nginx, traefik and envoy write to a renamed file until they get a signal.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def test_closed_file_that_changes_is_followed_again(
     assert str(day(tmp_path, 0)) in follower.tail.live
 
 
-def test_file_with_half_a_line_is_closed_and_the_line_read_when_it_is_whole(
+def test_file_with_half_a_line_is_closed_and_the_line_read_when_it_is_complete(
     tmp_path: Path, lines: Lines, tick: Callable[[Path], None]
 ) -> None:
     follower = Follower(tmp_path / "postgresql-*.json", rule=POSTGRESQL)
@@ -416,7 +416,7 @@ class Meanwhile:
 
 
 @pytest.mark.parametrize("unread", [0, 3])
-def test_copy_that_is_made_during_the_first_scan_is_no_loss(
+def test_copy_that_is_made_during_the_first_scan_is_not_a_loss(
     tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch, unread: int
 ) -> None:
     log = tmp_path / "access.log"
