@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, say, say_error
-from otel_logtail.cli.options import Db, Since, Source, Until, open_reader
-from otel_logtail.errors import LogtailError
+from otel_logtail.cli.options import Db, Source, Until, open_reader
+from otel_logtail.errors import LogtailError, UsageError
 
 if TYPE_CHECKING:
+    from otel_logtail.query import Reader
+    from otel_logtail.report.compare import Comparison
     from otel_logtail.report.data import Report
+    from otel_logtail.report.periods import Period
 
 
 @errors_as_exit()
 def report(
     db: Db = None,
-    since: Since = "7d",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Start: 24h, 7d (ago), today, … Default: 7 days before the end."),
+    ] = None,
     until: Until = None,
     source: Source = None,
     html: Annotated[
@@ -35,16 +41,41 @@ def report(
             " Can be repeated; the exit code is 1 if one is missed.",
         ),
     ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="PERIOD",
+            help="Compare with another period: previous (of the same length), or 2026-11-01..2026-11-07.",
+        ),
+    ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            "--before", metavar="WHEN", help="Compare the time since then with the weeks before it (1 to 4 of them)."
+        ),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="WHEN", help="Start of the later period, if it is not that of --before."),
+    ] = None,
 ) -> None:
-    """Report percentiles, stalls, causes and SLOs."""
+    """Report percentiles, stalls, causes and SLOs, and compare two periods."""
+    from otel_logtail.report.compared import compare_periods
     from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
+    from otel_logtail.report.periods import WEEK_NS
     from otel_logtail.report.slo import parse_slo
 
     slos = [parse_slo(text) for text in slo or ()]
-    with open_reader(db, since, until, source) as reader:
-        gathered = gather(reader, slos)
-    _print(gathered)
+    with open_reader(db, since, until, source) as reader, reader.snapshot():
+        if since is None and before is None and after is None:
+            until_ns = time.time_ns() if reader.until_ns is None else reader.until_ns
+            reader.since_ns = until_ns - WEEK_NS
+        periods = _periods(reader, compare, before, after)
+        gathered = gather(reader if periods is None else reader.within(periods[1].since_ns, reader.until_ns), slos)
+        comparison = None if periods is None else compare_periods(reader, *periods)
+    _print(gathered, comparison)
     if html is not None:
         _write(html, page(gathered, made_ns=time.time_ns()))
         say(f"written to {html}")
@@ -56,14 +87,57 @@ def report(
         raise typer.Exit(1)
 
 
-def _print(gathered: Report) -> None:
+def _periods(
+    reader: Reader, compare: str | None, before: str | None, after: str | None
+) -> tuple[Period, Period] | None:
+    """Return the two periods to compare, the earlier one first; None: there is no comparison."""
+    from otel_logtail.report import periods
+    from otel_logtail.report.compared import first_sample_ns
+    from otel_logtail.text import parse_when
+
+    if compare is not None and (before, after) != (None, None):
+        raise UsageError(
+            "--compare excludes --before and --after",
+            hint="use --compare previous, or --before TIME for the weeks before and the time since",
+        )
+    now_ns = time.time_ns()
+    until_ns = now_ns if reader.until_ns is None else reader.until_ns
+    first_ns = first_sample_ns(reader)
+    if compare is not None:
+        later = periods.Period(reader.bounds[0], until_ns)
+        if compare.strip().lower() == "previous":
+            return periods.previous(later, now_ns if first_ns is None else first_ns), later
+        return periods.parse_range(compare, now_ns, "--compare"), later
+    if before is None and after is None:
+        return None
+    start, end = after or before or "", before or after or ""
+    start_ns = parse_when(start, now_ns, where="--after" if after else "--before")
+    end_ns = parse_when(end, now_ns, where="--before" if before else "--after")
+    if not end_ns <= start_ns < until_ns:
+        raise UsageError(
+            f"no later period from {start}: it starts before the earlier one ends, or is not before the end",
+            hint="give one time, such as --before 2026-11-18T10:20, or an --after that is later",
+        )
+    earlier = periods.before(end_ns, end_ns if first_ns is None else first_ns)
+    if reader.since_ns is not None:
+        if reader.since_ns >= end_ns:
+            raise UsageError(f"--since is not before {end}", hint="it is the start of the earlier period")
+        earlier = periods.Period(reader.since_ns, end_ns)
+    return earlier, periods.Period(start_ns, until_ns)
+
+
+def _print(gathered: Report, comparison: Comparison | None) -> None:
     from otel_logtail.cli.streams import encodable
     from otel_logtail.cli.tables import terminal_width
-    from otel_logtail.report.text import lines
+    from otel_logtail.report.text import comparison_lines, lines
 
+    width = terminal_width(sys.stdout)
     with reader_may_leave():
-        for line in lines(gathered, width=terminal_width(sys.stdout)):
+        for line in lines(gathered, width=width):
             sys.stdout.write(encodable(line, sys.stdout) + "\n")
+        if comparison is not None:
+            for line in ("", *comparison_lines(comparison, width=width or 100)):
+                sys.stdout.write(encodable(line, sys.stdout) + "\n")
 
 
 def _write(path: Path, text: str) -> None:

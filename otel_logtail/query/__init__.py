@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from otel_logtail.query.breakdown import Breakdown, breakdown
 from otel_logtail.query.episodes import EpisodeRow, episodes
+from otel_logtail.query.hours import Hour, Hours, hours
 from otel_logtail.query.reader import Damage, Reader
 from otel_logtail.query.samples import SampleRow, samples
 from otel_logtail.query.sql import SqlResult, sql
@@ -19,6 +20,8 @@ __all__ = [
     "Breakdown",
     "Damage",
     "EpisodeRow",
+    "Hour",
+    "Hours",
     "Reader",
     "SampleRow",
     "SqlResult",
@@ -26,6 +29,7 @@ __all__ = [
     "Summary",
     "breakdown",
     "episodes",
+    "hours",
     "samples",
     "sql",
     "stages",

@@ -62,6 +62,12 @@ def count_episodes(reader: Reader) -> tuple[int, int]:
     return number, time_ns
 
 
+def episode_spans(reader: Reader) -> list[tuple[int, int, int]]:
+    """Return start, end (ns) and severity of all episodes that overlap the range."""
+    statement = f"SELECT start_ns, end_ns, severity FROM {_EPISODES} WHERE {_OVERLAPS}"
+    return reader.conn.execute(statement, _values(reader)).fetchall()
+
+
 def _values(reader: Reader) -> dict[str, int | None]:
     since_ns, until_ns = reader.bounds
     return {"since": since_ns, "until": until_ns, "source": reader.source_id()}

@@ -122,6 +122,12 @@ class Reader:
         narrow.damage = self.damage
         return narrow
 
+    def within(self, since_ns: int | None, until_ns: int | None) -> Reader:
+        """Return a reader of another range that shares connection, source and damage with this one."""
+        other = Reader(self.conn, self.path, since_ns=since_ns, until_ns=until_ns, source=self.source)
+        other.damage = self.damage
+        return other
+
     @property
     def bounds(self) -> tuple[int, int]:
         """The range as two numbers: ``[since, until)``."""

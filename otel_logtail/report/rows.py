@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import tzinfo
 
+from otel_logtail.report.compare import Comparison, change_text
 from otel_logtail.report.data import Part, Report
+from otel_logtail.report.figures import Figure
+from otel_logtail.report.periods import Period
 from otel_logtail.text import duration, local, parse_when
 
 EPISODE_SIDES = "lrrrllll"
 PART_SIDES = "lrrrrr"
+CHANGE_SIDES = "lrrll"
 """The alignment of each column: left or right."""
 
 Rows = list[list[str]]
@@ -76,6 +80,38 @@ def part_rows(title: str, parts: Iterable[Part]) -> Rows:
             for part in parts
         ),
     ]
+
+
+def change_rows(comparison: Comparison) -> Rows:
+    """Return the table of a comparison, the figures that decide its sentence first."""
+    ordered = sorted(comparison.figures, key=lambda figure: not figure.decides)
+    return [
+        ["", "before", "after", "change (99 % interval)", ""],
+        *(_change_row(figure, figure.name) for figure in ordered),
+        *(_change_row(figure, f"cause {figure.name}") for figure in comparison.causes),
+    ]
+
+
+def _change_row(figure: Figure, name: str) -> list[str]:
+    values = [_value(figure.before, figure.unit), _value(figure.after, figure.unit)]
+    return [name, *values, change_text(figure), figure.word.value]
+
+
+def _value(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    return duration(value) if unit == "ms" else f"{value:.3g}{unit if unit.startswith('/') else ' ' + unit}"
+
+
+def periods_of(comparison: Comparison, tz: tzinfo | None) -> str:
+    """Return the ranges of both periods, and the number of samples in each."""
+    ranges = (_range(period, tz) for period in (comparison.before, comparison.after))
+    parts = zip(("before", "after"), ranges, comparison.samples, strict=True)
+    return "; ".join(f"{side}: {text}, {number:,} samples" for side, text, number in parts)
+
+
+def _range(period: Period, tz: tzinfo | None) -> str:
+    return " to ".join(local(time_ns, tz)[: len("2026-11-01 00:00")] for time_ns in (period.since_ns, period.until_ns))
 
 
 def _when(text: str, tz: tzinfo | None) -> str:

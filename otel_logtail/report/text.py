@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
+from textwrap import wrap
 
 from otel_logtail.report.bars import histogram, length, severity_of
+from otel_logtail.report.compare import Comparison
 from otel_logtail.report.data import Report
-from otel_logtail.report.rows import EPISODE_SIDES, PART_SIDES, episode_rows, headline, part_rows, range_of
+from otel_logtail.report.rows import (
+    CHANGE_SIDES,
+    EPISODE_SIDES,
+    PART_SIDES,
+    change_rows,
+    episode_rows,
+    headline,
+    part_rows,
+    periods_of,
+    range_of,
+)
 from otel_logtail.text import printable, short
 
 _BLOCK = "█"
@@ -44,6 +56,28 @@ def lines(report: Report, *, width: int | None = None, tz: tzinfo | None = None)
         if parts:
             yield ""
             yield from _table(part_rows(title, parts), PART_SIDES)
+
+
+def comparison_lines(comparison: Comparison, *, width: int = 100, tz: tzinfo | None = None) -> Iterator[str]:
+    """Yield the lines of a comparison: its sentence, the table, and its notes.
+
+    Args:
+        comparison: The comparison.
+        width: The number of characters in a line.
+        tz: The time zone of times; None: the local one.
+    """
+    yield from _wrapped(comparison.sentence, width)
+    yield from _wrapped(f"({periods_of(comparison, tz)})", width)
+    if comparison.figures:
+        yield ""
+        yield from _table(change_rows(comparison), CHANGE_SIDES)
+    for note in comparison.notes:
+        yield from _wrapped(f"note: {printable(note)}", width)
+
+
+def _wrapped(text: str, width: int) -> Iterator[str]:
+    """Yield lines of words; a number stays with its percent sign."""
+    return (line.replace("\xa0", " ") for line in wrap(text.replace(" %", "\xa0%"), width))
 
 
 def _histogram(report: Report, longest: int) -> Iterator[str]:

@@ -1,0 +1,44 @@
+"""Read two periods of a store, and compare them."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from otel_logtail import query
+from otel_logtail.query import Reader
+from otel_logtail.report.compare import Comparison, compare
+from otel_logtail.report.periods import DAY_NS, Period
+
+_OTHER_DAYS = 42  # 28 of one kind, weekday or weekend, may be needed
+
+
+def first_sample_ns(reader: Reader) -> int | None:
+    """Return the start of the first interval in the store, or None if there is none."""
+    with reader.snapshot():
+        row = reader.conn.execute(
+            "SELECT min(i.start_ns) FROM (SELECT series, start_ns FROM interval UNION ALL"
+            " SELECT series, start_ns FROM open_interval) AS i JOIN series AS s ON s.id = i.series"
+            " WHERE s.instrument = 'duration' AND (:source IS NULL OR s.source = :source)",
+            {"source": reader.source_id()},
+        ).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+def compare_periods(reader: Reader, before: Period, after: Period, tz: tzinfo | None = None) -> Comparison:
+    """Compare two periods of the reader's source.
+
+    Args:
+        reader: The store and the source; its range is not used.
+        before: The earlier period.
+        after: The later period.
+        tz: The time zone of days and hours; None: the local one.
+    """
+    with reader.snapshot():
+        sides = tuple(query.hours(reader.within(period.since_ns, period.until_ns)) for period in (before, after))
+        others = query.hours(reader.within(before.since_ns - _OTHER_DAYS * DAY_NS, before.since_ns))
+        thresholds = reader.conn.execute(
+            "SELECT DISTINCT threshold_ns FROM source WHERE :source IS NULL OR id = :source",
+            {"source": reader.source_id()},
+        ).fetchall()
+    threshold_ns = thresholds[0][0] if len(thresholds) == 1 else None
+    return compare((sides[0], sides[1]), (before, after), others, threshold_ns=threshold_ns, tz=tz)
