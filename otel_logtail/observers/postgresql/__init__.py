@@ -1,0 +1,54 @@
+"""The database server PostgreSQL: slow statements, waits for locks and checkpoints."""
+
+from __future__ import annotations
+
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.option import Flag, Option, Text
+
+LOCKS = Option(
+    "postgresql_locks",
+    Flag(),
+    "Waits for locks are samples of their own, beside the statement that waited.",
+    default="true",
+)
+CHECKPOINTS = Option(
+    "postgresql_checkpoints",
+    Flag(),
+    "Checkpoints are samples: the time of writing to disk (sync).",
+    default="false",
+)
+DATABASES = Option(
+    "postgresql_databases",
+    Text("NAMES", "shop,billing"),
+    "Databases that have series of their own, e.g. 'shop,billing'. All others share one series.",
+)
+
+
+def make(context: ObserverContext) -> Observer:
+    """Create the observer."""
+    from otel_logtail.observers.postgresql.observer import PostgresqlObserver
+
+    databases = (name.strip() for name in (context.get(DATABASES) or "").split(","))
+    return PostgresqlObserver(
+        context.timezone,
+        locks=context.require(LOCKS),
+        checkpoints=context.require(CHECKPOINTS),
+        databases=tuple(filter(None, databases)),
+    )
+
+
+def configuration() -> str:
+    """Return lines for ``postgresql.conf``."""
+    from importlib.resources import files
+
+    return files(__name__).joinpath("postgresql.conf").read_text("utf-8")
+
+
+POSTGRESQL = ObserverPlugin(
+    summary="PostgreSQL (jsonlog, version 15 or newer): slow statements, waits for locks and checkpoints.",
+    make=make,
+    options=(LOCKS, CHECKPOINTS, DATABASES),
+    configuration=configuration,
+    no_sample="the log has no duration of a statement: "
+    "set log_destination, log_min_duration_statement and lc_messages as in 'otel-logtail observers show postgresql'",
+)
