@@ -39,6 +39,8 @@ def moved(context: Any, before: Sequence[str], name: str, command: Any, argument
     names = [name]
     while hasattr(command, "get_command"):
         inner = command.get_command(context, arguments[0]) if arguments else None
+        if inner is None and command.invoke_without_command:
+            break
         if inner is None:
             return list(arguments)  # not a command: the group reports the error
         command, arguments = inner, arguments[1:]

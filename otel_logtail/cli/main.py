@@ -13,9 +13,10 @@ import typer
 
 from otel_logtail.cli.doctor import doctor
 from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process, stop_early
+from otel_logtail.cli.exporters import exporters
 from otel_logtail.cli.given import TAKES_ALL
 from otel_logtail.cli.help import Sections
-from otel_logtail.cli.plugins import exporters, observers
+from otel_logtail.cli.observers.command import observers_app
 from otel_logtail.cli.prune import prune
 from otel_logtail.cli.query import query_app, status
 from otel_logtail.cli.report import report
@@ -35,12 +36,12 @@ app = typer.Typer(
 )
 app.add_typer(query_app)
 app.add_typer(service_app)
+app.add_typer(observers_app)
 app.command()(status)
 app.command()(doctor)
 app.command()(report)
 app.command()(prune)
 app.command()(retry)
-app.command()(observers)
 app.command()(exporters)
 
 

@@ -20,8 +20,8 @@ from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 from tests.support.waiting import bound_s
 
 WITHOUT_STORE = {"observers", "exporters", "service", "demo"}
-TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",))]
-HELP = [("--help",), ("--version",), ("query", "--help"), ("report", "--help")]
+TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",), ("observers", "new"))]
+HELP = [("--help",), ("--version",), ("observers",), ("query", "--help"), ("report", "--help")]
 
 
 @pytest.fixture(scope="session")

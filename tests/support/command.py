@@ -75,6 +75,8 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {  # what a command needs be
     ("query", "sql"): ("SELECT * FROM samples",),
     ("service", "systemd"): HEADROOM,
     ("service", "launchd"): HEADROOM,
+    ("observers", "show"): ("headroom",),
+    ("observers", "new"): ("acme", "--sample", "/nowhere.log"),
 }
 
 

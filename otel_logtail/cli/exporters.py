@@ -1,4 +1,4 @@
-"""The commands ``observers`` and ``exporters``, which list plug-ins."""
+"""The command ``exporters``, which lists plug-ins, and the list of any kind of plug-in."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ from otel_logtail.cli.options import Format, OutputFormat
 
 
 @errors_as_exit()
-def observers(form: OutputFormat = Format.TABLE) -> None:
-    """List the available observers."""
-    from otel_logtail.plugins import OBSERVERS
-
-    _list(OBSERVERS, form)
-
-
-@errors_as_exit()
 def exporters(form: OutputFormat = Format.TABLE) -> None:
     """List the available exporters."""
     from otel_logtail.plugins import EXPORTERS
 
-    _list(EXPORTERS, form)
+    list_plugins(EXPORTERS, form)
 
 
-def _list(group: str, form: Format) -> None:
+def list_plugins(group: str, form: Format) -> None:
+    """Write the plug-ins of an entry point group."""
     from otel_logtail.cli import answers
     from otel_logtail.plugins import Plugin, describe
 

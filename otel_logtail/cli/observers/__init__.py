@@ -1,0 +1,1 @@
+"""`otel-logtail observers`: list, show and write observers."""

@@ -1,0 +1,85 @@
+"""The commands of `otel-logtail observers`; without one of them, the list."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from otel_logtail.cli.errors import errors_as_exit
+from otel_logtail.cli.exporters import list_plugins
+from otel_logtail.cli.options import Format, OutputFormat
+
+observers_app = typer.Typer(
+    name="observers", help="List the available observers, show one, or write one.", invoke_without_command=True
+)
+
+
+@observers_app.callback()
+@errors_as_exit()
+def observers(context: typer.Context, form: OutputFormat = Format.TABLE) -> None:
+    """List the available observers, show one, or write one."""
+    from otel_logtail.plugins import OBSERVERS
+
+    if context.invoked_subcommand is None:
+        list_plugins(OBSERVERS, form)
+
+
+@observers_app.command()
+@errors_as_exit()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Observer, e.g. headroom or ./acme.py:Acme.")],
+    form: OutputFormat = Format.TABLE,
+) -> None:
+    """Show an observer, its options and the log format to set.
+
+    Example: otel-logtail observers show headroom
+    """
+    from otel_logtail.cli.observers.show import described, write_description
+
+    write_description(sys.stdout, described(name), form.value)
+
+
+@observers_app.command()
+@errors_as_exit()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the program, e.g. acme.")],
+    sample: Annotated[
+        Path, typer.Option("--sample", metavar="PATH", help="Log with real lines of the program, e.g. app.log.")
+    ],
+) -> None:
+    """Write an observer and its test, from lines of a log.
+
+    Both files appear in the current folder. Example: otel-logtail observers new acme --sample app.log
+    """
+    from otel_logtail.cli.observers.excerpt import read_excerpt
+    from otel_logtail.cli.observers.new import write_observer
+
+    excerpt = read_excerpt(sample)
+    written = write_observer(name, excerpt, Path())
+    lines = len(excerpt.lines)
+    typer.echo(
+        f"wrote {written.observer}: finds {_samples(written.samples)} in {lines} line{'s' * (lines != 1)} of {sample}"
+    )
+    typer.echo(f"wrote {written.test}: its test")
+    if written.is_unit_guessed:
+        typer.echo("the log does not name the unit of the durations: check UNIT_NS")
+    zone = ""
+    if written.needs_zone:
+        typer.echo("the time stamps have no zone: pass --timezone if it is not that of this machine")
+    command = [
+        "otel-logtail",
+        "--observer",
+        f"./{written.observer}:{written.class_name}",
+        "--path",
+        str(sample),
+        "--once",
+    ]
+    typer.echo(f"next: decide what TODO marks, then run\n  pytest {written.test}\n  {shlex.join(command)}{zone}")
+
+
+def _samples(number: int) -> str:
+    return f"{number} sample{'s' * (number != 1)}"
