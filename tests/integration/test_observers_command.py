@@ -55,10 +55,14 @@ def test_each_observer_is_shown(tmp_path: Path, name: str) -> None:
 
 
 def test_an_unknown_observer_cannot_be_shown(tmp_path: Path) -> None:
-    assert (
-        "error: unknown observer 'nothing'\nhint: known: "
-        in run(tmp_path, "observers", "show", "nothing", code=2).stderr
-    )
+    done = run(tmp_path, "observers", "show", "nothing", code=2)
+    assert "error: unknown observer 'nothing'\nhint: known: " in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--format", "json")])
+def test_an_option_of_the_daemon_before_the_list_is_an_error(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run(tmp_path, "--observer", "headroom", "observers", *words, code=2)
+    assert "error: --observer is given before 'observers', which has no such option" in done.stderr
 
 
 def test_a_written_observer_runs_as_printed(tmp_path: Path) -> None:
