@@ -7,14 +7,14 @@ The entry point of an observer (group ``otel_logtail.observers``) names an ``Obs
 them at each start, for ``--help`` too. So the module of a plug-in imports little, and ``make`` imports what takes
 time::
 
-    MEASURE = Option("acme_measure", Choice(("total", "db")), "Part of a request to measure.", default="total")
+    PART = Option("acme_part", Choice(("total", "db")), "Part of a request to measure.", default="total")
 
     def make(context: ObserverContext) -> Observer:
         from logtail_acme.observer import AcmeObserver
 
-        return AcmeObserver(context.require(MEASURE))
+        return AcmeObserver(context.require(PART))
 
-    ACME = ObserverPlugin(summary="The web server acme: the duration of each request.", make=make, options=(MEASURE,))
+    ACME = ObserverPlugin(summary="The web server acme: the duration of each request.", make=make, options=(PART,))
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import SHARED_OPTIONS, Exporter, ExporterContext, ExporterPlugin
 from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
 from otel_logtail.observer_file import is_file, load
+from otel_logtail.option import File, Option, distinct
 
 OBSERVERS = "otel_logtail.observers"
 EXPORTERS = "otel_logtail.exporters"
@@ -90,6 +91,13 @@ def make_observer(name: str, context: ObserverContext) -> Observer:
     return observer
 
 
+def options_of(
+    plugins: Mapping[str, ObserverPlugin] | Mapping[str, ExporterPlugin],
+) -> tuple[Option[Any], ...]:
+    """Return the options of plug-ins in their order, each once."""
+    return distinct(option for plugin in plugins.values() for option in plugin.options)
+
+
 def exporters() -> Mapping[str, ExporterPlugin]:
     """Return all exporters that can be loaded, by name. :func:`find_exporter` has the reason for any other."""
     found = {}
@@ -156,4 +164,6 @@ def _wrong(group: str, name: str, plugin: object) -> str:
     for option in plugin.options:
         if not option.name.startswith(prefix) and option not in shared:
             return f"the name of its option {option.name!r} does not start with {prefix!r}"
+        if group == OBSERVERS and isinstance(option.kind, File):
+            return f"its option {option.name!r} is a file to write, and an observer writes none"
     return ""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.cli.settings import declared
+from otel_logtail.cli.settings import declared, help_of
 from otel_logtail.daemon.options import OF_A_RUN, OF_A_SOURCE, SOURCE
 from otel_logtail.option import Option
-from otel_logtail.plugins import exporters
+from otel_logtail.plugins import exporters, observers
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 _TABLE = re.compile(r"(?<=<!-- options: python -m tools.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -24,8 +24,11 @@ def keys_of(option: Option[Any]) -> Iterator[str]:
         yield "[source.NAME]"
     elif option in OF_A_SOURCE:
         yield f"[source.NAME] {option.key_of('')}"
-    for name, plugin in exporters().items():
-        if option in plugin.options:
+    for name, observer in observers().items():
+        if option in observer.options:
+            yield f"[source.NAME] {option.key_of(name)}"
+    for name, exporter in exporters().items():
+        if option in exporter.options:
             yield f"[exporter.{name}] {option.key_of(name)}"
 
 
@@ -36,7 +39,7 @@ def table() -> str:
         keys = "<br>".join(f"`{key}`" for key in keys_of(option))
         metavar = option.kind.metavar.replace("|", "\\|")
         default = f"`{option.default}`" if option.default else ""
-        meaning = option.help.replace("|", "\\|")
+        meaning = help_of(option).replace("|", "\\|")
         lines.append(f"| `{option.flag}{' ' if metavar else ''}{metavar}` | {keys} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 

@@ -207,6 +207,8 @@ def _status_column(key: str, value: object) -> Column:
         return Column(key, title, lambda item: pairs(item) or "-")
     if isinstance(value, list):
         return Column(key, title, _names)
+    if key.endswith("_ms"):
+        return Column(key, title.removesuffix(" ms"), duration, right=True)
     if isinstance(value, int):
         return Column(key, title, _bytes if key in ("bytes", "size_bytes", "wal_bytes") else _number, right=True)
     return Column(key, title, _optional)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from otel_logtail.daemon.options import CONFIG, EXPORTING, FOLLOWING, Several
-from otel_logtail.option import Flag, Option, Options, distinct
-from otel_logtail.plugins import exporters
+from otel_logtail.daemon.options import CONFIG, EXPORTING, FOLLOWING, SUGGESTED, Several
+from otel_logtail.option import Flag, Option, Options
+from otel_logtail.plugins import exporters, observers, options_of
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -22,9 +22,18 @@ def flag(option: Option[Any], *, panel: str | None = None, variable: bool = True
         option.flag,
         envvar=option.variable if variable else None,
         metavar=option.kind.metavar or None,
-        help=option.help,
+        help=help_of(option),
         rich_help_panel=panel,
     )
+
+
+def help_of(option: Option[Any]) -> str:
+    """Return the help of an option, with the values that observers suggest."""
+    if option not in SUGGESTED:
+        return option.help
+    suggested = {name: getattr(plugin, option.name) for name, plugin in observers().items()}
+    values = ", ".join(f"{text} ({name})" for name, text in suggested.items() if text)
+    return f"{option.help} Suggested by observers: {values}." if values else option.help
 
 
 def takes_all_settings(command: Command) -> Command:
@@ -41,11 +50,12 @@ def takes_all_settings(command: Command) -> Command:
 
 def _sections() -> Iterator[tuple[str | None, Option[Any]]]:
     """Yield all options of a daemon, each with its section of the help."""
-    of_exporters = distinct(option for plugin in exporters().values() for option in plugin.options)
     yield None, CONFIG
     for option in FOLLOWING:
         yield "Following", option
-    for option in (*EXPORTING, *of_exporters):
+    for option in options_of(observers()):
+        yield "Observing", option
+    for option in (*EXPORTING, *options_of(exporters())):
         yield "Exporting", option
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 
 from otel_logtail.daemon.safety import Read, check_outputs
-from otel_logtail.daemon.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings
+from otel_logtail.daemon.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings, explain
 from otel_logtail.daemon.source import SourceRun
 from otel_logtail.daemon.sources import Sources
 from otel_logtail.delivery.sender import Drain
@@ -18,7 +18,7 @@ from otel_logtail.errors import StoreUnavailable, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.model import Stream
-from otel_logtail.observer import Observer, ObserverContext, PathRule
+from otel_logtail.observer import Observer, PathRule
 from otel_logtail.plugins import make_exporter, make_observer
 from otel_logtail.store.home import here
 from otel_logtail.store.maintenance import Maintenance
@@ -71,9 +71,12 @@ def resolve(settings: SourceSettings, context: ExporterContext, home: str) -> Re
     """Make the observer of a source and expand its patterns.
 
     Raises:
-        UsageError: there is no such observer.
+        UsageError: there is no such observer, or its options are wrong.
     """
-    observer = make_observer(settings.observer, ObserverContext(timezone=settings.timezone))
+    try:
+        observer = make_observer(settings.observer, settings.context(context.environ))
+    except UsageError as problem:
+        raise explain(problem, settings.places) from None
     rule = observer.paths()
     patterns = expand(settings.patterns or rule.patterns, context.environ, home)
     return ResolvedSource(settings, settings.name or observer.source, observer, rule, patterns)

@@ -21,9 +21,9 @@ from otel_logtail.daemon.settings import SourceSettings, read_source
 from otel_logtail.daemon.toml_lines import KeyPath, key_lines
 from otel_logtail.environment import check_resolved
 from otel_logtail.errors import UsageError
-from otel_logtail.observer_file import is_file, path_of
+from otel_logtail.observer_file import is_file, own_name, path_of
 from otel_logtail.option import File, Flag, Integer, Option, Options
-from otel_logtail.plugins import EXPORTERS, OBSERVERS, exporters, find_exporter, find_observer, names
+from otel_logtail.plugins import EXPORTERS, OBSERVERS, exporters, find_exporter, find_observer, names, observers
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -115,20 +115,36 @@ class _Reader:
         if not at[1].strip() or not at[1].isprintable():
             self._wrong(at, "the name of a source can't be empty", "it becomes service.name: [source.headroom-proxy]")
         table = self._table(at, value, f"[{_dotted(at)}]")
-        keys = _keys([option for option in options.OF_A_SOURCE if option is not options.SOURCE])
+        observer = self._observer(at, table)
+        keys = self._keys_of_a_source(at, observer)
         elsewhere = {"path": "write paths = [...]", "name": "the table's name is the source's"}
-        self._check_keys(at, table, keys, elsewhere)
+        self._check_keys(at, table, keys, _of_observers(observer) | elsewhere)
         if options.OBSERVER.name not in table:
             self._wrong(at, "no observer given", f"add observer = NAME (known: {', '.join(names(OBSERVERS))})")
-        given = self._options(at, table, keys)
-        observer = given.get(options.OBSERVER) or ""
+        return msgspec.structs.replace(read_source(self._options(at, table, keys)), name=at[1])
+
+    def _observer(self, at: KeyPath, table: Mapping[str, Any]) -> str:
+        """Return the observer of a source, which can be loaded; empty if the table names none."""
+        key = options.OBSERVER.name
+        if key not in table:
+            return ""
+        observer = self._options(at, {key: table[key]}, {key: options.OBSERVER}).get(options.OBSERVER) or ""
         if not is_file(observer):
-            self._known((*at, options.OBSERVER.name), observer, "observer", names(OBSERVERS))
+            self._known((*at, key), observer, "observer", names(OBSERVERS))
         try:
             find_observer(observer)
         except UsageError as problem:
-            self._wrong((*at, options.OBSERVER.name), str(problem), problem.hint)
-        return msgspec.structs.replace(read_source(given), name=at[1])
+            self._wrong((*at, key), str(problem), problem.hint)
+        return observer
+
+    def _keys_of_a_source(self, at: KeyPath, observer: str) -> Keys:
+        """Return the keys of every source and those of its observer, which has none if it is empty."""
+        common = _keys([option for option in options.OF_A_SOURCE if option is not options.SOURCE])
+        own = _keys(find_observer(observer).options, own_name(observer)) if observer else {}
+        for key in common.keys() & own.keys():
+            why = f"is also a key of the observer '{observer}'"
+            self._wrong((*at, key), why, "ask its author to rename it", colon=False)
+        return {**common, **own}
 
     def _exporters(self, value: object) -> tuple[dict[str, Mapping[str, str]], dict[str, str]]:
         if isinstance(value, (list, str)):
@@ -172,7 +188,7 @@ class _Reader:
         elif isinstance(kind, Integer):
             right = f"a whole number, such as {option.default}" if option.default else kind.example
             is_right = type(value) in (int, str)
-        elif at[0] == "exporter":
+        elif option not in options.ALL:  # of a plug-in
             right, is_right = "a text or a number", number or isinstance(value, (bool, str))
         else:
             right, is_right = 'a text in "quotes"', isinstance(value, str)
@@ -230,9 +246,28 @@ class _Reader:
         return f"{self._path}:{self._lines.get(known, 1)}: {_dotted(at)}"
 
 
+def _of_observers(observer: str) -> dict[str, str]:
+    """Return what is right in place of a key that is only another observer's, or that has the observer's name in it."""
+    advice = "leave it out, or change the observer" if observer else "add observer = NAME"
+    found = {word: f"it is an option of {users}: {advice}" for word, users in _users().items()}
+    own = _keys(find_observer(observer).options, own_name(observer)) if observer else {}
+    return found | {option.name: f"write {key}: the table has the observer" for key, option in own.items()}
+
+
+def _users() -> dict[str, str]:
+    """Return the observers that have an option, by its key and by its name."""
+    users: dict[str, list[str]] = {}
+    for name, plugin in observers().items():
+        for key, option in _keys(plugin.options, name).items():
+            for word in {key, option.name}:
+                users.setdefault(word, []).append(name)
+    return {word: " and ".join(names) for word, names in users.items()}
+
+
 def _elsewhere() -> dict[str, str]:
     """Return where a key belongs that is not one of a file's top."""
-    found = dict.fromkeys(_keys(options.OF_A_SOURCE), "it belongs to a source: put it under [source.NAME]")
+    found = {word: f"put it under the [source.NAME] of {users}" for word, users in _users().items()}
+    found |= dict.fromkeys(_keys(options.OF_A_SOURCE), "it belongs to a source: put it under [source.NAME]")
     found[options.ONCE.name] = "it is not a setting of a daemon: give --once on the command line"
     for name, plugin in exporters().items():
         found |= {o.name: f"write {key} under [exporter.{name}]" for key, o in _keys(plugin.options, name).items()}

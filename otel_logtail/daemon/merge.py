@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,9 +16,10 @@ from otel_logtail.daemon.zones import unknown_local_zone
 from otel_logtail.environment import check_resolved, is_service_link, problem, problems, service_name
 from otel_logtail.environment import export_interval as metric_export_interval
 from otel_logtail.errors import UsageError
-from otel_logtail.exporter import ExporterContext
-from otel_logtail.option import Options, distinct
-from otel_logtail.plugins import OBSERVERS, exporters, names
+from otel_logtail.exporter import ExporterContext, ExporterPlugin
+from otel_logtail.observer import ObserverPlugin
+from otel_logtail.option import Option, Options
+from otel_logtail.plugins import OBSERVERS, exporters, names, observers, options_of
 from otel_logtail.store.maintenance import Limits
 
 
@@ -44,7 +47,9 @@ def settings_of(given: Options, *, without_source: bool = False, is_template: bo
         else:
             settings = _settings(given, None, _source(given, without_source=without_source), places, ignored)
         if not is_template:
-            _check_that_each_is_used(given, settings.exporters)
+            _check_that_each_is_used(given, options.EXPORTER, exporters(), settings.exporters)
+            observed = [source.observer for source in settings.sources]
+            _check_that_each_is_used(given, options.OBSERVER, observers(), observed)
         return settings
     except UsageError as wrong:
         raise explain(wrong, places) from None
@@ -83,7 +88,8 @@ def _settings(
     places: dict[str, str],
     ignored: list[str],
 ) -> Settings:
-    if config and (beside := [given.places[o.name] for o in options.OF_A_SOURCE if o.name in given.options]):
+    of_a_source = (*options.OF_A_SOURCE, *options_of(observers()))
+    if config and (beside := [given.places[o.name] for o in of_a_source if o.name in given.options]):
         raise UsageError(
             f"{beside[0]} beside --config: the file has the sources", hint="write it in the file, under [source.NAME]"
         )
@@ -128,18 +134,22 @@ def _exporter_options(given: Options, config: Config | None, chosen: tuple[str, 
     return found
 
 
-def _check_that_each_is_used(given: Options, chosen: tuple[str, ...]) -> None:
-    """Refuse a flag of an exporter that is not chosen: it would have no effect. A variable may be for other runs.
+def _check_that_each_is_used(
+    given: Options,
+    choice: Option[Any],
+    plugins: Mapping[str, ObserverPlugin] | Mapping[str, ExporterPlugin],
+    chosen: Collection[str],
+) -> None:
+    """Refuse a flag of a plug-in that is not chosen: it would have no effect. A variable may be for other runs.
 
     Raises:
         UsageError: there is such a flag, or its value is not valid.
     """
-    plugins = exporters()
-    for option in distinct(option for plugin in plugins.values() for option in plugin.options):
+    for option in options_of(plugins):
         users = [name for name, plugin in plugins.items() if option in plugin.options]
         if given.places.get(option.name) == option.flag and not any(name in chosen for name in users):
             given.get(option)
             raise UsageError(
                 f"{option.flag} is for {' or '.join(users)}, and that is not chosen",
-                hint=f"add {options.EXPORTER.flag} {' or '.join(users)}",
+                hint=f"add {choice.flag} {' or '.join(users)}",
             )

@@ -1,8 +1,8 @@
 """Every setting of the daemon, declared once.
 
 Flag, ``OTEL_LOGTAIL_*`` variable, key in the configuration, default, help and check are derived from a declaration.
-Exporters declare their own options (:mod:`otel_logtail.plugins`). This module imports little, because ``--help`` needs
-it.
+Observers and exporters declare their own options (:mod:`otel_logtail.plugins`). This module imports little, because
+``--help`` needs it.
 """
 
 from __future__ import annotations
@@ -126,6 +126,9 @@ OF_A_SOURCE: tuple[Option[Any], ...] = (
     TIMEZONE,
 )
 """Settings that a configuration has for each source, in its table."""
+
+SUGGESTED = (THRESHOLD_MS, STALL_MS, QUIET_MS)
+"""Settings of a source that an observer may suggest, in the field of this name."""
 
 DB = Option(
     "db",

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.daemon import options
-from otel_logtail.errors import LogtailError, StoreError, invalid
+from otel_logtail.errors import LogtailError, StoreError, UsageError, invalid
+from otel_logtail.observer import ObserverContext, ObserverPlugin
 from otel_logtail.option import Option, Options
-from otel_logtail.plugins import exporters
+from otel_logtail.plugins import exporters, find_observer, observers, options_of
 from otel_logtail.store.maintenance import Limits
 
 
@@ -26,7 +27,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One source.
 
     An empty ``name`` is that of the observer, empty ``patterns`` are the observer's own. ``timezone`` None is this
-    machine's.
+    machine's. ``options`` are the texts of the observer's own options by name, and ``places`` is where each is from.
     """
 
     observer: str
@@ -38,6 +39,12 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     quiet_ns: int = _default(options.QUIET_MS)
     from_start: bool = False
     timezone: tzinfo | None = None
+    options: Mapping[str, str] = {}
+    places: Mapping[str, str] = {}
+
+    def context(self, environ: Mapping[str, str]) -> ObserverContext:
+        """Return the input for creating the observer."""
+        return ObserverContext(environ, self.options, self.places, timezone=self.timezone)
 
 
 INTERVAL_NS = 10 * 10**9
@@ -76,8 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def secrets(self) -> tuple[str, ...]:
         """Return the values of options that are declared as secret."""
-        secret = {option.name for plugin in exporters().values() for option in plugin.options if option.secret}
-        return tuple(text for given in self.exporter_options.values() for name, text in given.items() if name in secret)
+        declared = (*options_of(observers()), *options_of(exporters()))
+        secret = {option.name for option in declared if option.secret}
+        given = (*self.exporter_options.values(), *(source.options for source in self.sources))
+        return tuple(text for texts in given for name, text in texts.items() if name in secret)
 
     def files(self, environ: Mapping[str, str]) -> Iterator[tuple[Option[Path], Path]]:
         """Yield the files that this run writes, each with its option: the store, then those of exporters.
@@ -99,13 +108,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def read_source(given: Options) -> SourceSettings:
     """Return the settings of one source.
 
+    Values that the user did not give are those that the observer suggests, else the defaults.
+
     Args:
-        given: The texts of :data:`otel_logtail.daemon.options.OF_A_SOURCE`.
+        given: The texts of :data:`otel_logtail.daemon.options.OF_A_SOURCE` and of the observer's own options.
 
     Raises:
         UsageError: a value is not valid.
     """
-    threshold_ns = given.require(options.THRESHOLD_MS)
+    observer = given.require(options.OBSERVER)
+    plugin = _declared(observer)
+    own = {option.name for option in plugin.options} if plugin else set()
+    suggested = _suggested(plugin, observer)
+    threshold_ns = _first(options.THRESHOLD_MS, given, suggested)
     stall_ns = given.get(options.STALL_MS)
     if stall_ns is not None and stall_ns <= threshold_ns:
         raise invalid(
@@ -114,17 +129,43 @@ def read_source(given: Options) -> SourceSettings:
             f"not above the threshold of {threshold_ns / 1e6:g} ms",
             "leave it out for 4 times the threshold",
         )
+    if stall_ns is None:
+        suggested_ns = suggested.get(options.STALL_MS) or 0
+        stall_ns = suggested_ns if suggested_ns > threshold_ns else 4 * threshold_ns
     return SourceSettings(
-        observer=given.require(options.OBSERVER),
+        observer=observer,
         name=given.get(options.SOURCE) or "",
         event=given.require(options.EVENT),
         patterns=options.PATH.kind.parse(given.options.get(options.PATH.name, "")),
         threshold_ns=threshold_ns,
-        stall_ns=4 * threshold_ns if stall_ns is None else stall_ns,
-        quiet_ns=given.require(options.QUIET_MS),
+        stall_ns=stall_ns,
+        quiet_ns=_first(options.QUIET_MS, given, suggested),
         from_start=given.get(options.FROM_START) or False,
         timezone=given.get(options.TIMEZONE),
+        options={name: text for name, text in given.options.items() if name in own},
+        places={name: place for name, place in given.places.items() if name in own},
     )
+
+
+def _declared(observer: str) -> ObserverPlugin | None:
+    """Return the declaration of an observer. None: it cannot be created, which is another error."""
+    try:
+        return find_observer(observer)
+    except UsageError:
+        return None
+
+
+def _suggested(plugin: ObserverPlugin | None, name: str) -> Options:
+    """Return the values that an observer suggests."""
+    declared = [option.name for option in options.SUGGESTED]
+    texts = {field: text for field in declared if (text := getattr(plugin, field, ""))}
+    return Options({}, texts, {field: f"{field} of the observer '{name}'" for field in texts})
+
+
+def _first(option: Option[int], given: Options, suggested: Options) -> int:
+    """Return the value that the user gave, else the suggested one, else the default."""
+    chosen = given if option.name in given.options else suggested
+    return chosen.require(option)
 
 
 def explain(problem: LogtailError, places: Mapping[str, str]) -> LogtailError:

@@ -51,6 +51,9 @@ def _source(reader: Reader, row: Record) -> Record:
         "ignored": row["ignored"],
         "rejected_by": rejected,
         "unknown_stages": _unknown_stages(reader, id_),
+        "threshold_ms": int(str(row["threshold_ns"])) / 1e6,
+        "stall_ms": int(str(row["stall_ns"])) / 1e6,
+        "quiet_ms": int(str(row["quiet_ns"])) / 1e6,
     }
 
 

@@ -21,7 +21,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import HeadroomObserver
-from tests.support.places import ROOT
+from tests.support.places import CAPTURES, ROOT
 from tests.support.waiting import bound_s
 
 EXAMPLE = ROOT / "examples" / "plugin"
@@ -158,6 +158,144 @@ def test_a_wrong_value_of_an_option_names_its_place(installed: Path, tmp_path: P
     assert error == f"{file}:4: exporter.csv.seperator is not known\nhint: did you mean separator?\n"
 
 
+LINES = (
+    "2025-11-25T12:00:01.000Z acme request route=/search took=0.300 db=0.005\n"
+    "2025-11-25T12:00:02.000Z acme request route=/search took=2.900 db=0.400\n"
+)
+
+
+def summary_of(installed: Path, db: Path, *arguments: object) -> dict[str, float]:
+    """Return the answer of ``query summary``."""
+    command = (installed / "otel-logtail", "query", "summary", "--db", db, "--format", "json", *arguments)
+    answer: dict[str, float] = json.loads(run(*command).stdout)
+    return answer
+
+
+def test_the_options_of_an_observer_are_flags_with_help_and_variables(installed: Path, tmp_path: Path) -> None:
+    shown = " ".join(run(installed / "otel-logtail", "--help", COLUMNS="200").stdout.split())
+    assert (
+        "--acme-part total|db Part of a request that a sample measures: all of it (total), or its queries (db)."
+        in shown
+    )
+    log = tmp_path / "access-2.log"
+    log.write_text(LINES)
+    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db"]
+    run(*command, tmp_path / "total.db", OTEL_LOGTAIL_ACME_PART=" ")
+    run(*command, tmp_path / "flag.db", "--acme-part", "db", OTEL_LOGTAIL_ACME_PART="total")
+    run(*command, tmp_path / "variable.db", OTEL_LOGTAIL_ACME_PART="db")
+    longest = {name: summary_of(installed, tmp_path / f"{name}.db")["max_ms"] for name in ("total", "flag", "variable")}
+    assert longest == {"total": 2900.0, "flag": 400.0, "variable": 400.0}
+
+
+def test_each_source_of_a_configuration_has_its_own_options_and_thresholds(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "access-2.log").write_text(LINES)
+    (tmp_path / "proxy.log").write_bytes((CAPTURES / "0.42.0-mixed.log").read_bytes())
+    file, db = tmp_path / "x.toml", tmp_path / "store.db"
+    file.write_text(
+        "db = 'store.db'\nretention = 'none'\n"
+        "[source.web]\nobserver = 'acme'\npaths = ['access-*.log']\n"
+        "[source.database]\nobserver = 'acme'\npaths = ['access-*.log']\npart = 'db'\nthreshold_ms = 401\n"
+        "[source.proxy]\nobserver = 'headroom'\npaths = ['proxy.log']\n"
+    )
+    run(installed / "otel-logtail", "--config", file, "--once")
+    longest = {name: summary_of(installed, db, "--source", name)["max_ms"] for name in ("web", "database")}
+    assert longest == {"web": 2900.0, "database": 400.0}
+    slow = {name: summary_of(installed, db, "--source", name)["degraded"] for name in ("web", "database")}
+    assert slow == {"web": 1, "database": 0}
+    status = json.loads(run(installed / "otel-logtail", "status", "--db", db, "--format", "json").stdout)
+    kept = {one["name"]: (one["threshold_ms"], one["stall_ms"], one["quiet_ms"]) for one in status["sources"]}
+    assert kept == {"web": (250, 1000, 3000), "database": (401, 1604, 3000), "proxy": (500, 2000, 3000)}
+
+
+def test_thresholds_that_an_observer_suggests_are_shown_and_can_be_overridden(installed: Path, tmp_path: Path) -> None:
+    shown = " ".join(run(installed / "otel-logtail", "--help", COLUMNS="200").stdout.split())
+    assert re.search(r"a sample counts as degraded\. Suggested by observers: 250 \(acme\)", shown)
+    log = tmp_path / "access-2.log"
+    log.write_text(LINES)
+    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db"]
+    run(*command, tmp_path / "suggested.db")
+    run(*command, tmp_path / "given.db", "--threshold-ms", "500")
+    assert summary_of(installed, tmp_path / "suggested.db")["degraded"] == 1
+    assert summary_of(installed, tmp_path / "given.db")["degraded"] == 0
+
+
+def test_a_wrong_value_of_an_observers_option_names_its_place(installed: Path, tmp_path: Path) -> None:
+    common = ("--observer", "acme", "--path", tmp_path / "access.log")
+    why = "expected total or db\nhint: use total or db\n"
+    assert refused(installed, *common, "--acme-part", "x") == f"invalid --acme-part 'x': {why}"
+    by_variable = refused(installed, *common, OTEL_LOGTAIL_ACME_PART="x")
+    assert by_variable == f"invalid OTEL_LOGTAIL_ACME_PART 'x': {why}"
+    file = tmp_path / "x.toml"
+    file.write_text("[source.web]\nobserver = 'acme'\npart = 'x'\n")
+    assert refused(installed, "--config", file) == f"{file}:3: source.web.part 'x': {why}"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            "[source.web]\nobserver = 'acme'\nprt = 'db'\n",
+            "3: source.web.prt is not known\nhint: did you mean part?\n",
+        ),
+        (
+            "[source.web]\nobserver = 'acme'\nacme_part = 'db'\n",
+            "3: source.web.acme_part is not known\nhint: write part: the table has the observer\n",
+        ),
+        (
+            "[source.proxy]\nobserver = 'headroom'\npart = 'db'\n",
+            "3: source.proxy.part is not known\nhint: it is an option of acme: leave it out, or change the observer\n",
+        ),
+        (
+            "[source.web]\npart = 'db'\n",
+            "2: source.web.part is not known\nhint: it is an option of acme: add observer = NAME\n",
+        ),
+        (
+            "[source.web]\nobserver = 'amce'\npart = 'db'\n",
+            "2: source.web.observer: unknown observer 'amce'\nhint: did you mean acme? known: acme, ",
+        ),
+        (
+            "acme_part = 'db'\n[source.web]\nobserver = 'acme'\n",
+            "1: acme_part is not known\nhint: put it under the [source.NAME] of acme\n",
+        ),
+        (
+            "part = 'db'\n[source.web]\nobserver = 'acme'\n",
+            "1: part is not known\nhint: put it under the [source.NAME] of acme\n",
+        ),
+    ],
+    ids=["misspelled", "with the name", "of another", "without one", "unknown", "at the top", "its key at the top"],
+)
+def test_a_key_that_the_observer_of_a_source_does_not_have_is_refused(
+    text: str, error: str, installed: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    assert refused(installed, "--config", file).startswith(f"{file}:{error}")
+
+
+def test_a_flag_of_an_observer_that_is_not_used_is_refused(installed: Path, tmp_path: Path) -> None:
+    common = ("--observer", "headroom", "--path", tmp_path / "proxy.log")
+    error = refused(installed, *common, "--acme-part", "db")
+    assert error == "--acme-part is for acme, and that is not chosen\nhint: add --observer acme\n"
+    file = tmp_path / "x.toml"
+    file.write_text("[source.web]\nobserver = 'acme'\n")
+    error = refused(installed, "--config", file, "--acme-part", "db")
+    assert error == (
+        "--acme-part beside --config: the file has the sources\nhint: write it in the file, under [source.NAME]\n"
+    )
+
+
+def test_doctor_and_service_units_use_the_options_of_an_observer(installed: Path, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(LINES)
+    source = ("--observer", "acme", "--path", log, "--db", tmp_path / "s.db", "--acme-part")
+    done = run(installed / "otel-logtail", *source, "db", "doctor", "--format", "json")
+    checks = {check["area"]: check["level"] for check in json.loads(done.stdout)}
+    assert checks["logs of acme"] == "ok"
+    unit = run(installed / "otel-logtail", "service", "systemd", *source, "db").stdout
+    assert "--acme-part db" in unit
+    assert refused(installed, "service", "systemd", *source, "x").startswith("invalid --acme-part 'x': ")
+
+
 def test_a_file_of_an_exporter_is_never_a_followed_log(installed: Path, tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text("2025-11-25T12:00:01.000Z acme request route=/search took=2.900 db=0.005\n")
@@ -191,9 +329,7 @@ def test_only_the_package_of_a_plug_in_names_its_options() -> None:
     sources = [path for path in (ROOT / "otel_logtail").rglob("*") if path.suffix in (".py", ".toml", ".service")]
     assert sources
     named = [
-        path
-        for path in sources
-        if re.search(r"csv_separator|csv-separator|acme_measure|logtail_acme", path.read_text())
+        path for path in sources if re.search(r"csv_separator|csv-separator|acme_part|logtail_acme", path.read_text())
     ]
     assert {path.name for path in named} == {"exporter.py", "observer.py"}  # examples in docstrings
     assert {path.parent for path in named} == {ROOT / "otel_logtail"}

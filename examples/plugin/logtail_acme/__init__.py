@@ -14,10 +14,10 @@ from otel_logtail import (
     Option,
 )
 
-MEASURE = Option(
-    "acme_measure",
+PART = Option(
+    "acme_part",
     Choice(("total", "db")),
-    "Duration of a sample: of the request (total), or of its queries (db).",
+    "Part of a request that a sample measures: all of it (total), or its queries (db).",
     default="total",
 )
 
@@ -26,13 +26,13 @@ def make_observer(context: ObserverContext) -> Observer:
     """Create the observer."""
     from logtail_acme.observer import AcmeObserver
 
-    return AcmeObserver(context.require(MEASURE))
+    return AcmeObserver(context.require(PART))
 
 
 ACME = ObserverPlugin(
     summary="The web server acme: the duration of each request, caused by the database or by rendering.",
     make=make_observer,
-    options=(MEASURE,),
+    options=(PART,),
     configuration=lambda: "log requests to access.log with took, db\n",
     no_sample="acme logs no durations: add 'log requests to access.log with took, db' to acme.conf",
     threshold_ms="250",

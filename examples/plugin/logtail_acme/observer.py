@@ -22,14 +22,14 @@ _SHAPES = {route: Shape(("db", "render"), (("acme.route", route),)) for route in
 
 
 class AcmeObserver(Observer):
-    """Reads the requests of acme 1.x. ``measure`` is the duration of a sample: ``total``, or its part ``db``."""
+    """Reads the requests of acme 1.x. ``part`` is what a sample measures: ``total``, or ``db``."""
 
     name = "acme"
     source = "acme"
     marker = b" acme request "
 
-    def __init__(self, measure: str = "total") -> None:
-        self._measure = measure  # acme writes UTC, so no time zone is needed
+    def __init__(self, part: str = "total") -> None:
+        self._part = part  # acme writes UTC, so no time zone is needed
 
     def paths(self) -> PathRule:
         """Match access.log, or access-2.log and so on for several workers."""
@@ -55,7 +55,7 @@ class AcmeObserver(Observer):
         except ValueError:
             return Rejected("impossible")
         time_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-        if self._measure == "db":
+        if self._part == "db":
             took_ns = db_ns
         slowest = "db" if db_ns * 2 >= took_ns else "render"
         return Sample(

@@ -39,7 +39,7 @@ def test_a_request_is_a_sample() -> None:
 
 @pytest.mark.parametrize(("measure", "duration_ns"), [("total", 734_000_000), ("db", 700_000_000)])
 def test_the_option_decides_what_is_measured(measure: str, duration_ns: int) -> None:
-    sample = ACME.make(ObserverContext(options={"acme_measure": measure})).observe(LINE)
+    sample = ACME.make(ObserverContext(options={"acme_part": measure})).observe(LINE)
     assert isinstance(sample, Sample)
     assert sample.duration_ns == duration_ns
 

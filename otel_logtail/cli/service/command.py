@@ -128,7 +128,6 @@ def _settings(context: typer.Context) -> tuple[Options, Settings]:
         Exception: the options cannot be parsed (typer's error for wrong arguments).
     """
     from otel_logtail.daemon.merge import settings_of
-    from otel_logtail.observer import ObserverContext
     from otel_logtail.plugins import find_exporter, make_observer
     from otel_logtail.redact import Redactor
 
@@ -157,7 +156,7 @@ def _settings(context: typer.Context) -> tuple[Options, Settings]:
     store = {} if CONFIG.name in given.options else {DB.name: _SYSTEMD_DB}  # no home directory is needed
     settings = settings_of(Options(os.environ, {**store, **given.options}, given.places), is_template=True)
     for source in settings.sources:
-        make_observer(source.observer, ObserverContext())
+        make_observer(source.observer, source.context({}))
     for name in settings.exporters:
         find_exporter(name)
     return given, settings
@@ -171,7 +170,6 @@ def _relative(flag: str, value: str) -> UsageError:
 
 def _patterns(settings: Settings, home: str) -> list[str]:
     """Return the patterns of the logs that the daemon will follow, as far as this machine can resolve them."""
-    from otel_logtail.observer import ObserverContext
     from otel_logtail.plugins import make_observer
     from otel_logtail.tail.patterns import expand
 
@@ -179,7 +177,7 @@ def _patterns(settings: Settings, home: str) -> list[str]:
         pattern
         for source in settings.sources
         for pattern in expand(
-            source.patterns or make_observer(source.observer, ObserverContext()).paths().patterns, {}, home
+            source.patterns or make_observer(source.observer, source.context({})).paths().patterns, {}, home
         )
     ]
 

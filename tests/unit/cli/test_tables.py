@@ -257,6 +257,9 @@ STATUS: dict[str, object] = {
             "ignored": 0,
             "rejected_by": {"time": 3},
             "unknown_stages": 0,
+            "threshold_ms": 500.0,
+            "stall_ms": 2000.0,
+            "quiet_ms": 3000.0,
         }
     ],
     "exporters": [],
@@ -285,9 +288,9 @@ def test_status_is_an_object_or_tables_or_a_value_a_line() -> None:
     assert written("table") == (
         "sources\n"
         "name   observer  files                bytes  samples  drift  rejected  oversized  ignored  rejected by"
-        "  unknown stages\n"
+        "  unknown stages   threshold    stall    quiet\n"
         "proxy  headroom      1  1,234,567 (1.2 MiB)        4      0         3          0        0  time=3     "
-        "               0\n"
+        "               0  500.000 ms  2.000 s  3.000 s\n"
         "\nfiles\n"
         "source  path             offset   size\n"
         "proxy   /logs/proxy.log     400  4,500\n"
