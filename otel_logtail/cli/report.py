@@ -60,7 +60,7 @@ def report(
         typer.Option("--after", metavar="WHEN", help="Start of the later period, if it is not that of --before."),
     ] = None,
 ) -> None:
-    """Report percentiles, stalls, causes and SLOs, and compare two periods."""
+    """Report percentiles, stalls, causes and SLOs of a period."""
     from otel_logtail.report.compared import compare_periods
     from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
