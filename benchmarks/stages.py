@@ -26,7 +26,7 @@ from benchmarks.process import run
 GROUP = "CPU time by stage"
 STAGES = (
     ("reading the file", "otel_logtail.tail.live", "PathTail", "read"),
-    ("finding the lines", "otel_logtail.engine.scan", "", "find_lines"),
+    ("finding the lines", "otel_logtail.engine.lines", "", "find_lines"),
     ("decoding them into columns", "otel_logtail.observers.headroom.observer", "HeadroomObserver", "observe_all"),
     ("checking and classifying", "otel_logtail.engine.engine", "", "scan"),
     ("episodes", "otel_logtail.engine.engine", "", "coalesce"),

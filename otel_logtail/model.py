@@ -159,7 +159,8 @@ class FileState(msgspec.Struct, frozen=True):
     read to its end. ``trail`` (see the module of that name) has hashes of the lines that were read. If the offset is 0,
     it is the trail of another file, which this one replaces and may continue. ``doubt`` is an offset: samples of lines
     before it may already be in the store, since another file with this live path had them, too. (For the trail of
-    another file, it is the number of bytes behind that file's position that are in doubt.)
+    another file, it is the number of bytes behind that file's position that are in doubt.) ``parts`` are the parts of
+    unfinished lines that were read (:mod:`otel_logtail.engine.parts`): the position is behind them.
     """
 
     id: int
@@ -174,6 +175,7 @@ class FileState(msgspec.Struct, frozen=True):
     done: bool = False
     trail: bytes = b""
     doubt: int = 0
+    parts: bytes = b""
 
 
 class Chunk(msgspec.Struct, frozen=True):

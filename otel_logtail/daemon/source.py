@@ -89,7 +89,7 @@ class SourceRun:
         committed = self._commit(batches, [each.now for each in read])
         samples = 0
         for each in read:
-            each.tail.accept(each.chunk)
+            each.tail.accept(each.batch.file or each.chunk.after)
             samples += each.batch.tally.samples
             self._say(each.batch, each.chunk)
         sparse = samples * SPARSE_BYTES <= size * MANY_SAMPLES
@@ -143,7 +143,7 @@ class SourceRun:
             self._reporter.drift(self.info.name, chunk.after.path, *batch.drifted)
         for reason in batch.tally.rejected:
             self._reporter.rejected(self.info.name, reason)
-        if chunk.oversized:
+        if batch.tally.oversized:
             self._reporter.oversized(chunk.after.path, chunk.base)
 
     def _say_ahead(self, now: Now) -> None:

@@ -1,7 +1,7 @@
 /* The hot path's loops over one chunk, and over rows of counts.
 
    Each function has a twin in Python, which gives the same and is used if this module is not built: find_lines in
-   scan.py; _count, _count_columns, _add_to, extent and places_from in counts.py; _sum_counts and _encode_samples in
+   lines.py; _count, _count_columns, _add_to, extent and places_from in counts.py; _sum_counts and _encode_samples in
    rows.py. None as an answer leaves the arguments to the twin. */
 
 #define _GNU_SOURCE
@@ -57,8 +57,18 @@ find_marker(const char *at, const char *end, const char *marker, Py_ssize_t leng
     return NULL;
 }
 
+/* may_be_wrapped of framing.py: 1 if a line may have a wrapper. */
 static int
-append_line(PyObject *starts, PyObject *lines, int64_t offset_, const char *begin, const char *end)
+may_be_wrapped(const char *begin, const char *end)
+{
+    Py_ssize_t length = end - begin;
+    return (length > 10 && begin[10] == 'T') || (length > 0 && begin[0] == '<') ||
+           (length > 9 && begin[3] == ' ' && begin[6] == ' ' && begin[9] == ':') ||
+           (length >= 8 && memcmp(begin, "{\"log\":\"", 8) == 0);
+}
+
+static int
+append_line(PyObject *starts, PyObject *lines, int64_t offset_, const char *begin, const char *end, int *wrapped)
 {
     PyObject *number = PyLong_FromLongLong(offset_);
     if (number == NULL || PyList_Append(starts, number) < 0) {
@@ -72,6 +82,7 @@ append_line(PyObject *starts, PyObject *lines, int64_t offset_, const char *begi
         begin += 3;
     if (end > begin && end[-1] == '\r')
         end--;
+    *wrapped |= may_be_wrapped(begin, end);
     PyObject *line = PyBytes_FromStringAndSize(begin, end - begin);
     if (line == NULL || PyList_Append(lines, line) < 0) {
         Py_XDECREF(line);
@@ -97,6 +108,7 @@ find_lines(PyObject *module, PyObject *args)
         goto done;
     }
     const char *base = (const char *)buffer.buf + begin, *last = (const char *)buffer.buf + end, *at = base;
+    int wrapped = 0;
     Py_ssize_t rarest = rarest_of(marker.buf, marker.len, at, last);
     while (at < last) {
         const char *hit = marker.len ? find_marker(at, last, marker.buf, marker.len, rarest) : at;
@@ -107,11 +119,11 @@ find_lines(PyObject *module, PyObject *args)
             break;
         const char *start = find_back(at, hit, '\n');
         start = start == NULL ? at : start + 1;
-        if (append_line(starts, lines, first + (start - base), start, stop) < 0)
+        if (append_line(starts, lines, first + (start - base), start, stop, &wrapped) < 0)
             goto done;
         at = stop + 1;
     }
-    found = PyTuple_Pack(2, starts, lines);
+    found = PyTuple_Pack(3, starts, lines, wrapped ? Py_True : Py_False);
 done:
     Py_XDECREF(starts);
     Py_XDECREF(lines);

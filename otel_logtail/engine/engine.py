@@ -19,7 +19,9 @@ import msgspec
 from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import close_over, coalesce
+from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Unfinished
@@ -54,11 +56,19 @@ class Engine:
     """The open episodes of one source, and the time of its log."""
 
     def __init__(
-        self, info: SourceInfo, observer: Observer, *, interval_ns: int, unfinished: Unfinished, now: Now
+        self,
+        info: SourceInfo,
+        observer: Observer,
+        *,
+        interval_ns: int,
+        unfinished: Unfinished,
+        now: Now,
+        framing: str = AUTO,
     ) -> None:
         self.info = info
         self._observer = observer
         self._rule = observer.paths()
+        self._framing = Framing(framing, observer.marker)
         self._lengths = _Lengths(
             thresholds=Thresholds(info.threshold_ns, info.stall_ns),
             bounds_ns=bounds(info.threshold_ns, info.stall_ns),
@@ -103,7 +113,9 @@ class Engine:
         """
         live, info = chunk.after.live, self.info
         attributes = self._rule.attributes_of(live.rpartition("/")[2])
-        scanned = self._scan(chunk)
+        # the first chunk of a file continues what the file before it has not finished
+        joiner = Joiner(self._framing, chunk.after.parts, is_new_file=chunk.after.offset == chunk.advanced)
+        scanned = self._scan(chunk, joiner)
         if stored:
             scanned = without(scanned, stored, chunk.after.doubt)
         samples, hits = scanned.samples, scanned.hits
@@ -118,19 +130,21 @@ class Engine:
         self._add_episodes(counts, closed)
         return Batch(
             source=info.id,
-            file=chunk.after,
+            file=msgspec.structs.replace(chunk.after, parts=joiner.parts),
             attributes=attributes,
             samples=samples,
             breaches=breaches,
             counts=counts,
             open_episodes={} if open_ == before else {live: open_},
             closed=closed,
-            tally=msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=chunk.oversized),
+            tally=msgspec.structs.replace(
+                scanned.tally, bytes=chunk.advanced, oversized=scanned.tally.oversized + chunk.oversized
+            ),
             drifted=scanned.drifted,
             seal_until_ns=self._seal_behind(live, samples.logged_ns, now, waiting),
         )
 
-    def _scan(self, chunk: Chunk) -> Scanned:
+    def _scan(self, chunk: Chunk, joiner: Joiner) -> Scanned:
         return scan(
             self._observer,
             chunk.buffer,
@@ -139,6 +153,7 @@ class Engine:
             end=chunk.end,
             source=self.info.name,
             thresholds=self._lengths.thresholds,
+            joiner=joiner,
         )
 
     def tick(self, now: Now) -> Batch | None:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, compress
+from typing import Any
 
 import msgspec
 
-from otel_logtail import native
 from otel_logtail.counts import SampleKey, places_from, sample_key
 from otel_logtail.engine.checks import are_possible, is_ordinary, is_possible, wrong_in
 from otel_logtail.engine.columns import append, columns_of, sample_at
+from otel_logtail.engine.framing import AUTO, Framing
+from otel_logtail.engine.lines import Lines, read_lines
+from otel_logtail.engine.parts import Joiner
 from otel_logtail.errors import Drift
 from otel_logtail.model import (
     Columns,
     Hit,
+    Observed,
     Rejected,
     Sample,
     Samples,
     Severity,
     Tally,
 )
-from otel_logtail.observer import Observer
+from otel_logtail.observer import Frame, Observer
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -76,9 +79,6 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
     )
 
 
-_hot = native.module("engine._hot")
-_BOM = b"\xef\xbb\xbf"
-_ODD = frozenset((b"\0", b"\xef"))
 _LEAST_BULK = 2
 
 
@@ -91,6 +91,7 @@ def scan(
     end: int | None = None,
     source: str,
     thresholds: Thresholds,
+    joiner: Joiner | None = None,
 ) -> Scanned:
     """Find the lines that hold the marker, and observe each.
 
@@ -105,16 +106,18 @@ def scan(
         end: The end of the lines in the buffer (None: the end of the buffer).
         source: The name of the source, a part of every breach's identity.
         thresholds: The durations from which a sample is a breach.
+        joiner: The wrappers of lines, and the lines that are unfinished before and afterwards. None: any, and none.
     """
+    joiner = joiner or Joiner(Framing(AUTO, observer.marker))
     end = len(buffer) if end is None else end
-    offsets, lines = find_lines(buffer, observer.marker, start, end, base)
-    scanner = _Scanner(observer, offsets, lines)
-    scanner.take(0, len(lines))
+    lines = read_lines(buffer, start, end, base, joiner)
+    scanner = _Scanner(observer, lines)
+    scanner.take(0, len(lines.offsets))
     samples = scanner.samples
     hits = []
     for index in places_from(samples.duration_ns, thresholds.degraded_ns):
         offset = samples.offsets[index]
-        uid = name_of(source, offset, lines[bisect_left(offsets, offset)])
+        uid = name_of(source, offset, lines.raws[bisect_left(lines.offsets, offset)])
         severity = thresholds.classify(samples.duration_ns[index])
         hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
     tally = Tally(
@@ -122,56 +125,23 @@ def scan(
         samples=len(samples.offsets),
         ignored=scanner.ignored,
         drift=scanner.drift,
+        oversized=joiner.oversized,
         rejected=scanner.rejected,
     )
     return Scanned(samples, tuple(hits), tally, scanner.drifted)
 
 
-@native.twin(_hot, declines=False)
-def find_lines(
-    buffer: bytes | bytearray, marker: bytes, begin: int, end: int, base: int
-) -> tuple[list[int], list[bytes]]:
-    """Return the offsets and the texts of the lines that hold the marker (with an empty marker: of all lines).
-
-    NULs that a stale writer left after a truncation, a byte order mark and a carriage return are removed. ``base`` is
-    the offset of the byte at ``begin``.
-    """
-    view = memoryview(buffer)
-    if not marker or buffer.count(marker, begin, min(end, begin + _PROBE)) * _DENSE > min(end - begin, _PROBE):
-        lines = bytes(view[begin:end]).split(b"\n")
-        starts = list(accumulate([len(line) + 1 for line in lines], initial=base))
-        del lines[-1], starts[-2:]  # the rest after the last newline is not a line
-        found = [marker in line for line in lines]
-        if not all(found):
-            lines, starts = list(compress(lines, found)), list(compress(starts, found))
-    else:
-        lines, starts = [], []
-        find, rfind = buffer.find, buffer.rfind
-        position = begin
-        while (at := find(marker, position, end)) >= 0:
-            start = rfind(b"\n", position, at) + 1 or position
-            stop = find(b"\n", at, end)
-            position = stop + 1
-            starts.append(base + start - begin)
-            lines.append(bytes(view[start:stop]))
-    if not _ODD.isdisjoint([line[:1] for line in lines]) or b"\r" in {line[-1:] for line in lines}:
-        lines = [line.lstrip(b"\0").removeprefix(_BOM).removesuffix(b"\r") for line in lines]
-    return starts, lines
-
-
-_PROBE = 1 << 16
-_DENSE = 2000
-"""If there is a marker per this many bytes, splitting all lines is cheaper than finding each."""
-
-
 class _Scanner:
     """Collects an observer's answers about the lines of one chunk: about many at once if possible, else about each."""
 
-    def __init__(self, observer: Observer, offsets: list[int], lines: list[bytes]) -> None:
-        self._observe = observer.observe
+    def __init__(self, observer: Observer, lines: Lines) -> None:
+        self._observe: Callable[[Any], Observed] = observer.observe
         self._observe_all: Callable[[Sequence[bytes]], Columns | None] | None = getattr(observer, "observe_all", None)
-        self._offsets = offsets
-        self._lines = lines
+        self._offsets = lines.offsets
+        self._lines: list[Any] = lines.texts
+        if lines.frames is not None:
+            self._observe, self._observe_all = _in_wrapper(observer), None
+            self._lines = list(zip(lines.texts, lines.frames, strict=True))
         self.samples = Samples([], [], [], [], [], [], [], [])
         # ids of sound shapes; the samples keep them alive, so that no other shape gets the same id
         self._shapes: set[int] = set()
@@ -247,6 +217,15 @@ class _Scanner:
     def _drifted(self, offset: int, why: str) -> None:
         self.drift += 1
         self.drifted = self.drifted or (offset, why)
+
+
+def _in_wrapper(observer: Observer) -> Callable[[tuple[bytes, Frame | None]], Observed]:
+    """Return how an observer reads a line with the stamp of its wrapper; None: that line has no wrapper."""
+    plain = observer.observe
+    framed: Callable[[bytes, Frame], Observed] | None = getattr(observer, "observe_framed", None)
+    if framed is None:  # a plug-in need not inherit from Observer
+        return lambda item: plain(item[0])
+    return lambda item: plain(item[0]) if item[1] is None else framed(item[0], item[1])
 
 
 def name_of(source: str, offset: int, line: bytes) -> bytes:

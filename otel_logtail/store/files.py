@@ -20,7 +20,7 @@ def insert(db: sqlite3.Connection, source: int, states: list[FileState]) -> list
     """Add files; returns them with their ids. An id is used once, even if its file is forgotten later."""
     added: list[FileState] = []
     for state in states:
-        cursor = db.execute(f"INSERT INTO file (source, {FILE}) VALUES ({marks(14)})", (source, *file_columns(state)))
+        cursor = db.execute(f"INSERT INTO file (source, {FILE}) VALUES ({marks(15)})", (source, *file_columns(state)))
         added.append(msgspec.structs.replace(state, id=cursor.lastrowid))
     return added
 
@@ -28,8 +28,8 @@ def insert(db: sqlite3.Connection, source: int, states: list[FileState]) -> list
 def update(db: sqlite3.Connection, source: int, state: FileState) -> None:
     """Store the checkpoint of a known file."""
     columns = file_columns(state)
-    if db.execute(f"UPDATE file SET ({FILE}) = ({marks(13)}) WHERE id = ?", (*columns, state.id)).rowcount:
+    if db.execute(f"UPDATE file SET ({FILE}) = ({marks(14)}) WHERE id = ?", (*columns, state.id)).rowcount:
         return
     # maintenance deleted the row while the file was gone, and now the file is back. Without the row, its position would
     # be unknown after a restart
-    db.execute(f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(15)})", (state.id, source, *columns))
+    db.execute(f"INSERT INTO file (id, source, {FILE}) VALUES ({marks(16)})", (state.id, source, *columns))

@@ -27,7 +27,7 @@ EPISODE = "live, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count
 """The columns that episode and open_episode share."""
 
 _FINGERPRINTS = "head_length, head_digest, anchor_length, anchor_digest"
-FILE = f"live, path, device, inode, offset, size, {_FINGERPRINTS}, done, trail, doubt"
+FILE = f"live, path, device, inode, offset, size, {_FINGERPRINTS}, done, trail, doubt, parts"
 """The columns of a file that change."""
 
 OFFSET_BITS = 40
@@ -47,7 +47,7 @@ BlockRow = tuple[int, int, int, int, int, str]
 
 CountsRow = tuple[int, int, int, int, str, str, int]
 EpisodeRow = tuple[str, str, bytes, bytes, int, int, int, int, int, int, str, str]
-FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int, bytes, int]
+FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int, bytes, int, bytes]
 
 
 def marks(number: int) -> str:
@@ -203,13 +203,14 @@ def file_columns(state: FileState) -> tuple[object, ...]:
         int(state.done),
         state.trail,
         state.doubt,
+        state.parts,
     )
 
 
 def file_of(row: FileRow) -> FileState:
     """Return the file in the columns ``id`` and :data:`FILE`."""
     file, live, path, device, inode, offset, size = row[:7]
-    head_length, head_digest, anchor_length, anchor_digest, done, trail, doubt = row[7:]
+    head_length, head_digest, anchor_length, anchor_digest, done, trail, doubt, parts = row[7:]
     return FileState(
         id=file,
         live=path_of_text(live),
@@ -223,6 +224,7 @@ def file_of(row: FileRow) -> FileState:
         done=bool(done),
         trail=trail,
         doubt=doubt,
+        parts=parts,
     )
 
 

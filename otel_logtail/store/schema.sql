@@ -61,7 +61,8 @@ CREATE TABLE file (                       -- every file that was read, and its p
   done          INTEGER NOT NULL,         -- 1: rotated away and read to its end
   gone_ns       INTEGER NOT NULL DEFAULT 0, -- done, and the time since it is no longer on disk
   trail         BLOB NOT NULL DEFAULT x'', -- hashes of its last lines, which identify it if a part of it changed
-  doubt         INTEGER NOT NULL DEFAULT 0 -- samples of lines before this offset may be stored already
+  doubt         INTEGER NOT NULL DEFAULT 0, -- samples of lines before this offset may be stored already
+  parts         BLOB NOT NULL DEFAULT x'' -- the parts of lines before offset whose last part is not read yet
 );
 CREATE INDEX file_live ON file (source, live, id);
 

@@ -169,11 +169,18 @@ class HeldFiles:
             return None
         if chunk is None:
             held.ended_at = size
+        elif not held.state.offset and (parts := self._parts_before(held.state)):
+            chunk = msgspec.structs.replace(chunk, after=msgspec.structs.replace(chunk.after, parts=parts))
         if chunk is None and not isinstance(held.reader, PlainReader):  # it will not grow
             self._finish(held, held.state.offset)
             if held.reader.damage:
                 self._reporter.damaged(held.state.path, held.reader.damage)
         return chunk
+
+    def _parts_before(self, state: FileState) -> bytes:
+        """Return the unfinished lines of the file before this one: a rotation may come between their parts."""
+        before = max((other for other in self._states if other.id < state.id), key=lambda other: other.id, default=None)
+        return b"" if before is None else before.parts
 
     def _resume(self, held: Held, now_s: float) -> bool:
         """Continue where the replaced file was read up to; return whether that can be decided now."""

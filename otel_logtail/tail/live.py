@@ -279,10 +279,10 @@ class PathTail:
         """Return the next chunk, of ``most`` bytes: the same lines until it is accepted. None: nothing (more) now."""
         return self._held.read(now_s, most)
 
-    def accept(self, chunk: Chunk) -> None:
-        """Continue behind a chunk that is committed."""
-        self._states.put(chunk.after)
-        self._held.accept(chunk.after)
+    def accept(self, after: FileState) -> None:
+        """Continue behind a chunk that is committed, at the checkpoint that the store has."""
+        self._states.put(after)
+        self._held.accept(after)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ from random import Random
 from typing import ClassVar
 
 from otel_logtail.engine.checks import wrong_in
-from otel_logtail.engine.scan import Thresholds, find_lines, scan
+from otel_logtail.engine.lines import find_lines
+from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.errors import Drift
 from otel_logtail.model import Attributes, Observed, Rejected, Sample
 from otel_logtail.observer import Observer, PathRule

@@ -134,7 +134,7 @@ class Follower:
                 break
             tail, chunk = found
             self.memory.checkpoints.update(chunk.after)
-            tail.accept(chunk)
+            tail.accept(chunk.after)
             self.bytes += chunk.advanced
             self.oversized += chunk.oversized
             offset = chunk.base

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from otel_logtail import counts as arithmetic
 from otel_logtail import native
-from otel_logtail.engine import scan as observe
+from otel_logtail.engine import lines as observe
 from otel_logtail.engine.columns import columns_of
 from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
@@ -61,7 +61,27 @@ def test_scale_is_the_same_in_both() -> None:
 
 LINES = st.lists(
     st.sampled_from(
-        [b"", b"M", b"xM", b"Mx", b"no", b"\r", b"M\r", b"\0\0M", b"\xef\xbb\xbfM", b"\0\xef\xbb\xbf", b"MM", b"y" * 90]
+        [
+            b"",
+            b"M",
+            b"xM",
+            b"Mx",
+            b"no",
+            b"\r",
+            b"M\r",
+            b"\x00\x00M",
+            b"\xef\xbb\xbfM",
+            b"\x00\xef\xbb\xbf",
+            b"MM",
+            b"y" * 90,
+            b"0123456789TM",
+            b"0123456789UM",
+            b"012345678:M",
+            b"Nov 29 10:M",
+            b"<M",
+            b'{"log":"M',
+            b'{"log"M',
+        ]
     ),
     max_size=30,
 )

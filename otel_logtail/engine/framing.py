@@ -1,0 +1,204 @@
+"""Removes the wrapper around a line: the prefix of syslog, or what a container runtime adds. Pure.
+
+Each line is decided by its own form, so the result is the same after a restart, and when the log is read again later.
+A line of another form has no wrapper. In a container, the inner line may have a prefix of syslog, too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+
+import msgspec
+
+from otel_logtail.observer import Frame
+
+AUTO, NONE, SYSLOG, CRI, DOCKER = "auto", "none", "syslog", "cri", "docker"
+FRAMINGS = (AUTO, NONE, SYSLOG, CRI, DOCKER)
+"""The wrappers to remove: any of them, none, or one."""
+
+
+class Wrapped(msgspec.Struct, frozen=True, gc=False):
+    """A line without its wrapper. ``stream`` is that of a container, ``is_part``: its next line continues this one."""
+
+    text: bytes
+    frame: Frame
+    stream: bytes = b""
+    is_part: bool = False
+
+
+class Framing:
+    """The wrappers of one source: one of :data:`FRAMINGS`, and the marker of its observer.
+
+    ``needle`` is what a line with the marker contains in any wrapper: the longest part that JSON does not escape.
+    """
+
+    def __init__(self, mode: str, marker: bytes) -> None:
+        self.mode = mode
+        self.marker = marker
+        self.needle = marker
+        if mode in (AUTO, DOCKER):
+            self.needle = max(_UNESCAPED.findall(marker), key=len, default=b"")
+
+    def unwrap(self, line: bytes) -> Wrapped | None:
+        """Return a line without its wrapper; None: it has none."""
+        wrapped = self.container(line)
+        if wrapped is None:
+            return self._syslog(line)
+        return wrapped if wrapped.is_part else self.within(wrapped)
+
+    def container(self, line: bytes) -> Wrapped | None:
+        """Return a line without what a container runtime added; None: it added nothing."""
+        if self.mode in (AUTO, DOCKER) and line.startswith(_DOCKER_BEGIN):
+            return _docker(line)
+        if self.mode in (AUTO, CRI) and line[10:11] == b"T":
+            return _cri(line)
+        return None
+
+    def within(self, wrapped: Wrapped) -> Wrapped:
+        """Return a container's line without the prefix of syslog that the program in it may have written."""
+        inner = self._syslog(wrapped.text)
+        if inner is None:
+            return wrapped
+        time_ns = wrapped.frame.time_ns if inner.frame.time_ns is None else inner.frame.time_ns
+        zone = wrapped.frame.zone if inner.frame.zone is None else inner.frame.zone
+        return Wrapped(inner.text, Frame(time_ns, zone), wrapped.stream)
+
+    def has_parts(self, buffer: bytes | bytearray, start: int, end: int) -> bool:
+        """Return whether lines may be cut into parts. It may be wrong only in returning true."""
+        if self.mode in (AUTO, CRI) and any(buffer.find(mark, start, end) >= 0 for mark in _CRI_PARTS):
+            return True
+        if self.mode not in (AUTO, DOCKER):
+            return False
+        whole = buffer.count(rb"\n" + _DOCKER_STREAM, start, end)
+        return whole != buffer.count(_DOCKER_STREAM, start, end) or buffer.find(_ODD_END, start, end) >= 0
+
+    def _syslog(self, line: bytes) -> Wrapped | None:
+        if self.mode not in (AUTO, SYSLOG):
+            return None
+        if line.startswith(b"<"):
+            return _with_priority(line)
+        match = (_ISO if line[10:11] == b"T" else _TRADITIONAL).match(line)
+        if match is None or (
+            self.mode == AUTO and not _LEVELS.isdisjoint((match["host"].lower(), match["tag"].lower()))
+        ):
+            return None
+        return Wrapped(line[match.end() :], _frame(match))
+
+
+_UNESCAPED = re.compile(rb"[ !#-%'-;=?-\[\]-~]+")
+_LEVELS = frozenset(
+    b"trace debug info information notice warn warning error err crit critical fatal panic alert emerg severe".split()
+)
+"""Words in place of a host or a program: the line is that of a program with stamps of its own."""
+
+_STAMP = rb"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d\d:\d\d)"
+_NAMED = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: \d|[0-3]\d) \d\d:\d\d:\d\d"
+_HOST = rb"(?P<host>[\w.:%-]*[\w%-])"
+_TAG = rb"(?P<tag>[^ \[\]:]+)(?:\[[^\] ]*\])?:(?: |$)"
+_ISO = re.compile(_STAMP + rb" " + _HOST + rb" " + _TAG)
+_TRADITIONAL = re.compile(_NAMED + rb" " + _HOST + rb" " + _TAG)
+
+# what a program sends to a socket, or writes to a file in that form: RFC 3164, the host may be missing, and RFC 5424
+_ELEMENT = rb'\[[^ =\]"]+(?: [^ =\]"]+="(?:[^"\\\]]|\\.)*")*\]'
+_BSD = re.compile(rb"<\d{1,3}>(?:" + _STAMP + rb"|" + _NAMED + rb") (?:" + _HOST + rb" )?" + _TAG)
+_IETF = re.compile(
+    rb"<\d{1,3}>1 (?:" + _STAMP + rb"|-) [^ ]+ [^ ]+ [^ ]+ [^ ]+ (?:-|(?:" + _ELEMENT + rb")+)(?: (?:\xef\xbb\xbf)?|$)"
+)
+
+_CRI = re.compile(_STAMP + rb" (?P<stream>stdout|stderr) (?P<tag>[PF])(?::[^ ]*)?(?: |$)")
+_CRI_PARTS = (b" stdout P", b" stderr P")
+
+_DOCKER_BEGIN = b'{"log":"'
+_DOCKER_STREAM = b'","stream":"'
+_DOCKER_END = re.compile(
+    _DOCKER_STREAM + rb'(?P<stream>stdout|stderr)"(?:,"attrs":\{.*\})?,"time":"' + _STAMP + rb'"\}', re.DOTALL
+)
+_ODD_END = rb"\\n" + _DOCKER_STREAM
+
+
+def _with_priority(line: bytes) -> Wrapped | None:
+    match = _IETF.match(line) or _BSD.match(line)
+    return None if match is None else Wrapped(line[match.end() :], _frame(match))
+
+
+def _cri(line: bytes) -> Wrapped | None:
+    match = _CRI.match(line)
+    if match is None:
+        return None
+    return Wrapped(line[match.end() :], _frame(match, of_runtime=True), match["stream"], match["tag"] == b"P")
+
+
+def _docker(line: bytes) -> Wrapped | None:
+    begin = len(_DOCKER_BEGIN)
+    end = line.find(_DOCKER_STREAM, begin)
+    match = _DOCKER_END.fullmatch(line, end) if end >= 0 else None
+    if match is None:
+        return None
+    text = line[begin:end]
+    is_part = not text.endswith(rb"\n") or (len(text) - 1 - len(text[:-1].rstrip(b"\\"))) % 2 == 0
+    decoded = _unescaped(text if is_part else text[:-2])
+    if decoded is None or b"\n" in decoded:
+        return None
+    if not is_part:
+        decoded = decoded.removesuffix(b"\r")
+    return Wrapped(decoded, _frame(match, of_runtime=True), match["stream"], is_part)
+
+
+def _unescaped(text: bytes) -> bytes | None:
+    """Return what is in a string of JSON; None: it is not a string. Bytes that are not UTF-8 stay as they are."""
+    if b"\\" not in text:
+        return text
+    try:
+        found: str = json.loads(f'"{text.decode(errors="surrogateescape")}"', strict=False)
+        return found.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return found.encode(errors="replace")  # half of a pair of surrogates
+    except ValueError:
+        return None
+
+
+def _frame(match: re.Match[bytes], *, of_runtime: bool = False) -> Frame:
+    """Return the time and the zone of a stamp.
+
+    A runtime that writes UTC, as Docker always does, does not have the zone of the program in the container.
+    """
+    second = match["second"] if match.re is not _TRADITIONAL else None
+    if second is None:
+        return _UNKNOWN
+    second_ns, zone = _second(second, match["zone"])
+    if of_runtime and zone is timezone.utc:
+        zone = None
+    fraction = match["fraction"]
+    if second_ns is None or fraction is None:
+        return Frame(second_ns, zone)
+    return Frame(second_ns + int(fraction.ljust(9, b"0")), zone)
+
+
+_UNKNOWN = Frame()
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@lru_cache(maxsize=64)  # lines of one second follow each other
+def _second(second: bytes, offset: bytes) -> tuple[int | None, tzinfo | None]:
+    """Return the time of a second, in UTC, and its zone; None: there is no such time, or no such zone."""
+    zone = timezone.utc
+    try:
+        if offset not in (b"Z", b"+00:00"):
+            minutes = int(offset[1:3]) * 60 + int(offset[4:6])
+            zone = timezone(timedelta(minutes=-minutes if offset.startswith(b"-") else minutes))
+        since = datetime.fromisoformat(second.decode()).replace(tzinfo=zone) - _EPOCH
+    except ValueError:
+        return None, None
+    return (since.days * 86_400 + since.seconds) * 10**9, zone
+
+
+def may_be_wrapped(line: bytes) -> bool:
+    """Return whether a line may have a wrapper. It costs little, and is true of each line that has one."""
+    return (
+        line[10:11] == b"T"
+        or line.startswith((_DOCKER_BEGIN, b"<"))
+        or (line[3:4] == line[6:7] == b" " and line[9:10] == b":")
+    )
