@@ -1,7 +1,7 @@
 """The recommended JSON ``log-format`` of HAProxy: which lines are of it, and their values. Pure.
 
-All values are quoted, since HAProxy does not write all of them as JSON numbers (``037``, ``+1``); numbers are read too.
-Texts that a client chooses are not decoded.
+All values are quoted, since HAProxy does not write all of them as JSON numbers (``+1``); numbers are read, too. Texts
+that a client chooses are not decoded.
 """
 
 from __future__ import annotations
@@ -13,37 +13,28 @@ import msgspec
 from otel_logtail.errors import Drift
 
 _Name = Annotated[str, msgspec.Meta(max_length=128)]
-_DIGITS = 15
 
-_HINT = "take the log-format of 'otel-logtail observers show haproxy', and raise the length of a line in 'log … len'"
+_HINT = "use the log-format of 'otel-logtail observers show haproxy', and raise the length of a line in 'log … len'"
+_EARLY = b'"Ta":"+'
 
 
 class Entry(msgspec.Struct, gc=False):
-    """The known values of a line. ``end_ms`` is in UTC, and ``option logasap`` puts ``+`` in front of ``Ta``."""
+    """The known values of a line: milliseconds (``end_ms`` in UTC), the status, and names of the configuration."""
 
-    end_ms: int | str
-    TR: int | str
-    Tw: int | str
-    Tc: int | str
-    Tr: int | str
-    Ta: int | str
-    status: int | str
+    end_ms: int
+    TR: int
+    Tw: int
+    Tc: int
+    Tr: int
+    Ta: int
+    status: int
     frontend: _Name
     backend: _Name
     method: msgspec.Raw = msgspec.Raw()
     traceparent: msgspec.Raw = msgspec.Raw()
 
 
-class Numbers(msgspec.Struct, gc=False):
-    """The numbers of an entry: milliseconds, and the status."""
-
-    end: int
-    timers: tuple[int, int, int, int, int]
-    status: int
-    is_early: bool
-
-
-_decode = msgspec.json.Decoder(Entry).decode
+_decode = msgspec.json.Decoder(Entry, strict=False).decode  # numbers may be quoted
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -52,24 +43,18 @@ def is_json_form(line: bytes) -> bool:
     return line.startswith(b'{"') and b'"end_ms":' in line[:1024]
 
 
-def read(line: bytes) -> tuple[Entry, Numbers]:
-    """Read a line of the recommended form.
+def read(line: bytes) -> tuple[Entry, bool]:
+    """Read a line of the recommended form; True: it was written before the body was transferred (option logasap).
 
     Raises:
         Drift: a value is missing or is not a number, or the line is cut.
     """
     try:
-        entry = _decode(line)
-        active = entry.Ta
-        is_early = isinstance(active, str) and active.startswith("+")
-        timers = (
-            _number(entry.TR),
-            _number(entry.Tw),
-            _number(entry.Tc),
-            _number(entry.Tr),
-            _number(active[1:] if is_early else active),  # type: ignore[index]
-        )
-        return entry, Numbers(_number(entry.end_ms), timers, _number(entry.status), is_early)
+        return _decode(line), False
+    except _UNREADABLE:
+        pass
+    try:
+        return _decode(line.replace(_EARLY, _EARLY[:-1], 1)), _EARLY in line
     except _UNREADABLE as problem:
         raise Drift(f"haproxy: a JSON line cannot be read: {type(problem).__name__}", hint=_HINT) from None
 
@@ -77,16 +62,3 @@ def read(line: bytes) -> tuple[Entry, Numbers]:
 def unquoted(raw: msgspec.Raw) -> bytes:
     """Return the bytes of a text without its quotes, as they are in the line."""
     return bytes(raw)[1:-1]
-
-
-def _number(value: int | str) -> int:
-    """Return a whole number.
-
-    Raises:
-        ValueError: it is not one, or it is too long.
-    """
-    if isinstance(value, str):
-        if len(value) > _DIGITS or not value.isascii() or not value.removeprefix("-").isdecimal():
-            raise ValueError("not a number")
-        return int(value)
-    return value

@@ -34,7 +34,7 @@ from otel_logtail.model import Ignored, Observed, Rejected, Sample
 from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.observers.haproxy.json_form import is_json_form, read, unquoted
 from otel_logtail.observers.haproxy.timers import OVERHEAD_STAGES, STAGES, Parts, cause_of, overhead_of, parts_of
-from otel_logtail.observers.http import METHOD, STATUS_CLASS, Shapes, method, status_class
+from otel_logtail.observers.http import METHOD, OTHER_METHOD, STATUS_CLASS, Shapes, method, status_class
 from otel_logtail.observers.local_time import LocalTime, common_ns, iso_ns
 from otel_logtail.trace import parse_traceparent
 
@@ -69,6 +69,8 @@ _BOUNDS = Rejected("bounds")
 _TIME = Rejected("time")
 _NO_FRAME = Frame()
 _SWITCHED = 101
+_STATISTICS = (b"<STATS>", b"<PROMEX>")  # pages of HAProxy itself
+_NEVER_A_REQUEST = b' "<BADREQ>"'
 _TRACEPARENT = 55  # its bytes
 
 
@@ -131,7 +133,7 @@ class HaproxyObserver(Observer):
         second, ms, frontend, backend, server, tr, tw, tc, wait, plus, ta, code = match.groups()
         request, status, active = int(tr), int(code), int(ta)
         name = _method_in(line, match.end())
-        if request == -1 or name is None or _is_session(status, name) or server == b"<STATS>":
+        if request == -1 or _is_session(status, name) or server in _STATISTICS or line.endswith(_NEVER_A_REQUEST):
             return _IGNORED
         parts = parts_of(request, int(tw), int(tc), int(wait), active, bool(plus))
         if parts is None:
@@ -145,17 +147,16 @@ class HaproxyObserver(Observer):
 
     def _object(self, line: bytes) -> Observed:
         """Return the sample of a line of the recommended form."""
-        entry, numbers = read(line)
-        request, status = numbers.timers[0], numbers.status
-        name = method(unquoted(entry.method))
-        if request == -1 or _is_session(status, name):
+        entry, is_early = read(line)
+        status, name = entry.status, method(unquoted(entry.method))
+        if entry.TR == -1 or _is_session(status, name):
             return _IGNORED
-        parts = parts_of(*numbers.timers, numbers.is_early)
+        parts = parts_of(entry.TR, entry.Tw, entry.Tc, entry.Tr, entry.Ta, is_early)
         if parts is None:
             return _BOUNDS
-        end_ns = numbers.end * _MS if numbers.end >= _LEAST_MS else -1
+        end_ns = entry.end_ms * _MS if entry.end_ms >= _LEAST_MS else -1
         trace = parse_traceparent(unquoted(entry.traceparent))
-        return self._sample(end_ns, numbers.timers[4], parts, (entry.frontend, entry.backend, status, name), trace)
+        return self._sample(end_ns, entry.Ta, parts, (entry.frontend, entry.backend, status, name), trace)
 
     def _sample(
         self, end_ns: int, active_ms: int, parts: Parts, names: tuple[str, str, int, str], trace: bytes
@@ -189,17 +190,18 @@ def _is_session(status: int, name: str) -> bool:
     return status == _SWITCHED or (name == "CONNECT" and 200 <= status < 300)
 
 
-def _method_in(line: bytes, start: int) -> str | None:
-    """Return the method of a request whose quoted text is behind ``start``; None: it was never a request.
+def _method_in(line: bytes, start: int) -> str:
+    """Return the method of a request whose quoted text is behind ``start``.
 
-    The text is the last part of a line, unless a line is cut or ends with more than ``option httplog`` writes.
+    It is the last part of a line, unless a line is cut, or has more than ``option httplog`` writes. Then a captured
+    cookie, which HAProxy does not escape, may be in its place. So such a line is not believed to be a tunnel.
     """
-    quote = line.rfind(b' "', start, -1) if line.endswith(b'"') else line.find(b' "', start)
-    if quote < 0:
-        return method(b"")
-    if line.startswith(b"<BADREQ>", quote + 2):
-        return None
-    return method(line[quote + 2 : line.find(b" ", quote + 2)])
+    if line.endswith(b'"'):
+        quote = line.rfind(b' "', start, -1)
+        return method(line[quote + 2 : line.find(b" ", quote + 2)])
+    quote = line.find(b' "', start)
+    name = method(line[quote + 2 : line.find(b" ", quote + 2)]) if quote >= 0 else OTHER_METHOD
+    return OTHER_METHOD if name == "CONNECT" else name
 
 
 def _trace_in(line: bytes, start: int) -> bytes:

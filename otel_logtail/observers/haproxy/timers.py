@@ -55,7 +55,8 @@ def _cut_short(timers: list[int], active: int) -> Parts | None:
 
 def cause_of(parts: Parts) -> str:
     """Return the largest part; of equal parts, the first in the order of this function."""
-    request, queue, connect, server, data = (part or 0 for part in parts)
+    request, queue, connect, server = parts[0] or 0, parts[1] or 0, parts[2] or 0, parts[3] or 0
+    data = parts[4] or 0
     if server >= queue and server >= connect and server >= request and server >= data:
         return "server"
     if queue >= connect and queue >= request and queue >= data:
@@ -67,7 +68,7 @@ def cause_of(parts: Parts) -> str:
 
 def overhead_of(parts: Parts) -> tuple[int, str]:
     """Return the time before the request reaches the server, in nanoseconds, and its largest part."""
-    request, queue, connect = (part or 0 for part in parts[:3])
+    request, queue, connect = parts[0] or 0, parts[1] or 0, parts[2] or 0
     after = "connect" if connect >= request else "request"
     cause = "queue" if queue >= connect and queue >= request else after
     return request + queue + connect, cause

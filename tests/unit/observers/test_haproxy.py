@@ -246,6 +246,7 @@ def test_a_time_that_cannot_be_true_is_rejected(stamp: str) -> None:
         line("0/0/0/0/90000000", status=101),  # a session may last longer than a day
         line("0/0/0/1/60000", request='"CONNECT example.test:443 HTTP/1.1"'),
         line(front="stats stats/<STATS>"),
+        line(front="web web/<PROMEX>"),
         b"127.0.0.1:59246 [29/Nov/2026:15:12:05.014] tcp tcpapp/t1 1/0/704 79 -- 1/1/0/0/0 0/0",
         b"127.0.0.1:59246 [29/Nov/2026:15:12:05.014] tcp tcpapp/<NOSRV> -1/-1/+0 0 PR 1/1/0/0/0 0/0",
         b"Connect from 127.0.0.1:59246 to 127.0.0.1:80 (web/HTTP)",
@@ -358,6 +359,21 @@ def test_an_object_is_held_to_the_same_rules(old: bytes, new: bytes, answer: Obs
 def test_an_object_that_was_written_early_has_no_data() -> None:
     found = sample(JSON.replace(b'"1210"', b'"+1210"'))
     assert (found.duration_ns, found.stage_ns[-1]) == (1210 * MS, None)
+
+
+@pytest.mark.parametrize("cookie", ['SESS=a" b {x} "<BADREQ>"', 'SESS="CONNECT x', 'SESS= "GET / HTTP/1.1"'])
+@pytest.mark.parametrize("more", ["", " 0/0000000000000000/0/0/0 -/TLSv1.3/TLS_AES_256_GCM_SHA384", " "])
+def test_a_captured_cookie_which_is_not_escaped_hides_no_request(cookie: str, more: str) -> None:
+    with_cookie = line(request='"PUT /ok HTTP/1.1"').replace(b" - - ----", f" {cookie} - ----".encode()) + more.encode()
+    found, plain = sample(with_cookie), sample(line(request='"PUT /ok HTTP/1.1"'))
+    assert (found.time_ns, found.stage_ns) == (plain.time_ns, plain.stage_ns)
+    if not more:
+        assert found == plain
+
+
+def test_a_line_of_option_httpslog_is_read_too() -> None:
+    more = b" 0/0000000000000000/0/0/0 example.test/TLSv1.3/TLS_AES_256_GCM_SHA384"
+    assert sample(line(front="web~ queued/q1") + more) == sample(line())
 
 
 # --- forgeries and traces ---------------------------------------------------------------------------------------
