@@ -1,13 +1,16 @@
-"""Attributes that the observers of HTTP proxies share: method, class of the status, and shapes by attribute values.
+"""Parts that the observers of HTTP proxies share: method, class of the status, shapes, and the time of ``combined``.
 
 A client chooses the method of its request, so only known methods become a value of an attribute.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from otel_logtail.model import Shape
+from otel_logtail.observers.local_time import IMPOSSIBLE, common_ns
 
 OTHER_METHOD = "_OTHER"
 """The method that stands for all unknown ones, as in OpenTelemetry's semantic conventions."""
@@ -17,6 +20,8 @@ STATUS_CLASS = "http.response.status_class"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 """The methods of RFC 9110, and PATCH (RFC 5789). Methods are case-sensitive."""
 _METHODS: dict[str | bytes, str] = {name: name for name in METHODS} | {name.encode(): name for name in METHODS}
+_OFFSET = re.compile(rb" ([+-])([0-9]{2})([0-5][0-9])")
+_MOST_OFFSET_H = 15  # no zone is further from UTC
 _CLASSES = tuple(f"{code // 100}xx" if code < 600 else "0xx" for code in range(1000))
 
 
@@ -30,6 +35,23 @@ def status_class(code: int) -> str:
     return _CLASSES[code] if 0 <= code < 1000 else "0xx"
 
 
+@lru_cache(maxsize=256)  # lines of one second follow each other
+def stamp_ns(text: bytes) -> int | None:
+    """Read a time with its offset, such as ``29/Nov/2026:15:43:05 +0530``.
+
+    Returns:
+        Nanoseconds since 1970, :data:`local_time.IMPOSSIBLE`, or None for text of another form.
+    """
+    offset, local_ns = _OFFSET.fullmatch(text[20:]), common_ns(text[:20])
+    if offset is None or local_ns is None:
+        return None
+    hours, minutes = int(offset[2]), int(offset[3])
+    if local_ns < 0 or hours >= _MOST_OFFSET_H:
+        return IMPOSSIBLE
+    ahead_ns = (hours * 60 + minutes) * 60 * 10**9
+    return max(IMPOSSIBLE, local_ns + ahead_ns if offset[1] == b"-" else local_ns - ahead_ns)
+
+
 class Shapes:
     """The shapes of one kind of line, by the values of its attributes.
 
@@ -38,7 +60,7 @@ class Shapes:
     attributes; an empty value means that the line does not have the attribute.
     """
 
-    def __init__(self, stages: Sequence[str], attributes: Sequence[str], most: int = 4096) -> None:
+    def __init__(self, stages: Sequence[str], attributes: Sequence[str], most: int = 1024) -> None:
         self._stages = tuple(stages)
         self._attributes = tuple(attributes)
         self._most = most

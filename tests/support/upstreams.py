@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from tests.support.daemon import Program
 from tests.support.real_programs import RealProgram
 from tests.support.waiting import CALM_S, bound_s
 
-SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/15/bin")
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 """Folders of programs that are not on the PATH of every user."""
 
 
@@ -41,7 +42,7 @@ def find_installed(name: str) -> Path:
     found = shutil.which(name, path=folders)
     if found is not None:
         return Path(found)
-    message = f"needs {name}: apt-get install {name}"
+    message = f"no {name} here"
     if os.environ.get(f"REQUIRE_{name.upper()}") == "1":
         pytest.fail(message)
     pytest.skip(message)
@@ -169,7 +170,9 @@ def measure(
     upload_s: float = 0.0,
     patience_s: float = CALM_S,
 ) -> Measured:
-    """Send one request on a connection of its own, read the answer to its end, and measure both.
+    """Send one request on a connection of its own, read the answer to its end, and measure all of it.
+
+    The time starts before the connection does, so it is never shorter than what the server can measure.
 
     The second half of ``body`` is sent ``upload_s`` after the first one. The client gives up when no byte comes for
     ``patience_s``.
@@ -180,9 +183,9 @@ def measure(
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
     half = len(body) // 2
+    start_ns = time.monotonic_ns()
     with socket.create_connection(("127.0.0.1", port), timeout=bound_s()) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        start_ns = time.monotonic_ns()
         client.sendall(head + body[:half])
         if half:
             time.sleep(upload_s)  # the slow upload that the test requests
@@ -207,6 +210,9 @@ def _status_of(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
+_ORDERLY_S = 10.0
+
+
 class ListeningProgram(RealProgram):
     """A real program that is ready as soon as all of its ports take connections."""
 
@@ -227,6 +233,13 @@ class ListeningProgram(RealProgram):
     def is_ready(self) -> bool:
         """Return whether something listens on each port."""
         return all(map(_listens, self._ports))
+
+    def kill(self) -> None:
+        """End it in order if it can, since its workers may outlive a killed master."""
+        try:
+            self.stop(_ORDERLY_S)
+        except subprocess.TimeoutExpired:
+            super().kill()
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -253,7 +266,7 @@ class Follower(Program):
     def samples(self) -> list[dict[str, Any]]:
         """Return all samples in the store, in the order of their ends, as ``query samples`` prints them."""
         found: list[dict[str, Any]] = self.ask("query", "samples")
-        return sorted(found, key=lambda sample: sample["time_unix_nano"])
+        return sorted(found, key=lambda sample: (sample["time_unix_nano"], sample["id"]))
 
     def wait_for_samples(self, number: int) -> list[dict[str, Any]]:
         """Wait until the store holds so many samples, and return them."""
