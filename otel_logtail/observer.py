@@ -95,7 +95,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     """The stamp of a wrapper around a line: syslog, CRI or Docker.
 
     ``time_ns`` is when the wrapper was written, in UTC (None: unknown). ``zone`` is the fixed offset of its stamp
-    (None: the stamp has none).
+    (None: the stamp has none, or is that of a container runtime, whose zone is not the container's).
     """
 
     time_ns: int | None = None

@@ -262,7 +262,15 @@ class _Builder:
             stopping=lambda: stop.is_set,
         )
         self._resources.callback(tail.close)
-        return SourceRun(info, source.observer, tail, store, self._reporter, interval_ns=interval_ns)
+        return SourceRun(
+            info,
+            source.observer,
+            tail,
+            store,
+            self._reporter,
+            interval_ns=interval_ns,
+            framing=settings.framing,
+        )
 
     def _drain(self, exporter: Exporter) -> Drain:
         """Build the delivery worker of an exporter, and register its cursor."""

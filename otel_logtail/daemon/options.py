@@ -114,6 +114,12 @@ FROM_START = Option("from_start", Flag(), "At the first start, read existing dat
 TIMEZONE = Option(
     "timezone", Zone(), "Time zone of timestamps that carry none, e.g. Europe/Vienna. Default: this machine's."
 )
+FRAMING = Option(
+    "framing",
+    Choice(("auto", "none", "syslog", "cri", "docker")),
+    "Wrapper around each line that is removed, e.g. docker; auto decides for each line.",
+    default="auto",
+)
 OF_A_SOURCE: tuple[Option[Any], ...] = (
     OBSERVER,
     PATH,
@@ -124,6 +130,7 @@ OF_A_SOURCE: tuple[Option[Any], ...] = (
     QUIET_MS,
     FROM_START,
     TIMEZONE,
+    FRAMING,
 )
 """Settings that a configuration has for each source, in its table."""
 

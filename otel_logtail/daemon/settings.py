@@ -39,6 +39,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     quiet_ns: int = _default(options.QUIET_MS)
     from_start: bool = False
     timezone: tzinfo | None = None
+    framing: str = options.FRAMING.default
     options: Mapping[str, str] = {}
     places: Mapping[str, str] = {}
 
@@ -142,6 +143,7 @@ def read_source(given: Options) -> SourceSettings:
         quiet_ns=_first(options.QUIET_MS, given, suggested),
         from_start=given.get(options.FROM_START) or False,
         timezone=given.get(options.TIMEZONE),
+        framing=given.require(options.FRAMING),
         options={name: text for name, text in given.options.items() if name in own},
         places={name: place for name, place in given.places.items() if name in own},
     )

@@ -12,6 +12,7 @@ from contextlib import closing
 import msgspec
 
 from otel_logtail.engine.engine import Engine, Now
+from otel_logtail.engine.framing import AUTO
 from otel_logtail.events import Reporter
 from otel_logtail.model import Batch, Chunk, SourceInfo
 from otel_logtail.observer import Observer
@@ -54,10 +55,18 @@ class SourceRun:
         reporter: Reporter,
         *,
         interval_ns: int,
+        framing: str = AUTO,
     ) -> None:
         self.info = info
         self.tail = tail
-        self.engine = Engine(info, observer, interval_ns=interval_ns, unfinished=store.unfinished(info.id), now=_now())
+        self.engine = Engine(
+            info,
+            observer,
+            interval_ns=interval_ns,
+            unfinished=store.unfinished(info.id),
+            now=_now(),
+            framing=framing,
+        )
         self._store = store
         self._reporter = reporter
         self._read_bytes = CHUNK_BYTES

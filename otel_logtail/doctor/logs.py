@@ -9,6 +9,8 @@ from pathlib import Path
 
 from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.daemon.build import ResolvedSource
+from otel_logtail.engine.framing import Framing
+from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.patterns import Patterns
@@ -67,6 +69,7 @@ def _check_file(wanted: ResolvedSource, path: Path, area: str) -> Check:
         end=end,
         source=wanted.name,
         thresholds=Thresholds(settings.threshold_ns, settings.stall_ns),
+        joiner=Joiner(Framing(settings.framing, wanted.observer.marker)),
     )
     return _judge(path, area, scanned, written_s=status.st_mtime, now_s=now_ns / 1e9, looked_at=end - begin)
 

@@ -161,15 +161,12 @@ def _unescaped(text: bytes) -> bytes | None:
 
 
 def _frame(match: re.Match[bytes], *, of_runtime: bool = False) -> Frame:
-    """Return the time and the zone of a stamp.
-
-    A runtime that writes UTC, as Docker always does, does not have the zone of the program in the container.
-    """
+    """Return the time and the zone of a stamp. A runtime does not have the zone of the program in the container."""
     second = match["second"] if match.re is not _TRADITIONAL else None
     if second is None:
         return _UNKNOWN
     second_ns, zone = _second(second, match["zone"])
-    if of_runtime and zone is timezone.utc:
+    if of_runtime:
         zone = None
     fraction = match["fraction"]
     if second_ns is None or fraction is None:

@@ -72,7 +72,7 @@ events = "both"
             SOURCE + "colour = 1\n",
             3,
             "source.a.colour is not known",
-            "known: observer, paths, event, threshold_ms, stall_ms, quiet_ms, from_start, timezone",
+            "known: observer, paths, event, threshold_ms, stall_ms, quiet_ms, from_start, timezone, framing",
         ),
         (
             "observer = 'headroom'\n" + SOURCE,

@@ -42,6 +42,7 @@ WRONG = {
     "stall_ms": Wrong("1"),
     "quiet_ms": Wrong("1"),
     "timezone": Wrong("Mars"),
+    "framing": Wrong("xml"),
     "db": Wrong("/dev/null/s.db"),
     "retention": Wrong("30"),
     "max_db_size": Wrong("1"),
@@ -151,7 +152,7 @@ def in_a_file(option: str) -> tuple[str, str]:
     if option in ("observer", "path"):
         own = f'observer = "{value}"' if option == "observer" else f'observer = "headroom"\npaths = ["{value}"]'
         return f"[source.a]\n{own}\n", f"source.a.{'paths' if option == 'path' else option}"
-    if option in ("event", "timezone", "threshold_ms", "stall_ms", "quiet_ms"):
+    if option in ("event", "timezone", "framing", "threshold_ms", "stall_ms", "quiet_ms"):
         shown = value if option in NO_NUMBER else f'"{value}"'
         return f"{source}{option} = {shown}\n", f"source.a.{option}"
     if option == "exporter":
