@@ -24,14 +24,14 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from otel_logtail.engine.checks import wrong_in
 from otel_logtail.engine.lines import find_lines
 from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.errors import Drift
 from otel_logtail.model import Attributes, Observed, Rejected, Sample
-from otel_logtail.observer import Observer, PathRule
+from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.testing.compare import check, check_equal
 from otel_logtail.testing.fuzz import changed_lines, client_texts, long_lines
 
@@ -286,3 +286,7 @@ class _OneByOne(Observer):
 
     def observe(self, line: bytes) -> Observed:
         return self._observer.observe(line)
+
+    def observe_framed(self, line: bytes, frame: Frame) -> Observed:
+        framed = getattr(self._observer, "observe_framed", None)  # an observer need not inherit from Observer
+        return self.observe(line) if framed is None else cast(Observed, framed(line, frame))

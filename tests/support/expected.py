@@ -6,7 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from otel_logtail.model import Sample
+from otel_logtail.engine.columns import sample_at
+from otel_logtail.engine.engine import Engine, Now
+from otel_logtail.engine.framing import AUTO
+from otel_logtail.model import Chunk, FileState, Sample, SourceInfo, Tally, Unfinished
+from otel_logtail.observer import Observer
 
 BREACH_NS = 500_000_000
 
@@ -41,3 +45,13 @@ def read_rows(log: Path) -> list[Row]:
 def row_of(line: int, sample: Sample, parts: str) -> Row:
     """Return a sample as such a row."""
     return Row(line, sample.time_ns, sample.duration_ns, sample.cause, parts)
+
+
+def feed(observer: Observer, data: bytes, framing: str = AUTO) -> tuple[list[Sample], Tally]:
+    """Return what the engine finds in a whole log: its samples, and how many lines were counted as what."""
+    info = SourceInfo(1, "source", observer.name, "event", "store", BREACH_NS, 4 * BREACH_NS, 6 * BREACH_NS)
+    now = Now(0, 0)
+    engine = Engine(info, observer, interval_ns=10**10, unfinished=Unfinished(), now=now, framing=framing)
+    file = FileState(1, "/logs/a.log", "/logs/a.log", 1, 2, len(data))
+    batch = engine.feed(Chunk(bytearray(data), 0, len(data), 0, file, len(data)), now)
+    return [sample_at(batch.samples, index) for index in range(len(batch.samples.offsets))], batch.tally

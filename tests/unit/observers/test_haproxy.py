@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample
@@ -15,7 +17,7 @@ from otel_logtail.observer import Frame, Observer, ObserverContext
 from otel_logtail.observers.haproxy import HAPROXY
 from otel_logtail.observers.haproxy.observer import HaproxyObserver
 from otel_logtail.testing import ObserverContract
-from tests.support.expected import BREACH_NS, read_rows, row_of
+from tests.support.expected import BREACH_NS, feed, read_rows, row_of
 from tests.support.places import CAPTURES, ROOT
 
 FOLDER = CAPTURES / "haproxy"
@@ -116,6 +118,43 @@ def test_all_forms_of_a_line_are_the_same_sample() -> None:
 def test_a_prefix_that_was_not_removed_does_no_harm(name: str) -> None:
     reader = HaproxyObserver(zone=UTC if name.endswith("traditional.log") else ZoneInfo("Asia/Tokyo"))
     assert [reader.observe(raw) for raw in lines_of(name)] == list(answers(name))
+
+
+@pytest.mark.parametrize("name", ["raw.log", "haproxy.log", "haproxy-traditional.log", "json.log"])
+@pytest.mark.parametrize("framing", ["auto", "syslog", "none"])
+def test_the_engine_finds_the_same_in_a_whole_log(name: str, framing: str) -> None:
+    expected = list(answers(name))
+    zone = ZoneInfo("Asia/Tokyo") if name in ("haproxy.log", "json.log") else UTC
+    found, tally = feed(HaproxyObserver(zone=zone), (FOLDER / name).read_bytes(), framing)
+    assert without_traces(list(found)) == without_traces(expected)
+    assert (tally.ignored, tally.rejected, tally.drift) == (len(expected) - len(found), {}, 0)
+
+
+def without_traces(found: list[Observed]) -> list[Sample]:
+    """The samples as the engine keeps those that are not slow."""
+    return [structs.replace(answer, trace=b"") for answer in found if isinstance(answer, Sample)]
+
+
+def wrapped(raw: bytes, answer: Observed, form: str) -> bytes:
+    """A line as a container runtime keeps it, written half a second after its end."""
+    end_ns = answer.logged_ns if isinstance(answer, Sample) else START_NS
+    moment = datetime.fromtimestamp((end_ns + SECOND // 2) / SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f789")
+    if form == "docker":
+        text = json.dumps(raw.decode() + "\n")
+        return f'{{"log":{text},"stream":"stdout","time":"{moment}Z"}}\n'.encode()
+    if form == "cut":
+        return f"{moment}Z stdout P ".encode() + raw[:50] + f"\n{moment}Z stdout F ".encode() + raw[50:] + b"\n"
+    return f"{moment}Z stdout F ".encode() + raw + b"\n"
+
+
+@pytest.mark.parametrize("form", ["cri", "cut", "docker"])
+@pytest.mark.parametrize("name", ["raw.log", "json.log"])
+def test_a_container_adds_the_time_that_gives_the_zone(name: str, form: str) -> None:
+    expected = list(answers(name))
+    data = b"".join(wrapped(*pair, form) for pair in zip(lines_of(name), expected, strict=True))
+    found, tally = feed(HaproxyObserver(zone=ZoneInfo("Asia/Tokyo")), data)
+    assert without_traces(list(found)) == without_traces(expected)
+    assert (tally.ignored, tally.rejected, tally.drift) == (len(expected) - len(found), {}, 0)
 
 
 def test_a_line_is_read_to_its_last_part() -> None:
