@@ -65,6 +65,7 @@ _HINT = "Java may have changed its log: look for a newer otel-logtail, or report
 _PATHS = PathRule(
     patterns=("/var/log/*/gc*.log", "/var/log/*/safepoint*.log"),
     live=r"(?:gc|safepoint).*\.log",
+    ring=True,
 )
 """A process id in a name is not an attribute, since every restart would add series."""
 

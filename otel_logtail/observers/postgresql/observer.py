@@ -135,6 +135,7 @@ class PostgresqlObserver(Observer):
                 "/var/log/postgresql/postgresql*.json",
             ),
             live=r"postgresql.*\.json",
+            successive=True,
         )
 
     def observe(self, line: bytes) -> Observed:

@@ -461,6 +461,7 @@ def test_a_comma_is_a_decimal_point_in_some_locales() -> None:
 
 def test_names_of_the_ring_and_of_processes_name_no_series() -> None:
     rule = observer.paths()
+    assert rule.ring
     for name in ("gc.log", "gc-4711.log", "safepoint.log"):
         assert rule.is_live(name)
         assert rule.attributes_of(name) == ()

@@ -595,6 +595,7 @@ def test_a_time_in_another_form_is_drift(stamp: str) -> None:
 
 def test_each_day_begins_a_live_file_with_a_new_name() -> None:
     rule = observer.paths()
+    assert rule.successive
     for name in ("postgresql-2026-11-29_151513.json", "postgresql-Sun.json", "postgresql-15-main.json"):
         assert rule.is_live(name)
         assert rule.attributes_of(name) == ()

@@ -1,0 +1,106 @@
+"""How an application lays out the lines of its log: in front of asyncio's message, and behind it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from otel_logtail.model import Rejected
+
+MARKER = b"Executing <"
+MISPLACED = Rejected("misplaced")
+
+Parts = tuple["re.Match[bytes] | None", bytes]
+"""The time in a line (groups of :data:`TIME`; None: it has none), and asyncio's message."""
+Layout = Callable[[bytes], "Parts | Rejected"]
+"""Takes a line with the marker."""
+
+_ZONE = rb"(?P<zone>Z|UTC|[+-]\d\d:(?:00|15|30|45))"
+# behind a fraction, four digits would be the process of '%(asctime)s-%(process)d'
+_SHORT_ZONE = rb"(?P<short_zone>Z|UTC|[+-]\d\d:?(?:00|15|30|45))"
+TIME = (
+    rb"(?P<second>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)"
+    rb"(?:[,.](?P<fraction>\d{1,9})(?: ?" + _ZONE + rb"(?!\w))?|(?: ?" + _SHORT_ZONE + rb"(?!\w))?)"
+)
+"""``%(asctime)s``: logging's own form, and those of ISO 8601. Without a zone it is local."""
+
+_FIELD = re.compile(r"%(?:%|\((\w+)\)[-#0 +]*\d*(?:\.\d+)?([a-zA-Z]))")
+_KNOWN = {
+    "asctime": TIME,
+    "created": rb"(?P<epoch>\d{1,10})(?:\.(?P<epoch_fraction>\d{1,9}))?",
+    "msecs": rb"(?P<msecs>\d{1,3})(?:\.\d+)?",
+    "message": rb"(?P<message>Executing <.*)",
+    "name": rb"asyncio",
+    "levelname": rb"WARNING",
+    "levelno": rb"30",
+}
+_NUMBER, _TEXT = rb"\d*", rb".{0,128}?"
+"""Fields that are not used. Their length is limited, so that a long line is read in bounded time."""
+
+_USUAL_TIME = re.compile(rb"(?<![\d-])" + TIME)
+_WORD = re.compile(rb"[^\W\d][\w.]*")
+_OF_LOGGING = frozenset(
+    (
+        *(b"WARNING", b"WARN", b"Warning", b"warning", b"warn", b"W"),
+        *(b"asyncio", b"base_events", b"base_events.py", b"_run_once"),
+        *(b"MainThread", b"MainProcess", b"Thread", b"Process", b"SpawnProcess", b"ForkProcess"),
+    )
+)
+"""Words that logging itself puts into a line of asyncio. An application chooses which of them, and their order."""
+_MOST_PREFIX = 256
+
+
+def read_usual(line: bytes) -> Parts | Rejected:
+    """Return the parts of a line in any usual format.
+
+    The time has a usual form, at any place in front of the message. There may also be words of logging itself (the
+    level, the logger, the thread) and numbers. Behind any other word, the message may be a part of another text, such
+    as one from a client.
+    """
+    at = line.find(MARKER)
+    prefix = line[:at]
+    found = _USUAL_TIME.search(prefix)
+    rest = prefix if found is None else prefix[: found.start()] + b" " + prefix[found.end() :]
+    if len(rest) > _MOST_PREFIX or not _OF_LOGGING.issuperset(_WORD.findall(rest)):
+        return MISPLACED
+    return found, line[at:]
+
+
+def layout_of(text: str) -> Layout:
+    """Return the layout of a format of Python's logging (with ``%``).
+
+    Raises:
+        ValueError: the format has no message or no time, or is not a format. The text is the reason.
+    """
+    pattern, names, position = b"", set(), 0
+    for field in _FIELD.finditer(text):
+        name, kind = field.groups()
+        pattern += _literal(text[position : field.start()])
+        position = field.end()
+        if name is None:
+            pattern += b"%"
+        elif name not in _KNOWN:
+            pattern += b" *%s *" % (_TEXT if kind == "s" else _NUMBER)
+        elif name in names:
+            raise ValueError(f"it has %({name})s twice")
+        else:
+            names.add(name)
+            pattern += b" *%s *" % _KNOWN[name]  # a width pads the text with spaces
+    pattern += _literal(text[position:])
+    if "message" not in names:
+        raise ValueError("it has no %(message)s")
+    if not names & {"asctime", "created"}:
+        raise ValueError("it has no %(asctime)s")
+    compiled = re.compile(pattern)
+
+    def read(line: bytes) -> Parts | Rejected:
+        match = compiled.fullmatch(line)
+        return MISPLACED if match is None else (match, match["message"].rstrip(b" "))
+
+    return read
+
+
+def _literal(text: str) -> bytes:
+    if "%" in text:
+        raise ValueError("it is not a format of Python's logging")
+    return re.escape(text.encode())
