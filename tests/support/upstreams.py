@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -43,6 +44,25 @@ def find_installed(name: str) -> Path:
     if found is not None:
         return Path(found)
     message = f"no {name} here"
+    if os.environ.get(f"REQUIRE_{name.upper()}") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def find_packaged(package: str, name: str) -> Path:
+    """Return a program that a wheel brings (``tests/upstreams.txt``); skip the test without it.
+
+    ``REQUIRE_<NAME>=1`` makes that a failure, so that a build machine can't skip by accident.
+    """
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        found = Path(os.path.abspath(str(file.locate())))
+        if file.name == name and os.access(found, os.X_OK):
+            return found
+    message = f"needs {name}: pip install {package}"
     if os.environ.get(f"REQUIRE_{name.upper()}") == "1":
         pytest.fail(message)
     pytest.skip(message)
