@@ -1,6 +1,6 @@
 """The contract with caddy itself: requests through the real server, its own rotation, and other units.
 
-Each duration lies between the delay of the upstream and the time that the client measured, regardless of the load.
+Each duration is between the delay of the upstream and the time that the client measured, regardless of the load.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def recommended(log: Path, more: str = "") -> str:
 
 
 def agrees(sample: dict[str, Any], took: Measured, delay_ms: int) -> bool:
-    """Whether a sample is that of a request: not shorter than the delay, nor longer than for the client."""
-    duration_ns, end_ns = round(sample["duration_ms"] * MS), sample["time_unix_nano"]
+    """Return whether a sample is that of a request: not shorter than the delay, nor longer than for the client."""
+    duration_ns, end_ns = round(float(sample["duration_ms"]) * MS), int(sample["time_unix_nano"])
     start_ns = took.end_ns - took.duration_ns
     return (
         delay_ms * MS <= duration_ns <= took.duration_ns + SLACK_NS

@@ -1,6 +1,6 @@
 """The contract with traefik itself: requests through the real proxy, its rotation by USR1, and a client's user name.
 
-Each duration lies between the delay of the upstream and the time that the client measured, regardless of the load.
+Each duration is between the delay of the upstream and the time that the client measured, regardless of the load.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Traefik(ListeningProgram):
 
 
 def agrees(sample: dict[str, Any], took: Measured, delay_ms: int, early_ns: int = 0) -> bool:
-    """Whether a sample is that of a request: not shorter than the delay, nor longer than for the client."""
-    duration_ns, end_ns = round(sample["duration_ms"] * MS), sample["time_unix_nano"]
+    """Return whether a sample is that of a request: not shorter than the delay, nor longer than for the client."""
+    duration_ns, end_ns = round(float(sample["duration_ms"]) * MS), int(sample["time_unix_nano"])
     start_ns = took.end_ns - took.duration_ns
     return (
         delay_ms * MS - SLACK_NS < duration_ns <= took.duration_ns + SLACK_NS

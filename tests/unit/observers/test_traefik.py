@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from otel_logtail.daemon.config import read_config
 from otel_logtail.errors import Drift, UsageError
 from otel_logtail.model import Ignored, Rejected, Sample
 from otel_logtail.observer import Observer, ObserverContext
@@ -17,6 +18,7 @@ from otel_logtail.observers.traefik import MEASURE, TRAEFIK
 from otel_logtail.plugins import make_observer
 from otel_logtail.testing.observer_contract import ObserverContract, json_escaped
 from tests.support.captured import MS, SECOND, answers, check_breaches, kinds, read_expected, read_lines
+from tests.support.places import ROOT
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -469,6 +471,13 @@ def test_the_measure_is_an_option() -> None:
     with pytest.raises(UsageError, match="traefik-measure"):
         make("half")
     assert "format: json" in TRAEFIK.configuration()
+
+
+def test_the_example_is_the_recommended_configuration() -> None:
+    folder = ROOT / "examples" / "traefik"
+    assert TRAEFIK.configuration() == (folder / "traefik.yml").read_text()
+    (source,) = read_config(folder / "otel-logtail.toml", {}, "/root").sources
+    assert source.observer == "traefik"
 
 
 # --- any line -----------------------------------------------------------------------------------------------------
