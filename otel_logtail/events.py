@@ -139,6 +139,14 @@ class Reporter:
             f"{source}: a line was rejected as '{reason}' (further ones are only counted: see `otel-logtail status`)",
         )
 
+    def no_sample(self, source: str, lines: int, advice: str) -> None:
+        """A source had no sample so far: its log may have a format without durations."""
+        self._begin(f"silence {source}", "warning", f"{source}: no sample in {lines} lines: {advice}")
+
+    def has_samples(self, source: str) -> None:
+        """A source that was reported has its first sample."""
+        self._end(f"silence {source}", f"{source}: the log has its first sample")
+
     def ahead(self, source: str, seconds: int) -> None:
         """A line is dated later than this machine's clock; either may be wrong."""
         self._begin(

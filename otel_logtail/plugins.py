@@ -98,6 +98,19 @@ def options_of(
     return distinct(option for plugin in plugins.values() for option in plugin.options)
 
 
+def advice(observer: str) -> str:
+    """Return how a log without any sample can get some, for the user."""
+    try:
+        plugin = find_observer(observer)
+    except UsageError:
+        return _NO_SAMPLE
+    text = plugin.no_sample or _NO_SAMPLE
+    return text if " observers show " in text else f"{text}; see 'otel-logtail observers show {observer}'"
+
+
+_NO_SAMPLE = "the observer finds no duration in it; it may be the log of another program, or lack durations"
+
+
 def exporters() -> Mapping[str, ExporterPlugin]:
     """Return all exporters that can be loaded, by name. :func:`find_exporter` has the reason for any other."""
     found = {}

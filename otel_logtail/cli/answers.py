@@ -183,14 +183,20 @@ def write_status(
         sources, exporters = _records(status["sources"]), _records(status["exporters"])
         files = [{"source": source["name"], **file} for source in sources for file in _records(source["files"])]
         sections: dict[str, Sequence[Mapping[str, object]]] = {
-            "sources": [{**source, "files": len(_records(source["files"]))} for source in sources],
+            "sources": [_without_advice({**source, "files": len(_records(source["files"]))}) for source in sources],
             "files": files,
             "exporters": [{**exporter, "last_success": _time(tz)(exporter["last_success"])} for exporter in exporters],
             "store": _records([status["db"]]),
         }
+        if silent := [{"source": s["name"], "todo": s["no_sample"]} for s in sources if s["no_sample"]]:
+            sections["sources without a sample"] = silent
         for title, records in sections.items():
             out.write(f"{title}\n" if title == "sources" else f"\n{title}\n")
             _write_section(out, records, width)
+
+
+def _without_advice(source: Mapping[str, object]) -> Mapping[str, object]:
+    return {key: value for key, value in source.items() if key != "no_sample"}
 
 
 def _write_section(out: TextIO, records: Sequence[Mapping[str, object]], width: int | None) -> None:

@@ -19,7 +19,7 @@ from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.model import Stream
 from otel_logtail.observer import Observer, PathRule
-from otel_logtail.plugins import make_exporter, make_observer
+from otel_logtail.plugins import advice, make_exporter, make_observer
 from otel_logtail.store.home import here
 from otel_logtail.store.maintenance import Maintenance
 from otel_logtail.store.outbox import Outbox
@@ -270,6 +270,7 @@ class _Builder:
             self._reporter,
             interval_ns=interval_ns,
             framing=settings.framing,
+            advice=advice(settings.observer),
         )
 
     def _drain(self, exporter: Exporter) -> Drain:

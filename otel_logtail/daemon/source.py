@@ -11,6 +11,7 @@ from contextlib import closing
 
 import msgspec
 
+from otel_logtail.daemon.silence import Silence
 from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.engine.framing import AUTO
 from otel_logtail.events import Reporter
@@ -56,6 +57,7 @@ class SourceRun:
         *,
         interval_ns: int,
         framing: str = AUTO,
+        advice: str = "",
     ) -> None:
         self.info = info
         self.tail = tail
@@ -70,6 +72,7 @@ class SourceRun:
         self._store = store
         self._reporter = reporter
         self._read_bytes = CHUNK_BYTES
+        self._silence = Silence(info.name, advice, reporter, is_over=store.has_samples(info.id))
 
     def step(self, now_s: float) -> bool | None:
         """Read and commit one chunk, or small chunks of many live paths together.
@@ -101,6 +104,7 @@ class SourceRun:
             each.tail.accept(each.batch.file or each.chunk.after)
             samples += each.batch.tally.samples
             self._say(each.batch, each.chunk)
+            self._silence.add(each.chunk, each.batch.tally)
         sparse = samples * SPARSE_BYTES <= size * MANY_SAMPLES
         self._read_bytes = SPARSE_BYTES if sparse else CHUNK_BYTES
         return bool(committed.sealed or committed.closed or committed.breaches)
@@ -128,6 +132,7 @@ class SourceRun:
 
     def finish(self, now_ns: int) -> None:
         """Close open intervals and finished episodes by the machine's clock: no more lines are read for now."""
+        self._silence.end()
         now = msgspec.structs.replace(_now(), wall_ns=now_ns)
         while (batch := self.engine.finish(now)) is not None:
             self._commit([batch], [now])

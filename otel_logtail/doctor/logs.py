@@ -12,6 +12,7 @@ from otel_logtail.daemon.build import ResolvedSource
 from otel_logtail.engine.framing import Framing
 from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.plugins import advice
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.patterns import Patterns
 from otel_logtail.text import size, span
@@ -71,12 +72,20 @@ def _check_file(wanted: ResolvedSource, path: Path, area: str) -> Check:
         thresholds=Thresholds(settings.threshold_ns, settings.stall_ns),
         joiner=Joiner(Framing(settings.framing, wanted.observer.marker)),
     )
-    return _judge(path, area, scanned, written_s=status.st_mtime, now_s=now_ns / 1e9, looked_at=end - begin)
+    tally, now_s = scanned.tally, now_ns / 1e9
+    if end > begin and not (tally.samples or tally.drift or tally.rejected):
+        where = _where(end - begin, now_s - status.st_mtime)
+        return Check(WARN, area, f"{path}: no sample in {where}", advice(settings.observer))
+    return _judge(path, area, scanned, written_s=status.st_mtime, now_s=now_s, looked_at=end - begin)
+
+
+def _where(looked_at: int, age_s: float) -> str:
+    return f"the last {size(looked_at)}, written {span(age_s)} ago"
 
 
 def _judge(path: Path, area: str, scanned: Scanned, *, written_s: float, now_s: float, looked_at: int) -> Check:
     tally = scanned.tally
-    where = f"the last {size(looked_at)}, written {span(now_s - written_s)} ago"
+    where = _where(looked_at, now_s - written_s)
     if scanned.drifted is not None:
         offset, why = scanned.drifted
         return Check(FAIL, area, f"{path} at byte {offset}: {why} ({tally.drift} such lines in {where})", _FORMAT_TODO)
@@ -115,12 +124,5 @@ def _judge(path: Path, area: str, scanned: Scanned, *, written_s: float, now_s: 
             area,
             f"{path}: {samples}; {unknown} have stages that have no name here",
             "their time is counted under 'unknown'; look for a newer otel-logtail",
-        )
-    if not tally.samples and looked_at:
-        return Check(
-            WARN,
-            area,
-            f"{path}: no sample in {where}",
-            "is it this program's log, and does the program log its latencies at this level?",
         )
     return Check(OK, area, f"{path}: {samples}")

@@ -164,6 +164,8 @@ def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:
         if source["unknown_stages"]:
             what = f"{source['unknown_stages']} samples have stages that have no name here"
             troubles.append(Check(WARN, area, what, "counted under 'unknown'; look for a newer otel-logtail"))
+        if source["no_sample"]:
+            troubles.append(Check(WARN, area, f"no sample in {size(source['bytes'])} of log", source["no_sample"]))
         if source["oversized"]:
             what = f"{source['oversized']} lines of more than 1 MiB were skipped"
             troubles.append(Check(WARN, area, what, "no sample is that long: is it the right file?"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.model import Instrument
+from otel_logtail.plugins import advice
 from otel_logtail.query.edges import EVERYTHING
 from otel_logtail.query.intervals import count_of
 from otel_logtail.query.reader import Reader
@@ -51,10 +52,18 @@ def _source(reader: Reader, row: Record) -> Record:
         "ignored": row["ignored"],
         "rejected_by": rejected,
         "unknown_stages": _unknown_stages(reader, id_),
+        "no_sample": _no_sample(row, bool(rejected)),
         "threshold_ms": int(str(row["threshold_ns"])) / 1e6,
         "stall_ms": int(str(row["stall_ns"])) / 1e6,
         "quiet_ms": int(str(row["quiet_ns"])) / 1e6,
     }
+
+
+def _no_sample(row: Record, has_rejected: bool) -> str | None:
+    """Return the advice for a source whose lines hold no sample; None: it has samples, or its lines cannot be read."""
+    if row["samples"] or row["drift"] or has_rejected or not row["bytes"]:
+        return None
+    return advice(str(row["observer"]))
 
 
 def _unknown_stages(reader: Reader, source: object) -> int:

@@ -221,6 +221,11 @@ class Store:
             first_end_ns, last_start_ns = self._intervals.first_end_ns(source), self._intervals.last_start_ns(source)
             return Unfinished(episodes.read_open(self._db, source), first_end_ns, last_start_ns)
 
+    def has_samples(self, source: int) -> bool:
+        """Return whether a source ever had a sample."""
+        with translated(self.path):
+            return bool(one(self._db, "SELECT samples FROM source WHERE id = ?", source))
+
     def stored(self, source: int, file: FileState, samples: Samples) -> Counter[SampleKey]:
         """Count those of these samples (at least one) that are stored from other files with the same live path."""
         with translated(self.path):

@@ -257,6 +257,7 @@ STATUS: dict[str, object] = {
             "ignored": 0,
             "rejected_by": {"time": 3},
             "unknown_stages": 0,
+            "no_sample": None,
             "threshold_ms": 500.0,
             "stall_ms": 2000.0,
             "quiet_ms": 3000.0,

@@ -498,6 +498,7 @@ def test_status_shows_sources_exporters_and_the_store(tmp_path: Path, path: Path
             "ignored": 9,
             "rejected_by": {"bounds": 4, "time": 3},
             "unknown_stages": 4,
+            "no_sample": None,
             "threshold_ms": 500.0,
             "stall_ms": 2000.0,
             "quiet_ms": 3000.0,
