@@ -157,7 +157,8 @@ def write_summary(out: TextIO, summary: msgspec.Struct, form: Format, *, tz: tzi
         out.write(json_text(msgspec.json.encode(summary), out) + "\n")
     elif form == "table":
         shown = [
-            (key.removesuffix("_ms"), _summary_value(key, value, tz)) for key, value in zip(keys, values, strict=True)
+            (key.removesuffix("_ms").replace("_", " "), _summary_value(key, value, tz))
+            for key, value in zip(keys, values, strict=True)
         ]
         columns = (Column("what", "what"), Column("value", "value", right=True))
         Table(out, columns).write(("what", "value"), shown)
@@ -167,7 +168,7 @@ def write_summary(out: TextIO, summary: msgspec.Struct, form: Format, *, tz: tzi
 
 def _summary_value(key: str, value: object, tz: tzinfo | None) -> str:
     if key.endswith("_ms"):
-        return duration(value)
+        return "-" if value is None else duration(value)
     return _time(tz)(value) if key in ("from", "to") else _number(value)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from otel_logtail.report.data import Report
     from otel_logtail.report.periods import Period
 
+_CODES = {"met": 0, "missed": 1, "not judged": 3}
+
 
 @errors_as_exit()
 def report(
@@ -38,7 +40,7 @@ def report(
             "--slo",
             metavar="METRIC<LIMIT",
             help="A target: p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%."
-            " Can be repeated; the exit code is 1 if one is missed.",
+            " Can be repeated; the exit code is 1 if one is missed, and 3 if none is, but one cannot be judged.",
         ),
     ] = None,
     compare: Annotated[
@@ -60,11 +62,12 @@ def report(
         typer.Option("--after", metavar="WHEN", help="Start of the later period, if it is not that of --before."),
     ] = None,
 ) -> None:
-    """Report percentiles, stalls, causes and SLOs of a period."""
+    """Answer whether the latency is tolerable; compare periods."""
     from otel_logtail.report.compared import compare_periods
     from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
     from otel_logtail.report.periods import WEEK_NS
+    from otel_logtail.report.rows import answer_of
     from otel_logtail.report.slo import parse_slo
 
     slos = [parse_slo(text) for text in slo or ()]
@@ -79,20 +82,18 @@ def report(
     if html is not None:
         _write(html, page(gathered, made_ns=time.time_ns()))
         say(f"written to {html}")
-    if not gathered.summary.count:
-        say("no samples in this range")
     if text := str(reader.damage):
         say_error(f"the store is damaged: {text}")
-    if not all(verdict.is_met for verdict in gathered.verdicts):
-        raise typer.Exit(1)
+    if slos and (code := _CODES[answer_of(gathered).outcome.value]):
+        raise typer.Exit(code)
 
 
 def _periods(
     reader: Reader, compare: str | None, before: str | None, after: str | None
 ) -> tuple[Period, Period] | None:
     """Return the two periods to compare, the earlier one first; None: there is no comparison."""
+    from otel_logtail.query import extent
     from otel_logtail.report import periods
-    from otel_logtail.report.compared import first_sample_ns
     from otel_logtail.text import parse_when
 
     if compare is not None and (before, after) != (None, None):
@@ -102,7 +103,7 @@ def _periods(
         )
     now_ns = time.time_ns()
     until_ns = now_ns if reader.until_ns is None else reader.until_ns
-    first_ns = first_sample_ns(reader)
+    first_ns = extent(reader).first_ns
     if compare is not None:
         later = periods.Period(reader.bounds[0], until_ns)
         if compare.strip().lower() == "previous":
@@ -127,17 +128,27 @@ def _periods(
 
 
 def _print(gathered: Report, comparison: Comparison | None) -> None:
-    from otel_logtail.cli.streams import encodable
+    from otel_logtail.cli.streams import encodable, is_colored
     from otel_logtail.cli.tables import terminal_width
     from otel_logtail.report.text import comparison_lines, lines
 
     width = terminal_width(sys.stdout)
+    color = _colored if is_colored(sys.stdout) else str
     with reader_may_leave():
         for line in lines(gathered, width=width):
-            sys.stdout.write(encodable(line, sys.stdout) + "\n")
+            sys.stdout.write(color(encodable(line, sys.stdout)) + "\n")
         if comparison is not None:
             for line in ("", *comparison_lines(comparison, width=width or 100)):
                 sys.stdout.write(encodable(line, sys.stdout) + "\n")
+
+
+def _colored(line: str) -> str:
+    """Color a verdict: a sentence, or the first words of a target's line."""
+    for mark, words, code in (("✓", "met", 32), ("✗", "missed", 31), ("–", "not judged", 33)):
+        if line.startswith(f"{mark} "):
+            return f"\x1b[1;{code}m{line}\x1b[0m"
+        line = line.replace(f"  {mark} {words}", f"  \x1b[{code}m{mark} {words}\x1b[0m", 1)
+    return line
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TextIO
 
 from otel_logtail.text import printable
+
+_PLAINER = str.maketrans({"–": "-", "█": "#", "✓": "+", "✗": "x", "×": "x", "∞": "inf"})
+
+
+def is_colored(out: TextIO) -> bool:
+    """Return whether text on a stream may have color (no-color.org, force-color.org)."""
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def encodable(line: str, out: TextIO) -> str:
@@ -14,7 +24,7 @@ def encodable(line: str, out: TextIO) -> str:
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
-        plainer = line.replace("–", "-").replace("█", "#")
+        plainer = line.translate(_PLAINER)
         return plainer.encode(encoding, "backslashreplace").decode(encoding)
     return line
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from otel_logtail.query.breakdown import Breakdown, breakdown
 from otel_logtail.query.episodes import EpisodeRow, episodes
-from otel_logtail.query.hours import Hour, Hours, hours
+from otel_logtail.query.hours import Extent, Hour, Hours, extent, hours
 from otel_logtail.query.reader import Damage, Reader
 from otel_logtail.query.samples import SampleRow, samples
 from otel_logtail.query.sql import SqlResult, sql
@@ -20,6 +20,7 @@ __all__ = [
     "Breakdown",
     "Damage",
     "EpisodeRow",
+    "Extent",
     "Hour",
     "Hours",
     "Reader",
@@ -29,6 +30,7 @@ __all__ = [
     "Summary",
     "breakdown",
     "episodes",
+    "extent",
     "hours",
     "samples",
     "sql",

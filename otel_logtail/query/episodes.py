@@ -52,14 +52,15 @@ def episodes(reader: Reader, *, severities: Collection[Severity] = (), limit: in
     return _rows(reader, statement, {**_values(reader), "limit": limit or -1})
 
 
-def count_episodes(reader: Reader) -> tuple[int, int]:
-    """Return the number of episodes that overlap the range, and their time within the range in ns."""
-    number, time_ns = reader.conn.execute(
-        "SELECT count(*), ifnull(sum(min(end_ns, :until) - max(start_ns, :since)), 0)"
+def count_episodes(reader: Reader) -> tuple[int, int, int]:
+    """Return the number of episodes that overlap the range, and in ns the time in episodes and in stalls within it."""
+    within = "min(end_ns, :until) - max(start_ns, :since)"
+    number, time_ns, stall_ns = reader.conn.execute(
+        f"SELECT count(*), ifnull(sum({within}), 0), ifnull(sum(iif(severity = {int(Severity.STALL)}, {within}, 0)), 0)"
         f" FROM {_EPISODES} WHERE {_OVERLAPS}",
         _values(reader),
     ).fetchone()
-    return number, time_ns
+    return number, time_ns, stall_ns
 
 
 def episode_spans(reader: Reader) -> list[tuple[int, int, int]]:

@@ -82,6 +82,38 @@ def hours(reader: Reader) -> Hours:
     return Hours(dict(sorted(found.items())), frozenset(bounds))
 
 
+class Extent(msgspec.Struct, frozen=True):
+    """The time that a store covers, in ns, and the starts (s) of the hours of a range that have samples.
+
+    ``first_ns`` and ``last_ns`` are None if the store has no sample.
+    """
+
+    first_ns: int | None
+    last_ns: int | None
+    sampled: tuple[int, ...]
+
+
+def extent(reader: Reader) -> Extent:
+    """Return the time that the whole store covers, and the hours of the reader's range with samples."""
+    with reader.snapshot():
+        series = id_list([id_ for id_, _ in series_of(reader, Instrument.DURATION)])
+        since_ns, until_ns = reader.bounds
+        first, last, sampled = [], [], set()
+        for table in TABLES:
+            where = f"FROM {table} WHERE series IN ({series}) AND count > 0"
+            first_ns, last_ns = reader.conn.execute(f"SELECT min(start_ns), max(end_ns) {where}").fetchone()
+            first += [first_ns] if first_ns is not None else []
+            last += [last_ns] if last_ns is not None else []
+            sampled |= {
+                row[0] * HOUR_NS // 10**9
+                for row in reader.conn.execute(
+                    f"SELECT DISTINCT start_ns / {HOUR_NS} {where} AND start_ns < ? AND end_ns > ?",
+                    (until_ns, since_ns),
+                )
+            }
+    return Extent(min(first, default=None), max(last, default=None), tuple(sorted(sampled)))
+
+
 def _hour(found: dict[int, Hour], time_ns: int) -> Hour:
     start_ns = time_ns - time_ns % HOUR_NS
     hour = found.get(start_ns)

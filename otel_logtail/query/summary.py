@@ -19,20 +19,27 @@ from otel_logtail.query.reader import Reader
 from otel_logtail.query.samples import BLOCK, Kinds, at_edges, readable
 from otel_logtail.text import iso
 
+_FIGURES = ("mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms")
+
 
 class Summary(msgspec.Struct, frozen=True):
-    """The sum of a range. Percentiles are within 1 %; ``from`` and ``to`` are its first and last sample."""
+    """The sum of a range.
+
+    Percentiles are within 1 %; ``from`` and ``to`` are the first and the last sample. All are None without a sample.
+    ``time_in_stalls_ms`` is the time in episodes of the severity stall.
+    """
 
     count: int
-    mean_ms: float
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    max_ms: float
+    mean_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
     degraded: int
     stall: int
     episodes: int
-    stalled_ms: float
+    time_in_episodes_ms: float
+    time_in_stalls_ms: float
     from_: str | None = msgspec.field(name="from")
     to: str | None
 
@@ -68,14 +75,15 @@ def summary(reader: Reader) -> Summary:
             times.append(sample[1])
             slow[kind.severity] += 1
         add_values(covered.counts, values)
-        number, time_ns = count_episodes(reader)
+        number, time_ns, stall_ns = count_episodes(reader)
     return Summary(
         count=covered.counts.count,
-        **figures_ms(covered.counts),
+        **(figures_ms(covered.counts) if covered.counts.count else dict.fromkeys(_FIGURES)),
         degraded=slow[Severity.DEGRADED],
         stall=slow[Severity.STALL],
         episodes=number,
-        stalled_ms=time_ns / 1e6,
+        time_in_episodes_ms=time_ns / 1e6,
+        time_in_stalls_ms=stall_ns / 1e6,
         from_=iso(min(times)) if times else None,
         to=iso(max(times)) if times else None,
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
 import msgspec
 
 from otel_logtail.query import EpisodeRow
+from otel_logtail.report.judge import Periods
+from otel_logtail.report.slo import IN_EPISODES, IN_STALLS
 from otel_logtail.text import parse_when
 
 WORST = 10
@@ -25,7 +28,7 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Calendar:
-    """Counts episodes one by one; only the worst ones are kept in memory."""
+    """Counts episodes one by one; of all others only their lengths are kept in memory."""
 
     def __init__(self, tz: tzinfo | None) -> None:
         self._tz = tz
@@ -33,6 +36,8 @@ class Calendar:
         self._hours: dict[int, Counter[str]] = {}  # by their start in s: a local hour occurs twice when clocks go back
         self._worst: list[tuple[float, float, str, EpisodeRow]] = []
         self.stalls = 0
+        self.peaks_ms: list[float] = []
+        self.lengths_s: dict[str, list[float]] = {IN_STALLS: [], IN_EPISODES: []}
 
     def add(self, episode: EpisodeRow) -> None:
         """Count an episode."""
@@ -40,6 +45,9 @@ class Calendar:
         self._hours.setdefault(int(hour.timestamp()), Counter())[episode.severity] += 1
         self._days.setdefault(hour.date(), Counter())[episode.severity] += 1
         self.stalls += episode.severity == "stall"
+        self.peaks_ms.append(episode.peak_ms)
+        for name in (IN_EPISODES, *((IN_STALLS,) if episode.severity == "stall" else ())):
+            self.lengths_s[name].append(episode.duration_ms / 1e3)
         heapq.heappush(self._worst, (episode.peak_ms, episode.duration_ms, episode.span_id, episode))
         if len(self._worst) > WORST:
             heapq.heappop(self._worst)
@@ -62,16 +70,36 @@ class Calendar:
         return False, tuple(_slot(f"{at}", self._days.get(at)) for at in dates)
 
     def peaks(self) -> dict[str, tuple[int, str]]:
-        """Return the highest number of ``stalls`` and ``episodes`` per ``/day`` and ``/hour``, and when it was."""
+        """Return the highest number of ``stalls`` per ``/day`` and ``/hour``, and when it was."""
         days = [_slot(f"{at}", counted) for at, counted in self._days.items()]
         hours = [self._slot_of_hour(at) for at in self._hours]
-        found = {}
-        for per, slots in (("day", days), ("hour", hours)):
-            if slots:
-                worst, fullest = max(slots, key=lambda s: s.stalls), max(slots, key=lambda s: s.stalls + s.degraded)
-                found[f"stalls/{per}"] = (worst.stalls, worst.label)
-                found[f"episodes/{per}"] = (fullest.stalls + fullest.degraded, fullest.label)
-        return found
+        worst = {per: max(slots, key=lambda s: s.stalls) for per, slots in (("day", days), ("hour", hours)) if slots}
+        return {f"stalls/{per}": (slot.stalls, slot.label) for per, slot in worst.items()}
+
+    def periods(self, first_s: int, last_s: int, sampled: Iterable[int]) -> dict[str, Periods]:
+        """Return the days and hours with their numbers of ``stalls`` and ``episodes``, whole and cut ones.
+
+        Args:
+            first_s: The start of the time that the log covers, in seconds since the epoch.
+            last_s: Its end.
+            sampled: The starts of the hours that have samples. A day without any is not covered.
+        """
+        dates = {self._hour(at_s).date() for at_s in sampled}
+        slots: dict[str, dict[bool, list[Slot]]] = {per: {True: [], False: []} for per in ("day", "hour")}
+        for at in sorted(dates | self._days.keys()):
+            start, end = (self._midnight(at + timedelta(days=ahead)) for ahead in (0, 1))
+            is_whole = at in dates and first_s <= start and end <= last_s
+            slots["day"][is_whole].append(_slot(f"{at}", self._days.get(at)))
+        start_s = int(self._hour(first_s).timestamp())
+        for at_s in sorted({*range(start_s, last_s, 3600), *self._hours}):
+            is_whole = first_s <= at_s and at_s + 3600 <= last_s and self._hour(at_s).date() in dates
+            slots["hour"][is_whole].append(self._slot_of_hour(at_s))
+        stalls = {f"stalls/{per}": _periods(slots[per], lambda slot: slot.stalls) for per in slots}
+        return stalls | {f"episodes/{per}": _periods(slots[per], lambda s: s.stalls + s.degraded) for per in slots}
+
+    def _midnight(self, at: date) -> float:
+        midnight = datetime(at.year, at.month, at.day)
+        return (midnight.astimezone() if self._tz is None else midnight.replace(tzinfo=self._tz)).timestamp()
 
     def _slot_of_hour(self, at_s: int) -> Slot:
         return _slot(f"{self._hour(at_s):%Y-%m-%d %H:00}", self._hours.get(at_s))
@@ -83,3 +111,7 @@ class Calendar:
 
 def _slot(label: str, counted: Counter[str] | None) -> Slot:
     return Slot(label, counted["stall"], counted["degraded"]) if counted else Slot(label)
+
+
+def _periods(slots: Mapping[bool, Iterable[Slot]], number: Callable[[Slot], int]) -> Periods:
+    return Periods(*(tuple((number(slot), slot.label) for slot in slots[is_whole]) for is_whole in (True, False)))

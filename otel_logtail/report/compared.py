@@ -12,18 +12,6 @@ from otel_logtail.report.periods import DAY_NS, Period
 _OTHER_DAYS = 42  # 28 of one kind, weekday or weekend, may be needed
 
 
-def first_sample_ns(reader: Reader) -> int | None:
-    """Return the start of the first interval in the store, or None if there is none."""
-    with reader.snapshot():
-        row = reader.conn.execute(
-            "SELECT min(i.start_ns) FROM (SELECT series, start_ns FROM interval UNION ALL"
-            " SELECT series, start_ns FROM open_interval) AS i JOIN series AS s ON s.id = i.series"
-            " WHERE s.instrument = 'duration' AND (:source IS NULL OR s.source = :source)",
-            {"source": reader.source_id()},
-        ).fetchone()
-    return None if row[0] is None else int(row[0])
-
-
 def compare_periods(reader: Reader, before: Period, after: Period, tz: tzinfo | None = None) -> Comparison:
     """Compare two periods of the reader's source.
 

@@ -10,11 +10,12 @@ import msgspec
 from otel_logtail import query
 from otel_logtail.counts import add
 from otel_logtail.model import Counts
-from otel_logtail.query import EpisodeRow, Reader, StageRow, Summary
+from otel_logtail.query import EpisodeRow, Extent, Reader, StageRow, Summary
 from otel_logtail.query.breakdown import Labels
-from otel_logtail.query.intervals import figures_ms, percentiles_ns
+from otel_logtail.query.intervals import figures_ms
 from otel_logtail.report.calendar import Calendar, Slot
-from otel_logtail.report.slo import Slo, Verdict
+from otel_logtail.report.judge import Measured, Verdict, judge
+from otel_logtail.report.slo import Slo, default_slos
 from otel_logtail.text import parse_when
 
 
@@ -40,15 +41,16 @@ class Cause(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a report.
 
-    ``share`` is the part of the time from the first to the last sample that is within episodes; None: there is no such
-    time. ``thresholds_ms`` are None if the sources have different ones.
+    ``shares`` are the parts of the time from the first to the last sample that are within episodes and within stalls;
+    None: there is no such time. ``thresholds_ms`` are None if the sources have different ones. ``are_default``: the
+    user gave no targets. ``newest_ns`` is the time of the newest sample in the store.
     """
 
     title: str
     summary: Summary
     counts: Counts
     thresholds_ms: tuple[float, float] | None
-    share: float | None
+    shares: tuple[float, float] | None
     stalls: int
     slots: tuple[Slot, ...]
     hourly: bool
@@ -59,6 +61,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[Part, ...]
     worst: tuple[EpisodeRow, ...]
     verdicts: tuple[Verdict, ...] = ()
+    are_default: bool = False
+    newest_ns: int | None = None
 
 
 def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None) -> Report:
@@ -66,7 +70,7 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
 
     Args:
         reader: The store, the range and the source.
-        slos: The targets to judge.
+        slos: The targets to judge; none: the default ones.
         tz: The time zone of days and hours; None: the local one.
     """
     with reader.snapshot():
@@ -79,15 +83,31 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         for episode in query.episodes(reader):
             calendar.add(episode)
         sources = _sources(reader, names) if reader.source is None and len(names) > 1 else ()
+        extent = query.extent(reader)
     first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
     hourly, slots = calendar.slots(first_ns // 10**9, last_ns // 10**9)
-    thresholds = {(slow / 1e6, stall / 1e6) for name, slow, stall in settings if reader.source in (None, name)}
-    report = Report(
+    found = {(slow / 1e6, stall / 1e6) for name, slow, stall in settings if reader.source in (None, name)}
+    thresholds_ms = found.pop() if len(found) == 1 else None
+    counts = _total(breakdown.durations.values())
+    measured = Measured(
+        summary=summary,
+        counts=counts,
+        covered_s=(last_ns - first_ns) / 1e9,
+        hours=len(extent.sampled),
+        is_complete=_is_complete(reader, extent),
+        threshold_ms=thresholds_ms[0] if thresholds_ms else None,
+        peaks_ms=calendar.peaks_ms,
+        lengths_s=calendar.lengths_s,
+        stalls=calendar.stalls,
+        periods=calendar.periods(*_covered_s(reader, extent, (first_ns, last_ns)), extent.sampled),
+    )
+    targets = slos or default_slos(measured.threshold_ms)
+    return Report(
         title=reader.source or (names[0] if len(names) == 1 else "all sources"),
         summary=summary,
-        counts=_total(breakdown.durations.values()),
-        thresholds_ms=thresholds.pop() if len(thresholds) == 1 else None,
-        share=summary.stalled_ms * 1e6 / (last_ns - first_ns) if last_ns > first_ns else None,
+        counts=counts,
+        thresholds_ms=thresholds_ms,
+        shares=_shares(summary, last_ns - first_ns),
         stalls=calendar.stalls,
         slots=slots,
         hourly=hourly,
@@ -97,8 +117,35 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         paths=_paths(breakdown.durations),
         stages=stages,
         worst=calendar.worst,
+        verdicts=tuple(judge(slo, measured) for slo in targets),
+        are_default=not slos,
+        newest_ns=extent.last_ns,
     )
-    return msgspec.structs.replace(report, verdicts=tuple(_judge(slo, report) for slo in slos))
+
+
+def _shares(summary: Summary, covered_ns: int) -> tuple[float, float] | None:
+    if covered_ns <= 0:
+        return None
+    return summary.time_in_episodes_ms * 1e6 / covered_ns, summary.time_in_stalls_ms * 1e6 / covered_ns
+
+
+def _is_complete(reader: Reader, extent: Extent) -> bool:
+    """Return whether the store covers the whole range."""
+    since_ns, until_ns = reader.since_ns, reader.until_ns
+    if extent.first_ns is None or extent.last_ns is None:
+        return False
+    return (since_ns is None or extent.first_ns <= since_ns) and (until_ns is None or until_ns <= extent.last_ns)
+
+
+def _covered_s(reader: Reader, extent: Extent, samples_ns: tuple[int, int]) -> tuple[int, int]:
+    """Return the part of the range that the log covers: up to a bound of the range if the store has more beyond it."""
+    first_ns, last_ns = samples_ns
+    since_ns, until_ns = reader.bounds
+    if extent.first_ns is not None and extent.first_ns <= since_ns:
+        first_ns = since_ns
+    if extent.last_ns is not None and until_ns <= extent.last_ns:
+        last_ns = until_ns
+    return -(-first_ns // 10**9), last_ns // 10**9
 
 
 def _total(all_counts: Iterable[Counts]) -> Counts:
@@ -114,7 +161,8 @@ def _sources(reader: Reader, names: Iterable[str]) -> tuple[Part, ...]:
 
 
 def _part(name: str, figures: Summary | StageRow) -> Part:
-    return Part(name, figures.count, figures.p50_ms, figures.p90_ms, figures.p99_ms, figures.max_ms)
+    p50_ms, p90_ms, p99_ms = figures.p50_ms or 0.0, figures.p90_ms or 0.0, figures.p99_ms or 0.0
+    return Part(name, figures.count, p50_ms, p90_ms, p99_ms, figures.max_ms or 0.0)
 
 
 def _causes(breaches: Mapping[tuple[str, str], int]) -> tuple[Cause, ...]:
@@ -130,29 +178,3 @@ def _paths(durations: Mapping[Labels, Counts]) -> tuple[Part, ...]:
         del figures["mean_ms"]
         found.append(Part(", ".join(f"{key}={value}" for key, value in labels) or "-", counts.count, **figures))
     return tuple(sorted(found, key=lambda part: (-part.count, part.name)))
-
-
-def _judge(slo: Slo, report: Report) -> Verdict:
-    summary = report.summary
-    if not summary.count:
-        return Verdict(slo.text, False, "no samples in this range")
-    durations_ms = {"mean": summary.mean_ms, "max": summary.max_ms}
-    shares = {
-        "breaches": (summary.degraded + summary.stall) / summary.count,
-        "stalled": report.share or 0.0,
-    }
-    if slo.percent is not None or slo.subject in durations_ms:
-        ms = durations_ms[slo.subject] if slo.percent is None else percentiles_ns(report.counts, [slo.percent])[0] / 1e6
-        return Verdict(slo.text, slo.is_met(ms), f"{ms:,.3f} ms")
-    if slo.subject in shares:
-        percent = 100 * shares[slo.subject]
-        return Verdict(slo.text, slo.is_met(percent), f"{percent:.3g} %")
-    return _judge_count(slo, report)
-
-
-def _judge_count(slo: Slo, report: Report) -> Verdict:
-    if not slo.per:
-        number = report.stalls if slo.subject == "stalls" else report.summary.episodes
-        return Verdict(slo.text, slo.is_met(number), f"{number}")
-    number, when = report.peaks.get(f"{slo.subject}/{slo.per}", (0, ""))
-    return Verdict(slo.text, slo.is_met(number), f"{number} in the worst {slo.per}" + (f", {when}" if number else ""))

@@ -10,10 +10,21 @@ from datetime import tzinfo
 from html import escape
 from importlib.resources import files
 
+from otel_logtail.report.answer import MARKS
 from otel_logtail.report.bars import histogram
 from otel_logtail.report.data import Report
+from otel_logtail.report.judge import Outcome
 from otel_logtail.report.plots import calendar_plot, causes_plot, histogram_plot
-from otel_logtail.report.rows import EPISODE_SIDES, PART_SIDES, episode_rows, headline, part_rows, range_of
+from otel_logtail.report.rows import (
+    EPISODE_SIDES,
+    PART_SIDES,
+    answer_of,
+    episode_rows,
+    headline,
+    part_rows,
+    range_of,
+    target_rows,
+)
 from otel_logtail.text import local, printable
 
 _OPENING = '<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en">'
@@ -21,6 +32,7 @@ _OPENING = '<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en
 BEGINS = _OPENING.encode()
 """The first bytes of each page; an existing file without them is not replaced."""
 
+_KINDS = {Outcome.MET: "met", Outcome.MISSED: "missed", Outcome.UNJUDGED: "unjudged"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -35,6 +47,7 @@ def page(report: Report, *, made_ns: int, tz: tzinfo | None = None) -> str:
     title = _text(report.title)
     body = "\n".join(
         [
+            _answer(report),
             f"<h1>{title}</h1>",
             f'<p class="soft">{_text(range_of(report, tz))}</p>',
             *_slos(report),
@@ -59,12 +72,17 @@ def page(report: Report, *, made_ns: int, tz: tzinfo | None = None) -> str:
 """
 
 
+def _answer(report: Report) -> str:
+    found = answer_of(report)
+    return f'<p class="answer {_KINDS[found.outcome]}">{MARKS[found.outcome]} {_text(found.sentence)}</p>'
+
+
 def _slos(report: Report) -> Iterator[str]:
-    if report.verdicts:
-        words = [_word("met", "met") if verdict.is_met else _word("MISSED", "missed") for verdict in report.verdicts]
-        rows = [[word, _text(v.slo), _text(v.actual)] for word, v in zip(words, report.verdicts, strict=True)]
-        yield "<h2>SLOs</h2>"
-        yield _table([["", "target", "actual"], *rows], "lll")
+    heading, *rows = target_rows(report)
+    kinds = {f"{MARKS[outcome]} {outcome.value}": kind for outcome, kind in _KINDS.items()}
+    cells = [[_word(row[0], kinds[row[0]]), *map(_text, row[1:])] for row in rows]
+    yield f"<h2>{'Default targets' if report.are_default else 'Targets'}</h2>"
+    yield _table([[*map(_text, heading)], *cells], "llll")
 
 
 def _figures(report: Report, tz: tzinfo | None) -> Iterator[str]:

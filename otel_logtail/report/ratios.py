@@ -245,7 +245,7 @@ def student_t(freedom: float) -> float:
     low, high = 0.0, 700.0
     for _ in range(60):
         middle = (low + high) / 2
-        if _beta_below(freedom / (freedom + middle * middle), freedom / 2, 0.5) / 2 > _TAIL:
+        if beta_below(freedom / (freedom + middle * middle), freedom / 2, 0.5) / 2 > _TAIL:
             low = middle
         else:
             high = middle
@@ -258,14 +258,14 @@ def _beta_log_odds(share: float, a: float, b: float) -> float:
     low, high = -60.0, 60.0
     for _ in range(60):
         middle = (low + high) / 2
-        if _beta_below(_expit(middle), a, b) < share:
+        if beta_below(_expit(middle), a, b) < share:
             low = middle
         else:
             high = middle
     return (low + high) / 2
 
 
-def _beta_below(x: float, a: float, b: float) -> float:
+def beta_below(x: float, a: float, b: float) -> float:
     """Return the regularized incomplete beta function (Numerical Recipes, 6.4: Lentz's continued fraction)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)

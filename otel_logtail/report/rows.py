@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import tzinfo
 
+from otel_logtail.report.answer import MARKS, Answer, answer
 from otel_logtail.report.compare import Comparison, change_text
 from otel_logtail.report.data import Part, Report
 from otel_logtail.report.figures import Figure
+from otel_logtail.report.judge import Outcome
 from otel_logtail.report.periods import Period
 from otel_logtail.text import duration, local, parse_when
 
@@ -23,19 +25,38 @@ def headline(report: Report) -> Rows:
     """Return the most important figures, each with its name."""
     summary = report.summary
     slow = summary.degraded + summary.stall
-    share = "" if report.share is None else f" ({100 * report.share:.3g} %)"
+    shares = ["", ""] if report.shares is None else [f" ({100 * share:.3g} %)" for share in report.shares]
     found = [
         ["p50, p90, p99", ", ".join(duration(ms) for ms in (summary.p50_ms, summary.p90_ms, summary.p99_ms))],
         ["mean, max", f"{duration(summary.mean_ms)}, {duration(summary.max_ms)}"],
         ["slow samples", f"{slow:,} ({100 * slow / summary.count:.3g} %), {summary.stall:,} stall"],
         ["episodes", f"{summary.episodes:,} ({report.stalls:,} with a stall)"],
-        ["time in episodes", duration(summary.stalled_ms) + share],
+        ["time in episodes", duration(summary.time_in_episodes_ms) + shares[0]],
+        ["time in stalls", duration(summary.time_in_stalls_ms) + shares[1]],
     ]
     for per in ("day", "hour"):
         number, when = report.peaks.get(f"stalls/{per}", (0, ""))
         if number:
             found.append([f"worst {per}", f"{number:,} stall{'' if number == 1 else 's'}, {when}"])
     return found
+
+
+def target_rows(report: Report) -> Rows:
+    """Return the verdicts on targets, the missed ones first."""
+    order = list(Outcome)
+    ordered = sorted(report.verdicts, key=lambda v: -order.index(v.outcome) if v.outcome is Outcome.MISSED else 0)
+    title = "default target" if report.are_default else "target"
+    return [
+        ["", title, "actual", ""],
+        *([f"{MARKS[v.outcome]} {v.outcome.value}", v.slo, v.actual, v.why] for v in ordered),
+    ]
+
+
+def answer_of(report: Report) -> Answer:
+    """Return the answer of a report."""
+    return answer(
+        report.verdicts, count=report.summary.count, newest_ns=report.newest_ns, are_default=report.are_default
+    )
 
 
 def range_of(report: Report, tz: tzinfo | None) -> str:
@@ -48,15 +69,15 @@ def range_of(report: Report, tz: tzinfo | None) -> str:
 
 
 def episode_rows(report: Report, tz: tzinfo | None) -> Rows:
-    """Return the table of the worst episodes."""
+    """Return the table of the worst episodes, the least important columns last."""
     return [
-        ["start", "duration", "samples", "peak", "severity", "cause", "stage", "source"],
+        ["start", "duration", "peak", "samples", "severity", "cause", "stage", "source"],
         *(
             [
-                _when(episode.start, tz),
+                _when(episode.start, tz)[: len("2026-11-01 00:00:00")],
                 duration(episode.duration_ms),
-                f"{episode.count:,}",
                 duration(episode.peak_ms),
+                f"{episode.count:,}",
                 episode.severity,
                 episode.cause,
                 episode.dominant_stage,

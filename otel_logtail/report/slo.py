@@ -6,9 +6,10 @@ The grammar, with optional spaces between the parts::
     metric   = duration: mean | max | p1 .. p99.999      limit: a duration, e.g. 500ms
              | count:    stalls | episodes               limit: a number, or a number and /day or /hour
              | share:    breaches | stalled              limit: a number and %
+             |           time in stalls | time in episodes
 
-A count with ``/day`` (``/hour``) is met if each day (hour) of the range meets it, by the local calendar. ``breaches``
-is the share of samples that are degraded or stall, ``stalled`` the share of time within episodes.
+A count with ``/day`` (``/hour``) is met if each whole day (hour) of the range meets it, by the local calendar.
+``breaches`` is the share of samples that are degraded or stall. ``stalled`` is short for ``time in stalls``.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import msgspec
 from otel_logtail.errors import UsageError, invalid
 from otel_logtail.text import DURATIONS, parse_duration
 
+IN_STALLS, IN_EPISODES = "time in stalls", "time in episodes"
 _COUNTS = ("stalls", "episodes")
-_SHARES = ("breaches", "stalled")
+_SHARES = ("breaches", "stalled", IN_STALLS, IN_EPISODES)
 _METRICS = ", ".join(("p1 to p99.999", "mean", "max", *_COUNTS, *_SHARES))
 _EXAMPLES = "for example p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%"
-_PARTS = re.compile(r"\s*([A-Za-z]+[0-9.]*)\s*(<=|<)\s*([0-9]+(?:\.[0-9]+)?)\s*(.*?)\s*")
+_PARTS = re.compile(r"\s*([A-Za-z][A-Za-z ]*[0-9.]*)\s*(<=|<)\s*([0-9]+(?:\.[0-9]+)?)\s*(.*?)\s*")
 
 
 class Slo(msgspec.Struct, frozen=True):
@@ -47,14 +49,6 @@ class Slo(msgspec.Struct, frozen=True):
         return value <= self.bound if self.inclusive else value < self.bound
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """The verdict on a target: met or not, with the actual value as text."""
-
-    slo: str
-    is_met: bool
-    actual: str
-
-
 def parse_slo(text: str) -> Slo:
     """Parse a target.
 
@@ -64,7 +58,7 @@ def parse_slo(text: str) -> Slo:
     match = _PARTS.fullmatch(text)
     if match is None:
         raise _invalid(text, "expected METRIC<LIMIT or METRIC<=LIMIT")
-    subject, sign, number, unit = match[1].lower(), match[2], match[3], match[4].lower()
+    subject, sign, number, unit = " ".join(match[1].lower().split()), match[2], match[3], match[4].lower()
     bound, per = Fraction(number), ""
     percentile = re.fullmatch(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)", subject)
     if percentile and Fraction(percentile[1]) <= 0:
@@ -83,7 +77,17 @@ def parse_slo(text: str) -> Slo:
             raise _invalid(text, f"{subject} is a share: write {number}%")
     else:
         raise _invalid(text, f"unknown metric {subject}, expected one of {_METRICS}")
-    return Slo(text.strip(), subject, bound, sign == "<=", per)
+    return Slo(text.strip(), IN_STALLS if subject == "stalled" else subject, bound, sign == "<=", per)
+
+
+def default_slos(threshold_ms: float | None) -> list[Slo]:
+    """Return targets for a user who gives none.
+
+    Args:
+        threshold_ms: The latency from which a sample is slow; None: the sources have different ones.
+    """
+    texts = ["stalls<5/day", f"{IN_STALLS}<0.1%"]
+    return [parse_slo(text) for text in (*([f"p99<{threshold_ms:g}ms"] if threshold_ms else []), *texts)]
 
 
 def _invalid(text: str, why: str) -> UsageError:

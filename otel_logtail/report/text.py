@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from textwrap import wrap
 
+from otel_logtail.report.answer import MARKS
 from otel_logtail.report.bars import histogram, length, severity_of
 from otel_logtail.report.compare import Comparison
 from otel_logtail.report.data import Report
@@ -13,18 +14,21 @@ from otel_logtail.report.rows import (
     CHANGE_SIDES,
     EPISODE_SIDES,
     PART_SIDES,
+    answer_of,
     change_rows,
     episode_rows,
     headline,
     part_rows,
     periods_of,
     range_of,
+    target_rows,
 )
 from otel_logtail.text import printable, short
 
 _BLOCK = "█"
 _LONGEST = 50
 _MAX_SLOTS = 31
+_LEAST_COLUMNS = 3
 
 
 def lines(report: Report, *, width: int | None = None, tz: tzinfo | None = None) -> Iterator[str]:
@@ -35,11 +39,12 @@ def lines(report: Report, *, width: int | None = None, tz: tzinfo | None = None)
         width: The width of the terminal; None: the output is not a terminal.
         tz: The time zone of times; None: the local one.
     """
-    yield f"{printable(report.title)}: {range_of(report, tz)}"
-    if report.verdicts:
-        yield ""
-        verdicts = [["met" if v.is_met else "MISSED", printable(v.slo), v.actual] for v in report.verdicts]
-        yield from _table([["", "target", "actual"], *verdicts], "lll")
+    found = answer_of(report)
+    sentence = list(_wrapped(f"{MARKS[found.outcome]} {printable(found.sentence)}", width or 100))
+    yield from sentence
+    yield from _wrapped(f"{printable(report.title)}: {range_of(report, tz)}", width or 100)
+    yield ""
+    yield from _targets(report, width)
     if not report.summary.count:
         return
     longest = max(10, min(_LONGEST, (width or 100) - 45))
@@ -51,11 +56,28 @@ def lines(report: Report, *, width: int | None = None, tz: tzinfo | None = None)
         yield from _causes(report, longest)
         yield ""
         yield "worst episodes"
-        yield from _table(episode_rows(report, tz), EPISODE_SIDES)
+        yield from _table(episode_rows(report, tz), EPISODE_SIDES, width)
     for title, parts in (("sources", report.sources), ("paths", report.paths)):
         if parts:
             yield ""
-            yield from _table(part_rows(title, parts), PART_SIDES)
+            yield from _table(part_rows(title, parts), PART_SIDES, width)
+    yield ""
+    yield from sentence
+
+
+def _targets(report: Report, width: int | None) -> Iterator[str]:
+    """Yield a line for each target, with what limits its verdict behind it, or below it if there is no room."""
+    rows = target_rows(report)
+    indent = " " * (2 + max(len(row[0]) for row in rows) + 2)
+    for line, row in zip(list(_table([row[:3] for row in rows], "lll")), rows, strict=True):
+        why = printable(row[3])
+        if not why:
+            yield line
+        elif len(line) + 2 + len(why) <= (width or 100):
+            yield f"{line}  {why}"
+        else:
+            yield line
+            yield from (indent + part for part in _wrapped(f"({why})", (width or 100) - len(indent)))
 
 
 def comparison_lines(comparison: Comparison, *, width: int = 100, tz: tzinfo | None = None) -> Iterator[str]:
@@ -70,7 +92,7 @@ def comparison_lines(comparison: Comparison, *, width: int = 100, tz: tzinfo | N
     yield from _wrapped(f"({periods_of(comparison, tz)})", width)
     if comparison.figures:
         yield ""
-        yield from _table(change_rows(comparison), CHANGE_SIDES)
+        yield from _table(change_rows(comparison), CHANGE_SIDES, width)
     for note in comparison.notes:
         yield from _wrapped(f"note: {printable(note)}", width)
 
@@ -106,7 +128,7 @@ def _calendar(report: Report, longest: int) -> Iterator[str]:
     rows = [
         [
             slot.label,
-            f"{slot.stalls} stalls",
+            f"{slot.stalls} stall{'' if slot.stalls == 1 else 's'}",
             f"{slot.degraded} degraded",
             _BLOCK * -(-longest * (slot.stalls + slot.degraded) // most),
         ]
@@ -131,12 +153,15 @@ def _causes(report: Report, longest: int) -> Iterator[str]:
     yield from _table(rows, "lrrl")
 
 
-def _table(rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(sides))] if rows else []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(row, widths, sides, strict=True)
+def _table(rows: Sequence[Sequence[str]], sides: str, width: int | None = None) -> Iterator[str]:
+    """Yield the lines of a table, without its last columns if they do not fit the width."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(sides))] if cells else []
+    while width is not None and len(widths) > _LEAST_COLUMNS and sum(widths) + 2 * len(widths) > width:
+        widths.pop()
+    for row in cells:
+        shown = [
+            cell.rjust(size) if side == "r" else cell.ljust(size)
+            for cell, size, side in zip(row, widths, sides, strict=False)
         ]
-        yield ("  " + "  ".join(cells)).rstrip()
+        yield ("  " + "  ".join(shown)).rstrip()

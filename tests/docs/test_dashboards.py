@@ -244,7 +244,7 @@ def test_the_panels_show_the_numbers_of_the_store(world: World, store: str, rang
     episodes = answer(world, "Stalls", "Episodes", range_s, db)
     assert sum(episodes.values()) == summary["episodes"]
     time_in = answer(world, "Stalls", "Time in episodes", range_s, db)["__auto"]
-    assert time_in == pytest.approx(summary["stalled_ms"] / 1000, rel=1e-9)
+    assert time_in == pytest.approx(summary["time_in_episodes_ms"] / 1000, rel=1e-9)
 
 
 def test_the_worst_stages_are_those_of_the_store(world: World) -> None:

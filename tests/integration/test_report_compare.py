@@ -97,7 +97,7 @@ def test_the_hours_add_up_to_the_summary(db: Path) -> None:
         assert sum(hour.slow for hour in found) == expected.degraded + expected.stall
         assert sum(hour.causes.total() for hour in found) == expected.degraded + expected.stall
         assert sum(hour.sum_ns for hour in found) / expected.count / 1e6 == pytest.approx(expected.mean_ms)
-        assert sum(hour.episode_ns for hour in found) / 1e6 == pytest.approx(expected.stalled_ms)
+        assert sum(hour.episode_ns for hour in found) / 1e6 == pytest.approx(expected.time_in_episodes_ms)
         assert max(hour.max_ns for hour in found) / 1e6 == expected.max_ms
 
 

@@ -71,7 +71,8 @@ SUMMARY = Summary(
     degraded=20,
     stall=3,
     episodes=2,
-    stalled_ms=3_723_000.0,
+    time_in_episodes_ms=3_723_000.0,
+    time_in_stalls_ms=2_000.0,
     from_="2026-11-25T12:00:00.000000000Z",
     to=None,
 )
@@ -217,29 +218,34 @@ def test_a_summary_is_one_object_or_a_line_for_each_value() -> None:
         answers.write_summary(out, SUMMARY, form, tz=CET)
         return out.getvalue()
 
-    keys = "count,mean_ms,p50_ms,p90_ms,p99_ms,max_ms,degraded,stall,episodes,stalled_ms,from,to"
+    keys = (
+        "count,mean_ms,p50_ms,p90_ms,p99_ms,max_ms,degraded,stall,episodes,"
+        "time_in_episodes_ms,time_in_stalls_ms,from,to"
+    )
     line = (
         '{"count":12345,"mean_ms":12.5,"p50_ms":10.0,"p90_ms":50.0,"p99_ms":700.5,"max_ms":2612.3,"degraded":20,'
-        '"stall":3,"episodes":2,"stalled_ms":3723000.0,"from":"2026-11-25T12:00:00.000000000Z","to":null}\n'
+        '"stall":3,"episodes":2,"time_in_episodes_ms":3723000.0,"time_in_stalls_ms":2000.0,'
+        '"from":"2026-11-25T12:00:00.000000000Z","to":null}\n'
     )
     assert written("json") == written("jsonl") == line
     assert written("csv") == (
-        f"{keys}\n12345,12.5,10.0,50.0,700.5,2612.3,20,3,2,3723000.0,2026-11-25T12:00:00.000000000Z,\n"
+        f"{keys}\n12345,12.5,10.0,50.0,700.5,2612.3,20,3,2,3723000.0,2000.0,2026-11-25T12:00:00.000000000Z,\n"
     )
     assert written("table") == (
-        "what                              value\n"
-        "count                            12,345\n"
-        "mean                          12.500 ms\n"
-        "p50                           10.000 ms\n"
-        "p90                           50.000 ms\n"
-        "p99                          700.500 ms\n"
-        "max                             2.612 s\n"
-        "degraded                             20\n"
-        "stall                                 3\n"
-        "episodes                              2\n"
-        "stalled             1 h 02 min 03.000 s\n"
-        "from      2026-11-25 13:00:00.000+01:00\n"
-        "to                                    -\n"
+        "what                                      value\n"
+        "count                                    12,345\n"
+        "mean                                  12.500 ms\n"
+        "p50                                   10.000 ms\n"
+        "p90                                   50.000 ms\n"
+        "p99                                  700.500 ms\n"
+        "max                                     2.612 s\n"
+        "degraded                                     20\n"
+        "stall                                         3\n"
+        "episodes                                      2\n"
+        "time in episodes            1 h 02 min 03.000 s\n"
+        "time in stalls                          2.000 s\n"
+        "from              2026-11-25 13:00:00.000+01:00\n"
+        "to                                            -\n"
     )
 
 

@@ -74,9 +74,11 @@ def nearest_rank(values: list[int], percent: int) -> int:
 
 def assert_figures(answer: query.Summary | query.StageRow, values: list[int]) -> None:
     assert answer.count == len(values)
-    assert answer.max_ms == (max(values) / 1e6 if values else 0)
-    assert answer.mean_ms == pytest.approx(sum(values) / max(1, len(values)) / 1e6)
-    if values:
+    if not values:
+        assert (answer.mean_ms, answer.p50_ms, answer.p99_ms, answer.max_ms) == (None,) * 4
+    else:
+        assert answer.max_ms == max(values) / 1e6
+        assert answer.mean_ms == pytest.approx(sum(values) / len(values) / 1e6)
         found = [answer.p50_ms, answer.p90_ms, answer.p99_ms]
         assert found == pytest.approx([nearest_rank(values, p) / 1e6 for p in (50, 90, 99)], rel=0.01, abs=1e-9)
 
@@ -147,17 +149,19 @@ def test_an_interval_as_long_as_may_be_is_cut_as_well() -> None:
         assert query.summary(Reader(conn, until_ns=start + LONGEST_NS - 1)).count == 24
 
 
-def test_summary_of_an_empty_store_is_zeros_and_nulls() -> None:
+def test_summary_of_an_empty_store_has_no_figures() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         fill(conn)
-        assert query.summary(Reader(conn)) == query.Summary(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, from_=None, to=None)
+        assert query.summary(Reader(conn)) == query.Summary(
+            0, None, None, None, None, None, 0, 0, 0, 0, 0, from_=None, to=None
+        )
         assert query.stages(Reader(conn, since_ns=5)) == []
 
 
 def test_episodes_are_clipped_to_the_range_in_the_summary(few: Reader) -> None:
     def stalled(since: int | None, until: int | None, source: str | None = None) -> tuple[int, float]:
         answer = query.summary(Reader(few.conn, since_ns=since, until_ns=until, source=source))
-        return answer.episodes, answer.stalled_ms
+        return answer.episodes, answer.time_in_episodes_ms
 
     assert stalled(None, None) == (2, 3000.0)
     assert stalled(NOON + SECOND // 4, NOON + 61 * SECOND) == (2, 1750.0)

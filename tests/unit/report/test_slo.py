@@ -9,7 +9,7 @@ import pytest
 from otel_logtail.errors import UsageError
 from otel_logtail.report.slo import Slo, parse_slo
 
-METRICS = "p1 to p99.999, mean, max, stalls, episodes, breaches, stalled"
+METRICS = "p1 to p99.999, mean, max, stalls, episodes, breaches, stalled, time in stalls, time in episodes"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,9 @@ METRICS = "p1 to p99.999, mean, max, stalls, episodes, breaches, stalled"
         ("stalls <= 1 / hour", ("stalls", 1, True, "hour")),
         ("episodes<20", ("episodes", 20, False, "")),
         ("breaches<1%", ("breaches", 1, False, "")),
-        (" stalled<=0.5 % ", ("stalled", Fraction(1, 2), True, "")),
+        (" stalled<=0.5 % ", ("time in stalls", Fraction(1, 2), True, "")),
+        ("Time in  stalls<0.5%", ("time in stalls", Fraction(1, 2), False, "")),
+        ("time in episodes < 1%", ("time in episodes", 1, False, "")),
     ],
 )
 def test_a_target_is_parsed(text: str, expected: tuple[str, int | Fraction, bool, str]) -> None:

@@ -1,0 +1,250 @@
+"""Judge targets: met, missed, or not judged because the range has too little data. Pure.
+
+A verdict is about the measured range, and only a range with enough data has one. docs/decisions/0120-not-judged.md has
+the rules, and how often they err.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from fractions import Fraction
+
+import msgspec
+
+from otel_logtail.counts import SCALE
+from otel_logtail.model import Counts
+from otel_logtail.query import Summary
+from otel_logtail.query.intervals import percentiles_ns
+from otel_logtail.report.ratios import beta_below
+from otel_logtail.report.slo import IN_STALLS, Slo
+from otel_logtail.text import duration
+
+_EXPECTED = 10  # slow samples (or episodes) that the limit allows: from so many on, the share is known well enough
+_LEAST_MEAN = 1000
+_LEAST_MEAN_HOURS = 6
+_LEAST_MAX = 100
+_SHORTEST_S = 10.0  # an episode counts as at least so long in the rule for shares of time
+_CHANCE = 0.05  # a target is missed early only if chance alone would do it more rarely
+_CLUSTERS = 2  # slow samples of one episode are one event
+
+
+class Outcome(str, Enum):
+    """The verdict on a target."""
+
+    MET = "met"
+    MISSED = "missed"
+    UNJUDGED = "not judged"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The verdict on one target.
+
+    ``actual`` is the measured figure as text, ``why`` what is missing for a verdict or limits it. ``share`` is the
+    figure as a part of its limit: the larger, the worse.
+    """
+
+    slo: str
+    outcome: Outcome
+    actual: str
+    why: str = ""
+    share: float = 0.0
+
+
+class Periods(msgspec.Struct, frozen=True):
+    """The days, or hours, of a range by number of events.
+
+    ``whole`` are those that the log covers from start to end, ``cut`` the others. Each is (number, label).
+    """
+
+    whole: tuple[tuple[int, str], ...] = ()
+    cut: tuple[tuple[int, str], ...] = ()
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a range that its targets need.
+
+    ``covered_s`` is the time from its first to its last sample, ``hours`` the number of hours with samples.
+    ``is_complete``: the store covers the whole range. ``peaks_ms`` are the longest samples of all episodes, and
+    ``lengths_s`` the durations of episodes and of stalls. ``periods`` are by subject and period (``stalls/day``).
+    """
+
+    summary: Summary
+    counts: Counts
+    covered_s: float
+    hours: int
+    is_complete: bool
+    threshold_ms: float | None
+    peaks_ms: Sequence[float]
+    lengths_s: Mapping[str, Sequence[float]]
+    stalls: int
+    periods: dict[str, Periods]
+
+
+def judge(slo: Slo, measured: Measured) -> Verdict:
+    """Return the verdict on a target."""
+    if not measured.summary.count:
+        return Verdict(slo.text, Outcome.UNJUDGED, "–", "no samples in this range")
+    if slo.percent is not None:
+        return _judge_percentile(slo, slo.percent, measured)
+    if slo.subject in ("mean", "max"):
+        return _judge_duration(slo, measured)
+    if slo.subject == "breaches":
+        return _judge_breaches(slo, measured)
+    if slo.subject in measured.lengths_s:
+        return _judge_time(slo, measured)
+    return _judge_periods(slo, measured) if slo.per else _judge_number(slo, measured)
+
+
+def _judge_percentile(slo: Slo, percent: Fraction, measured: Measured) -> Verdict:
+    ms = percentiles_ns(measured.counts, [percent])[0] / 1e6
+    over = _number_over(measured.counts, float(slo.bound))
+    is_known = measured.threshold_ms is not None and slo.bound >= measured.threshold_ms
+    clusters = sum(peak > slo.bound for peak in measured.peaks_ms) if is_known else 0
+    return _judge_share(slo, _Figure(duration(ms), ms, over, clusters, (100 - percent) / 100), measured)
+
+
+def _judge_breaches(slo: Slo, measured: Measured) -> Verdict:
+    summary = measured.summary
+    slow = summary.degraded + summary.stall
+    percent = 100 * slow / summary.count
+    limit = Fraction(slo.bound, 100)
+    return _judge_share(slo, _Figure(f"{percent:.3g} %", percent, slow, len(measured.peaks_ms), limit), measured)
+
+
+class _Figure(msgspec.Struct, frozen=True):
+    """The figure of a target that allows a share of all samples to be over a limit.
+
+    ``over`` is their number, ``clusters`` the number of episodes that they are in, ``allowed`` the share.
+    """
+
+    text: str
+    value: float
+    over: int
+    clusters: int
+    allowed: Fraction
+
+
+def _judge_share(slo: Slo, figure: _Figure, measured: Measured) -> Verdict:
+    count = measured.summary.count
+    allowed, relative = figure.allowed, _relative(slo, figure.value)
+    needed = math.ceil(_EXPECTED / allowed) if allowed else 1
+    is_met = slo.is_met(figure.value)
+    if count >= needed:
+        narrowly = bool(allowed) and allowed / 2 <= Fraction(figure.over, count) <= 2 * allowed
+        outcome = Outcome.MET if is_met else Outcome.MISSED
+        return Verdict(slo.text, outcome, figure.text, "narrowly" if narrowly else "", relative)
+    is_clear = figure.clusters >= _CLUSTERS and _binomial(count, float(allowed), figure.over) <= _CHANCE
+    if not is_met and is_clear:
+        return Verdict(slo.text, Outcome.MISSED, figure.text, "", relative)
+    return Verdict(slo.text, Outcome.UNJUDGED, figure.text, _needs_samples(needed, measured), relative)
+
+
+def _relative(slo: Slo, value: float) -> float:
+    return value / float(slo.bound) if slo.bound else math.inf
+
+
+def _needs_samples(needed: int, measured: Measured) -> str:
+    count = measured.summary.count
+    rate = count / measured.covered_s if measured.covered_s > 0 else 0.0
+    text = f"needs {needed:,} samples, has {count:,}"
+    return f"{text} ({_time((needed - count) / rate)} more at this rate)" if rate else text
+
+
+def _judge_duration(slo: Slo, measured: Measured) -> Verdict:
+    summary, counts = measured.summary, measured.counts
+    ms = (counts.sum_ns / counts.count if slo.subject == "mean" else counts.max_ns) / 1e6
+    relative = _relative(slo, ms)
+    outcome = Outcome.MET if slo.is_met(ms) else Outcome.MISSED
+    if slo.subject == "max":
+        if outcome is Outcome.MET and summary.count < _LEAST_MAX:
+            return Verdict(slo.text, Outcome.UNJUDGED, duration(ms), _needs_samples(_LEAST_MAX, measured), relative)
+    elif summary.count < _LEAST_MEAN:
+        return Verdict(slo.text, Outcome.UNJUDGED, duration(ms), _needs_samples(_LEAST_MEAN, measured), relative)
+    elif measured.hours < _LEAST_MEAN_HOURS:
+        why = f"needs samples in {_LEAST_MEAN_HOURS} hours, has them in {measured.hours}"
+        return Verdict(slo.text, Outcome.UNJUDGED, duration(ms), why, relative)
+    return Verdict(slo.text, outcome, duration(ms), "", relative)
+
+
+def _judge_time(slo: Slo, measured: Measured) -> Verdict:
+    """Judge a share of time: it takes some episodes until it is known."""
+    lengths = measured.lengths_s[slo.subject]
+    summary = measured.summary
+    in_s = (summary.time_in_stalls_ms if slo.subject == IN_STALLS else summary.time_in_episodes_ms) / 1e3
+    share = in_s / measured.covered_s if measured.covered_s > 0 else 0.0
+    allowed = float(slo.bound) / 100
+    actual, relative = f"{100 * share:.3g} %", _relative(slo, 100 * share)
+    mean_s = max(sum(lengths) / len(lengths) if lengths else 0.0, _SHORTEST_S)
+    is_met = slo.is_met(100 * share)
+    if measured.covered_s * allowed >= _EXPECTED * mean_s:
+        why = "narrowly" if allowed / 2 <= share <= 2 * allowed else ""
+        return Verdict(slo.text, Outcome.MET if is_met else Outcome.MISSED, actual, why, relative)
+    expected = measured.covered_s * allowed / mean_s
+    if not is_met and len(lengths) >= _CLUSTERS and _poisson(expected, len(lengths)) <= _CHANCE:
+        return Verdict(slo.text, Outcome.MISSED, actual, "", relative)
+    needed_s = _EXPECTED * mean_s / allowed if allowed else math.inf
+    why = f"needs {_time(needed_s)} of log, has {_time(measured.covered_s)}"
+    return Verdict(slo.text, Outcome.UNJUDGED, actual, why, relative)
+
+
+def _judge_periods(slo: Slo, measured: Measured) -> Verdict:
+    """Judge a number for each day (hour): any can be too many, and only whole ones can be few enough."""
+    periods = measured.periods.get(f"{slo.subject}/{slo.per}", Periods())
+    number, label = max((*periods.whole, *periods.cut), key=lambda period: period[0], default=(0, ""))
+    actual = f"{number:,} in the worst {slo.per}" + (f", {label}" if number else "")
+    relative = _relative(slo, number)
+    if not slo.is_met(number):
+        return Verdict(slo.text, Outcome.MISSED, actual, "", relative)
+    if not periods.whole:
+        why = f"no whole {slo.per} in {_time(measured.covered_s)} of log"
+        return Verdict(slo.text, Outcome.UNJUDGED, actual, why, relative)
+    whole = len(periods.whole)
+    why = f"met on {whole:,} of {whole:,} whole {slo.per}s" if whole > 1 else f"one whole {slo.per}"
+    if periods.cut:
+        why += f"; {len(periods.cut):,} cut {slo.per}{'' if len(periods.cut) == 1 else 's'} left out"
+    if not any(count for count, _ in periods.whole):
+        why += f"; up to {3 / whole:.2g} a {slo.per} cannot be ruled out"
+    return Verdict(slo.text, Outcome.MET, actual, why, relative)
+
+
+def _judge_number(slo: Slo, measured: Measured) -> Verdict:
+    number = measured.stalls if slo.subject == "stalls" else measured.summary.episodes
+    relative = _relative(slo, number)
+    if not slo.is_met(number):
+        return Verdict(slo.text, Outcome.MISSED, f"{number:,}", "", relative)
+    if not measured.is_complete:
+        return Verdict(slo.text, Outcome.UNJUDGED, f"{number:,}", "the store does not cover the whole range", relative)
+    return Verdict(slo.text, Outcome.MET, f"{number:,}", "", relative)
+
+
+def _number_over(counts: Counts, ms: float) -> int:
+    """Return the number of samples that are longer, to half a bucket."""
+    if ms <= 0:
+        return counts.count - counts.zeros
+    index = math.ceil(math.log2(ms / 1e3) * 2**SCALE) - 1
+    return sum(number for at, number in counts.exponential.items() if at > index)
+
+
+def _binomial(count: int, share: float, number: int) -> float:
+    """Return the probability of at least ``number`` among ``count``, each with this chance."""
+    return 1.0 if number <= 0 else beta_below(share, number, count - number + 1)
+
+
+def _poisson(expected: float, number: int) -> float:
+    """Return the probability of at least ``number`` events where so many are expected."""
+    below = (
+        sum(math.exp(-expected + at * math.log(expected) - math.lgamma(at + 1)) for at in range(number))
+        if expected
+        else 1.0
+    )
+    return max(0.0, 1.0 - below)
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("day", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (unit != "day" and seconds >= length):
+            number = round(seconds / length)
+            return f"{number:,} {unit}{'s' if unit == 'day' and number > 1 else ''}"
+    return f"{seconds:.0f} s"
