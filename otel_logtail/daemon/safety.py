@@ -103,8 +103,8 @@ def check_outputs(settings: Settings, reads: Iterable[Read]) -> None:
             if output.among(_Files(other.names)):
                 raise UsageError(f"{output.name} {output.path} is the file of {other.name}", hint="name another file")
     for read in reads:
-        live = discover(read.patterns, read.rule, trusted=read.trusted)
         folders = Folders()
+        live = discover(read.patterns, read.rule, trusted=read.trusted, folders=folders)
         files = _Files([*live, *(rotated for path in live for rotated in siblings(path, folders))])
         by_stem: dict[str, list[str]] = {}
         for path in live:

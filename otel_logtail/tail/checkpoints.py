@@ -65,8 +65,9 @@ class Everywhere:
             OSError: The file cannot be read.
         """
         ids = {*self._ids.get(reader.identity, ())}
-        if self._all:
-            ids.update(self._ids.get(fingerprint(reader.read_at(0, HEAD_BYTES)), ()))
+        head = reader.read_at(0, HEAD_BYTES) if self._all else b""
+        if len(head) == HEAD_BYTES:
+            ids.update(self._ids.get(fingerprint(head), ()))
         return [self._all[id_] for id_ in sorted(ids, reverse=True)]
 
     def _keys(self, state: FileState) -> tuple[Hashable, ...]:

@@ -44,7 +44,8 @@ class Listing(msgspec.Struct):
 
     def beside(self, name: str) -> Names:
         """Return the names that begin like this one (before its extension)."""
-        stem, _ = os.path.splitext(name)
+        dot = name.rfind(".")
+        stem = name[:dot] if dot > 0 else name
         names = self.names
         first = last = bisect_left(names, (stem,))
         while last < len(names) and names[last][0].startswith(stem):
@@ -95,8 +96,8 @@ class Folders:
         Raises:
             OSError: The directory cannot be accessed.
         """
-        folder, name = os.path.split(path)
-        return self.listing(folder or ".", now_s, fresh=fresh).beside(name)
+        folder, _, name = path.rpartition("/")
+        return self.listing(folder or ("/" if path.startswith("/") else "."), now_s, fresh=fresh).beside(name)
 
     def real(self, folder: str) -> str:
         """Return the real path of a directory, as of this scan."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
 from otel_logtail.tail.directories import FILE, LINK, Folders, Listing
-from otel_logtail.tail.naming import is_rotated_name, rotated_of
+from otel_logtail.tail.naming import is_rotated_in, is_rotated_name, rotated_of
 from otel_logtail.tail.patterns import Part, Patterns, as_written
 
 
@@ -66,7 +66,7 @@ def _wanted(listing: Listing, part: Part, rule: PathRule, *, trusted: bool) -> l
         and part.matches(name)
         and not rule.is_copy(name)
         and (trusted or rule.is_live(name))
-        and not is_rotated_name(os.path.join(listing.folder, name))
+        and not is_rotated_in(listing.folder, name)
     ]
 
 

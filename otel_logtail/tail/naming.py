@@ -19,14 +19,14 @@ _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 # a real date, with separators in both places or in none: 8787-1234 is a port and a pid
 _DATE = (
     r"(?:19|20)\d\d(?P<dash>-?)(?:0[1-9]|1[0-2])(?P=dash)(?:0[1-9]|[12]\d|3[01])[-_.T:\d]*"
-    r"(?:(?<=\d\.\d{3})-[a-z][a-z0-9_-]*)?"
+    r"(?:(?<=\d\.\d{3})-(?P<reason>[a-z][a-z0-9_-]*))?"
 )
 _BEHIND = re.compile(rf"[.-](?:(?P<number>\d{{1,6}})|(?P<date>{_DATE}|\d{{9,}}))")
 _BEFORE_EXTENSION = re.compile(rf"\.(?P<number>\d{{1,3}})|[.-](?P<date>{_DATE})")
 _ROTATED_END = re.compile(rf"(?:\.\d{{1,6}}|[.-](?:{_DATE}|\d{{9,}}))$")
-# no program names the file that it writes to after the reason for its rotation
-_ROTATED_BECAUSE = re.compile(r"-\d{4}-\d\d-\d\dT[-\d]+\.\d{3}-(?:size|time)\.[A-Za-z]+$")
 _ROTATED_MIDDLE = re.compile(rf"(?:\.\d{{1,3}}|[.-]{_DATE})(?P<extension>\.[A-Za-z]+)$")
+_REASONS = ("size", "time")
+"""No program names the file that it writes to after one of these reasons for a rotation."""
 
 
 def is_compressed(path: str) -> bool:
@@ -51,11 +51,11 @@ def rotated_of(live: str, names: Names, *, ring: bool = False) -> list[str]:
         names: The names in its directory, at least those that begin like its own.
         ring: Whether the program uses the same few numbers again and again.
     """
+    if len(names) == 1 and live.endswith(names[0][0]):
+        return []  # the usual case: a rotated name is longer than the live one
     folder, name = os.path.split(live)
     stem, extension = os.path.splitext(name)
     found: dict[str, tuple[tuple[int, int, str], str]] = {}
-    if len(names) == 1 and names[0][0] == name:
-        return []  # the usual case
     for other, _, kind in names:
         match = _rotated_as(other, name, stem, extension)
         if match is None or kind not in (FILE, LINK):
@@ -109,14 +109,22 @@ def is_sibling(live: str, path: str) -> bool:
 
 def is_rotated_name(path: str) -> bool:
     """Return whether a file was renamed by a rotation, as far as its name shows."""
-    folder, name = os.path.split(path)
+    return is_rotated_in(*os.path.split(path))
+
+
+def is_rotated_in(folder: str, name: str) -> bool:
+    """Return whether a file in this directory was renamed by a rotation, as far as its name shows."""
     sure, base = _rotated_from(name)
     # a number before the extension counts only if the live file exists
     return sure or (base != name and os.path.exists(os.path.join(folder, base)))
 
 
-@lru_cache(maxsize=4096)  # the same names are checked at each scan
+@lru_cache(maxsize=1 << 14)  # the same names are checked at each scan, and there may be thousands
 def _rotated_from(name: str) -> tuple[bool, str]:
     """Return whether a name by itself is that of a rotated file, and the name without a number in its middle."""
-    sure = is_compressed(name) or _ROTATED_END.search(name) or _ROTATED_BECAUSE.search(name)
-    return bool(sure), _ROTATED_MIDDLE.sub(r"\g<extension>", name)
+    if is_compressed(name) or _ROTATED_END.search(name):
+        return True, name
+    middle = _ROTATED_MIDDLE.search(name)
+    if middle is None:
+        return False, name
+    return middle["reason"] in _REASONS, name[: middle.start()] + middle["extension"]

@@ -108,14 +108,16 @@ class PathFiles:
         """Return the paths with their inodes (None: a link): rotated files first, the oldest of them first."""
         found: dict[str, int | None] = {}
         live = None
-        self.bases = self._links()
+        own = self._folders.listing(self._folder or ".", now_s, fresh=True, again=again)
+        self.bases = (self.live,) if own.kind_of(self._name) == FILE else self._links()
         for base in self.bases:
-            folder, name = os.path.split(base)
-            listing = self._folders.listing(folder or ".", now_s, fresh=True, again=again)
+            is_own = base == self.live
+            folder, name = (self._folder, self._name) if is_own else os.path.split(base)
+            listing = own if is_own else self._folders.listing(folder or ".", now_s, fresh=True, again=again)
             names = listing.beside(name)
             by_name = {other: inode if kind != LINK else None for other, inode, kind in names}
             found.update((path, by_name[path.rpartition("/")[2]]) for path in rotated_of(base, names, ring=self._ring))
-            live = by_name.get(name) if base == self.live else live
+            live = by_name.get(name) if is_own else live
         return {**found, self.live: live}
 
     def _links(self) -> tuple[str, ...]:
