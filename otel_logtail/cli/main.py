@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from otel_logtail.cli.detect import detect
 from otel_logtail.cli.doctor import doctor
 from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process, stop_early
 from otel_logtail.cli.exporters import exporters
@@ -39,6 +40,7 @@ app.add_typer(service_app)
 app.add_typer(observers_app)
 app.command()(status)
 app.command()(doctor)
+app.command()(detect)
 app.command()(report)
 app.command()(prune)
 app.command()(retry)

@@ -19,7 +19,7 @@ from tests.support.forked import CLOSED, UNREAD, exit_code
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 from tests.support.waiting import bound_s
 
-WITHOUT_STORE = {"observers", "exporters", "service", "demo"}
+WITHOUT_STORE = {"detect", "observers", "exporters", "service", "demo"}
 TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",), ("observers", "new"))]
 HELP = [("--help",), ("--version",), ("observers",), ("query", "--help"), ("report", "--help")]
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.places import CAPTURES
 from tests.support.waiting import bound_s
 
 
@@ -75,6 +76,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {  # what a command needs be
     ("query", "sql"): ("SELECT * FROM samples",),
     ("service", "systemd"): HEADROOM,
     ("service", "launchd"): HEADROOM,
+    ("detect",): (str(CAPTURES / "0.42.0-stall.log"),),
     ("observers", "show"): ("headroom",),
     ("observers", "new"): ("acme", "--sample", "/nowhere.log"),
 }
