@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from otel_logtail.report.compare import Comparison
     from otel_logtail.report.data import Report
     from otel_logtail.report.periods import Period
+
+
+class ReportFormat(str, Enum):
+    """Forms of a report."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
 
 _CODES = {"met": 0, "missed": 1, "not judged": 3}
 
@@ -43,6 +55,7 @@ def report(
             " Can be repeated; the exit code is 1 if one is missed, and 3 if none is, but one cannot be judged.",
         ),
     ] = None,
+    form: Annotated[ReportFormat, typer.Option("--format", help="Form of the output.")] = ReportFormat.TEXT,
     compare: Annotated[
         str | None,
         typer.Option(
@@ -78,9 +91,9 @@ def report(
         periods = _periods(reader, compare, before, after)
         gathered = gather(reader if periods is None else reader.within(periods[1].since_ns, reader.until_ns), slos)
         comparison = None if periods is None else compare_periods(reader, *periods)
-    _print(gathered, comparison)
+    _print(gathered, comparison, form)
     if html is not None:
-        _write(html, page(gathered, made_ns=time.time_ns()))
+        _write(html, page(gathered, comparison, made_ns=time.time_ns()))
         say(f"written to {html}")
     if text := str(reader.damage):
         say_error(f"the store is damaged: {text}")
@@ -127,19 +140,33 @@ def _periods(
     return earlier, periods.Period(start_ns, until_ns)
 
 
-def _print(gathered: Report, comparison: Comparison | None) -> None:
-    from otel_logtail.cli.streams import encodable, is_colored
-    from otel_logtail.cli.tables import terminal_width
-    from otel_logtail.report.text import comparison_lines, lines
+def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat) -> None:
+    from otel_logtail.cli.streams import encodable, is_colored, json_text
 
-    width = terminal_width(sys.stdout)
-    color = _colored if is_colored(sys.stdout) else str
+    color = _colored if form is ReportFormat.TEXT and is_colored(sys.stdout) else str
     with reader_may_leave():
-        for line in lines(gathered, width=width):
+        if form is ReportFormat.JSON:
+            from otel_logtail.report.formats import as_json
+
+            sys.stdout.write(json_text(as_json(gathered, comparison), sys.stdout) + "\n")
+            return
+        for line in _lines(gathered, comparison, form):
             sys.stdout.write(color(encodable(line, sys.stdout)) + "\n")
-        if comparison is not None:
-            for line in ("", *comparison_lines(comparison, width=width or 100)):
-                sys.stdout.write(encodable(line, sys.stdout) + "\n")
+
+
+def _lines(gathered: Report, comparison: Comparison | None, form: ReportFormat) -> Iterable[str]:
+    if form is ReportFormat.HTML:
+        from otel_logtail.report.page import page
+
+        return page(gathered, comparison, made_ns=time.time_ns()).splitlines()
+    if form is ReportFormat.MARKDOWN:
+        from otel_logtail.report.formats import markdown
+
+        return markdown(gathered, comparison)
+    from otel_logtail.cli.tables import terminal_width
+    from otel_logtail.report.text import lines
+
+    return lines(gathered, comparison, width=terminal_width(sys.stdout))
 
 
 def _colored(line: str) -> str:

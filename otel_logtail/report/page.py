@@ -12,16 +12,20 @@ from importlib.resources import files
 
 from otel_logtail.report.answer import MARKS
 from otel_logtail.report.bars import histogram
+from otel_logtail.report.compare import Comparison
 from otel_logtail.report.data import Report
 from otel_logtail.report.judge import Outcome
 from otel_logtail.report.plots import calendar_plot, causes_plot, histogram_plot
 from otel_logtail.report.rows import (
+    CHANGE_SIDES,
     EPISODE_SIDES,
     PART_SIDES,
     answer_of,
+    change_rows,
     episode_rows,
     headline,
     part_rows,
+    periods_of,
     range_of,
     target_rows,
 )
@@ -36,11 +40,12 @@ _KINDS = {Outcome.MET: "met", Outcome.MISSED: "missed", Outcome.UNJUDGED: "unjud
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(report: Report, *, made_ns: int, tz: tzinfo | None = None) -> str:
+def page(report: Report, comparison: Comparison | None = None, *, made_ns: int, tz: tzinfo | None = None) -> str:
     """Return the page of a report.
 
     Args:
         report: The report.
+        comparison: A comparison of its period with another one.
         made_ns: The time at which it was made.
         tz: The time zone of times; None: the local one.
     """
@@ -51,6 +56,7 @@ def page(report: Report, *, made_ns: int, tz: tzinfo | None = None) -> str:
             f"<h1>{title}</h1>",
             f'<p class="soft">{_text(range_of(report, tz))}</p>',
             *_slos(report),
+            *(_comparison(comparison, tz) if comparison is not None else ()),
             *(_figures(report, tz) if report.summary.count else ()),
             f'<p class="soft foot">otel-logtail, {_text(local(made_ns, tz))}. Percentiles are within 1 %.</p>',
         ]
@@ -83,6 +89,16 @@ def _slos(report: Report) -> Iterator[str]:
     cells = [[_word(row[0], kinds[row[0]]), *map(_text, row[1:])] for row in rows]
     yield f"<h2>{'Default targets' if report.are_default else 'Targets'}</h2>"
     yield _table([[*map(_text, heading)], *cells], "llll")
+
+
+def _comparison(comparison: Comparison, tz: tzinfo | None) -> Iterator[str]:
+    yield f"<h2>{_text(comparison.sentence)}</h2>"
+    yield f'<p class="soft">{_text(periods_of(comparison, tz))}</p>'
+    if comparison.figures:
+        heading, *rows = change_rows(comparison)
+        cells = [[*map(_text, row[:-1]), _word(row[-1], row[-1].partition(" ")[0])] for row in rows]
+        yield _table([[*map(_text, heading)], *cells], CHANGE_SIDES)
+    yield from (f'<p class="soft">Note: {_text(note)}</p>' for note in comparison.notes)
 
 
 def _figures(report: Report, tz: tzinfo | None) -> Iterator[str]:

@@ -31,11 +31,14 @@ _MAX_SLOTS = 31
 _LEAST_COLUMNS = 3
 
 
-def lines(report: Report, *, width: int | None = None, tz: tzinfo | None = None) -> Iterator[str]:
+def lines(
+    report: Report, comparison: Comparison | None = None, *, width: int | None = None, tz: tzinfo | None = None
+) -> Iterator[str]:
     """Yield the lines of a report.
 
     Args:
         report: The report.
+        comparison: A comparison of its period with another one.
         width: The width of the terminal; None: the output is not a terminal.
         tz: The time zone of times; None: the local one.
     """
@@ -45,6 +48,9 @@ def lines(report: Report, *, width: int | None = None, tz: tzinfo | None = None)
     yield from _wrapped(f"{printable(report.title)}: {range_of(report, tz)}", width or 100)
     yield ""
     yield from _targets(report, width)
+    if comparison is not None:
+        yield ""
+        yield from comparison_lines(comparison, width=width or 100, tz=tz)
     if not report.summary.count:
         return
     longest = max(10, min(_LONGEST, (width or 100) - 45))

@@ -1,0 +1,153 @@
+"""A report as JSON and as Markdown: the same figures as on the terminal and on the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+
+from otel_logtail.report.answer import MARKS
+from otel_logtail.report.compare import Comparison
+from otel_logtail.report.data import Report
+from otel_logtail.report.figures import Figure
+from otel_logtail.report.periods import Period
+from otel_logtail.report.rows import (
+    CHANGE_SIDES,
+    EPISODE_SIDES,
+    PART_SIDES,
+    answer_of,
+    change_rows,
+    episode_rows,
+    headline,
+    part_rows,
+    periods_of,
+    range_of,
+    target_rows,
+)
+from otel_logtail.text import iso, printable
+
+_PARTS = ("sources", "paths", "stages")
+_SPECIAL = str.maketrans({char: "\\" + char for char in "\\`*_{}[]<>#|~&"})
+
+
+def as_object(report: Report, comparison: Comparison | None = None) -> dict[str, Any]:
+    """Return a report as an object for JSON: durations in milliseconds, times in ISO 8601, shares from 0 to 1."""
+    found = answer_of(report)
+    shares = report.shares or (None, None)
+    return {
+        "title": report.title,
+        "verdict": found.outcome.value,
+        "sentence": found.sentence,
+        "targets_are_default": report.are_default,
+        "targets": [
+            {"target": v.slo, "verdict": v.outcome.value, "actual": v.actual, "why": v.why} for v in report.verdicts
+        ],
+        "summary": report.summary,
+        "stalls": report.stalls,
+        "share_in_episodes": shares[0],
+        "share_in_stalls": shares[1],
+        "thresholds_ms": report.thresholds_ms,
+        "causes": report.causes,
+        "worst_episodes": report.worst,
+        "by": "hour" if report.hourly else "day",
+        "slots": report.slots,
+        **{name: getattr(report, name) for name in _PARTS},
+        "comparison": None if comparison is None else _comparison(comparison),
+    }
+
+
+def as_json(report: Report, comparison: Comparison | None = None) -> bytes:
+    """Return a report as one line of JSON."""
+    return msgspec.json.encode(as_object(report, comparison))
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "verdict": comparison.word.value,
+        "sentence": comparison.sentence,
+        "before": _period(comparison.before, comparison.samples[0]),
+        "after": _period(comparison.after, comparison.samples[1]),
+        "figures": [_figure(figure) for figure in comparison.figures],
+        "causes": [_figure(figure) for figure in comparison.causes],
+        "notes": comparison.notes,
+    }
+
+
+def _period(period: Period, samples: int) -> dict[str, Any]:
+    return {"since": iso(period.since_ns), "until": iso(period.until_ns), "samples": samples}
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    """Return a figure with its change as a factor; null stands for a bound that is not known, or infinite."""
+    ratio = figure.ratio
+    bounds = (None, None, None) if ratio is None else tuple(map(_exp, (ratio.change, ratio.low, ratio.high)))
+    return {
+        "figure": figure.name,
+        "unit": figure.unit,
+        "before": figure.before,
+        "after": figure.after,
+        "factor": bounds[0],
+        "low": bounds[1],
+        "high": bounds[2],
+        "verdict": figure.word.value,
+        "decides": figure.decides,
+    }
+
+
+def _exp(value: float) -> float | None:
+    return math.exp(value) if value < math.log(1e300) else None
+
+
+# --- Markdown -----------------------------------------------------------------------------------------------------
+
+
+def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo | None = None) -> Iterator[str]:
+    """Yield the lines of a report in Markdown, for a pull request or an issue.
+
+    Args:
+        report: The report.
+        comparison: A comparison of its period with another one.
+        tz: The time zone of times; None: the local one.
+    """
+    found = answer_of(report)
+    yield f"### {MARKS[found.outcome]} {_text(found.sentence)}"
+    yield ""
+    yield f"**{_text(report.title)}**: {_text(range_of(report, tz))}"
+    yield from _table(target_rows(report), "llll")
+    if report.summary.count:
+        yield from _table([["figure", "value"], *headline(report)], "ll")
+    if comparison is not None:
+        yield ""
+        yield f"#### {_text(comparison.sentence)}"
+        yield ""
+        yield _text(periods_of(comparison, tz))
+        if comparison.figures:
+            yield from _table(change_rows(comparison), CHANGE_SIDES)
+        yield from (f"\nNote: {_text(note)}" for note in comparison.notes)
+    if report.worst:
+        yield ""
+        yield "#### Worst episodes"
+        yield from _table(episode_rows(report, tz), EPISODE_SIDES)
+    for name in _PARTS:
+        if parts := getattr(report, name):
+            yield from _table(part_rows(name, parts), PART_SIDES)
+
+
+def _table(rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:
+    heading, *body = rows
+    yield ""
+    yield _row(heading)
+    yield "|" + "|".join("--:" if side == "r" else "---" for side in sides) + "|"
+    yield from map(_row, body)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_text, cells)) + " |"
+
+
+def _text(text: str) -> str:
+    """Return text that no character can turn into a link, an image, HTML or another cell."""
+    return printable(text).translate(_SPECIAL)
