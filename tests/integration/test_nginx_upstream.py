@@ -68,13 +68,13 @@ class Case(NamedTuple):
     more: dict[str, Any] | None = None
 
 
-CASES = (
+CASES = (  # each ends long after the one before it: their order is that of the samples
+    Case("/own", 0, "client", {"headers": {"User-Agent": 'a" rt=9.000 "\xff', "X-Request-Id": ": 9.000 9"}}),
     Case("/slow/300?n=1", 300, "upstream", {"headers": {"traceparent": TRACEPARENT}}),
     Case("/drip/300", 300, "body"),
     Case("/status/503/300", 300, "upstream"),
     Case("/ok", 100, "client", {"method": "POST", "body": b"x" * 2000, "upload_s": 0.5}),
     Case("/again/hang", 250, "retry"),
-    Case("/own", 0, "client", {"headers": {"User-Agent": 'a" rt=9.000 "\xff', "X-Request-Id": ": 9.000 9"}}),
     Case("/hang", 100, "upstream", {"patience_s": 0.5}),  # is logged after the client left, so it is the last
 )
 LATE = (Case("/slow/200", 200, "upstream"), Case("/drip/250", 250, "body"))

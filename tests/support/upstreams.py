@@ -89,6 +89,11 @@ class StubUpstream:
         self._server = _Server(self._over)
         self.port = int(self._server.server_address[1])
 
+    @property
+    def received(self) -> int:
+        """Return how many requests have arrived, answered or not."""
+        return self._server.received
+
     def __enter__(self) -> StubUpstream:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -110,6 +115,8 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, over: threading.Event) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.over = over
+        self.received = 0
+        self.lock = threading.Lock()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing: a client that gives up is part of the tests."""
@@ -120,6 +127,8 @@ class _Answer(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        with self.server.lock:
+            self.server.received += 1
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         words = self.path.partition("?")[0].split("/")
         for at, word in enumerate(words):
@@ -287,6 +296,12 @@ class Follower(Program):
         """Return all samples in the store, in the order of their ends, as ``query samples`` prints them."""
         found: list[dict[str, Any]] = self.ask("query", "samples")
         return sorted(found, key=lambda sample: (sample["time_unix_nano"], sample["id"]))
+
+    def line_of(self, sample: dict[str, Any]) -> bytes:
+        """Return the line of a sample in its file."""
+        with Path(sample["file"]).open("rb") as log:
+            log.seek(sample["offset"])
+            return log.readline()
 
     def wait_for_samples(self, number: int) -> list[dict[str, Any]]:
         """Wait until the store holds so many samples, and return them."""
