@@ -71,7 +71,7 @@ def agrees(sample: dict[str, Any], took: Measured, delay_ms: int) -> bool:
     duration_ns, end_ns = round(float(sample["duration_ms"]) * MS), int(sample["time_unix_nano"])
     start_ns = took.end_ns - took.duration_ns
     return (
-        delay_ms * MS <= duration_ns <= took.duration_ns + SLACK_NS
+        delay_ms * MS - SLACK_NS <= duration_ns <= took.duration_ns + SLACK_NS
         and start_ns + duration_ns - SLACK_NS <= end_ns <= took.end_ns + SLACK_NS
     )
 
