@@ -23,13 +23,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import files, growth, ingest, latency, rest, stages
+from benchmarks import files, growth, ingest, latency, observers, rest, stages
 from benchmarks.figures import Figure, Machine, Report, at_most, table
 
 Measure = Callable[[Path, str], Iterator[Figure]]
 
 GROUPS: dict[str, Measure] = {
     "ingest": lambda folder, size: ingest.measure(folder, ingest.TINY if size == "tiny" else ingest.Size()),
+    "observers": lambda folder, size: observers.measure(folder, observers.TINY if size == "tiny" else observers.Size()),
     "stages": stages.measure,
     "latency": lambda folder, size: latency.measure(folder, latency.TINY if size == "tiny" else latency.Size()),
     "growth": lambda folder, size: growth.measure(

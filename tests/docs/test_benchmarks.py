@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import data, page, rest
+from benchmarks import data, observers, page, rest
 from benchmarks.figures import Figure, at_least, at_most, table
 from benchmarks.floors import decode, store
 from benchmarks.growth import multiply
@@ -127,6 +127,20 @@ def test_a_failing_group_fails_the_run_and_keeps_earlier_figures(
 def test_a_figure_that_should_be_large_misses_its_bar_below_it() -> None:
     assert at_least(300).missed_by(240) == pytest.approx(0.2)
     assert at_least(300).missed_by(400) < 0
+
+
+def test_an_observer_is_measured_with_the_captured_lines_of_its_program(tmp_path: Path) -> None:
+    found = list(observers.measure(tmp_path, observers.TINY, ["caddy"]))
+    assert [figure.name for figure in found] == ["headroom: proxy-8787.log", "caddy: access.log"]
+    assert all(figure.value and figure.bar == at_least(60_000) for figure in found)
+    lines = (tmp_path / "caddy-access.log" / "access.log").read_bytes().splitlines()
+    assert (len(lines), len(set(lines))) == (500, 77)  # lines that are ignored are left out
+
+
+def test_a_log_with_few_samples_is_measured_if_no_other_has_more(tmp_path: Path) -> None:
+    size = observers.Size(samples=100, runs=1, least=1000)
+    found = [figure.name for figure in observers.measure(tmp_path, size, ["traefik"])]
+    assert found == ["headroom: proxy-8787.log", "traefik: clf.log"]
 
 
 def test_starts_are_measured(tmp_path: Path) -> None:
