@@ -112,7 +112,8 @@ class Columns(msgspec.Struct, frozen=True):
 class Samples(msgspec.Struct):
     """The samples of a piece of log, column by column, in file order: most of them are only counted.
 
-    Like :class:`Sample`, with one list a field. ``stage_ns`` holds a tuple a sample.
+    Like :class:`Sample`, with one list a field. ``stage_ns`` holds a tuple a sample. ``traces`` are the trace contexts
+    of the lines that have one, by offset.
     """
 
     offsets: list[int] = []
@@ -123,6 +124,7 @@ class Samples(msgspec.Struct):
     stages: list[str] = []
     shapes: list[Shape] = []
     stage_ns: list[tuple[int | None, ...]] = []
+    traces: dict[int, bytes] = {}
 
 
 class Breach(msgspec.Struct, frozen=True):
@@ -375,7 +377,10 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class BreachRecord(msgspec.Struct, frozen=True):
-    """One breach, as exporters see it, with the ids of its episode's span (known before the episode is over)."""
+    """One breach, as exporters see it, with the ids of its episode's span (known before the episode is over).
+
+    ``trace`` is the trace context of its line, or empty. A client may have chosen it, so it is a link only.
+    """
 
     id: int
     source: SourceInfo
@@ -391,6 +396,7 @@ class BreachRecord(msgspec.Struct, frozen=True):
     attributes: Attributes
     trace_id: bytes
     span_id: bytes
+    trace: bytes = b""
 
 
 class EpisodeRecord(msgspec.Struct, frozen=True):

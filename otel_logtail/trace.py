@@ -11,6 +11,7 @@ import re
 LENGTH = 24
 """Bytes of a trace context: trace id (16), then span id (8)."""
 
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _TRACE_ID, _SPAN_ID = r"(?!0{32})([0-9a-f]{32})", r"(?!0{16})([0-9a-f]{16})"
 _PARENT = re.compile(f"00-{_TRACE_ID}-{_SPAN_ID}-[0-9a-f]{{2}}")
 _IDS = re.compile(f"{_TRACE_ID}-{_SPAN_ID}")
@@ -27,6 +28,16 @@ def parse_traceparent(text: bytes | str) -> bytes:
 def join_trace(trace_id_hex: bytes | str, span_id_hex: bytes | str) -> bytes:
     """Return the trace context of two ids in lower-case hex; empty if one of them is not valid."""
     return _joined(_IDS.fullmatch(f"{_text(trace_id_hex)}-{_text(span_id_hex)}"))
+
+
+def is_context(trace: bytes) -> bool:
+    """Return whether bytes are a trace context: 24 of them, and neither id is zeros alone."""
+    return len(trace) == LENGTH and trace[:16] != _NO_TRACE and trace[16:] != _NO_SPAN
+
+
+def ids_of(trace: bytes) -> tuple[bytes, bytes]:
+    """Return the trace id and the span id of a trace context; two empty ones of an empty context."""
+    return trace[:16], trace[16:]
 
 
 def _text(value: bytes | str) -> str:

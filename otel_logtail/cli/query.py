@@ -130,7 +130,7 @@ def sql(
     db: Db = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Run SQL on the views samples, episodes and minutes."""
+    """Run SQL on the views samples, breaches, episodes, minutes."""
     from otel_logtail import query
     from otel_logtail.cli import answers
 

@@ -11,7 +11,7 @@ from operator import le, lt
 
 from otel_logtail.counts import extent
 from otel_logtail.model import Columns, Ignored, Rejected, Sample, Shape
-from otel_logtail.trace import LENGTH
+from otel_logtail.trace import is_context
 
 _MOST_NS = 2**53
 """The longest duration of a stage: 100 days. Sums of many still fit into the store's integers."""
@@ -83,7 +83,7 @@ def is_ordinary(sample: Sample) -> bool:
         and cause.isascii()
         and stage.isascii()
         and type(trace) is bytes
-        and (not trace or len(trace) == LENGTH)
+        and (not trace or is_context(trace))
     )
 
 
@@ -98,8 +98,8 @@ def wrong_in(observed: object) -> str:
                 return f"{name}={value!r}, which is not text"
         if type(observed.stage_ns) is not tuple or not set(map(type, observed.stage_ns)) <= _STAGE:
             return f"stage_ns={observed.stage_ns!r}, which is not a tuple of int and None"
-        if type(observed.trace) is not bytes or len(observed.trace) not in (0, LENGTH):
-            return f"trace={observed.trace!r}, which is not {LENGTH} bytes"
+        if type(observed.trace) is not bytes or (observed.trace and not is_context(observed.trace)):
+            return f"trace={observed.trace!r}, which is not a trace context"
         wrong = _wrong_in_shape(observed.shape)
         if not wrong and len(observed.stage_ns) != len(observed.shape.stages):
             wrong = f"{len(observed.stage_ns)} stage_ns for {len(observed.shape.stages)} stages"

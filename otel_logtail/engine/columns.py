@@ -25,6 +25,8 @@ def append(samples: Samples, offset: int, sample: Sample) -> None:
     samples.stages.append(sample.stage)
     samples.shapes.append(sample.shape)
     samples.stage_ns.append(sample.stage_ns)
+    if sample.trace:
+        samples.traces[offset] = sample.trace
 
 
 def sample_at(samples: Samples, index: int) -> Sample:
@@ -37,4 +39,5 @@ def sample_at(samples: Samples, index: int) -> Sample:
         samples.stages[index],
         samples.shapes[index],
         samples.stage_ns[index],
+        samples.traces.get(samples.offsets[index], b""),
     )

@@ -14,7 +14,7 @@ import msgspec
 from otel_logtail.errors import UsageError
 from otel_logtail.query.reader import Reader
 
-_VIEWS = "query the views samples, episodes and minutes"
+_VIEWS = "query the views samples, breaches, episodes and minutes"
 _IN_MEMORY = 10_000
 """The number of rows that are kept in memory; further rows wait in a temporary file."""
 

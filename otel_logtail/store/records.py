@@ -16,7 +16,7 @@ BATCH_EVENTS = 2000
 
 _BREACH = (
     "SELECT b.id, b.source, f.live, f.path, b.offset, b.uid, b.time_ns, b.duration_ns, k.severity, k.cause, k.stage,"
-    " k.attributes, b.trace_id, b.span_id"
+    " k.attributes, b.trace_id, b.span_id, b.trace"
     " FROM breach AS b JOIN kind AS k ON k.id = b.kind JOIN file AS f ON f.id = b.file"
 )
 
@@ -68,6 +68,7 @@ def read_breaches(
             attributes=decode_attributes(row[11]),
             trace_id=row[12],
             span_id=row[13],
+            trace=row[14],
         )
         for row in rows
     )

@@ -58,8 +58,8 @@ class SampleTables:
         if not batch.breaches:
             return 0, 0
         self._db.executemany(
-            "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id)"
-            f" VALUES ({marks(10)})",
+            "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id,"
+            f" trace) VALUES ({marks(11)})",
             [
                 (
                     batch.source,
@@ -72,6 +72,7 @@ class SampleTables:
                     encode_json(sample.stage_ns),
                     b.trace_id,
                     b.span_id,
+                    sample.trace,
                 )
                 for b in batch.breaches
             ],

@@ -1,4 +1,4 @@
--- The store, schema version 5. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+-- The store, schema version 6. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
 -- Invariants:
 --   * the data of a piece of log (samples, breaches, intervals, episodes, counters) and the position behind it (file)
@@ -9,7 +9,7 @@
 --   * undelivered data that is deleted is counted (dropped).
 --
 -- All times are nanoseconds since the Unix epoch, all durations nanoseconds, all text UTF-8, all JSON compact.
--- The views at the end (samples, episodes, minutes) are the ones to query; the tables may change with the version.
+-- The views at the end (samples, breaches, episodes, minutes) are the ones to query; the tables may change with the version.
 
 CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns',
                                           -- 'set_aside' (the damaged store that this one replaces; empty: it was
@@ -101,7 +101,8 @@ CREATE TABLE breach (                     -- stream: samples that are not ok
   kind        INTEGER NOT NULL REFERENCES kind,
   stages      TEXT NOT NULL,              -- JSON array of nanoseconds, as in a block
   trace_id    BLOB NOT NULL,              -- of its episode
-  span_id     BLOB NOT NULL
+  span_id     BLOB NOT NULL,
+  trace       BLOB NOT NULL DEFAULT x''   -- trace context of its line: trace id (16 bytes), span id (8); empty: none
 );
 CREATE INDEX breach_span ON breach (span_id, id);
 CREATE INDEX breach_time ON breach (time_ns);
@@ -301,6 +302,28 @@ SELECT s.id AS id,
   JOIN kind AS k ON k.id = s.kind
   JOIN source ON source.id = k.source
   LEFT JOIN file ON file.id = s.id >> 40;
+
+CREATE VIEW breaches AS
+SELECT b.file << 40 | b.offset AS id,
+       strftime('%Y-%m-%dT%H:%M:%S', b.time_ns / 1000000000, 'unixepoch') || printf('.%09dZ', b.time_ns % 1000000000) AS time,
+       b.time_ns AS time_unix_nano,
+       source.name AS source,
+       b.duration_ns / 1e6 AS duration_ms,
+       CASE k.severity WHEN 0 THEN 'ok' WHEN 1 THEN 'degraded' ELSE 'stall' END AS severity,
+       k.cause AS cause,
+       k.stage AS stage,
+       k.attributes AS attributes,
+       lower(hex(b.uid)) AS uid,
+       lower(hex(b.trace_id)) AS trace_id,
+       lower(hex(b.span_id)) AS span_id,
+       lower(hex(substr(b.trace, 1, 16))) AS link_trace_id,
+       lower(hex(substr(b.trace, 17))) AS link_span_id,
+       file.path AS file,
+       b.offset AS offset
+  FROM breach AS b
+  JOIN kind AS k ON k.id = b.kind
+  JOIN source ON source.id = b.source
+  LEFT JOIN file ON file.id = b.file;
 
 CREATE VIEW episodes AS
 SELECT e.id AS id,

@@ -26,10 +26,12 @@ from otel_logtail.model import (
     Stream,
 )
 from otel_logtail.observer import Observer, ObserverContext, PathRule
+from otel_logtail.trace import parse_traceparent
 
 _LINE = re.compile(
     rb"fake: t=(?P<t>\d{1,40}) d=(?P<d>\d{1,40})(?: l=(?P<l>\d{1,40}))?"
     rb"(?: cause=(?P<cause>wait|read))?(?: key=(?P<key>[ab]))?"
+    rb"(?: traceparent=(?P<parent>\S*))?"
 )
 _SHAPES = {key: Shape(("work",), (("fake.key", key),) if key else ()) for key in ("", "a", "b")}
 
@@ -65,6 +67,7 @@ class FakeObserver(Observer):
                 stage="work",
                 shape=_SHAPES[(match["key"] or b"").decode()],
                 stage_ns=(duration_ns,),
+                trace=parse_traceparent(match["parent"] or b""),
             )
         if line == b"fake: ignore":
             return Ignored()
@@ -75,7 +78,15 @@ class FakeObserver(Observer):
         raise Drift(f"not a fake line: {line[:40]!r}")
 
 
-def fake_line(time_ns: int, duration_ns: int, *, logged_ns: int | None = None, cause: str = "", key: str = "") -> bytes:
+def fake_line(
+    time_ns: int,
+    duration_ns: int,
+    *,
+    logged_ns: int | None = None,
+    cause: str = "",
+    key: str = "",
+    traceparent: str = "",
+) -> bytes:
     """Return a line for :class:`FakeObserver`: ``cause`` is wait or read, ``key`` (a or b) names a series."""
     words = [f"fake: t={time_ns} d={duration_ns}"]
     if logged_ns is not None:
@@ -84,6 +95,8 @@ def fake_line(time_ns: int, duration_ns: int, *, logged_ns: int | None = None, c
         words.append(f"cause={cause}")
     if key:
         words.append(f"key={key}")
+    if traceparent:
+        words.append(f"traceparent={traceparent}")
     return " ".join(words).encode() + b"\n"
 
 

@@ -29,6 +29,7 @@ from otel_logtail.model import (
     Retry,
     Stream,
 )
+from otel_logtail.trace import ids_of
 
 _PIECE = select.PIPE_BUF
 """The bytes that a pipe accepts without blocking once it is ready."""
@@ -88,7 +89,7 @@ def lines(item: Item) -> Iterator[str]:
         yield (
             f"{_time(item.time_ns)} {item.source.name} breach: {item.severity.label} {_ms(item.duration_ns)},"
             f" cause {_text(item.cause)}, stage {_text(item.stage)}{_pairs(item.attributes)}"
-            f" trace={item.trace_id.hex()}"
+            f" trace={item.trace_id.hex()}" + (f" link={ids_of(item.trace)[0].hex()}" if item.trace else "")
         )
     elif isinstance(item, Point) and item.id and item.series.instrument is Instrument.DURATION:
         counts = item.delta

@@ -13,6 +13,7 @@ import msgspec
 from otel_logtail.exporters.wording import printable
 from otel_logtail.model import BreachRecord, Delivered, EpisodeRecord, Refused, Retry
 from otel_logtail.text import iso
+from otel_logtail.trace import ids_of
 
 SET = "state::set"
 SCOPE = "events"
@@ -26,8 +27,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # --- events -----------------------------------------------------------------------------------------------------
 
 
-class BreachData(msgspec.Struct, frozen=True):
-    """A breach on the bus; ``time`` has the log's full resolution."""
+class BreachData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A breach on the bus; ``time`` has the log's full resolution. The ids are those of its line, if it has them."""
 
     severity: str
     value_ms: float
@@ -36,6 +37,8 @@ class BreachData(msgspec.Struct, frozen=True):
     id: str
     time: str
     cause: str
+    link_trace_id: str = ""
+    link_span_id: str = ""
 
 
 class EpisodeData(msgspec.Struct, frozen=True, tag_field="kind", tag="stall_episode"):
@@ -87,6 +90,7 @@ def event_of(item: HexItem) -> Event:
     source = item.source.name
     data: BreachData | EpisodeData
     if isinstance(item, BreachRecord):
+        trace_id, span_id = ids_of(item.trace)
         data = BreachData(
             severity=item.severity.label,
             value_ms=item.duration_ns / 1e6,
@@ -95,6 +99,8 @@ def event_of(item: HexItem) -> Event:
             id=identity(item),
             time=iso(item.time_ns),
             cause=item.cause,
+            link_trace_id=trace_id.hex(),
+            link_span_id=span_id.hex(),
         )
     else:
         episode = item.episode

@@ -37,6 +37,7 @@ from otel_logtail.model import (
     Instrument,
     Point,
 )
+from otel_logtail.trace import ids_of
 
 MAX_BUCKETS = 160
 """The most buckets of an exponential histogram: the default of the OpenTelemetry SDKs."""
@@ -149,16 +150,20 @@ def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHist
 
 
 def _exemplars(point: Point, start_ns: int) -> list[Exemplar]:
-    """Return those within (start, time] of the data point: intervals are [start, end), late lines are before."""
+    """Return those within (start, time] of the data point: intervals are [start, end), late lines are before.
+
+    An exemplar leads to the trace of its line, which shows the request itself; without one, to the episode.
+    """
     return [
         Exemplar(
             filtered_attributes={},
             value=breach.duration_ns / 1e9,
             time_unix_nano=breach.time_ns,
-            span_id=int.from_bytes(breach.span_id, "big"),
-            trace_id=int.from_bytes(breach.trace_id, "big"),
+            span_id=int.from_bytes(span_id, "big"),
+            trace_id=int.from_bytes(trace_id, "big"),
         )
         for breach in point.exemplars
+        for trace_id, span_id in [ids_of(breach.trace or breach.trace_id + breach.span_id)]
         if start_ns < breach.time_ns <= point.time_ns
     ]
 

@@ -1,4 +1,4 @@
-"""Encodes episodes as OTLP spans. Pure."""
+"""Encodes episodes as OTLP spans, with a link to each trace of a slow line. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, source_resource
 from otel_logtail.model import (
@@ -19,6 +19,10 @@ from otel_logtail.model import (
     EpisodeRecord,
     Severity,
 )
+from otel_logtail.trace import ids_of
+
+MAX_LINKS = 128
+"""Links of a span (OpenTelemetry's limit). A record has as many breaches at most, so no link is left out."""
 
 
 def weight_of(record: EpisodeRecord) -> int:
@@ -48,12 +52,7 @@ def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope
     stalled = episode.severity is Severity.STALL
     return ReadableSpan(
         name=f"{event}.episode",
-        context=SpanContext(
-            trace_id=int.from_bytes(episode.trace_id, "big"),
-            span_id=int.from_bytes(episode.span_id, "big"),
-            is_remote=False,
-            trace_flags=TraceFlags(TraceFlags.SAMPLED),
-        ),
+        context=_context(episode.trace_id, episode.span_id, is_remote=False),
         resource=resource,
         attributes={
             **dict(episode.attributes),
@@ -66,6 +65,7 @@ def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope
             "log.file.path": episode.live,
         },
         events=events,
+        links=_links(record.breaches),
         kind=SpanKind.INTERNAL,
         status=Status(StatusCode.ERROR if stalled else StatusCode.UNSET),
         start_time=episode.start_ns,
@@ -74,14 +74,32 @@ def _span(record: EpisodeRecord, resource: Resource, scope: InstrumentationScope
     )
 
 
+def _context(trace_id: bytes, span_id: bytes, *, is_remote: bool) -> SpanContext:
+    flags = TraceFlags(TraceFlags.SAMPLED)
+    return SpanContext(int.from_bytes(trace_id, "big"), int.from_bytes(span_id, "big"), is_remote, flags)
+
+
+def _links(breaches: Iterable[BreachRecord]) -> list[Link]:
+    """Return a link to each trace context of the breaches, in their order."""
+    traces = list(dict.fromkeys(breach.trace for breach in breaches if breach.trace))
+    return [Link(_context(*ids_of(trace), is_remote=True)) for trace in traces[:MAX_LINKS]]
+
+
 def _event(name: str, breach: BreachRecord) -> Event:
     return Event(name, event_attributes(breach), breach.time_ns)
 
 
 def event_attributes(breach: BreachRecord) -> dict[str, str | int | float]:
-    """Return the attributes of a breach, as a span event or as a log record."""
+    """Return the attributes of a breach, as a span event or as a log record.
+
+    The trace context of its line is an attribute: a record with the ids of that trace would be part of a trace that a
+    client chose.
+    """
+    trace_id, span_id = ids_of(breach.trace)
+    link = {"link.trace_id": trace_id.hex(), "link.span_id": span_id.hex()} if breach.trace else {}
     return {
         **dict(breach.attributes),
+        **link,
         "severity": breach.severity.label,
         "value_ms": breach.duration_ns / 1e6,
         "cause": breach.cause,

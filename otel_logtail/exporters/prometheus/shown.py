@@ -15,6 +15,7 @@ from otel_logtail.exporters.otlp.encoding import Encoding, resource_of
 from otel_logtail.exporters.otlp.health import ITSELF
 from otel_logtail.exporters.otlp.metrics import data_points
 from otel_logtail.model import HealthRecord, Point
+from otel_logtail.trace import ids_of
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -131,7 +132,8 @@ def _histogram(point: Point, data: HistogramDataPoint) -> Series:
     exemplars = {}
     for breach in point.exemplars:
         value = breach.duration_ns / 1e9
-        labels = {"trace_id": breach.trace_id.hex(), "span_id": breach.span_id.hex()}
+        trace_id, span_id = ids_of(breach.trace or breach.trace_id + breach.span_id)
+        labels = {"trace_id": trace_id.hex(), "span_id": span_id.hex()}
         exemplars[bisect_left(bounds, value)] = Exemplar(labels, value, breach.time_ns / 1e9)
     return Series(point.time_ns, point.start_ns, float(data.count), data.sum, bounds, tuple(buckets), exemplars)
 

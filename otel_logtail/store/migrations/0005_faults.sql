@@ -127,6 +127,3 @@ ALTER TABLE open_interval ADD COLUMN first_breach INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE open_interval ADD COLUMN last_breach INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE interval ADD COLUMN first_breach INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE interval ADD COLUMN last_breach INTEGER NOT NULL DEFAULT 0;
-
--- A container runtime cuts a long line into parts: those that were read wait here for the last one.
-ALTER TABLE file ADD COLUMN parts BLOB NOT NULL DEFAULT x'';

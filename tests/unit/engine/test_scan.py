@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from otel_logtail.engine.checks import LATEST_NS
 from otel_logtail.engine.columns import sample_at
-from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
 from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
 from otel_logtail.observer import ObserverContext, PathRule
 from otel_logtail.testing import FakeObserver, fake_line
@@ -243,10 +243,25 @@ WRONG_SAMPLES = [
 ]
 
 
+@pytest.mark.parametrize("trace", [b"", bytes(range(24))], ids=["none", "one"])
+def test_a_breach_keeps_the_trace_context_of_its_line(trace: bytes) -> None:
+    class Traced(FakeObserver):
+        def observe(self, line: bytes) -> Observed:
+            return Sample(NOON, SECOND, NOON, "wait", "", SHAPE, (1, None), trace)
+
+    (hit,) = scan(Traced(), SLOW, 0, source="s", thresholds=THRESHOLDS).hits
+    assert hit.sample.trace == trace
+    among = scan(Traced(), GOOD + SLOW, 7, source="s", thresholds=THRESHOLDS)
+    assert [hit.sample.trace for hit in among.hits] == [trace] * 2
+    assert [hit.sample.trace for hit in without(among, {}, 0).hits] == [trace] * 2
+
+
 @pytest.mark.parametrize(
-    "trace", [bytes(23), bytes(25), "0" * 24, None, bytearray(24)], ids=["short", "long", "text", "none", "mutable"]
+    "trace",
+    [b"a" * 23, b"a" * 25, "a" * 24, None, bytearray(b"a" * 24), bytes(16) + b"a" * 8, b"a" * 16 + bytes(8)],
+    ids=["short", "long", "text", "none", "mutable", "no trace", "no span"],
 )
-def test_a_trace_context_of_another_type_or_length_is_drift(trace: Any) -> None:
+def test_what_is_not_a_trace_context_is_drift(trace: Any) -> None:
     class Wrong(FakeObserver):
         def observe(self, line: bytes) -> Observed:
             return Sample(NOON, SECOND, NOON, "wait", "", SHAPE, (1, None), trace)
@@ -254,7 +269,7 @@ def test_a_trace_context_of_another_type_or_length_is_drift(trace: Any) -> None:
     found = scan(Wrong(), SLOW, 0, source="s", thresholds=THRESHOLDS)
     assert (found.tally.drift, found.hits) == (1, ())
     assert found.drifted is not None
-    assert found.drifted[1].endswith(f"trace={trace!r}, which is not 24 bytes")
+    assert found.drifted[1].endswith(f"trace={trace!r}, which is not a trace context")
 
 
 @pytest.mark.parametrize(("wrong", "said"), WRONG_SAMPLES)
@@ -321,7 +336,9 @@ def test_columns_that_do_not_fit_their_lines_are_not_taken(wrong: dict[str, Any]
 
     found = scan(Wrong(), b"fake: good\n" * 40, 0, source="s", thresholds=THRESHOLDS)
     assert (found.tally.samples, found.tally.drift) == (40, 0)
-    assert {len(column) for column in msgspec.structs.astuple(found.samples)} == {40}
+    *columns, traces = msgspec.structs.astuple(found.samples)
+    assert {len(column) for column in columns} == {40}
+    assert traces == {}
 
 
 def test_rejected_lines_are_counted_by_reason() -> None:

@@ -158,7 +158,8 @@ def test_what_an_exporter_was_not_given_is_counted_from_here_on(tmp_path: Path) 
 def test_open_rows_keep_growing(old: Path) -> None:
     with closing(sqlite3.connect(old)) as conn, conn:
         conn.execute(
-            "INSERT INTO open_interval SELECT series, start_ns + 9e10, end_ns + 9e10, count, sum_ns, min_ns,"
+            "INSERT INTO open_interval (series, start_ns, end_ns, count, sum_ns, min_ns, max_ns, explicit, exponential,"
+            " zeros) SELECT series, start_ns + 9e10, end_ns + 9e10, count, sum_ns, min_ns,"
             " max_ns, explicit, exponential, zeros FROM interval"
         )
     query_ = (
