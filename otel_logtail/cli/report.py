@@ -75,7 +75,7 @@ def report(
         typer.Option("--after", metavar="WHEN", help="Start of the later period, if it is not that of --before."),
     ] = None,
 ) -> None:
-    """Answer whether the latency is tolerable; compare periods."""
+    """Report whether the latency is tolerable; compare periods."""
     from otel_logtail.report.compared import compare_periods
     from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
