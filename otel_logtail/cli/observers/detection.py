@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta, timezone, tzinfo
+from fnmatch import fnmatch
 
 import msgspec
 
@@ -127,14 +128,22 @@ def _text(path: str) -> str:
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
+def _writes(name: str, path: str) -> bool:
+    """Return whether a path is one of the default paths of an observer."""
+    patterns = make_observer(name, ObserverContext()).paths().patterns
+    return any(fnmatch(path, pattern) for pattern in patterns)
+
+
 def _todo(tried: Mapping[str, Tried], path: str) -> dict[str, str]:
     """Return advice of observers that may be meant: some lines have another format, or the path holds its name."""
     found = {}
     for name, each in tried.items():
         if each.drift:
             found[name] = f"{each.drift} lines have an unknown format: {each.why}"
+        elif each.rejected:
+            found[name] = f"{each.rejected} lines are rejected: they cannot be true, or are not safe to read"
         elif each.why:
             found[name] = each.why
-        elif name in path:
+        elif name in path or _writes(name, path):
             found[name] = advice(name)
     return found

@@ -11,7 +11,7 @@ from otel_logtail.cli.answers import Format, write_rows, write_status
 from otel_logtail.cli.streams import json_text
 from otel_logtail.daemon.options import QUIET_MS, STALL_MS, THRESHOLD_MS
 from otel_logtail.observer import ObserverContext
-from otel_logtail.observer_file import absolute
+from otel_logtail.observer_file import absolute, own_name
 from otel_logtail.option import Option
 from otel_logtail.plugins import find_observer, make_observer
 
@@ -55,7 +55,7 @@ def described(name: str) -> Described:
             STALL_MS.name: plugin.stall_ms or f"{4 * float(plugin.threshold_ms or THRESHOLD_MS.default):g}",
             QUIET_MS.name: plugin.quiet_ms or QUIET_MS.default,
         },
-        options=tuple(_option(option, observer.name) for option in plugin.options),
+        options=tuple(_option(option, own_name(name)) for option in plugin.options),
         no_sample=plugin.no_sample,
         configuration=plugin.configuration().strip("\n"),
     )
