@@ -62,7 +62,7 @@ static int
 may_be_wrapped(const char *begin, const char *end)
 {
     Py_ssize_t length = end - begin;
-    return (length > 10 && begin[10] == 'T') || (length > 0 && begin[0] == '<') ||
+    return (length > 10 && begin[10] == 'T' && begin[4] == '-' && begin[7] == '-') || (length > 0 && begin[0] == '<') ||
            (length > 9 && begin[3] == ' ' && begin[6] == ' ' && begin[9] == ':') ||
            (length >= 8 && memcmp(begin, "{\"log\":\"", 8) == 0);
 }

@@ -132,32 +132,33 @@ def _cri(line: bytes) -> Wrapped | None:
 
 
 def _docker(line: bytes) -> Wrapped | None:
-    begin = len(_DOCKER_BEGIN)
-    end = line.find(_DOCKER_STREAM, begin)
+    begin = len(_DOCKER_BEGIN) - 1
+    end = line.find(_DOCKER_STREAM, begin + 1)
     match = _DOCKER_END.fullmatch(line, end) if end >= 0 else None
-    if match is None:
+    text = None if match is None else _text_of(line[begin : end + 1])
+    if match is None or text is None:
         return None
-    text = line[begin:end]
-    is_part = not text.endswith(rb"\n") or (len(text) - 1 - len(text[:-1].rstrip(b"\\"))) % 2 == 0
-    decoded = _unescaped(text if is_part else text[:-2])
-    if decoded is None or b"\n" in decoded:
-        return None
-    if not is_part:
-        decoded = decoded.removesuffix(b"\r")
-    return Wrapped(decoded, _frame(match, of_runtime=True), match["stream"], is_part)
+    is_part = not text.endswith(b"\n")
+    text = text if is_part else text[:-1].removesuffix(b"\r")
+    return None if b"\n" in text else Wrapped(text, _frame(match, of_runtime=True), match["stream"], is_part)
 
 
-def _unescaped(text: bytes) -> bytes | None:
-    """Return what is in a string of JSON; None: it is not a string. Bytes that are not UTF-8 stay as they are."""
-    if b"\\" not in text:
-        return text
+def _text_of(string: bytes) -> bytes | None:
+    """Return the text of a string of JSON; None: it is not one. Bytes that are not UTF-8 stay as they are."""
     try:
-        found: str = json.loads(f'"{text.decode(errors="surrogateescape")}"', strict=False)
+        return _decode(string).encode()
+    except (msgspec.MsgspecError, ValueError):
+        pass
+    try:
+        found: str = json.loads(string.decode(errors="surrogateescape"), strict=False)
         return found.encode(errors="surrogateescape")
     except UnicodeEncodeError:
         return found.encode(errors="replace")  # half of a pair of surrogates
     except ValueError:
         return None
+
+
+_decode = msgspec.json.Decoder(str).decode
 
 
 def _frame(match: re.Match[bytes], *, of_runtime: bool = False) -> Frame:
@@ -195,7 +196,7 @@ def _second(second: bytes, offset: bytes) -> tuple[int | None, tzinfo | None]:
 def may_be_wrapped(line: bytes) -> bool:
     """Return whether a line may have a wrapper. It costs little, and is true of each line that has one."""
     return (
-        line[10:11] == b"T"
+        (line[10:11] == b"T" and line[4:5] == line[7:8] == b"-")
         or line.startswith((_DOCKER_BEGIN, b"<"))
         or (line[3:4] == line[6:7] == b" " and line[9:10] == b":")
     )

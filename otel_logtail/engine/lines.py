@@ -8,7 +8,7 @@ from itertools import accumulate, compress
 import msgspec
 
 from otel_logtail import native
-from otel_logtail.engine.framing import NONE, may_be_wrapped
+from otel_logtail.engine.framing import NONE, Framing, may_be_wrapped
 from otel_logtail.engine.parts import Joiner, line_of
 from otel_logtail.observer import Frame
 
@@ -47,22 +47,30 @@ def read_lines(buffer: bytes | bytearray, start: int, end: int, base: int, joine
     marker = framing.marker
     offsets, lines, may_be = find_lines(buffer, framing.needle, start, end, base)
     if framing.mode == NONE or not (may_be or joiner.is_waiting or _are_ends_wrapped(buffer, start, end)):
-        if framing.needle != marker:
-            held = [marker in line for line in lines]
-            offsets, lines = list(compress(offsets, held)), list(compress(lines, held))
-        return Lines(offsets, lines, lines)
+        return _plain(offsets, lines, framing)
     if joiner.is_waiting or framing.has_parts(buffer, start, end):
         offsets, lines, _ = find_lines(buffer, b"", start, end, base)
         found = joiner.join(offsets, lines)
     else:
-        found = [line_of(offset, raw, framing.unwrap(raw)) for offset, raw in zip(offsets, lines, strict=True)]
+        wrapped = [framing.unwrap(raw) if may_be_wrapped(raw) else None for raw in lines]
+        if not any(wrapped):
+            return _plain(offsets, lines, framing)
+        found = list(map(line_of, offsets, lines, wrapped))
     found = [line for line in found if marker in line.text]
     return Lines(
         [line.offset for line in found],
         [line.text for line in found],
         [line.raw for line in found],
-        [line.frame for line in found] if any(line.frame for line in found) else None,
+        [line.frame for line in found],
     )
+
+
+def _plain(offsets: list[int], lines: list[bytes], framing: Framing) -> Lines:
+    """Return lines without a wrapper that hold the marker."""
+    if framing.needle != framing.marker:
+        held = [framing.marker in line for line in lines]
+        offsets, lines = list(compress(offsets, held)), list(compress(lines, held))
+    return Lines(offsets, lines, lines)
 
 
 @native.twin(_hot, declines=False)
@@ -94,9 +102,11 @@ def find_lines(
             position = stop + 1
             starts.append(base + start - begin)
             lines.append(bytes(view[start:stop]))
-    if not _ODD.isdisjoint([line[:1] for line in lines]) or b"\r" in {line[-1:] for line in lines}:
+    first = {line[:1] for line in lines}
+    if not _ODD.isdisjoint(first) or b"\r" in {line[-1:] for line in lines}:
         lines = [line.lstrip(b"\0").removeprefix(_BOM).removesuffix(b"\r") for line in lines]
-    return starts, lines, _may_any_be_wrapped(lines)
+        first = {line[:1] for line in lines}
+    return starts, lines, _may_any_be_wrapped(lines, first)
 
 
 _PROBE = 1 << 16
@@ -104,9 +114,12 @@ _DENSE = 2000
 """If there is a marker per this many bytes, splitting all lines is cheaper than finding each."""
 
 
-def _may_any_be_wrapped(lines: list[bytes]) -> bool:
-    """Return whether :func:`may_be_wrapped` is true of a line; three bytes of each decide about most kinds."""
-    if {line[:1] for line in lines}.isdisjoint((b"<", b"{")):
+def _may_any_be_wrapped(lines: list[bytes], first: set[bytes]) -> bool:
+    """Return whether :func:`may_be_wrapped` is true of a line; ``first`` has their first bytes.
+
+    It mostly takes three bytes of each line.
+    """
+    if first.isdisjoint((b"<", b"{")):
         pairs = {line[9:11] for line in lines}
         if not any(pair.startswith(b":") or pair[1:] == b"T" for pair in pairs):
             return False

@@ -139,7 +139,7 @@ class _Scanner:
         self._observe_all: Callable[[Sequence[bytes]], Columns | None] | None = getattr(observer, "observe_all", None)
         self._offsets = lines.offsets
         self._lines: list[Any] = lines.texts
-        if lines.frames is not None:
+        if lines.frames is not None and _reads_frames(observer):
             self._observe, self._observe_all = _in_wrapper(observer), None
             self._lines = list(zip(lines.texts, lines.frames, strict=True))
         self.samples = Samples([], [], [], [], [], [], [], [])
@@ -219,12 +219,14 @@ class _Scanner:
         self.drifted = self.drifted or (offset, why)
 
 
+def _reads_frames(observer: Observer) -> bool:
+    """Return whether an observer has a reader of its own for lines in wrappers. A plug-in need not inherit one."""
+    return getattr(type(observer), "observe_framed", Observer.observe_framed) is not Observer.observe_framed
+
+
 def _in_wrapper(observer: Observer) -> Callable[[tuple[bytes, Frame | None]], Observed]:
     """Return how an observer reads a line with the stamp of its wrapper; None: that line has no wrapper."""
-    plain = observer.observe
-    framed: Callable[[bytes, Frame], Observed] | None = getattr(observer, "observe_framed", None)
-    if framed is None:  # a plug-in need not inherit from Observer
-        return lambda item: plain(item[0])
+    plain, framed = observer.observe, observer.observe_framed
     return lambda item: plain(item[0]) if item[1] is None else framed(item[0], item[1])
 
 

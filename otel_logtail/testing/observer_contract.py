@@ -28,12 +28,13 @@ from typing import ClassVar, cast
 
 from otel_logtail.engine.checks import wrong_in
 from otel_logtail.engine.lines import find_lines
-from otel_logtail.engine.scan import Thresholds, scan
+from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.errors import Drift
 from otel_logtail.model import Attributes, Observed, Rejected, Sample
 from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.testing.compare import check, check_equal
 from otel_logtail.testing.fuzz import changed_lines, client_texts, long_lines
+from otel_logtail.testing.wrappers import cri, docker, stamp
 
 Answer = Observed | str
 """An answer to a line; a text stands for drift."""
@@ -99,6 +100,16 @@ class ObserverContract:
             check(b"\n" not in line, f"a newline is in the true line {line!r}")
             check(isinstance(answer := ask(observer, line), Sample), f"{line!r} is not a sample: {answer!r}")
 
+    def test_true_lines_in_wrappers_are_the_same_samples(self) -> None:
+        """A container runtime or syslog wrote the line: with its own stamp, or without a year and a zone."""
+        for line in self.true_lines:
+            plain = _scanned(self.observer(), line)
+            time = stamp(max(plain.samples.logged_ns, default=0))
+            parts = cri(line[:9], tag="P", time=time) + b"\n" + cri(line[9:], time=time)
+            for wrapped in (cri(line, time=time), parts, docker(line, time=time), b"Nov 29 15:08:58 a b[1]: " + line):
+                found = _scanned(self.observer(), wrapped)
+                check_equal(found.samples, plain.samples, f"the sample of {wrapped!r}")
+
     def test_it_names_itself_and_its_paths(self) -> None:
         """The store keeps sources under these names, and its path rule can be used."""
         observer, rule = self.observer(), self.observer().paths()
@@ -137,11 +148,8 @@ class ObserverContract:
         mixed = [
             line for index, other in enumerate(lines) for line in (self.true_lines[index % len(self.true_lines)], other)
         ]
-        buffer = b"".join(line + b"\n" for line in mixed)
-        at_once, alone = (
-            scan(observer, buffer, 0, source="contract", thresholds=Thresholds(2**62, 2**62))
-            for observer in (self.observer(), _OneByOne(self.observer()))
-        )
+        buffer = b"\n".join(mixed)
+        at_once, alone = (_scanned(observer, buffer) for observer in (self.observer(), _OneByOne(self.observer())))
         check_equal(at_once.tally, alone.tally, "the counts of many lines at once")
         check_equal(at_once.samples, alone.samples, "the samples of many lines at once")
 
@@ -237,6 +245,11 @@ class ObserverContract:
                 written = self.write(text, field)
                 if written is not None and b"\n" not in written:
                     yield line, line.replace(field, written)
+
+
+def _scanned(observer: Observer, lines: bytes) -> Scanned:
+    """Return what the engine finds in lines, the last one without its newline."""
+    return scan(observer, lines + b"\n", 0, source="contract", thresholds=Thresholds(2**62, 2**62))
 
 
 def ask(observer: Observer, line: bytes) -> Answer:

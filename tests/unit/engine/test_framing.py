@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from otel_logtail.engine.framing import AUTO, CRI, DOCKER, FRAMINGS, NONE, SYSLOG, Framing, Wrapped, may_be_wrapped
 from otel_logtail.observer import Frame
-from tests.support.wrappers import cri, docker
+from otel_logtail.testing.wrappers import cri, docker
 
 MARKER = b'"msg":"handled request"'
 NOON_NS = 1_795_953_600 * 10**9  # 2026-11-29T12:00:00Z

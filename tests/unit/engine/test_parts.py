@@ -14,8 +14,8 @@ from otel_logtail.engine.parts import LINE_BYTES, Joiner
 from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.testing import FakeObserver, fake_line
+from otel_logtail.testing.wrappers import cri, docker
 from tests.support.pieces import NOON, SECOND, THRESHOLDS
-from tests.support.wrappers import cri, docker
 
 MARKER = b'"m":1'
 Wrap = Callable[[bytes, str, bool], bytes]

@@ -11,6 +11,7 @@ import pytest
 
 from otel_logtail import Drift, Observed, Observer, PathRule, Rejected, Sample, Shape
 from otel_logtail.model import Columns
+from otel_logtail.observer import Frame
 from otel_logtail.testing import FakeObserver, ObserverContract, hex_escaped, json_escaped
 from otel_logtail.testing.fuzz import changed_lines
 
@@ -171,6 +172,11 @@ class NoSample(Web):
         return Rejected("time")
 
 
+class Framed(Web):
+    def observe_framed(self, line: bytes, frame: Frame) -> Observed:
+        return Rejected("time") if frame.time_ns else self.observe(line)
+
+
 BROKEN: list[tuple[type[Web], str, str]] = [
     (Raises, "test_only_drift_is_raised", "ValueError"),
     (Texts, "test_only_drift_is_raised", "duration_ns=.*, which is not an int"),
@@ -186,6 +192,7 @@ BROKEN: list[tuple[type[Web], str, str]] = [
     (Utf8, "test_a_client_cannot_change_a_sample", "not UTF-8"),
     (ByPath, "test_a_client_cannot_create_series", "different attributes"),
     (Nameless, "test_it_names_itself_and_its_paths", "its name or source"),
+    (Framed, "test_true_lines_in_wrappers_are_the_same_samples", "the sample of"),
     (NoSample, "test_true_lines_are_samples", "is not a sample"),
 ]
 

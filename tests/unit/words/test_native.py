@@ -74,7 +74,7 @@ LINES = st.lists(
             b"\x00\xef\xbb\xbf",
             b"MM",
             b"y" * 90,
-            b"0123456789TM",
+            b"0123-56-89TM",
             b"0123456789UM",
             b"012345678:M",
             b"Nov 29 10:M",
