@@ -79,7 +79,8 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
     )
 
 
-_LEAST_BULK = 2
+_LEAST_BULK = 16
+"""The fewest lines that are read at once: searching an odd line among fewer costs more than reading each of them."""
 
 
 def scan(
@@ -136,7 +137,7 @@ class _Scanner:
 
     def __init__(self, observer: Observer, lines: Lines) -> None:
         self._observe: Callable[[Any], Observed] = observer.observe
-        self._observe_all: Callable[[Sequence[bytes]], Columns | None] | None = getattr(observer, "observe_all", None)
+        self._observe_all: Callable[[Sequence[bytes]], Columns | None] | None = _bulk_of(observer)
         self._offsets = lines.offsets
         self._lines: list[Any] = lines.texts
         if lines.frames is not None and _reads_frames(observer):
@@ -222,6 +223,13 @@ class _Scanner:
 def _reads_frames(observer: Observer) -> bool:
     """Return whether an observer has a reader of its own for lines in wrappers. A plug-in need not inherit one."""
     return getattr(type(observer), "observe_framed", Observer.observe_framed) is not Observer.observe_framed
+
+
+def _bulk_of(observer: Observer) -> Callable[[Sequence[bytes]], Columns | None] | None:
+    """Return how an observer reads many lines at once; None: it does not, and a plug-in need not have the method."""
+    if getattr(type(observer), "observe_all", None) is Observer.observe_all:
+        return None
+    return getattr(observer, "observe_all", None)
 
 
 def _in_wrapper(observer: Observer) -> Callable[[tuple[bytes, Frame | None]], Observed]:
