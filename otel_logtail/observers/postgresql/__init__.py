@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
-from otel_logtail.option import Flag, Option, Text
+from otel_logtail.option import Choice, Option, Text
 
 LOCKS = Option(
     "postgresql_locks",
-    Flag(),
-    "Waits for locks are samples of their own, beside the statement that waited.",
-    default="true",
+    Choice(("on", "off")),
+    "Waits for locks as samples of their own, beside the statement that waited.",
+    default="on",
 )
 CHECKPOINTS = Option(
     "postgresql_checkpoints",
-    Flag(),
-    "Checkpoints are samples: the time of writing to disk (sync).",
-    default="false",
+    Choice(("on", "off")),
+    "Checkpoints as samples, with the time of writing to disk (sync).",
+    default="off",
 )
 DATABASES = Option(
     "postgresql_databases",
@@ -31,8 +31,8 @@ def make(context: ObserverContext) -> Observer:
     databases = (name.strip() for name in (context.get(DATABASES) or "").split(","))
     return PostgresqlObserver(
         context.timezone,
-        locks=context.require(LOCKS),
-        checkpoints=context.require(CHECKPOINTS),
+        locks=context.require(LOCKS) == "on",
+        checkpoints=context.require(CHECKPOINTS) == "on",
         databases=tuple(filter(None, databases)),
     )
 

@@ -94,7 +94,7 @@ class TestContract(ObserverContract):
     client_fields: ClassVar = (b"CLIENT", b"USER", b"APP", b"VALUE", b"update t set v=v+1 /*n=27*/ where id=1")
 
     def observer(self) -> Observer:
-        options = {"postgresql_checkpoints": "true", "postgresql_databases": "shop, billing"}
+        options = {"postgresql_checkpoints": "on", "postgresql_databases": "shop, billing"}
         return POSTGRESQL.make(ObserverContext(timezone=timezone.utc, options=options))
 
     def write(self, text: bytes, field: bytes) -> bytes | None:
@@ -390,7 +390,7 @@ def test_a_wait_in_a_function_is_true() -> None:
 
 
 def test_locks_can_be_left_out() -> None:
-    reader = POSTGRESQL.make(ObserverContext(options={"postgresql_locks": "false"}))
+    reader = POSTGRESQL.make(ObserverContext(options={"postgresql_locks": "off"}))
     assert reader.observe(record(**WAITED)) == Ignored()
     assert sample(record(), reader).cause == "statement"
 
