@@ -112,7 +112,7 @@ class PostgresqlObserver(Observer):
 
     name = "postgresql"
     source = "postgresql"
-    marker = _MARKER
+    marker = b""  # each line is counted: the others are ignored
 
     def __init__(
         self, zone: tzinfo | None, *, locks: bool = True, checkpoints: bool = False, databases: Sequence[str] = ()
