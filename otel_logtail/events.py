@@ -36,6 +36,7 @@ class Reporter:
         self._quiet = quiet
         self._lock = threading.Lock()
         self._going_on: dict[str, tuple[str, str]] = {}
+        self._has_progress = False
         self._failing: dict[str, dict[str, str]] = {}  # by exporter and stream, why
 
     # --- the tail ---
@@ -354,10 +355,25 @@ class Reporter:
         """An environment variable has no valid value, and is ignored."""
         self._say("warning", f"ignoring the variable {text}")
 
-    def interrupted(self, unread: int) -> None:
-        """A signal ended a run with ``--once``; ``unread`` is the number of known bytes that were not read."""
-        left = f" with {unread / 2**20:.1f} MiB of the logs unread" if unread else ""
-        self._say("warning", f"interrupted{left}; run again to resume")
+    def interrupted(self, read: int, unread: int) -> None:
+        """A signal ended a run with ``--once``.
+
+        ``read`` are the bytes that this run read, ``unread`` those of the logs that it did not.
+        """
+        at = f" at {read / 2**20:.1f} of {(read + unread) / 2**20:.1f} MiB" if unread else ""
+        self._say("warning", f"interrupted{at}; run again to resume")
+
+    @property
+    def is_on_terminal(self) -> bool:
+        """True if people see the messages as they are written."""
+        return (self._stream or sys.stderr).isatty()
+
+    def progress(self, text: str) -> None:
+        """The progress of a run with ``--once``, on a terminal only. The line is replaced by the next message."""
+        if not self.is_on_terminal:
+            return
+        self._write(f"\r\x1b[K{printable(self.redact(text))}", end="")
+        self._has_progress = True
 
     def finished(self, text: str) -> None:
         """A run with ``--once`` is over."""
@@ -388,7 +404,11 @@ class Reporter:
         if self._quiet and level == "info":
             return
         prefix = "" if level == "info" else f"{level}: "
+        over, self._has_progress = "\r\x1b[K" if self._has_progress else "", False
+        self._write(over + printable(f"otel-logtail: {prefix}{self.redact(text)}"))
+
+    def _write(self, text: str, end: str = "\n") -> None:
         try:
-            print(printable(f"otel-logtail: {prefix}{self.redact(text)}"), file=self._stream or sys.stderr, flush=True)
+            print(text, end=end, file=self._stream or sys.stderr, flush=True)
         except (OSError, ValueError):
             pass  # standard error is closed; the log is followed all the same

@@ -12,13 +12,13 @@ from functools import partial
 from typing import TypeVar
 
 from otel_logtail.daemon.build import Parts
+from otel_logtail.daemon.once import next_command, result, unread
 from otel_logtail.daemon.pace import Pace
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.daemon.turn import Turn
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreGone
 from otel_logtail.events import Reporter
 from otel_logtail.store.damage import suspect
-from otel_logtail.store.health import behind
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.tail.watch import Watcher
 
@@ -75,6 +75,7 @@ class Loop:
             StoreError: the store is damaged.
         """
         settings, stop = self._settings, self._parts.stop
+        began_s = time.monotonic()
         self._report_start()
         for drain in self._parts.drains:
             drain.start()
@@ -91,12 +92,9 @@ class Loop:
         self._end_delivery()
         if settings.once and not stop.is_set:
             self._attempt(self._turn.maintain_once)
-        if settings.once and stop.is_set:
-            self._reporter.interrupted(self._unread())
-        if settings.once and (pending := self._pending()):
-            self._reporter.finished(f"{pending} items in the store are not delivered yet")
-            return 1
-        return code or int(not self._parts.is_complete)
+        if settings.once:
+            return self._report_end(time.monotonic() - began_s) or code or int(not self._parts.is_complete)
+        return code
 
     def _report_start(self) -> None:
         settings = self._settings
@@ -106,6 +104,19 @@ class Loop:
                 f"{info.name}: observer {info.observer}, store {settings.db}, "
                 + (f"exporting to {where}" if where else "no exporter configured: data is kept in the local store only")
             )
+
+    def _report_end(self, elapsed_s: float) -> int:
+        """Report what a run with ``--once`` did; return 1 if data is not delivered."""
+        runs, pending = self._parts.sources.runs, self._pending()
+        if not self._parts.stop.is_set:
+            self._reporter.finished(result(runs, elapsed_s))
+        if pending:
+            self._reporter.finished(f"{pending} items in the store are not delivered yet")
+        if self._parts.stop.is_set:
+            self._reporter.interrupted(sum(run.totals.bytes for run in runs), unread(runs))
+        elif command := next_command(runs, self._settings.db, time.time_ns()):
+            self._reporter.finished(f"next: {command}")
+        return int(pending > 0)
 
     def _once(self) -> int:
         if self._attempt(partial(self._turn.take, None)) is None:
@@ -202,12 +213,6 @@ class Loop:
         for drain in drains:
             drain.stop(settings.drain_s, while_taken=settings.once and not self._parts.stop.is_set)
         self._parts.delivery.close()
-
-    def _unread(self) -> int:
-        """Return the number of bytes of the open files that were not read."""
-        runs = self._parts.sources.runs
-        held = [state for run in runs for states in run.tail.held.values() for state in states]
-        return sum(behind(state.path, state.device, state.inode, state.offset, state.size) for state in held)
 
     def _pending(self) -> int:
         """Return the number of items that exporters have not delivered."""

@@ -12,6 +12,7 @@ from contextlib import closing
 import msgspec
 
 from otel_logtail.daemon.silence import Silence
+from otel_logtail.daemon.totals import Totals
 from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.engine.framing import AUTO
 from otel_logtail.events import Reporter
@@ -72,6 +73,7 @@ class SourceRun:
         self._store = store
         self._reporter = reporter
         self._read_bytes = CHUNK_BYTES
+        self.totals = Totals()
         self._silence = Silence(info.name, advice, reporter, is_over=store.has_samples(info.id))
 
     def step(self, now_s: float) -> bool | None:
@@ -145,6 +147,7 @@ class SourceRun:
     def _commit(self, batches: Sequence[Batch], nows: Sequence[Now]) -> Committed:
         committed = self._store.commit(*batches)
         for batch, now in zip(batches, nows, strict=True):
+            self.totals.add(batch)
             self.engine.committed(batch, now, committed.first_end_ns)
         if committed.overflowed:
             self._reporter.overflowed(self.info.name, self._store.series.most)

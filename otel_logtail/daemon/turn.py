@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from otel_logtail.daemon.build import Parts
+from otel_logtail.daemon.once import Progress
 from otel_logtail.daemon.pace import Pace, pause_s
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreGone
@@ -28,6 +29,7 @@ class Turn:
         self._reporter = reporter
         self._supervisor = supervisor
         self._pace = pace
+        self._progress = Progress(parts.sources.runs, reporter) if parts.settings.once else None
 
     def every_s(self) -> float:
         """Return the seconds between periodic scans."""
@@ -105,6 +107,8 @@ class Turn:
                 scanned_s = time.monotonic()
                 scan_due_s = pause_s(scanned_s - now_s)
             self._limit_wal(now_s)
+            if self._progress is not None:
+                self._progress.step(now_s)
             has_new = parts.sources.step(now_s)
             if has_new is None:
                 return

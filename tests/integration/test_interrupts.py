@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -184,8 +185,10 @@ def test_a_run_that_is_reading_reports_unread_data_and_the_next_one_resumes(
         running.kill()
         running.communicate()
     assert running.returncode == 128 + number
-    assert " MiB of the logs unread; run again to resume\n" in said
-    assert said.splitlines()[-1].startswith("otel-logtail: warning: interrupted with ")
+    last = said.splitlines()[-1]
+    done = re.fullmatch(r"otel-logtail: warning: interrupted at ([\d.]+) of ([\d.]+) MiB; run again to resume", last)
+    assert done, last
+    assert float(done[1]) < float(done[2]) == pytest.approx((tmp_path / "proxy.log").stat().st_size / 2**20, abs=0.1)
     with once(tmp_path) as resumed:
         resumed.communicate(timeout=bound_s(120))
     assert resumed.returncode == 0

@@ -1,0 +1,92 @@
+"""``--once`` reports its progress on a terminal, its result, and the next command."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.command import environ
+from tests.support.forked import run
+from tests.support.lines import line, lines
+from tests.support.places import CAPTURES
+
+CAPTURE = "0.42.0-stall"
+
+
+def said(text: str) -> list[str]:
+    return [row.removeprefix("otel-logtail: ") for row in text.splitlines()]
+
+
+def once(folder: Path, log: Path, *words: object) -> list[str]:
+    done = run("--observer", "headroom", "--path", log, "--once", "--db", folder / "s.db", *words, home=folder)
+    return said(done.stderr)
+
+
+def test_the_result_is_one_line_and_the_next_command_works(tmp_path: Path) -> None:
+    *_, result, following = once(tmp_path, CAPTURES / f"{CAPTURE}.log")
+    assert re.fullmatch(
+        r"read 111 new samples, 10 slow, 2 new episodes \(301\.0 KiB of 1 file in \d+\.\d s\)", result
+    ), result
+    assert following.startswith("next: otel-logtail report ")
+    words = shlex.split(following.removeprefix("next: otel-logtail "))
+    done = run(*words, home=tmp_path)
+    assert ": 111 samples, " in done.stdout
+
+
+def test_a_second_run_has_nothing_new(tmp_path: Path) -> None:
+    once(tmp_path, CAPTURES / f"{CAPTURE}.log")
+    again = once(tmp_path, CAPTURES / f"{CAPTURE}.log")
+    assert again[-1].startswith("read 0 new samples, 0 slow, 0 new episodes (0 B of 0 files in ")
+
+
+def test_several_files_are_counted(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"proxy-{8000 + number}.log").write_bytes(line(number, ms=900))
+    result = once(tmp_path, tmp_path / "proxy*.log")[-2]
+    assert result.startswith("read 3 new samples, 3 slow, 3 new episodes (")
+    assert " of 3 files in " in result
+
+
+def test_undelivered_data_is_named_in_place_of_success(tmp_path: Path) -> None:
+    done = run(
+        *("--observer", "headroom", "--path", CAPTURES / f"{CAPTURE}.log", "--once", "--db", tmp_path / "s.db"),
+        *("--otlp-endpoint", "http://127.0.0.1:1"),
+        home=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert any(re.fullmatch(r"\d+ items in the store are not delivered yet", row) for row in said(done.stderr))
+
+
+def test_a_terminal_shows_the_progress_and_a_pipe_does_not(tmp_path: Path) -> None:
+    piece = lines(0, 20_000)
+    with (tmp_path / "proxy.log").open("wb") as log:
+        for _ in range(8):
+            log.write(piece)
+    command = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(tmp_path / "proxy.log")]
+    terminal, side = pty.openpty()
+    process = subprocess.Popen(
+        [*command, "--once", "--db", str(tmp_path / "s.db")], env=environ(tmp_path, tmp_path / "s.db"), stderr=side
+    )
+    os.close(side)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    assert process.wait() == 0
+    text = shown.decode()
+    assert re.search(r"\r\x1b\[Kproxy\.log  \d+ %  \d+ MiB/s  [\d,]+ samples  \d+ (s|min) left", text), text[:500]
+    assert "\r\x1b[Kotel-logtail: read 160,000 new samples" in text
+    piped = once(tmp_path, tmp_path / "proxy.log")
+    assert not any("\x1b" in row or "\r" in row for row in piped)
