@@ -28,12 +28,14 @@ def flag(option: Option[Any], *, panel: str | None = None, variable: bool = True
 
 
 def help_of(option: Option[Any]) -> str:
-    """Return the help of an option, with the values that observers suggest."""
+    """Return the help of an option, with the values that observers suggest (``Default of jvm: 100.``)."""
     if option not in SUGGESTED:
         return option.help
-    suggested = {name: getattr(plugin, option.name) for name, plugin in observers().items()}
-    values = ", ".join(f"{text} ({name})" for name, text in suggested.items() if text)
-    return f"{option.help} Suggested by observers: {values}." if values else option.help
+    users: dict[str, list[str]] = {}
+    for name, plugin in observers().items():
+        users.setdefault(getattr(plugin, option.name), []).append(name)
+    values = "; ".join(f"of {' and '.join(names)}: {text}" for text, names in users.items() if text)
+    return f"{option.help} Default {values}." if values else option.help
 
 
 def takes_all_settings(command: Command) -> Command:

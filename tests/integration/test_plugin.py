@@ -209,7 +209,7 @@ def test_each_source_of_a_configuration_has_its_own_options_and_thresholds(insta
 
 def test_thresholds_that_an_observer_suggests_are_shown_and_can_be_overridden(installed: Path, tmp_path: Path) -> None:
     shown = " ".join(run(installed / "otel-logtail", "--help", COLUMNS="200").stdout.split())
-    assert re.search(r"a sample counts as degraded\. Suggested by observers: 250 \(acme\)", shown)
+    assert re.search(r"a sample counts as degraded\. Default of acme: 250[;.]", shown)
     log = tmp_path / "access-2.log"
     log.write_text(LINES)
     command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db"]
