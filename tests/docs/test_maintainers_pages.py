@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import shutil
@@ -52,7 +53,12 @@ def names_in(node: ast.AST, name: str, lines: dict[int, str]) -> Iterator[str]:
             yield from names_in(child, name, lines)
 
 
+@functools.cache  # once, and not while tests are collected: every worker collects all of them
 def names_in_the_package() -> tuple[set[str], dict[str, dict[int, str]]]:
+    """Return the full names of modules, classes, functions, fields and constants, and the functions of each file.
+
+    Functions are found by their first lines.
+    """
     names: set[str] = set()
     lines: dict[str, dict[int, str]] = {}
     for path in PACKAGE.rglob("*.py"):
@@ -61,9 +67,10 @@ def names_in_the_package() -> tuple[set[str], dict[str, dict[int, str]]]:
     return names, lines
 
 
-NAMES, LINES = names_in_the_package()
-"""Full names of modules, classes, functions, fields and constants; the functions of each file by their first lines."""
-FUNCTIONS = {name for lines in LINES.values() for name in lines.values()}
+@functools.cache
+def functions() -> set[str]:
+    """Return the full names of all functions."""
+    return {name for lines in names_in_the_package()[1].values() for name in lines.values()}
 
 
 def ends(names: set[str], name: str) -> set[str]:
@@ -99,7 +106,7 @@ def missing(name: str, folder: Path) -> bool:
     if re.fullmatch(r"tests\.\w+|benchmarks\.\w+|tools\.\w+", name):
         return not any((ROOT / name.replace(".", "/")).with_suffix(end).exists() for end in ("", ".py"))
     if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name) and not name.startswith("otel_logtail."):
-        return not ends(NAMES, name)
+        return not ends(names_in_the_package()[0], name)
     return False
 
 
@@ -156,14 +163,14 @@ def walk(heading: str) -> list[str]:
     """The functions that the steps below a heading name, in order."""
     section = (ROOT / ARCHITECTURE).read_text().split(f"## {heading}")[1].split("\n## ")[0]
     steps = re.findall(r"^\d\. .*?(?=^\d\. |^$|\Z)", section, flags=re.DOTALL | re.MULTILINE)
-    return [name for name in quoted("".join(steps)) if ends(FUNCTIONS, name)]
+    return [name for name in quoted("".join(steps)) if ends(functions(), name)]
 
 
 def called(frame: FrameType) -> str:
     code = frame.f_code
     if code.co_filename == native.__file__ and "python" in frame.f_locals:  # a function with a twin in C
         code = frame.f_locals["python"].__code__
-    return LINES.get(code.co_filename, {}).get(code.co_firstlineno, "")
+    return names_in_the_package()[1].get(code.co_filename, {}).get(code.co_firstlineno, "")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from otel_logtail.cli.errors import redact_logs
 from otel_logtail.delivery.sender import without_secrets
 from otel_logtail.model import Delivered, Partial, Refused, Retry
 from otel_logtail.redact import GONE, Redactor, secrets_of
-from tests.support.command import run
+from tests.support.command import run as run_anew
+from tests.support.forked import run
 from tests.support.lines import line
 from tests.support.ports import free_port
 
@@ -265,7 +266,7 @@ def test_what_libraries_log_holds_no_secret(tmp_path: Path) -> None:
     ]
     with echoing("401 Unauthorized") as address:
         environ = {**in_a_query(address), **in_hexs_query(address), **BEARER, "PYTHONPATH": str(tmp_path)}
-        done = run(*daemon, "--hex-max-age", "none", "--once", home=tmp_path, environ=environ, check=False)
+        done = run_anew(*daemon, "--hex-max-age", "none", "--once", home=tmp_path, environ=environ, check=False)
     assert "DEBUG:urllib3" in done.stderr
     assert not [form for form in FORMS if form in done.stderr], done.stderr
 
