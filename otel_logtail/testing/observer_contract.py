@@ -22,26 +22,25 @@ import gc
 import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from datetime import timedelta, timezone
 from itertools import islice
 from random import Random
-from typing import ClassVar, cast
+from typing import ClassVar
 
-from otel_logtail.engine.checks import wrong_in
 from otel_logtail.engine.lines import find_lines
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
-from otel_logtail.errors import Drift
-from otel_logtail.model import Attributes, Observed, Rejected, Sample
-from otel_logtail.observer import Frame, Observer, PathRule
+from otel_logtail.model import Attributes, Rejected, Sample
+from otel_logtail.observer import Frame, Observer
+from otel_logtail.testing.asking import MOST_TEXT, OneByOne, ask, measured
 from otel_logtail.testing.compare import check, check_equal
 from otel_logtail.testing.fuzz import changed_lines, client_texts, long_lines
 from otel_logtail.testing.wrappers import cri, docker, stamp
 
-Answer = Observed | str
-"""An answer to a line; a text stands for drift."""
-
-_MOST_TEXT = 256
+_LONG_LINES = 5
 _MOST_WORDS = 32
 _LINES_PER_S = 1000.0
+_TIMES_NS = (0, 1, 1_795_608_000 * 10**9, 2**62)
+_ZONES = (None, timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-23, minutes=-59)))
 
 
 def hex_escaped(text: bytes) -> bytes:
@@ -142,6 +141,19 @@ class ObserverContract:
                     ask(observer, lines[index]), expected[index], f"the answer to {lines[index]!r} in another order"
                 )
 
+    def test_a_line_in_a_wrapper_has_an_answer_of_its_own(self) -> None:
+        """It depends on the line and the frame alone, for any stamp of a wrapper."""
+        first, second = self.observer(), self.observer()
+        if not hasattr(first, "observe_framed"):  # a plug-in need not inherit from Observer
+            return
+        times = [answer.time_ns for line in self.true_lines if isinstance(answer := ask(first, line), Sample)]
+        frames = [Frame(time_ns, zone) for time_ns in (None, *times[:3], *_TIMES_NS) for zone in _ZONES]
+        lines = (*self.true_lines, *self._changed()[: self.number // 4])
+        pairs = [(line, frames[index % len(frames)]) for index, line in enumerate(lines)]
+        expected = [ask(first, line, frame) for line, frame in pairs]
+        for (line, frame), answer in reversed(list(zip(pairs, expected, strict=True))):
+            check_equal(ask(second, line, frame), answer, f"the answer to {line!r} in {frame!r} in another order")
+
     def test_many_lines_at_once_have_the_same_answers(self) -> None:
         """If the observer reads many lines at once, the result is that of each line alone."""
         lines = [line for line in self._changed() if line[:1] not in (b"\0", b"\xef")]
@@ -149,7 +161,7 @@ class ObserverContract:
             line for index, other in enumerate(lines) for line in (self.true_lines[index % len(self.true_lines)], other)
         ]
         buffer = b"\n".join(mixed)
-        at_once, alone = (_scanned(observer, buffer) for observer in (self.observer(), _OneByOne(self.observer())))
+        at_once, alone = (_scanned(observer, buffer) for observer in (self.observer(), OneByOne(self.observer())))
         check_equal(at_once.tally, alone.tally, "the counts of many lines at once")
         check_equal(at_once.samples, alone.samples, "the samples of many lines at once")
 
@@ -165,12 +177,12 @@ class ObserverContract:
                 reasons.add(answer.why)
             elif isinstance(answer, str):
                 check(
-                    len(answer) <= 4 * _MOST_TEXT, f"the text of a drift has {len(answer)} characters: {answer[:200]!r}"
+                    len(answer) <= 4 * MOST_TEXT, f"the text of a drift has {len(answer)} characters: {answer[:200]!r}"
                 )
         for words, what in ((causes, "causes and stages"), (reasons, "reasons of rejected lines")):
             check(len(words) <= _MOST_WORDS, f"there are {len(words)} {what}: {sorted(words)[:40]}")
             check(
-                all(len(word) <= _MOST_TEXT // 4 for word in words), f"a long word is among the {what}: {sorted(words)}"
+                all(len(word) <= MOST_TEXT // 4 for word in words), f"a long word is among the {what}: {sorted(words)}"
             )
 
     def test_memory_is_bounded(self) -> None:
@@ -209,7 +221,7 @@ class ObserverContract:
             if isinstance(actual, Rejected) and actual.why in self.client_rejected:
                 continue
             check(isinstance(actual, Sample), f"a client's bytes turn a sample into {actual!r}: {with_client!r}")
-            check_equal(_measured(actual), _measured(expected), f"the sample of {with_client!r}")
+            check_equal(measured(actual), measured(expected), f"the sample of {with_client!r}")
 
     def test_a_client_cannot_create_series(self) -> None:
         """The attributes are from a set that a client cannot extend."""
@@ -252,54 +264,7 @@ def _scanned(observer: Observer, lines: bytes) -> Scanned:
     return scan(observer, lines + b"\n", 0, source="contract", thresholds=Thresholds(2**62, 2**62))
 
 
-def ask(observer: Observer, line: bytes) -> Answer:
-    """Return an observer's answer to a line; a text for drift.
-
-    Raises:
-        AssertionError: it raised something else, or a value in its answer does not have its type.
-    """
-    try:
-        answer = observer.observe(line)
-    except Drift as problem:
-        return f"drift: {problem}"
-    except Exception as problem:
-        raise AssertionError(f"it raised {problem!r}, which is not Drift, for {line[:1000]!r}") from problem
-    wrong = wrong_in(answer)
-    check(not wrong, f"it answered {wrong}, for {line[:1000]!r}")
-    if isinstance(answer, Sample):
-        names = [name for name, _ in answer.shape.attributes]
-        check(names == sorted(set(names)), f"its attributes are not sorted by name: {answer.shape.attributes!r}")
-        texts = [value for _, value in answer.shape.attributes if isinstance(value, str)]
-        check(all(len(text) <= _MOST_TEXT for text in texts), f"a long attribute: {answer.shape.attributes!r}")
-    return answer
-
-
-def _measured(answer: Answer) -> tuple[object, ...]:
-    """Return the part of a sample that no client may change: all but its attributes and its trace."""
-    if not isinstance(answer, Sample):
-        return (answer,)
-    stages = tuple(zip(answer.shape.stages, answer.stage_ns, strict=True))
-    return (answer.time_ns, answer.duration_ns, answer.logged_ns, answer.cause, answer.stage, stages)
-
-
 def _of_each_length(lines: Sequence[bytes]) -> Sequence[bytes]:
-    """Return the shortest and the longest of the lines: each very long line takes a while."""
-    return sorted({min(lines, key=len), max(lines, key=len)})
-
-
-class _OneByOne(Observer):
-    """An observer without its faster way to read many lines."""
-
-    def __init__(self, observer: Observer) -> None:
-        self.name, self.source, self.marker = observer.name, observer.source, observer.marker
-        self._observer = observer
-
-    def paths(self) -> PathRule:
-        return self._observer.paths()
-
-    def observe(self, line: bytes) -> Observed:
-        return self._observer.observe(line)
-
-    def observe_framed(self, line: bytes, frame: Frame) -> Observed:
-        framed = getattr(self._observer, "observe_framed", None)  # an observer need not inherit from Observer
-        return self.observe(line) if framed is None else cast(Observed, framed(line, frame))
+    """Return a few of the lines, the shortest and the longest among them: each very long line takes a while."""
+    ordered = sorted(set(lines), key=len)
+    return sorted({ordered[index * (len(ordered) - 1) // _LONG_LINES] for index in range(_LONG_LINES + 1)})
