@@ -20,7 +20,7 @@ def configuration() -> str:
 
 
 ENVOY = ObserverPlugin(
-    summary="Requests through Envoy, from its access log (JSON, or the default text of Envoy or Istio).",
+    summary="HTTP requests through Envoy, from its access log (JSON, or the default text of Envoy or Istio).",
     make=make,
     configuration=configuration,
     no_sample=(

@@ -22,7 +22,7 @@ DAY_MS = 86_400_000
 _MS = 10**6
 _MARK = b'"start_ns":'
 _MISSING = (None, "", "-")
-_NULLS = (b"", b"null", b'"-"', b'""')
+_NULLS = (b"null", b'"-"', b'""')  # a field that is not logged is empty
 _HINT = "use the json_format of 'otel-logtail observers show envoy'"
 
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
@@ -50,10 +50,10 @@ class Entry(msgspec.Struct, gc=False):
     traceparent: msgspec.Raw = _NONE
 
     def is_request(self) -> bool:
-        """Return whether Envoy got as far as a request: it has a cluster, a path (if that is logged) or a method."""
-        if self.cluster not in _MISSING:
-            return True
-        return bytes(self.path or self.method) not in _NULLS
+        """Return whether Envoy read a request: a TCP proxy logs no method, and a broken request has no path."""
+        if bytes(self.method) in _NULLS:
+            return False
+        return self.cluster not in _MISSING or bytes(self.path) not in _NULLS
 
     def parts(self) -> Parts | None:
         """Return the parts of the duration; None: they cannot be true."""

@@ -28,7 +28,7 @@ def configuration() -> str:
 
 
 HAPROXY = ObserverPlugin(
-    summary="HAProxy: each HTTP request, caused by server, queue, connect, request or data.",
+    summary="HTTP requests through HAProxy, from its log (option httplog or JSON).",
     make=make,
     options=(MEASURE,),
     configuration=configuration,

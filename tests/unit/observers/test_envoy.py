@@ -234,6 +234,7 @@ def test_a_request_keeps_its_class_of_status_and_a_known_method(
         entry(cluster=None, method=None, status=400, flags="DPE"),
         entry(cluster=None, method="GET", path=None, status=426),
         entry(cluster=None, path=None, method=None, duration=2000, status=408),
+        entry(cluster="tcp", method=None, path=None, status=0, duration=5000),  # a TCP proxy
         entry(duration=None),
         b"[2026-11-29 15:12:42.157][12][info][main] [source/server/server.cc:1011] starting main dispatch loop",
         b'{"level":"info","duration":5}',
@@ -402,6 +403,22 @@ def test_values_of_older_versions_are_texts() -> None:
 
 def test_a_start_in_another_format_is_not_compared() -> None:
     assert sample(entry(start="29/Nov/2026")) == sample(entry())
+
+
+def test_a_request_that_envoy_answers_itself_has_no_cluster() -> None:
+    for more in ({}, {"path": "/static"}):
+        found = sample(entry(cluster=None, request_tx_ms=None, response_ms=None, pool_ready_ms=None, **more))
+        assert "envoy.cluster" not in dict(found.shape.attributes)
+        assert stages(found) == {"request": 5, "pool": None, "upstream": 1207, "body": None}
+
+
+@pytest.mark.parametrize("name", [b"path", b"agent", b"traceparent", b"method"])
+def test_bytes_of_a_client_that_are_not_utf_8_do_no_harm(name: bytes) -> None:
+    raw = entry(path="x", agent="x", traceparent="x", method="GET")
+    changed = raw.replace(b'"%s":"%s"' % (name, b"GET" if name == b"method" else b"x"), b'"%s":"\xff\xfe"' % name)
+    assert changed != raw
+    found, plain = sample(changed), sample(raw)
+    assert structs.replace(found, shape=plain.shape) == plain
 
 
 def test_a_value_that_is_left_out_was_not_reached() -> None:
