@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UPSTREAMS := $(VENV)/.upstreams
 
-.PHONY: help demo stack test check bench format dashboards collector prometheus torture dist lock newest clean
+.PHONY: help demo stack test check contract bench format dashboards collector prometheus torture dist lock newest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -51,6 +51,9 @@ check: $(INSTALLED)  ## Lint, formatting, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/docs/test_layers.py
+
+contract: $(INSTALLED)  ## Hold the observer headroom to the newest release of headroom-ai
+	@$(BIN)/python -m tools.contract
 
 bench: $(INSTALLED)  ## Run the benchmarks and compare each figure with its limit (some minutes; ARGS=--full for the long ones)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,12 +1,12 @@
 """The contract with headroom itself: lines that the newest release writes are lines that we read.
 
 Its ``headroom/proxy/stage_timer.py`` needs only the standard library, so that one file is taken out of the wheel and
-run, without the 800 MB that the proxy would need. Skipped where no package index can be reached.
+run, without the 800 MB that the proxy would need. ``make contract`` fetches the wheel and runs these tests.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import ast
 import os
 import re
 import subprocess
@@ -23,7 +23,7 @@ from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom.observer import SHAPE, STAGES, HeadroomObserver
 from tests.support.waiting import bound_s
 
-# Run by itself, since a zone belongs to a process. Arguments: stage_timer.py, the log to write.
+# Run by itself, since a zone belongs to a process. Arguments: stage_timer.py, the log to write, and its format.
 WRITER = """
 import asyncio, importlib.util, logging, sys, time
 
@@ -31,9 +31,7 @@ spec = importlib.util.spec_from_file_location("stage_timer", sys.argv[1])
 upstream = importlib.util.module_from_spec(spec)
 sys.modules["stage_timer"] = upstream
 spec.loader.exec_module(upstream)
-logging.basicConfig(
-    filename=sys.argv[2], level=logging.INFO, format="%(asctime)s - %(name)s - %(levelname)s - %(message)s"
-)
+logging.basicConfig(filename=sys.argv[2], level=logging.INFO, format=sys.argv[3])
 ANTHROPIC = ("pre_upstream_wait", "read_request_json", "deep_copy", "compression_first_stage", "memory_context",
              "upstream_connect", "upstream_first_byte", "total_pre_upstream")
 WEBSOCKET = ("accept", "first_client_frame", "upstream_connect", "upstream_first_event", "memory_context",
@@ -61,30 +59,27 @@ emit(6, "anthropic_messages", ANTHROPIC, not_json=1.0, total_pre_upstream=70.5)
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The newest headroom-ai, from the package index that pip is configured for."""
-    if importlib.util.find_spec("pip") is None:
-        pytest.skip("needs pip to fetch headroom-ai")
-    folder = tmp_path_factory.mktemp("headroom")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-    command += [
-        "--disable-pip-version-check",
-        "--retries",
-        "1",
-        "--timeout",
-        "15",
-        "--dest",
-        str(folder),
-        "headroom-ai",
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(180), check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip("pip could not fetch headroom-ai within 180 s")
-    if done.returncode != 0:
-        pytest.skip(f"pip could not fetch headroom-ai: {done.stderr.strip()[-200:]}")
-    (found,) = folder.glob("*.whl")
-    return found
+def wheel() -> Path:
+    """The newest headroom-ai, which ``make contract`` has fetched."""
+    path = os.environ.get("HEADROOM_WHEEL", "")
+    if not path:
+        pytest.skip("make contract runs it")
+    return Path(path)
+
+
+def formats_of(wheel: Path) -> set[str]:
+    """Return the formats that the proxy gives to handlers of its log."""
+    with zipfile.ZipFile(wheel) as archive:
+        tree = ast.parse(archive.read("headroom/proxy/helpers.py"))
+    return {
+        call.args[0].value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "Formatter"
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"])
@@ -93,7 +88,8 @@ def test_lines_of_the_newest_release_are_read_in_any_zone(wheel: Path, tmp_path:
         emitter = archive.extract("headroom/proxy/stage_timer.py", tmp_path)
     log = tmp_path / "proxy-8787.log"
     before = time.time_ns()
-    command = [sys.executable, "-c", WRITER, emitter, str(log)]
+    (form,) = formats_of(wheel)
+    command = [sys.executable, "-c", WRITER, emitter, str(log), form]
     subprocess.run(command, check=True, timeout=bound_s(60), env={**os.environ, "TZ": zone})
     after = time.time_ns()
 
