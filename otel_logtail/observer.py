@@ -43,9 +43,10 @@ class PathRule(msgspec.Struct, frozen=True):
     samples (digits become int).
 
     ``ring``: rotated files get the same few numbers again and again (the JVM's ``gc.log.0`` to ``.4``), so a larger
-    number is not an older file: the times of the files show their order. ``successive``: the upstream never renames its
-    file but continues in one with a new name (PostgreSQL's file of each day). A file that is idle for an hour and has
-    a successor is closed until it changes.
+    number is not an older file: the times of the files show their order. ``successive``: after a while the
+    upstream continues in a file with a new live name (PostgreSQL's file of each day, the pid of a JVM), and does not
+    move the one before out of its directory. A file that is idle for an hour and has a successor is closed until it
+    changes.
     """
 
     patterns: tuple[str, ...]

@@ -66,6 +66,7 @@ _PATHS = PathRule(
     patterns=("/var/log/*/gc*.log", "/var/log/*/safepoint*.log"),
     live=r"(?:gc|safepoint).*\.log",
     ring=True,
+    successive=True,
 )
 """A process id in a name is not an attribute, since every restart would add series."""
 

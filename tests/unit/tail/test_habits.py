@@ -24,7 +24,7 @@ from otel_logtail.tail.tailer import RETIRED_S
 from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, squeeze
 
 CADDY = PathRule(patterns=(), live=r"access\.log")
-JVM = PathRule(patterns=(), live=r"gc\.log", ring=True)
+JVM = PathRule(patterns=(), live=r"gc.*\.log", ring=True, successive=True)
 POSTGRESQL = PathRule(patterns=(), live=r"postgresql-.*\.json", successive=True)
 
 RING = 3
@@ -162,6 +162,36 @@ def test_ring_that_was_there_before_is_read_from_its_oldest_file(ring: Ring, lin
     follower = Follower(ring.log, rule=JVM, from_start=True)
     follower.follow()
     assert follower.lines == lines.all[2:]  # the oldest file is overwritten
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_files_of_jvms_that_ended_are_closed(
+    tmp_path: Path, lines: Lines, tick: Callable[[Path], None], restarts: bool
+) -> None:
+    """The name holds the pid, so each start is a new live path, which may be written to and rotated again."""
+    follower = Follower(tmp_path / "gc-*.log", rule=JVM)
+    follower.follow()
+    for pid in range(10):
+        log = tmp_path / f"gc-{pid}.log"
+        for number in range(2):
+            lines.write(log)
+            log.rename(log.with_name(f"{log.name}.{number}"))
+        lines.write(log)
+        tick(log)
+        follower.follow_over_grace()
+        idle(follower)
+    assert list(follower.tail.live) == [str(tmp_path / "gc-9.log")]
+    assert follower.open_files == 1
+    if restarts:
+        follower.restart()
+        follower.follow()
+        assert list(follower.tail.live) == [str(tmp_path / "gc-9.log")]
+    silent = tmp_path / "gc-3.log"
+    lines.write(silent)
+    silent.rename(silent.with_name("gc-3.log.2"))
+    lines.write(silent)
+    follower.follow_over_grace()
+    assert sorted(follower.lines) == sorted(lines.all)
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------------------------
