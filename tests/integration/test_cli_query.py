@@ -88,7 +88,7 @@ def test_an_empty_range_is_a_heading_and_a_note(store: Path) -> None:
         (["query", "samples", "--since", "soon"], "invalid --since 'soon': expected a time", "use 30s"),
         (["query", "summary", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h", "24 hours ago"),
         (["query", "stages", "--source", "nope"], "no source 'nope'", "known: proxy"),
-        (["query", "sql", "SELECT nope"], "no such column: nope", "samples, episodes and minutes"),
+        (["query", "sql", "SELECT nope"], "no such column: nope", "samples, breaches, episodes and minutes"),
         (["query", "episodes", "--db", "/nowhere/store.db"], "no store at /nowhere/store.db", "--observer"),
         (["status", "--db", "/nowhere/store.db"], "no store at /nowhere/store.db", "--observer"),
     ],
