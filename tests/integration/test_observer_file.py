@@ -107,6 +107,17 @@ def test_a_mistake_on_the_command_line_names_the_flag(folder: Path) -> None:
     assert f"error: {folder}/acme.py has no 'Nothing' (--observer)\nhint: it defines Acme\n" in done.stderr
 
 
+def test_doctor_checks_its_logs_if_the_file_is_given(folder: Path) -> None:
+    db = folder / "store.db"
+    options = ("--observer", "./acme.py:Acme", "--path", "acme.log", "--db", db)
+    assert run(folder, *options, "--once").returncode == 0
+    given = run(folder, *options, "doctor").stdout
+    assert f"logs of acme-web: {folder}/acme.log: 2 samples in " in given
+    alone = run(folder, "doctor", "--db", db).stdout
+    assert "warn  logs of acme-web: not checked: unknown observer 'acme'" in alone
+    assert "pass the daemon's options before the word doctor" in alone
+
+
 def test_a_service_unit_has_the_absolute_path(folder: Path) -> None:
     options = ("--path", folder / "acme.log", "--otlp-endpoint", "http://localhost:4318")
     done = run(folder, "service", "systemd", "--user", "root", "--observer", f"{folder}/acme.py:Acme", *options)

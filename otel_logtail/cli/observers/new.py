@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 
 from otel_logtail.cli.observers.excerpt import Excerpt
 from otel_logtail.cli.observers.guess import Guess, Stamp, guess
+from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.errors import UsageError
 from otel_logtail.model import Sample
 from otel_logtail.observer import ObserverContext
@@ -49,10 +51,12 @@ def write_observer(name: str, excerpt: Excerpt, folder: Path) -> Written:
     for path in (observer, test):
         if path.exists():
             raise UsageError(f"{path} exists", hint="delete it, or use another name")
-    found = guess(excerpt.lines)
+    found = guess(_unwrapped(excerpt.lines))
     if found is None:
+        wrapped = guess(excerpt.lines) is not None
         raise UsageError(
-            f"no line of {excerpt.path} has a time stamp and a duration",
+            f"no line of {excerpt.path} has a time stamp and a duration"
+            + (" behind the prefix of syslog or of a container, which is removed" if wrapped else ""),
             hint="let the program log each duration with its unit, such as: 2026-11-25T12:00:00.250Z took=35ms",
         )
     class_name = "".join(part.capitalize() for part in re.split("[-_]", name))
@@ -67,6 +71,15 @@ def write_observer(name: str, excerpt: Excerpt, folder: Path) -> Written:
         found.stamp.zone == "none",
         found.took.is_guessed,
     )
+
+
+def _unwrapped(lines: Sequence[bytes]) -> list[bytes]:
+    """Return the lines as an observer gets them, without what syslog or a container runtime added."""
+    framing = Framing(AUTO, b"")
+    found = [(line, framing.unwrap(line)) for line in lines]
+    return [
+        line if wrapped is None else wrapped.text for line, wrapped in found if wrapped is None or not wrapped.is_part
+    ]
 
 
 def _create(path: Path, text: str) -> None:

@@ -114,6 +114,22 @@ def test_the_written_test_passes(tmp_path: Path, name: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize(
+    "prefix", [b"2026-11-29T11:59:54.215217-03:30 host acme[1205]: ", b"2026-11-29T11:59:54.215217123Z stdout F "]
+)
+def test_the_wrapper_of_a_line_is_not_a_part_of_it(tmp_path: Path, prefix: bytes) -> None:
+    line, after_noon_ns, duration_ns = FORMS["rfc 3339"]
+    written = write(tmp_path, prefix + line)
+    sample = answer(written, line)
+    assert isinstance(sample, Sample)
+    assert (sample.time_ns, sample.duration_ns) == (NOON + after_noon_ns, duration_ns)
+
+
+def test_a_stamp_that_is_removed_with_the_wrapper_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="behind the prefix of syslog or of a container, which is removed"):
+        write(tmp_path, b"2026-11-25T12:00:00.250Z host acme: GET /x took=35ms")
+
+
 @pytest.mark.parametrize("there", ["my_acme.py", "test_my_acme.py"])
 def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("mine")
