@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta, timezone, tzinfo
+from functools import lru_cache
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample
@@ -227,6 +228,7 @@ def _frame_of(prefix: re.Match[bytes]) -> Frame:
     return Frame(time_ns, timezone(offset))
 
 
+@lru_cache(maxsize=64)
 def _offset_ns(zone: tzinfo) -> int:
     """Return how far a zone with a fixed offset is ahead of UTC."""
     return (zone.utcoffset(None) or timedelta()) // timedelta(microseconds=1) * 1000

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone, tzinfo
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_logtail.engine import framing
 from otel_logtail.engine.framing import AUTO, CRI, DOCKER, FRAMINGS, NONE, SYSLOG, Framing, Wrapped, may_be_wrapped
 from otel_logtail.observer import Frame
 from otel_logtail.testing.wrappers import cri, docker
@@ -253,3 +255,20 @@ def test_each_stamp_is_read_as_the_standard_library_reads_it(local: datetime, mi
     frame = read(f"{time.isoformat(timespec='microseconds')} host prog: x".encode())[1]
     assert frame.time_ns == round((time - datetime(1970, 1, 1, tzinfo=timezone.utc)) / timedelta(microseconds=1)) * 1000
     assert frame.zone == time.tzinfo
+
+
+def test_the_faster_way_gives_the_same_as_the_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps = ["2026-11-29T11:59:54", "2026-13-29T11:59:54", "2026-W48-7T11:59:54", "2026-11-29 11:59:54", "1"]
+    fractions = ["", ".", ".2", ".215217", ".2152170001", ".21521700012", ".x", ",215"]
+    zones = ["Z", "z", "", "-03:30", "+05:45", "+24:00", "+0545", "+05:4x"]
+    names = ["host haproxy[12]:", "stdout F", "stdout F:", "info app:", "host warn:", "h:1 a[b:c]:", "h a[b", "h:"]
+    texts = [" text", " ", "", "  text", " stdout F x"]
+    lines = [
+        f"{stamp}{fraction}{zone} {name}{text}".encode()
+        for stamp, fraction, zone, name, text in product(stamps, fractions, zones, names, texts)
+    ]
+    framing_ = Framing(AUTO, b"")
+    found = [framing_.unwrap(line) for line in lines]
+    monkeypatch.setattr(framing, "_usual", lambda line: None)
+    assert found == [framing_.unwrap(line) for line in lines]
+    assert sum(one is not None for one in found) == 480
