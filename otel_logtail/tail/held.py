@@ -77,6 +77,9 @@ class HeldFiles:
         self._reporter = reporter
         self._buffer = buffer
         self._to_read: deque[Held] = deque()
+        # the newest file of which something was read, and the older ones whose unfinished lines it continues
+        self._newest = max((state for state in states if state.offset), key=lambda state: state.id, default=None)
+        self._continued: list[int] = []
 
     def hold(self, holding: list[Held], paths: Mapping[tuple[int, int], str]) -> bool:
         """Hold these files from now on; return whether another one was closed for that.
@@ -100,6 +103,7 @@ class HeldFiles:
 
     def read(self, now_s: float, most: int) -> Chunk | None:
         """Return the next chunk, of ``most`` bytes; None if there is nothing (more) now."""
+        self._drop_continued()
         while self._to_read:
             held = self._to_read[0]
             chunk = self._next(held, most, now_s)
@@ -112,6 +116,10 @@ class HeldFiles:
 
     def accept(self, after: FileState) -> None:
         """Continue behind a chunk that is committed."""
+        if self._newest is None or after.id >= self._newest.id:
+            if self._newest is not None and after.id > self._newest.id and self._newest.parts:
+                self._continued.append(self._newest.id)
+            self._newest = after
         for held in chain(islice(self._to_read, 1), self.all):  # it is the first, mostly
             if held.state.id == after.id:
                 held.state = after
@@ -179,8 +187,18 @@ class HeldFiles:
 
     def _parts_before(self, state: FileState) -> bytes:
         """Return the unfinished lines of the file before this one: a rotation may come between their parts."""
-        before = max((other for other in self._states if other.id < state.id), key=lambda other: other.id, default=None)
-        return b"" if before is None else before.parts
+        return self._newest.parts if self._newest is not None and self._newest.id < state.id else b""
+
+    def _drop_continued(self) -> None:
+        """Delete unfinished lines that another file continues: they would add up with each rotation."""
+        for id_ in self._continued:
+            state = self._states.get(id_)
+            if state is not None:
+                self._store(msgspec.structs.replace(state, parts=b""))
+                for held in self.all:
+                    if held.state.id == id_:
+                        held.state = msgspec.structs.replace(held.state, parts=b"")
+        self._continued.clear()
 
     def _resume(self, held: Held, now_s: float) -> bool:
         """Continue where the replaced file was read up to; return whether that can be decided now."""

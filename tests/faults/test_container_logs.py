@@ -112,6 +112,8 @@ def test_a_rotation_between_the_parts_of_a_line(tmp_path: Path, wrap: Wrap, betw
         if between == "was down":
             daemon.start()
         daemon.wait_for(expected + durations(10, 11, ms=SLOW_MS) + durations(11, 13))
+        # parts that the next file continues do not add up
+        daemon.wait_until(lambda: daemon.rows("SELECT max(length(parts)) FROM file") == [(0,)])
         daemon.stop()
         found = breaches(daemon)
         assert len(found) == 2
@@ -121,6 +123,7 @@ def test_a_rotation_between_the_parts_of_a_line(tmp_path: Path, wrap: Wrap, betw
         assert later.samples() == daemon.samples()
         assert breaches(later) == found
         assert daemon.counter("drift") == later.counter("drift") == 0
+        assert later.rows("SELECT max(length(parts)) FROM file") == [(0,)]
 
 
 @WRAPS
