@@ -43,7 +43,7 @@ MAX_NS = 24 * 3600 * 10**9
 _SAFEPOINT = b'] Safepoint "'
 _STOPPED = b"application threads were stopped"
 _STOPPED_BEGIN = b"] Total time for which application threads were stopped: "
-_PAUSE = b") Pause "
+_PAUSE = b" Pause "
 
 _COLLECTIONS = ("G1", "Gen", "Parallel", "Serial", "Z", "X", "Shenandoah", "CGC")
 """How the names of operations that collect garbage begin. (Serial: since JDK 22; before, it was Gen.)"""
@@ -55,7 +55,8 @@ _ORDINARY = re.compile(
 )
 # in some locales, Java writes a comma as the decimal point
 _STOPPED_END = re.compile(rb"(\d+)[.,](\d{1,9}) seconds, Stopping threads took: (\d+)[.,](\d{1,9}) seconds")
-_PAUSE_LINE = re.compile(rb" GC\(\d+\) Pause .* (\d+)[.,](\d{3})ms")
+# Y, y and O are the generations of ZGC
+_PAUSE_LINE = re.compile(rb" GC\(\d+\) (?:[YyO]: )?Pause .* (\d+)[.,](\d{3})ms")
 _MOST_DIGITS = 18
 
 _IGNORED = Ignored()

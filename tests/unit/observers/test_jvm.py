@@ -360,6 +360,7 @@ def test_lines_of_other_kinds_are_ignored(line: bytes) -> None:
         JDK11,
         b"[2026-11-29T15:27:33.798+0000][info][gc,start    ] GC(0) Pause Young (Allocation Failure)",
         b"[2026-11-29T15:27:33.798+0000][info][gc] GC(3) Concurrent Mark Cycle 120.500ms",
+        b"[2026-11-29T15:27:33.798+0000][info][gc,phases] GC(0) Y: Concurrent Mark 13.371ms",
         b"[2026-11-29T15:27:33.798+0000][info][gc,phases] GC(14)   Merge Heap Roots: 0.03ms",
         b"[2026-11-29T15:27:33.798+0000][info][gc] GC(7) Minor Collection (Allocation Rate) 134M(11%) 0.007s",
         b"[2026-11-29T15:27:33.798+0000][info][app] said [x] GC(0) Pause Full 1M->1M(2M) 9.000ms",
@@ -375,6 +376,8 @@ def test_pauses_of_each_collector_are_read_on_request() -> None:
     for message in (
         b"GC(0) Pause Init Mark (unload classes) 0.029ms",
         b"GC(0) Pause Mark Start 0.013ms",
+        b"GC(0) Y: Pause Mark Start (Major) 0.012ms",
+        b"GC(0) O: Pause Mark End 0.034ms",
         b"GC(12) Pause Remark 70M->70M(256M) 2.108ms",
     ):
         sample(b"[2026-11-29T15:27:33.798+0000][info][gc] " + message, pauses)
