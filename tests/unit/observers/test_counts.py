@@ -65,7 +65,7 @@ WRAPPERS: dict[str, Callable[[bytes, str], bytes]] = {
 
 
 def observer_of(capture: str) -> Observer:
-    options = {"postgresql_checkpoints": "true"} if capture.startswith("postgresql") else {}
+    options = {"postgresql_checkpoints": "on"} if capture.startswith("postgresql") else {}
     return make_observer(capture.partition("/")[0], ObserverContext({}, options, {}, timezone=timezone.utc))
 
 
