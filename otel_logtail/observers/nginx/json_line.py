@@ -12,16 +12,16 @@ import msgspec
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Rejected
-from otel_logtail.observers.nginx.parts import HINT, QUOTES, Request, attempts, responses, status_of
+from otel_logtail.observers.nginx.parts import HINT, QUOTES
 
 START = b'{"msec":"'
+_START = START.decode()
 _NO_TEXT = msgspec.Raw(b'""')
-_MOST_TEXT = 256
-_SECONDS_DIGITS = 12
+_MOST_MSEC = 16
 _MILLISECONDS = {f".{ms:03d}": ms * 10**6 for ms in range(1000)}
 
 
-class _Line(msgspec.Struct, gc=False):
+class Line(msgspec.Struct, gc=False):
     """The known fields. Those that a format may fill with a client's bytes are not decoded here."""
 
     msec: str
@@ -35,20 +35,21 @@ class _Line(msgspec.Struct, gc=False):
     traceparent: msgspec.Raw = _NO_TEXT
 
 
-_NAMES = frozenset(_Line.__struct_fields__)
-_KEYS = tuple(f'"{name}"'.encode() for name in _Line.__struct_fields__)
+_NAMES = frozenset(Line.__struct_fields__)
+_KEYS = tuple(f'"{name}"'.encode() for name in Line.__struct_fields__)
+_KEYS_BEHIND_TIMES = (b'"status"', b'"server"')  # a client chooses its method and its traceparent anyway
 _QUOTES = 4 * len(_KEYS)
-_decode = msgspec.json.Decoder(_Line).decode
+_decode = msgspec.json.Decoder(Line).decode
 
 
-def read(line: bytes) -> Request | Rejected:
-    """Return the request of a line that starts with :data:`START`.
+def read(line: bytes) -> Line | Rejected:
+    """Return the fields of a line that starts with :data:`START`.
 
     A line whose quotes do not match, or that has a field twice, is rejected: without ``escape=json`` a client can write
     quotes, and so further fields.
 
     Raises:
-        Drift: a known field is missing, or does not have its form.
+        Drift: a known field is missing or is not text.
     """
     try:
         found = _decode(line)
@@ -59,27 +60,23 @@ def read(line: bytes) -> Request | Rejected:
     except (msgspec.DecodeError, ValueError, RecursionError):
         return QUOTES
     # as many quotes as the known fields need leave none for another field
-    may_have_one_twice = line.count(b'"') != _QUOTES or found.traceparent is _NO_TEXT
-    if may_have_one_twice and _seems_forged(line) and _is_forged(line):
+    has_only_these = line.count(b'"') == _QUOTES and found.traceparent is not _NO_TEXT
+    if not has_only_these and _seems_forged(line, found) and _is_forged(line):
         return QUOTES
-    return Request(
-        _end_ns(found.msec),
-        status_of(found.status),
-        bytes(found.method)[1:-1],
-        found.request_time,
-        attempts(found.connect_time),
-        attempts(found.header_time),
-        responses(found.response_time),
-        _name(bytes(found.server)),
-        bytes(found.traceparent)[1:-1],
+    return found
+
+
+def _seems_forged(line: bytes, found: Line) -> bool:
+    r"""Return whether a known field may be there twice. The last one of two is decoded.
+
+    A name may also be written with escapes (``\u006d``), or be the value of another field.
+    """
+    times = (
+        f'{_START}{found.msec}","request_time":"{found.request_time}","connect_time":"{found.connect_time}",'
+        f'"header_time":"{found.header_time}","response_time":"{found.response_time}",'
     )
-
-
-def _seems_forged(line: bytes) -> bool:
-    """Return whether a known name is there twice, or with escapes (``\\u006d``). It may be the value of a field."""
-    count = line.count
-    for key in _KEYS:
-        if count(key) > 1:
+    for key in _KEYS_BEHIND_TIMES if line.startswith(times.encode()) else _KEYS:
+        if line.count(key) > 1:
             return True
     return b"\\u" in line
 
@@ -94,9 +91,13 @@ def _is_forged(line: bytes) -> bool:
     return len(names) != len(set(names))
 
 
-def _end_ns(msec: str) -> int:
-    """Read ``1795966985.757``."""
-    second_ns, ns = _second_ns(msec[:-4]), _MILLISECONDS.get(msec[-4:])
+def end_ns(msec: str) -> int:
+    """Read the end of a request, such as ``1795966985.757``.
+
+    Raises:
+        Drift: the text is not a number of seconds with exactly three decimals.
+    """
+    second_ns, ns = _second_ns(msec[:-4]) if len(msec) <= _MOST_MSEC else None, _MILLISECONDS.get(msec[-4:])
     if second_ns is None or ns is None:
         raise Drift(f"nginx: {msec[:40]!r} is not a time in seconds with 3 decimals", hint=HINT)
     return second_ns + ns
@@ -104,14 +105,12 @@ def _end_ns(msec: str) -> int:
 
 @lru_cache(maxsize=64)  # lines of one second follow each other
 def _second_ns(text: str) -> int | None:
-    is_number = len(text) <= _SECONDS_DIGITS and text.isdecimal() and text.isascii()
-    return int(text) * 10**9 if is_number else None
+    return int(text) * 10**9 if text.isdecimal() and text.isascii() else None
 
 
-@lru_cache(maxsize=1024)
-def _name(raw: bytes) -> str:
-    """Return a name of the configuration; empty for text that cannot be an attribute."""
+def name_of(raw: bytes) -> str:
+    """Return the text of a JSON string; empty for any other value, and for text that is not UTF-8."""
     try:
-        return msgspec.json.decode(raw, type=str) if len(raw) <= _MOST_TEXT else ""
+        return msgspec.json.decode(raw, type=str)
     except (msgspec.MsgspecError, ValueError):
         return ""

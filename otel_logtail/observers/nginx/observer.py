@@ -26,31 +26,33 @@ no such time                                            ``Rejected("time")``
 
 from __future__ import annotations
 
-from otel_logtail.model import Ignored, Observed, Rejected, Sample
+from functools import lru_cache
+
+from otel_logtail.errors import Drift
+from otel_logtail.model import Ignored, Observed, Rejected, Sample, Shape
 from otel_logtail.observer import Observer, ObserverContext, PathRule
 from otel_logtail.observers.http import METHOD, STATUS_CLASS, Shapes, method, status_class
 from otel_logtail.observers.nginx import json_line, text_line
 from otel_logtail.observers.nginx.options import MEASURE
-from otel_logtail.observers.nginx.parts import Parts, Request, parts_of, total_ns
-from otel_logtail.trace import parse_traceparent
-
-STAGES = ("connect", "wait", "body", "retry", "client")
-INGRESS_STAGES = ("wait", "retry", "client")
-
-_WAIT, _BODY, _CONNECT, _RETRY, _CLIENT = (
-    ("upstream", "wait"),
-    ("body", "body"),
-    ("connect", "connect"),
-    ("retry", "retry"),
-    ("client", "client"),
+from otel_logtail.observers.nginx.parts import (
+    HINT,
+    INGRESS_STAGES,
+    NOTHING,
+    STAGES,
+    Measured,
+    measure,
+    measure_ingress,
 )
-"""Cause and longest stage, by the largest part. The first of equal parts is the cause."""
-_LARGEST = (_WAIT, _BODY, _CONNECT, _RETRY, _CLIENT)
+from otel_logtail.trace import parse_traceparent
 
 _IGNORED = Ignored()
 _TIME = Rejected("time")
-_SWITCHED = 101
-_BROKEN = (400, 408)
+_NOT_SAMPLES = frozenset(("101", "400", "408"))
+_SWITCHED = "101"
+_CLASSES = {f"{code:03d}": status_class(code) for code in range(1000)}
+_LONGEST_METHOD = 16
+_LONGEST_NAME = 255
+_NO_TEXT = b'""'
 
 
 class NginxObserver(Observer):
@@ -65,6 +67,8 @@ class NginxObserver(Observer):
         self._is_overhead = context.require(MEASURE) == "overhead"
         self._shapes = Shapes(STAGES, (METHOD, STATUS_CLASS, "nginx.server"))
         self._ingress_shapes = Shapes(INGRESS_STAGES, (METHOD, STATUS_CLASS, "nginx.upstream"))
+        self._shape_of_server = lru_cache(maxsize=512)(self._server_shape)
+        self._shape_of_upstream = lru_cache(maxsize=512)(self._upstream_shape)
 
     def paths(self) -> PathRule:
         """Return the logs of nginx's and Debian's packages. Error logs are never followed."""
@@ -80,36 +84,68 @@ class NginxObserver(Observer):
         Raises:
             Drift: the log_format has changed.
         """
-        found = json_line.read(line) if line.startswith(json_line.START) else text_line.read(line)
-        if not isinstance(found, Request):
-            return found
-        if found.status == _SWITCHED or (found.status in _BROKEN and not found.response):
-            return _IGNORED
-        total = total_ns(found)
-        parts = parts_of(found, total)
-        return parts if isinstance(parts, Rejected) else self._sample(found, total, parts)
+        return self._json(line) if line.startswith(json_line.START) else self._text(line)
 
-    def _sample(self, request: Request, total: int, parts: Parts) -> Observed:
-        connect, wait, body, retry, client = parts
-        end_ns = request.end_ns
-        if end_ns < total:
-            return _TIME
-        if self._is_overhead:
-            duration = (retry or 0) + client
-            cause, stage = _RETRY if retry and retry >= client else _CLIENT
-        elif wait is None or connect is None or body is None or retry is None:
-            duration, (cause, stage) = total, _CLIENT
-        else:
-            by_cause = (wait, body, connect, retry, client)
-            duration, (cause, stage) = total, _LARGEST[by_cause.index(max(by_cause))]
-        shapes = self._ingress_shapes if request.is_ingress else self._shapes
-        return Sample(
-            end_ns,
-            duration,
-            end_ns,
-            cause,
-            stage,
-            shapes.of(method(request.method), status_class(request.status), request.name),
-            (wait, retry, client) if request.is_ingress else parts,
-            parse_traceparent(request.traceparent) if request.traceparent else b"",
+    def _json(self, line: bytes) -> Observed:
+        found = json_line.read(line)
+        if isinstance(found, Rejected):
+            return found
+        if found.status in _NOT_SAMPLES and _is_ignored(found.status, found.response_time):
+            return _IGNORED
+        measured = measure(
+            found.request_time, found.connect_time, found.header_time, found.response_time, self._is_overhead
         )
+        if isinstance(measured, Rejected):
+            return measured
+        sent, server, traceparent = bytes(found.method)[1:-1], bytes(found.server), bytes(found.traceparent)
+        if len(sent) > _LONGEST_METHOD or len(server) > _LONGEST_NAME:
+            sent, server = _shortened(sent, server)
+        trace = parse_traceparent(traceparent[1:-1]) if len(traceparent) > len(_NO_TEXT) else b""
+        return _sample(json_line.end_ns(found.msec), measured, self._shape_of_server(sent, found.status, server), trace)
+
+    def _text(self, line: bytes) -> Observed:
+        found = text_line.read(line)
+        if not isinstance(found, text_line.Line):
+            return found
+        if found.status in _NOT_SAMPLES and _is_ignored(found.status, found.response):
+            return _IGNORED
+        sent, name = found.method, found.name
+        if len(sent) > _LONGEST_METHOD:
+            sent = ""
+        if name is None:
+            measured = measure(found.total, found.connect, found.header, found.response, self._is_overhead)
+            shape = self._shape_of_server(sent, found.status, _NO_TEXT)
+        else:
+            measured = measure_ingress(found.total, found.response, self._is_overhead)
+            shape = self._shape_of_upstream(sent, found.status, name if len(name) <= _LONGEST_NAME else "")
+        return measured if isinstance(measured, Rejected) else _sample(found.end_ns, measured, shape, b"")
+
+    def _server_shape(self, sent: str | bytes, status: str, server: bytes) -> Shape:
+        """Return the shape of a line with a JSON text as its server."""
+        return self._shapes.of(method(sent), _class_of(status), json_line.name_of(server))
+
+    def _upstream_shape(self, sent: str, status: str, upstream: str) -> Shape:
+        return self._ingress_shapes.of(method(sent), _class_of(status), "" if upstream == "-" else upstream)
+
+
+def _is_ignored(status: str, response: str) -> bool:
+    """Return whether a line is that of a session, or of a request that never was one."""
+    return status == _SWITCHED or response in NOTHING
+
+
+def _class_of(status: str) -> str:
+    found = _CLASSES.get(status)
+    if found is None:
+        raise Drift(f"nginx: {status[:40]!r} is not a status", hint=HINT)
+    return found
+
+
+def _shortened(sent: bytes, server: bytes) -> tuple[bytes, bytes]:
+    """Leave out a method or a server that is too long for an attribute."""
+    return sent if len(sent) <= _LONGEST_METHOD else b"", server if len(server) <= _LONGEST_NAME else _NO_TEXT
+
+
+def _sample(end_ns: int, measured: Measured, shape: Shape, trace: bytes) -> Observed:
+    if end_ns < measured.total_ns:
+        return _TIME
+    return Sample(end_ns, measured.duration_ns, end_ns, measured.cause, measured.stage, shape, measured.stage_ns, trace)

@@ -6,12 +6,14 @@ nginx escapes quotes within fields as ``\x22``, so a quote in a line is always o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+
+import msgspec
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Rejected
 from otel_logtail.observers.http import stamp_ns
-from otel_logtail.observers.nginx.parts import HINT, LISTS, QUOTES, Request, attempts, responses, status_of
+from otel_logtail.observers.nginx.parts import HINT, LISTS, QUOTES
 
 _TIME = Rejected("time")
 _IGNORED = Ignored()
@@ -21,96 +23,109 @@ _COMBINED = 7
 _TIMED = (13, 15)
 """The same with times behind it, without and with ``"$http_x_forwarded_for"`` before them."""
 _MOST_PIECES = 17
-_RESPONSE_TIME, _HEADER_TIME, _CONNECT_TIME, _REQUEST_TIME = b" urt=", b" uht=", b" uct=", b" rt="
+_REQUEST_TIME, _CONNECT_TIME, _HEADER_TIME, _RESPONSE_TIME = " rt=", " uct=", " uht=", " urt="
 _ADDRESSES = 5
 """The word behind the user agent that the addresses of ingress-nginx start with."""
-_STAMP = 26  # bytes of "29/Nov/2026:15:43:05 +0000"
-_MOST_NAME = 255
+_STAMP = 26  # characters of "29/Nov/2026:15:43:05 +0000"
 
 
-class _Front(NamedTuple):
-    """The fields that all formats start with."""
+class Line(msgspec.Struct, gc=False):
+    """The fields of a line. ``connect`` and ``header`` are empty in the format of ingress-nginx, which has ``name``."""
 
     end_ns: int
-    status: int
-    method: bytes
+    status: str
+    method: str
+    total: str
+    connect: str
+    header: str
+    response: str
+    name: str | None = None
 
 
-def read(line: bytes) -> Request | Ignored | Rejected:
-    """Return the request of a line; Ignored if its format has no times.
+def read(line: bytes) -> Line | Ignored | Rejected:
+    """Return the fields of a line; Ignored if its format has no times.
 
     Raises:
         Drift: the line has times, but not in the known form.
     """
-    pieces = line.split(b'"', _MOST_PIECES - 1)
+    pieces = line.decode("latin-1").split('"', _MOST_PIECES - 1)
     number = len(pieces)
-    if number <= _COMBINED:
-        return _ingress(pieces) if number == _COMBINED and _is_ingress(pieces[6]) else _IGNORED
-    if number in _TIMED and pieces[-3] == _RESPONSE_TIME and pieces[-1] == b"":
+    if number in _TIMED and pieces[-3] == _RESPONSE_TIME and not pieces[-1]:
         return _timed(pieces)
-    if number >= _TIMED[0] and _RESPONSE_TIME + b'"' in line:
+    if number < _COMBINED:
+        return _IGNORED
+    words = pieces[6].split(" ")
+    if number == _COMBINED:
+        return _ingress(pieces, words) if _is_ingress(words) else _IGNORED
+    if number >= _TIMED[0] and _RESPONSE_TIME.encode() + b'"' in line:
         return QUOTES
-    return QUOTES if _is_ingress(pieces[6]) or _is_ingress(pieces[-1]) else _IGNORED
+    return QUOTES if _is_ingress(words) or _is_ingress(pieces[-1].split(" ")) else _IGNORED
 
 
-def _is_ingress(rest: bytes) -> bool:
-    """Return whether the piece behind the user agent starts as in the format of ingress-nginx."""
-    words = rest.split(b" ", 4)
-    return len(words) == 5 and words[1].isdigit() and words[3].startswith(b"[")
+def _is_ingress(words: list[str]) -> bool:
+    """Return whether the words behind the user agent start as in the format of ingress-nginx."""
+    return len(words) > _ADDRESSES and words[3][:1] == "[" and words[1].isdecimal()
 
 
-def _timed(pieces: list[bytes]) -> Request | Rejected:
-    total, at, rest = pieces[-7].removeprefix(_REQUEST_TIME).partition(_CONNECT_TIME)
-    if pieces[-5] != _HEADER_TIME or not pieces[-7].startswith(_REQUEST_TIME) or not at or rest:
+def _timed(pieces: list[str]) -> Line | Rejected:
+    total = pieces[-7]
+    if not (total.startswith(_REQUEST_TIME) and total.endswith(_CONNECT_TIME) and pieces[-5] == _HEADER_TIME):
         raise Drift("nginx: the times of a line are not rt=, uct=, uht= and urt=", hint=HINT)
-    front = _front(pieces)
-    if isinstance(front, Rejected):
-        return front
-    connect, header, response = (pieces[at].decode("latin-1") for at in (-6, -4, -2))
-    return Request(*front, total.decode("latin-1"), attempts(connect), attempts(header), responses(response))
+    end_ns = _end_ns(pieces)
+    if isinstance(end_ns, Rejected):
+        return end_ns
+    return Line(
+        end_ns,
+        pieces[2][1:4],
+        pieces[1].partition(" ")[0],
+        total[len(_REQUEST_TIME) : -len(_CONNECT_TIME)],
+        pieces[-6],
+        pieces[-4],
+        pieces[-2],
+    )
 
 
-def _ingress(pieces: list[bytes]) -> Request | Rejected:
+def _ingress(pieces: list[str], words: list[str]) -> Line | Rejected:
     """Read from the left: the last field is the client's ``X-Request-ID``, which may hold spaces and colons."""
-    words = pieces[6].decode("latin-1").split(" ")
-    name = words[3][1:-1]
-    if not (words[3].endswith("]") and words[4].startswith("[") and words[4].endswith("]")):
+    name, other = words[3], words[4]
+    if not (name[-1] == "]" and other[:1] == "[" and other[-1] == "]"):
         raise Drift("nginx: a line of ingress-nginx has other fields", hint=HINT)
-    front = _front(pieces)
-    if isinstance(front, Rejected):
-        return front
-    lists = _lists(words)
-    if lists is None:
+    end_ns = _end_ns(pieces)
+    if isinstance(end_ns, Rejected):
+        return end_ns
+    response = _response(words)
+    if response is None:
         return LISTS
-    response = [] if words[_ADDRESSES] == "-" else lists[1]
-    connect = ["0.000"] * len(response)  # is part of the wait, and so is the body
-    name = "" if name == "-" or len(name) > _MOST_NAME else name
-    return Request(*front, words[2], connect, response, response, name, is_ingress=True)
+    if words[_ADDRESSES] == "-":
+        response = ""
+    return Line(end_ns, pieces[2][1:4], pieces[1].partition(" ")[0], words[2], "", "", response, name[1:-1])
 
 
-def _lists(words: list[str]) -> list[list[str]] | None:
-    """Return the lengths, times and statuses of the attempts; None: their numbers differ from that of the addresses."""
-    separators, at = _separators(words, _ADDRESSES)
-    if not separators and len(words) > at + 2:  # one attempt, as most requests have
+def _response(words: list[str]) -> str | None:
+    """Return the times of the attempts; None: their number is not that of the addresses, lengths and statuses."""
+    separators, at = _separators(words)
+    if not separators:  # one attempt, as most requests have
         values = words[at : at + 3]
-        return None if ":" in values or [word for word in values if word[-1:] == ","] else [[word] for word in values]
-    found = []
+        has_more = len(values) < 3 or ":" in values or "," in (values[0][-1:], values[1][-1:], values[2][-1:])
+        return None if has_more else values[1]
+    found: list[list[str]] = []
     for _ in ("length", "time", "status"):
         values, at = _values(words, at, separators)
         if len(values) != len(separators) + 1:
             return None
         found.append(values)
-    return found
+    return ", ".join(found[1])
 
 
-def _separators(words: list[str], at: int) -> tuple[list[str], int]:
-    """Return the separators of the list of addresses that starts at a word, and the place behind the list."""
+def _separators(words: list[str]) -> tuple[list[str], int]:
+    """Return the separators of the list of addresses, and the place behind it."""
     found: list[str] = []
+    at = _ADDRESSES
     while at < len(words):
         at += 1
-        if words[at - 1].endswith(","):
+        if words[at - 1][-1:] == ",":
             found.append(",")
-        elif words[at : at + 1] == [":"]:
+        elif at < len(words) and words[at] == ":":
             found.append(":")
             at += 1
         else:
@@ -122,31 +137,34 @@ def _values(words: list[str], at: int, separators: list[str]) -> tuple[list[str]
     """Return the values of a list with these separators, and the place behind it; fewer if its separators differ."""
     found: list[str] = []
     for separator in (*separators, ""):
-        word = words[at] if at < len(words) else ","
+        word = words[at] if at < len(words) else ":"
         at += 1
-        if word.endswith(",") != (separator == ",") or word == ":":
+        if (word[-1:] == ",") != (separator == ",") or word == ":":
             break
         if separator == ":":
             if words[at : at + 1] != [":"]:
                 break
             at += 1
-        found.append(word.removesuffix(","))
+        found.append(word[:-1] if separator == "," else word)
     return found, at
 
 
-def _front(pieces: list[bytes]) -> _Front | Rejected:
-    """Read the time, the status and the method.
+def _end_ns(pieces: list[str]) -> int | Rejected:
+    """Read the end of a request, and check that the fields before the user agent are those of ``combined``.
 
     The name of the user before the time is not quoted, and may hold spaces and brackets. So the time is the text
     directly before the first quote.
     """
     start, status = pieces[0], pieces[2]
-    is_status = status[:1] == status[4:5] == b" " and status[1:4].isdigit()
-    if not (start.endswith(b"] ") and is_status and pieces[4] == b" " and pieces[6][:1] == b" "):
+    is_status = status[:1] == status[4:5] == " " and status[1:4].isdecimal()
+    if not (is_status and start[-2:] == "] " and pieces[4] == " " and pieces[6][:1] == " "):
         return QUOTES
-    end_ns = stamp_ns(start[-2 - _STAMP : -2]) if start[-3 - _STAMP : -2 - _STAMP] == b"[" else None
+    end_ns = _stamp_ns(start[-3 - _STAMP : -2])
     if end_ns is None:
         raise Drift("nginx: the time of a line is not $time_local", hint=HINT)
-    if end_ns < 0:
-        return _TIME
-    return _Front(end_ns, status_of(status[1:4]), pieces[1].partition(b" ")[0])
+    return _TIME if end_ns < 0 else end_ns
+
+
+@lru_cache(maxsize=64)  # lines of one second follow each other
+def _stamp_ns(text: str) -> int | None:
+    return stamp_ns(text[1:].encode()) if text[:1] == "[" else None

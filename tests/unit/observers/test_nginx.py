@@ -10,8 +10,9 @@ from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Rejected, Sample
 from otel_logtail.observer import Observer, ObserverContext
 from otel_logtail.observers.nginx import NGINX
-from otel_logtail.observers.nginx.observer import INGRESS_STAGES, STAGES, NginxObserver
+from otel_logtail.observers.nginx.observer import NginxObserver
 from otel_logtail.observers.nginx.options import MEASURE
+from otel_logtail.observers.nginx.parts import INGRESS_STAGES, STAGES
 
 MS, SECOND = 10**6, 10**9
 END_NS = 1795966987_206 * MS
