@@ -89,6 +89,28 @@ def test_without_a_zone_the_machine_decides() -> None:
     assert LocalTime(None).utc_ns(naive_ns) == ns("2026-11-29 18:16:10+00:00")
 
 
+@pytest.mark.parametrize(
+    ("wall", "expected"),
+    [
+        ("2026-03-08 02:30:00", "2026-03-08 07:30:00+00:00"),
+        ("2026-11-01 01:30:00", "2026-11-01 05:30:00+00:00"),
+        ("2026-11-01 02:00:00", "2026-11-01 07:00:00+00:00"),
+    ],
+)
+def test_the_machine_changes_its_clocks_like_a_named_zone(
+    wall: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naive_ns = iso_ns(wall.encode())
+    assert naive_ns is not None
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "America/New_York")
+            time.tzset()
+            assert LocalTime(None).utc_ns(naive_ns) == ns(expected)
+    finally:
+        time.tzset()
+
+
 @given(moment=st.datetimes(datetime(1971, 1, 1), datetime(2037, 12, 31)), zone=st.sampled_from(ZONES))
 @settings(deadline=None)  # a slow machine must not fail the test
 def test_every_wall_time_is_read_as_the_first_moment_that_shows_it(moment: datetime, zone: str) -> None:
