@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.daemon.build import ResolvedSource
 from otel_logtail.engine.framing import Framing
@@ -76,7 +78,10 @@ def _check_file(wanted: ResolvedSource, path: Path, area: str) -> Check:
     if end > begin and not (tally.samples or tally.drift or tally.rejected):
         where = _where(end - begin, now_s - status.st_mtime)
         return Check(WARN, area, f"{path}: no sample in {where}", advice(settings.observer))
-    return _judge(path, area, scanned, written_s=status.st_mtime, now_s=now_s, looked_at=end - begin)
+    judged = _judge(path, area, scanned, written_s=status.st_mtime, now_s=now_s, looked_at=end - begin)
+    if scanned.drifted is None or tally.samples:
+        return judged
+    return msgspec.structs.replace(judged, todo=f"{advice(settings.observer)}. Else {_FORMAT_TODO}")
 
 
 def _where(looked_at: int, age_s: float) -> str:

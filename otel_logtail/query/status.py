@@ -60,8 +60,8 @@ def _source(reader: Reader, row: Record) -> Record:
 
 
 def _no_sample(row: Record, has_rejected: bool) -> str | None:
-    """Return the advice for a source whose lines hold no sample; None: it has samples, or its lines cannot be read."""
-    if row["samples"] or row["drift"] or has_rejected or not row["bytes"]:
+    """Return the advice for a source without a sample; None: it has samples, or lines that cannot be true."""
+    if row["samples"] or has_rejected or not row["bytes"]:
         return None
     return advice(str(row["observer"]))
 

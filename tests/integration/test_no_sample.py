@@ -50,11 +50,26 @@ def test_an_empty_log_and_one_with_samples_are_not_reported(tmp_path: Path) -> N
     assert "sources without a sample" not in daemon.run("status", "--db", daemon.db).stdout
 
 
-def test_lines_that_drift_are_reported_as_such_alone(tmp_path: Path) -> None:
+def test_lines_of_an_unknown_format_have_the_advice_too(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.write(lines(0, 3).replace(b'"stages": {', b'"stages": [').replace(b"}}", b"]}"))
     said = daemon.once()
     assert "the log has an unknown format" in said
+    assert f"{WARNING}3 lines: " in said
+    assert ADVICE in daemon.ask("status")["sources"][0]["no_sample"]
+    level, _, todo = doctor(daemon).only("logs of headroom-proxy")
+    assert level == "FAIL"
+    assert ADVICE in todo
+    assert "look for a newer otel-logtail" in todo
+    daemon.write(lines(0, 1))
+    assert ADVICE not in doctor(daemon).only("logs of headroom-proxy")[2]
+
+
+def test_rejected_lines_are_reported_as_such_alone(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.write(lines(0, 3).replace(b'"anthropic_messages"', b'"made_up"') + OTHER * 200)
+    said = daemon.once()
+    assert "a line was rejected as 'unknown_path'" in said
     assert WARNING not in said
     assert daemon.ask("status")["sources"][0]["no_sample"] is None
 

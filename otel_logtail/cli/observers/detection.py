@@ -139,7 +139,7 @@ def _todo(tried: Mapping[str, Tried], path: str) -> dict[str, str]:
     found = {}
     for name, each in tried.items():
         if each.drift:
-            found[name] = f"{each.drift} lines have an unknown format: {each.why}"
+            found[name] = f"{each.drift} lines have an unknown format: {each.why}; {advice(name)}"
         elif each.rejected:
             found[name] = f"{each.rejected} lines are rejected: they cannot be true, or are not safe to read"
         elif each.why:
