@@ -183,7 +183,7 @@ _UNKNOWN = Frame()
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-@lru_cache(maxsize=64)  # lines of one second follow each other
+@lru_cache(maxsize=256)  # lines of one second follow each other
 def _second(second: bytes, offset: bytes) -> tuple[int | None, tzinfo | None]:
     """Return the time of a second, in UTC, and its zone; None: there is no such time, or no such zone."""
     zone = timezone.utc
@@ -199,20 +199,36 @@ def _second(second: bytes, offset: bytes) -> tuple[int | None, tzinfo | None]:
 
 def _usual(line: bytes) -> Wrapped | None:
     """Return a line without the usual prefix of syslog, and None for any other line: faster than to match it."""
+    if line[10:11] != b"T":
+        words = line[_NAMED_BYTES:].split(b" ", 2)
+        is_syslog = len(words) == 3 and _is_named(line[:_NAMED_BYTES]) and _are_names(words[0], words[1])
+        return Wrapped(words[2], _UNKNOWN) if is_syslog else None
     words = line.split(b" ", 3)
     if len(words) < 4 or not _are_names(words[1], words[2]):
         return None
     stamp = words[0]
     zone_at = -1 if stamp.endswith(b"Z") else -6
-    fraction = stamp[_FRACTION:zone_at]
-    second_ns, zone = _checked_second(stamp[:_FRACTION], stamp[zone_at:])
-    if second_ns is None or not fraction.isdigit() or len(fraction) >= len(_SCALES):
+    second_ns, zone = _checked_second(stamp[:_SECOND], stamp[zone_at:])
+    fraction = stamp[_SECOND:zone_at]
+    if second_ns is None:
         return None
-    return Wrapped(words[3], Frame(second_ns + int(fraction) * _SCALES[len(fraction)], zone))
+    if fraction:
+        digits = fraction[1:]
+        if not (fraction.startswith(b".") and digits.isdigit() and len(digits) < len(_SCALES)):
+            return None
+        second_ns += int(digits) * _SCALES[len(digits)]
+    return Wrapped(words[3], Frame(second_ns, zone))
 
 
-_FRACTION = 20  # bytes of "2026-11-29T11:59:54."
+_SECOND = 19  # bytes of "2026-11-29T11:59:54"
+_NAMED_BYTES = 16  # of "Nov 29 11:59:54 "
 _SCALES = tuple(10 ** (9 - digits) for digits in range(10))
+
+
+@lru_cache(maxsize=256)
+def _is_named(stamp: bytes) -> bool:
+    """Return whether a text is a stamp of the traditional form and a space."""
+    return re.fullmatch(_NAMED + rb" ", stamp) is not None
 
 
 @lru_cache(maxsize=256)
@@ -222,12 +238,10 @@ def _are_names(host: bytes, tag: bytes) -> bool:
     return match is not None and not _is_level(match) and host not in (b"stdout", b"stderr")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _checked_second(second: bytes, offset: bytes) -> tuple[int | None, tzinfo | None]:
-    """Return the same as :func:`_second` for two pieces of a line, which may be anything; a point is behind one."""
-    if not second.endswith(b".") or re.fullmatch(_STAMP, second + b"0" + offset) is None:
-        return None, None
-    return _second(second[:-1], offset)
+    """Return the same as :func:`_second` for two pieces of a line, which may be anything."""
+    return _second(second, offset) if re.fullmatch(_STAMP, second + offset) else (None, None)
 
 
 def may_be_wrapped(line: bytes) -> bool:

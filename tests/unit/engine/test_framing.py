@@ -267,8 +267,17 @@ def test_the_faster_way_gives_the_same_as_the_patterns(monkeypatch: pytest.Monke
         f"{stamp}{fraction}{zone} {name}{text}".encode()
         for stamp, fraction, zone, name, text in product(stamps, fractions, zones, names, texts)
     ]
+    named = [
+        "Nov 29 11:59:54",
+        "Nov  9 11:59:54",
+        "Nov 9 11:59:54",
+        "Foo 29 11:59:54",
+        "Nov 49 11:59:54",
+        "Nov 29 11:59",
+    ]
+    lines += [f"{stamp} {name}{text}".encode() for stamp, name, text in product(named, names, texts)]
     framing_ = Framing(AUTO, b"")
     found = [framing_.unwrap(line) for line in lines]
     monkeypatch.setattr(framing, "_usual", lambda line: None)
     assert found == [framing_.unwrap(line) for line in lines]
-    assert sum(one is not None for one in found) == 480
+    assert sum(one is not None for one in found) > 500
