@@ -77,6 +77,10 @@ class Framing:
         whole = buffer.count(rb"\n" + _DOCKER_STREAM, start, end)
         return whole != buffer.count(_DOCKER_STREAM, start, end) or buffer.find(_ODD_END, start, end) >= 0
 
+    def has_streams(self, buffer: bytes | bytearray, start: int, end: int) -> bool:
+        """Return whether a line may be that of a container. It may be wrong only in returning true."""
+        return any(buffer.find(mark, start, end) >= 0 for mark in _STREAMS)
+
     def _syslog(self, line: bytes) -> Wrapped | None:
         if self.mode not in (AUTO, SYSLOG):
             return None
@@ -110,6 +114,8 @@ _IETF = re.compile(
 
 _CRI = re.compile(_STAMP + rb" (?P<stream>stdout|stderr) (?P<tag>[PF])(?::[^ ]*)?(?: |$)")
 _CRI_PARTS = (b" stdout P", b" stderr P")
+
+_STREAMS = (b" stdout ", b" stderr ", b'","stream":"std')
 
 _DOCKER_BEGIN = b'{"log":"'
 _DOCKER_STREAM = b'","stream":"'

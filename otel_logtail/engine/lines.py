@@ -46,9 +46,11 @@ def read_lines(buffer: bytes | bytearray, start: int, end: int, base: int, joine
     framing = joiner.framing
     marker = framing.marker
     offsets, lines, may_be = find_lines(buffer, framing.needle, start, end, base)
-    if framing.mode == NONE or not (may_be or joiner.is_waiting or _are_ends_wrapped(buffer, start, end)):
+    # a client that can write a line of its own may begin one that never ends: the others stay fast
+    is_continued = joiner.is_waiting and framing.has_streams(buffer, start, end)
+    if framing.mode == NONE or not (may_be or is_continued or _are_ends_wrapped(buffer, start, end)):
         return _plain(offsets, lines, framing)
-    if joiner.is_waiting or framing.has_parts(buffer, start, end):
+    if is_continued or framing.has_parts(buffer, start, end):
         offsets, lines, _ = find_lines(buffer, b"", start, end, base)
         found = joiner.join(offsets, lines)
     else:

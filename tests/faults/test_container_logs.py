@@ -126,6 +126,26 @@ def test_a_rotation_between_the_parts_of_a_line(tmp_path: Path, wrap: Wrap, betw
         assert later.rows("SELECT max(length(parts)) FROM file") == [(0,)]
 
 
+@pytest.mark.parametrize("through", ["pods", "containers"])
+def test_the_paths_of_kubernetes(tmp_path: Path, through: str) -> None:
+    """The link in ``containers`` leads to the file in ``pods``, which is rotated while the program is down."""
+    log, link = tmp_path / "pods" / "0.log", tmp_path / "containers" / "web.log"
+    parts = pieces(in_cri, 5)
+    link.parent.mkdir()
+    link.symlink_to(log)
+    with Daemon(tmp_path, "--from-start", "--path", tmp_path / through / "*.log", log=log) as daemon:
+        daemon.write(whole(in_cri, 0, 5), parts[0])
+        daemon.start()
+        has_read(daemon)
+        daemon.kill()
+        daemon.write(parts[1])
+        log.rename(log.with_name(ROTATED))
+        daemon.write(*parts[2:], whole(in_cri, 6, 10))
+        daemon.start()
+        daemon.wait_for(durations(0, 10))
+        daemon.stop()
+
+
 @WRAPS
 def test_both_streams_are_read_however_their_parts_are_mixed(tmp_path: Path, wrap: Wrap) -> None:
     with followed(tmp_path) as daemon:

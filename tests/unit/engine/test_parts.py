@@ -161,6 +161,16 @@ def test_only_the_requested_framing_joins() -> None:
         assert read([lines], 1, mode)[0] == [[(len(lines[0]) + 1, lines[1])]]
 
 
+def test_lines_without_a_wrapper_are_read_at_once_beside_a_line_that_never_ends() -> None:
+    part, data = in_cri(b"a client wrote this", "stdout", True) + b"\n", (b"plain " + MARKER + b"\n") * 3
+    joiner = Joiner(Framing(AUTO, MARKER))
+    assert not read_lines(part, 0, len(part), 0, joiner).offsets
+    found = read_lines(data, 0, len(data), len(part), joiner)
+    assert found.frames is None
+    assert len(found.texts) == 3
+    assert joiner.is_waiting
+
+
 def lines_of(data: bytes, mode: str = AUTO) -> Lines:
     return read_lines(data, 0, len(data), 0, Joiner(Framing(mode, MARKER)))
 
