@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from tests.support.places import TESTS
+from tests.support.places import CAPTURES, TESTS
 from tests.support.upstreams import Follower, find_installed
 from tests.support.waiting import bound_s
 
@@ -120,3 +120,14 @@ def test_the_safepoints_of_a_real_jvm_arrive_once_although_its_ring_overwrites_t
         assert seen.duration_ns - bound_s(SLACK_S) * 10**9 <= logged.duration_ns <= seen.duration_ns
         assert seen.begin_ns <= logged.end_ns - logged.duration_ns + MS
         assert logged.end_ns <= seen.end_ns
+
+
+def test_two_safepoints_in_a_row_are_one_episode_as_the_application_saw_them(tmp_path: Path) -> None:
+    captured = CAPTURES / "jvm" / "serial-time.log"
+    program = Follower(tmp_path, "jvm", captured, more=["--threshold-ms", "500"])
+    program.once()
+    first, second = [sample for sample in program.samples() if sample["duration_ms"] >= 500][-2:]
+    assert round(first["duration_ms"] + second["duration_ms"]) == 4503  # measured in the application: 4505 ms
+    last = program.ask("query", "episodes")[-1]
+    assert (last["end"], last["count"]) == ("2026-11-29T15:27:42.294000000Z", 2)
+    assert round(last["duration_ms"]) == 4504  # lines have whole milliseconds

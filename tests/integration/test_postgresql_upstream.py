@@ -19,6 +19,7 @@ MS = 10**6
 SLACK_S = 0.1
 """The client reads its clock before and after the server. A busy machine stretches that."""
 ZONE = "America/St_Johns"
+OPTIONS = ["--timezone", ZONE, "--postgresql-checkpoints", "on", "--postgresql-databases", "postgres"]
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -48,14 +49,18 @@ class Log:
             *lines, _ = file.read_text(errors="replace").split("\n")  # the last line may not be complete
             for line in lines:
                 record = json.loads(line)
-                match = re.match(r"(?:(duration): |process \d+ acquired .* after )([\d.]+) ms", record["message"])
+                match = re.match(
+                    r"(duration): ([\d.]+) ms|(process) .* acquired .* ([\d.]+) ms|(checkpoint) .* sync=([\d.]+) s",
+                    record["message"],
+                )
                 if match is None or "RAISE" in record.get("context", ""):
                     continue
+                kind, value = filter(None, match.groups())
                 stamp = datetime.strptime(record["timestamp"].rpartition(" ")[0], "%Y-%m-%d %H:%M:%S.%f")
                 end_ns = round(stamp.replace(tzinfo=ZoneInfo(ZONE)).timestamp() * 1000) * MS
                 number = re.search(r"/\*(\d+)\*/", record["message"])
-                cause = "statement" if match[1] else "lock"
-                duration_ns = round(float(match[2]) * MS)
+                cause = {"duration": "statement", "process": "lock"}.get(kind, kind)
+                duration_ns = round(float(value) * (1000 * MS if kind == "checkpoint" else MS))
                 found.append(Logged(end_ns, duration_ns, cause, int(number[1]) if number else 0))
         return found
 
@@ -93,7 +98,7 @@ def test_statements_and_lock_waits_of_a_real_server_arrive_once_through_its_rota
         log = Log(server.logs)
         slow: dict[int, Took] = {}
         with (
-            Follower(tmp_path, "postgresql", server.logs / "*.json", more=["--timezone", ZONE]) as daemon,
+            Follower(tmp_path, "postgresql", server.logs / "*.json", more=OPTIONS) as daemon,
             Connection(server.port) as first,
             Connection(server.port) as second,
             Connection(server.port) as third,
@@ -110,6 +115,8 @@ def test_statements_and_lock_waits_of_a_real_server_arrive_once_through_its_rota
             assert first.run("set statement_timeout = 300; select pg_sleep(9)").error == "57014"
             assert first.run("set statement_timeout = 0").error == ""
             slow |= wait_for_a_lock(first, second, third)
+            assert third.run("checkpoint").error == ""
+            server.wait_until(lambda: "checkpoint" in {one.cause for one in log.durations()})
             daemon.wait_until(has_all)
 
             assert first.run("select pg_rotate_logfile()").error == ""
