@@ -84,6 +84,36 @@ def test_in_a_configuration_it_starts_at_the_folder_of_the_file(folder: Path) ->
     assert sources(db) == [("web", "acme", 2)]
 
 
+PLUGIN = """
+from otel_logtail import Choice, ObserverPlugin, Option
+
+UNIT = Option("acme_unit", Choice(("ms", "s")), "Unit of durations.", default="ms")
+
+
+def make(context):
+    acme = Acme()
+    acme.source = f"acme-{context.require(UNIT)}"
+    return acme
+
+ACME = ObserverPlugin(summary="Acme with a unit.", make=make, options=(UNIT,))
+"""
+
+
+def test_an_option_of_a_file_is_a_key_of_the_source(folder: Path) -> None:
+    (folder / "acme.py").write_text(OBSERVER + PLUGIN)
+    config = folder / "otel-logtail.toml"
+    text = 'db = "store.db"\n[source.web]\nobserver = "acme.py:ACME"\npaths = ["acme.log"]\nunit = "s"\n'
+    config.write_text(text)
+    assert run(folder, "--config", config, "--once").returncode == 0
+    assert sources(folder / "store.db") == [("web", "acme", 2)]
+    config.write_text(text.replace('"s"', '"h"'))
+    assert "source.web.unit 'h': expected ms or s" in run(folder, "--config", config, "--once").stderr
+    shown = run(folder, "observers", "show", "./acme.py:ACME").stdout
+    assert shown.startswith("acme: Acme with a unit.\n")
+    assert "  unit = ms|s\n      Unit of durations. Default: ms.\n" in shown
+    assert "acme-ms" in shown
+
+
 @pytest.mark.parametrize(
     ("observer", "message"),
     [

@@ -11,7 +11,7 @@ from otel_logtail.cli.answers import Format, write_rows, write_status
 from otel_logtail.cli.streams import json_text
 from otel_logtail.daemon.options import QUIET_MS, STALL_MS, THRESHOLD_MS
 from otel_logtail.observer import ObserverContext
-from otel_logtail.observer_file import absolute, own_name
+from otel_logtail.observer_file import absolute, is_file, own_name
 from otel_logtail.option import Option
 from otel_logtail.plugins import find_observer, make_observer
 
@@ -20,7 +20,8 @@ class Described(msgspec.Struct, frozen=True):
     """An observer as users see it.
 
     ``paths`` are the default patterns. ``thresholds`` are the defaults of the options of that name. ``options`` has the
-    flag, key, values, default and help of each. ``no_sample`` is the advice for a log without a sample.
+    flag (empty: none, for an observer from a file), key, values, default and help of each. ``no_sample`` is the advice
+    for a log without a sample.
     """
 
     name: str
@@ -55,16 +56,16 @@ def described(name: str) -> Described:
             STALL_MS.name: plugin.stall_ms or f"{4 * float(plugin.threshold_ms or THRESHOLD_MS.default):g}",
             QUIET_MS.name: plugin.quiet_ms or QUIET_MS.default,
         },
-        options=tuple(_option(option, own_name(name)) for option in plugin.options),
+        options=tuple(_option(option, name) for option in plugin.options),
         no_sample=plugin.no_sample,
         configuration=plugin.configuration().strip("\n"),
     )
 
 
-def _option(option: Option[Any], plugin: str) -> dict[str, str]:
+def _option(option: Option[Any], observer: str) -> dict[str, str]:
     return {
-        "flag": option.flag,
-        "key": option.key_of(plugin),
+        "flag": "" if is_file(observer) else option.flag,
+        "key": option.key_of(own_name(observer)),
         "values": option.kind.metavar,
         "default": option.default,
         "what": option.help,
@@ -90,7 +91,8 @@ def _write_text(out: TextIO, shown: Described) -> None:
         out.write("\noptions\n")
         for option in shown.options:
             default = f" Default: {option['default']}." if option["default"] else ""
-            out.write(f"  {option['flag']} {option['values']}\n      {option['what']}{default}\n")
+            name = option["flag"] or f"{option['key']} ="
+            out.write(f"  {name} {option['values']}\n      {option['what']}{default}\n")
     if shown.no_sample:
         out.write(f"\nif the log has no sample\n  {shown.no_sample}\n")
     if shown.configuration:
