@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from otel_logtail.counts import SampleKey, extent, merge_attributes, sample_key
-from otel_logtail.model import Attributes, Batch, FileState, Samples, Severity, Shape
+from otel_logtail.model import OVERFLOW, Attributes, Batch, FileState, Samples, Severity, Shape
 from otel_logtail.store.connection import one
 from otel_logtail.store.rows import (
     OFFSET_BITS,
@@ -18,8 +18,11 @@ from otel_logtail.store.rows import (
     marks,
     text_of_path,
 )
+from otel_logtail.store.series import SeriesTable
 
 _MOST_KINDS = 2_000
+
+_OVERFLOW = encode_attributes(OVERFLOW)
 
 
 class _Ids(dict[tuple[str, str], int]):
@@ -37,13 +40,17 @@ class _Ids(dict[tuple[str, str], int]):
 class SampleTables:
     """The tables kind, block and breach of one store, on its writer's connection."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, series: SeriesTable) -> None:
         self._db = db
+        self._series = series
+        # the attributes of the kinds in the store, as text, by source
+        self._attributes: dict[int, set[bytes]] = {}
         self._kinds: dict[tuple[int, int, Attributes, Severity, str, str], tuple[Shape, int]] = {}
 
     def forget(self) -> None:
         """Forget rows of a transaction that was rolled back."""
         self._kinds.clear()
+        self._attributes.clear()
 
     def add(self, batch: Batch, file: int) -> tuple[int, int]:
         """Write the samples of a batch; returns the first and the last id of its breaches (0: it has none)."""
@@ -104,7 +111,9 @@ class SampleTables:
         known = self._kinds.get(key)
         if known is not None:
             return known[1]
-        attributes = encode_attributes(merge_attributes(shape.attributes, batch.attributes))
+        attributes = self._limited(
+            batch.source, encode_attributes(merge_attributes(shape.attributes, batch.attributes))
+        )
         columns = (batch.source, attributes, encode_json(shape.stages), int(severity), cause, stage)
         added = self._db.execute(
             "INSERT INTO kind (source, attributes, stages, severity, cause, stage) VALUES (?, ?, ?, ?, ?, ?)"
@@ -123,6 +132,22 @@ class SampleTables:
             self._kinds.clear()
         self._kinds[key] = (shape, int(found or 0))
         return self._kinds[key][1]
+
+    def _limited(self, source: int, attributes: str) -> str:
+        """Return attributes, or those of the series beyond the limit if the source has kinds with as many others.
+
+        Kinds are never deleted, so their number may not depend on the log. A sample loses its attributes later than
+        its series does, since a series of durations comes with one for each stage.
+        """
+        if source not in self._attributes:
+            rows = self._db.execute("SELECT DISTINCT CAST(attributes AS BLOB) FROM kind WHERE source = ?", (source,))
+            self._attributes[source] = {text for (text,) in rows} - {_OVERFLOW.encode()}
+        known, text = self._attributes[source], attributes.encode()
+        if text not in known and attributes != _OVERFLOW:
+            if len(known) >= self._series.most:
+                return _OVERFLOW
+            known.add(text)
+        return attributes
 
     def count_stored(self, source: int, file: FileState, samples: Samples) -> Counter[SampleKey]:
         """Count those of these samples (at least one) that are stored from other files with the same live path.

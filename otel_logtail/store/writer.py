@@ -58,7 +58,7 @@ class Store:
         self.series = SeriesTable(file.connection)
         self._file = file
         self._db = file.connection
-        self._samples = SampleTables(file.connection)
+        self._samples = SampleTables(file.connection, self.series)
         self._intervals = OpenIntervals(file.connection, self.series)
         self._is_abandoned = False
         self._syncs = True

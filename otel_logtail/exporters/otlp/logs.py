@@ -60,4 +60,6 @@ def _pairs(attributes: Mapping[str, object]) -> list[KeyValue]:
 def _value(value: object) -> AnyValue:
     if isinstance(value, float):
         return AnyValue(double_value=value)
+    if isinstance(value, bool):  # of the series beyond the limit
+        return AnyValue(bool_value=value)
     return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(string_value=str(value))

@@ -19,7 +19,7 @@ from otel_logtail.exporters.otlp.encode import Request
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.exporters.otlp.requests import requests
-from otel_logtail.model import BreachRecord, Delivered, ExportBatch, Stream
+from otel_logtail.model import OVERFLOW, BreachRecord, Delivered, ExportBatch, Stream
 from otel_logtail.option import Options
 from tests.support.collector import Collector
 from tests.support.otlp_items import MS, SOURCE, T0, breach, episode, episodes
@@ -66,6 +66,13 @@ def test_a_breach_is_an_event_with_the_ids_of_its_span() -> None:
         "stage": "deep_copy",
         "log.record.uid": (5).to_bytes(16, "big").hex(),
     }
+
+
+def test_a_breach_beyond_the_limit_on_series_has_their_attribute() -> None:
+    beyond = msgspec.structs.replace(breach(1, 600, time_ns=T0), attributes=OVERFLOW)
+    _, message = only(breaches(beyond))
+    (record,) = message.resource_logs[0].scope_logs[0].log_records
+    assert values(list(record.attributes))["otel.metric.overflow"] is True
 
 
 def test_each_source_has_its_resource() -> None:

@@ -13,12 +13,23 @@ import pytest
 
 from otel_logtail.daemon.options import MAX_SERIES as OPTION
 from otel_logtail.errors import StoreFull, UsageError
-from otel_logtail.model import OVERFLOW, Batch, Counts, Instrument, IntervalKey, SeriesKey, Stream
+from otel_logtail.model import (
+    OVERFLOW,
+    Batch,
+    Counts,
+    FileState,
+    Instrument,
+    IntervalKey,
+    Samples,
+    SeriesKey,
+    Shape,
+    Stream,
+)
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.series import MAX_SERIES
 from otel_logtail.store.writer import Store
 from tests.support.following import Following
-from tests.support.pieces import BOUNDS, INTERVAL, NOON, Piece
+from tests.support.pieces import BOUNDS, INTERVAL, LIVE, NOON, Piece
 
 
 @pytest.fixture
@@ -193,3 +204,39 @@ def test_unlimited_names_are_reported_once_and_every_sample_is_counted(many: Fol
     )
     assert number == many.written
     assert any(json.loads(text) == dict(OVERFLOW) for (text,) in rows)
+
+
+def routes(begin: int, end: int, *, index: int = 0) -> Batch:
+    """A batch of samples, each of a shape of its own."""
+    numbers = range(begin, end)
+    of = [NOON] * len(numbers)
+    samples = Samples(
+        [*numbers], of, [10] * len(of), of, ["wait"] * len(of), ["work"] * len(of),
+        [Shape(("work",), (("x", str(number)),)) for number in numbers], [(1,)] * len(of),
+    )  # fmt: skip
+    return Batch(source=1, samples=samples, file=FileState(1, LIVE, LIVE, 1, 2, 1000 * (index + 1)))
+
+
+def test_kinds_of_samples_are_bounded_over_restarts_and_a_commit_that_failed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(path, 3)
+    Piece(store)
+
+    def full(*arguments: object) -> None:
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_count", full)
+        with pytest.raises(StoreFull):
+            store.commit(routes(900, 903))
+    store.commit(routes(0, 2))
+    store.close()
+    store = opened(path, 3)
+    Piece(store)
+    store.commit(routes(1, 900, index=1))
+    store.close()
+    with closing(sqlite3.connect(path)) as conn:
+        kinds = [text for (text,) in conn.execute("SELECT attributes FROM kind ORDER BY id")]
+        assert kinds == ['{"x":"0"}', '{"x":"1"}', '{"x":"2"}', OTHERS]
+        assert conn.execute("SELECT sum(count) FROM block").fetchone() == (901,)
