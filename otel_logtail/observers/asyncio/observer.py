@@ -82,8 +82,8 @@ class AsyncioObserver(Observer):
             )
         if time is None:
             raise Drift(
-                "asyncio: the log has no time of day",
-                hint="add %(asctime)s to the format, as in: otel-logtail observers show asyncio",
+                "asyncio: the log has no time of day: add %(asctime)s to its format",
+                hint="see: otel-logtail observers show asyncio",
             )
         duration_ns = int(took[1]) * 10**9 + int(took[2]) * 10**6
         ended_ns = self._ended_ns(time.groupdict())

@@ -56,8 +56,8 @@ def written_ns(line: bytes, end: int) -> int | Rejected:
         return MISPLACED
     if found is None:
         raise Drift(
-            "jvm: the log has no time of day",
-            hint="add :utctime,uptime,level,tags to -Xlog, as in: otel-logtail observers show jvm",
+            "jvm: the log has no time of day: add :utctime,uptime,level,tags to -Xlog",
+            hint="see: otel-logtail observers show jvm",
         )
     return TIME if found < 0 else found
 
