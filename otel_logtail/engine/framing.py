@@ -86,10 +86,14 @@ class Framing:
             return None
         if line.startswith(b"<"):
             return _with_priority(line)
-        match = (_ISO if line[10:11] == b"T" else _TRADITIONAL).match(line)
+        match = None
+        if line[10:11] == b"T":
+            match = _ISO.match(line)
+        elif line[3:4] == b" ":
+            match = _TRADITIONAL.match(line)
         if match is None or (self.mode == AUTO and _is_level(match)):
             return None
-        return Wrapped(line[match.end() :], _frame(match))
+        return Wrapped(line[match.end() :], _frame_of_syslog(match))
 
 
 _UNESCAPED = re.compile(rb"[ !#-%'-;=?-\[\]-~]+")
@@ -131,14 +135,15 @@ def _is_level(match: re.Match[bytes]) -> bool:
 
 def _with_priority(line: bytes) -> Wrapped | None:
     match = _IETF.match(line) or _BSD.match(line)
-    return None if match is None else Wrapped(line[match.end() :], _frame(match))
+    return None if match is None else Wrapped(line[match.end() :], _frame_of_syslog(match))
 
 
 def _cri(line: bytes) -> Wrapped | None:
     match = _CRI.match(line)
     if match is None:
         return None
-    return Wrapped(line[match.end() :], _frame(match, of_runtime=True), match["stream"], match["tag"] == b"P")
+    second, fraction, zone, stream, tag = match.groups()
+    return Wrapped(line[match.end() :], _frame_of_runtime(second, fraction, zone), stream, tag == b"P")
 
 
 def _docker(line: bytes) -> Wrapped | None:
@@ -150,7 +155,10 @@ def _docker(line: bytes) -> Wrapped | None:
         return None
     is_part = not text.endswith(b"\n")
     text = text if is_part else text[:-1].removesuffix(b"\r")
-    return None if b"\n" in text else Wrapped(text, _frame(match, of_runtime=True), match["stream"], is_part)
+    if b"\n" in text:
+        return None
+    stream, second, fraction, zone = match.groups()
+    return Wrapped(text, _frame_of_runtime(second, fraction, zone), stream, is_part)
 
 
 def _text_of(string: bytes) -> bytes | None:
@@ -171,20 +179,29 @@ def _text_of(string: bytes) -> bytes | None:
 _decode = msgspec.json.Decoder(str).decode
 
 
-def _frame(match: re.Match[bytes], *, of_runtime: bool = False) -> Frame:
-    """Return the time and the zone of a stamp. A runtime does not have the zone of the program in the container."""
-    second = match["second"] if match.re is not _TRADITIONAL else None
+def _frame_of_syslog(match: re.Match[bytes]) -> Frame:
+    """Return the time and the zone of a prefix; those of the traditional form are unknown."""
+    second, fraction, offset = (None, None, None) if match.re is _TRADITIONAL else match.group(*_OF_STAMP)
     if second is None:
         return _UNKNOWN
-    second_ns, zone = _second(second, match["zone"])
-    if of_runtime:
-        zone = None
-    fraction = match["fraction"]
-    if second_ns is None or fraction is None:
-        return Frame(second_ns, zone)
-    return Frame(second_ns + int(fraction.ljust(9, b"0")), zone)
+    second_ns, zone = _second(second, offset)
+    return Frame(None if second_ns is None else second_ns + _fraction_ns(fraction), zone)
 
 
+_OF_STAMP = ("second", "fraction", "zone")
+
+
+def _frame_of_runtime(second: bytes, fraction: bytes | None, zone: bytes) -> Frame:
+    """Return the time of a stamp. A runtime does not have the zone of the program in the container."""
+    second_ns, _ = _second(second, zone)
+    return _UNKNOWN if second_ns is None else Frame(second_ns + _fraction_ns(fraction))
+
+
+def _fraction_ns(digits: bytes | None) -> int:
+    return 0 if digits is None else int(digits) * _NS_OF_DIGITS[len(digits)]
+
+
+_NS_OF_DIGITS = tuple(10 ** (9 - digits) for digits in range(10))
 _UNKNOWN = Frame()
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
