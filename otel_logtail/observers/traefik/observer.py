@@ -216,4 +216,5 @@ def _trace(found: _Line) -> bytes:
     """Return traefik's own span, or the client's if the header is logged; empty: neither."""
     if trace_id := bytes(found.trace_id):
         return join_trace(trace_id[1:-1], bytes(found.span_id)[1:-1])
-    return parse_traceparent(bytes(found.traceparent)[1:-1])
+    parent = bytes(found.traceparent)
+    return parse_traceparent(parent[1:-1]) if parent else b""
