@@ -12,6 +12,10 @@ CALM_S = 30.0
 """Bound of a wait on a machine that does nothing else."""
 
 
+SLOWEST_S = 0.05
+"""The longest pause between two checks of a condition."""
+
+
 def bound_s(calm_s: float = CALM_S) -> float:
     """Stretch a bound for an idle machine by the processes that share each core now."""
     return calm_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -20,11 +24,16 @@ def bound_s(calm_s: float = CALM_S) -> float:
 def wait_until(
     holds: Callable[[], object], within_s: float = CALM_S, *, told: Callable[[], str] = str, every_s: float = 0.01
 ) -> None:
-    """Check a condition until it holds; fail with the text of ``told`` when the bound is over."""
+    """Check a condition until it holds; fail with the text of ``told`` when the bound is over.
+
+    The pause between two checks grows with the time waited so far, by a twentieth of it: most conditions open a store,
+    and most waits of all workers run at the same time.
+    """
     start_s = time.monotonic()
     while not holds():
-        if time.monotonic() - start_s > bound_s(within_s):
+        waited_s = time.monotonic() - start_s
+        if waited_s > bound_s(within_s):
             if holds():  # this process may have been stopped between the check and the clock
                 return
             pytest.fail(f"not within {bound_s(within_s):.0f} s\n{told()}")
-        time.sleep(every_s)
+        time.sleep(max(every_s, min(waited_s / 20, SLOWEST_S)))
