@@ -257,6 +257,8 @@ class Instrument(Enum):
     BREACHES = "breaches"
     EPISODES = "episodes"
 
+    __hash__ = object.__hash__  # of the one object for each kind: Enum's own is slow, and every key of a series has it
+
 
 class SeriesKey(msgspec.Struct, frozen=True, cache_hash=True):
     """One instrument and one set of attribute values of a source.

@@ -79,8 +79,10 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
     )
 
 
-_LEAST_BULK = 16
-"""The fewest lines that are read at once: searching an odd line among fewer costs more than reading each of them."""
+_LEAST_BULK = 2
+"""The fewest lines of a chunk that are read at once: thousands of files may have a few lines each."""
+_LEAST_PART = 16
+"""The fewest lines of a part of a chunk: searching an odd line among fewer costs more than reading each of them."""
 
 
 def scan(
@@ -152,7 +154,8 @@ class _Scanner:
 
     def take(self, begin: int, end: int) -> None:
         """Observe the lines from ``begin`` to ``end``."""
-        if self._observe_all is None or end - begin < _LEAST_BULK:
+        least = _LEAST_BULK if end - begin == len(self._lines) else _LEAST_PART
+        if self._observe_all is None or end - begin < least:
             self._take_each(begin, end)
             return
         lines = self._lines if end - begin == len(self._lines) else self._lines[begin:end]

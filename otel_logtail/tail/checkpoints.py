@@ -68,7 +68,7 @@ class Everywhere:
         head = reader.read_at(0, HEAD_BYTES) if self._all else b""
         if len(head) == HEAD_BYTES:
             ids.update(self._ids.get(fingerprint(head), ()))
-        return [self._all[id_] for id_ in sorted(ids, reverse=True)]
+        return [self._all[id_] for id_ in sorted(ids, reverse=True)] if ids else []
 
     def _keys(self, state: FileState) -> tuple[Hashable, ...]:
         identity = (state.device, state.inode)

@@ -99,6 +99,13 @@ class Folders:
         folder, _, name = path.rpartition("/")
         return self.listing(folder or ("/" if path.startswith("/") else "."), now_s, fresh=fresh).beside(name)
 
+    def is_link(self, path: str) -> bool:
+        """Return whether a path is a symbolic link, as far as the last listing of its directory shows."""
+        folder, _, name = path.rpartition("/")
+        listing = self._listings.get(folder or "/")
+        kind = "" if listing is None else listing.kind_of(name)
+        return kind == LINK if kind else os.path.islink(path)
+
     def real(self, folder: str) -> str:
         """Return the real path of a directory, as of this scan."""
         if folder not in self._real:

@@ -63,7 +63,10 @@ class PathFiles:
         if listing is not self._listing or len(self.bases) > 1:
             self._listing = listing
             self.bases = (self.live,) if listing.kind_of(self._name) == FILE else self._links()
-            names = tuple([self._folders.beside(base, now_s, fresh=fresh) for base in self.bases])
+            if len(self.bases) == 1:
+                names: tuple[Names, ...] = (listing.beside(self._name),)
+            else:
+                names = tuple([self._folders.beside(base, now_s, fresh=fresh) for base in self.bases])
             self._names = self._names if names == self._names else names
         return self._names
 

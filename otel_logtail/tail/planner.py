@@ -71,6 +71,8 @@ class Planner:
 
     def _likely(self, readers: Collection[Reader], held: Sequence[Held]) -> list[FileState]:
         """Return the checkpoints that these files may have: unfinished ones first, the newest of them first."""
+        if not self._states and not held:
+            return []
         known = {state.id: state for state in self._states.unfinished()}
         known.update((each.state.id, each.state) for each in held)
         return sorted(known.values(), key=lambda state: -state.id) + self._states.finished_like(readers)

@@ -190,7 +190,7 @@ class Tail:
             self._ready.discard(live)
             self._places = None
         new = {live for live in there - self._tails.keys() if not self._is_retired(live)}
-        return self._follow(sorted(new, key=lambda path: (os.path.islink(path), path))) if new else []
+        return self._follow(sorted(new, key=lambda path: (self._folders.is_link(path), path))) if new else []
 
     def _follow(self, lives: Iterable[str]) -> list[str]:
         """Make a tail for each of these live paths, unless another path follows the same file; return the new ones."""

@@ -75,7 +75,7 @@ def extended(packed: bytes, buffer: bytearray, start: int, end: int, offset: int
     if not whole and (not marks or (backlog and number < _MOST_MARKS)):  # the usual case while a log is followed
         header = _HEADER.pack(number + len(marks), firsts)
         return header + packed[_HEADER.size : behind] + b"".join(_MARK.pack(*mark) for mark in marks) + lines
-    trail = unpack(packed)
+    trail = unpack(packed) if number or firsts else Trail()
     first = trail.first
     if whole:
         first = (*first, *first_lines(bytes(memoryview(buffer)[start : min(end, start + _END_BYTES)])))[:FIRST_LINES]
