@@ -15,6 +15,7 @@ from otel_logtail.errors import Drift, UsageError
 from otel_logtail.model import Ignored, Rejected, Sample
 from otel_logtail.observer import Observer, ObserverContext
 from otel_logtail.observers.caddy import CADDY, MEASURE
+from otel_logtail.observers.http import STATUS_CLASS
 from otel_logtail.plugins import make_observer
 from otel_logtail.testing.observer_contract import ObserverContract, json_escaped
 from tests.support.captured import MS, SECOND, answers, check_breaches, kinds, read_expected, read_lines
@@ -102,6 +103,19 @@ def test_every_line_of_the_real_log_reads_as_plain_json_does() -> None:
     check_breaches(found, read_expected("caddy", "access.log"))
 
 
+def test_every_line_of_caddy_2_6_is_read() -> None:
+    """The status is 0 for a client that left and for a WebSocket, and a broken response has its true duration."""
+    lines = read_lines("caddy", "access-2.6.log")
+    found = answers(observer, lines)
+    assert kinds(found) == {"sample": 11, "ignored": 1}
+    check_breaches(found, read_expected("caddy", "access-2.6.log"))
+    (session,) = [raw for raw, answer in zip(lines, found, strict=True) if isinstance(answer, Ignored)]
+    assert b'"uri":"/ws?n=8"' in session
+    classes = [dict(answer.shape.attributes)[STATUS_CLASS] for answer in found if isinstance(answer, Sample)]
+    assert (classes.count("0xx"), classes.count("5xx")) == (2, 1)
+    assert [answer.trace.hex() for answer in found if isinstance(answer, Sample) and answer.trace] == [TRACE + SPAN]
+
+
 def test_caddys_own_log_has_no_sample() -> None:
     """Errors and warnings of requests have a duration and a status, too."""
     assert kinds(answers(observer, OWN)) == {"ignored": 33}
@@ -110,12 +124,13 @@ def test_caddys_own_log_has_no_sample() -> None:
 
 def test_durations_agree_with_those_that_the_client_measured() -> None:
     """A factor of 1000 or a wrong unit would be far off. Readers that are slower than the proxy are left out."""
-    found = answers(observer, ACCESS)
-    for row in read_expected("caddy", "access.log"):
-        answer = found[row.line - 1]
-        assert isinstance(answer, Sample)
-        if row.client_ns is not None and "reader" not in row.what:
-            assert abs(answer.duration_ns - row.client_ns) <= 20 * MS, row
+    for log in ("access.log", "access-2.6.log"):
+        found = answers(observer, read_lines("caddy", log))
+        for row in read_expected("caddy", log):
+            answer = found[row.line - 1]
+            assert isinstance(answer, Sample)
+            if row.client_ns is not None and "reader" not in row.what:
+                assert abs(answer.duration_ns - row.client_ns) <= 20 * MS, row
 
 
 def test_caddys_own_span_is_the_trace_of_a_sample() -> None:
