@@ -19,6 +19,7 @@ from otel_logtail.observers.local_time import IMPOSSIBLE, iso_ns
 
 _STAMP = re.compile(rb'"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.(\d{3}) ([A-Za-z0-9+-]{1,10})"')
 _OFFSET = re.compile(r"[+-]\d\d(?:\d\d)?")
+_UNNAMED = ("UTC+", "UTC-")  # a fixed offset without an abbreviation, which cannot be compared
 _EPOCH = datetime(1970, 1, 1)
 _MINUTE_NS = 60 * 10**9
 
@@ -70,6 +71,7 @@ class Stamps:
             except (OverflowError, ValueError, OSError):  # the machine's zone has no rules for the last years
                 return None
             ahead = local.utcoffset()
-            if local.tzname() == abbreviation and ahead is not None:
+            name = local.tzname() or _UNNAMED[0]
+            if (name == abbreviation or name.startswith(_UNNAMED)) and ahead is not None:
                 return ahead // timedelta(microseconds=1) * 1000
         return None

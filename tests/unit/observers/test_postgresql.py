@@ -8,7 +8,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -552,6 +552,12 @@ def test_a_wrong_zone_is_noticed_by_its_abbreviation(
     assert PostgresqlObserver(timezone.utc).observe(line) == Rejected("time")
     for _ in in_zone(zone, monkeypatch):
         assert PostgresqlObserver(None).observe(line) == Rejected("time")
+
+
+def test_a_fixed_offset_has_no_abbreviation_to_compare() -> None:
+    reader = PostgresqlObserver(timezone(timedelta(hours=5, minutes=30)))
+    line = record(timestamp="2026-11-29 20:45:15.045 IST")
+    assert sample(line, reader).time_ns == moment("2026-11-29T15:15:15.045+00:00")
 
 
 @pytest.mark.parametrize(
