@@ -15,7 +15,6 @@ from otel_logtail.model import Ignored, Rejected
 from otel_logtail.observers.http import stamp_ns
 from otel_logtail.observers.nginx.parts import HINT, LISTS, QUOTES
 
-_TIME = Rejected("time")
 _IGNORED = Ignored()
 
 _COMBINED = 7
@@ -59,18 +58,20 @@ def read(line: bytes) -> Line | Ignored | Rejected:
         return _ingress(pieces, words) if _is_ingress(words) else _IGNORED
     if number >= _TIMED[0] and _RESPONSE_TIME.encode() + b'"' in line:
         return QUOTES
-    return QUOTES if _is_ingress(words) or _is_ingress(pieces[-1].split(" ")) else _IGNORED
+    return QUOTES if _is_ingress(words) or _is_ingress(pieces[-1].rpartition('"')[2].split(" ")) else _IGNORED
 
 
 def _is_ingress(words: list[str]) -> bool:
     """Return whether the words behind the user agent start as in the format of ingress-nginx."""
-    return len(words) > _ADDRESSES and words[3][:1] == "[" and words[1].isdecimal()
+    return len(words) > _ADDRESSES and not words[0] and words[1].isdecimal() and words[3][:1] == "["
 
 
 def _timed(pieces: list[str]) -> Line | Rejected:
     total = pieces[-7]
     if not (total.startswith(_REQUEST_TIME) and total.endswith(_CONNECT_TIME) and pieces[-5] == _HEADER_TIME):
         raise Drift("nginx: the times of a line are not rt=, uct=, uht= and urt=", hint=HINT)
+    if len(pieces) > _TIMED[0] and pieces[6] != " ":
+        return QUOTES
     end_ns = _end_ns(pieces)
     if isinstance(end_ns, Rejected):
         return end_ns
@@ -96,8 +97,6 @@ def _ingress(pieces: list[str], words: list[str]) -> Line | Rejected:
     response = _response(words)
     if response is None:
         return LISTS
-    if words[_ADDRESSES] == "-":
-        response = ""
     return Line(end_ns, pieces[2][1:4], pieces[1].partition(" ")[0], words[2], "", "", response, name[1:-1])
 
 
@@ -152,17 +151,19 @@ def _values(words: list[str], at: int, separators: list[str]) -> tuple[list[str]
 def _end_ns(pieces: list[str]) -> int | Rejected:
     """Read the end of a request, and check that the fields before the user agent are those of ``combined``.
 
+    The end is negative if there is no such time.
+
     The name of the user before the time is not quoted, and may hold spaces and brackets. So the time is the text
     directly before the first quote.
     """
     start, status = pieces[0], pieces[2]
     is_status = status[:1] == status[4:5] == " " and status[1:4].isdecimal()
-    if not (is_status and start[-2:] == "] " and pieces[4] == " " and pieces[6][:1] == " "):
+    if not (is_status and start[-2:] == "] " and pieces[4] == " "):
         return QUOTES
     end_ns = _stamp_ns(start[-3 - _STAMP : -2])
     if end_ns is None:
         raise Drift("nginx: the time of a line is not $time_local", hint=HINT)
-    return _TIME if end_ns < 0 else end_ns
+    return end_ns
 
 
 @lru_cache(maxsize=64)  # lines of one second follow each other

@@ -131,9 +131,10 @@ def test_a_line_may_start_with_the_virtual_host(start: str, vhost: str | None) -
     assert found.time_ns == sample(line()).time_ns
 
 
-@pytest.mark.parametrize("client", ["::1", "2001:db8::1:80", "client.example", "10.0.0.1:80"])
-def test_the_address_of_a_client_is_not_a_virtual_host(client: str) -> None:
-    found = sample(line(vhost="").replace(b"127.0.0.1", client.encode()))
+@pytest.mark.parametrize("client", ["::1", "2001:db8::1:80", "client.example", "10.0.0.1"])
+@pytest.mark.parametrize("identity", ["-", "bob"])
+def test_the_address_of_a_client_is_not_a_virtual_host(client: str, identity: str) -> None:
+    found = sample(line(vhost="").replace(b"127.0.0.1 -", f"{client} {identity}".encode()))
     assert "apache.vhost" not in dict(found.shape.attributes)
 
 

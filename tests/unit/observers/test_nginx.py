@@ -87,6 +87,7 @@ def test_a_line_of_ingress_nginx_has_the_time_of_the_last_attempt_as_wait() -> N
         (("0.000", "0.000", "0.000", "0.000"), (0, 0, 0, 0, 0), "upstream"),
         (("0.100", "0.002", "0.000", "0.001"), (2, 0, 1, 0, 99), "client"),
         (("0.302", "0.000", "0.301", "0.300"), (0, 301, 0, 0, 2), "upstream"),
+        (("0.700", "0.000, 0.100", "0.100, 0.300", "0.100, -"), (100, 200, 0, 100, 300), "client"),
         (("0.700", "0.000 : ", "0.600 : ", "0.700 : "), (0, 0, 0, 700, 0), "retry"),
     ],
 )
@@ -117,6 +118,7 @@ def test_the_same_in_the_format_of_ingress_nginx() -> None:
     [
         (line("1.000", "0.000", "0.600", "0.700"), 300, "client"),
         (line("1.614", "0.000, 0.000", "-, -", "0.804, 0.800"), 814, "retry"),
+        (line("1.000", "0.000, 0.000", "-, -", "0.300, 0.400"), 600, "retry"),
         (line("0.700", "", "", ""), 700, "client"),
         (line("0.700", "0.000", "0.700", "0.700"), 0, "client"),
         (timed("1.000", "0.000", "0.600", "0.700"), 300, "client"),
@@ -151,8 +153,8 @@ def test_a_server_without_a_name_or_with_a_long_one_is_not_an_attribute(server: 
     assert "nginx.server" not in dict(sample(line(server=server)).shape.attributes)
 
 
-@pytest.mark.parametrize("name", ["", "-"])
-def test_an_upstream_without_a_name_is_not_an_attribute(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "-", "x" * 300])
+def test_an_upstream_without_a_name_or_with_a_long_one_is_not_an_attribute(name: str) -> None:
     assert "nginx.upstream" not in dict(sample(ingress(name=name)).shape.attributes)
 
 

@@ -181,11 +181,16 @@ def test_the_offset_of_a_line_gives_its_time(stamp: str, hours: float) -> None:
         'x" rt=99.000 uct="0.000" uht="99.000" urt="99.000"',
         'x" 68 99.000 [default-web-80] [] 10.0.0.7:80 5 99.000 200 7e29',
         '"' * 100,
+        'a"b"c',
     ],
 )
 def test_a_quote_of_a_client_in_a_text_format_is_rejected(agent: str) -> None:
     assert observer.observe(timed(agent=agent)) == Rejected("quotes")
     assert observer.observe(ingress(agent=agent)) == Rejected("quotes")
+
+
+def test_a_quote_in_the_request_id_is_rejected() -> None:
+    assert observer.observe(ingress(request_id='a"b"c')) == Rejected("quotes")
 
 
 @pytest.mark.parametrize("request_line", ['GET /"a" HTTP/1.1', 'GET /" 101 3 "x" "y', 'GET /x" 101 3 "'])
@@ -204,6 +209,7 @@ def test_a_quote_in_the_request_is_rejected(request_line: str) -> None:
         'x", "status" : "101',
         'x","\\u0072equest_time":"99.000',
         'x","msec":{"a":"',
+        'x","server":"evil',
         'x"}',
         'x"},{"a":"',
         "\\x22",
