@@ -27,7 +27,9 @@ from itertools import islice
 from random import Random
 from typing import ClassVar
 
+from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.lines import find_lines
+from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.model import Attributes, Rejected, Sample
 from otel_logtail.observer import Frame, Observer
@@ -36,6 +38,7 @@ from otel_logtail.testing.compare import check, check_equal
 from otel_logtail.testing.fuzz import changed_lines, client_texts, long_lines
 from otel_logtail.testing.wrappers import cri, docker, stamp
 
+_NEVER = Thresholds(2**62, 2**62)
 _LONG_LINES = 5
 _MOST_WORDS = 32
 _LINES_PER_S = 1000.0
@@ -67,6 +70,8 @@ class ObserverContract:
     """The parts of the true lines that a client chooses, each different from all other text in them."""
     client_rejected: ClassVar[frozenset[str]] = frozenset()
     """The words with which a true line may be rejected because of a client's bytes (if nothing is escaped)."""
+    framing: ClassVar[str] = AUTO
+    """The wrappers that are removed, as the daemon's option of this name: "none" if true lines look like syslog's."""
     number: ClassVar[int] = 10_000
     """The number of changed lines, and of lines with a client's bytes."""
     seed: ClassVar[int] = 1
@@ -101,12 +106,12 @@ class ObserverContract:
 
     def test_true_lines_in_wrappers_are_the_same_samples(self) -> None:
         """A container runtime or syslog wrote the line: with its own stamp, or without a year and a zone."""
-        for line in self.true_lines:
-            plain = _scanned(self.observer(), line)
+        for line in self.true_lines if self.framing == AUTO else ():
+            plain = self._scanned(self.observer(), line)
             time = stamp(max(plain.samples.logged_ns, default=0))
             parts = cri(line[:9], tag="P", time=time) + b"\n" + cri(line[9:], time=time)
             for wrapped in (cri(line, time=time), parts, docker(line, time=time), b"Nov 29 15:08:58 a b[1]: " + line):
-                found = _scanned(self.observer(), wrapped)
+                found = self._scanned(self.observer(), wrapped)
                 check_equal(found.samples, plain.samples, f"the sample of {wrapped!r}")
 
     def test_it_names_itself_and_its_paths(self) -> None:
@@ -161,7 +166,7 @@ class ObserverContract:
             line for index, other in enumerate(lines) for line in (self.true_lines[index % len(self.true_lines)], other)
         ]
         buffer = b"\n".join(mixed)
-        at_once, alone = (_scanned(observer, buffer) for observer in (self.observer(), OneByOne(self.observer())))
+        at_once, alone = (self._scanned(observer, buffer) for observer in (self.observer(), OneByOne(self.observer())))
         check_equal(at_once.tally, alone.tally, "the counts of many lines at once")
         check_equal(at_once.samples, alone.samples, "the samples of many lines at once")
 
@@ -236,6 +241,11 @@ class ObserverContract:
 
     # --- parts ---
 
+    def _scanned(self, observer: Observer, lines: bytes) -> Scanned:
+        """Return what the engine finds in lines, the last one without its newline."""
+        joiner = Joiner(Framing(self.framing, observer.marker))
+        return scan(observer, lines + b"\n", 0, source="contract", thresholds=_NEVER, joiner=joiner)
+
     def _changed(self) -> Sequence[bytes]:
         """Return changed lines as the engine passes them on."""
         marker = self.observer().marker
@@ -257,11 +267,6 @@ class ObserverContract:
                 written = self.write(text, field)
                 if written is not None and b"\n" not in written:
                     yield line, line.replace(field, written)
-
-
-def _scanned(observer: Observer, lines: bytes) -> Scanned:
-    """Return what the engine finds in lines, the last one without its newline."""
-    return scan(observer, lines + b"\n", 0, source="contract", thresholds=Thresholds(2**62, 2**62))
 
 
 def _of_each_length(lines: Sequence[bytes]) -> Sequence[bytes]:

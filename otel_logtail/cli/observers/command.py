@@ -67,7 +67,8 @@ def new(
     typer.echo(f"wrote {written.test}: its test")
     if written.is_unit_guessed:
         typer.echo("the log does not name the unit of the durations: check UNIT_NS")
-    zone = ""
+    if written.needs_no_framing:
+        typer.echo("the time stamps look like those of syslog: --framing none keeps them")
     if written.needs_zone:
         typer.echo("the time stamps have no zone: pass --timezone if it is not that of this machine")
     command = [
@@ -76,9 +77,10 @@ def new(
         f"./{written.observer}:{written.class_name}",
         "--path",
         str(sample),
+        *(["--framing", "none"] if written.needs_no_framing else []),
         "--once",
     ]
-    typer.echo(f"next: decide what TODO marks, then run\n  pytest {written.test}\n  {shlex.join(command)}{zone}")
+    typer.echo(f"next: decide what TODO marks, then run\n  pytest {written.test}\n  {shlex.join(command)}")
 
 
 def _samples(number: int) -> str:

@@ -43,6 +43,9 @@ _NAME_UNIT = re.compile(rb"(?i:.*[_.-](?P<unit>" + _UNIT + rb"))|.*[a-z](?P<came
 _DURATION_NAME = re.compile(
     rb"(?i)(?:.*[_.-])?(?:duration|elapsed|latency|took|(?:response|request|total)[_-]?time|rt)"
 )
+_WHOLE = re.compile(rb"(?i)total|took|duration|elapsed|latency|completed|request|response")
+_RARE = 20
+"""A number without a unit is a duration only if more than one of this many lines with time stamps has it."""
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 
 
@@ -105,17 +108,25 @@ def guess(lines: Sequence[bytes]) -> Guess | None:
     """Return the form of most lines that have a time stamp and a duration; None if no line has both."""
     stamps, durations = Counter[Stamp](), Counter[Took]()
     longest: dict[Took, float] = {}
+    stamped = 0
     for line in lines:
         stamp = _stamp(line)
         found = dict(_durations(line))
+        stamped += stamp is not None
         if stamp is not None and found:
             stamps[stamp] += 1
-            durations.update(found)
+            durations.update(found.keys())
             for took, number in found.items():
                 longest[took] = longest.get(took, 0.0) + number * took.unit_ns
     if not durations:
         return None
-    best = max(durations, key=lambda took: (not took.is_guessed, durations[took], bool(took.key), longest[took]))
+    likely = [took for took in durations if not took.is_guessed or durations[took] * _RARE > stamped]
+    if not likely:
+        return None
+    best = max(
+        likely,
+        key=lambda took: (not took.is_guessed, durations[took], bool(_WHOLE.search(took.key)), longest[took]),
+    )
     search, stamp = re.compile(best.pattern.encode()), stamps.most_common(1)[0][0]
     where = re.compile(stamp.pattern.encode())
     kept = tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ from otel_logtail.observer import ObserverContext
 from otel_logtail.observer_file import load
 
 _TEST_LINES = 3
+_CLIENT = "    client_fields = ()"
 _TEST_BYTES = 2000
 _UNITS = {"ns": "a nanosecond", "us": "a microsecond", "ms": "a millisecond", "s": "a second"}
 _POWERS = {"ns": "1", "us": "10**3", "ms": "10**6", "s": "10**9"}
@@ -28,6 +30,7 @@ class Written(msgspec.Struct, frozen=True):
     """The files that were written, the name of the class, and how many of the lines are samples.
 
     ``needs_zone``: the time stamps have no zone. ``is_unit_guessed``: the log does not name the unit.
+    ``needs_no_framing``: the time stamp looks like a part of a wrapper, so the observer needs ``--framing none``.
     """
 
     observer: Path
@@ -36,6 +39,7 @@ class Written(msgspec.Struct, frozen=True):
     samples: int
     needs_zone: bool
     is_unit_guessed: bool
+    needs_no_framing: bool
 
 
 def write_observer(name: str, excerpt: Excerpt, folder: Path) -> Written:
@@ -47,22 +51,27 @@ def write_observer(name: str, excerpt: Excerpt, folder: Path) -> Written:
     if not re.fullmatch(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", name):
         raise UsageError(f"invalid name {name!r}", hint="use lower-case letters, digits and -, such as my-program")
     module = name.replace("-", "_")
+    if module in sys.stdlib_module_names or module == "otel_logtail":
+        raise UsageError(
+            f"invalid name {name!r}: Python has a module of this name", hint=f"use another, such as my-{name}"
+        )
     observer, test = folder / f"{module}.py", folder / f"test_{module}.py"
     for path in (observer, test):
         if path.exists():
             raise UsageError(f"{path} exists", hint="delete it, or use another name")
-    found = guess(_unwrapped(excerpt.lines))
+    unwrapped = guess(_unwrapped(excerpt.lines))
+    found = unwrapped or guess(excerpt.lines)
     if found is None:
-        wrapped = guess(excerpt.lines) is not None
         raise UsageError(
-            f"no line of {excerpt.path} has a time stamp and a duration"
-            + (" behind the prefix of syslog or of a container, which is removed" if wrapped else ""),
+            f"no line of {excerpt.path} has a time stamp and a duration",
             hint="let the program log each duration with its unit, such as: 2026-11-25T12:00:00.250Z took=35ms",
         )
     class_name = "".join(part.capitalize() for part in re.split("[-_]", name))
     _create(observer, _observer(name, observer.name, class_name, excerpt, found))
     lines = _test_lines(found)
-    _create(test, _test(name, module, class_name, excerpt, lines, _samples(observer, class_name, lines)))
+    samples = _samples(observer, class_name, lines)
+    text = _test(name, class_name, excerpt, lines, samples)
+    _create(test, text if unwrapped else text.replace(_CLIENT, f'{_CLIENT}\n    framing = "none"'))
     return Written(
         observer,
         test,
@@ -70,6 +79,7 @@ def write_observer(name: str, excerpt: Excerpt, folder: Path) -> Written:
         len(_samples(observer, class_name, found.lines)),
         found.stamp.zone == "none",
         found.took.is_guessed,
+        unwrapped is None,
     )
 
 
@@ -164,14 +174,12 @@ def _time_ns(stamp: Stamp) -> list[str]:
     ]
 
 
-def _test(
-    name: str, module: str, class_name: str, excerpt: Excerpt, lines: tuple[bytes, ...], samples: list[Sample]
-) -> str:
+def _test(name: str, class_name: str, excerpt: Excerpt, lines: tuple[bytes, ...], samples: list[Sample]) -> str:
     return _fill(
         "test.template",
         {
             "NAME": name,
-            "MODULE": module,
+            "MODULE": name.replace("-", "_"),
             "CLASS": class_name,
             "LOG": _comment(str(excerpt.path)),
             "LINES": "\n".join(f"    {line!r}," for line in lines),

@@ -89,29 +89,45 @@ def test_lines_that_cannot_be_true_are_rejected_and_others_ignored(tmp_path: Pat
 
 
 def test_the_most_frequent_duration_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
-    lines = [b"2026-11-25T12:00:00Z total=5ms db=4ms", b"2026-11-25T12:00:01Z total=7ms"]
+    lines = [b"2026-11-25T12:00:00Z total=5ms db=4000ms", b"2026-11-25T12:00:01Z total=7ms"]
     text = write(tmp_path, *lines).observer.read_text()
     assert "marker = b'total='" in text
     assert "# TODO: a stage? db=… in ms" in text
 
 
+def test_a_rare_number_without_a_unit_is_not_a_duration(tmp_path: Path) -> None:
+    lines = [b"2026-11-25T12:00:00Z GET /%d" % number for number in range(99)]
+    assert guess([*lines, b"2026-11-25T12:00:00Z GET /?rt=0.5"]) is None
+    assert guess([*lines, b"2026-11-25T12:00:00Z took 5ms"]) is not None
+
+
+def test_of_equally_frequent_durations_that_of_the_whole_is_taken(tmp_path: Path) -> None:
+    line = b"2026-11-25T12:00:00Z (since last: 900 ms, Total: 5 ms)"
+    assert "marker = b'Total: '" in write(tmp_path, line).observer.read_text()
+
+
 def test_of_equally_frequent_durations_the_longest_is_taken(tmp_path: Path) -> None:
-    assert "marker = b'total='" in write(tmp_path, b"2026-11-25T12:00:00Z db=4ms total=5ms").observer.read_text()
+    assert "marker = b'render='" in write(tmp_path, b"2026-11-25T12:00:00Z db=4ms render=5ms").observer.read_text()
 
 
-@pytest.mark.parametrize("name", ["rfc 3339", "micro sign", "common log, unit at the end"])
-def test_the_written_test_passes(tmp_path: Path, name: str) -> None:
-    line = FORMS[name][0]
-    write(tmp_path, line, b'"""\\ \xff\x1b ' + line)
+def passes(folder: Path) -> None:
+    """Run the written test."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_acme.py"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=bound_s(60),
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ["rfc 3339", "micro sign", "common log, unit at the end"])
+def test_the_written_test_passes(tmp_path: Path, name: str) -> None:
+    line = FORMS[name][0]
+    assert not write(tmp_path, line, b'"""\\ \xff\x1b ' + line).needs_no_framing
+    passes(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +141,15 @@ def test_the_wrapper_of_a_line_is_not_a_part_of_it(tmp_path: Path, prefix: bytes
     assert (sample.time_ns, sample.duration_ns) == (NOON + after_noon_ns, duration_ns)
 
 
-def test_a_stamp_that_is_removed_with_the_wrapper_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="behind the prefix of syslog or of a container, which is removed"):
-        write(tmp_path, b"2026-11-25T12:00:00.250Z host acme: GET /x took=35ms")
+def test_a_stamp_that_looks_like_a_wrapper_needs_no_framing(tmp_path: Path) -> None:
+    line = b"2026-11-25T12:00:00.250Z host acme: GET /x took=35ms"
+    written = write(tmp_path, line)
+    assert written.needs_no_framing
+    sample = answer(written, line)
+    assert isinstance(sample, Sample)
+    assert (sample.time_ns, sample.duration_ns) == (NOON + 250 * MS, 35 * MS)
+    assert '    framing = "none"\n' in written.test.read_text()
+    passes(tmp_path)
 
 
 @pytest.mark.parametrize("there", ["my_acme.py", "test_my_acme.py"])
@@ -145,7 +167,9 @@ def test_without_stamps_and_durations_nothing_is_written(tmp_path: Path, lines: 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["", "Acme", "5acme", "a/b", "acme.py", "../acme", "a--b", "é"])
+@pytest.mark.parametrize(
+    "name", ["", "Acme", "5acme", "a/b", "acme.py", "../acme", "a--b", "é", "asyncio", "otel-logtail"]
+)
 def test_a_name_that_is_not_one_of_a_module_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="invalid name"):
         write_observer(name, Excerpt(tmp_path / "app.log", (FORMS["rfc 3339"][0],)), tmp_path)
