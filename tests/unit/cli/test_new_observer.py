@@ -141,7 +141,7 @@ def test_the_wrapper_of_a_line_is_not_a_part_of_it(tmp_path: Path, prefix: bytes
     assert (sample.time_ns, sample.duration_ns) == (NOON + after_noon_ns, duration_ns)
 
 
-def test_a_stamp_that_looks_like_a_wrapper_needs_no_framing(tmp_path: Path) -> None:
+def test_a_stamp_in_the_form_of_a_wrapper_is_kept(tmp_path: Path) -> None:
     line = b"2026-11-25T12:00:00.250Z host acme: GET /x took=35ms"
     written = write(tmp_path, line)
     assert written.needs_no_framing
