@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.testing.wrappers import cri, docker
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, Program
 from tests.support.lines import SLOW_MS, durations, line
 
 Wrap = Callable[[bytes, str, bool], bytes]
@@ -178,3 +178,18 @@ def test_a_line_that_never_ends_is_counted_and_holds_up_nothing(tmp_path: Path, 
         daemon.stop()
         assert daemon.counter("oversized") == 1
         assert daemon.rows("SELECT length(parts) FROM file") == [(0,)]
+
+
+@pytest.mark.parametrize(("framing", "is_read"), [("auto", True), ("cri", True), ("docker", False), ("none", False)])
+def test_only_the_wrapper_that_the_user_named_is_removed(tmp_path: Path, framing: str, is_read: bool) -> None:
+    config = tmp_path / "otel-logtail.toml"
+    log = tmp_path / "0.log"
+    log.write_bytes(whole(in_cri, 0, 5) + b"".join(pieces(in_cri, 5)))
+    config.write_text(f'[source.web]\nobserver = "headroom"\npaths = ["{log}"]\nframing = "{framing}"\n')
+    for number, arguments in enumerate(
+        (["--config", config], ["--observer", "headroom", "--path", log, "--framing", framing])
+    ):
+        program = Program(tmp_path, *arguments, "--db", tmp_path / f"{number}.db", db=tmp_path / f"{number}.db")
+        program.once()
+        (source,) = program.ask("status")["sources"]
+        assert source["samples"] == (6 if is_read else 0)
