@@ -12,7 +12,8 @@ arguments are printed as ``repr``, so they never begin a new line, and the durat
 
 ======================================================  ==============================================
 the message ends in another way, or the unit differs    ``Drift``: Python's format changed
-there is no time in front of the message                ``Drift``: logging's default format
+there is no time in front of the message                the time of the wrapper (CRI, Docker, syslog)
+no time in a wrapper either                             ``Drift``: logging's default format
 the message is behind any other text                    ``Rejected("misplaced")``: it may be quoted
 a duration of more than a day                           ``Rejected("bounds")``
 a time that does not exist                              ``Rejected("time")``
@@ -26,7 +27,7 @@ from datetime import tzinfo
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample, Shape
-from otel_logtail.observer import Observer, PathRule
+from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.observers.asyncio.layout import MARKER, Layout, read_usual
 from otel_logtail.observers.local_time import IMPOSSIBLE, LocalTime, iso_ns
 
@@ -40,6 +41,7 @@ _CAUSE = "callback"
 _IGNORED = Ignored()
 _BOUNDS = Rejected("bounds")
 _TIME = Rejected("time")
+_NO_FRAME = Frame()
 
 
 class AsyncioObserver(Observer):
@@ -68,6 +70,14 @@ class AsyncioObserver(Observer):
         Raises:
             Drift: the line has no time, or Python's format changed.
         """
+        return self.observe_framed(line, _NO_FRAME)
+
+    def observe_framed(self, line: bytes, frame: Frame) -> Observed:
+        """Read one line. If it has no time, it ended when its wrapper was written.
+
+        Raises:
+            Drift: as :meth:`observe` does.
+        """
         if MARKER not in line:
             return _IGNORED
         found = self._read(line)
@@ -80,13 +90,13 @@ class AsyncioObserver(Observer):
                 "asyncio: cannot read how long a callback took",
                 hint="Python may have changed its message: look for a newer otel-logtail, or report the line",
             )
-        if time is None:
+        if time is None and frame.time_ns is None:
             raise Drift(
                 "asyncio: the log has no time of day: add %(asctime)s to its format",
                 hint="see: otel-logtail observers show asyncio",
             )
         duration_ns = int(took[1]) * 10**9 + int(took[2]) * 10**6
-        ended_ns = self._ended_ns(time.groupdict())
+        ended_ns = self._ended_ns(time.groupdict()) if time is not None else frame.time_ns or 0
         if duration_ns > MAX_NS:
             return _BOUNDS
         if ended_ns < duration_ns:

@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.errors import Drift, UsageError
 from otel_logtail.model import Ignored, Rejected, Sample
-from otel_logtail.observer import Observer, ObserverContext
+from otel_logtail.observer import Frame, Observer, ObserverContext
 from otel_logtail.observers.asyncio import ASYNCIO
 from otel_logtail.observers.asyncio.observer import SHAPE, AsyncioObserver
 from otel_logtail.testing import ObserverContract
+from otel_logtail.testing.wrappers import cri
 from tests.support.places import CAPTURES, ROOT
 
 FOLDER = CAPTURES / "asyncio"
@@ -272,6 +274,31 @@ def test_a_time_that_does_not_exist_is_rejected(stamp: str) -> None:
 def test_a_line_without_a_time_is_drift(prefix: bytes) -> None:
     with pytest.raises(Drift, match="no time of day"):
         observer.observe(prefix + MESSAGE)
+    with pytest.raises(Drift, match="no time of day"):
+        observer.observe_framed(prefix + MESSAGE, Frame())
+
+
+@pytest.mark.parametrize("prefix", [b"WARNING:asyncio:", b"15:32:15 asyncio WARNING ", b""])
+def test_a_line_without_a_time_has_that_of_its_wrapper(prefix: bytes) -> None:
+    found = observer.observe_framed(prefix + MESSAGE, Frame(END))
+    assert isinstance(found, Sample)
+    assert (found.time_ns, found.logged_ns, found.duration_ns) == (END, END, 702 * MS)
+    assert observer.observe_framed(prefix + MESSAGE, Frame(700 * MS)) == Rejected("time")
+
+
+def test_a_line_with_a_time_keeps_it_in_a_wrapper() -> None:
+    assert observer.observe_framed(LINE, Frame(END + SECOND)) == observer.observe(LINE)
+
+
+def test_the_default_format_can_be_read_in_a_container() -> None:
+    data = (FOLDER / "asyncio-default-format.log").read_bytes()
+    wrapped = b"".join(cri(line) + b"\n" for line in data.splitlines())
+    bare, found = (
+        scan(observer, lines, 0, source="s", thresholds=Thresholds(500 * MS, 2 * SECOND)) for lines in (data, wrapped)
+    )
+    assert (bare.tally.samples, found.tally.drift) == (0, 0)
+    assert found.tally.samples == bare.tally.drift > 0
+    assert len(set(found.samples.time_ns)) == 1
 
 
 # --- the option -------------------------------------------------------------------------------------------------
