@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 
 from otel_logtail.tail.live import PathTail
@@ -21,10 +20,13 @@ class Places:
             if len(tail.files.bases) > 1:
                 self.linked.append(tail)
             for base in tail.files.bases:
-                self.directories.add(os.path.dirname(base))
-                self._stems.setdefault(os.path.splitext(base)[0], []).append(tail.live)
+                folder, _, name = base.rpartition("/")
+                self.directories.add(folder or "/")
+                dot = name.rfind(".")
+                stem = base if dot <= 0 else base[: dot - len(name)]
+                self._stems.setdefault(stem, []).append(tail.live)
             # a file that is read to its end may be elsewhere by now, such as in the folder that a link led to
-            self.directories.update(os.path.dirname(state.path) for state in tail.held)
+            self.directories.update([state.path.rpartition("/")[0] or "/" for state in tail.held])
 
     def may_be(self, path: str) -> Iterator[str]:
         """Yield the live paths whose files may have this name, or may get it."""

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.support.forked import completed
 from tests.support.lines import durations
 from tests.support.waiting import CALM_S, bound_s, wait_until
 
@@ -124,14 +125,7 @@ class Program:
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run another command beside it, to its end."""
-        return subprocess.run(
-            [sys.executable, *MODULE, *map(str, arguments)],
-            env=self.environ(),
-            capture_output=True,
-            text=True,
-            timeout=bound_s(60),
-            check=False,
-        )
+        return completed(arguments, self.environ())
 
     def ask(self, *arguments: object) -> Any:
         """Return the answer to a query of its store."""

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,20 +154,25 @@ def run(
     *arguments: object, home: Path, check: bool = True, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a home directory of its own; the result is that of :func:`subprocess.run`."""
-    words = [str(argument) for argument in arguments]
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OTELCOL", "HEADROOM"))
     }
     own = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC", **(environ or {})}
+    done = completed(arguments, {**inherited, **own})
+    if check:
+        done.check_returncode()
+    return done
+
+
+def completed(arguments: Iterable[object], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command in this whole environment; the result is that of :func:`subprocess.run`."""
+    words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         out.touch()
         err.touch()
-        code = exit_code(words, environ={**inherited, **own}, streams=(os.devnull, str(out), str(err)))
-        done = subprocess.CompletedProcess(["otel-logtail", *words], code, out.read_text(), err.read_text())
-    if check:
-        done.check_returncode()
-    return done
+        code = exit_code(words, environ=environ, streams=(os.devnull, str(out), str(err)))
+        return subprocess.CompletedProcess(["otel-logtail", *words], code, out.read_text(), err.read_text())
 
 
 def ask(db: Path, *arguments: object, home: Path) -> Any:
