@@ -116,7 +116,7 @@ class Hoards(Web):
 
 class Backtracks(Web):
     def observe(self, line: bytes) -> Observed:
-        re.search(rb"9+x", line[: 1 << 14])  # quadratic
+        re.search(rb"9+x", line[: 1 << 15])  # quadratic
         return super().observe(line)
 
 
