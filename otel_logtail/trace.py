@@ -13,6 +13,7 @@ LENGTH = 24
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _TRACE_ID, _SPAN_ID = r"(?!0{32})([0-9a-f]{32})", r"(?!0{16})([0-9a-f]{16})"
+_PARENT_LENGTH = 55
 _PARENT = re.compile(f"00-{_TRACE_ID}-{_SPAN_ID}-[0-9a-f]{{2}}")
 _IDS = re.compile(f"{_TRACE_ID}-{_SPAN_ID}")
 
@@ -22,6 +23,8 @@ def parse_traceparent(text: bytes | str) -> bytes:
 
     Only the exact form is valid: lower case, no spaces, no id of zeros alone, nothing behind the flags.
     """
+    if len(text) != _PARENT_LENGTH:  # most lines have none
+        return b""
     return _joined(_PARENT.fullmatch(_text(text)))
 
 

@@ -58,7 +58,8 @@ def read_lines(buffer: bytes | bytearray, start: int, end: int, base: int, joine
         if not any(wrapped):
             return _plain(offsets, lines, framing)
         found = list(map(line_of, offsets, lines, wrapped))
-    found = [line for line in found if marker in line.text]
+    if marker:
+        found = [line for line in found if marker in line.text]
     return Lines(
         [line.offset for line in found],
         [line.text for line in found],
