@@ -262,6 +262,25 @@ def test_the_longest_stage_is_named(stage: str, line: bytes) -> None:
     assert sample(line).stage == stage
 
 
+def test_of_equal_stages_the_first_is_named() -> None:
+    def stage(reach: int, cleanup: int, at: int, leave: int) -> str:
+        parts = f"Reaching safepoint: {reach} ns, Cleanup: {cleanup} ns, At safepoint: {at} ns, "
+        line = f'[2026-11-29T15:27:33.798+0000] Safepoint "Cleanup", {parts}Leaving safepoint: {leave} ns, Total: 9 ns'
+        return sample(line.encode()).stage
+
+    assert [stage(2, 2, 2, 2), stage(1, 2, 2, 2), stage(1, 1, 2, 2), stage(1, 1, 1, 2)] == [*SHAPE.stages]
+
+
+def test_a_safepoint_can_begin_with_the_epoch_but_not_before() -> None:
+    first = b"[1970-01-01T00:00:01.000+0000]"
+    line = first + b' Safepoint "Cleanup", Reaching safepoint: 0 ns, At safepoint: 0 ns, Total: 1000000000 ns'
+    assert sample(line).duration_ns == SECOND
+    assert observer.observe(line.replace(b"Total: 1000000000", b"Total: 1000000001")) == Rejected("time")
+    pause = first + b"[gc] GC(0) Pause Full 1M->1M(2M) 1000.000ms"
+    assert sample(pause, pauses).duration_ns == SECOND
+    assert pauses.observe(pause.replace(b"1000.000", b"1000.001")) == Rejected("time")
+
+
 # --- decorations ------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +291,8 @@ def test_the_longest_stage_is_named(stage: str, line: bytes) -> None:
         "[2026-11-29T20:57:33.798+0530]",
         "[2026-11-29T11:57:33.798-0330]",
         "[2026-11-30T05:27:33.798+1400]",
+        "[2026-11-30T09:27:33.798+1800]",
+        "[2026-11-29T16:26:33.798+0059]",
         "[0.019s][2026-11-29T15:27:33.798+0000][safepoint]",
         "[safepoint   ][info][vm-7][4711][11332ms][11332000000ns][2026-11-29T20:57:33.798+0530]",
         "[2026-11-29T20:57:33.798+0530][2026-11-29T15:27:33.798+0000][11,332s]",

@@ -413,6 +413,25 @@ def test_only_the_sync_of_a_checkpoint_counts_as_its_duration() -> None:
     assert sample(record(**{**CHECKPOINT, "message": standby}), with_checkpoints) == found
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        "write=0.020 s, sync=0.094 s, total=0.112 s",
+        "write=86400.000 s, sync=0.094 s, total=99999.000 s",
+        "write=0.020 s, sync=86400.000 s, total=99999.000 s",
+    ],
+)
+def test_times_of_a_checkpoint_are_rounded_and_at_most_a_day(times: str) -> None:
+    changed = {**CHECKPOINT, "message": f"checkpoint complete: wrote 89 buffers; {times}; sync files=46"}
+    sample(record(**changed), with_checkpoints)
+
+
+def test_a_statement_can_begin_with_the_epoch_but_not_before() -> None:
+    first = {"timestamp": "1970-01-01 00:00:01.000 UTC"}
+    assert sample(record(**first, message="duration: 1000.000 ms")).duration_ns == SECOND
+    assert observer.observe(record(**first, message="duration: 1000.001 ms")) == Rejected("time")
+
+
 def test_a_checkpoint_is_spread_over_minutes_on_purpose() -> None:
     spread = CHECKPOINT["message"].replace("write=0.020", "write=269.850").replace("total=0.148", "total=270.001")
     assert sample(record(**{**CHECKPOINT, "message": spread}), with_checkpoints).duration_ns == 94 * MS
@@ -420,7 +439,12 @@ def test_a_checkpoint_is_spread_over_minutes_on_purpose() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("sync=0.094", "sync=94.000"), ("total=0.148", "total=0.111"), ("write=0.020 s, sync", "write=86401.000 s, sync")],
+    [
+        ("sync=0.094", "sync=94.000"),
+        ("total=0.148", "total=0.111"),
+        ("write=0.020 s, sync=0.094 s, total=0.148", "write=86400.001 s, sync=0.094 s, total=99999.000"),
+        ("write=0.020 s, sync=0.094 s, total=0.148", "write=0.020 s, sync=86400.001 s, total=99999.000"),
+    ],
 )
 def test_parts_beyond_the_whole_checkpoint_are_rejected(before: str, after: str) -> None:
     changed = {**CHECKPOINT, "message": CHECKPOINT["message"].replace(before, after)}
