@@ -2,13 +2,13 @@
 
     python -m benchmarks.page build/bench.json    keep these figures, and update the page
 
-The figures of the page are in results.json next to this module; a test compares the page with them.
+A run of some groups (``--only``) replaces the figures of these groups; the machine stays that of the whole run. The
+figures of the page are in results.json next to this module; a test compares the page with them.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -25,6 +25,18 @@ _TABLES = re.compile(r"(?<=<!-- figures: python -m benchmarks\.page -->\n).*?(?=
 def read(path: Path) -> Report:
     """A run, as it was written."""
     return msgspec.json.decode(path.read_bytes(), type=Report)
+
+
+def merged(kept: Report, new: Report) -> Report:
+    """Return the kept figures with those of a new run, in the order of the kept groups."""
+    groups = list(dict.fromkeys(figure.group for figure in (*kept.figures, *new.figures)))
+    measured = {figure.group for figure in new.figures}
+    if measured.issuperset(groups):
+        return new
+    chosen = [
+        figure for group in groups for figure in (new if group in measured else kept).figures if figure.group == group
+    ]
+    return msgspec.structs.replace(kept, figures=tuple(chosen))
 
 
 def tables(report: Report) -> str:
@@ -61,5 +73,6 @@ def written(page: str, report: Report) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        shutil.copyfile(sys.argv[1], RESULTS)
+        report = merged(read(RESULTS), read(Path(sys.argv[1])))
+        RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     PAGE.write_text(written(PAGE.read_text(), read(RESULTS)))

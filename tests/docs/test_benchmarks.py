@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks import __main__ as program
@@ -147,6 +148,17 @@ def test_starts_are_measured(tmp_path: Path) -> None:
     found = list(rest._starts(tmp_path, rest.TINY))
     assert [figure.name for figure in found] == ["start to first committed line", "--help"]
     assert all(0 < (figure.value or 0) < 60 for figure in found)
+
+
+def test_a_run_of_some_groups_replaces_their_figures_alone() -> None:
+    kept = page.read(page.RESULTS)
+    group = kept.figures[0].group
+    more = (Figure("new", "n", 1.0, "s"), Figure(group, "g", 2.0, "s"))
+    found = page.merged(kept, msgspec.structs.replace(kept, size="tiny", figures=more))
+    rest = tuple(figure for figure in kept.figures if figure.group != group)
+    assert found == msgspec.structs.replace(kept, figures=(more[1], *rest, more[0]))
+    assert page.merged(found, kept) == msgspec.structs.replace(kept, figures=(*kept.figures, more[0]))
+    assert page.merged(msgspec.structs.replace(kept, figures=()), kept) == kept
 
 
 def test_the_page_shows_the_figures_of_the_run_that_is_kept() -> None:
