@@ -15,8 +15,8 @@ Parts = tuple["re.Match[bytes] | None", bytes]
 Layout = Callable[[bytes], "Parts | Rejected"]
 """Takes a line with the marker."""
 
-_ZONE = rb"(?P<zone>Z|UTC|[+-]\d\d:(?:00|15|30|45))"
-# behind a fraction, four digits would be the process of '%(asctime)s-%(process)d'
+# behind a fraction, four digits may be the process of '%(asctime)s-%(process)d', which does not begin with a zero
+_ZONE = rb"(?P<zone>Z|UTC|(?:[+-]\d\d:|\+\d\d|-0\d)(?:00|15|30|45))"
 _SHORT_ZONE = rb"(?P<short_zone>Z|UTC|[+-]\d\d:?(?:00|15|30|45))"
 TIME = (
     rb"(?P<second>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)"
@@ -29,13 +29,14 @@ _KNOWN = {
     "asctime": TIME,
     "created": rb"(?P<epoch>\d{1,10})(?:\.(?P<epoch_fraction>\d{1,9}))?",
     "msecs": rb"(?P<msecs>\d{1,3})(?:\.\d+)?",
-    "message": rb"(?P<message>Executing <.*)",
+    "message": rb"(?P<message>Executing <(?:.*[^ ])?)",
     "name": rb"asyncio",
     "levelname": rb"WARNING",
     "levelno": rb"30",
 }
-_NUMBER, _TEXT = rb"\d*", rb".{0,128}?"
+_NUMBER, _TEXT = rb"\d+", rb".{0,128}"
 """Fields that are not used. Their length is limited, so that a long line is read in bounded time."""
+_SPACES = rb" {%d,256}"
 
 _USUAL_TIME = re.compile(rb"(?<![\d-])" + TIME)
 _WORD = re.compile(rb"[^\W\d][\w.]*")
@@ -72,35 +73,63 @@ def layout_of(text: str) -> Layout:
     Raises:
         ValueError: the format has no message or no time, or is not a format. The text is the reason.
     """
-    pattern, names, position = b"", set(), 0
+    parts: list[bytes | int] = []  # an int: at least so many spaces
+    names, position = set(), 0
     for field in _FIELD.finditer(text):
         name, kind = field.groups()
-        pattern += _literal(text[position : field.start()])
+        parts += _literal(text[position : field.start()])
         position = field.end()
         if name is None:
-            pattern += b"%"
+            parts.append(b"%")
         elif name not in _KNOWN:
-            pattern += b" *%s *" % (_TEXT if kind == "s" else _NUMBER)
+            parts += [_TEXT] if kind == "s" else [0, _NUMBER, 0]
         elif name in names:
             raise ValueError(f"it has %({name})s twice")
         else:
             names.add(name)
-            pattern += b" *%s *" % _KNOWN[name]  # a width pads the text with spaces
-    pattern += _literal(text[position:])
+            parts += [0, _KNOWN[name], 0]  # a width pads the text with spaces
+    parts += _literal(text[position:])
     if "message" not in names:
         raise ValueError("it has no %(message)s")
     if not names & {"asctime", "created"}:
         raise ValueError("it has no %(asctime)s")
-    compiled = re.compile(pattern)
+    compiled = re.compile(_pattern_of(parts))
 
     def read(line: bytes) -> Parts | Rejected:
         match = compiled.fullmatch(line)
-        return MISPLACED if match is None else (match, match["message"].rstrip(b" "))
+        return MISPLACED if match is None else (match, match["message"])
 
     return read
 
 
-def _literal(text: str) -> bytes:
+def _literal(text: str) -> list[bytes | int]:
     if "%" in text:
         raise ValueError("it is not a format of Python's logging")
-    return re.escape(text.encode())
+    parts = re.split("( +)", text)
+    return [len(part) if part.startswith(" ") else re.escape(part.encode()) for part in parts if part]
+
+
+def _pattern_of(parts: list[bytes | int]) -> bytes:
+    """Return the pattern of a line.
+
+    Anyone may choose a line's text, so no line may take long. Spaces are in one place only, not beside others. A text
+    that is not used ends at the first place where what is behind it, up to the next such text, matches. The group and
+    the reference to it keep the pattern from trying all other places (atomic groups need Python 3.11).
+    """
+    segments = [b""]
+    spaces: int | None = None
+    for part in [*parts, b""]:
+        if isinstance(part, int):
+            spaces = part + (spaces or 0)
+            continue
+        segments[-1] += b"" if spaces is None else _SPACES % spaces
+        spaces = None
+        if part is _TEXT:
+            segments.append(b"")
+        else:
+            segments[-1] += part
+    pattern = segments[0]
+    for index, segment in enumerate(segments[1:], 1):
+        is_end = index == len(segments) - 1 and not segment
+        pattern += _TEXT if is_end else rb"(?=(?P<text%d>%s?%s))(?P=text%d)" % (index, _TEXT, segment, index)
+    return pattern

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import logging
@@ -240,6 +241,8 @@ def test_usual_formats_need_no_option(form: str) -> None:
         ("2026-11-29 15:32:15 UTC", END - 997 * MS),
         ("2026-11-29 15:32:15", END - 997 * MS),
         ("2026-11-29 15:32:15,997 -1200", END),
+        ("2026-11-29 21:02:15.997+0530", END),
+        ("2026-11-29T12:02:15,997 -0330", END),
         ("2026-11-29 15:32:15-1234", END - 997 * MS),
     ],
 )
@@ -314,6 +317,8 @@ def test_the_default_format_can_be_read_in_a_container() -> None:
         ("100%% %(created)f %(message)s", None),
         ("%(created)f shop %(message)s", None),
         ("%(asctime)s (.*) %(taskName)s %(levelno)s %(message)-200s|", None),
+        ("shop %(asctime)s %(process)8d %(threadName)-20s|%(filename)s:%(lineno)-5d %(funcName)s %(message)s", None),
+        ("[shop] %(message)s %(asctime)s %(pathname)s:%(lineno)d %(threadName)s", None),
     ],
 )
 def test_any_other_format_is_read_with_the_option(form: str, datefmt: str | None) -> None:
@@ -322,6 +327,22 @@ def test_any_other_format_is_read_with_the_option(form: str, datefmt: str | None
     assert (found.time_ns // MS, found.duration_ns) == (END // MS, 702 * MS)
     if "created" not in form:
         assert observer.observe(line) == Rejected("misplaced")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%(asctime)s %(processName)s %(threadName)s %(filename)s %(funcName)s %(module)s %(message)s",
+        "%(asctime)s %(process)d %(thread)d %(lineno)d %(message)s",
+        "%(asctime)s %(message)s [%(threadName)s %(funcName)s:%(lineno)d] |",
+    ],
+)
+@pytest.mark.parametrize("text", [b" " * 2000, b" x [1" * 500, b"1 " * 1000, b"Executing <" * 200])
+def test_no_line_takes_long_with_the_option(form: str, text: bytes) -> None:
+    reader = reader_of(form)
+    for line in (b"2026-11-29 15:32:15,997 a b" + text + b"xExecuting <y" + text, b"2026-11-29 15:32:15,997 1" + text):
+        with contextlib.suppress(Drift):  # it would never end
+            assert not isinstance(reader.observe(line), Sample)
 
 
 def test_other_loggers_and_levels_are_rejected_with_the_option() -> None:
