@@ -120,9 +120,13 @@ class Engine:
             scanned = without(scanned, stored, chunk.after.doubt)
         samples, hits = scanned.samples, scanned.hits
         before = self.open_episodes(live)
+        logged_ns, in_order = scanned.in_order()
         open_, breaches, closed = coalesce(
-            before, samples.logged_ns, hits, live=live, attributes=attributes, quiet_ns=info.quiet_ns
+            before, logged_ns, in_order, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
+        if in_order is not hits:
+            found = {hit.offset: hit for hit in hits}
+            breaches = tuple(msgspec.structs.replace(breach, hit=found[breach.hit.offset]) for breach in breaches)
         lengths = self._lengths
         counts = aggregate(
             samples, hits, attributes=attributes, interval_ns=lengths.interval_ns, bounds_ns=lengths.bounds_ns

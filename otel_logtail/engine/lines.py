@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, compress
 
 import msgspec
@@ -21,13 +21,14 @@ class Lines(msgspec.Struct, frozen=True):
     """Lines in the order of their offsets.
 
     ``texts`` are without wrappers, ``raws`` with them. ``frames`` has the stamp of each wrapper (None: that line has no
-    wrapper); it is None as a whole if no line has one.
+    wrapper); it is None as a whole if no line has one. ``last`` has the offset of the last part of each joined line.
     """
 
     offsets: list[int]
     texts: list[bytes]
     raws: list[bytes]
     frames: Sequence[Frame | None] | None = None
+    last: Mapping[int, int] = {}
 
 
 def read_lines(buffer: bytes | bytearray, start: int, end: int, base: int, joiner: Joiner) -> Lines:
@@ -65,6 +66,7 @@ def read_lines(buffer: bytes | bytearray, start: int, end: int, base: int, joine
         [line.text for line in found],
         [line.raw for line in found],
         [line.frame for line in found],
+        {line.offset: line.last for line in found if line.last},
     )
 
 

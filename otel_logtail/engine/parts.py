@@ -21,13 +21,14 @@ LINE_BYTES = 1 << 20
 class Line(msgspec.Struct, frozen=True, gc=False):
     """A line as an observer gets it: at the offset of its first part, without its wrapper (None: it has none).
 
-    ``raw`` is the line with its wrappers.
+    ``raw`` is the line with its wrappers, ``last`` the offset of the last part of several; 0: it is not cut.
     """
 
     offset: int
     raw: bytes
     text: bytes
     frame: Frame | None = None
+    last: int = 0
 
 
 class _Unfinished(msgspec.Struct, array_like=True, gc=False):
@@ -99,7 +100,9 @@ class Joiner:
         if wrapped.is_part:
             return None
         del self._unfinished[stream]
-        return self._joined(unfinished, wrapped) if unfinished.parts else None
+        if not unfinished.parts:
+            return None
+        return msgspec.structs.replace(self._joined(unfinished, wrapped), last=offset)
 
     def _joined(self, unfinished: _Unfinished, last: Wrapped) -> Line:
         each = map(self.framing.container, unfinished.parts)

@@ -45,13 +45,29 @@ class Thresholds(msgspec.Struct, frozen=True):
 class Scanned(msgspec.Struct, frozen=True):
     """The samples of a chunk.
 
-    ``hits`` are the samples that are not ok; ``drifted`` is the first line that drifted, as (offset, why).
+    ``hits`` are the samples that are not ok; ``drifted`` is the first line that drifted, as (offset, why). ``last`` has
+    the offset of the last part of each joined line.
     """
 
     samples: Samples
     hits: tuple[Hit, ...]
     tally: Tally
     drifted: tuple[int, str] | None = None
+    last: Mapping[int, int] = {}
+
+    def in_order(self) -> tuple[list[int], tuple[Hit, ...]]:
+        """Return when lines were written, and the hits among them, in the order in which the lines end.
+
+        Another stream may have written lines between the parts of one. In the order of their first parts, episodes
+        would depend on the chunk that has the last part.
+        """
+        offsets, logged_ns = self.samples.offsets, self.samples.logged_ns
+        if not self.last:
+            return logged_ns, self.hits
+        order = sorted(range(len(offsets)), key=lambda index: self.last.get(offsets[index], offsets[index]))
+        place = {index: at for at, index in enumerate(order)}
+        hits = (msgspec.structs.replace(hit, index=place[hit.index]) for hit in self.hits)
+        return [logged_ns[index] for index in order], tuple(sorted(hits, key=lambda hit: hit.index))
 
 
 def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Scanned:
@@ -76,6 +92,7 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
         tuple(msgspec.structs.replace(hit, index=place[hit.index]) for hit in scanned.hits if hit.index in place),
         msgspec.structs.replace(scanned.tally, samples=len(keep)),
         scanned.drifted,
+        scanned.last,
     )
 
 
@@ -131,7 +148,7 @@ def scan(
         oversized=joiner.oversized,
         rejected=scanner.rejected,
     )
-    return Scanned(samples, tuple(hits), tally, scanner.drifted)
+    return Scanned(samples, tuple(hits), tally, scanner.drifted, lines.last)
 
 
 class _Scanner:
