@@ -224,10 +224,10 @@ def _usual(line: bytes) -> Wrapped | None:
     """Return a line without the usual prefix of syslog, and None for any other line: faster than to match it."""
     if line[10:11] != b"T":
         words = line[_NAMED_BYTES:].split(b" ", 2)
-        is_syslog = len(words) == 3 and _is_named(line[:_NAMED_BYTES]) and _are_names(words[0], words[1])
+        is_syslog = len(words) == 3 and _is_named(line[:_NAMED_BYTES]) and _are_usual(words[0], words[1])
         return Wrapped(words[2], _UNKNOWN) if is_syslog else None
     words = line.split(b" ", 3)
-    if len(words) < 4 or not _are_names(words[1], words[2]):
+    if len(words) < 4 or not _are_usual(words[1], words[2]):
         return None
     stamp = words[0]
     zone_at = -1 if stamp.endswith(b"Z") else -6
@@ -252,6 +252,15 @@ _SCALES = tuple(10 ** (9 - digits) for digits in range(10))
 def _is_named(stamp: bytes) -> bool:
     """Return whether a text is a stamp of the traditional form and a space."""
     return re.fullmatch(_NAMED + rb" ", stamp) is not None
+
+
+def _are_usual(host: bytes, tag: bytes) -> bool:
+    # a cache keeps its words, and a client can choose them: a few of a MiB each would be all memory
+    return len(host) + len(tag) <= _NAMES_BYTES and _are_names(host, tag)
+
+
+_NAMES_BYTES = 512
+"""The most bytes of a host and a program. A line with longer ones is matched as a whole."""
 
 
 @lru_cache(maxsize=256)

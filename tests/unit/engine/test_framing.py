@@ -281,3 +281,17 @@ def test_the_faster_way_gives_the_same_as_the_patterns(monkeypatch: pytest.Monke
     monkeypatch.setattr(framing, "_usual", lambda line: None)
     assert found == [framing_.unwrap(line) for line in lines]
     assert sum(one is not None for one in found) > 500
+
+
+def test_long_words_are_not_kept_in_memory() -> None:
+    """A client can choose the second word of a line that only begins like one of syslog."""
+    stamp, unwrap = b"2026-11-29T15:08:58Z ", Framing(AUTO, b"m").unwrap
+    kept = framing._are_names.cache_info().currsize
+    for number in range(3):
+        word = b"%d" % number + b"a" * 1000
+        assert unwrap(stamp + word + b" x m") is None
+        for prefix in (stamp, b"Nov 29 15:08:58 "):
+            wrapped = unwrap(prefix + word + b" prog[1]: m y")
+            assert wrapped is not None
+            assert wrapped.text == b"m y"
+    assert framing._are_names.cache_info().currsize == kept
