@@ -20,7 +20,11 @@ class Silence:
         self._has_rejected = False
         self._is_over = is_over
 
-    def add(self, chunk: Chunk, tally: Tally) -> None:
+    def lines_of(self, chunk: Chunk) -> int:
+        """Return the lines of a chunk that was just read; 0 if they do not matter any more."""
+        return 0 if self._is_over else chunk.buffer.count(b"\n", chunk.start, chunk.end)
+
+    def add(self, lines: int, tally: Tally) -> None:
         """Count the lines of a chunk that is committed."""
         if self._is_over:
             return
@@ -29,7 +33,7 @@ class Silence:
             self._reporter.has_samples(self._source)
             return
         self._has_rejected = self._has_rejected or bool(tally.rejected)
-        self._lines += chunk.buffer.count(b"\n", chunk.start, chunk.end)
+        self._lines += lines
         if self._lines >= MANY_LINES:
             self.end()
 

@@ -37,12 +37,16 @@ _TOGETHER = 100
 
 
 class _Read(msgspec.Struct, frozen=True):
-    """A chunk that is not committed yet, its batch, and the time with which the batch was computed."""
+    """A chunk that is not committed yet, its batch, and the time with which the batch was computed.
+
+    ``lines``: the next chunk is in the same buffer, so they are counted when the chunk is read.
+    """
 
     tail: PathTail
     chunk: Chunk
     batch: Batch
     now: Now
+    lines: int
 
 
 class SourceRun:
@@ -92,7 +96,7 @@ class SourceRun:
                 now = _now()
                 # the first live path is the furthest behind
                 waiting = [read[0].tail.live] if read else self.tail.behind(self.engine.come_to_ns, tail.live)
-                read.append(_Read(tail, chunk, self._feed(chunk, now, waiting), now))
+                read.append(_Read(tail, chunk, self._feed(chunk, now, waiting), now, self._silence.lines_of(chunk)))
                 size += chunk.advanced
                 if size >= _SMALL_BYTES or len(read) >= _TOGETHER:
                     break
@@ -106,7 +110,7 @@ class SourceRun:
             each.tail.accept(each.batch.file or each.chunk.after)
             samples += each.batch.tally.samples
             self._say(each.batch, each.chunk)
-            self._silence.add(each.chunk, each.batch.tally)
+            self._silence.add(each.lines, each.batch.tally)
         sparse = samples * SPARSE_BYTES <= size * MANY_SAMPLES
         self._read_bytes = SPARSE_BYTES if sparse else CHUNK_BYTES
         return bool(committed.sealed or committed.closed or committed.breaches)

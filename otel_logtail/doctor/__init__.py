@@ -25,6 +25,7 @@ from otel_logtail.doctor.machine import check_machine
 from otel_logtail.doctor.store import check_counts, check_store
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.observer_file import is_file
 from otel_logtail.query import Reader, status
 from otel_logtail.store.place import holder
 from otel_logtail.store.rows import path_of_text
@@ -118,6 +119,8 @@ def _wanted(
     found, problems = [], []
     for source in sources:
         try:
+            if is_file(source.observer) and not are_given:  # a store is data: no file that it names is run
+                raise UsageError(f"the store names the file {source.observer} as the observer")
             found.append(resolve(source, context, home))
         except LogtailError as problem:
             area = f"logs of {source.name}"

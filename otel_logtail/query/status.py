@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.model import Instrument
+from otel_logtail.observer_file import is_file
 from otel_logtail.plugins import advice
 from otel_logtail.query.edges import EVERYTHING
 from otel_logtail.query.intervals import count_of
@@ -63,7 +64,8 @@ def _no_sample(row: Record, has_rejected: bool) -> str | None:
     """Return the advice for a source without a sample; None: it has samples, or lines that cannot be true."""
     if row["samples"] or has_rejected or not row["bytes"]:
         return None
-    return advice(str(row["observer"]))
+    observer = str(row["observer"])
+    return advice("" if is_file(observer) else observer)  # a store is data: no file that it names is run
 
 
 def _unknown_stages(reader: Reader, source: object) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,27 @@ SENTENCES = {"web": "the format lacks X", "other": "add the lines of 'otel-logta
 def test_an_observer_that_is_not_installed_has_a_general_sentence() -> None:
     assert plugins.advice("nothing").startswith("the observer finds no duration")
     assert "observers show" not in plugins.advice("nothing")
+
+
+def test_the_lines_of_many_logs_are_counted(tmp_path: Path) -> None:
+    """Their chunks are committed together, and share a buffer."""
+    for number in range(1, 5):
+        (tmp_path / f"proxy-{number}.log").write_bytes(OTHER * number)
+    (tmp_path / "proxy-9.log").write_bytes(b"a" * 4000 + b"\n")
+    daemon = Daemon(tmp_path, "--path", tmp_path / "proxy-*.log")
+    assert f"{WARNING}11 lines: " in daemon.once()
+
+
+def test_no_file_that_a_store_names_is_run(tmp_path: Path) -> None:
+    """A store may come from another user, with a report of a bug."""
+    ran, named = tmp_path / "ran", tmp_path / "acme.py"
+    named.write_text(f"open({str(ran)!r}, 'w')\nclass Acme: pass\n")
+    daemon = Daemon(tmp_path)
+    daemon.write(OTHER * 3)
+    daemon.once()
+    with closing(sqlite3.connect(daemon.db)) as db, db:
+        db.execute("UPDATE source SET observer = ?", (f"{named}:Acme",))
+    assert "no duration" in daemon.ask("status")["sources"][0]["no_sample"]
+    shown = daemon.run("doctor", "--db", daemon.db).stdout
+    assert f"not checked: the store names the file {named}:Acme as the observer" in shown
+    assert not ran.exists()
