@@ -89,13 +89,13 @@ class JvmObserver(Observer):
         Raises:
             Drift: it is a safepoint without a time of day, or Java's format changed.
         """
-        at = line.find(_SAFEPOINT)
+        at = line.rfind(_SAFEPOINT)  # behind a line that was cut, it is misplaced
         if at >= 0:
             ended_ns = written_ns(line, at + 1)
             return ended_ns if isinstance(ended_ns, Rejected) else _read_safepoint(line, at, ended_ns)
         if _STOPPED not in line:
             return _IGNORED
-        at = line.find(_STOPPED_BEGIN)
+        at = line.rfind(_STOPPED_BEGIN)
         ended_ns = written_ns(line, at + 1)
         return ended_ns if isinstance(ended_ns, Rejected) else _read_stopped(line, at, ended_ns)
 
@@ -109,7 +109,7 @@ class PauseObserver(JvmObserver):
         Raises:
             Drift: it is a pause without a time of day.
         """
-        at = line.find(b"] GC(")
+        at = line.rfind(b"] GC(")
         if at < 0 or _PAUSE not in line or not are_decorations(line, at + 1):
             return _IGNORED
         match = _PAUSE_LINE.fullmatch(line, at + 1)

@@ -411,6 +411,15 @@ def test_a_safepoint_behind_other_text_is_rejected(line: bytes, quoting: bytes) 
     assert observer.observe(quoting + line) == Rejected("misplaced")
 
 
+@pytest.mark.parametrize("line", [JDK17, JDK21, JDK25, JDK11], ids=["jdk17", "jdk21", "jdk25", "jdk11"])
+@pytest.mark.parametrize("cut", [0, 1, 3, 30])
+def test_lines_that_were_joined_are_rejected(line: bytes, cut: int) -> None:
+    for first in (line, JDK25, PAUSE) if line != JDK11 else (line, PAUSE):
+        assert observer.observe(first[: len(first) - cut] + line) == Rejected("misplaced")
+    joined = PAUSE.replace(b"3339.106ms", b"3339.1")[: -cut or None] + PAUSE
+    assert pauses.observe(joined) == Ignored()
+
+
 def test_the_stopped_time_within_another_message_is_rejected() -> None:
     quoted = JDK11.replace(b"] Total time", b"] Sub-total time")
     assert observer.observe(quoted) == Rejected("misplaced")
