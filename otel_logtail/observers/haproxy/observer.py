@@ -57,6 +57,7 @@ _REQUEST = re.compile(
 )
 _OTHER_TIMERS = re.compile(_START + rb"([!-~]{1,128})")
 _TCP_TIMERS = re.compile(rb"-?\d+/-?\d+/\+?-?\d+")
+_CONNECTIONS = re.compile(rb"\d+")  # in an error-log-format, where a request has its backend and server
 _PREFIX = re.compile(
     rb"(?:<\d{1,3}>)?"
     rb"(?:(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|"
@@ -126,6 +127,8 @@ class HaproxyObserver(Observer):
                 return self._object(line)
         other = _OTHER_TIMERS.match(line)
         if other is None or b"/" not in other[6] or _TCP_TIMERS.fullmatch(other[6]):
+            return _IGNORED
+        if _CONNECTIONS.fullmatch(other[4]) and _CONNECTIONS.fullmatch(other[5]):
             return _IGNORED
         raise Drift("haproxy: other timers than TR/Tw/Tc/Tr/Ta, a status and bytes", hint=_HINT)
 

@@ -293,6 +293,9 @@ def test_a_time_that_cannot_be_true_is_rejected(stamp: str) -> None:
         b"Proxy web started.",
         b"127.0.0.1:59246 [29/Nov/2026:15:12:05.014] web/1: SSL handshake failure",
         b"127.0.0.1:59246 [29/Nov/2026:15:12:05.014] web~/1: Timeout during SSL handshake",
+        b"127.0.0.1:59246 [29/Nov/2026:15:12:05.014] web~ 3/2 34/0A000416/0/0/0 example.test/TLSv1.3/TLS_AES_128",
+        b"127.0.0.1:59246 [29/Nov/2026:15:12:05.014] web~ 3/2 31/00000000/0/0/0 -/-/-",
+        line(front="<OCSP-UPDATE> -/-").replace(b"127.0.0.1:59408", b"-:-"),  # a request of HAProxy's own client
         b"Health check for server app/a1 failed, reason: Layer7 timeout, check duration: 2001ms, status: 0/2 DOWN.",
         b'127.0.0.1 - - [29/Nov/2026:15:09:09 +0000] "GET / HTTP/1.1" 200 82 "" "" 33 118 "web" "app" "a1" 0 0 0 0',
         b'{"status":"200","bytes":"82"}',
