@@ -46,7 +46,7 @@ _HINT = "set time_format and duration_format back, as in 'otel-logtail observers
 _MARKER = b'"msg":"handled request"'
 _LATEST_S = 1e11  # a larger number is not a time in seconds
 _END_NS = 2**63  # the largest time in the store
-_LONGEST_ROUTE = 100
+_LONGEST_ROUTE = 102  # with its quotes
 _TRACEPARENT = 55  # bytes of a traceparent
 _NONE = msgspec.Raw(b"")
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -182,14 +182,14 @@ class CaddyObserver(Observer):
 
     def _route(self, text: bytes) -> str:
         """Return the constant of ``log_append route``; empty for none, and for text that cannot be a constant."""
-        if not text:
+        if not text or len(text) > _LONGEST_ROUTE:
             return ""
         route = self._routes.get(text)
         if route is None:
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
             plain = text[1:-1]
-            known = text.startswith(b'"') and plain.isascii() and len(plain) <= _LONGEST_ROUTE and b"\\" not in plain
+            known = text.startswith(b'"') and plain.isascii() and b"\\" not in plain
             route = self._routes[text] = plain.decode("ascii") if known else ""
         return route
 

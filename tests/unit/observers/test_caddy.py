@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from datetime import timezone
 from typing import Any, ClassVar
@@ -199,6 +200,17 @@ def test_clocks_of_the_parts_may_differ_a_little() -> None:
 
 def test_a_constant_of_log_append_is_the_route() -> None:
     assert dict(sample(line(route="shop")).shape.attributes)["caddy.route"] == "shop"
+
+
+def test_long_texts_in_place_of_a_route_are_not_kept() -> None:
+    reader = make()
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            sample(line(route=f"{number:x}" + "x" * 100_000), reader)
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("route", [None, 7, "", "a" * 101, "\ufffd", 'a"b', ["shop"]])
