@@ -7,12 +7,13 @@ A JSON line of traefik 3.7 (its keys are sorted; most are left out here)::
      "entryPointName":"web","level":"info","msg":"","time":"2026-11-29T15:12:20Z"}
 
 All durations are in nanoseconds, and ``Duration`` is ``OriginDuration`` (the service's part) and ``Overhead`` together.
-A sample ends at ``StartUTC`` and ``Duration``. Go's encoder escapes all text of clients, so they cannot write a key.
+A sample ends at ``StartUTC`` and ``Duration``; traefik's zone is set by dropping ``StartUTC``, then ``StartLocal`` is
+the start. Go's encoder escapes all text of clients, so they cannot write a key.
 
 ======================================================  ==================================================
 no ``Duration`` or no ``DownstreamStatus``              ``Ignored``: traefik's own log
 status 0 or 101, or CONNECT that succeeded              ``Ignored``: the session of a WebSocket, a tunnel
-another type of these, no ``StartUTC``, broken JSON     ``Drift``
+another type of these, no start, broken JSON            ``Drift``
 negative, longer than a day, parts exceed the whole     ``Rejected("bounds")``
 no such time                                            ``Rejected("time")``
 a JSON line with text before it                         ``Rejected("misplaced")``
@@ -25,13 +26,15 @@ ignores them. Without a service (a redirect, a refused login) traefik answered b
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample, Shape
 from otel_logtail.observer import Observer, PathRule
 from otel_logtail.observers.http import METHOD, STATUS_CLASS, Shapes, method, status_class
-from otel_logtail.observers.local_time import iso_ns
+from otel_logtail.observers.local_time import IMPOSSIBLE, iso_ns
 from otel_logtail.observers.traefik.common import MAX_NS, read_common
 from otel_logtail.trace import join_trace, parse_traceparent
 
@@ -56,6 +59,7 @@ _KEYS = {
     "status": "DownstreamStatus",
     "duration": "Duration",
     "start": "StartUTC",
+    "local_start": "StartLocal",
     "origin": "OriginDuration",
     "origin_status": "OriginStatus",
     "overhead": "Overhead",
@@ -75,6 +79,7 @@ class _Line(msgspec.Struct, gc=False, rename=_KEYS):
     status: int | None = None
     duration: int | None = None
     start: msgspec.Raw = _NONE
+    local_start: msgspec.Raw = _NONE
     origin: int | None = None
     origin_status: int | None = None
     overhead: int | None = None
@@ -139,7 +144,8 @@ class TraefikObserver(Observer):
         status, total_ns = found.status, found.duration
         if status is None or total_ns is None:
             return _IGNORED
-        start_ns = _start_ns(bytes(found.start))
+        start = bytes(found.start)
+        start_ns = _start_ns(start) if start else _local_start_ns(bytes(found.local_start))
         if start_ns is None:
             raise Drift(f"traefik: StartUTC is not a time in UTC: {bytes(found.start)[:40]!r}", hint=_HINT)
         name = method(bytes(found.method)[1:-1])
@@ -209,7 +215,23 @@ def _start_ns(text: bytes) -> int | None:
     return second_ns if second_ns < 0 else second_ns + int(fraction) * _SCALES[len(fraction)]
 
 
+def _local_start_ns(text: bytes) -> int | None:
+    """Read ``"2026-11-29T20:42:19.442791322+05:30"``, as :func:`_start_ns` does: the start in traefik's zone."""
+    offset = _OFFSET.fullmatch(text[-_OFFSET_LENGTH:])
+    if offset is None:
+        return _start_ns(text)
+    start_ns = _start_ns(text[:-_OFFSET_LENGTH] + b'Z"')
+    hours, minutes = int(offset[2]), int(offset[3])
+    if start_ns is None or start_ns < 0 or hours > _MOST_HOURS:
+        return start_ns if start_ns is None else IMPOSSIBLE
+    ahead_ns = (hours * 60 + minutes) * 60 * 10**9
+    return start_ns + ahead_ns if offset[1] == b"-" else start_ns - ahead_ns
+
+
 _DOT = ord(".")
+_OFFSET = re.compile(rb'([+-])(\d\d):([0-5]\d)"')
+_OFFSET_LENGTH = 7
+_MOST_HOURS = 14  # no zone is further from UTC
 
 
 def _trace(found: _Line) -> bytes:

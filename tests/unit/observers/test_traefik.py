@@ -226,6 +226,34 @@ def test_without_a_service_traefik_answered_itself(status: int) -> None:
     assert dict(found.shape.attributes).get("traefik.service") is None
 
 
+@pytest.mark.parametrize(
+    "local",
+    [
+        "2026-11-29T20:42:19.442791322+05:30",
+        "2026-11-29T11:42:19.442791322-03:30",
+        "2026-11-30T05:12:19.442791322+14:00",
+        "2026-11-29T15:12:19.442791322Z",
+    ],
+)
+def test_without_the_start_in_utc_the_local_one_counts(local: str) -> None:
+    found = sample(line(StartUTC=None, StartLocal=local))
+    assert found == sample(line())
+    wrong = local.replace("2026", "1969")
+    assert observer.observe(line(StartUTC=None, StartLocal=wrong)) == Rejected("time")
+    assert sample(line(StartLocal=wrong)) == found
+
+
+@pytest.mark.parametrize("local", ["", "2026-11-29T20:42:19+5:30", "2026-11-29 20:42", 5])
+def test_a_local_start_of_another_form_is_drift(local: object) -> None:
+    with pytest.raises(Drift, match="StartUTC"):
+        observer.observe(line(StartUTC=None, StartLocal=local))
+
+
+def test_no_zone_is_a_day_from_utc() -> None:
+    for local in ("2026-11-29T20:42:19+24:00", "2026-02-30T20:42:19+05:30"):
+        assert observer.observe(line(StartUTC=None, StartLocal=local)) == Rejected("time")
+
+
 def test_a_client_that_left_is_a_sample() -> None:
     found = sample(line(DownstreamStatus=499, OriginStatus=499))
     assert dict(found.shape.attributes)["http.response.status_class"] == "4xx"
