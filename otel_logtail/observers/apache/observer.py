@@ -18,8 +18,9 @@ quotes are those of the format.
 How a line is classified:
 
 ======================================================  ==================================================
-no ``%D`` at its end, another format, or a status of    ``Ignored``
-101 (a session), 400 or 408 (not a request)
+no ``%D`` at its end, another format, a status of 101   ``Ignored``
+or a CONNECT that succeeded (sessions), or a status of
+400 or 408 (not a request)
 a named word or the last one is not a whole number      ``Drift``: the LogFormat changed, or ``%T`` is there
 negative, longer than a day, ``ttfb`` beyond the end    ``Rejected("bounds")``
 no such time, or an end that is not start and duration  ``Rejected("time")``
@@ -90,6 +91,8 @@ class ApacheObserver(Observer):
         if b"\\" in line:
             line = _ESCAPE.sub(b"", line)
         pieces = line.split(b'"', _MORE)
+        if not pieces[0].endswith(b"] ") and pieces[1:2] == [b""]:  # Apache writes an empty name of a user as ""
+            pieces = line.replace(b'""', b"-", 1).split(b'"', _MORE)
         if len(pieces) not in (_COMBINED, _MORE):
             return _IGNORED
         words = pieces[-1].split(b" ")
@@ -97,6 +100,8 @@ class ApacheObserver(Observer):
         if len(words) < 2 or len(status) != 4 or words[0] or not pieces[0].endswith(b"] "):
             return _IGNORED
         if status[1] in _NOT_SAMPLES or not _is_duration(words):
+            return _IGNORED
+        if pieces[1].startswith(b"CONNECT ") and status[1][:1] == b"2":
             return _IGNORED
         return self._sample(pieces, status[1], words)
 
@@ -177,4 +182,5 @@ def _vhost(front: bytes) -> str:
     if second == b"-" or not port.isdigit() or len(name) > _MOST_NAME:
         return ""
     is_name = b":" not in name or name.startswith(b"[")
-    return name.decode("ascii", "ignore") if is_name else ""
+    text = name.decode("ascii", "ignore")
+    return text if is_name and text.isprintable() else ""

@@ -191,6 +191,7 @@ def test_a_wrong_zone_does_not_fit_the_exact_end() -> None:
         line("", more=' "10.0.0.1"'),
         line(more=' "10.0.0.1" "a"'),
         *(line(status=status) for status in ("101", "400", "408")),
+        *(line(request="CONNECT shop:443 HTTP/1.1", status=status) for status in ("200", "299")),
         line(" 99999999999999", status="101"),
     ],
 )
@@ -250,6 +251,11 @@ def test_a_field_that_is_not_a_number_is_drift(raw: bytes) -> None:
     assert len(str(error.value)) < 300
 
 
+def test_a_refused_connect_is_a_sample() -> None:
+    found = sample(line(request="CONNECT shop:443 HTTP/1.1", status="405"))
+    assert dict(found.shape.attributes)["http.request.method"] == "CONNECT"
+
+
 # --- a client's bytes -----------------------------------------------------------------------------------------------
 
 FORGED = [
@@ -287,6 +293,17 @@ def test_the_text_of_a_client_does_no_harm(text: str) -> None:
 @pytest.mark.parametrize("user", ["alice", "a b", "[29/Nov/2020:00:00:00 +0000]", "x] [y", "[", "]"])
 def test_the_name_of_a_user_does_not_move_the_time(user: str) -> None:
     assert sample(line(user=user)) == sample(line())
+
+
+def test_an_empty_name_of_a_user_does_no_harm() -> None:
+    assert sample(line(user='""')) == sample(line())
+    raw = full(trace=TRACEPARENT)
+    assert sample(raw.replace(b" - [", b' "" [')) == sample(raw)
+    assert observer.observe(line("", user='""')) == Ignored()
+
+
+def test_a_virtual_host_is_printable() -> None:
+    assert "apache.vhost" not in dict(sample(bytes(3) + line()).shape.attributes)
 
 
 # --- the plug-in ----------------------------------------------------------------------------------------------------
