@@ -14,13 +14,15 @@ the format of ingress-nginx, the first three are one: ``wait``.
 How a line is classified:
 
 ======================================================  ==================================================
-no times in its format (``combined``), status 101, or   ``Ignored``
-status 400 or 408 without an upstream (not a request)
+no times in its format (``combined``), status 101, a    ``Ignored``
+CONNECT that succeeded (sessions), or status 400 or
+408 without an upstream (not a request)
 a known field is missing or is not a number             ``Drift``: the log_format changed
 quotes that nginx would have escaped                    ``Rejected("quotes")``: ``escape=none``
 lists of attempts with different lengths                ``Rejected("lists")``
 negative, longer than a day, header before connect …    ``Rejected("bounds")``
 no such time                                            ``Rejected("time")``
+a JSON line with something before it                    ``Rejected("misplaced")``
 ======================================================  ==================================================
 """
 
@@ -46,9 +48,11 @@ from otel_logtail.observers.nginx.parts import (
 from otel_logtail.trace import parse_traceparent
 
 _IGNORED = Ignored()
+_MISPLACED = Rejected("misplaced")
 _TIME = Rejected("time")
 _NOT_SAMPLES = frozenset(("101", "400", "408"))
 _SWITCHED = "101"
+_SUCCEEDED = "2"  # the first digit of the status of a tunnel: a module may add CONNECT to nginx
 _CLASSES = {f"{code:03d}": status_class(code) for code in range(1000)}
 _LONGEST_METHOD = 16
 _LONGEST_NAME = 255
@@ -90,14 +94,17 @@ class NginxObserver(Observer):
         found = json_line.read(line)
         if isinstance(found, Rejected):
             return found
+        sent = bytes(found.method)[1:-1]
         if found.status in _NOT_SAMPLES and _is_ignored(found.status, found.response_time):
+            return _IGNORED
+        if sent == b"CONNECT" and found.status[:1] == _SUCCEEDED:
             return _IGNORED
         measured = measure(
             found.request_time, found.connect_time, found.header_time, found.response_time, self._is_overhead
         )
         if isinstance(measured, Rejected):
             return measured
-        sent, server, traceparent = bytes(found.method)[1:-1], bytes(found.server), bytes(found.traceparent)
+        server, traceparent = bytes(found.server), bytes(found.traceparent)
         if len(sent) > _LONGEST_METHOD or len(server) > _LONGEST_NAME:
             sent, server = _shortened(sent, server)
         trace = parse_traceparent(traceparent[1:-1]) if len(traceparent) > len(_NO_TEXT) else b""
@@ -106,10 +113,12 @@ class NginxObserver(Observer):
     def _text(self, line: bytes) -> Observed:
         found = text_line.read(line)
         if not isinstance(found, text_line.Line):
-            return found
+            return _MISPLACED if json_line.START in line else found
+        sent, name = found.method, found.name
         if found.status in _NOT_SAMPLES and _is_ignored(found.status, found.response):
             return _IGNORED
-        sent, name = found.method, found.name
+        if sent == "CONNECT" and found.status[:1] == _SUCCEEDED:
+            return _IGNORED
         if len(sent) > _LONGEST_METHOD:
             sent = ""
         if name is None:

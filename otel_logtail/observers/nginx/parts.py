@@ -37,7 +37,7 @@ NOTHING = ("", "-")
 Parts = tuple[int | None, int | None, int | None, int | None, int]
 """connect, wait, body, retry and client, in nanoseconds; the first four are None if nginx itself answered."""
 
-_SECONDS = re.compile(r"(-?)([0-9]{1,10})\.([0-9]{3})")
+_SECONDS = re.compile(r"(-?)([0-9]{1,99})\.([0-9]{3})")
 _SEPARATOR = re.compile(", | : ")
 _LONGEST_KEPT = 100
 _CAUSES = (
@@ -163,6 +163,8 @@ def _parts(total_ns: int, connect: str, header: str, response: str) -> Parts | R
 def _attempt(connected: int | None, answered: int | None, ended: int | None) -> tuple[int, int, int, int] | None:
     """Return connect, wait, body and all of an attempt; None: that cannot be true."""
     if connected is None:  # the connect failed, and took the whole attempt
+        if answered is not None and answered > (ended or 0) + JITTER_NS:
+            return None
         connected = answered = ended or 0
     took = (answered or connected) if ended is None else ended
     if answered is None:

@@ -68,6 +68,8 @@ def _is_ingress(words: list[str]) -> bool:
 
 def _timed(pieces: list[str]) -> Line | Rejected:
     total = pieces[-7]
+    if not total.startswith(" "):  # nginx's own documentation has no space before "rt="
+        total = f" {total}"
     if not (total.startswith(_REQUEST_TIME) and total.endswith(_CONNECT_TIME) and pieces[-5] == _HEADER_TIME):
         raise Drift("nginx: the times of a line are not rt=, uct=, uht= and urt=", hint=HINT)
     if len(pieces) > _TIMED[0] and pieces[6] != " ":

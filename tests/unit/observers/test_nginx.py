@@ -57,6 +57,12 @@ def test_combined_with_times_has_the_same_parts_and_whole_seconds() -> None:
     assert dict(found.shape.attributes) == {"http.request.method": "GET", "http.response.status_class": "2xx"}
 
 
+def test_the_times_may_follow_the_agent_without_a_space() -> None:
+    assert sample(timed().replace(b'" rt=', b'"rt=')) == sample(timed())
+    raw = timed(more=' "10.0.0.7"')
+    assert sample(raw.replace(b'" rt=', b'"rt=')) == sample(raw)
+
+
 def test_a_line_of_ingress_nginx_has_the_time_of_the_last_attempt_as_wait() -> None:
     found = sample(ingress())
     assert (found.time_ns, found.logged_ns, found.duration_ns) == (STAMP_NS, STAMP_NS, 705 * MS)

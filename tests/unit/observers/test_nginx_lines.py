@@ -25,6 +25,9 @@ from tests.support.nginx_lines import SECOND, STAMP_NS, ingress, line, observer,
         line("100000.000", status="101"),
         timed(status="101"),
         ingress(status="101"),
+        line(method="CONNECT"),
+        timed(request="CONNECT shop:443 HTTP/1.1"),
+        ingress().replace(b'"GET /', b'"CONNECT shop:443'),
         *(line("0.310", "", "", "", status=status) for status in ("400", "408")),
         *(timed("0.310", "-", "-", "-", status=status) for status in ("400", "408")),
         *(ingress("0.310", "-", "-", "-", "-", status=status) for status in ("400", "408")),
@@ -33,6 +36,11 @@ from tests.support.nginx_lines import SECOND, STAMP_NS, ingress, line, observer,
 )
 def test_a_line_without_times_or_without_a_request_is_ignored(raw: bytes) -> None:
     assert observer.observe(raw) == Ignored()
+
+
+def test_a_refused_connect_is_a_sample() -> None:
+    for raw in (line(method="CONNECT", status="405"), timed(request="CONNECT shop:443 HTTP/1.1", status="405")):
+        assert dict(sample(raw).shape.attributes)["http.request.method"] == "CONNECT"
 
 
 @pytest.mark.parametrize("status", ["400", "408"])
@@ -53,6 +61,11 @@ def test_an_upstream_may_answer_400(status: str) -> None:
         (line("1.000", "0.000", "-0.600", "0.900"), "bounds"),
         (line("1.000", "0.000", "0.600", "-0.900"), "bounds"),
         (line("1.000", "-", "-", "-0.900"), "bounds"),
+        (line("1.000", "-", "0.903", "0.900"), "bounds"),
+        (line("99999999999.000"), "bounds"),
+        (timed("99999999999.000"), "bounds"),
+        (bytes(4) + line(), "misplaced"),
+        (b'{"msec":"1795966'[1:] + line(), "misplaced"),
         (line("1.000", "0.000", "0.600", "86400.001"), "bounds"),
         (line("1.000", "0.000, 0.000", "0.009, 0.001", "0.001, 0.001"), "bounds"),
         (line("1.000", "0.000", "0.600, 0.601", "0.700"), "lists"),
