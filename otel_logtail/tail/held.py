@@ -116,9 +116,10 @@ class HeldFiles:
 
     def accept(self, after: FileState) -> None:
         """Continue behind a chunk that is committed."""
-        if self._newest is None or after.id >= self._newest.id:
-            if self._newest is not None and after.id > self._newest.id and self._newest.parts:
-                self._continued.append(self._newest.id)
+        newest = self._newest
+        if newest is None or after.id == newest.id or self._is_newer(after, newest):
+            if newest is not None and after.id != newest.id and newest.parts:
+                self._continued.append(newest.id)
             self._newest = after
         for held in chain(islice(self._to_read, 1), self.all):  # it is the first, mostly
             if held.state.id == after.id:
@@ -187,7 +188,12 @@ class HeldFiles:
 
     def _parts_before(self, state: FileState) -> bytes:
         """Return the unfinished lines of the file before this one: a rotation may come between their parts."""
-        return self._newest.parts if self._newest is not None and self._newest.id < state.id else b""
+        return self._newest.parts if self._newest is not None and self._is_newer(state, self._newest) else b""
+
+    def _is_newer(self, state: FileState, other: FileState) -> bool:
+        """Return whether a file was written after another one. The id of an older file that is found late is larger."""
+        order = [held.state.id for held in self.all if held.state.id in (state.id, other.id)]
+        return order[0] == other.id if len(order) == 2 else state.id > other.id
 
     def _drop_continued(self) -> None:
         """Delete unfinished lines that another file continues: they would add up with each rotation."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,36 @@ def test_a_rotation_between_the_parts_of_a_line(tmp_path: Path, wrap: Wrap, betw
         assert breaches(later) == found
         assert daemon.counter("drift") == later.counter("drift") == 0
         assert later.rows("SELECT max(length(parts)) FROM file") == [(0,)]
+
+
+@WRAPS
+def test_an_older_file_that_is_found_late_does_not_end_an_unfinished_line(tmp_path: Path, wrap: Wrap) -> None:
+    parts = pieces(wrap, 5)
+    with followed(tmp_path) as daemon:
+        daemon.write(whole(wrap, 0, 5), parts[0])
+        daemon.start()
+        daemon.wait_for(durations(0, 5))
+        has_read(daemon)
+        daemon.log.with_name(ROTATED).write_bytes(whole(wrap, 20, 25))
+        daemon.wait_for(durations(0, 5) + durations(20, 25))
+        daemon.write(*parts[1:])
+        daemon.wait_for(durations(0, 6) + durations(20, 25))
+        daemon.stop()
+
+
+@WRAPS
+def test_unfinished_lines_that_are_damaged_in_the_store_are_read_again(tmp_path: Path, wrap: Wrap) -> None:
+    parts = pieces(wrap, 5)
+    daemon = Daemon(tmp_path, "--from-start", log=tmp_path / "container" / "0.log")
+    daemon.write(whole(wrap, 0, 5), parts[0])
+    daemon.once()
+    with closing(sqlite3.connect(daemon.db)) as db, db:
+        db.execute("UPDATE file SET parts = x'ff00aa'")
+    daemon.write(*parts[1:])
+    for _ in range(2):  # SQLite finds nothing, so the store is moved away only if the damage is met again
+        assert "error: the store is damaged: the unfinished lines of a file: " in daemon.once(code=1)
+    daemon.once()
+    assert daemon.samples() == durations(0, 6)
 
 
 @pytest.mark.parametrize("through", ["pods", "containers"])
