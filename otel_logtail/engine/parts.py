@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from otel_logtail.engine.framing import Framing, Wrapped
+from otel_logtail.errors import StoreCorrupt
 from otel_logtail.observer import Frame
 
 LINE_BYTES = 1 << 20
@@ -50,9 +51,13 @@ class Joiner:
     """
 
     def __init__(self, framing: Framing, parts: bytes = b"", *, is_new_file: bool = False) -> None:
-        """``is_new_file``: the unfinished lines began in the file before this one."""
+        """``is_new_file``: the unfinished lines began in the file before this one.
+
+        Raises:
+            StoreCorrupt: the unfinished lines cannot be read.
+        """
         self.framing = framing
-        self._unfinished = _decode(parts) if parts else {}
+        self._unfinished = _decoded(parts) if parts else {}
         self.oversized = 0
         if is_new_file:
             for unfinished in self._unfinished.values():
@@ -114,6 +119,13 @@ class Joiner:
 def line_of(offset: int, raw: bytes, wrapped: Wrapped | None) -> Line:
     """Return a complete line."""
     return Line(offset, raw, raw) if wrapped is None else Line(offset, raw, wrapped.text, wrapped.frame)
+
+
+def _decoded(parts: bytes) -> dict[str, _Unfinished]:
+    try:
+        return _decode(parts)
+    except msgspec.MsgspecError as problem:
+        raise StoreCorrupt(f"the store is damaged: the unfinished lines of a file: {problem}") from None
 
 
 _encode = msgspec.msgpack.Encoder().encode
