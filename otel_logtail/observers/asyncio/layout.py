@@ -34,8 +34,10 @@ _KNOWN = {
     "levelname": rb"WARNING",
     "levelno": rb"30",
 }
-_NUMBER, _TEXT = rb"\d+", rb".{0,128}"
-"""Fields that are not used. Their length is limited, so that a long line is read in bounded time."""
+_NUMBER, _TEXT = rb"\d+", rb"(?:Thread-\d+ \([^ ()]{1,64}\)|[^ ]{0,128}?)"
+"""Fields that are not used. Their length is limited, so that a long line is read in bounded time. Text has no spaces,
+except in Python's name of a thread: the message of another logger could begin with them.
+"""
 _SPACES = rb" {%d,256}"
 
 _USUAL_TIME = re.compile(rb"(?<![\d-])" + TIME)
@@ -82,7 +84,7 @@ def layout_of(text: str) -> Layout:
         if name is None:
             parts.append(b"%")
         elif name not in _KNOWN:
-            parts += [_TEXT] if kind == "s" else [0, _NUMBER, 0]
+            parts += [0, _TEXT if kind == "s" else _NUMBER, 0]
         elif name in names:
             raise ValueError(f"it has %({name})s twice")
         else:
@@ -130,6 +132,6 @@ def _pattern_of(parts: list[bytes | int]) -> bytes:
             segments[-1] += part
     pattern = segments[0]
     for index, segment in enumerate(segments[1:], 1):
-        is_end = index == len(segments) - 1 and not segment
-        pattern += _TEXT if is_end else rb"(?=(?P<text%d>%s?%s))(?P=text%d)" % (index, _TEXT, segment, index)
+        is_last = index == len(segments) - 1  # it has to reach the end of the line
+        pattern += _TEXT + segment if is_last else rb"(?=(?P<text%d>%s%s))(?P=text%d)" % (index, _TEXT, segment, index)
     return pattern

@@ -345,6 +345,14 @@ def test_no_line_takes_long_with_the_option(form: str, text: bytes) -> None:
             assert not isinstance(reader.observe(line), Sample)
 
 
+def test_the_name_of_a_thread_hides_no_text_of_another_message() -> None:
+    reader = reader_of("%(asctime)s %(levelname)s %(threadName)-12s %(message)s")
+    for thread in (b"MainThread  ", b"Thread-1 (run)", b"Thread-22   "):
+        assert sample(b"2026-11-29 15:32:15,997 WARNING " + thread + b" " + MESSAGE, reader) == sample(LINE)
+    for said in (b"MainThread   user said ", b"MainThread   (run) ", b"Thread-1 (run) x ", b"Thread-1 (run) (x) "):
+        assert reader.observe(b"2026-11-29 15:32:15,997 WARNING " + said + MESSAGE) == Rejected("misplaced")
+
+
 def test_other_loggers_and_levels_are_rejected_with_the_option() -> None:
     reader = reader_of("%(asctime)s shop %(name)s %(levelname)s %(message)s")
     line = b"2026-11-29 15:32:15,997 shop asyncio WARNING " + MESSAGE
