@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 
 from otel_logtail.model import FileState
@@ -27,10 +28,12 @@ class OtherPaths(Elsewhere):
                 if state.live == live or not holds(reader, state):
                     continue
                 identity = state.device, state.inode
-                if any(_is_at(path, state) for path in (state.path, state.live, *siblings(state.live))):
-                    if identity == reader.identity:
-                        return Moved.THERE, state
+                places = (state.path, state.live, *siblings(state.live))
+                place = next((path for path in places if _is_at(path, state)), "")
+                if place and identity != reader.identity:
                     continue  # a copy of a file that is still there
+                if place and not _is_left_to(live, place, state):
+                    return Moved.THERE, state
                 tail = self._tails.get(state.live)
                 return Moved.SOON if tail is not None and tail.reads(state.id) else Moved.HERE, state
         except OSError:
@@ -72,6 +75,11 @@ class Table:
     def _add(self, live: str, states: Iterable[FileState]) -> None:
         for state in states:
             self.known.setdefault((state.device, state.inode), []).append((live, state))
+
+
+def _is_left_to(live: str, place: str, state: FileState) -> bool:
+    """Return whether a file was taken for a rotated one of another live path, which does not exist any more."""
+    return not os.path.lexists(state.live) and os.path.realpath(place) == os.path.realpath(live)
 
 
 def _is_at(path: str, state: FileState) -> bool:

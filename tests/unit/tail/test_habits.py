@@ -332,6 +332,29 @@ def test_file_with_half_a_line_is_closed_and_the_line_read_when_it_is_complete(
     assert follower.lines == [*lines.all, "half a line"]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_file_with_a_date_is_followed_once_the_live_file_of_the_same_name_is_deleted(
+    tmp_path: Path, lines: Lines, restarts: bool
+) -> None:
+    """The file of a day looks like a rotated one while ``postgresql.json`` is beside it."""
+    plain = tmp_path / "postgresql.json"
+    lines.write(plain)
+    follower = Follower(tmp_path / "postgresql*.json", rule=POSTGRESQL, from_start=True)
+    follower.follow()
+    plain.unlink()
+    lines.write(day(tmp_path, 0))
+    follower.follow()
+    for _ in range(3):
+        lines.write(day(tmp_path, 0))
+        follower.follow_over_grace()
+        if restarts:
+            follower.restart()
+    follower.follow()
+    follower.follow()
+    assert follower.lines == lines.all
+    assert list(follower.tail.live) == [str(day(tmp_path, 0))]
+
+
 def test_store_that_is_full_keeps_the_files_open(tmp_path: Path, lines: Lines, tick: Callable[[Path], None]) -> None:
     follower = Follower(tmp_path / "postgresql-*.json", rule=POSTGRESQL)
     follower.follow()
