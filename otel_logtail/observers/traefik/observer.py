@@ -14,7 +14,7 @@ the start. Go's encoder escapes all text of clients, so they cannot write a key.
 no ``Duration`` or no ``DownstreamStatus``              ``Ignored``: traefik's own log
 status 0 or 101, or CONNECT that succeeded              ``Ignored``: the session of a WebSocket, a tunnel
 another type of these, no start, broken JSON            ``Drift``
-negative, longer than a day, parts exceed the whole     ``Rejected("bounds")``
+negative, longer than a day, parts are not the whole    ``Rejected("bounds")``
 no such time                                            ``Rejected("time")``
 a JSON line with text before it                         ``Rejected("misplaced")``
 ======================================================  ==================================================
@@ -42,6 +42,7 @@ STAGES = ("origin", "overhead")
 _ATTRIBUTES = (METHOD, STATUS_CLASS, "traefik.entry_point", "traefik.router", "traefik.service")
 _HINT = "use the accessLog of 'otel-logtail observers show traefik'; if it is there, look for a newer otel-logtail"
 _MARKER = b'"Duration":'
+_MOST_REST_NS = 10**6  # the parts are the whole, so more between them is another unit in one of the three
 _LONGEST_NAME = 200
 _END_NS = 2**63  # the largest time in the store
 _FRACTION = 20  # where the fraction starts in b'"2026-11-29T15:12:19.442791322Z"'
@@ -164,7 +165,7 @@ class TraefikObserver(Observer):
             origin_ns = 0 if overhead_ns is None else total_ns - overhead_ns
         if overhead_ns is None:
             overhead_ns = total_ns - origin_ns
-        if origin_ns < 0 or overhead_ns < 0 or origin_ns + overhead_ns > total_ns:
+        if origin_ns < 0 or overhead_ns < 0 or not 0 <= total_ns - origin_ns - overhead_ns <= _MOST_REST_NS:
             return _BOUNDS
         stage_ns: tuple[int | None, ...] = (origin_ns, overhead_ns)
         cause = "origin" if origin_ns >= overhead_ns else "overhead"

@@ -249,6 +249,13 @@ def test_a_local_start_of_another_form_is_drift(local: object) -> None:
         observer.observe(line(StartUTC=None, StartLocal=local))
 
 
+@pytest.mark.parametrize("name", ["Duration", "OriginDuration"])
+def test_a_factor_of_1000_in_one_of_the_times_does_not_fit_the_others(name: str) -> None:
+    value = json.loads(line())[name]
+    for wrong in (value * 1000, value // 1000):
+        assert observer.observe(line(**{name: wrong})) == Rejected("bounds")
+
+
 def test_no_zone_is_a_day_from_utc() -> None:
     for local in ("2026-11-29T20:42:19+24:00", "2026-02-30T20:42:19+05:30"):
         assert observer.observe(line(StartUTC=None, StartLocal=local)) == Rejected("time")
