@@ -25,11 +25,12 @@ LOG = CAPTURES / "0.42.0-stall.log"
 
 
 class Wrong(NamedTuple):
-    """A value that an option cannot have; ``exporter`` is chosen with it, ``besides`` is given with it."""
+    """A value that an option cannot have; ``exporter`` or ``observer`` is chosen, ``besides`` is given with it."""
 
     value: str
     exporter: str = ""
     besides: tuple[str, ...] = ()
+    observer: str = "headroom"
 
 
 JSONL = ("--jsonl-file", "{}/x.jsonl")
@@ -63,9 +64,16 @@ WRONG = {
     "jsonl_max_size": Wrong("big", "jsonl", JSONL),
     "jsonl_keep": Wrong("all", "jsonl", JSONL),
     "config": Wrong("/nowhere/x.toml"),
+    **{f"{name}_measure": Wrong("x", observer=name) for name in ("caddy", "haproxy", "jvm", "nginx", "traefik")},
+    "asyncio_format": Wrong("%(nothing", observer="asyncio"),
+    "postgresql_locks": Wrong("maybe", observer="postgresql"),
+    "postgresql_checkpoints": Wrong("maybe", observer="postgresql"),
+    "postgresql_databases": Wrong("$(DATABASE)", observer="postgresql"),
 }
 NO_NUMBER = {"threshold_ms", "stall_ms", "quiet_ms"}
 """Options whose values are numbers: the command line's parser refuses other words, in words of its own."""
+ANY_TEXT = {"source", "postgresql_databases"}
+"""Options that are wrong only as a variable or a flag in which Kubernetes did not replace a name."""
 YES_OR_NO = {"from_start", "once"}
 """Options without a value: only a variable can be wrong."""
 
@@ -107,7 +115,7 @@ def error_of(
 def daemon(option: str, tmp_path: Path) -> list[str]:
     """A command line that is right but for one option, which is not given."""
     wrong = WRONG[option]
-    given = {"observer": "headroom", "path": str(LOG), "db": str(tmp_path / "s.db")}
+    given = {"observer": wrong.observer, "path": str(LOG), "db": str(tmp_path / "s.db")}
     if option == "config":
         del given["observer"], given["path"]
     if wrong.exporter:
@@ -144,7 +152,11 @@ def test_a_variable_that_the_parser_refuses_is_named(
 def in_a_file(option: str) -> tuple[str, str]:
     """Lines of a configuration that give an option its wrong value in the last of them, and the key there."""
     value, exporter = WRONG[option].value, WRONG[option].exporter
-    source = f'[source.a]\nobserver = "headroom"\npaths = ["{LOG}"]\n'
+    observer = WRONG[option].observer
+    source = f'[source.a]\nobserver = "{observer}"\npaths = ["{LOG}"]\n'
+    if observer != "headroom":
+        key = option.removeprefix(f"{observer}_")
+        return f'{source}{key} = "{value}"\n', f"source.a.{key}"
     if exporter:
         key = next(one.key_of(exporter) for one in find_exporter(exporter).options if one.name == option)
         besides = 'file = "x.jsonl"\n' if WRONG[option].besides else ""
@@ -160,7 +172,7 @@ def in_a_file(option: str) -> tuple[str, str]:
     return f'{option} = "{value}"\n', option
 
 
-@pytest.mark.parametrize("option", [option for option in WRONG if option not in ("config", "source")])
+@pytest.mark.parametrize("option", [option for option in WRONG if option not in ANY_TEXT | {"config"}])
 def test_a_wrong_line_of_a_file_is_named_and_not_a_flag(
     option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
