@@ -142,7 +142,9 @@ class Reporter:
 
     def no_sample(self, source: str, lines: int, advice: str) -> None:
         """A source had no sample so far: its log may have a format without durations."""
-        self._begin(f"silence {source}", "warning", f"{source}: no sample in {lines} lines: {advice}")
+        self._begin(
+            f"silence {source}", "warning", f"{source}: no sample in {lines} line{'' if lines == 1 else 's'}: {advice}"
+        )
 
     def has_samples(self, source: str) -> None:
         """A source that was reported has its first sample."""

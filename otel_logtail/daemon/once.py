@@ -33,6 +33,8 @@ class Progress:
         self._reporter = reporter
         self._began_s = self._shown_s = time.monotonic()
         self._all: int | None = None
+        for run in runs:
+            run.totals.files = set()
 
     def step(self, now_s: float) -> None:
         """Show the progress, a few times a second."""
@@ -59,7 +61,9 @@ def result(runs: Sequence[SourceRun], elapsed_s: float) -> str:
     totals = [run.totals for run in runs]
     samples, slow, episodes, files = (
         sum(numbers)
-        for numbers in zip(*((each.samples, each.slow, each.episodes, len(each.files)) for each in totals), strict=True)
+        for numbers in zip(
+            *((each.samples, each.slow, each.episodes, len(each.files or ())) for each in totals), strict=True
+        )
     )
     read = f"{size(sum(each.bytes for each in totals))} of {_number(files, 'file')} in {elapsed_s:.1f} s"
     return f"read {_number(samples, 'new sample')}, {slow:,} slow, {_number(episodes, 'new episode')} ({read})"

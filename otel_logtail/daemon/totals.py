@@ -10,8 +10,8 @@ from otel_logtail.model import Batch
 class Totals(msgspec.Struct):
     """Sums of committed batches.
 
-    ``files`` are the ids of files that were read, ``name`` is the name of the last one, and ``first_ns`` the earliest
-    time of the first sample of a batch.
+    ``files`` are the ids of files that were read, None if they are not counted: over months they are many. ``name`` is
+    the name of the last one, and ``first_ns`` the earliest time of the first sample of a batch.
     """
 
     bytes: int = 0
@@ -19,7 +19,7 @@ class Totals(msgspec.Struct):
     slow: int = 0
     episodes: int = 0
     first_ns: int = 0
-    files: set[int] = msgspec.field(default_factory=set)
+    files: set[int] | None = None
     name: str = ""
 
     def add(self, batch: Batch) -> None:
@@ -32,5 +32,6 @@ class Totals(msgspec.Struct):
             first_ns = batch.samples.time_ns[0]
             self.first_ns = min(self.first_ns or first_ns, first_ns)
         if batch.file is not None:
-            self.files.add(batch.file.id)
+            if self.files is not None:
+                self.files.add(batch.file.id)
             self.name = batch.file.path.rpartition("/")[2]
