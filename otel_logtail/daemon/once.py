@@ -9,6 +9,7 @@ from pathlib import Path
 
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.daemon.source import SourceRun
+from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.store.health import behind
 from otel_logtail.text import iso, size, span
@@ -81,4 +82,11 @@ def next_command(runs: Sequence[SourceRun], db: Path, now_ns: int) -> str:
     words = ["otel-logtail", "report"]
     if min(first) < now_ns - _WEEK_NS:
         words += ["--since", iso(min(first))[:10]]
-    return shlex.join(words + ([] if db == default_db() else ["--db", str(db)]))
+    return shlex.join(words + ([] if _is_default(db) else ["--db", str(db)]))
+
+
+def _is_default(db: Path) -> bool:
+    try:
+        return db == default_db()
+    except UsageError:  # there is no home directory, and so no default
+        return False

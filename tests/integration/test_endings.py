@@ -84,10 +84,11 @@ def test_a_reader_that_exits_is_not_an_error(tmp_path: Path, store: Path) -> Non
     assert (code, lines) == (0, [])
 
 
-def test_a_missed_target_sets_the_exit_code_without_a_reader_too(tmp_path: Path, store: Path) -> None:
+def test_the_verdict_sets_the_exit_code_without_a_reader_too(tmp_path: Path, store: Path) -> None:
     words = ["report", "--since", "@0", "--slo", "max<1ms"]
     assert without_a_reader(words, tmp_path, store) == 1
-    assert without_a_reader([*words[:-1], "max<9s"], tmp_path, store) == 0
+    assert without_a_reader([*words[:-1], "max<9s"], tmp_path, store) == 3  # too few samples
+    assert without_a_reader(words[:-2], tmp_path, store) == 0
 
 
 @pytest.mark.parametrize("shell", ["2>&-", ">&- 2>&-", "2> /dev/full"])

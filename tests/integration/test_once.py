@@ -38,6 +38,27 @@ def test_the_result_is_one_line_and_the_next_command_works(tmp_path: Path) -> No
     assert ": 111 samples, " in done.stdout
 
 
+def test_a_machine_without_a_home_gets_the_next_command_too(tmp_path: Path) -> None:
+    words = (
+        "--observer",
+        "headroom",
+        "--path",
+        str(CAPTURES / f"{CAPTURE}.log"),
+        "--once",
+        "--db",
+        str(tmp_path / "s"),
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_logtail", *words],
+        env={"PATH": os.environ["PATH"], "HOME": "nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said(done.stderr)[-1].startswith("next: otel-logtail report ")
+
+
 def test_a_second_run_has_nothing_new(tmp_path: Path) -> None:
     once(tmp_path, CAPTURES / f"{CAPTURE}.log")
     again = once(tmp_path, CAPTURES / f"{CAPTURE}.log")
