@@ -49,8 +49,7 @@ class Outcome(Enum):
     CHANGED = "changed"
     """The same, and the files were identified."""
     AGAIN = "again"
-    """The live file was cut off, or a file is missing at the first scan: scan again with a new listing, since it may
-    have been copied or renamed meanwhile."""
+    """The live file was cut off: scan again with a new listing, since it may have been copied before."""
 
 
 class _LastScan(msgspec.Struct):
@@ -113,7 +112,7 @@ class PathTail:
     def scan(self, now_s: float, *, again: bool = False) -> Outcome:
         """Scan the live path and open the files that have to be read.
 
-        ``again``: the directory was listed after the last scan, which has found that a file is missing.
+        ``again``: the directory was listed after the last scan, which has found that the live file was cut off.
         """
         outcome = Outcome.READ
         self._waits = self._held.waits = False
@@ -147,16 +146,13 @@ class PathTail:
         # if there was no live file before and now, one may have come and been renamed: no event will name it again
         urgent = seen != last.seen or another or (changed and not seen)
         due = urgent or ((changed or last.scan_again) and now_s - last.identified_s >= SETTLE_S)
-        outcome = self._sync(now_s, again=again) if due else Outcome.READ
-        if outcome is Outcome.AGAIN:
-            return outcome
-        if outcome is Outcome.CHANGED:
+        if due and self._sync(now_s):
             last.seen, last.beside, last.identified_s = seen, beside, now_s
             # a change between the listing and now may not show again
             unsure = (urgent or changed) and not (seen and self.files.is_quiet() and not another)
             last.scan_again = last.orphans or unsure
             self._waits = last.orphans
-            return outcome
+            return Outcome.CHANGED
         if due or changed:
             self._waits = True
         else:
@@ -197,32 +193,26 @@ class PathTail:
         state, size = self._states.get(id_), _size(path)
         return state is not None and state.done and size[:2] == (state.device, state.inode) and size[2] > state.size
 
-    def _sync(self, now_s: float, *, again: bool) -> Outcome:
-        """Identify the files and carry out a plan. READ: that was not possible.
-
-        AGAIN: a file is missing at the first scan. It may have got another name, or a copy, since the names were
-        listed. Nothing is stored then.
-        """
+    def _sync(self, now_s: float) -> bool:
+        """Identify the files and carry out a plan; return whether that was possible."""
         opened = self.files.open(now_s, self._states.unfinished())
-        missing = False
         try:
             plan = self._planner.plan(
                 opened, self._held.all, from_start=self._from_start, is_first=self._last.seen is None, now_s=now_s
             )
-            missing = plan is not None and bool(plan.unseen) and self._last.seen is None and not again
-            if plan is not None and not missing:
+            if plan is not None:
                 self._apply(plan, opened)
         finally:
             kept = {id(held.reader) for held in self._held.all}
             close_all(reader for reader in opened.readers.values() if id(reader) not in kept)
-        if plan is None or missing:
-            return Outcome.AGAIN if missing else Outcome.READ
+        if plan is None:
+            return False
         self._from_start = True  # files that appear from now on are new
         if self.live in opened.readers:
             self._reporter.readable(self.live)
         elif not self._held.all:
             self._reporter.unreadable(self.live, os.strerror(errno.ENOENT))
-        return Outcome.CHANGED
+        return True
 
     # --- act --------------------------------------------------------------------------------------------------------
 
