@@ -165,3 +165,19 @@ class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
     threshold_ms: str = ""
     stall_ms: str = ""
     quiet_ms: str = ""
+
+
+def packaged(package: str, name: str) -> Callable[[], str]:
+    """Return a function that reads a text file of a package, for ``ObserverPlugin.configuration``.
+
+    Args:
+        package: The name of the package, usually ``__name__`` of its ``__init__``.
+        name: The name of the file in it.
+    """
+
+    def read() -> str:
+        from importlib.resources import files  # ``--help`` reads no file
+
+        return files(package).joinpath(name).read_text(encoding="utf-8")
+
+    return read

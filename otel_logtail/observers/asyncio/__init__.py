@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Option, Text
 
 FORMAT = Option(
@@ -27,18 +27,11 @@ def make(context: ObserverContext) -> Observer:
     return AsyncioObserver(context.timezone, layout)
 
 
-def configuration() -> str:
-    """Return a configuration of Python's logging."""
-    from importlib.resources import files
-
-    return files(__name__).joinpath("logging.ini").read_text("utf-8")
-
-
 ASYNCIO = ObserverPlugin(
     summary="Python's asyncio in debug mode: callbacks and tasks that block the event loop.",
     make=make,
     options=(FORMAT,),
-    configuration=configuration,
+    configuration=packaged(__name__, "logging.ini"),
     no_sample="the log has no slow callback of asyncio: "
     "set PYTHONASYNCIODEBUG=1 for the application, and a format with %(asctime)s",
     threshold_ms="100",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Choice, Option
 
 MEASURE = Option(
@@ -22,16 +20,11 @@ def make(context: ObserverContext) -> Observer:
     return CaddyObserver(context.require(MEASURE))
 
 
-def configuration() -> str:
-    """Return the part of a Caddyfile that we recommend."""
-    return files(__package__).joinpath("Caddyfile").read_text()
-
-
 CADDY = ObserverPlugin(
     summary="Requests to the caddy web server, from its access log (JSON).",
     make=make,
     options=(MEASURE,),
-    configuration=configuration,
+    configuration=packaged(__name__, "Caddyfile"),
     no_sample=(
         "the log holds no access lines of caddy in JSON with the usual units: use 'format json' without"
         " time_format and duration_format, as in 'otel-logtail observers show caddy'"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
 
 
 def make(context: ObserverContext) -> Observer:
@@ -14,15 +12,10 @@ def make(context: ObserverContext) -> Observer:
     return EnvoyObserver()
 
 
-def configuration() -> str:
-    """Return the access log that we recommend, for the HTTP connection manager."""
-    return files(__package__).joinpath("envoy.yaml").read_text(encoding="utf-8")
-
-
 ENVOY = ObserverPlugin(
     summary="HTTP requests through Envoy, from its access log (JSON, or the default text of Envoy or Istio).",
     make=make,
-    configuration=configuration,
+    configuration=packaged(__name__, "envoy.yaml"),
     no_sample=(
         "the log holds no access lines of Envoy in a known format: use the json_format of"
         " 'otel-logtail observers show envoy'"

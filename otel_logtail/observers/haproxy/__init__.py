@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Choice, Option
 
 MEASURE = Option(
@@ -22,16 +20,11 @@ def make(context: ObserverContext) -> Observer:
     return HaproxyObserver(context.require(MEASURE), context.timezone)
 
 
-def configuration() -> str:
-    """Return the lines for haproxy.cfg."""
-    return files("otel_logtail.observers.haproxy").joinpath("haproxy.cfg").read_text(encoding="utf-8")
-
-
 HAPROXY = ObserverPlugin(
     summary="HTTP requests through HAProxy, from its log (option httplog or JSON).",
     make=make,
     options=(MEASURE,),
-    configuration=configuration,
+    configuration=packaged(__name__, "haproxy.cfg"),
     no_sample=(
         "the log has no timers of HTTP requests: add 'option httplog' or the log-format of"
         " 'otel-logtail observers show haproxy' to the frontends"

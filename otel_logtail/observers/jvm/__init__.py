@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Choice, Option
 
 MEASURE = Option(
@@ -20,18 +20,11 @@ def make(context: ObserverContext) -> Observer:
     return PauseObserver() if context.require(MEASURE) == "pauses" else JvmObserver()
 
 
-def configuration() -> str:
-    """Return an argument file for ``java``."""
-    from importlib.resources import files
-
-    return files(__name__).joinpath("java.options").read_text("utf-8")
-
-
 JVM = ObserverPlugin(
     summary="Java's virtual machine (unified log): safepoints, which stop all threads of the application.",
     make=make,
     options=(MEASURE,),
-    configuration=configuration,
+    configuration=packaged(__name__, "java.options"),
     no_sample="the log has no safepoint with a time of day: "
     "pass Java the option of 'otel-logtail observers show jvm', or for a log of GC pauses alone --jvm-measure pauses",
     threshold_ms="100",

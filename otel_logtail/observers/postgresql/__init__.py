@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Choice, Option, Text
 
 LOCKS = Option(
@@ -37,18 +37,11 @@ def make(context: ObserverContext) -> Observer:
     )
 
 
-def configuration() -> str:
-    """Return lines for ``postgresql.conf``."""
-    from importlib.resources import files
-
-    return files(__name__).joinpath("postgresql.conf").read_text("utf-8")
-
-
 POSTGRESQL = ObserverPlugin(
     summary="PostgreSQL (jsonlog, version 15 or newer): slow statements, waits for locks and checkpoints.",
     make=make,
     options=(LOCKS, CHECKPOINTS, DATABASES),
-    configuration=configuration,
+    configuration=packaged(__name__, "postgresql.conf"),
     no_sample="the log has no duration of a statement: "
     "set log_destination, log_min_duration_statement and lc_messages as in 'otel-logtail observers show postgresql'",
 )

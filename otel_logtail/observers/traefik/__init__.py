@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Choice, Option
 
 MEASURE = Option(
@@ -22,16 +20,11 @@ def make(context: ObserverContext) -> Observer:
     return TraefikObserver(context.require(MEASURE))
 
 
-def configuration() -> str:
-    """Return the part of traefik's static configuration that we recommend."""
-    return files(__package__).joinpath("traefik.yml").read_text()
-
-
 TRAEFIK = ObserverPlugin(
     summary="Requests through the traefik proxy, from its access log (JSON or common).",
     make=make,
     options=(MEASURE,),
-    configuration=configuration,
+    configuration=packaged(__name__, "traefik.yml"),
     no_sample=(
         "the log holds no access lines of traefik, or they lack the fields Duration and DownstreamStatus:"
         " use the accessLog of 'otel-logtail observers show traefik'"
