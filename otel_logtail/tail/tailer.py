@@ -84,7 +84,7 @@ class Tail:
         self._begun.clear()
         again = self._scan_each(concerned, now_s)
         for first in range(0, len(new), _TOGETHER):
-            again += self._scan_new(new[first : first + _TOGETHER], now_s)
+            self._scan_new(new[first : first + _TOGETHER], now_s)
         if again:
             self._folders.begin()
             self._scan_each(again, now_s, again=True)
@@ -115,17 +115,13 @@ class Tail:
                 self._waiting.add(live)
         return cut_off
 
-    def _scan_new(self, lives: list[str], now_s: float) -> list[str]:
-        """Scan new live paths, and store their checkpoints in one transaction: there may be thousands.
-
-        Returns:
-            The paths that have to be scanned again.
-        """
+    def _scan_new(self, lives: list[str], now_s: float) -> None:
+        """Scan new live paths, and store their checkpoints in one transaction: there may be thousands."""
         states = {live: list(self._tails[live].states) for live in lives}
         self._elsewhere.taken.clear()
         try:
             with self._checkpoints.together():
-                return self._scan_each(lives, now_s)
+                self._scan_each(lives, now_s)
         except BaseException:
             for live in lives:  # nothing about them is stored
                 tail = self._tails.pop(live)
