@@ -114,6 +114,8 @@ def _periods(
             "--compare excludes --before and --after",
             hint="use --compare previous, or --before TIME for the weeks before and the time since",
         )
+    if compare is None and before is None and after is None:
+        return None
     now_ns = time.time_ns()
     until_ns = now_ns if reader.until_ns is None else reader.until_ns
     first_ns = extent(reader).first_ns
@@ -122,8 +124,6 @@ def _periods(
         if compare.strip().lower() == "previous":
             return periods.previous(later, now_ns if first_ns is None else first_ns), later
         return periods.parse_range(compare, now_ns, "--compare"), later
-    if before is None and after is None:
-        return None
     start, end = after or before or "", before or after or ""
     start_ns = parse_when(start, now_ns, where="--after" if after else "--before")
     end_ns = parse_when(end, now_ns, where="--before" if before else "--after")

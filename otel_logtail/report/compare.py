@@ -16,7 +16,7 @@ from otel_logtail.query import Hours
 from otel_logtail.report.blocks import LEAST_DAYS, Bucket, Covered, Slot, blocks_of, cover, match
 from otel_logtail.report.figures import LEAST_SAMPLES, Figure, Sides, Word, causes_of, figures_of
 from otel_logtail.report.periods import Period
-from otel_logtail.report.ratios import Varies
+from otel_logtail.report.ratios import Varies, factor
 
 _LEAST_HOURS = 6
 _OTHER_DAYS = 28
@@ -24,7 +24,6 @@ _DAY_LN = 0.12  # the standard deviation of a day's median, as a logarithm, if n
 _POWER = 1.33  # the change that is found in 80 % of all comparisons, as a multiple of the interval's upper half
 _LOAD = 1.5  # a load that differs by more than this factor is named
 _NAMED = 0.2  # a weight that differs from 1 by more is named: the last hour is rarely whole
-_LARGEST_LN = 700.0  # its exponential is still a number
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -186,7 +185,7 @@ def _detectable(figure: Figure) -> str:
     """Return the growth that is found in 80 % of all comparisons."""
     if figure.ratio is None or math.isinf(figure.ratio.high) or math.isinf(figure.ratio.change):
         return ""
-    return _factor(math.exp(_POWER * (figure.ratio.high - figure.ratio.change))).removeprefix("+")
+    return _factor_text(math.exp(_POWER * (figure.ratio.high - figure.ratio.change))).removeprefix("+")
 
 
 def change_text(figure: Figure) -> str:
@@ -196,30 +195,24 @@ def change_text(figure: Figure) -> str:
         return "–"
     if math.isinf(ratio.change):
         return "from none" if ratio.change > 0 else "to none"
-    change, low, high = (
-        math.exp(value) if value < 700 else math.inf for value in (ratio.change, ratio.low, ratio.high)
-    )
+    change, low, high = map(factor, (ratio.change, ratio.low, ratio.high))
     if 0.5 < change < 2:
-        return f"{_factor(change)} ({_percent(low)} to {_percent(high)})"
+        return f"{_factor_text(change)} ({_percent(low)} to {_percent(high)})"
     return f"×{_short(change)} ({_short(low)} to {_short(high)})"
 
 
-def _exp(value: float) -> float:
-    return math.exp(value) if value < _LARGEST_LN else math.inf
+def _factor_text(times: float) -> str:
+    return _percent(times) if 0.5 < times < 2 else f"×{_short(times)}"
 
 
-def _factor(factor: float) -> str:
-    return _percent(factor) if 0.5 < factor < 2 else f"×{_short(factor)}"
+def _percent(times: float) -> str:
+    return f"{100 * (times - 1):+.0f} %" if math.isfinite(times) else "∞"
 
 
-def _percent(factor: float) -> str:
-    return f"{100 * (factor - 1):+.0f} %" if math.isfinite(factor) else "∞"
-
-
-def _short(factor: float) -> str:
-    if math.isinf(factor):
+def _short(times: float) -> str:
+    if math.isinf(times):
         return "∞"
-    return f"{factor:.0f}" if factor >= 10 else f"{factor:.2g}"
+    return f"{times:.0f}" if times >= 10 else f"{times:.2g}"
 
 
 def _notes(

@@ -9,7 +9,7 @@ from otel_logtail.query import Reader
 from otel_logtail.report.compare import Comparison, compare
 from otel_logtail.report.periods import DAY_NS, Period
 
-_OTHER_DAYS = 42  # 28 of one kind, weekday or weekend, may be needed
+_DAYS_BACK = 42  # 28 of one kind, weekday or weekend, may be needed
 
 
 def compare_periods(reader: Reader, before: Period, after: Period, tz: tzinfo | None = None) -> Comparison:
@@ -23,7 +23,7 @@ def compare_periods(reader: Reader, before: Period, after: Period, tz: tzinfo | 
     """
     with reader.snapshot():
         sides = tuple(query.hours(reader.within(period.since_ns, period.until_ns)) for period in (before, after))
-        others = query.hours(reader.within(before.since_ns - _OTHER_DAYS * DAY_NS, before.since_ns))
+        others = query.hours(reader.within(before.since_ns - _DAYS_BACK * DAY_NS, before.since_ns))
         thresholds = reader.conn.execute(
             "SELECT DISTINCT threshold_ns FROM source WHERE :source IS NULL OR id = :source",
             {"source": reader.source_id()},

@@ -10,6 +10,7 @@ import msgspec
 
 from otel_logtail.report.blocks import Bucket
 from otel_logtail.report.ratios import (
+    BUCKET_LN,
     Block,
     Ratio,
     Varies,
@@ -22,7 +23,6 @@ from otel_logtail.report.ratios import (
 
 LEAST_SAMPLES = 100
 _IN_TAIL = 10  # samples above a quantile from which it is judged
-_BUCKET_LN = math.log(2) / 64
 
 
 class Word(str, Enum):
@@ -111,7 +111,7 @@ def _slow(sides: Sides) -> Figure:
     def block(bucket: Bucket) -> Block:
         if sides.same_bounds or threshold_ns is None:
             return Block(bucket.slow, bucket.count)
-        return Block(number_above(bucket.histogram, round(math.log(threshold_ns / 1e9) / _BUCKET_LN) - 1), bucket.count)
+        return Block(number_above(bucket.histogram, round(math.log(threshold_ns / 1e9) / BUCKET_LN) - 1), bucket.count)
 
     judge = sides.is_known and (sides.same_bounds or threshold_ns is not None)
     return _rate(sides, "slow samples", "%", block, 100.0, judge=judge, decides=True)
@@ -119,7 +119,7 @@ def _slow(sides: Sides) -> Figure:
 
 def _least_mean(sides: Sides) -> float:
     histogram = merged([block.histogram for block in (*sides.before, *sides.after)])
-    values = [(math.exp((index + 0.5) * _BUCKET_LN), number) for index, number in histogram.items()]
+    values = [(math.exp((index + 0.5) * BUCKET_LN), number) for index, number in histogram.items()]
     total = math.fsum(value * number for value, number in values)
     return math.fsum(value * value * number for value, number in values) / total if total else 1.0
 
@@ -190,7 +190,7 @@ def _number(histogram: dict[int, float]) -> float:
 
 
 def _ms(index: int) -> float:
-    return math.exp((index + 0.5) * _BUCKET_LN) * 1e3
+    return math.exp((index + 0.5) * BUCKET_LN) * 1e3
 
 
 def _word(ratio: Ratio | None, least: float) -> Word:

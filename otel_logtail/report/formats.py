@@ -14,6 +14,7 @@ from otel_logtail.report.compare import Comparison
 from otel_logtail.report.data import Report
 from otel_logtail.report.figures import Figure
 from otel_logtail.report.periods import Period
+from otel_logtail.report.ratios import factor
 from otel_logtail.report.rows import (
     CHANGE_SIDES,
     EPISODE_SIDES,
@@ -83,7 +84,7 @@ def _period(period: Period, samples: int) -> dict[str, Any]:
 def _figure(figure: Figure) -> dict[str, Any]:
     """Return a figure with its change as a factor; null stands for a bound that is not known, or infinite."""
     ratio = figure.ratio
-    bounds = (None, None, None) if ratio is None else tuple(map(_exp, (ratio.change, ratio.low, ratio.high)))
+    bounds = (None, None, None) if ratio is None else tuple(map(_finite, (ratio.change, ratio.low, ratio.high)))
     return {
         "figure": figure.name,
         "unit": figure.unit,
@@ -97,8 +98,9 @@ def _figure(figure: Figure) -> dict[str, Any]:
     }
 
 
-def _exp(value: float) -> float | None:
-    return math.exp(value) if value < math.log(1e300) else None
+def _finite(change: float) -> float | None:
+    value = factor(change)
+    return value if math.isfinite(value) else None
 
 
 # --- Markdown -----------------------------------------------------------------------------------------------------

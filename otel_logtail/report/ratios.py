@@ -12,13 +12,18 @@ from functools import lru_cache
 
 import msgspec
 
+from otel_logtail.counts import SCALE
+
 Histogram = Mapping[int, float]
 """Counts by the index of an exponential bucket."""
 
 CONFIDENCE = 0.99
 _TAIL = (1 - CONFIDENCE) / 2
 _Z = 2.5758293035489  # the normal distribution's quantile at 1 - _TAIL
-_BUCKETS_PER_E = 64 / math.log(2)  # of the scale 6: buckets for a factor of e
+BUCKET_LN = math.log(2) / 2**SCALE
+"""The width of a bucket, as a logarithm."""
+
+_LARGEST_LN = 700.0  # its exponential is still a number
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -32,6 +37,11 @@ class Ratio(msgspec.Struct, frozen=True):
     high: float
     spread: float = 1.0
     freedom: float = math.inf
+
+
+def factor(change: float) -> float:
+    """Return the factor of a logarithm; infinity if it is too large."""
+    return math.exp(change) if change < _LARGEST_LN else math.inf
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -149,7 +159,7 @@ def quantile_ratio(
     (first_low, first_high), (second_low, second_high) = (
         _bounds(blocks, share, variance, freedom) for blocks, variance in ((before, pair[0]), (after, pair[1]))
     )
-    first_at, second_at = first.index / _BUCKETS_PER_E, second.index / _BUCKETS_PER_E
+    first_at, second_at = first.index * BUCKET_LN, second.index * BUCKET_LN
     change = second_at - first_at
     down = math.hypot(second_at - second_low, first_high - first_at, _Z * least_ln)
     up = math.hypot(second_high - second_at, first_at - first_low, _Z * least_ln)
@@ -227,9 +237,9 @@ def _bounds(blocks: Sequence[Histogram], share: float, variance: float, freedom:
     number = math.fsum(total.values())
     half = student_t(freedom) * math.sqrt(variance) / (share * (1 - share))
     middle = math.log((1 - share) / share)
-    low = quantile_index(total, 1 - _expit(middle + half)) / _BUCKETS_PER_E
+    low = quantile_index(total, 1 - _expit(middle + half)) * BUCKET_LN
     above = _expit(middle - half)
-    high = math.inf if above * number < 0.5 else quantile_index(total, 1 - above) / _BUCKETS_PER_E
+    high = math.inf if above * number < 0.5 else quantile_index(total, 1 - above) * BUCKET_LN
     return low, high
 
 
