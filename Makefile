@@ -73,6 +73,7 @@ prometheus:  ## Find or build the Prometheus that the tests use (a build needs G
 
 torture: $(INSTALLED)  ## Kill the daemon 1,000 times under rotation, then run 10,000 random histories (an hour)
 	$(BIN)/python -m tests.torture --kills $(KILLS)
+	$(BIN)/python -m tests.torture.interleaved --seeds 3000
 	TORTURE_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/model
 
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/

@@ -6,6 +6,7 @@ only select the file to compare first: inodes are reused, and a copy has another
 
 from __future__ import annotations
 
+import errno
 import hashlib
 
 from otel_logtail.model import FileState, Fingerprint
@@ -24,6 +25,8 @@ def holds(reader: Reader, state: FileState) -> bool:
     """Return whether a file has the content of a checkpoint: the same head, and the same bytes before the position."""
     if state.head.length == 0 and state.anchor.length == 0:
         return False  # nothing was read yet, so there is nothing to compare
+    if state.anchor.length < min(ANCHOR_BYTES, state.offset):
+        return False  # it was taken while the file was cut off, so no bytes before the position are known
     try:
         return begins(reader, state) and goes_on(reader, state)
     except OSError:
@@ -41,9 +44,34 @@ def goes_on(reader: Reader, state: FileState) -> bool:
 
 
 def anchor_at(reader: Reader, offset: int) -> Fingerprint:
-    """Return the fingerprint of the last bytes before a position."""
+    """Return the fingerprint of the last bytes before a position.
+
+    Raises:
+        OSError: The file cannot be read, or was cut off before the position.
+    """
     start = max(0, offset - ANCHOR_BYTES)
-    return fingerprint(reader.read_at(start, offset - start)) if offset else Fingerprint()
+    return fingerprint(_all_of(reader, start, offset - start)) if offset else Fingerprint()
+
+
+def head_at(reader: Reader, offset: int, known: bytes | None = None) -> Fingerprint:
+    """Return the fingerprint of the first bytes of a file that was read up to a position.
+
+    ``known``: the first bytes that the file had when the position was found.
+
+    Raises:
+        OSError: The file cannot be read, was cut off before the position, or does not begin with ``known`` any more.
+    """
+    data = _all_of(reader, 0, min(HEAD_BYTES, offset))
+    if known is not None and data != known[: len(data)]:
+        raise OSError(errno.ESTALE, "it was rewritten meanwhile", reader.path)
+    return fingerprint(data)
+
+
+def _all_of(reader: Reader, offset: int, length: int) -> bytes:
+    data = reader.read_at(offset, length)
+    if len(data) < length:
+        raise OSError(errno.ESTALE, "it was cut off meanwhile", reader.path)
+    return data
 
 
 def is_cut_off(reader: Reader, state: FileState) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.tail.checkpoints import Checkpoints, States
-from otel_logtail.tail.fingerprint import begins, holds
+from otel_logtail.tail.fingerprint import fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, read_chunk
 from otel_logtail.tail.reader import PlainReader, Reader, open_reader
 from otel_logtail.tail.resume import begins_like, find, resumed, started_anew
@@ -168,9 +168,9 @@ class HeldFiles:
     def _next(self, held: Held, most: int, now_s: float) -> Chunk | None:
         held.ended_at = None
         try:
-            if held.state.trail and not held.state.offset and not self._resume(held, now_s):
-                return None
             size = held.reader.size()  # first: bytes that are written from here on are beyond it
+            if held.state.trail and not held.state.offset and not self._resume(held, now_s, size):
+                return None
             chunk = read_chunk(held.reader, held.state, self._buffer, most)
         except OSError as problem:
             if problem.errno != errno.ESTALE:  # the next scan finds out what happened to it
@@ -206,12 +206,14 @@ class HeldFiles:
                         held.state = msgspec.structs.replace(held.state, parts=b"")
         self._continued.clear()
 
-    def _resume(self, held: Held, now_s: float) -> bool:
+    def _resume(self, held: Held, now_s: float, size: int) -> bool:
         """Continue where the replaced file was read up to; return whether that can be decided now."""
         reader, state = held.reader, held.state
         begin = reader.read_at(0, CHUNK_BYTES)
-        if not begins(reader, state) or (b"\n" not in begin and len(begin) < CHUNK_BYTES):
-            return True  # nothing is read now: it is another file already, or holds no line yet
+        is_begun = fingerprint(begin[: state.head.length]) == state.head
+        if not is_begun or (b"\n" not in begin and len(begin) < CHUNK_BYTES):
+            held.ended_at = size
+            return False  # it is another file already, or holds no line yet
         trail = unpack(state.trail)
         found = find(reader, trail)
         partly = not found.complete if found else begins_like(reader, trail)
@@ -223,7 +225,7 @@ class HeldFiles:
             if held.state.doubt:
                 self._reporter.changed(state.path, 0, held.state.doubt)
             return True
-        after = resumed(reader, state, trail, found)
+        after = resumed(reader, state, trail, found, begin)
         self._store(after)
         held.state = after
         self._reporter.changed(state.path, found.offset, found.doubt + state.doubt)

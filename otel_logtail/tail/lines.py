@@ -59,8 +59,10 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
     before = bytes(buffer[max(0, end - ANCHOR_BYTES) : end])
     head = state.head
     if head.length < HEAD_BYTES or not state.offset:
-        known = min(HEAD_BYTES, offset)
-        head = fingerprint(bytes(buffer[:known]) if state.offset == 0 else reader.read_at(0, known))
+        first = bytes(buffer[: min(HEAD_BYTES, offset)]) if state.offset == 0 else reader.read_at(0, HEAD_BYTES)
+        if state.offset and fingerprint(first[: head.length]) != head:
+            return None  # it was rewritten after this chunk was read
+        head = fingerprint(first[: min(HEAD_BYTES, offset)])
     base = state.offset + start - back
     trail = extended(
         state.trail if state.offset else b"", buffer, start, end, base, backlog=size - offset > CHUNK_BYTES

@@ -21,7 +21,7 @@ from zlib import crc32
 import msgspec
 
 from otel_logtail.model import FileState
-from otel_logtail.tail.fingerprint import ANCHOR_BYTES, HEAD_BYTES, anchor_at, fingerprint
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, anchor_at, fingerprint, head_at
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.reader import PlainReader, Reader
 from otel_logtail.tail.trail import LINES, Mark, Trail, first_lines, hash_of, pack, short
@@ -31,6 +31,9 @@ SEARCH_BYTES = 256 << 20
 
 COMMON_LINES = 8
 """How many common lines at the beginning of two files are more than a header."""
+
+_MOST_REPEATED = 64
+"""How many lines at most are repeated in a block, such as a traceback."""
 
 _BLOCK_BYTES = 1 << 20
 
@@ -106,16 +109,23 @@ def started_anew(state: FileState, trail: Trail, *, partly: bool) -> FileState:
     return msgspec.structs.replace(state, trail=b"", doubt=doubt)
 
 
-def resumed(reader: Reader, state: FileState, trail: Trail, found: Found) -> FileState:
-    """Return the checkpoint of a file that is read on where its predecessor was read up to."""
+def resumed(reader: Reader, state: FileState, trail: Trail, found: Found, begin: bytes) -> FileState:
+    """Return the checkpoint of a file that is read on where its predecessor was read up to.
+
+    ``begin``: the first bytes that the file had before the place was found.
+
+    Raises:
+        OSError: The file cannot be read, or was rewritten meanwhile.
+    """
     offset, doubt = found.offset, found.doubt + state.doubt
+    anchor, true = anchor_at(reader, offset), pack(still_true(reader, trail, found))
     return msgspec.structs.replace(
         state,
         offset=offset,
         size=max(offset, reader.size()) if isinstance(reader, PlainReader) else offset,
-        head=fingerprint(reader.read_at(0, min(HEAD_BYTES, offset))),
-        anchor=anchor_at(reader, offset),
-        trail=pack(still_true(reader, trail, found)),
+        head=head_at(reader, offset, begin),  # last: the others belong to these first bytes
+        anchor=anchor,
+        trail=true,
         doubt=offset + doubt if doubt else 0,
     )
 
@@ -166,9 +176,12 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
         believed = believed or len(chain) > 1 or first.length >= ANCHOR_BYTES // 4
     elif whole and len(trail.lines) < LINES and first.number == first.index:  # perhaps only a common header
         believed = believed or len(chain) >= COMMON_LINES
-    # The lines before the first match are missing: they were removed (half a line may be left), or changed in place, or
-    # they are few. Otherwise the matches are lines that a new file has by chance.
-    explained = first.unknown <= 1 or (whole and first.number == first.index) or 2 * first.index <= len(chain)
+    # The lines before the first match were never read, unless the trail does not reach back to them and most of it is
+    # here. A new file has such matches by chance: the same banner or traceback behind lines of its own. If there are
+    # more than that, one line was put before (half a line may be left, too), or as many lines were changed in place.
+    explained = not first.unknown or (len(trail.lines) == LINES and 2 * first.index <= len(chain))
+    if len(chain) >= _MOST_REPEATED:
+        explained = explained or first.unknown == 1 or (whole and first.number == first.index)
     if 2 * foreign > len(chain) or not believed or not (explained or unmoved):
         return Found(0)
     return Found(offset, complete=not lost, from_within=from_within, lines=index + 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.tail.fingerprint import ANCHOR_BYTES, fingerprint
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, anchor_at, fingerprint, head_at
 from otel_logtail.tail.reader import open_reader
 from otel_logtail.tail.resume import Found, find
 from otel_logtail.tail.trail import LINES, Trail, extended, hash_of, short, unpack
@@ -86,3 +86,34 @@ def test_the_doubt_of_a_file_is_an_offset_in_it(tmp_path: Path) -> None:
     assert max(state.doubt for state in follower.memory.states.values()) > 2500 * LINE
     assert follower.lines[-1] == "new"
     follower.close()
+
+
+TRACEBACK = b"".join(b"frame %d of a traceback\n" % n for n in range(40))
+
+
+@pytest.mark.parametrize("read", [b"", b"one\n", b"one\ntwo\n", b"".join(b"line %d\n" % n for n in range(300))])
+@pytest.mark.parametrize("lines", [1, 2, 7, 30])
+def test_a_repeated_traceback_does_not_hide_the_lines_before_it(tmp_path: Path, read: bytes, lines: int) -> None:
+    """A file that was read ends with a traceback; another one has the same behind lines of its own."""
+    content = read + TRACEBACK
+    trail = unpack(extended(b"", bytearray(content), 0, len(content), 0))
+    new = b"".join(b"new line %d\n" % n for n in range(lines)) + TRACEBACK + b"the end\n"
+    assert found_in(tmp_path / "log", new, trail) in (None, Found(0))
+
+
+def test_no_checkpoint_is_taken_of_a_file_that_is_cut_off_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(CONTENT)
+    reader = open_reader(str(path))
+    try:
+        begin = reader.read_at(0, 1024)
+        assert head_at(reader, len(CONTENT), begin) == fingerprint(begin)
+        path.write_bytes(b"another beginning " + CONTENT)
+        with pytest.raises(OSError, match="rewritten"):
+            head_at(reader, len(CONTENT), begin)
+        path.write_bytes(LINE * b"n")
+        for taken in (head_at, anchor_at):
+            with pytest.raises(OSError, match="cut off"):
+                taken(reader, len(CONTENT))
+    finally:
+        reader.close()

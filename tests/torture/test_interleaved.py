@@ -1,0 +1,17 @@
+"""The log changes between any two system calls of the tail (``python -m tests.torture.interleaved`` for more)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.torture.interleaved import Interleaved
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_change_between_any_two_system_calls_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
+    run = Interleaved(tmp_path, seed)
+    lost, doubled = run.run()
+    assert (lost, doubled) == ([], []), "\n".join(run.trace)
+    assert run.lines > 100
