@@ -15,7 +15,7 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.tail.checkpoints import Checkpoints, States
-from otel_logtail.tail.fingerprint import fingerprint, holds
+from otel_logtail.tail.fingerprint import HEAD_BYTES, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, read_chunk
 from otel_logtail.tail.reader import PlainReader, Reader, open_reader
 from otel_logtail.tail.resume import begins_like, find, resumed, started_anew
@@ -217,6 +217,9 @@ class HeldFiles:
         trail = unpack(state.trail)
         found = find(reader, trail)
         partly = not found.complete if found else begins_like(reader, trail)
+        first = begin[:HEAD_BYTES]
+        if reader.read_at(0, len(first)) != first:
+            return False  # it was rewritten while it was compared
         if held.watched and isinstance(reader, PlainReader) and partly and not _is_settled(held, now_s):
             self.waits = True
             return False  # it may be half rewritten: the lines that follow may have been read, too
