@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from otel_logtail.tail import held
 from otel_logtail.tail.fingerprint import ANCHOR_BYTES, anchor_at, fingerprint, head_at
-from otel_logtail.tail.reader import open_reader
+from otel_logtail.tail.reader import Reader, open_reader
 from otel_logtail.tail.resume import Found, find
 from otel_logtail.tail.trail import LINES, Trail, extended, hash_of, short, unpack
-from tests.support.tailing import Follower, append_bytes
+from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered
 
 CONTENT = b"".join(b"%07d a line of a log that says something\n" % n for n in range(5000))
 LINE = CONTENT.index(b"\n") + 1
@@ -117,3 +118,26 @@ def test_no_checkpoint_is_taken_of_a_file_that_is_cut_off_meanwhile(tmp_path: Pa
                 taken(reader, len(CONTENT))
     finally:
         reader.close()
+
+
+def test_a_file_that_is_rewritten_while_it_is_compared_is_compared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first lines were removed while the program was stopped; then the log is copied and truncated."""
+    log = tmp_path / "proxy.log"
+    append(log, *numbered(1, 300))
+    follower = Follower(log, from_start=True)
+    follower.follow()
+    lines = log.read_bytes().splitlines(keepends=True)
+    follower.restart(before=lambda: log.write_bytes(b"".join(lines[14:])))
+
+    def rewritten(reader: Reader, trail: Trail) -> Found | None:
+        monkeypatch.setattr(held, "find", find)
+        copytruncate(log)
+        append(log, *numbered(301, 303))
+        return find(reader, trail)
+
+    monkeypatch.setattr(held, "find", rewritten)
+    for _ in range(3):
+        follower.follow()
+    assert follower.lines == numbered(1, 303)
