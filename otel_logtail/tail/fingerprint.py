@@ -53,18 +53,24 @@ def anchor_at(reader: Reader, offset: int) -> Fingerprint:
     return fingerprint(_all_of(reader, start, offset - start)) if offset else Fingerprint()
 
 
-def head_at(reader: Reader, offset: int, known: bytes | None = None) -> Fingerprint:
+def head_at(reader: Reader, offset: int) -> Fingerprint:
     """Return the fingerprint of the first bytes of a file that was read up to a position.
 
-    ``known``: the first bytes that the file had when the position was found.
+    Raises:
+        OSError: The file cannot be read, or was cut off before the position.
+    """
+    return fingerprint(_all_of(reader, 0, min(HEAD_BYTES, offset)))
+
+
+def check_begin(reader: Reader, begin: bytes) -> None:
+    """Check that everything that was read of a file since these first bytes were read belongs together.
 
     Raises:
-        OSError: The file cannot be read, was cut off before the position, or does not begin with ``known`` any more.
+        OSError: The file cannot be read, or was rewritten meanwhile.
     """
-    data = _all_of(reader, 0, min(HEAD_BYTES, offset))
-    if known is not None and data != known[: len(data)]:
+    first = begin[:HEAD_BYTES]
+    if reader.read_at(0, len(first)) != first:
         raise OSError(errno.ESTALE, "it was rewritten meanwhile", reader.path)
-    return fingerprint(data)
 
 
 def _all_of(reader: Reader, offset: int, length: int) -> bytes:

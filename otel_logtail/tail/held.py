@@ -15,7 +15,7 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.tail.checkpoints import Checkpoints, States
-from otel_logtail.tail.fingerprint import HEAD_BYTES, fingerprint, holds
+from otel_logtail.tail.fingerprint import check_begin, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, read_chunk
 from otel_logtail.tail.reader import PlainReader, Reader, open_reader
 from otel_logtail.tail.resume import begins_like, find, resumed, started_anew
@@ -217,9 +217,7 @@ class HeldFiles:
         trail = unpack(state.trail)
         found = find(reader, trail)
         partly = not found.complete if found else begins_like(reader, trail)
-        first = begin[:HEAD_BYTES]
-        if reader.read_at(0, len(first)) != first:
-            return False  # it was rewritten while it was compared
+        check_begin(reader, begin)
         if held.watched and isinstance(reader, PlainReader) and partly and not _is_settled(held, now_s):
             self.waits = True
             return False  # it may be half rewritten: the lines that follow may have been read, too
@@ -228,7 +226,8 @@ class HeldFiles:
             if held.state.doubt:
                 self._reporter.changed(state.path, 0, held.state.doubt)
             return True
-        after = resumed(reader, state, trail, found, begin)
+        after = resumed(reader, state, trail, found)
+        check_begin(reader, begin)
         self._store(after)
         held.state = after
         self._reporter.changed(state.path, found.offset, found.doubt + state.doubt)

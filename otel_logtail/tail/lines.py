@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from otel_logtail.model import Chunk, FileState
-from otel_logtail.tail.fingerprint import ANCHOR_BYTES, HEAD_BYTES, fingerprint
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, HEAD_BYTES, begins, fingerprint, head_at
 from otel_logtail.tail.reader import PlainReader, Reader, length
 from otel_logtail.tail.trail import extended
 
@@ -58,11 +58,12 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
     offset = state.offset + advanced
     before = bytes(buffer[max(0, end - ANCHOR_BYTES) : end])
     head = state.head
-    if head.length < HEAD_BYTES or not state.offset:
-        first = bytes(buffer[: min(HEAD_BYTES, offset)]) if state.offset == 0 else reader.read_at(0, HEAD_BYTES)
-        if state.offset and fingerprint(first[: head.length]) != head:
+    if not state.offset:
+        head = fingerprint(bytes(buffer[: min(HEAD_BYTES, offset)]))
+    elif head.length < HEAD_BYTES:
+        head = head_at(reader, offset)
+        if not begins(reader, state):
             return None  # it was rewritten after this chunk was read
-        head = fingerprint(first[: min(HEAD_BYTES, offset)])
     base = state.offset + start - back
     trail = extended(
         state.trail if state.offset else b"", buffer, start, end, base, backlog=size - offset > CHUNK_BYTES

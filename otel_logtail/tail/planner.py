@@ -8,7 +8,7 @@ import msgspec
 
 from otel_logtail.model import FileState
 from otel_logtail.tail.checkpoints import Elsewhere, Moved, States
-from otel_logtail.tail.fingerprint import HEAD_BYTES, anchor_at, fingerprint, head_at, is_cut_off
+from otel_logtail.tail.fingerprint import HEAD_BYTES, anchor_at, check_begin, fingerprint, is_cut_off
 from otel_logtail.tail.handover import Predecessor, predecessors
 from otel_logtail.tail.held import Held
 from otel_logtail.tail.identify import identify
@@ -106,7 +106,11 @@ class Planner:
         live, begin = path == self._live, reader.read_at(0, HEAD_BYTES)
         offset, size = 0, reader.size()  # before the end is searched: later bytes count as growth
         if not from_start:  # a compressed file only has to be recognized
-            offset = end_of_lines(reader) if live or not is_compressed(path) else len(reader.read_at(0, HEAD_BYTES))
+            offset = end_of_lines(reader) if live or not is_compressed(path) else len(begin)
+        anchor = anchor_at(reader, offset)
+        trail = before.trail if before else b"" if is_compressed(path) or not offset else up_to(reader, offset)
+        if offset:
+            check_begin(reader, begin)
         return FileState(
             id=0,
             live=self._live,
@@ -115,9 +119,9 @@ class Planner:
             inode=reader.inode,
             offset=offset,
             size=offset if is_compressed(path) else max(offset, size),
-            anchor=anchor_at(reader, offset),
-            head=head_at(reader, offset, begin) if offset else fingerprint(begin),  # behind the anchor: it shows that
+            head=fingerprint(begin[: offset or HEAD_BYTES]),
+            anchor=anchor,
             done=not live and not from_start,
-            trail=before.trail if before else b"" if is_compressed(path) or not offset else up_to(reader, offset),
+            trail=trail,
             doubt=max(0, before.state.doubt - before.state.offset) if before else 0,
         )

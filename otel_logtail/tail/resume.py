@@ -109,23 +109,20 @@ def started_anew(state: FileState, trail: Trail, *, partly: bool) -> FileState:
     return msgspec.structs.replace(state, trail=b"", doubt=doubt)
 
 
-def resumed(reader: Reader, state: FileState, trail: Trail, found: Found, begin: bytes) -> FileState:
+def resumed(reader: Reader, state: FileState, trail: Trail, found: Found) -> FileState:
     """Return the checkpoint of a file that is read on where its predecessor was read up to.
 
-    ``begin``: the first bytes that the file had before the place was found.
-
     Raises:
-        OSError: The file cannot be read, or was rewritten meanwhile.
+        OSError: The file cannot be read, or was cut off meanwhile.
     """
     offset, doubt = found.offset, found.doubt + state.doubt
-    anchor, true = anchor_at(reader, offset), pack(still_true(reader, trail, found))
     return msgspec.structs.replace(
         state,
         offset=offset,
         size=max(offset, reader.size()) if isinstance(reader, PlainReader) else offset,
-        head=head_at(reader, offset, begin),  # last: the others belong to these first bytes
-        anchor=anchor,
-        trail=true,
+        head=head_at(reader, offset),
+        anchor=anchor_at(reader, offset),
+        trail=pack(still_true(reader, trail, found)),
         doubt=offset + doubt if doubt else 0,
     )
 
@@ -176,12 +173,14 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
         believed = believed or len(chain) > 1 or first.length >= ANCHOR_BYTES // 4
     elif whole and len(trail.lines) < LINES and first.number == first.index:  # perhaps only a common header
         believed = believed or len(chain) >= COMMON_LINES
-    # The lines before the first match were never read, unless the trail does not reach back to them and most of it is
-    # here. A new file has such matches by chance: the same banner or traceback behind lines of its own. If there are
-    # more than that, one line was put before (half a line may be left, too), or as many lines were changed in place.
-    explained = not first.unknown or (len(trail.lines) == LINES and 2 * first.index <= len(chain))
-    if len(chain) >= _MOST_REPEATED:
-        explained = explained or first.unknown == 1 or (whole and first.number == first.index)
+    # Lines before the first match were not read, unless one of these explains them. Otherwise the matches are a banner
+    # or a traceback that a new file has, too, behind lines of its own.
+    explained = (
+        not first.unknown
+        or (len(trail.lines) == LINES and 2 * first.index <= len(chain))  # the trail does not reach back to them
+        or (len(chain) >= _MOST_REPEATED and first.unknown == 1)  # one was put before, or half of one is left
+        or (len(chain) >= _MOST_REPEATED and whole and first.number == first.index)  # they were changed in place
+    )
     if 2 * foreign > len(chain) or not believed or not (explained or unmoved):
         return Found(0)
     return Found(offset, complete=not lost, from_within=from_within, lines=index + 1)
