@@ -74,6 +74,7 @@ class Writer(ABC):
             if self.chance.random() < self.LOSES:
                 yield from self._lose_a_part()
             yield 0.0, 0.001, 0.01, 0.05
+        yield from self._burst()  # the last rotation may have left no log, and `--once` needs one
 
     def _note(self, text: str) -> None:
         self.trace.append(f"{text} (line {self.lines})")
