@@ -45,8 +45,8 @@ class Held(msgspec.Struct, eq=False):
     ``quiet_since``: it is not the live file, and has not grown since then. ``ended_at``: its size before the last read,
     which found nothing behind the position; None if that read found something or failed. ``verified``: its size and
     times when the bytes before the position were last compared, long after they were written; None if they have to be
-    compared. ``watched``: it appeared while the path was followed, so it may not be complete yet; ``growth`` shows
-    its progress.
+    compared. ``watched``: it appeared, or got its first line, while the path was followed, so it may not be complete
+    yet; ``growth`` shows its progress.
     """
 
     reader: Reader
@@ -213,6 +213,7 @@ class HeldFiles:
         is_begun = fingerprint(begin[: state.head.length]) == state.head
         if not is_begun or (b"\n" not in begin and len(begin) < CHUNK_BYTES):
             held.ended_at = size
+            held.watched = True
             return False  # it is another file already, or holds no line yet
         trail = unpack(state.trail)
         found = find(reader, trail)

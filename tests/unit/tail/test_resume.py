@@ -142,3 +142,21 @@ def test_a_file_that_is_rewritten_while_it_is_compared_is_compared_again(
     for _ in range(3):
         follower.follow()
     assert follower.lines == numbered(1, 303)
+
+
+@pytest.mark.parametrize("pieces", [2, 3])
+def test_a_file_that_is_empty_at_the_first_scan_is_read_once_it_is_complete(tmp_path: Path, pieces: int) -> None:
+    """The program starts while ``tail -n 7 log > t; cat t > log`` runs."""
+    log = tmp_path / "proxy.log"
+    append(log, *"12345678")
+    follower = Follower(log, from_start=True)
+    follower.follow()
+    rest = log.read_bytes()[2:]
+    log.write_bytes(b"")
+    follower.restart()
+    each = -(-len(rest) // pieces)
+    for at in range(0, len(rest), each):
+        follower.look([log]).read()
+        append_bytes(log, rest[at : at + each])
+    follower.follow_over_grace()
+    assert follower.lines == [*"12345678"]
