@@ -106,7 +106,7 @@ def test_each_request_is_a_sample_with_its_duration_end_and_cause(
     with Traefik(tmp_path, stub, form) as traefik, Follower(tmp_path, "traefik", traefik.access).start() as daemon:
         before = traefik.routed()
         took = {path: measure(traefik.port, path) for path in requests}
-        upload = measure(traefik.port, "/buffered/ok", method="POST", body=bytes(1000), upload_s=0.4)
+        upload = measure(traefik.port, "/buffered/ok", method="POST", body=bytes(1000), upload_s=0.45)
         gave_up = measure(traefik.port, "/slow/600", patience_s=0.1)
         daemon.wait_for_samples(before + 7)
         assert daemon.rows("SELECT drift, ignored, samples FROM source") == [(0, 0, before + 7)]

@@ -643,6 +643,8 @@ def test_an_item_that_makes_a_receiver_go_away_is_found_if_other_streams_are_acc
     for number in range(30, 60):
         piece.commit(breaches(1, 10 * number) + over(10 * number + 5))
         running.drain.notify()
+        # each accepted episode shows once that the receiver is there: all of them in one batch would be one sign
+        assert running.exporter.wait_for(has(Stream.EPISODES, number - 28))
     assert running.exporter.wait_for(has(Stream.BREACHES, 59))
     running.end(0.0)
     assert sorted(running.ids()) == [n for n in range(1, 61) if n != 7]
