@@ -87,7 +87,7 @@ def test_each_request_is_a_sample_with_its_duration_end_and_cause(tmp_path: Path
     }
     with start(tmp_path, text, port), Follower(tmp_path, "caddy", log).start() as daemon:
         took = {path: measure(port, path) for path in requests}
-        upload = measure(port, "/ok", method="POST", body=bytes(1000), upload_s=0.4)
+        upload = measure(port, "/ok", method="POST", body=bytes(1000), upload_s=0.45)
         gave_up = measure(port, "/slow/600", patience_s=0.1)
         samples = daemon.wait_for_samples(6)
         assert daemon.rows("SELECT drift, samples FROM source") == [(0, 6)]
