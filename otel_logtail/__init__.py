@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from otel_logtail.model import Sample as Sample
     from otel_logtail.model import Shape as Shape
     from otel_logtail.model import Stream as Stream
+    from otel_logtail.observer import Explanation as Explanation
     from otel_logtail.observer import Frame as Frame
     from otel_logtail.observer import Observer as Observer
     from otel_logtail.observer import ObserverContext as ObserverContext
@@ -56,7 +57,7 @@ _HOME_OF = {
         "exporter": "Exporter ExporterContext ExporterPlugin",
         "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Item Observed Partial Point Refused"
         " Rejected Retry Sample Shape Stream",
-        "observer": "Frame Observer ObserverContext ObserverPlugin PathRule",
+        "observer": "Explanation Frame Observer ObserverContext ObserverPlugin PathRule",
         "option": "Choice Duration File Flag Integer Option Size Text",
         "trace": "join_trace parse_traceparent",
     }.items()
@@ -72,6 +73,7 @@ __all__ = [
     "Drift",
     "Duration",
     "EpisodeRecord",
+    "Explanation",
     "ExportBatch",
     "Exporter",
     "ExporterContext",

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -143,6 +143,18 @@ class Observer(Protocol):
         return None
 
 
+class Explanation(msgspec.Struct, frozen=True):
+    """The meaning of a cause, for the user of a report.
+
+    ``title`` is a short noun phrase in lower case (``garbage collection``), ``meaning`` and ``advice`` are a sentence
+    each: where the time goes, and what to do about it.
+    """
+
+    title: str
+    meaning: str
+    advice: str
+
+
 class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """An observer as its entry point declares it.
 
@@ -152,6 +164,7 @@ class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
         options: The options of the observer. Their names start with the name of the observer.
         configuration: Returns the log configuration of the program that is recommended, ready to paste.
         no_sample: One sentence for a log without any sample: what the format lacks, and what to add.
+        causes: Explains the causes of its samples by their names. Reports show a cause without explanation by its name.
         threshold_ms: The threshold for ``degraded`` if the user gives none. Empty: the default of the program.
         stall_ms: The same for ``stall``.
         quiet_ms: The same for the time without a slow sample that ends an episode.
@@ -162,6 +175,7 @@ class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
     options: tuple[Option[Any], ...] = ()
     configuration: Callable[[], str] = lambda: ""
     no_sample: str = ""
+    causes: Mapping[str, Explanation] = {}
     threshold_ms: str = ""
     stall_ms: str = ""
     quiet_ms: str = ""

@@ -11,7 +11,7 @@ import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import SHARED_OPTIONS, Exporter, ExporterContext, ExporterPlugin
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin
+from otel_logtail.observer import Explanation, Observer, ObserverContext, ObserverPlugin
 from otel_logtail.observer_file import is_file, load
 from otel_logtail.option import File, Option, distinct
 
@@ -108,6 +108,19 @@ def advice(observer: str) -> str:
     return text if " observers show " in text else f"{text}; see 'otel-logtail observers show {observer}'"
 
 
+def explain(observer: str, cause: str) -> Explanation | None:
+    """Return the meaning of a cause; None: its observer is not installed, is a file, or does not explain it.
+
+    Args:
+        observer: The name in a store. A store is data: no file that it names is run.
+        cause: The name of the cause.
+    """
+    try:
+        return None if is_file(observer) else find_observer(observer).causes.get(cause)
+    except UsageError:
+        return None
+
+
 _NO_SAMPLE = "the observer finds no duration in it; it may be the log of another program, or lack durations"
 
 
@@ -172,6 +185,8 @@ def _wrong(group: str, name: str, plugin: object) -> str:
     if not isinstance(plugin, declared):
         found = "class" if isinstance(plugin, type) else type(plugin).__name__
         return f"its entry point is {'an' if found[0] in 'EO' else 'a'} {found}, not an {declared.__name__}"
+    if isinstance(plugin, ObserverPlugin) and not _explains(plugin):
+        return "its causes are not a mapping of names to Explanation"
     prefix = name.partition("-")[0] + "_"
     shared = SHARED_OPTIONS if group == EXPORTERS else ()
     for option in plugin.options:
@@ -180,3 +195,8 @@ def _wrong(group: str, name: str, plugin: object) -> str:
         if group == OBSERVERS and isinstance(option.kind, File):
             return f"its option {option.name!r} is a file to write, and an observer writes none"
     return ""
+
+
+def _explains(plugin: ObserverPlugin) -> bool:
+    causes = plugin.causes
+    return isinstance(causes, Mapping) and all(isinstance(found, Explanation) for found in causes.values())

@@ -57,6 +57,15 @@ def test_the_table_has_all_observers_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", names(OBSERVERS))
+def test_each_cause_of_a_row_is_explained_for_reports(name: str) -> None:
+    causes = observers()[name].causes
+    assert set(re.findall(r"`(\w+)`", row(name)[6])) == set(causes)
+    for found in causes.values():
+        assert re.fullmatch(r"[a-zA-Z].*[^.]", found.title), found
+        assert all(re.fullmatch(r"[A-Z].*\.", text) for text in (found.meaning, found.advice)), found
+
+
+@pytest.mark.parametrize("name", names(OBSERVERS))
 def test_a_row_has_the_default_paths(name: str) -> None:
     patterns = make_observer(name, ObserverContext()).paths().patterns
     shown = re.findall(r"`([^`]+)`", row(name)[3])

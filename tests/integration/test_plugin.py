@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ import otel_logtail
 from otel_logtail import plugins
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.observer import ObserverContext
+from otel_logtail.observer import ObserverContext, ObserverPlugin
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 from tests.support.places import CAPTURES, ROOT
 from tests.support.waiting import bound_s
@@ -393,6 +393,28 @@ def test_an_entry_point_without_a_declaration_is_one_error(
     assert str(problem.value) == why
     assert not plugins.observers()
     assert not plugins.exporters()
+
+
+@pytest.mark.parametrize("causes", [{"wait": "the queue"}, "wait"], ids=["text", "no mapping"])
+def test_causes_that_reports_cannot_show_are_one_error(causes: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = ObserverPlugin(summary="", make=plugins.find_observer("headroom").make, causes=causes)  # type: ignore[arg-type]
+    point = EntryPoint("mine", "otel_logtail.observers.headroom:MINE", plugins.OBSERVERS)
+    monkeypatch.setattr("otel_logtail.observers.headroom.MINE", plugin, raising=False)
+    monkeypatch.setattr(plugins, "_points", lambda group: [point])
+    with pytest.raises(UsageError, match="its causes are not a mapping of names to Explanation"):
+        plugins.find_observer("mine")
+    assert plugins.explain("mine", "wait") is None
+
+
+def test_a_cause_is_explained_by_its_observer_and_no_file_of_a_store_is_run(tmp_path: Path) -> None:
+    found = plugins.explain("headroom", "wait")
+    assert found is not None
+    assert found.title == "waiting for a slot"
+    assert plugins.explain("headroom", "nowhere") is None
+    assert plugins.explain("removed", "wait") is None
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')")
+    assert plugins.explain(f"{tmp_path}/mine.py:Mine", "wait") is None
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_an_observer_with_another_name_than_its_entry_points_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otel_logtail import (
     Choice,
+    Explanation,
     Exporter,
     ExporterContext,
     ExporterPlugin,
@@ -36,6 +37,16 @@ ACME = ObserverPlugin(
     configuration=lambda: "log requests to access.log with took, db\n",
     no_sample="acme logs no durations: add 'log requests to access.log with took, db' to acme.conf",
     threshold_ms="250",
+    causes={
+        "db": Explanation(
+            "the database",
+            "The queries of the request take more than half of its time.",
+            "Search for slow queries at that time, and for an index that is missing.",
+        ),
+        "render": Explanation(
+            "rendering", "Building the answer takes most of the time.", "Cache the page, or give acme more CPU."
+        ),
+    },
 )
 
 FILE = Option("csv_file", File(), "CSV file that episodes are appended to.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
+from otel_logtail.observer import Explanation, Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Option, Text
 
 FORMAT = Option(
@@ -27,6 +27,14 @@ def make(context: ObserverContext) -> Observer:
     return AsyncioObserver(context.timezone, layout)
 
 
+_CAUSES = {
+    "callback": Explanation(
+        "a blocking callback",
+        "A callback or a task blocks the event loop, and everything else waits for it.",
+        "Move the blocking call to a thread (asyncio.to_thread), or split it up; the log names the callback.",
+    ),
+}
+
 ASYNCIO = ObserverPlugin(
     summary="Python's asyncio in debug mode: callbacks and tasks that block the event loop.",
     make=make,
@@ -36,4 +44,5 @@ ASYNCIO = ObserverPlugin(
     "set PYTHONASYNCIODEBUG=1 for the application, and a format with %(asctime)s",
     threshold_ms="100",
     stall_ms="1000",
+    causes=_CAUSES,
 )

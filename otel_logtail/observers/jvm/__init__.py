@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_logtail.observer import Observer, ObserverContext, ObserverPlugin, packaged
+from otel_logtail.observer import Explanation, Observer, ObserverContext, ObserverPlugin, packaged
 from otel_logtail.option import Choice, Option
 
 MEASURE = Option(
@@ -20,6 +20,24 @@ def make(context: ObserverContext) -> Observer:
     return PauseObserver() if context.require(MEASURE) == "pauses" else JvmObserver()
 
 
+_CAUSES = {
+    "reach": Explanation(
+        "waiting for threads to stop",
+        "Some thread takes long to reach its safepoint, and all others already wait.",
+        "Check for long loops, memory-mapped files, swapping and a lack of CPU (-Xlog:safepoint* shows the threads).",
+    ),
+    "gc": Explanation(
+        "garbage collection",
+        "The collector stops the application.",
+        "Give the heap more memory, allocate less, or choose a collector with short pauses such as ZGC.",
+    ),
+    "vm": Explanation(
+        "an operation of the virtual machine",
+        "All threads are stopped for an operation such as a thread dump, deoptimization or class redefinition.",
+        "Find the operation in the log, and stop the tool or agent that requests it.",
+    ),
+}
+
 JVM = ObserverPlugin(
     summary="Java's virtual machine (unified log): safepoints, which stop all threads of the application.",
     make=make,
@@ -29,4 +47,5 @@ JVM = ObserverPlugin(
     "pass Java the option of 'otel-logtail observers show jvm', or for a log of GC pauses alone --jvm-measure pauses",
     threshold_ms="100",
     stall_ms="1000",
+    causes=_CAUSES,
 )
