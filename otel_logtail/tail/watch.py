@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
+_ALL = ""
+"""Stands for all paths among the changed ones: a full scan is due, also if events have arrived before."""
+
 
 class Watcher(Protocol):
     """Waits until a scan may find something."""
@@ -54,9 +57,9 @@ class TimedWatcher(Watcher):
 
     def __init__(self) -> None:
         # A token in the queue ends the wait. This is not a threading.Event: setting one in a signal handler can
-        # deadlock, while SimpleQueue.put is reentrant. One token is enough for any number of changes.
+        # deadlock, while SimpleQueue.put is reentrant. One token is enough for any number of changes. The queue itself
+        # shows whether there is one: a thread that dies halfway leaves no flag behind that prevents later tokens.
         self._tokens: SimpleQueue[None] = SimpleQueue()
-        self._pending = False
         self._changed: set[str] = set()
 
     def watch(self, directories: Iterable[str]) -> None:
@@ -67,20 +70,18 @@ class TimedWatcher(Watcher):
             self._tokens.get(timeout=timeout_s)
         except Empty:
             return frozenset()
-        # in this order, so that a change that arrives in between is in this set or has a token of its own
-        self._pending = False
+        # after the token, so that a change that arrives in between is in this set or has a token of its own
         changed, self._changed = self._changed, set()
-        return frozenset(changed) or None
+        return frozenset(changed) if changed and _ALL not in changed else None
 
     def wake(self) -> None:
-        if not self._pending:
-            self._pending = True
-            self._tokens.put(None)
+        self.hint(_ALL)
 
     def hint(self, path: str) -> None:
         """Note that this path has changed."""
         self._changed.add(path)
-        self.wake()
+        if self._tokens.empty():
+            self._tokens.put(None)
 
     def alive(self) -> bool:
         return False

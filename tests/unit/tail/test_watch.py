@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -144,6 +145,29 @@ def test_wake_before_the_wait_is_not_forgotten() -> None:
     watcher.wake()
     assert watcher.wait(BOUND_S) is None
     assert watcher.wait(0.001) == frozenset()
+
+
+def test_wake_after_a_hint_is_still_a_full_scan() -> None:
+    watcher = TimedWatcher()
+    watcher.hint("a")
+    watcher.wake()
+    assert watcher.wait(BOUND_S) is None
+    assert watcher.wait(0.001) == frozenset()
+
+
+def test_a_thread_that_dies_within_a_hint_does_not_hold_back_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fails(SimpleQueue[None]):
+        def put(self, item: None, block: bool = True, timeout: float | None = None) -> None:
+            raise MemoryError
+
+    watcher = TimedWatcher()
+    tokens = watcher._tokens
+    monkeypatch.setattr(watcher, "_tokens", Fails())
+    with pytest.raises(MemoryError):
+        watcher.hint("a")
+    monkeypatch.setattr(watcher, "_tokens", tokens)
+    watcher.hint("b")
+    assert watcher.wait(BOUND_S) == frozenset({"a", "b"})
 
 
 def test_hints_add_up_until_they_are_taken() -> None:
