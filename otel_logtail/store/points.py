@@ -206,10 +206,14 @@ class PointReader:
             yield from self._totals(id_).silent(closed_ns, older_ns)
 
     def ends(self, points: Iterable[Point]) -> dict[str, int]:
-        """Return the latest end of the intervals of some points, by source; 0 if no point has an interval."""
+        """Return the latest end of the intervals of some points, by source; 0 if no point has an interval.
+
+        Owed counts are from deleted intervals, which ended before the time of the point that carries the counts.
+        """
         found: dict[str, int] = {}
         for point in points:
-            end_ns = self._spans.get(point.id, (0, 0, 0, 0))[1]
+            is_owed = not point.id and point.delta.count
+            end_ns = point.time_ns if is_owed else self._spans.get(point.id, (0, 0, 0, 0))[1]
             found[point.source.name] = max(found.get(point.source.name, 0), end_ns)
         return found
 

@@ -179,6 +179,19 @@ def test_data_owed_by_the_older_copy_was_sent_by_the_newer_one(tmp_path: Path) -
     assert set(life.increases().values()) == {2}
 
 
+def test_counts_of_deleted_intervals_that_the_newer_copy_sent_are_not_sent_again(life: Life) -> None:
+    with opened(life.path) as store, closing(Outbox.open(life.path, "fake")) as outbox:
+        outbox.register([Stream.INTERVALS], NOON)
+        life.log.append((line(61, 0.1), 70))
+        Piece(store).commit(*life.log[-1])
+        store.maintenance(Limits(max_bytes=1), ["fake"]).run()
+    assert counts(life.run(read=len(life.log)))[-1][-1] == 7
+    life.restore()
+    assert life.run(read=3) == []
+    life.write(71, 80)
+    assert set(life.increases().values()) == {8}
+
+
 def test_a_kill_between_the_commit_and_the_marker_is_no_older_copy(life: Life) -> None:
     before = life.marker.read_bytes()
     life.write(61, 70)
