@@ -1,0 +1,39 @@
+"""The input of a section, and its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+
+import msgspec
+
+from otel_logtail.report.compare import Comparison
+from otel_logtail.report.data import Report
+from otel_logtail.report.page.html import Markup
+
+
+class Model(msgspec.Struct, frozen=True):
+    """Everything that the page shows. ``tz`` is the time zone of its times; None: the local one."""
+
+    report: Report
+    comparison: Comparison | None
+    made_ns: int
+    tz: tzinfo | None
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """One section: a heading that states its finding, a line below it, and the content.
+
+    ``heading`` is the bare noun ("When") if there is no finding. Two sections next to each other that are both
+    ``half`` share a row on a wide screen. ``anchor`` is the id that links lead to.
+    """
+
+    heading: str
+    content: Markup
+    sub: str = ""
+    half: bool = False
+    anchor: str = ""
+
+
+Make = Callable[[Model], Iterable[Section]]
+"""Returns the sections of one kind; none if there is nothing to show."""

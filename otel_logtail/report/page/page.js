@@ -1,0 +1,14 @@
+(() => {
+  const tip = document.createElement("div");
+  tip.id = "tip"; tip.hidden = true; document.body.append(tip);
+  addEventListener("pointermove", (event) => {
+    const mark = event.target.closest?.("svg *"), title = mark?.querySelector(":scope > title");
+    if (title) { mark.dataset.tip = title.textContent; title.remove(); }
+    tip.textContent = mark?.dataset.tip ?? ""; tip.hidden = !tip.textContent;
+    tip.style.left = Math.max(4, Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)) + "px";
+    const below = event.clientY + 16, above = event.clientY - tip.offsetHeight - 10;
+    tip.style.top = (below + tip.offsetHeight + 8 > innerHeight ? above : below) + "px";
+  });
+  const open = () => { const fold = document.getElementById(location.hash.slice(1)); if (fold?.tagName === "DETAILS") fold.open = true; };
+  addEventListener("hashchange", open); open();
+})();
