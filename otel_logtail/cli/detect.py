@@ -29,16 +29,15 @@ def detect(
     from otel_logtail.cli import answers
     from otel_logtail.cli.observers.detection import Detected, detect
     from otel_logtail.cli.observers.excerpt import read_excerpt
-    from otel_logtail.cli.tables import write_command, write_text
+    from otel_logtail.cli.streams import encodable
+    from otel_logtail.text import printable
 
     found = [detect(read_excerpt(path)) for path in paths]
     with reader_may_leave():
         if form is Format.TABLE:
             for each in found:
                 for line in _lines(each):
-                    write_text(sys.stdout, line)
-                if each.command:
-                    write_command(sys.stdout, each.command)
+                    sys.stdout.write(encodable(printable(line), sys.stdout) + "\n")
         else:
             answers.write_records(sys.stdout, Detected, found, form.value)
     if not any(each.observer for each in found):
@@ -63,6 +62,7 @@ def _lines(found: Detected) -> Iterator[str]:
         yield "  the time stamps have no zone: add --timezone if it is not that of this machine"
     if found.others:
         yield f"  {', '.join(found.others)} can read it, too"
+    yield f"  {found.command}"
 
 
 def _count(number: int, what: str) -> str:

@@ -55,6 +55,14 @@ def report(
             " Can be repeated; the exit code is 1 if one is missed, and 3 if none is, but one cannot be judged.",
         ),
     ] = None,
+    trace_url: Annotated[
+        str | None,
+        typer.Option(
+            "--trace-url",
+            metavar="URL",
+            help="Address of a trace in your viewer, for links on the page, e.g. 'https://tempo.example/{trace_id}'.",
+        ),
+    ] = None,
     form: Annotated[ReportFormat, typer.Option("--format", help="Form of the output.")] = ReportFormat.TEXT,
     compare: Annotated[
         str | None,
@@ -82,8 +90,10 @@ def report(
     from otel_logtail.report.periods import WEEK_NS
     from otel_logtail.report.rows import answer_of
     from otel_logtail.report.slo import parse_slo
+    from otel_logtail.report.traces import parse_trace_url
 
     slos = [parse_slo(text) for text in slo or ()]
+    traces = None if trace_url is None else parse_trace_url(trace_url)
     with open_reader(db, since, until, source) as reader, reader.snapshot():
         if since is None and before is None and after is None:
             until_ns = time.time_ns() if reader.until_ns is None else reader.until_ns
@@ -91,9 +101,9 @@ def report(
         periods = _periods(reader, compare, before, after)
         gathered = gather(reader if periods is None else reader.within(periods[1].since_ns, reader.until_ns), slos)
         comparison = None if periods is None else compare_periods(reader, *periods)
-    _print(gathered, comparison, form)
+    _print(gathered, comparison, form, traces)
     if html is not None:
-        _write(html, page(gathered, comparison, made_ns=time.time_ns()))
+        _write(html, page(gathered, comparison, made_ns=time.time_ns(), trace_url=traces))
         say(f"written to {html}")
     if text := str(reader.damage):
         say_error(f"the store is damaged: {text}")
@@ -140,7 +150,7 @@ def _periods(
     return earlier, periods.Period(start_ns, until_ns)
 
 
-def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat) -> None:
+def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat, trace_url: str | None) -> None:
     from otel_logtail.cli.streams import encodable, is_colored, json_text
 
     color = _colored if form is ReportFormat.TEXT and is_colored(sys.stdout) else str
@@ -150,15 +160,15 @@ def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat) 
 
             sys.stdout.write(json_text(as_json(gathered, comparison), sys.stdout) + "\n")
             return
-        for line in _lines(gathered, comparison, form):
+        for line in _lines(gathered, comparison, form, trace_url):
             sys.stdout.write(color(encodable(line, sys.stdout)) + "\n")
 
 
-def _lines(gathered: Report, comparison: Comparison | None, form: ReportFormat) -> Iterable[str]:
+def _lines(gathered: Report, comparison: Comparison | None, form: ReportFormat, trace_url: str | None) -> Iterable[str]:
     if form is ReportFormat.HTML:
         from otel_logtail.report.page import page
 
-        return page(gathered, comparison, made_ns=time.time_ns()).splitlines()
+        return page(gathered, comparison, made_ns=time.time_ns(), trace_url=trace_url).splitlines()
     if form is ReportFormat.MARKDOWN:
         from otel_logtail.report.formats import markdown
 

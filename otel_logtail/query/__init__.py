@@ -7,6 +7,7 @@ ms.
 
 from __future__ import annotations
 
+from otel_logtail.query.breaches import SlowSample, slow_samples
 from otel_logtail.query.breakdown import Breakdown, breakdown
 from otel_logtail.query.episodes import EpisodeRow, episodes
 from otel_logtail.query.hours import Extent, Hour, Hours, extent, hours
@@ -25,6 +26,7 @@ __all__ = [
     "Hours",
     "Reader",
     "SampleRow",
+    "SlowSample",
     "SqlResult",
     "StageRow",
     "Summary",
@@ -33,6 +35,7 @@ __all__ = [
     "extent",
     "hours",
     "samples",
+    "slow_samples",
     "sql",
     "stages",
     "status",

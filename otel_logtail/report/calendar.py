@@ -1,8 +1,7 @@
-"""Count episodes by hour and day of the local calendar, and keep the worst ones."""
+"""Count episodes by hour and day of the local calendar."""
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
@@ -14,7 +13,6 @@ from otel_logtail.report.judge import Periods
 from otel_logtail.report.slo import IN_EPISODES, IN_STALLS
 from otel_logtail.text import parse_when
 
-WORST = 10
 _HOURLY_UP_TO_S = 3 * 86_400
 _MAX_DAYS = 400
 
@@ -34,7 +32,6 @@ class Calendar:
         self._tz = tz
         self._days: dict[date, Counter[str]] = {}
         self._hours: dict[int, Counter[str]] = {}  # by their start in s: a local hour occurs twice when clocks go back
-        self._worst: list[tuple[float, float, str, EpisodeRow]] = []
         self.stalls = 0
         self.peaks_ms: list[float] = []
         self.lengths_s: dict[str, list[float]] = {IN_STALLS: [], IN_EPISODES: []}
@@ -48,14 +45,6 @@ class Calendar:
         self.peaks_ms.append(episode.peak_ms)
         for name in (IN_EPISODES, *((IN_STALLS,) if episode.severity == "stall" else ())):
             self.lengths_s[name].append(episode.duration_ms / 1e3)
-        heapq.heappush(self._worst, (episode.peak_ms, episode.duration_ms, episode.span_id, episode))
-        if len(self._worst) > WORST:
-            heapq.heappop(self._worst)
-
-    @property
-    def worst(self) -> tuple[EpisodeRow, ...]:
-        """The episodes with the highest peaks, the worst one first."""
-        return tuple(entry[3] for entry in sorted(self._worst, key=lambda entry: entry[:3], reverse=True))
 
     def slots(self, first_s: int, last_s: int) -> tuple[bool, tuple[Slot, ...]]:
         """Return the hours (True) or, for a long range, the days (False) of a range, also those without an episode."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import tzinfo
 
 import msgspec
@@ -10,12 +10,15 @@ import msgspec
 from otel_logtail import query
 from otel_logtail.counts import add
 from otel_logtail.model import Counts
-from otel_logtail.query import EpisodeRow, Extent, Reader, StageRow, Summary
-from otel_logtail.query.breakdown import Labels
+from otel_logtail.observer import Explanation
+from otel_logtail.plugins import explain
+from otel_logtail.query import Extent, Reader, StageRow, Summary
+from otel_logtail.query.breakdown import Breaches, Labels
 from otel_logtail.query.intervals import figures_ms
 from otel_logtail.report.calendar import Calendar, Slot
 from otel_logtail.report.judge import Measured, Verdict, judge
 from otel_logtail.report.slo import Slo, default_slos
+from otel_logtail.report.stalls import DRAWN, Cause, LongStall, Stalls
 from otel_logtail.text import parse_when
 
 
@@ -24,18 +27,11 @@ class Part(msgspec.Struct, frozen=True):
 
     name: str
     count: int
+    mean_ms: float
     p50_ms: float
     p90_ms: float
     p99_ms: float
     max_ms: float
-
-
-class Cause(msgspec.Struct, frozen=True):
-    """The number of breaches with one cause."""
-
-    name: str
-    degraded: int
-    stall: int
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +55,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Part, ...]
     paths: tuple[Part, ...]
     stages: tuple[Part, ...]
-    worst: tuple[EpisodeRow, ...]
+    longest: tuple[LongStall, ...]
     verdicts: tuple[Verdict, ...] = ()
     are_default: bool = False
     newest_ns: int | None = None
@@ -77,16 +73,23 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         summary = query.summary(reader)
         breakdown = query.breakdown(reader)
         stages = tuple(_part(stage.stage, stage) for stage in query.stages(reader))
-        settings = reader.conn.execute("SELECT name, threshold_ns, stall_ns FROM source ORDER BY name").fetchall()
+        settings = reader.conn.execute(
+            "SELECT name, observer, threshold_ns, stall_ns FROM source ORDER BY name"
+        ).fetchall()
         names = [name for name, *_ in settings]
-        calendar = Calendar(tz)
+        calendar, stalls = Calendar(tz), Stalls(reader.bounds, tz)
         for episode in query.episodes(reader):
             calendar.add(episode)
+            stalls.add(episode)
+        longest = tuple(
+            LongStall(row, tuple(query.slow_samples(reader, row.span_id, limit=DRAWN))) for row in stalls.longest
+        )
         sources = _sources(reader, names) if reader.source is None and len(names) > 1 else ()
         extent = query.extent(reader)
     first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
     hourly, slots = calendar.slots(first_ns // 10**9, last_ns // 10**9)
-    found = {(slow / 1e6, stall / 1e6) for name, slow, stall in settings if reader.source in (None, name)}
+    observers = {observer for name, observer, *_ in settings if reader.source in (None, name)}
+    found = {(slow / 1e6, stall / 1e6) for name, _, slow, stall in settings if reader.source in (None, name)}
     thresholds_ms = found.pop() if len(found) == 1 else None
     counts = _total(breakdown.durations.values())
     measured = Measured(
@@ -112,11 +115,11 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         slots=slots,
         hourly=hourly,
         peaks=calendar.peaks(),
-        causes=_causes(breakdown.breaches),
+        causes=stalls.causes(breakdown.breaches, _explained(breakdown.breaches, observers)),
         sources=sources,
         paths=_paths(breakdown.durations),
         stages=stages,
-        worst=calendar.worst,
+        longest=longest,
         verdicts=tuple(judge(slo, measured) for slo in targets),
         are_default=not slos,
         newest_ns=extent.last_ns,
@@ -161,20 +164,23 @@ def _sources(reader: Reader, names: Iterable[str]) -> tuple[Part, ...]:
 
 
 def _part(name: str, figures: Summary | StageRow) -> Part:
-    p50_ms, p90_ms, p99_ms = figures.p50_ms or 0.0, figures.p90_ms or 0.0, figures.p99_ms or 0.0
-    return Part(name, figures.count, p50_ms, p90_ms, p99_ms, figures.max_ms or 0.0)
+    values = (figures.mean_ms, figures.p50_ms, figures.p90_ms, figures.p99_ms, figures.max_ms)
+    return Part(name, figures.count, *(value or 0.0 for value in values))
 
 
-def _causes(breaches: Mapping[tuple[str, str], int]) -> tuple[Cause, ...]:
-    names = {cause for _, cause in breaches}
-    found = [Cause(name, breaches.get(("degraded", name), 0), breaches.get(("stall", name), 0)) for name in names]
-    return tuple(sorted(found, key=lambda cause: (-cause.degraded - cause.stall, cause.name)))
+def _explained(breaches: Breaches, observers: Collection[str]) -> dict[str, Explanation]:
+    """Return the meaning of each cause, unless two observers mean different things by it."""
+    found = {}
+    for name in {cause for _, cause in breaches}:
+        texts = {text for observer in observers if (text := explain(observer, name))}
+        if len(texts) == 1:
+            found[name] = texts.pop()
+    return found
 
 
 def _paths(durations: Mapping[Labels, Counts]) -> tuple[Part, ...]:
     found = []
     for labels, counts in durations.items():
-        figures = figures_ms(counts)
-        del figures["mean_ms"]
-        found.append(Part(", ".join(f"{key}={value}" for key, value in labels) or "-", counts.count, **figures))
+        name = ", ".join(f"{key}={value}" for key, value in labels) or "-"
+        found.append(Part(name, counts.count, **figures_ms(counts)))
     return tuple(sorted(found, key=lambda part: (-part.count, part.name)))

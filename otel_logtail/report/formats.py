@@ -13,21 +13,26 @@ from otel_logtail.report.answer import MARKS
 from otel_logtail.report.compare import Comparison
 from otel_logtail.report.data import Report
 from otel_logtail.report.figures import Figure
+from otel_logtail.report.findings import stalls_heading, why_heading
 from otel_logtail.report.periods import Period
 from otel_logtail.report.ratios import factor
 from otel_logtail.report.rows import (
+    CAUSE_SIDES,
     CHANGE_SIDES,
-    EPISODE_SIDES,
     PART_SIDES,
+    STALL_SIDES,
     answer_of,
+    cause_rows,
     change_rows,
-    episode_rows,
     headline,
     part_rows,
     periods_of,
     range_of,
+    stall_rows,
     target_rows,
 )
+from otel_logtail.report.stalls import SLOWEST
+from otel_logtail.report.words import SPACE
 from otel_logtail.text import iso, printable
 
 _PARTS = ("sources", "paths", "stages")
@@ -52,7 +57,9 @@ def as_object(report: Report, comparison: Comparison | None = None) -> dict[str,
         "share_in_stalls": shares[1],
         "thresholds_ms": report.thresholds_ms,
         "causes": report.causes,
-        "worst_episodes": report.worst,
+        "longest_stalls": [
+            msgspec.structs.asdict(stall.episode) | {"slowest": stall.slowest[:SLOWEST]} for stall in report.longest
+        ],
         "by": "hour" if report.hourly else "day",
         "slots": report.slots,
         **{name: getattr(report, name) for name in _PARTS},
@@ -129,10 +136,14 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
         if comparison.figures:
             yield from _table(change_rows(comparison), CHANGE_SIDES)
         yield from (f"\nNote: {_text(note)}" for note in comparison.notes)
-    if report.worst:
+    if report.causes:
         yield ""
-        yield "#### Worst episodes"
-        yield from _table(episode_rows(report, tz), EPISODE_SIDES)
+        yield f"#### {_text(why_heading(report))}"
+        yield from _table(cause_rows(report), CAUSE_SIDES)
+    if report.longest:
+        yield ""
+        yield f"#### {_text(stalls_heading(report, tz))}"
+        yield from _table(stall_rows(report, tz), STALL_SIDES)
     for name in _PARTS:
         if parts := getattr(report, name):
             yield from _table(part_rows(name, parts), PART_SIDES)
@@ -152,4 +163,4 @@ def _row(cells: Sequence[str]) -> str:
 
 def _text(text: str) -> str:
     """Return text that no character can turn into a link, an image, HTML or another cell."""
-    return printable(text).translate(_SPECIAL)
+    return printable(text.replace(SPACE, " ")).translate(_SPECIAL)

@@ -11,9 +11,11 @@ from otel_logtail.report.data import Part, Report
 from otel_logtail.report.figures import Figure
 from otel_logtail.report.judge import Outcome
 from otel_logtail.report.periods import Period
+from otel_logtail.report.words import NONE, SPACE, measured
 from otel_logtail.text import duration, local, parse_when
 
-EPISODE_SIDES = "lrrrllll"
+STALL_SIDES = "lrrrlll"
+CAUSE_SIDES = "lrrrl"
 PART_SIDES = "lrrrrr"
 CHANGE_SIDES = "lrrll"
 """The alignment of each column: left or right."""
@@ -68,22 +70,38 @@ def range_of(report: Report, tz: tzinfo | None) -> str:
     return f"{summary.count:,} {noun}, {_when(summary.from_, tz)} to {_when(summary.to, tz)}"
 
 
-def episode_rows(report: Report, tz: tzinfo | None) -> Rows:
-    """Return the table of the worst episodes, the least important columns last."""
+def cause_rows(report: Report) -> Rows:
+    """Return the table of causes, the one with the most time in stalls first."""
     return [
-        ["start", "duration", "peak", "samples", "severity", "cause", "stage", "source"],
+        ["cause", "time in stalls", "stalls", "slow samples", ""],
+        *(
+            [
+                cause.name,
+                measured(cause.time_in_stalls_ms).replace(SPACE, " ") if cause.stalls else NONE,
+                f"{cause.stalls:,}",
+                f"{cause.degraded + cause.stall:,}",
+                " ".join(filter(None, (cause.advice, cause.hint))),
+            ]
+            for cause in report.causes
+        ),
+    ]
+
+
+def stall_rows(report: Report, tz: tzinfo | None) -> Rows:
+    """Return the table of the longest stalls, the least important columns last."""
+    return [
+        ["start", "duration", "slowest", "samples", "cause", "stage", "source"],
         *(
             [
                 _when(episode.start, tz)[: len("2026-11-01 00:00:00")],
                 duration(episode.duration_ms),
                 duration(episode.peak_ms),
                 f"{episode.count:,}",
-                episode.severity,
                 episode.cause,
                 episode.dominant_stage,
                 episode.source,
             ]
-            for episode in report.worst
+            for episode in (stall.episode for stall in report.longest)
         ),
     ]
 

@@ -51,7 +51,14 @@ SECTIONS: tuple[Make, ...] = (
 """The sections in their order; the head comes before them, and the foot after them."""
 
 
-def page(report: Report, comparison: Comparison | None = None, *, made_ns: int, tz: tzinfo | None = None) -> str:
+def page(
+    report: Report,
+    comparison: Comparison | None = None,
+    *,
+    made_ns: int,
+    tz: tzinfo | None = None,
+    trace_url: str | None = None,
+) -> str:
     """Return the page of a report.
 
     Args:
@@ -59,8 +66,9 @@ def page(report: Report, comparison: Comparison | None = None, *, made_ns: int, 
         comparison: A comparison of its period with another one.
         made_ns: The time at which it was made.
         tz: The time zone of times; None: the local one.
+        trace_url: The address of a trace, with ``{trace_id}`` in it; None: trace ids are plain text.
     """
-    model = Model(report, comparison, made_ns, tz)
+    model = Model(report, comparison, made_ns, tz, trace_url)
     sections = chain.from_iterable(make(model) for make in SECTIONS)
     style, script = (_resource(name) for name in ("page.css", "page.js"))
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"

@@ -31,8 +31,8 @@ def markup(content: str) -> Markup:
 
 
 def join(parts: Iterable[str], between: str = "") -> Markup:
-    """Join text and markup to markup."""
-    return Markup(markup(between).join(map(markup, parts)))
+    """Join text and markup to markup; ``between`` is white space."""
+    return Markup(between.join(map(markup, parts)))
 
 
 def tag(name: str, *content: str, **attributes: str | float | None) -> Markup:

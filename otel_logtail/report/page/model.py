@@ -13,12 +13,17 @@ from otel_logtail.report.page.html import Markup
 
 
 class Model(msgspec.Struct, frozen=True):
-    """Everything that the page shows. ``tz`` is the time zone of its times; None: the local one."""
+    """Everything that the page shows.
+
+    ``tz`` is the time zone of its times; None: the local one. ``trace_url`` is the address of a trace, with
+    ``{trace_id}`` in it; None: trace ids are plain text.
+    """
 
     report: Report
     comparison: Comparison | None
     made_ns: int
     tz: tzinfo | None
+    trace_url: str | None = None
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
