@@ -11,6 +11,7 @@ from otel_logtail.query.breaches import SlowSample, slow_samples
 from otel_logtail.query.breakdown import Breakdown, breakdown
 from otel_logtail.query.episodes import EpisodeRow, episodes
 from otel_logtail.query.hours import Extent, Hour, Hours, extent, hours
+from otel_logtail.query.over_time import longest_interval, over_time
 from otel_logtail.query.reader import Damage, Reader
 from otel_logtail.query.samples import SampleRow, samples
 from otel_logtail.query.sql import SqlResult, sql
@@ -34,6 +35,8 @@ __all__ = [
     "episodes",
     "extent",
     "hours",
+    "longest_interval",
+    "over_time",
     "samples",
     "slow_samples",
     "sql",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import msgspec
@@ -50,6 +50,19 @@ def interval_counts(reader: Reader, series: Sequence[int], coverage: Coverage) -
         return _together(_chunks(reader, series, coverage))
     except (TypeError, ValueError):  # one row is damaged; the slow way finds out which
         return _one_by_one(_chunks(reader, series, coverage), reader.damage)
+
+
+def counts_by(
+    reader: Reader, series: Sequence[int], coverage: Coverage, place: Callable[[int], int]
+) -> Iterator[tuple[int, Counts]]:
+    """Yield the counts of the intervals in the coverage by the place of their start; a place can come several times."""
+    for rows in _chunks(reader, series, coverage):
+        for at, own in groupby(rows, key=lambda row: place(row[0])):
+            kept = list(own)
+            try:
+                yield at, _together([kept]).counts
+            except (TypeError, ValueError):
+                yield at, _one_by_one([kept], reader.damage).counts
 
 
 def _together(chunks: Iterable[list[_Row]]) -> Covered:

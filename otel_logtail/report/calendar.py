@@ -25,25 +25,34 @@ class Slot(msgspec.Struct, frozen=True):
     degraded: int = 0
 
 
+class Began(msgspec.Struct, frozen=True):
+    """The start of an episode, and its longest sample."""
+
+    time_ns: int
+    is_stall: bool
+    peak_ms: float
+
+
 class Calendar:
-    """Counts episodes one by one; of all others only their lengths are kept in memory."""
+    """Counts episodes one by one; of most of them only start, peak and length are kept in memory."""
 
     def __init__(self, tz: tzinfo | None) -> None:
         self._tz = tz
         self._days: dict[date, Counter[str]] = {}
         self._hours: dict[int, Counter[str]] = {}  # by their start in s: a local hour occurs twice when clocks go back
         self.stalls = 0
-        self.peaks_ms: list[float] = []
+        self.began: list[Began] = []
         self.lengths_s: dict[str, list[float]] = {IN_STALLS: [], IN_EPISODES: []}
 
     def add(self, episode: EpisodeRow) -> None:
         """Count an episode."""
-        hour = self._hour(parse_when(episode.start, 0) // 10**9)
+        start_ns, is_stall = parse_when(episode.start, 0), episode.severity == "stall"
+        hour = self._hour(start_ns // 10**9)
         self._hours.setdefault(int(hour.timestamp()), Counter())[episode.severity] += 1
         self._days.setdefault(hour.date(), Counter())[episode.severity] += 1
-        self.stalls += episode.severity == "stall"
-        self.peaks_ms.append(episode.peak_ms)
-        for name in (IN_EPISODES, *((IN_STALLS,) if episode.severity == "stall" else ())):
+        self.stalls += is_stall
+        self.began.append(Began(start_ns, is_stall, episode.peak_ms))
+        for name in (IN_EPISODES, *((IN_STALLS,) if is_stall else ())):
             self.lengths_s[name].append(episode.duration_ms / 1e3)
 
     def slots(self, first_s: int, last_s: int) -> tuple[bool, tuple[Slot, ...]]:
@@ -54,9 +63,24 @@ class Calendar:
         if end_s - start_s <= _HOURLY_UP_TO_S:
             start_s = int(self._hour(start_s).timestamp())
             return True, tuple(self._slot_of_hour(at) for at in range(start_s, end_s + 1, 3600))
-        start, end = self._hour(start_s).date(), self._hour(end_s).date()
+        return False, self.days(first_s, last_s)
+
+    def days(self, first_s: int, last_s: int) -> tuple[Slot, ...]:
+        """Return the days of a range, also those without an episode; at most the latest 400."""
+        if not last_s:
+            return ()
+        start = self._hour(min([first_s, *self._hours])).date()
+        end = self._hour(max([last_s, *self._hours])).date()
         dates = (end - timedelta(days=ago) for ago in range(min((end - start).days, _MAX_DAYS - 1), -1, -1))
-        return False, tuple(_slot(f"{at}", self._days.get(at)) for at in dates)
+        return tuple(_slot(f"{at}", self._days.get(at)) for at in dates)
+
+    def week(self) -> tuple[tuple[int, ...], ...]:
+        """Return the number of stalls that began in each hour of each day of the week, from Monday on."""
+        found = [[0] * 24 for _ in range(7)]
+        for at_s, counted in self._hours.items():
+            hour = self._hour(at_s)
+            found[hour.weekday()][hour.hour] += counted["stall"]
+        return tuple(map(tuple, found))
 
     def peaks(self) -> dict[str, tuple[int, str]]:
         """Return the highest number of ``stalls`` per ``/day`` and ``/hour``, and when it was."""

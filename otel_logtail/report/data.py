@@ -17,8 +17,9 @@ from otel_logtail.query.breakdown import Breaches, Labels
 from otel_logtail.query.intervals import figures_ms
 from otel_logtail.report.calendar import Calendar, Slot
 from otel_logtail.report.judge import Measured, Verdict, judge
-from otel_logtail.report.slo import Slo, default_slos
+from otel_logtail.report.slo import IN_STALLS, Slo, default_slos
 from otel_logtail.report.stalls import DRAWN, Cause, LongStall, Stalls
+from otel_logtail.report.timeline import Timeline, timeline
 from otel_logtail.text import parse_when
 
 
@@ -39,7 +40,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     ``shares`` are the parts of the time from the first to the last sample that are within episodes and within stalls;
     None: there is no such time. ``thresholds_ms`` are None if the sources have different ones. ``are_default``: the
-    user gave no targets. ``newest_ns`` is the time of the newest sample in the store.
+    user gave no targets. ``newest_ns`` is the time of the newest sample in the store. ``week`` has the number of stalls
+    that began in each hour of each day of the week, ``lengths_s`` the durations of all stalls.
     """
 
     title: str
@@ -48,8 +50,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     thresholds_ms: tuple[float, float] | None
     shares: tuple[float, float] | None
     stalls: int
+    timeline: Timeline
     slots: tuple[Slot, ...]
     hourly: bool
+    days: tuple[Slot, ...]
+    week: tuple[tuple[int, ...], ...]
+    lengths_s: tuple[float, ...]
     peaks: Mapping[str, tuple[int, str]]
     causes: tuple[Cause, ...]
     sources: tuple[Part, ...]
@@ -86,11 +92,12 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         )
         sources = _sources(reader, names) if reader.source is None and len(names) > 1 else ()
         extent = query.extent(reader)
-    first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
+        first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
+        found = {(slow / 1e6, stall / 1e6) for name, _, slow, stall in settings if reader.source in (None, name)}
+        thresholds_ms = found.pop() if len(found) == 1 else None
+        over_time = timeline(reader, (first_ns, last_ns), summary.count, calendar.began, thresholds_ms, tz)
     hourly, slots = calendar.slots(first_ns // 10**9, last_ns // 10**9)
     observers = {observer for name, observer, *_ in settings if reader.source in (None, name)}
-    found = {(slow / 1e6, stall / 1e6) for name, _, slow, stall in settings if reader.source in (None, name)}
-    thresholds_ms = found.pop() if len(found) == 1 else None
     counts = _total(breakdown.durations.values())
     measured = Measured(
         summary=summary,
@@ -99,7 +106,7 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         hours=len(extent.sampled),
         is_complete=_is_complete(reader, extent),
         threshold_ms=thresholds_ms[0] if thresholds_ms else None,
-        peaks_ms=calendar.peaks_ms,
+        peaks_ms=[episode.peak_ms for episode in calendar.began],
         lengths_s=calendar.lengths_s,
         stalls=calendar.stalls,
         periods=calendar.periods(*_covered_s(reader, extent, (first_ns, last_ns)), extent.sampled),
@@ -112,8 +119,12 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         thresholds_ms=thresholds_ms,
         shares=_shares(summary, last_ns - first_ns),
         stalls=calendar.stalls,
+        timeline=over_time,
         slots=slots,
         hourly=hourly,
+        days=calendar.days(first_ns // 10**9, last_ns // 10**9),
+        week=calendar.week(),
+        lengths_s=tuple(calendar.lengths_s[IN_STALLS]),
         peaks=calendar.peaks(),
         causes=stalls.causes(breakdown.breaches, _explained(breakdown.breaches, observers)),
         sources=sources,

@@ -62,6 +62,8 @@ def as_object(report: Report, comparison: Comparison | None = None) -> dict[str,
         ],
         "by": "hour" if report.hourly else "day",
         "slots": report.slots,
+        "timeline": report.timeline,
+        "week": report.week,
         **{name: getattr(report, name) for name in _PARTS},
         "comparison": None if comparison is None else _comparison(comparison),
     }

@@ -24,9 +24,9 @@ class Svg:
         self._parts: list[Markup] = []
         self._paths: list[Markup] = []
 
-    def text(self, x: float, y: float, content: str, kind: str = "") -> None:
-        """Add text on a base line; its end is at x if its kind has ``end``, its middle if ``mid``."""
-        self._add(tag("text", content, class_=kind, x=f"{number(x)}%", y=y))
+    def text(self, x: float, y: float, content: str, kind: str = "", *, dx: float | None = None) -> None:
+        """Add text on a base line, ``dx`` pixels beside x; its end is there if its kind has ``end``, or its middle."""
+        self._add(tag("text", content, class_=kind, x=f"{number(x)}%", y=y, dx=dx))
 
     def line(self, start: Point, end: Point, kind: str) -> None:
         """Add a straight line."""
@@ -35,7 +35,7 @@ class Svg:
 
     def rect(self, corner: Point, width: float, height: float, kind: str, title: str = "") -> None:
         """Add a rectangle with its upper left corner, its width in per cent and its height in pixels."""
-        (x, y), inside = corner, (tag("title", title),) if title else ()
+        (x, y), inside = corner, (tag("title", join(title.split("\n"), "\n")),) if title else ()
         self._add(
             tag(
                 "rect", *inside, class_=kind, x=f"{number(x)}%", y=y, width=f"{number(width)}%", height=max(0.0, height)
