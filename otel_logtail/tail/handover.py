@@ -9,6 +9,7 @@ were kept in a rotation), or with everything that was read of it (it was copied,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from otel_logtail.model import FileState
 from otel_logtail.tail.fingerprint import HEAD_BYTES, begins, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines
-from otel_logtail.tail.reader import PlainReader, Reader
+from otel_logtail.tail.reader import PlainReader, Reader, ending
 from otel_logtail.tail.resume import begins_like, find
 from otel_logtail.tail.trail import Trail, handed_on, hash_of, pack, unpack
 
@@ -98,14 +99,18 @@ def _predecessor(
     if b"\n" not in reader.read_at(0, CHUNK_BYTES):  # there is no line to compare yet
         same += kin.here_by_inode.get(reader.identity, ())
         return Predecessor(same[0], pack(trail_of(same[0])), sure=False) if same else None
-    likely = dict.fromkeys([*same, *kin.unfinished, *kin.akin.get(path, ())])
-    for state in [*likely][:MOST]:
+    akin = kin.akin(path)
+    perhaps: Predecessor | None = None
+    # many deleted files may have had the same name: the one with most lines in common comes first
+    for state in [*dict.fromkeys([*akin[:1], *same, *akin, *kin.unfinished])][:MOST]:
         trail = trail_of(state)
         found = find(reader, trail)
-        if found is not None:
-            return Predecessor(state, pack(trail), sure=found.offset > 0)
-        if begins_like(reader, trail):
-            return Predecessor(state, pack(trail), sure=False)
+        if found is not None and found.offset:
+            return Predecessor(state, pack(trail), sure=True)
+        if perhaps is None and (found is not None or begins_like(reader, trail)):
+            perhaps = Predecessor(state, pack(trail), sure=False)
+    if perhaps is not None:
+        return perhaps
     within = kin.within.get(path, {})
     for state in kin.here_like(reader, within):
         if state.id in within:
@@ -121,24 +126,22 @@ def _predecessor(
 class _Kin:
     """The checkpoints that some files may replace, each list with the newest first.
 
-    ``unfinished``: those whose files are not here and were not read to their end. ``akin``: by file, those whose files
-    are not here and which have one of its first or last lines. ``within``: by file, those whose files are here and
-    which have its first line, but not as their own first one; by id.
+    ``unfinished``: those whose files are not here and were not read to their end. ``within``: by file, those whose
+    files are here and which have its first line, but not as their own first one; by id.
     """
 
     def __init__(self, files: Mapping[str, Reader], newest_first: list[FileState], here: Mapping[int, Reader]) -> None:
         gone = [state for state in newest_first if state.id not in here and (state.offset or state.trail)]
         self.unfinished = [state for state in gone if not state.done]
-        self.akin: dict[str, list[FileState]] = {}
+        self._akin: dict[str, list[tuple[int, FileState]]] = {}
         self.within: dict[str, dict[int, FileState]] = {}
         self.here_by_inode: dict[tuple[int, int], list[FileState]] = {}
         self._here_by_head: dict[bytes, list[FileState]] = {}
         lines, begin = _lines_of(files)
         for state in gone:
-            if state.done:
-                trail = unpack(state.trail)
-                for path in _having(lines, {*trail.first, *trail.lines}):
-                    self.akin.setdefault(path, []).append(state)
+            trail = unpack(state.trail)
+            for path, number in _having(lines, {*trail.first, *trail.lines}).items():
+                self._akin.setdefault(path, []).append((number, state))
         for state in newest_first:
             if state.id in here:
                 self.here_by_inode.setdefault((state.device, state.inode), []).append(state)
@@ -146,30 +149,31 @@ class _Kin:
                 for path in _having(begin, {*unpack(state.trail).lines[1:]}):
                     self.within.setdefault(path, {})[state.id] = state
 
+    def akin(self, path: str) -> list[FileState]:
+        """Return those whose files are not here and with some of a file's first or last lines, most lines first."""
+        return [state for _, state in sorted(self._akin.get(path, ()), key=lambda each: -each[0])]
+
     def here_like(self, reader: Reader, within: Mapping[int, FileState]) -> list[FileState]:
         """Return those whose files are here and begin as this file does, and these, the newest first."""
         alike = self._here_by_head.get(fingerprint(reader.read_at(0, HEAD_BYTES)).digest, ())
         return sorted({state.id: state for state in (*alike, *within.values())}.values(), key=lambda state: -state.id)
 
 
-def _having(paths_by_line: Mapping[int, list[str]], lines: set[int]) -> dict[str, None]:
-    """Return the files that have one of these lines."""
-    return dict.fromkeys(path for line in paths_by_line.keys() & lines for path in paths_by_line[line])
+def _having(paths_by_line: Mapping[int, list[str]], lines: set[int]) -> Counter[str]:
+    """Return how many of these lines each file has."""
+    return Counter(path for line in paths_by_line.keys() & lines for path in paths_by_line[line])
 
 
 def _lines_of(files: Mapping[str, Reader]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-    """Return the files by the hashes of their first and last lines, and by that of their very first line.
-
-    The end of a compressed file is not read.
-    """
+    """Return the files by the hashes of their first and last lines, and by that of their very first line."""
     lines: dict[int, list[str]] = {}
     begin: dict[int, list[str]] = {}
     nothing = hash_of(b"")
     for path, reader in files.items():
         try:
-            size = reader.size() if isinstance(reader, PlainReader) else 0
-            data = reader.read_at(0, _END_BYTES) + b"\n" + reader.read_at(max(0, size - _END_BYTES), _END_BYTES)
-            first = reader.read_at(0, CHUNK_BYTES).partition(b"\n")[0]
+            begins = reader.read_at(0, CHUNK_BYTES)
+            data = begins[:_END_BYTES] + b"\n" + ending(reader, _END_BYTES)[1]
+            first = begins.partition(b"\n")[0]
         except OSError:
             continue
         for line in frozenset(map(hash_of, data.split(b"\n"))) - {nothing}:

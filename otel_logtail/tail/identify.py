@@ -3,15 +3,16 @@
 The rules, in order; for each of them the newest checkpoint first, since a name may belong to another file by now:
   1. the same device and inode, and the same content as far as it was read;
   2. the same content in another file: compressed, copied before a truncation, or moved to another file system.
-     Unfinished checkpoints come first. A compressed file of a finished one is recognized by inode and head, without
+     Unfinished checkpoints come first. A compressed file that was read is recognized by inode and head, without
      unpacking it. If two files have the content and one is the beginning of the other, the longer one is taken;
-  3. a compressed file that ends before the position: the program wrote on to the file that it was made from;
+  3. a compressed file that ends before the position, with lines that were read: the program wrote on to the file that
+     it was made from;
   4. the same device and inode, and nothing was read yet. A rotated file must still be open: otherwise it may be a new
      file, or a copy, that has got the inode.
 
 Known limits: if nothing more than a common first line was read of two files, a copy or a compressed file looks like
-a new one. A new compressed file that has the inode and the first KiB of a finished and deleted one is taken
-for that one.
+a new one. A new compressed file that has the inode and the first KiB of a finished and deleted compressed one is
+taken for that one.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from collections.abc import Iterable, Mapping
 
 from otel_logtail.model import FileState, Fingerprint
 from otel_logtail.tail.fingerprint import HEAD_BYTES, begins, fingerprint, holds
+from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.naming import is_compressed, plain_name
-from otel_logtail.tail.reader import Reader, length
+from otel_logtail.tail.reader import Reader, ending, length
+from otel_logtail.tail.trail import hash_of, unpack
 
 
 def identify(
-    readers: Mapping[str, Reader], states: Iterable[FileState], live: str, held: Iterable[Reader]
+    readers: Mapping[str, Reader], states: Iterable[FileState], live: str, held: Iterable[tuple[FileState, Reader]]
 ) -> dict[str, FileState | None]:
     """Return the checkpoint of each known file by path, and None for files that are not read for now.
 
@@ -37,12 +40,12 @@ def identify(
         readers: The open files by path, oldest first, the live one last.
         states: The known checkpoints, the likeliest first.
         live: The path whose file is never only a copy.
-        held: The files that were open before, under any name.
+        held: The files that were open before, under any name, with their checkpoints.
     """
     held, left = list(held), list(states)
     if not left and readers.keys() == {live}:
         return {}  # a new file, as at the first scan of thousands of live paths
-    claims = _known(readers, left, live, {reader.identity for reader in held})
+    claims = _known(readers, left, live, {reader.identity for _, reader in held})
     return _copies(readers, claims, live, held)
 
 
@@ -81,25 +84,40 @@ def _known(
 
 
 def _copies(
-    readers: Mapping[str, Reader], known: Mapping[str, FileState | None], live: str, held: Iterable[Reader]
+    readers: Mapping[str, Reader],
+    known: Mapping[str, FileState | None],
+    live: str,
+    held: Iterable[tuple[FileState, Reader]],
 ) -> dict[str, FileState | None]:
     """Return these claims and None for each file that is not read for now: a copy of another, or an empty one."""
     claims = dict(known)
-    here = [*held, *(readers[path] for path in claims)]
-    if live in readers and live not in claims:
-        here.append(readers[live])
     for path, reader in readers.items():
         if path != live and path not in claims and not is_compressed(path) and _is_empty(reader):
             claims[path] = None  # it may become a copy, and there is nothing to read in it yet
     fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
     unknown = [path for path in readers if path != live and path not in claims]
-    originals, fresh_originals = (_Originals(here), _Originals(fresh)) if unknown else (None, None)
+    if not unknown:
+        return claims
+    here = [*_read_on(held, {reader.identity for reader in readers.values()}), *(readers[path] for path in claims)]
+    if live in readers and live not in claims:
+        here.append(readers[live])
+    originals, fresh_originals = _Originals(here), _Originals(fresh)
     for path in unknown:
         # a compressed copy of a new file is a copy too, regardless of its number
         for among in (originals, fresh_originals if is_compressed(path) else None):
             if among is not None and among.has_one_of(readers[path]):
                 claims[path] = None
     return claims
+
+
+def _read_on(held: Iterable[tuple[FileState, Reader]], named: set[tuple[int, int]]) -> Iterable[Reader]:
+    """Return the open files that have a name or are read on without one.
+
+    A file that changed in part and then lost its name is closed, so only its copy still has its new lines.
+    """
+    for state, reader in held:
+        if reader.identity in named or not state.offset or holds(reader, state):
+            yield reader
 
 
 class _Alike:
@@ -191,8 +209,14 @@ def _goes_on_behind(reader: Reader, other: Reader) -> bool:
 
 
 def _same_compressed(path: str, reader: Reader, state: FileState) -> bool:
-    # a compressed file is never changed in place, and reading it to its end would take long
-    return is_compressed(path) and reader.identity == (state.device, state.inode) and _begins(reader, state)
+    # a compressed file is never changed in place, and reading it to its end would take long. It was one before, too:
+    # the file that is made of a plain one may get the inode that the plain one had.
+    return (
+        is_compressed(path)
+        and is_compressed(state.path)
+        and reader.identity == (state.device, state.inode)
+        and _begins(reader, state)
+    )
 
 
 def _begins(reader: Reader, state: FileState) -> bool:
@@ -212,7 +236,23 @@ def _compressed_before_its_end(path: str, reader: Reader, state: FileState) -> b
     same_file = reader.identity == (state.device, state.inode)
     if not same_file and plain_name(path) != plain_name(state.path):
         return False
-    return _begins(reader, state) and length(reader) < state.offset
+    if not _begins(reader, state):
+        return False
+    size, end = ending(reader, CHUNK_BYTES)
+    return size < state.offset and _was_read(end, state)
+
+
+def _was_read(end: bytes, state: FileState) -> bool:
+    """Return whether a file that ends so ends with lines that were read, and not with new ones in place of others."""
+    known = unpack(state.trail).lines
+    if not known:
+        return True
+    hashes = [hash_of(line) for line in end.split(b"\n")[:-1]]
+    for index, line in enumerate(known):
+        same = min(index + 1, len(hashes))
+        if hashes and line == hashes[-1] and list(known[index + 1 - same : index + 1]) == hashes[-same:]:
+            return True
+    return False
 
 
 def _nothing_read_yet(path: str, reader: Reader, state: FileState) -> bool:
@@ -242,9 +282,7 @@ def _is_copy(reader: Reader, other: Reader) -> bool:
         head = reader.read_at(0, HEAD_BYTES)
         if not head or other.read_at(0, len(head)) != head:
             return False
-        end = length(reader)
-        start = max(0, end - HEAD_BYTES)
-        tail = reader.read_at(start, end - start)
-        return tail == other.read_at(start, end - start)
+        size, tail = ending(reader, HEAD_BYTES)
+        return tail == other.read_at(size - len(tail), len(tail))
     except OSError:
         return False

@@ -191,7 +191,7 @@ def _is_kept(reader: Reader, named: Reader, *, live: bool) -> bool:
     """
     if reader.identity == named.identity:
         return True
-    return not live and not (isinstance(named, PlainReader) and named.size() > reader.size())
+    return not live and not named.read_at(reader.size(), 1)
 
 
 def _has_more(reader: Reader, state: FileState) -> bool:

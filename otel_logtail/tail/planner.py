@@ -38,7 +38,8 @@ class Planner:
         """
         readers = opened.readers
         sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items() if path != self._live}
-        claims = identify(readers, self._likely(readers.values(), held), self._live, [each.reader for each in held])
+        open_ = [(each.state, each.reader) for each in held]
+        claims = identify(readers, self._likely(readers.values(), held), self._live, open_)
         live = claims.get(self._live)
         if live is not None and readers.keys() - claims.keys() and is_cut_off(readers[self._live], live):
             return None  # a file that seems new may be the copy that was made before
@@ -49,7 +50,7 @@ class Planner:
             claims.setdefault(path, None)  # only opened for the checkpoints that name them
         moved = self._moved_here(readers, claims, undecided)
         known = [*self._states, *(after for _, after in moved)] if from_start else []
-        before = predecessors(readers, claims, known, self._live, [(each.state, each.reader) for each in held])
+        before = predecessors(readers, claims, known, self._live, open_)
         new = [path for path in readers if path not in claims]
         return make_plan(
             Seen(

@@ -228,12 +228,25 @@ def open_reader(path: str) -> Reader:
 
 def length(reader: Reader) -> int:
     """Return the number of bytes in a file, up to damage if there is any."""
+    return ending(reader, 1)[0]
+
+
+def ending(reader: Reader, most: int) -> tuple[int, bytes]:
+    """Return the number of bytes in a file, up to damage if there is any, and the last ones of them.
+
+    A compressed file is unpacked once for that.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     if isinstance(reader, PlainReader):
-        return reader.size()
-    position = 0
+        size = reader.size()
+        return size, reader.read_at(max(0, size - most), most)
+    position, last = 0, b""
     while block := reader.read_at(position, _BLOCK_BYTES):
         position += len(block)
-    return position
+        last = (last + block)[-most:]
+    return position, last
 
 
 def identity_at(path: str) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from otel_logtail.errors import StoreFull
@@ -17,7 +18,7 @@ from otel_logtail.tail import resume
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.reader import CompressedReader, open_reader
 from otel_logtail.tail.trail import MARK_BYTES, Trail, extended, pack, unpack
-from tests.support.tailing import Follower, append, append_bytes, copytruncate
+from tests.support.tailing import Follower, append, append_bytes, copytruncate, rotate, squeeze
 
 
 def lines_of(first: int, last: int, *, size: int = 0) -> list[str]:
@@ -256,6 +257,96 @@ def test_compressed_after_it_was_changed(
     append(log, *NEW[5:])
     follower.follow()
     nothing_comes_twice(follower, old + NEW)
+
+
+@EACH
+@pytest.mark.parametrize("write", [in_place, renamed_over], ids=["in_place", "renamed_over"])
+@pytest.mark.parametrize("away", [False, True])
+def test_changed_appended_to_rotated_and_compressed_before_any_scan(
+    log: Path,
+    old: list[str],
+    follower: Follower,
+    edit: Callable[[bytes], bytes],
+    write: Callable[[Path, bytes], None],
+    away: bool,
+) -> None:
+    def change_and_rotate() -> None:
+        write(log, edit(log.read_bytes()))
+        append(log, *NEW[:5])
+        rotate(log, compress=gzip.compress, suffix=".gz")
+        append(log, *NEW[5:])
+
+    if away:
+        follower.restart(before=change_and_rotate)
+    else:
+        change_and_rotate()
+    settle(follower)
+    nothing_comes_twice(follower, old + NEW)
+
+
+def test_compressed_file_that_has_the_inode_of_the_plain_one_is_compared_with_it(
+    log: Path, old: list[str], follower: Follower
+) -> None:
+    def change_and_rotate() -> None:
+        in_place(log, without(100)(log.read_bytes()))
+        append(log, *NEW[:5])
+        rotate(log, compress=gzip.compress, suffix=".gz")
+        append(log, *NEW[5:])
+        states = follower.memory.states  # as some file systems do
+        states[1] = msgspec.structs.replace(states[1], inode=log.with_name("proxy.log.1.gz").stat().st_ino)
+
+    follower.restart(before=change_and_rotate)
+    settle(follower)
+    nothing_comes_twice(follower, old + NEW)
+
+
+@EACH
+@pytest.mark.parametrize("away", [False, True])
+def test_rotated_file_is_changed_appended_to_and_compressed(
+    log: Path, old: list[str], follower: Follower, edit: Callable[[bytes], bytes], away: bool
+) -> None:
+    backup = log.with_name("proxy.log.1")
+    log.rename(backup)
+    append(log, *NEW[:2])
+    follower.follow()
+
+    def change_and_compress() -> None:
+        in_place(backup, edit(backup.read_bytes()))
+        append(backup, *NEW[2:5])
+        squeeze(backup, gzip.compress, ".gz")
+        append(log, *NEW[5:])
+
+    if away:
+        follower.restart(before=change_and_compress)
+    else:
+        change_and_compress()
+    settle(follower)
+    nothing_comes_twice(follower, old + NEW)
+
+
+def test_a_copy_of_a_changed_file_is_known_by_its_lines_beside_many_deleted_files(
+    log: Path, old: list[str], tmp_path: Path
+) -> None:
+    append(log, *lines_of(-1, 0))
+    follower = Follower(log, from_start=True)
+    follower.follow()
+    for number in range(-10, -2):  # each of them is still open, and any file might replace it
+        rotate(log)
+        append(log, *lines_of(number, number + 1))
+        follower.follow()
+        log.with_name("proxy.log.1").unlink()
+    append(log, *old)
+    follower.follow()
+    in_place(log, keep_last(len(old) * 2 // 3)(log.read_bytes()))
+    append(log, *NEW[:5])
+    copytruncate(log, tmp_path / "copy-in-the-making")
+    settle(follower)
+    before = [*follower.lines]
+    (tmp_path / "copy-in-the-making").rename(log.with_name("proxy.log.1"))
+    append(log, *NEW[5:])
+    settle(follower)
+    assert sorted(follower.lines) == sorted([*before, *NEW])
+    assert before[-len(old) :] == old
 
 
 # --- scanned halfway through a change

@@ -11,7 +11,7 @@ import pytest
 
 from otel_logtail.tail import identify, live
 from otel_logtail.tail.held import GRACE_S
-from otel_logtail.tail.reader import Reader, length
+from otel_logtail.tail.reader import Reader, ending
 from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
 
 
@@ -99,14 +99,14 @@ def test_copy_over_the_last_one_in_place_is_not_read_a_second_time(log: Path, co
 def _while_told_apart(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Run an action between the first and the second comparison of a file that may be a copy."""
     pending = [happens]
-    real = length
+    real = ending
 
-    def noting(reader: Reader) -> int:
+    def noting(reader: Reader, most: int) -> tuple[int, bytes]:
         if pending:
             pending.pop()()
-        return real(reader)
+        return real(reader, most)
 
-    monkeypatch.setattr(identify, "length", noting)
+    monkeypatch.setattr(identify, "ending", noting)
 
 
 @pytest.mark.parametrize("unread", [0, 3])
