@@ -51,8 +51,8 @@ def sample_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
         Column("cause", "cause"),
         Column("stage", "stage"),
         Column("source", "source"),
-        Column("attributes", "attributes", pairs),
-        Column("stages", "stages (ms)", pairs),
+        Column("attributes", "attributes", pairs, wraps=True),
+        Column("stages", "stages (ms)", pairs, wraps=True),
         Column("file", "file", _optional),
         Column("offset", "offset", right=True),
         Column("id", "id", right=True),
@@ -120,8 +120,8 @@ def write_rows(
         width: The width of a table; None: the terminal's.
     """
     if form == "table":
-        every = [Column(key, key, _optional) for key in keys]
-        return Table(out, columns or every, width=width, fold=not columns).write(keys, rows)
+        every = [Column(key, key, _optional, wraps=True) for key in keys]
+        return Table(out, columns or every, width=width, complete=not columns).write(keys, rows)
     number = 0
     if form == "csv":
         writer = csv.writer(out, lineterminator="\n")
@@ -205,20 +205,20 @@ def _write_section(out: TextIO, records: Sequence[Mapping[str, object]], width: 
         out.write("none\n")
         return
     columns = [_status_column(key, value) for key, value in records[0].items()]
-    Table(out, columns, width=width, fold=True).write(tuple(records[0]), [tuple(r.values()) for r in records])
+    Table(out, columns, width=width, complete=True).write(tuple(records[0]), [tuple(r.values()) for r in records])
 
 
 def _status_column(key: str, value: object) -> Column:
     title = key.replace("_", " ")
     if isinstance(value, Mapping):
-        return Column(key, title, lambda item: pairs(item) or "-")
+        return Column(key, title, lambda item: pairs(item) or "-", wraps=True)
     if isinstance(value, list):
-        return Column(key, title, _names)
+        return Column(key, title, _names, wraps=True)
     if key.endswith("_ms"):
         return Column(key, title.removesuffix(" ms"), duration, right=True)
     if isinstance(value, int):
         return Column(key, title, _bytes if key in ("bytes", "size_bytes", "wal_bytes") else _number, right=True)
-    return Column(key, title, _optional)
+    return Column(key, title, _optional, wraps=True)
 
 
 def _names(value: object) -> str:

@@ -29,15 +29,16 @@ def detect(
     from otel_logtail.cli import answers
     from otel_logtail.cli.observers.detection import Detected, detect
     from otel_logtail.cli.observers.excerpt import read_excerpt
-    from otel_logtail.cli.streams import encodable
-    from otel_logtail.text import printable
+    from otel_logtail.cli.tables import write_command, write_text
 
     found = [detect(read_excerpt(path)) for path in paths]
     with reader_may_leave():
         if form is Format.TABLE:
             for each in found:
                 for line in _lines(each):
-                    sys.stdout.write(encodable(printable(line), sys.stdout) + "\n")
+                    write_text(sys.stdout, line)
+                if each.command:
+                    write_command(sys.stdout, each.command)
         else:
             answers.write_records(sys.stdout, Detected, found, form.value)
     if not any(each.observer for each in found):
@@ -62,7 +63,6 @@ def _lines(found: Detected) -> Iterator[str]:
         yield "  the time stamps have no zone: add --timezone if it is not that of this machine"
     if found.others:
         yield f"  {', '.join(found.others)} can read it, too"
-    yield f"  {found.command}"
 
 
 def _count(number: int, what: str) -> str:

@@ -56,18 +56,16 @@ def doctor(
 def _write(checks: Iterator[Check], form: Format) -> bool:
     """Write checks, in a table each one as soon as it is done; return whether none failed."""
     from otel_logtail.cli.answers import write_records
-    from otel_logtail.cli.streams import encodable
+    from otel_logtail.cli.tables import write_text
     from otel_logtail.doctor import Check
-    from otel_logtail.text import printable
 
     done = []
     for check in checks:
         done.append(check)
         if form is Format.TABLE:
             todo = f"  \u2013 {check.todo}" if check.todo else ""
-            line = printable(f"{check.level:<4}  {check.area}: {check.what}{todo}")
             with reader_may_leave():
-                sys.stdout.write(encodable(line, sys.stdout) + "\n")
+                write_text(sys.stdout, f"{check.level:<4}  {check.area}: {check.what}{todo}", " " * 6)
     if form is not Format.TABLE:
         with reader_may_leave():
             write_records(sys.stdout, Check, done, form.value)

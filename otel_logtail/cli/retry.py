@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,10 +42,11 @@ def retry(
 
 
 def _list(path: Path, exporter: str) -> Sequence[Quarantined]:
+    from otel_logtail.cli.tables import write_text
     from otel_logtail.query import Reader
     from otel_logtail.store import quarantine
     from otel_logtail.store.connection import translated
-    from otel_logtail.text import iso, printable
+    from otel_logtail.text import iso
 
     with Reader.open(path) as reader, translated(path):
         known = [name for (name,) in reader.conn.execute("SELECT name FROM exporter ORDER BY name")]
@@ -56,7 +58,7 @@ def _list(path: Path, exporter: str) -> Sequence[Quarantined]:
         items = quarantine.listed(reader.conn, exporter or None)
     for item in items:
         line = f"{item.exporter}: {item.stream} {item.item} of {iso(item.about_ns)}: {item.why}"
-        typer.echo(printable(redactor()(line)))
+        write_text(sys.stdout, redactor()(line))
     lost = sum(not item.sendable for item in items)
     if lost:
         say(f"{_items(lost)} quarantined by an older version, which did not keep them: not sent again")

@@ -1,35 +1,40 @@
-"""Tables for people, laid out a piece at a time.
+"""Tables for people, on a stream, laid out a piece at a time.
 
-On a terminal a table has color and fits the width: the last columns, which matter least, are omitted. In a file or pipe
-it is plain text with every column. Text from a log cannot move the cursor: characters that do not print are escaped.
+On a terminal a table fits the width: its last columns, which matter least, are omitted. In a file or pipe it has every
+column. Text from a log cannot move the cursor: characters that do not print are escaped.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import TextIO
 
 import msgspec
 
-from otel_logtail.cli.streams import encodable, takes_all
+from otel_logtail.cli.streams import encodable, is_colored, takes_all
+from otel_logtail.table import cells, records, row_lines, widths_of, wrap
 from otel_logtail.text import printable
 
 Row = Sequence[object]
 
 _PIECE = 500  # rows that are measured and written together
-_GAP = 2
-_COLORS = {"degraded": "yellow", "stall": "bold red"}
+_COLORS = {"degraded": "33", "stall": "1;31"}
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column: the key of its values, its heading, how a value is shown, and its alignment."""
+    """One column: the key of its values, its heading, how a value is shown, and its alignment.
+
+    ``wraps``: a long value may take several lines, if the table has no room for it.
+    """
 
     key: str
     title: str
     show: Callable[[object], str] = str
     right: bool = False
+    wraps: bool = False
 
 
 def terminal_width(out: TextIO) -> int | None:
@@ -44,32 +49,45 @@ class Table:
         out: The stream.
         columns: The columns, the least important one last.
         width: The width of a line; None: the terminal's, or no limit if the stream is not a terminal.
-        fold: Fold long cells instead of omitting columns if the table is too wide.
+        complete: If the table is too wide, write its rows as records instead of omitting columns.
     """
 
-    def __init__(self, out: TextIO, columns: Sequence[Column], *, width: int | None = None, fold: bool = False) -> None:
+    def __init__(
+        self, out: TextIO, columns: Sequence[Column], *, width: int | None = None, complete: bool = False
+    ) -> None:
         self._out = out
         self._columns = columns
+        self._sides = "".join("r" if column.right else "lw"[column.wraps] for column in columns)
         self._width = terminal_width(out) if width is None else width
-        self._fold = fold
+        self._complete = complete
 
     def write(self, keys: Sequence[str], rows: Iterable[Row]) -> int:
         """Write rows whose values have these keys, and return their number."""
         heading = [column.title for column in self._columns]
         widths: list[int] = []
+        heads: list[Iterator[str]] = []
         number = 0
-        pieces = self._pieces(keys, iter(rows))
-        for cells in pieces:
+        for piece in self._pieces(keys, iter(rows)):
             if not number or self._width is not None:
-                widths = [max(map(_cells, column)) for column in zip(heading, *cells, strict=True)]
-            if self._width is None:
-                lines = cells if number else chain([heading], cells)
-                self._out.writelines(_plain(line, self._columns, widths) + "\n" for line in lines)
+                widths = widths_of([heading, *piece], self._sides, self._width)
+                heads = [row_lines(heading, self._sides, widths, self._paint(is_heading=True))]
+            if self._complete and len(widths) < len(heading):
+                self._write([""] * bool(number), records(heading, piece, self._width or 0, self._paint()))
             else:
-                fitting = len(widths) if self._fold else _fitting(widths, self._width)
-                _write_on_terminal(self._out, self._columns[:fitting], cells, self._width)
-            number += len(cells)
+                wraps, paint = self._width is not None, self._paint()
+                self._write(*heads, *(row_lines(row, self._sides, widths, paint, wraps=wraps) for row in piece))
+                heads = []
+            number += len(piece)
         return number
+
+    def _write(self, *parts: Iterable[str]) -> None:
+        for lines in parts:
+            self._out.writelines(line + "\n" for line in lines)
+
+    def _paint(self, *, is_heading: bool = False) -> Callable[[str, str], str] | None:
+        if not is_colored(self._out):
+            return None
+        return _bold if is_heading else _colored
 
     def _pieces(self, keys: Sequence[str], rows: Iterator[Row]) -> Iterator[list[list[str]]]:
         """Yield the cells of some rows at a time, at least once: an empty table has a heading."""
@@ -86,42 +104,30 @@ class Table:
             is_first = False
 
 
-def _cells(text: str) -> int:
-    """Return the width of a text on a terminal, in cells."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len  # takes 4 ms, which most answers do not need
-
-    return cell_len(text)
+def _bold(_: str, part: str) -> str:
+    return f"\x1b[1m{part}\x1b[0m"
 
 
-def _fitting(widths: Sequence[int], width: int) -> int:
-    """Return how many columns fit side by side, at least one."""
-    used, number = 0, 0
-    for each in widths:
-        used += each + _GAP
-        if number and used - _GAP > width:
-            break
-        number += 1
-    return number
+def _colored(cell: str, part: str) -> str:
+    return f"\x1b[{_COLORS[cell]}m{part}\x1b[0m" if cell in _COLORS else part
 
 
-def _plain(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
-    padded = []
-    for cell, column, width in zip(cells, columns, widths, strict=True):
-        space = " " * (width - _cells(cell))
-        padded.append(space + cell if column.right else cell + space)
-    return (" " * _GAP).join(padded).rstrip()
+def write_text(out: TextIO, text: str, indent: str = "  ") -> None:
+    """Write a line of text from anywhere; on a terminal in several lines, all but the first one indented."""
+    line = encodable(printable(text), out)
+    width = terminal_width(out)
+    start = line[: len(line) - len(line.lstrip())]
+    parts = [line.lstrip()] if width is None else wrap(line.lstrip(), width - len(start), indent)
+    out.writelines(f"{start}{part}\n" for part in parts)
 
 
-def _write_on_terminal(out: TextIO, columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> None:
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    table = RichTable(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell, style=_COLORS.get(cell, "")) for cell in row[: len(columns)]))
-    Console(file=out, width=width, highlight=False, force_terminal=True).print(table)
+def write_command(out: TextIO, command: str, indent: str = "  ") -> None:
+    """Write a command for a shell; on a terminal in several lines, which can be copied as they are."""
+    width = terminal_width(out)
+    line = indent
+    for word in map(shlex.quote, shlex.split(command)):
+        if width is not None and line.strip() and cells(f"{line} {word} \\") > width:
+            out.write(encodable(printable(f"{line} \\"), out) + "\n")
+            line = indent + "  "
+        line += word if line.isspace() or not line else f" {word}"
+    out.write(encodable(printable(line), out) + "\n")

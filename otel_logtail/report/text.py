@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from textwrap import wrap
+from math import ceil
 
 from otel_logtail.report.answer import MARKS
 from otel_logtail.report.bars import histogram, length, severity_of
@@ -25,12 +25,16 @@ from otel_logtail.report.rows import (
     target_rows,
 )
 from otel_logtail.report.words import NONE, SPACE, count, measured
+from otel_logtail.table import GAP, lay_out, row_lines, widths_of, wrap
 from otel_logtail.text import printable, short
 
 _BLOCK = "█"
 _LONGEST = 50
+_SHORTEST = 10
+_WIDTH = 100  # of text that is not for a terminal
 _MAX_SLOTS = 31
-_LEAST_COLUMNS = 3
+_INDENT = "  "
+_CAUSE_SIDES = "wlrrr"
 
 
 def lines(
@@ -45,25 +49,24 @@ def lines(
         tz: The time zone of times; None: the local one.
     """
     found = answer_of(report)
-    sentence = list(_wrapped(f"{MARKS[found.outcome]} {printable(found.sentence)}", width or 100))
+    sentence = list(_wrapped(f"{MARKS[found.outcome]} {printable(found.sentence)}", width or _WIDTH))
     yield from sentence
-    yield from _wrapped(f"{printable(report.title)}: {range_of(report, tz)}", width or 100)
+    yield from _wrapped(f"{printable(report.title)}: {range_of(report, tz)}", width or _WIDTH)
     yield ""
     yield from _targets(report, width)
     if comparison is not None:
         yield ""
-        yield from comparison_lines(comparison, width=width or 100, tz=tz)
+        yield from comparison_lines(comparison, width=width or _WIDTH, tz=tz)
     if not report.summary.count:
         return
-    longest = max(10, min(_LONGEST, (width or 100) - 45))
     yield ""
-    yield from _table(headline(report), "ll")
-    yield from _histogram(report, longest)
+    yield from _table(headline(report), "lw", width)
+    yield from _histogram(report, width)
     if report.summary.episodes:
-        yield from _calendar(report, longest)
-        yield from _causes(report, longest // 2, width or 100)
+        yield from _calendar(report, width)
+        yield from _causes(report, width or _WIDTH)
         yield ""
-        yield from _wrapped(stalls_heading(report, tz), width or 100)
+        yield from _wrapped(stalls_heading(report, tz), width or _WIDTH)
         yield from _table(stall_rows(report, tz), STALL_SIDES, width)
     for title, parts in (("sources", report.sources), ("paths", report.paths)):
         if parts:
@@ -81,14 +84,14 @@ def _targets(report: Report, width: int | None) -> Iterator[str]:
         why = printable(row[3])
         if not why:
             yield line
-        elif len(line) + 2 + len(why) <= (width or 100):
+        elif len(line) + 2 + len(why) <= (width or _WIDTH):
             yield f"{line}  {why}"
         else:
             yield line
-            yield from (indent + part for part in _wrapped(f"({why})", (width or 100) - len(indent)))
+            yield from (indent + part for part in _wrapped(f"({why})", (width or _WIDTH) - len(indent)))
 
 
-def comparison_lines(comparison: Comparison, *, width: int = 100, tz: tzinfo | None = None) -> Iterator[str]:
+def comparison_lines(comparison: Comparison, *, width: int = _WIDTH, tz: tzinfo | None = None) -> Iterator[str]:
     """Yield the lines of a comparison: its sentence, the table, and its notes.
 
     Args:
@@ -110,72 +113,66 @@ def _wrapped(text: str, width: int) -> Iterator[str]:
     return (line.replace("\xa0", " ") for line in wrap(text.replace(" %", "\xa0%"), width))
 
 
-def _histogram(report: Report, longest: int) -> Iterator[str]:
+def _histogram(report: Report, width: int | None) -> Iterator[str]:
     yield ""
     yield "latency distribution (bars are logarithmic)"
     bars = histogram(report.counts, 1)
     most = max(bar.count for bar in bars)
     rows = [
-        [
-            f"{short(bar.from_ms)} –",
-            short(bar.to_ms),
-            f"{bar.count:,}",
-            severity_of(bar, report.thresholds_ms),
-            _BLOCK * round(longest * length(bar.count, most)),
-        ]
+        [f"{short(bar.from_ms)} –", short(bar.to_ms), f"{bar.count:,}", severity_of(bar, report.thresholds_ms)]
         for bar in bars
     ]
-    yield from _table(rows, "rrrll")
+    yield from _with_bars(rows, "rrrl", [length(bar.count, most) for bar in bars], width)
 
 
-def _calendar(report: Report, longest: int) -> Iterator[str]:
+def _calendar(report: Report, width: int | None) -> Iterator[str]:
     yield ""
     yield f"episodes by {'hour' if report.hourly else 'day'}"
     slots = report.slots[-_MAX_SLOTS:]
     most = max(1, *(slot.stalls + slot.degraded for slot in slots))
     rows = [
-        [
-            slot.label,
-            f"{slot.stalls} stall{'' if slot.stalls == 1 else 's'}",
-            f"{slot.degraded} degraded",
-            _BLOCK * -(-longest * (slot.stalls + slot.degraded) // most),
-        ]
+        [slot.label, f"{slot.stalls} stall{'' if slot.stalls == 1 else 's'}", f"{slot.degraded} degraded"]
         for slot in slots
     ]
-    yield from _table(rows, "lrrl")
+    yield from _with_bars(rows, "lrr", [(slot.stalls + slot.degraded) / most for slot in slots], width)
 
 
-def _causes(report: Report, longest: int, width: int) -> Iterator[str]:
+def _causes(report: Report, width: int) -> Iterator[str]:
     """Yield a line for each cause, and below those with stalls what to do about them."""
     yield ""
     yield from _wrapped(why_heading(report), width)
+    longest = max(_SHORTEST, min(_LONGEST, width - 45)) // 2
+    most = max(1, *(cause.time_in_stalls_ms for cause in report.causes)) if report.causes else 1
     rows = [
         [
             cause.name,
-            _BLOCK * round(longest * cause.time_in_stalls_ms / max(1, *(c.time_in_stalls_ms for c in report.causes))),
+            _BLOCK * round(longest * cause.time_in_stalls_ms / most),
             measured(cause.time_in_stalls_ms) if cause.stalls else NONE,
             count(cause.stalls, "stall"),
             f"{cause.degraded:,} degraded",
         ]
         for cause in report.causes
     ]
-    cells = [[cell.replace(SPACE, " ") for cell in row] for row in rows]
-    for line, cause in zip(list(_table(cells, "llrrr", width)), report.causes, strict=True):
-        yield line
+    cells = [[printable(cell.replace(SPACE, " ")) for cell in row] for row in rows]
+    widths = widths_of(cells, _CAUSE_SIDES, width - len(_INDENT)) if cells else []
+    for row, cause in zip(cells, report.causes, strict=True):
+        yield from (_INDENT + line for line in row_lines(row, _CAUSE_SIDES, widths))
         if cause.stalls and cause.advice:
             text = " ".join(filter(None, (cause.advice, cause.hint)))
             yield from (f"      {part}" for part in _wrapped(printable(text), width - 6))
 
 
+def _with_bars(rows: Sequence[Sequence[str]], sides: str, shares: Sequence[float], width: int | None) -> Iterator[str]:
+    """Yield the lines of a table with a bar behind each row; a share of 1 is the longest bar."""
+    if not rows:
+        return
+    room = (width or _WIDTH) - len(_INDENT)
+    widths = widths_of([[printable(cell) for cell in row] for row in rows], sides, room - _SHORTEST - GAP)
+    longest = max(_SHORTEST, min(_LONGEST, room - sum(widths) - GAP * len(widths)))
+    bars = ([*row, _BLOCK * ceil(longest * share)] for row, share in zip(rows, shares, strict=True))
+    yield from _table(list(bars), f"{sides}l", width)
+
+
 def _table(rows: Sequence[Sequence[str]], sides: str, width: int | None = None) -> Iterator[str]:
     """Yield the lines of a table, without its last columns if they do not fit the width."""
-    cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(sides))] if cells else []
-    while width is not None and len(widths) > _LEAST_COLUMNS and sum(widths) + 2 * len(widths) > width:
-        widths.pop()
-    for row in cells:
-        shown = [
-            cell.rjust(size) if side == "r" else cell.ljust(size)
-            for cell, size, side in zip(row, widths, sides, strict=False)
-        ]
-        yield ("  " + "  ".join(shown)).rstrip()
+    return lay_out([[printable(cell) for cell in row] for row in rows], sides, width, _INDENT)

@@ -57,20 +57,20 @@ def new(
     """
     from otel_logtail.cli.observers.excerpt import read_excerpt
     from otel_logtail.cli.observers.new import write_observer
+    from otel_logtail.cli.tables import write_command, write_text
 
     excerpt = read_excerpt(sample)
     written = write_observer(name, excerpt, Path())
-    lines = len(excerpt.lines)
-    typer.echo(
-        f"wrote {written.observer}: finds {_samples(written.samples)} in {lines} line{'s' * (lines != 1)} of {sample}"
-    )
-    typer.echo(f"wrote {written.test}: its test")
+    out = sys.stdout
+    found = f"finds {_number(written.samples, 'sample')} in {_number(len(excerpt.lines), 'line')} of {sample}"
+    write_text(out, f"wrote {written.observer}: {found}")
+    write_text(out, f"wrote {written.test}: its test")
     if written.is_unit_guessed:
-        typer.echo("the log does not name the unit of the durations: check UNIT_NS")
+        write_text(out, "the log does not name the unit of the durations: check UNIT_NS")
     if written.needs_no_framing:
-        typer.echo("the time stamps look like those of syslog: --framing none keeps them")
+        write_text(out, "the time stamps look like those of syslog: --framing none keeps them")
     if written.needs_zone:
-        typer.echo("the time stamps have no zone: pass --timezone if it is not that of this machine")
+        write_text(out, "the time stamps have no zone: pass --timezone if it is not that of this machine")
     command = [
         "otel-logtail",
         "--observer",
@@ -80,8 +80,10 @@ def new(
         *(["--framing", "none"] if written.needs_no_framing else []),
         "--once",
     ]
-    typer.echo(f"next: decide what TODO marks, then run\n  pytest {written.test}\n  {shlex.join(command)}")
+    write_text(out, "next: decide what TODO marks, then run")
+    write_command(out, f"pytest {written.test}")
+    write_command(out, shlex.join(command))
 
 
-def _samples(number: int) -> str:
-    return f"{number} sample{'s' * (number != 1)}"
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

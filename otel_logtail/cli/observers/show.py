@@ -9,6 +9,7 @@ import msgspec
 
 from otel_logtail.cli.answers import Format, write_rows, write_status
 from otel_logtail.cli.streams import json_text
+from otel_logtail.cli.tables import write_text
 from otel_logtail.daemon.options import QUIET_MS, STALL_MS, THRESHOLD_MS
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observer_file import absolute, is_file, own_name
@@ -83,7 +84,8 @@ def write_description(out: TextIO, shown: Described, form: Format) -> None:
 
 
 def _write_text(out: TextIO, shown: Described) -> None:
-    out.write(f"{shown.name}: {shown.what}\n\n")
+    write_text(out, f"{shown.name}: {shown.what}")
+    out.write("\n")
     rows = [("source", shown.source), ("paths", " ".join(shown.paths) or "none: give them with --path")]
     rows += [(f"--{name.replace('_', '-')}", f"{value} (default)") for name, value in shown.thresholds.items()]
     write_rows(out, ("setting", "value"), rows, "table")
@@ -92,8 +94,10 @@ def _write_text(out: TextIO, shown: Described) -> None:
         for option in shown.options:
             default = f" Default: {option['default']}." if option["default"] else ""
             name = option["flag"] or f"{option['key']} ="
-            out.write(f"  {name} {option['values']}\n      {option['what']}{default}\n")
+            write_text(out, f"  {name} {option['values']}")
+            write_text(out, f"      {option['what']}{default}", "")
     if shown.no_sample:
-        out.write(f"\nif the log has no sample\n  {shown.no_sample}\n")
+        out.write("\nif the log has no sample\n")
+        write_text(out, f"  {shown.no_sample}", "")
     if shown.configuration:
         out.write(f"\nlog configuration\n\n{shown.configuration}\n")

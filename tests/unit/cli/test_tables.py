@@ -139,8 +139,27 @@ def test_a_table_fits_the_terminal_by_leaving_out_the_last_columns() -> None:
     assert [line.rstrip() for line in wide.splitlines()] == rows([SAMPLE, QUICK], "table").splitlines()
 
 
-def test_a_stall_is_red_on_a_terminal() -> None:
-    assert "\x1b[1;31mstall" in rows([SAMPLE], "table", 100)
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_stall_is_red_on_a_terminal_unless_colors_are_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_red(out: io.StringIO, **environ: str) -> bool:
+        with monkeypatch.context() as patch:
+            for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+                patch.delenv(name, raising=False)
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            answers.write_records(out, SampleRow, [SAMPLE], "table", answers.sample_columns(CET))
+        assert ("\x1b" in out.getvalue()) == ("\x1b[1;31mstall\x1b[0m" in out.getvalue())
+        return "\x1b" in out.getvalue()
+
+    assert is_red(Terminal())
+    assert not is_red(Terminal(), NO_COLOR="1")
+    assert not is_red(Terminal(), TERM="dumb")
+    assert not is_red(io.StringIO())
+    assert is_red(io.StringIO(), FORCE_COLOR="1")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Tables of text, and text in lines of a width. Pure.
+
+No word is broken: a table that is too wide wraps its long cells at spaces, omits its last columns, or becomes records
+with a value on each line. Only a word that is longer than a line continues on the next one, if possible after a ``/``
+or another mark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+
+GAP = 2
+"""The number of spaces between two columns."""
+
+_LEAST = 24
+"""A column that wraps is not made narrower than this."""
+
+_PART = re.compile(r"[^/,;:=&?._-]*[/,;:=&?._-]*")
+
+Row = Sequence[str]
+Paint = Callable[[str, str], str]
+"""Adds color to a part of a cell; the arguments are the cell and the part."""
+
+
+def cells(text: str) -> int:
+    """Return the width of a text on a terminal, in cells."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # takes 4 ms, which most answers do not need
+
+    return cell_len(text)
+
+
+def wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Return a text as lines of words that fit a width; lines after the first one start with ``indent``."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        room = width - len(indent) * bool(lines)
+        joined = f"{line} {word}" if line else word
+        if cells(joined) <= room:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        *full, line = _parts(word, width, width - len(indent))
+        lines += full
+    first, *rest = [*lines, line]
+    return [first, *(indent + each for each in rest)]
+
+
+def _parts(word: str, width: int, rest: int) -> list[str]:
+    """Return a word in parts that fit a line, cut after a mark if there is one."""
+    limit = max(1, min(width, rest))
+    if cells(word) <= limit:
+        return [word]
+    parts = [""]
+    for piece in _PART.findall(word):
+        if cells(parts[-1] + piece) > limit and parts[-1]:
+            parts.append("")
+        for char in piece if cells(piece) > limit else [piece]:
+            if cells(parts[-1] + char) > limit:
+                parts.append("")
+            parts[-1] += char
+    return parts
+
+
+# --- columns ------------------------------------------------------------------------------------------------------
+
+
+def widths_of(rows: Iterable[Row], sides: str, width: int | None = None) -> list[int]:
+    """Return the widths of the columns that fit side by side, at least one.
+
+    Args:
+        rows: All rows, the heading included.
+        sides: A letter for each column, the least important one last: ``l`` left, ``r`` right, ``w`` left, and its
+            cells may wrap at spaces.
+        width: The width of a line; None: no limit.
+    """
+    columns = list(zip(*rows, strict=True))
+    natural = [max(map(cells, column)) for column in columns]
+    if width is None:
+        return natural
+    least = [
+        min(size, max(_LEAST, *map(_longest_word, column))) if side == "w" else size
+        for side, size, column in zip(sides, natural, columns, strict=True)
+    ]
+    shown = 1
+    while shown < len(least) and sum(least[: shown + 1]) + GAP * shown <= width:
+        shown += 1
+    found = least[:shown] if shown > 1 else [min(natural[0], width)]
+    spare = width - sum(found) - GAP * (shown - 1)
+    for index, size in enumerate(found):
+        more = min(max(0, spare), natural[index] - size)
+        found[index] += more
+        spare -= more
+    return found
+
+
+def _longest_word(text: str) -> int:
+    return max(map(cells, text.split(" ")))
+
+
+def row_lines(
+    row: Row, sides: str, widths: Sequence[int], paint: Paint | None = None, *, wraps: bool = True
+) -> Iterator[str]:
+    """Yield the lines of one row: one line, unless a cell wraps.
+
+    Args:
+        row: The cells; those without a width are left out.
+        sides: As in :func:`widths_of`.
+        widths: The widths of the columns.
+        paint: Adds color to a cell.
+        wraps: Whether a cell that is wider than its column wraps; otherwise it moves the next columns.
+    """
+    split = [
+        wrap(cell, width) if wraps and cells(cell) > width else [cell] for cell, width in zip(row, widths, strict=False)
+    ]
+    for parts in zip_longest(*split, fillvalue=""):
+        shown = []
+        for part, side, width, cell in zip(parts, sides, widths, row, strict=False):
+            space = " " * (width - cells(part))
+            painted = part if paint is None else paint(cell, part)
+            shown.append(space + painted if side == "r" else painted + space)
+        yield (" " * GAP).join(shown).rstrip()
+
+
+def lay_out(rows: Sequence[Row], sides: str, width: int | None = None, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a table; the arguments are those of :func:`widths_of`."""
+    if not rows:
+        return
+    widths = widths_of(rows, sides, None if width is None else width - len(indent))
+    for row in rows:
+        for line in row_lines(row, sides, widths, wraps=width is not None):
+            yield (indent + line).rstrip()
+
+
+def records(heading: Row, rows: Iterable[Row], width: int, paint: Paint | None = None) -> Iterator[str]:
+    """Yield rows as records, a value on each line after its title, with an empty line between two records.
+
+    A value with a word that does not fit beside the title starts on the next line.
+    """
+    sizes = (max(map(cells, heading)), max(1, width - max(map(cells, heading)) - GAP))
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        for title, cell in zip(heading, row, strict=True):
+            if _longest_word(cell) <= sizes[1]:
+                yield from row_lines((title, cell), "ll", sizes, paint)
+            else:
+                yield title
+                yield from (" " * GAP + line for line in wrap(cell, width - GAP))
