@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress, islice
 from itertools import count as count_up
 from math import ceil, log2
@@ -24,12 +24,25 @@ _PER_OCTAVE = 1 << SCALE
 _hot = native.module("engine._hot")
 _OFFSET = log2(1e9) * _PER_OCTAVE
 
-_DEFAULT_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
+_LADDER_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_FINE_MS = (1500, 2000, 3000, 5000, 7500, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000)
+_LADDER_NS = frozenset(ms * 1_000_000 for ms in (*_LADDER_MS, *_FINE_MS))
 
 
 def bounds(degraded_ns: int, stall_ns: int) -> tuple[int, ...]:
-    """Return the explicit histogram's bounds in nanoseconds: a 1-2-5 ladder that holds both thresholds exactly."""
-    return tuple(sorted({ms * 1_000_000 for ms in _DEFAULT_BOUNDS_MS} | {degraded_ns, stall_ns}))
+    """Return the explicit histogram's bounds in nanoseconds, which hold both thresholds exactly.
+
+    They are a 1-2-5 ladder up to 1 s, and finer above it: stalls are few, and their lengths matter.
+    """
+    return tuple(sorted(_LADDER_NS | {degraded_ns, stall_ns}))
+
+
+def thresholds_among(bounds_ns: Iterable[int]) -> tuple[int, ...]:
+    """Return the bounds that only a threshold can be. Those of earlier versions are all among the present ones.
+
+    A threshold that equals one of the other bounds is not found.
+    """
+    return tuple(sorted(set(bounds_ns) - _LADDER_NS))
 
 
 Rows = list[tuple[int | None, ...]]

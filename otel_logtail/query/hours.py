@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail.counts import count
+from otel_logtail.counts import count, thresholds_among
 from otel_logtail.model import Instrument, Severity
 from otel_logtail.query.edges import TABLES, Coverage, cover, id_list
 from otel_logtail.query.episodes import episode_spans
 from otel_logtail.query.intervals import series_of
 from otel_logtail.query.reader import Reader
 from otel_logtail.query.samples import at_edges
+from otel_logtail.store.rows import decode_bounds
 
 HOUR_NS = 3600 * 10**9
 _ROWS = 4096  # read at a time: limits memory
@@ -53,11 +54,11 @@ class Hour(msgspec.Struct):
 class Hours(msgspec.Struct, frozen=True):
     """The hours of a range that have samples or episodes, by their start.
 
-    ``bounds`` are the different bounds of the histograms: more than one if the thresholds changed.
+    ``thresholds`` are those among the bounds of the histograms: more than one if the thresholds changed.
     """
 
     hours: dict[int, Hour]
-    bounds: frozenset[str]
+    thresholds: frozenset[tuple[int, ...]]
 
 
 def hours(reader: Reader) -> Hours:
@@ -76,10 +77,9 @@ def hours(reader: Reader) -> Hours:
             _add_sample(_hour(found, sample[1]), sample, kind)
         for episode in episode_spans(reader):
             _add_episode(found, episode, reader.bounds)
-        bounds = {
-            row[0] for row in reader.conn.execute(f"SELECT bounds FROM series WHERE id IN ({id_list(sorted(used))})")
-        }
-    return Hours(dict(sorted(found.items())), frozenset(bounds))
+        bounds = reader.conn.execute(f"SELECT DISTINCT bounds FROM series WHERE id IN ({id_list(sorted(used))})")
+        thresholds = frozenset(thresholds_among(decode_bounds(text)) for (text,) in bounds)
+    return Hours(dict(sorted(found.items())), thresholds)
 
 
 class Extent(msgspec.Struct, frozen=True):

@@ -122,7 +122,7 @@ def _sides(
         varies=varies if by_day and (varies.before or varies.after) else Varies(not by_day, not by_day),
         others=others if len(others) >= LEAST_DAYS else [],
         is_known=by_day,
-        same_bounds=len(sides[0].bounds | sides[1].bounds) <= 1,
+        same_thresholds=len(sides[0].thresholds | sides[1].thresholds) <= 1,
         floor_ln=0.0 if by_day else _DAY_LN * math.sqrt(1 / max(1, days[0]) + 1 / max(1, days[1])),
         lengths_s=(
             sum(hour.length_ns for hour in all_hours) / 1e9,
@@ -227,7 +227,7 @@ def _notes(
         notes.append(f"{dropped} hours are left out: the other period has no such hour of the day and kind of day")
     if any(abs(weight - 1) > _NAMED for weight in weights.values()):
         notes.append("hours of the first period are weighted, so that both have the same hours of the week")
-    if not sides.same_bounds:
+    if not sides.same_thresholds:
         notes.append("the thresholds changed: stalls, episodes and their time are not judged")
     return notes
 

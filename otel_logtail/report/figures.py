@@ -56,7 +56,7 @@ class Sides(msgspec.Struct, frozen=True):
     """The blocks of both periods, and where their variance is known from.
 
     ``others`` are days of neither period, which give the variance if both are short. ``is_known``: a variance is known
-    at all. ``max_ns`` are the longest samples of both periods. ``same_bounds``: the thresholds did not change.
+    at all. ``max_ns`` are the longest samples of both periods. ``same_thresholds``: the thresholds did not change.
     ``threshold_ns`` is today's (None: several sources). ``floor_ln`` widens the interval of a quantile if no variance
     of days is known. ``lengths_s`` are the sum of the durations of all episodes, and the sum of their squares.
     """
@@ -66,7 +66,7 @@ class Sides(msgspec.Struct, frozen=True):
     varies: Varies
     others: list[Bucket]
     is_known: bool
-    same_bounds: bool
+    same_thresholds: bool
     floor_ln: float
     lengths_s: tuple[float, float]
     max_ns: tuple[int, int]
@@ -77,7 +77,7 @@ def figures_of(sides: Sides) -> tuple[Figure, ...]:
     """Return the rows of the comparison. Five of them decide its sentence."""
     length, squares = sides.lengths_s
     is_tail_known = sides.is_known
-    are_episodes_known = sides.is_known and sides.same_bounds
+    are_episodes_known = sides.is_known and sides.same_thresholds
     least_time = squares / length if length else 1.0
     return (
         _quantile(sides, "p50", 0.5, decides=True),
@@ -109,11 +109,11 @@ def _slow(sides: Sides) -> Figure:
     threshold_ns = sides.threshold_ns
 
     def block(bucket: Bucket) -> Block:
-        if sides.same_bounds or threshold_ns is None:
+        if sides.same_thresholds or threshold_ns is None:
             return Block(bucket.slow, bucket.count)
         return Block(number_above(bucket.histogram, round(math.log(threshold_ns / 1e9) / BUCKET_LN) - 1), bucket.count)
 
-    judge = sides.is_known and (sides.same_bounds or threshold_ns is not None)
+    judge = sides.is_known and (sides.same_thresholds or threshold_ns is not None)
     return _rate(sides, "slow samples", "%", block, 100.0, judge=judge, decides=True)
 
 

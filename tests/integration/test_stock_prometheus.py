@@ -16,14 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.counts import bounds
+from otel_logtail import counts
+from otel_logtail.engine.scan import Thresholds
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.model import Delivered, Retry, Stream
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from tests.support import pieces
-from tests.support.pieces import INTERVAL, SECOND, Piece, line
+from tests.support.pieces import INTERVAL, SECOND, THRESHOLDS, Piece, line
 from tests.support.prometheus import Prometheus, find_prometheus
 from tests.support.waiting import bound_s
 
@@ -50,11 +51,13 @@ def now_ns(monkeypatch: pytest.MonkeyPatch) -> int:
 class Daemon:
     """A daemon's actions, step by step and without waiting: commits, closing, sending, and sometimes its health."""
 
-    def __init__(self, folder: Path, prometheus: Prometheus, **options: str) -> None:
+    def __init__(
+        self, folder: Path, prometheus: Prometheus, *, thresholds: Thresholds = THRESHOLDS, **options: str
+    ) -> None:
         self.stack = ExitStack()
         self.store = Store.open(folder / "store.db")
         self.stack.callback(self.store.close)
-        self.piece = Piece(self.store)
+        self.piece = Piece(self.store, thresholds=thresholds)
         environ = {
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{prometheus.url}/api/v1/otlp/v1/metrics",
             "OTEL_TRACES_EXPORTER": "none",
@@ -109,6 +112,11 @@ def grown(prometheus: Prometheus, metric: str, now_ns: int) -> float:
     return grown
 
 
+def resets(prometheus: Prometheus, now_ns: int) -> set[float]:
+    """Return how often the counts of each series were reset."""
+    return set(prometheus.instant(f"resets({COUNT}[2h])", now_ns / SECOND).values())
+
+
 def test_a_minute_with_late_lines_and_breaches_is_taken_whole(
     tmp_path: Path, prometheus: Prometheus, now_ns: int
 ) -> None:
@@ -158,18 +166,40 @@ def test_a_backlog_is_taken_whole(tmp_path: Path, prometheus: Prometheus, now_ns
 
 @pytest.mark.parametrize("size", [1, 100])
 def test_other_thresholds_and_back_are_resets_that_count_once(
-    tmp_path: Path, prometheus: Prometheus, now_ns: int, size: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prometheus: Prometheus, now_ns: int, size: int
 ) -> None:
     rng = random.Random(7)  # noqa: S311 - not for secrets
-    for life, thresholds in enumerate([(500, 2000), (700, 3000), (500, 2000), (500, 2500), (500, 2000)]):
-        monkeypatch.setattr(pieces, "BOUNDS", bounds(*(ms * 1_000_000 for ms in thresholds)))
-        with Daemon(tmp_path, prometheus) as daemon:
+    for life, of_life in enumerate([(500, 2000), (700, 3000), (500, 2000), (500, 2500), (500, 2000)]):
+        thresholds = Thresholds(*(ms * 1_000_000 for ms in of_life))
+        with Daemon(tmp_path, prometheus, thresholds=thresholds) as daemon:
             write(daemon, [3400 + life * 25 + n / 4 for n in range(100)], rng, [0, 0, 8, 35])
     with Daemon(tmp_path, prometheus) as daemon:
         daemon.piece.seal(3540)
         daemon.send(size)
     assert grown(prometheus, COUNT, now_ns) == 500
+    assert min(resets(prometheus, now_ns)) >= 4
     assert grown(prometheus, "log_overhead_breaches_total", now_ns) > 30
+    assert prometheus.own(OUT_OF_ORDER) == 0
+
+
+def test_an_upgrade_to_finer_bounds_loses_and_doubles_nothing(
+    tmp_path: Path, prometheus: Prometheus, now_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(9)  # noqa: S311 - not for secrets
+    finer = counts._LADDER_NS
+    earlier = frozenset(ms * 1_000_000 for ms in (1, 2, 5, 10, 20, 50, 100, 1000, 2000, 5000, 10_000, 30_000, 60_000))
+    assert earlier < finer
+    for life, ladder in enumerate([earlier, finer, finer]):
+        monkeypatch.setattr(counts, "_LADDER_NS", ladder)
+        # the intervals that are open at the end of a life have counts with both bounds
+        with Daemon(tmp_path, prometheus) as daemon:
+            write(daemon, [3400 + life * 33 + n / 4 for n in range(120)], rng, [0, 0, 8, 35])
+    with Daemon(tmp_path, prometheus) as daemon:
+        daemon.piece.seal(3560)
+        daemon.send()
+    assert grown(prometheus, COUNT, now_ns) == 360
+    assert grown(prometheus, 'log_overhead_duration_seconds_bucket{le="+Inf"}', now_ns) == 360
+    assert min(resets(prometheus, now_ns)) >= 1
     assert prometheus.own(OUT_OF_ORDER) == 0
 
 

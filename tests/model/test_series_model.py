@@ -17,9 +17,8 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
-from unittest import mock
 
 import msgspec
 from hypothesis import HealthCheck, settings
@@ -27,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from otel_logtail.counts import bounds
+from otel_logtail.engine.scan import Thresholds
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import ExportBatch, Stream
@@ -37,11 +36,10 @@ from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
-from tests.support import pieces
 from tests.support.pieces import INTERVAL, NOON, SECOND, Piece, line
 
 KEYS = ["", "a", "b"]
-BOUNDS = [bounds(ms * 1_000_000, 2_000_000_000) for ms in (500, 700, 300)]
+THRESHOLDS = [Thresholds(ms * 1_000_000, 2_000_000_000) for ms in (500, 700, 300)]
 MERGES = ((20 * SECOND, 30 * SECOND), (60 * SECOND, 90 * SECOND))
 
 
@@ -102,8 +100,7 @@ class SeriesMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "store.db"
-        self.patches = ExitStack()
-        self.patches.enter_context(mock.patch.object(pieces, "BOUNDS", BOUNDS[0]))
+        self.thresholds = THRESHOLDS[0]
         self.encoding = Encoding("1", "box")
         self.log: list[tuple[bytes, float]] = []
         self.truth: Counter[str] = Counter()
@@ -117,7 +114,7 @@ class SeriesMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.store = Store.open(self.path)
-        self.piece = Piece(self.store)
+        self.piece = Piece(self.store, thresholds=self.thresholds)
         self.outbox = Outbox.open(self.path, "otlp")
         self.begun = self.outbox.register([Stream.INTERVALS], NOON, form=self.encoding.form)
 
@@ -132,7 +129,6 @@ class SeriesMachine(RuleBasedStateMachine):
             self.check()
         finally:
             self.close()
-            self.patches.close()
             shutil.rmtree(self.folder)
 
     # --- what happens ---
@@ -181,10 +177,10 @@ class SeriesMachine(RuleBasedStateMachine):
         self.close()
         self.open()
 
-    @rule(of=st.sampled_from(BOUNDS))
-    def restarted_with_other_thresholds(self, of: tuple[int, ...]) -> None:
+    @rule(of=st.sampled_from(THRESHOLDS))
+    def restarted_with_other_thresholds(self, of: Thresholds) -> None:
         self.close()
-        pieces.BOUNDS = of
+        self.thresholds = of
         self.open()
 
     @rule(exponential=st.booleans(), version=st.sampled_from("12"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.counts import SCALE, add, bounds, count, merge_attributes
+from otel_logtail.counts import SCALE, add, bounds, count, merge_attributes, thresholds_among
 from otel_logtail.engine.columns import columns_of
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
 from otel_logtail.engine.scan import Thresholds
@@ -31,6 +31,7 @@ THRESHOLDS = Thresholds(50, 200)
 BOUNDS = (10, 20, 50, 200)
 SHAPES = [Shape(("wait", "read"), (("path", path),)) for path in ("a", "b")]
 SECONDS = bounds(500_000_000, 2_000_000_000)
+EARLIER_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
 
 DURATIONS = st.one_of(st.integers(0, 10**12), st.sampled_from([0, 1, *SECONDS, *(b + 1 for b in SECONDS)]))
 
@@ -216,6 +217,22 @@ def test_bounds_rise_and_hold_both_thresholds_exactly(degraded_ns: int, stall_ns
     ladder = bounds(degraded_ns, stall_ns)
     assert {degraded_ns, stall_ns} <= set(ladder)
     assert all(low < high for low, high in pairwise(ladder))
+
+
+def test_bounds_above_a_second_are_at_most_double_and_include_those_of_earlier_versions() -> None:
+    ladder = bounds(500_000_000, 2_000_000_000)
+    above = [bound for bound in ladder if bound >= 10**9]
+    assert above[-1] == 60 * 10**9
+    assert all(high / low <= 5 / 3 for low, high in pairwise(above))
+    assert {ms * 1_000_000 for ms in EARLIER_MS} <= set(ladder)
+
+
+def test_thresholds_are_found_among_the_bounds_of_any_version() -> None:
+    degraded, stall = 700_000_000, 2_500_000_000
+    earlier = {ms * 1_000_000 for ms in EARLIER_MS}
+    assert thresholds_among(bounds(degraded, stall)) == (degraded, stall)
+    assert thresholds_among(earlier | {degraded, stall}) == (degraded, stall)
+    assert thresholds_among(earlier) == thresholds_among(bounds(500_000_000, 2_000_000_000)) == ()
 
 
 def episode(start_ns: int, end_ns: int, severity: Severity = Severity.STALL, cause: str = "wait") -> Episode:

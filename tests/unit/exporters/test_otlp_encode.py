@@ -58,7 +58,8 @@ def test_durations_are_a_cumulative_histogram_in_seconds() -> None:
 
 def test_bounds_in_seconds_are_the_numbers_that_people_write() -> None:
     (metric,) = metrics_of(only(intervals(point([1]))))
-    expected = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
+    below = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+    expected = [*below, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60]
     assert list(metric.histogram.data_points[0].explicit_bounds) == expected
 
 

@@ -33,7 +33,7 @@ def make_hours(
     factor: float = 1.0,
     stalls: float = 2.0,
     samples: int = 40,
-    bounds: str = "b",
+    thresholds: tuple[int, ...] = (),
 ) -> Hours:
     """Make hours of some days with ``samples`` each; ``stalls`` a day on average, which vary from day to day."""
     rng = random.Random(seed)  # noqa: S311 - data of a test
@@ -60,7 +60,7 @@ def make_hours(
             hour.episode_ns += 5 * 10**9
             hour.length_ns += 5 * 10**9
             hour.squares += (5 * 10**9) ** 2
-    return Hours(found, frozenset({bounds}))
+    return Hours(found, frozenset({thresholds}))
 
 
 def period(hours: Hours) -> Period:
@@ -163,7 +163,7 @@ def test_more_nights_than_days_do_not_look_like_a_change() -> None:
                 hour.histogram = Counter({index + 64: count for index, count in hour.histogram.items()})
     evening = int((START + timedelta(days=7, hours=20)).timestamp()) * 10**9
     nights = Hours(
-        {at: hour for at, hour in second.hours.items() if evening <= at < evening + 36 * HOUR_NS}, second.bounds
+        {at: hour for at, hour in second.hours.items() if evening <= at < evening + 36 * HOUR_NS}, second.thresholds
     )
     comparison = compared(first, nights)
     assert "hours of the first period are weighted, so that both have the same hours of the week" in comparison.notes
@@ -180,7 +180,7 @@ def test_more_nights_than_days_do_not_look_like_a_change() -> None:
 
 
 def test_changed_thresholds_judge_no_stalls_but_slow_samples_by_the_new_one() -> None:
-    first, second = make_hours("a", 0, 7, bounds="old"), make_hours("b", 7, 7, bounds="new")
+    first, second = make_hours("a", 0, 7, thresholds=(600 * 10**6,)), make_hours("b", 7, 7, thresholds=(700 * 10**6,))
     comparison = compared(first, second)
     assert "the thresholds changed" in comparison.notes[-1]
     words = {name: figure(comparison, name).word for name in ("stalls", "episodes", "time in episodes")}

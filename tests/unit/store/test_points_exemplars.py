@@ -52,7 +52,7 @@ def late_line_after_a_restart(piece: Piece) -> None:
 
 
 def other_thresholds(piece: Piece) -> None:
-    Piece(piece.store, thresholds=Thresholds(SECOND // 2, 3 * SECOND)).commit(line(2, 0.75))
+    Piece(piece.store, thresholds=Thresholds(SECOND // 2, 5 * SECOND // 2)).commit(line(2, 0.75))
 
 
 def another_source(piece: Piece) -> None:
