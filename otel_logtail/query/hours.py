@@ -26,8 +26,9 @@ class Hour(msgspec.Struct):
     """The sums of one hour that starts at ``start_ns``.
 
     ``histogram`` maps the index of an exponential bucket to its count, without the ``zeros``. ``slow`` are the samples
-    from the threshold on, ``causes`` their causes. An episode, and a stall among them, counts in the hour in which it
-    began; its time counts in the hours in which it passed. ``squares`` are the squared durations of the episodes (ns²).
+    from the threshold on, ``causes`` their causes; ``stages`` counts the samples that have each stage. An episode, and
+    a stall among them, counts in the hour in which it began; its time counts in the hours in which it passed.
+    ``squares`` are the squared durations of the episodes (ns²).
     """
 
     start_ns: int
@@ -39,6 +40,7 @@ class Hour(msgspec.Struct):
     max_ns: int = 0
     slow: int = 0
     causes: Counter[str] = msgspec.field(default_factory=Counter)
+    stages: Counter[str] = msgspec.field(default_factory=Counter)
     episodes: int = 0
     stalls: int = 0
     episode_ns: int = 0
@@ -66,13 +68,16 @@ def hours(reader: Reader) -> Hours:
     with reader.snapshot():
         duration = [id_ for id_, _ in series_of(reader, Instrument.DURATION)]
         causes = {id_: str(attributes.get("cause")) for id_, attributes in series_of(reader, Instrument.BREACHES)}
-        coverage = cover(reader, [*duration, *causes])
+        stages = {id_: str(attributes.get("stage")) for id_, attributes in series_of(reader, Instrument.STAGE)}
+        coverage = cover(reader, [*duration, *causes, *stages])
         found: dict[int, Hour] = {}
         used = _add_intervals(reader, duration, coverage, found)
         for id_, start_ns, number in _numbers(reader, list(causes), coverage):
             hour = _hour(found, start_ns)
             hour.slow += number
             hour.causes[causes[id_]] += number
+        for id_, start_ns, number in _numbers(reader, list(stages), coverage):
+            _hour(found, start_ns).stages[stages[id_]] += number
         for sample, kind in at_edges(reader, coverage):
             _add_sample(_hour(found, sample[1]), sample, kind)
         for episode in episode_spans(reader):
@@ -168,6 +173,7 @@ def _add_sample(hour: Hour, sample: Any, kind: Any) -> None:
     if kind.severity is not Severity.OK:
         hour.slow += 1
         hour.causes[kind.cause] += 1
+    hour.stages.update(name for name, ns in zip(kind.stages, sample[4], strict=False) if ns is not None)
     _extend(hour, sample[1], sample[1])
 
 

@@ -50,6 +50,34 @@ def answer(verdicts: Sequence[Verdict], *, count: int, newest_ns: int | None, ar
     return Answer(Outcome.MET, f"Tolerable{narrowly}: {tightest}")
 
 
+def answer_of_several(sources: Sequence[tuple[str, Sequence[Verdict]]], worst: Sequence[Verdict]) -> Answer:
+    """Return the answer of several sources.
+
+    Args:
+        sources: The name of each source, and its verdicts.
+        worst: The worst verdict on each target, with its source.
+    """
+    total, targets = len(sources), len(worst)
+    clean = sum(all(verdict.outcome is Outcome.MET for verdict in verdicts) for _, verdicts in sources)
+    missed = [verdict for verdict in worst if verdict.outcome is Outcome.MISSED]
+    if missed:
+        name = max(missed, key=lambda verdict: verdict.share).source
+        number = sum(verdict.outcome is Outcome.MISSED for verdict in dict(sources)[name])
+        rest = f"{clean} of {total} sources meet all" if clean else "no source meets all"
+        return Answer(Outcome.MISSED, f"Not tolerable: {name} misses {number} of {targets} targets; {rest}")
+    unjudged = [verdict for verdict in worst if verdict.outcome is Outcome.UNJUDGED]
+    if unjudged:
+        names = ", ".join(f"{verdict.slo} of {verdict.source}" for verdict in unjudged)
+        is_open = all(verdict.outcome is not Outcome.MET for _, verdicts in sources for verdict in verdicts)
+        return Answer(Outcome.UNJUDGED, f"{'Not judged' if is_open else 'Tolerable so far; not judged'}: {names}")
+    tightest = max(worst, key=lambda verdict: verdict.share)
+    return Answer(
+        Outcome.MET,
+        f"Tolerable: all {total} sources meet all targets; the tightest is {tightest.slo} of {tightest.source},"
+        f" {_figure(tightest)}",
+    )
+
+
 def _figure(verdict: Verdict) -> str:
     """Return the measured figure with its name: ``p99 1.567 s``, ``6 stalls in the worst day``."""
     name = verdict.slo.partition("<")[0].strip()

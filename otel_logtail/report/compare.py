@@ -15,6 +15,7 @@ import msgspec
 from otel_logtail.query import Hours
 from otel_logtail.report.blocks import LEAST_DAYS, Bucket, Covered, Slot, blocks_of, cover, match
 from otel_logtail.report.figures import LEAST_SAMPLES, Figure, Sides, Word, causes_of, figures_of
+from otel_logtail.report.news import News, news_of
 from otel_logtail.report.periods import Period
 from otel_logtail.report.ratios import Varies, factor
 
@@ -27,7 +28,10 @@ _NAMED = 0.2  # a weight that differs from 1 by more is named: the last hour is 
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """The comparison of two periods. ``days`` are their covered times in days, ``notes`` limit what it shows."""
+    """The comparison of two periods. ``days`` are their covered times in days, ``notes`` limit what it shows.
+
+    ``news`` are the causes and stages that only the later one has.
+    """
 
     sentence: str
     before: Period
@@ -37,6 +41,7 @@ class Comparison(msgspec.Struct, frozen=True):
     figures: tuple[Figure, ...]
     causes: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
+    news: News = News()
 
     @property
     def word(self) -> Word:
@@ -83,6 +88,7 @@ def compare(
     table = _sides(sides, (before, after), weights, _other_days(others, after, tz), threshold_ns)
     figures = figures_of(table)
     notes = [*_notes(table, weights, covered, (before, after)), *_load(table)]
+    causes = causes_of(table)
     return Comparison(
         sentence=_sentence(figures, days, is_known=table.is_known),
         before=periods[0],
@@ -90,8 +96,9 @@ def compare(
         days=days,
         samples=(samples[0], samples[1]),
         figures=figures,
-        causes=causes_of(table),
+        causes=causes,
         notes=tuple(notes),
+        news=news_of((sides[0].hours.values(), sides[1].hours.values()), causes),
     )
 
 

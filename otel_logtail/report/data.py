@@ -16,7 +16,8 @@ from otel_logtail.query import Extent, Reader, StageRow, Summary
 from otel_logtail.query.breakdown import Breaches, Labels
 from otel_logtail.query.intervals import figures_ms
 from otel_logtail.report.calendar import Calendar, Slot
-from otel_logtail.report.judge import Measured, Verdict, judge
+from otel_logtail.report.judge import Measured, Verdict, judge, worst_of
+from otel_logtail.report.periods import DAY_NS
 from otel_logtail.report.slo import IN_STALLS, Slo, default_slos
 from otel_logtail.report.stalls import DRAWN, Cause, LongStall, Stalls
 from otel_logtail.report.timeline import Timeline, timeline
@@ -42,6 +43,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     None: there is no such time. ``thresholds_ms`` are None if the sources have different ones. ``are_default``: the
     user gave no targets. ``newest_ns`` is the time of the newest sample in the store. ``week`` has the number of stalls
     that began in each hour of each day of the week, ``lengths_s`` the durations of all stalls.
+    ``sources`` are the reports of all sources, if there are several.
     """
 
     title: str
@@ -58,17 +60,27 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     lengths_s: tuple[float, ...]
     peaks: Mapping[str, tuple[int, str]]
     causes: tuple[Cause, ...]
-    sources: tuple[Part, ...]
     paths: tuple[Part, ...]
     stages: tuple[Part, ...]
     longest: tuple[LongStall, ...]
     verdicts: tuple[Verdict, ...] = ()
     are_default: bool = False
     newest_ns: int | None = None
+    sources: tuple[Report, ...] = ()
+
+    @property
+    def stalls_a_day(self) -> float | None:
+        """The number of stalls in 24 hours; None: the log covers less than a day."""
+        summary = self.summary
+        first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
+        return self.stalls * DAY_NS / (last_ns - first_ns) if last_ns - first_ns >= DAY_NS else None
 
 
 def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None) -> Report:
     """Gather a report of the reader's range and source; its figures are those of ``query``.
+
+    If several sources have samples in the range, each is judged on its own, and the report has the worst verdict on
+    each target.
 
     Args:
         reader: The store, the range and the source.
@@ -76,13 +88,33 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         tz: The time zone of days and hours; None: the local one.
     """
     with reader.snapshot():
+        rows = reader.conn.execute("SELECT name, observer, threshold_ns, stall_ns FROM source ORDER BY name").fetchall()
+        settings = [_Source(*row) for row in rows if reader.source in (None, row[0])]
+        report = _gather(reader, slos, settings, tz)
+        if len(settings) < 2:
+            return report
+        each = (_gather(reader.of(source.name), slos, [source], tz) for source in settings)
+        sources = tuple(found for found in each if found.summary.count)
+    if len(sources) < 2:
+        return sources[0] if sources else report
+    verdicts = worst_of([(source.title, source.verdicts) for source in sources])
+    return msgspec.structs.replace(report, sources=sources, verdicts=verdicts)
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """A source with its settings."""
+
+    name: str
+    observer: str
+    threshold_ns: int
+    stall_ns: int
+
+
+def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz: tzinfo | None) -> Report:
+    with reader.snapshot():
         summary = query.summary(reader)
         breakdown = query.breakdown(reader)
-        stages = tuple(_part(stage.stage, stage) for stage in query.stages(reader))
-        settings = reader.conn.execute(
-            "SELECT name, observer, threshold_ns, stall_ns FROM source ORDER BY name"
-        ).fetchall()
-        names = [name for name, *_ in settings]
+        stages = tuple(part_of(stage.stage, stage) for stage in query.stages(reader))
         calendar, stalls = Calendar(tz), Stalls(reader.bounds, tz)
         for episode in query.episodes(reader):
             calendar.add(episode)
@@ -90,14 +122,13 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         longest = tuple(
             LongStall(row, tuple(query.slow_samples(reader, row.span_id, limit=DRAWN))) for row in stalls.longest
         )
-        sources = _sources(reader, names) if reader.source is None and len(names) > 1 else ()
         extent = query.extent(reader)
         first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
-        found = {(slow / 1e6, stall / 1e6) for name, _, slow, stall in settings if reader.source in (None, name)}
+        found = {(source.threshold_ns / 1e6, source.stall_ns / 1e6) for source in settings}
         thresholds_ms = found.pop() if len(found) == 1 else None
         over_time = timeline(reader, (first_ns, last_ns), summary.count, calendar.began, thresholds_ms, tz)
     hourly, slots = calendar.slots(first_ns // 10**9, last_ns // 10**9)
-    observers = {observer for name, observer, *_ in settings if reader.source in (None, name)}
+    observers = {source.observer for source in settings}
     counts = _total(breakdown.durations.values())
     measured = Measured(
         summary=summary,
@@ -113,7 +144,7 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
     )
     targets = slos or default_slos(measured.threshold_ms)
     return Report(
-        title=reader.source or (names[0] if len(names) == 1 else "all sources"),
+        title=reader.source or (settings[0].name if len(settings) == 1 else "all sources"),
         summary=summary,
         counts=counts,
         thresholds_ms=thresholds_ms,
@@ -127,7 +158,6 @@ def gather(reader: Reader, slos: Sequence[Slo] = (), *, tz: tzinfo | None = None
         lengths_s=tuple(calendar.lengths_s[IN_STALLS]),
         peaks=calendar.peaks(),
         causes=stalls.causes(breakdown.breaches, _explained(breakdown.breaches, observers)),
-        sources=sources,
         paths=_paths(breakdown.durations),
         stages=stages,
         longest=longest,
@@ -169,12 +199,8 @@ def _total(all_counts: Iterable[Counts]) -> Counts:
     return total
 
 
-def _sources(reader: Reader, names: Iterable[str]) -> tuple[Part, ...]:
-    found = ((name, query.summary(reader.of(name))) for name in names)
-    return tuple(_part(name, summary) for name, summary in found if summary.count)
-
-
-def _part(name: str, figures: Summary | StageRow) -> Part:
+def part_of(name: str, figures: Summary | StageRow) -> Part:
+    """Return the figures of a range or a stage under a name."""
     values = (figures.mean_ms, figures.p50_ms, figures.p90_ms, figures.p99_ms, figures.max_ms)
     return Part(name, figures.count, *(value or 0.0 for value in values))
 

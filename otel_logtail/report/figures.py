@@ -33,6 +33,8 @@ class Word(str, Enum):
     SAME = "about the same"
     UNKNOWN = "no difference shown"
     UNJUDGED = "not judged"
+    MORE = "larger share"
+    LESS = "smaller share"
     NONE = ""
 
 
@@ -207,9 +209,9 @@ def _word(ratio: Ratio | None, least: float) -> Word:
 
 
 def causes_of(sides: Sides) -> tuple[Figure, ...]:
-    """Return the share of each cause in all slow samples. It never decides."""
+    """Return the share of each cause in all slow samples. It never decides, and a larger share is not worse."""
     names = {cause for bucket in (*sides.before, *sides.after) for cause in bucket.causes}
-    return tuple(
+    found = (
         _rate(
             sides,
             cause,
@@ -220,3 +222,7 @@ def causes_of(sides: Sides) -> tuple[Figure, ...]:
         )
         for cause in sorted(names)
     )
+    return tuple(msgspec.structs.replace(figure, word=_SHARES.get(figure.word, figure.word)) for figure in found)
+
+
+_SHARES = {Word.WORSE: Word.MORE, Word.BETTER: Word.LESS}

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from datetime import tzinfo
 
+from otel_logtail.report.compare import Comparison
 from otel_logtail.report.data import Report
+from otel_logtail.report.figures import Word
 from otel_logtail.report.stalls import Cause
-from otel_logtail.report.words import count, day, measured, moment, share
+from otel_logtail.report.words import count, date, day, measured, moment, share
 from otel_logtail.text import parse_when, printable
 
+_IN_P99 = 100  # samples from which p99 is more than the maximum
 _LEAST, _SHARE = 3, 0.4  # a heading names a day with so many of the longest stalls, and this share of them
 
 
@@ -61,3 +64,37 @@ def stages_heading(report: Report) -> str:
     first = report.stages[0]
     part = first.count * first.mean_ms / (number * mean_ms)
     return f"Stages: {printable(first.name)} takes {share(part)} of the time" if 0 < part <= 1 else "Stages"
+
+
+def paths_heading(report: Report) -> str:
+    """Return the path with the highest p99."""
+    known = [part for part in report.paths if part.count >= _IN_P99]
+    if len(known) < 2:
+        return "Paths"
+    slowest = max(known, key=lambda part: part.p99_ms)
+    return f"Paths: {printable(slowest.name)} has the highest p99, {measured(slowest.p99_ms)}"
+
+
+def sources_heading(report: Report) -> str:
+    """Return the source with at least half of all stalls."""
+    first = max(report.sources, key=lambda source: source.stalls)
+    if report.stalls >= _LEAST and 2 * first.stalls >= report.stalls:
+        part = "all" if first.stalls == report.stalls else f"{first.stalls:,} of"
+        return f"Sources: {printable(first.title)} has {part} {report.stalls:,} stalls"
+    return "Sources"
+
+
+def comparison_heading(comparison: Comparison, tz: tzinfo | None) -> str:
+    """Return which figures of the later period are worse or better, and the days of the earlier one."""
+    first, last = (moment(at_ns, tz) for at_ns in (comparison.before.since_ns, comparison.before.until_ns - 1))
+    days = date(first) if first.date() == last.date() else f"{date(first)} to {date(last)}"
+    parts = []
+    for word in (Word.WORSE, Word.BETTER):
+        if names := [figure.name for figure in comparison.figures if figure.decides and figure.word is word]:
+            listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+            parts.append(f"{listed} {'is' if len(names) == 1 and names[0] not in _PLURAL else 'are'} {word.value}")
+    nothing = "too little data" if comparison.word is Word.UNJUDGED else "no difference shown"
+    return f"Against {days}: {', '.join(parts) or nothing}"
+
+
+_PLURAL = ("stalls", "slow samples")

@@ -20,6 +20,7 @@ from otel_logtail.report.rows import (
     CAUSE_SIDES,
     CHANGE_SIDES,
     PART_SIDES,
+    SOURCE_SIDES,
     STALL_SIDES,
     answer_of,
     cause_rows,
@@ -28,6 +29,7 @@ from otel_logtail.report.rows import (
     part_rows,
     periods_of,
     range_of,
+    source_rows,
     stall_rows,
     target_rows,
 )
@@ -35,7 +37,7 @@ from otel_logtail.report.stalls import SLOWEST
 from otel_logtail.report.words import SPACE
 from otel_logtail.text import iso, printable
 
-_PARTS = ("sources", "paths", "stages")
+_PARTS = ("paths", "stages")
 _SPECIAL = str.maketrans({char: "\\" + char for char in "\\`*_{}[]<>#|~&"})
 
 
@@ -48,9 +50,7 @@ def as_object(report: Report, comparison: Comparison | None = None) -> dict[str,
         "verdict": found.outcome.value,
         "sentence": found.sentence,
         "targets_are_default": report.are_default,
-        "targets": [
-            {"target": v.slo, "verdict": v.outcome.value, "actual": v.actual, "why": v.why} for v in report.verdicts
-        ],
+        "targets": _targets(report),
         "summary": report.summary,
         "stalls": report.stalls,
         "share_in_episodes": shares[0],
@@ -64,8 +64,32 @@ def as_object(report: Report, comparison: Comparison | None = None) -> dict[str,
         "slots": report.slots,
         "timeline": report.timeline,
         "week": report.week,
+        "sources": [_source(source) for source in report.sources],
         **{name: getattr(report, name) for name in _PARTS},
         "comparison": None if comparison is None else _comparison(comparison),
+    }
+
+
+def _targets(report: Report) -> list[dict[str, Any]]:
+    """Return the verdicts; with several sources, the worst one on each target and its source."""
+    return [
+        {"target": v.slo, "verdict": v.outcome.value, "actual": v.actual, "why": v.why, "source": v.source or None}
+        for v in report.verdicts
+    ]
+
+
+def _source(report: Report) -> dict[str, Any]:
+    """Return the report of one of several sources; ``--source`` has all of it."""
+    found = answer_of(report)
+    return {
+        "name": report.title,
+        "verdict": found.outcome.value,
+        "sentence": found.sentence,
+        "targets": _targets(report),
+        "summary": report.summary,
+        "stalls": report.stalls,
+        "stalls_a_day": report.stalls_a_day,
+        "causes": report.causes,
     }
 
 
@@ -82,6 +106,9 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "after": _period(comparison.after, comparison.samples[1]),
         "figures": [_figure(figure) for figure in comparison.figures],
         "causes": [_figure(figure) for figure in comparison.causes],
+        "new_causes": comparison.news.causes,
+        "new_stages": comparison.news.stages,
+        "not_seen_before": [{"name": name, "samples": number} for name, number in comparison.news.unseen],
         "notes": comparison.notes,
     }
 
@@ -128,6 +155,8 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
     yield ""
     yield f"**{_text(report.title)}**: {_text(range_of(report, tz))}"
     yield from _table(target_rows(report), "llll")
+    if report.sources:
+        yield from _table(source_rows(report), SOURCE_SIDES)
     if report.summary.count:
         yield from _table([["figure", "value"], *headline(report)], "ll")
     if comparison is not None:
@@ -137,6 +166,8 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
         yield _text(periods_of(comparison, tz))
         if comparison.figures:
             yield from _table(change_rows(comparison), CHANGE_SIDES)
+        if news := comparison.news.sentence:
+            yield f"\n{_text(news)}"
         yield from (f"\nNote: {_text(note)}" for note in comparison.notes)
     if report.causes:
         yield ""

@@ -42,7 +42,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """The verdict on one target.
 
     ``actual`` is the measured figure as text, ``why`` what is missing for a verdict or limits it. ``share`` is the
-    figure as a part of its limit: the larger, the worse.
+    figure as a part of its limit: the larger, the worse. ``source`` is the source that it is about; empty: all of them.
     """
 
     slo: str
@@ -50,6 +50,23 @@ class Verdict(msgspec.Struct, frozen=True):
     actual: str
     why: str = ""
     share: float = 0.0
+    source: str = ""
+
+
+_WORST_FIRST = (Outcome.MISSED, Outcome.UNJUDGED, Outcome.MET)
+
+
+def worst_of(sources: Sequence[tuple[str, Sequence[Verdict]]]) -> tuple[Verdict, ...]:
+    """Return the worst verdict on each target.
+
+    Args:
+        sources: The name of each source, and its verdicts on the same targets in the same order.
+    """
+    named = ([msgspec.structs.replace(verdict, source=name) for verdict in verdicts] for name, verdicts in sources)
+    return tuple(
+        min(verdicts, key=lambda verdict: (_WORST_FIRST.index(verdict.outcome), -verdict.share))
+        for verdicts in zip(*named, strict=True)
+    )
 
 
 class Periods(msgspec.Struct, frozen=True):

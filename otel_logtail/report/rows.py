@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import tzinfo
 
-from otel_logtail.report.answer import MARKS, Answer, answer
+from otel_logtail.report.answer import MARKS, Answer, answer, answer_of_several
 from otel_logtail.report.compare import Comparison, change_text
 from otel_logtail.report.data import Part, Report
 from otel_logtail.report.figures import Figure
-from otel_logtail.report.judge import Outcome
+from otel_logtail.report.judge import Outcome, Verdict
 from otel_logtail.report.periods import Period
-from otel_logtail.report.words import NONE, SPACE, measured
+from otel_logtail.report.words import NONE, SPACE, digits, measured
 from otel_logtail.text import duration, local, parse_when
 
 STALL_SIDES = "lrrrlll"
 CAUSE_SIDES = "lrrrl"
+SOURCE_SIDES = "llrrrrr"
 PART_SIDES = "lrrrrr"
 CHANGE_SIDES = "lrrll"
 """The alignment of each column: left or right."""
@@ -50,12 +51,43 @@ def target_rows(report: Report) -> Rows:
     title = "default target" if report.are_default else "target"
     return [
         ["", title, "actual", ""],
-        *([f"{MARKS[v.outcome]} {v.outcome.value}", v.slo, v.actual, v.why] for v in ordered),
+        *([f"{MARKS[v.outcome]} {v.outcome.value}", v.slo, _actual(v), v.why] for v in ordered),
     ]
+
+
+def _actual(verdict: Verdict) -> str:
+    return f"{verdict.actual} ({verdict.source})" if verdict.source else verdict.actual
+
+
+def source_rows(report: Report) -> Rows:
+    """Return the table of several sources, the worst one first."""
+    return [
+        ["", "source", "samples", "stalls", "a day", "p99", "max"],
+        *(
+            [
+                f"{MARKS[outcome]} {outcome.value}",
+                source.title,
+                f"{source.summary.count:,}",
+                f"{source.stalls:,}",
+                NONE if source.stalls_a_day is None else digits(source.stalls_a_day),
+                measured(source.summary.p99_ms).replace(SPACE, " "),
+                measured(source.summary.max_ms).replace(SPACE, " "),
+            ]
+            for source, outcome in ((source, answer_of(source).outcome) for source in by_verdict(report))
+        ),
+    ]
+
+
+def by_verdict(report: Report) -> list[Report]:
+    """Return the reports of several sources, the worst verdict first."""
+    order = (Outcome.MISSED, Outcome.UNJUDGED, Outcome.MET)
+    return sorted(report.sources, key=lambda source: order.index(answer_of(source).outcome))
 
 
 def answer_of(report: Report) -> Answer:
     """Return the answer of a report."""
+    if report.sources:
+        return answer_of_several([(source.title, source.verdicts) for source in report.sources], report.verdicts)
     return answer(
         report.verdicts, count=report.summary.count, newest_ns=report.newest_ns, are_default=report.are_default
     )

@@ -14,6 +14,7 @@ from otel_logtail.report.findings import stalls_heading, why_heading
 from otel_logtail.report.rows import (
     CHANGE_SIDES,
     PART_SIDES,
+    SOURCE_SIDES,
     STALL_SIDES,
     answer_of,
     change_rows,
@@ -21,6 +22,7 @@ from otel_logtail.report.rows import (
     part_rows,
     periods_of,
     range_of,
+    source_rows,
     stall_rows,
     target_rows,
 )
@@ -54,6 +56,9 @@ def lines(
     yield from _wrapped(f"{printable(report.title)}: {range_of(report, tz)}", width or _WIDTH)
     yield ""
     yield from _targets(report, width)
+    if report.sources:
+        yield ""
+        yield from _table(source_rows(report), SOURCE_SIDES, width)
     if comparison is not None:
         yield ""
         yield from comparison_lines(comparison, width=width or _WIDTH, tz=tz)
@@ -68,10 +73,9 @@ def lines(
         yield ""
         yield from _wrapped(stalls_heading(report, tz), width or _WIDTH)
         yield from _table(stall_rows(report, tz), STALL_SIDES, width)
-    for title, parts in (("sources", report.sources), ("paths", report.paths)):
-        if parts:
-            yield ""
-            yield from _table(part_rows(title, parts), PART_SIDES, width)
+    if report.paths:
+        yield ""
+        yield from _table(part_rows("paths", report.paths), PART_SIDES, width)
     yield ""
     yield from sentence
 
@@ -104,6 +108,8 @@ def comparison_lines(comparison: Comparison, *, width: int = _WIDTH, tz: tzinfo 
     if comparison.figures:
         yield ""
         yield from _table(change_rows(comparison), CHANGE_SIDES, width)
+    if news := comparison.news.sentence:
+        yield from _wrapped(printable(news), width)
     for note in comparison.notes:
         yield from _wrapped(f"note: {printable(note)}", width)
 

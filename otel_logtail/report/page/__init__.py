@@ -29,7 +29,8 @@ from otel_logtail.report.page.foot import foot
 from otel_logtail.report.page.head import head
 from otel_logtail.report.page.html import Markup, join, markup, tag
 from otel_logtail.report.page.model import Make, Model, Section
-from otel_logtail.report.page.parts import path_section, source_section, stage_section
+from otel_logtail.report.page.parts import path_section, stage_section
+from otel_logtail.report.page.sources import detail_section, of_one_source, source_section
 from otel_logtail.report.page.stalls import stall_section
 from otel_logtail.report.page.when import when_section
 from otel_logtail.report.page.why import cause_section
@@ -41,12 +42,13 @@ SECTIONS: tuple[Make, ...] = (
     source_section,
     when_section,
     day_sections,
-    cause_section,
-    stall_section,
+    of_one_source(cause_section),
+    of_one_source(stall_section),
     comparison_section,
     distribution_section,
-    stage_section,
-    path_section,
+    of_one_source(stage_section),
+    of_one_source(path_section),
+    detail_section,
 )
 """The sections in their order; the head comes before them, and the foot after them."""
 

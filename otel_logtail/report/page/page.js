@@ -9,6 +9,9 @@
     const below = event.clientY + 16, above = event.clientY - tip.offsetHeight - 10;
     tip.style.top = (below + tip.offsetHeight + 8 > innerHeight ? above : below) + "px";
   });
-  const open = () => { const fold = document.getElementById(location.hash.slice(1)); if (fold?.tagName === "DETAILS") fold.open = true; };
+  const open = () => {
+    let fold = document.getElementById(location.hash.slice(1));
+    for (; fold; fold = fold.parentElement) if (fold.tagName === "DETAILS") fold.open = true;
+  };
   addEventListener("hashchange", open); open();
 })();

@@ -9,6 +9,7 @@ from otel_logtail.query import EpisodeRow, SlowSample
 from otel_logtail.report.findings import stalls_heading
 from otel_logtail.report.page.html import Markup, Table, join, tag
 from otel_logtail.report.page.model import Model, Section
+from otel_logtail.report.page.scales import Time
 from otel_logtail.report.page.svg import Svg, boxes
 from otel_logtail.report.stalls import SLOWEST, LongStall
 from otel_logtail.report.words import column, measured, moment, second
@@ -16,8 +17,6 @@ from otel_logtail.text import parse_when
 
 _SMALL = 20  # the height of the bars in a row, in pixels
 _LARGE, _TALL, _THIN = 220, 7.0, 3.5  # the largest height of opened bars; the height of one of them
-_MOST_TICKS = 9
-_TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 _SEVERITIES = ("degraded", "stall")
 
 
@@ -26,7 +25,7 @@ def stall_section(model: Model) -> Iterator[Section]:
     found = model.report.longest
     if not found:
         return
-    longest_ns = max(_span(stall)[1] - _span(stall)[0] for stall in found)
+    longest_ns = max(1, *(_span(stall)[1] - _span(stall)[0] for stall in found))
     heading = ("", "began", "duration", "slowest", "samples", "cause", "its slow samples, to one scale")
     kinds = ("", "", "num", "num", "num", "cause", "samples")
     row = tag("div", *(tag("span", cell, class_=kind) for cell, kind in zip(heading, kinds, strict=True)), class_="row")
@@ -64,7 +63,7 @@ def _stall(stall: LongStall, model: Model, longest_ns: int) -> Markup:
         tag("span", measured(episode.peak_ms), class_="num"),
         tag("span", f"{episode.count:,}", class_="num"),
         tag("span", episode.cause, class_="cause"),
-        tag("span", _row_bars(drawn, start_ns, max(1, longest_ns)), class_="samples"),
+        tag("span", _row_bars(_bars(stall), longest_ns), class_="samples"),
     )
     inside = [
         _opened(drawn, (start_ns, max(end_ns, start_ns + 1)), model.tz),
@@ -74,19 +73,30 @@ def _stall(stall: LongStall, model: Model, longest_ns: int) -> Markup:
     return tag("details", tag("summary", *cells), tag("div", *inside, class_="inside"), id=anchor_of(episode))
 
 
-def _row_bars(drawn: Sequence[SlowSample], start_ns: int, scale_ns: int) -> Markup:
+def _bars(stall: LongStall) -> list[tuple[str, int, int]]:
+    """Return severity, start and end of each sample, in ns from the start; if they have expired, of the episode."""
+    start_ns, end_ns = _span(stall)
+    drawn = [(s.severity, _start(s) - start_ns, s.time_unix_nano - start_ns) for s in sorted(stall.slowest, key=_start)]
+    return drawn or [(stall.episode.severity, 0, end_ns - start_ns)]
+
+
+def _row_bars(bars: Sequence[tuple[str, int, int]], scale_ns: int) -> Markup:
     """Return the bars of a row; the scale is that of the longest stall."""
     svg = Svg(_SMALL, "")
-    step = min(5.0, _SMALL / max(1, len(drawn)))
+    step = min(5.0, _SMALL / len(bars))
+    top = (_SMALL - step * len(bars)) / 2
     for kind in _SEVERITIES:
-        found = []
-        for place, sample in enumerate(drawn):
-            if sample.severity == kind:
-                left = 100 * (_start(sample) - start_ns) / scale_ns
-                right = max(left + 0.3, 100 * (sample.time_unix_nano - start_ns) / scale_ns)
-                y = (_SMALL - step * len(drawn)) / 2 + place * step
-                found.append(((left, y), (min(100.0, right), y + max(0.8, step * 0.7))))
-        svg.path(boxes(found), f"fill {kind}")
+        svg.path(
+            boxes(
+                (
+                    (100 * left / scale_ns, top + place * step),
+                    (min(100.0, max(100 * left / scale_ns + 0.3, 100 * right / scale_ns)), top + (place + 0.7) * step),
+                )
+                for place, (severity, left, right) in enumerate(bars)
+                if severity == kind
+            ),
+            f"fill {kind}",
+        )
     return svg.markup()
 
 
@@ -94,31 +104,17 @@ def _opened(drawn: Sequence[SlowSample], span_ns: tuple[int, int], tz: tzinfo | 
     """Return the larger bars of an opened stall, with an axis of clock times."""
     if not drawn:
         return Markup()
-    start_ns, end_ns = span_ns
+    time = Time(*span_ns, tz)
     step = max(_THIN, min(_TALL, _LARGE / len(drawn)))
     base = step * len(drawn)
     svg = Svg(base + 20, "Slow samples of this stall")
-    for x, label, is_odd in _ticks(start_ns, end_ns, tz):
-        svg.line((x, 0), (x, base), "grid")
-        svg.text(x, base + 15, label, "wide" if is_odd else "")
+    time.grid(svg, 0, base)
+    time.labels(svg, base + 15)
     for place, sample in enumerate(drawn):
-        left, right = (100 * (ns - start_ns) / (end_ns - start_ns) for ns in (_start(sample), sample.time_unix_nano))
+        left, right = time.x(_start(sample)), time.x(sample.time_unix_nano)
         title = f"{measured(sample.duration_ms)}, {sample.cause}"
         svg.rect((left, place * step), max(0.2, right - left), step * 0.75, sample.severity, title)
     return svg.markup()
-
-
-def _ticks(start_ns: int, end_ns: int, tz: tzinfo | None) -> Iterator[tuple[float, str, bool]]:
-    """Yield whole clock times: their place in per cent, their text, and whether a narrow screen leaves them out."""
-    length_ns = end_ns - start_ns
-    steps_ns = (round(step * 10**9) for step in _TICKS_S)
-    step_ns = next((step for step in steps_ns if length_ns / step <= _MOST_TICKS), 7 * 86_400 * 10**9)
-    for number, at_ns in enumerate(range(-(-start_ns // step_ns) * step_ns, end_ns, step_ns)):
-        x = 100 * (at_ns - start_ns) / length_ns
-        if x <= 93:  # a label further right has no room
-            at = moment(at_ns, tz)
-            tenth = "" if step_ns >= 10**9 else f".{at.microsecond // 100_000}"
-            yield x, f"{at:%H:%M:%S}{tenth}", bool(number % 2)
 
 
 def _table(stall: LongStall, model: Model) -> Markup:

@@ -125,7 +125,7 @@ def test_a_breakdown_adds_up_to_the_summary_of_any_range(
         figures = [summary.p50_ms or 0.0, summary.p99_ms or 0.0]
         assert percentiles_ns(report.counts, [50, 99]) == pytest.approx([ms * 1e6 for ms in figures])
         if source is None and summary.count > 2:
-            assert sum(part.count for part in report.sources) == summary.count
+            assert sum(source.summary.count for source in report.sources) == summary.count
 
 
 def test_bars_end_at_half_a_second_one_and_two_and_hold_every_sample(tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_a_real_browser_loads_the_page_and_nothing_else(tmp_path: Path) -> None:
             server.shutdown()
             thread.join()
     assert asked == ["/page"]
-    assert "By path" in done.stdout
+    assert "Paths" in done.stdout
     assert 'aria-label="histogram of durations"' in done.stdout
 
 

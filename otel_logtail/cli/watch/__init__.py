@@ -1,1 +1,0 @@
-"""``otel-logtail watch``: the newest figures of a store on a terminal."""
