@@ -23,9 +23,9 @@ from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.requests import encoding_of, without_exemplars
 from otel_logtail.exporters.prometheus.options import HOST, PORT
-from otel_logtail.exporters.prometheus.scrape import ScrapeServer
 from otel_logtail.exporters.prometheus.shown import Shown
 from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
+from otel_logtail.server import Server
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9464
@@ -46,7 +46,7 @@ class PrometheusExporter(Exporter):
         self._shown = Shown(msgspec.structs.replace(encoding, delta=False, exponential=False))
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._shown)
-        self._server = ScrapeServer(host, port, make_wsgi_app(registry))
+        self._server = Server("scrape", host, port, make_wsgi_app(registry))
 
     @property
     def port(self) -> int:

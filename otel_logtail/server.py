@@ -1,9 +1,9 @@
-"""A small HTTP server for scrapes: one thread, few connections, a deadline for each of them.
+"""A small HTTP server for scrapes and pages: one thread, few connections, a deadline for each of them.
 
 A client sends one GET request, and its connection is closed after the answer. Invariants: no client can make the
 server start a thread, keep more than ``CONNECTIONS`` connections or much more than ``REQUEST_BYTES`` of a request, or
 keep a connection for longer than ``SECONDS``. If all places are taken, the connection that has waited longest without a
-request is closed. A scraper sends its request at once, so it is served among any number of idle clients.
+request is closed. A scraper or a browser sends its request at once, so it is served among any number of idle clients.
 
 Known limits: answers are created one after the other, and there is neither keep-alive nor TLS.
 """
@@ -21,14 +21,14 @@ from urllib.parse import unquote
 CONNECTIONS = 32
 REQUEST_BYTES = 16 * 1024
 SECONDS = 30.0
-"""The time that a scraper has for its request and for reading the answer."""
+"""The time that a client has for its request and for reading the answer."""
 
 _PIECE = 64 * 1024
 _TROUBLE_S = 0.2
 """The pause after the system refused a connection (no descriptors), in seconds."""
 
 App = Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]
-"""The part of a WSGI application that a scrape needs."""
+"""The part of a WSGI application that is needed here."""
 
 
 class _Connection:
@@ -41,10 +41,10 @@ class _Connection:
         self.answer: memoryview | None = None
 
 
-class ScrapeServer:
-    """An HTTP server that listens once it is created, and answers once it is started."""
+class Server:
+    """An HTTP server that listens once it is created, and answers once it is started; its thread has the name."""
 
-    def __init__(self, host: str, port: int, app: App, *, seconds: float = SECONDS) -> None:
+    def __init__(self, name: str, host: str, port: int, app: App, *, seconds: float = SECONDS) -> None:
         """Listen.
 
         Raises:
@@ -67,7 +67,7 @@ class ScrapeServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._serve, name="scrape", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -175,7 +175,7 @@ class ScrapeServer:
 
 
 def answer(app: App, request: bytes) -> bytes:
-    """Return the whole response to a request with a complete header."""
+    """Return the whole response to a request with a complete header. The one to HEAD has no body."""
     first, *fields = request.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/"):
@@ -188,9 +188,10 @@ def answer(app: App, request: bytes) -> bytes:
     begun: list[tuple[str, list[tuple[str, str]]]] = []
     try:
         body = b"".join(app(environ, lambda status, headers, *_: begun.append((status, headers))))
-    except Exception as problem:  # noqa: BLE001 - one bad scrape must not end the ones to come
+    except Exception as problem:  # noqa: BLE001 - one bad request must not end the ones to come
         return _response("500 Internal Server Error", [], f"{type(problem).__name__}\n".encode())
-    return _response(*begun[0], body)
+    response = _response(*begun[0], body)
+    return response[: len(response) - len(body)] if words[0] == "HEAD" else response
 
 
 def _response(status: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:

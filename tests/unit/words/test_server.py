@@ -1,4 +1,4 @@
-"""The scrape port among clients that do not ask, ask slowly, ask nonsense, leave, or do not read."""
+"""The small HTTP server among clients that do not ask, ask slowly, ask nonsense, leave, or do not read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.exporters.prometheus.scrape import CONNECTIONS, REQUEST_BYTES, ScrapeServer, answer
+from otel_logtail.server import CONNECTIONS, REQUEST_BYTES, Server, answer
 from tests.support.waiting import bound_s, wait_until
 
 LARGE = os.urandom(4 << 20)
@@ -29,23 +29,23 @@ def app(environ: dict[str, object], start: Callable[..., object]) -> list[bytes]
 
 
 @pytest.fixture
-def server() -> Iterator[ScrapeServer]:
-    made = ScrapeServer("127.0.0.1", 0, app)
+def server() -> Iterator[Server]:
+    made = Server("scrape", "127.0.0.1", 0, app)
     made.start()
     yield made
     made.close()
 
 
 @pytest.fixture
-def hasty() -> Iterator[ScrapeServer]:
+def hasty() -> Iterator[Server]:
     """One whose deadline is near."""
-    made = ScrapeServer("127.0.0.1", 0, app, seconds=0.3)
+    made = Server("scrape", "127.0.0.1", 0, app, seconds=0.3)
     made.start()
     yield made
     made.close()
 
 
-def scrape(server: ScrapeServer, path: str = "/metrics") -> tuple[int, bytes]:
+def scrape(server: Server, path: str = "/metrics") -> tuple[int, bytes]:
     connection = HTTPConnection("127.0.0.1", server.port, timeout=bound_s(10))
     try:
         connection.request("GET", path, headers={"Accept": "text/x"})
@@ -55,7 +55,7 @@ def scrape(server: ScrapeServer, path: str = "/metrics") -> tuple[int, bytes]:
         connection.close()
 
 
-def connect(server: ScrapeServer) -> socket.socket:
+def connect(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=bound_s(10))
 
 
@@ -87,7 +87,7 @@ def never_reads(client: socket.socket) -> None:
 
 @pytest.mark.parametrize("behave", [half_open, slowloris, never_reads])
 def test_a_scraper_is_served_among_500_clients_that_hold_on(
-    server: ScrapeServer, behave: Callable[[socket.socket], None]
+    server: Server, behave: Callable[[socket.socket], None]
 ) -> None:
     _, descriptors = resources()
     threads = {*threading.enumerate()}
@@ -108,7 +108,7 @@ def test_a_scraper_is_served_among_500_clients_that_hold_on(
 
 @pytest.mark.parametrize("behave", [half_open, slowloris, never_reads])
 def test_no_client_keeps_a_connection_beyond_the_deadline(
-    hasty: ScrapeServer, behave: Callable[[socket.socket], None]
+    hasty: Server, behave: Callable[[socket.socket], None]
 ) -> None:
     _, before = resources()
     with connect(hasty) as client:
@@ -117,7 +117,7 @@ def test_no_client_keeps_a_connection_beyond_the_deadline(
     assert scrape(hasty) == (200, b"all well")
 
 
-def test_a_byte_now_and_then_does_not_move_the_deadline(hasty: ScrapeServer) -> None:
+def test_a_byte_now_and_then_does_not_move_the_deadline(hasty: Server) -> None:
     with connect(hasty) as client:
         sent = 0
 
@@ -135,9 +135,7 @@ def test_a_byte_now_and_then_does_not_move_the_deadline(hasty: ScrapeServer) -> 
 
 
 @pytest.mark.parametrize("asked", [b"", b"GET / HT", b"GET /large HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"])
-def test_a_broken_connection_is_not_logged(
-    server: ScrapeServer, asked: bytes, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_connection_is_not_logged(server: Server, asked: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     for _ in range(20):
         client = connect(server)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
@@ -160,7 +158,7 @@ def test_a_broken_connection_is_not_logged(
         (b"GET / HTTP/1.1\r\nCookie: " + b"x" * REQUEST_BYTES, b"431"),
     ],
 )
-def test_nonsense_has_an_answer_and_does_no_harm(server: ScrapeServer, asked: bytes, status: bytes) -> None:
+def test_nonsense_has_an_answer_and_does_no_harm(server: Server, asked: bytes, status: bytes) -> None:
     with connect(server) as client:
         client.sendall(asked)
         found = b""
@@ -173,12 +171,19 @@ def test_nonsense_has_an_answer_and_does_no_harm(server: ScrapeServer, asked: by
     assert scrape(server) == (200, b"all well")
 
 
-def test_a_large_answer_arrives_whole_in_front_of_a_slow_reader(server: ScrapeServer) -> None:
+def test_the_answer_to_head_has_the_length_of_the_body_and_no_body() -> None:
+    found = [answer(app, f"{method} / HTTP/1.1\r\n\r\n".encode()) for method in ("GET", "HEAD")]
+    header, end, body = found[0].partition(b"\r\n\r\n")
+    assert body
+    assert found[1] == header + end
+
+
+def test_a_large_answer_arrives_whole_in_front_of_a_slow_reader(server: Server) -> None:
     status, body = scrape(server, "/large")
     assert (status, body == LARGE) == (200, True)
 
 
-def test_a_request_may_come_in_pieces(server: ScrapeServer) -> None:
+def test_a_request_may_come_in_pieces(server: Server) -> None:
     with connect(server) as client:
         for byte in b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n":
             client.sendall(bytes([byte]))
@@ -202,7 +207,7 @@ def test_an_application_may_compress() -> None:
 
 def test_closing_ends_the_thread_and_frees_everything() -> None:
     before = resources()
-    server = ScrapeServer("127.0.0.1", 0, app)
+    server = Server("scrape", "127.0.0.1", 0, app)
     server.start()
     with connect(server) as client:
         assert scrape(server) == (200, b"all well")
