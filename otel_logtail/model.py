@@ -73,6 +73,16 @@ class Rejected(msgspec.Struct, frozen=True):
 Observed = Sample | Ignored | Rejected
 
 
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """A point in time that may explain a change, such as a start of the program with its version.
+
+    ``text`` names it in a few words: at most 200 bytes on one line (:func:`otel_logtail.text.brief`).
+    """
+
+    time_ns: int
+    text: str
+
+
 class Hit(msgspec.Struct, frozen=True, gc=False):
     """A sample where it was found. ``offset`` is the absolute byte offset of its line in its file.
 
@@ -314,6 +324,7 @@ class Batch(msgspec.Struct, frozen=True):
     counts: Mapping[IntervalKey, Counts] = {}
     open_episodes: Mapping[str, OpenEpisodes] = {}
     closed: tuple[Episode, ...] = ()
+    marks: tuple[Mark, ...] = ()
     tally: Tally = Tally()
     drifted: tuple[int, str] | None = None
     seal_until_ns: int | None = None
@@ -329,6 +340,7 @@ class Stream(Enum):
     INTERVALS = "intervals"
     EPISODES = "episodes"
     BREACHES = "breaches"
+    MARKS = "marks"
     SELF = "self"
     """The daemon's own health. Only the present state is sent, so nothing is stored."""
 
@@ -410,6 +422,16 @@ class EpisodeRecord(msgspec.Struct, frozen=True):
     breaches: tuple[BreachRecord, ...]
 
 
+class MarkRecord(msgspec.Struct, frozen=True):
+    """One mark, as exporters see it. ``uid`` (16 bytes) is the same each time it is sent."""
+
+    id: int
+    source: SourceInfo
+    uid: bytes
+    time_ns: int
+    text: str
+
+
 class HealthValue(msgspec.Struct, frozen=True):
     """One number of the daemon's own health: a monotonic sum, or a gauge. ``source`` is empty if it belongs to none."""
 
@@ -432,7 +454,7 @@ class HealthRecord(msgspec.Struct, frozen=True):
     values: tuple[HealthValue, ...]
 
 
-Item = Point | EpisodeRecord | BreachRecord | HealthRecord
+Item = Point | EpisodeRecord | BreachRecord | MarkRecord | HealthRecord
 
 
 class ExportBatch(msgspec.Struct, frozen=True):

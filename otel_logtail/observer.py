@@ -30,7 +30,7 @@ import msgspec
 from otel_logtail.option import Option, Options
 
 if TYPE_CHECKING:  # ``--help`` needs no records
-    from otel_logtail.model import Attributes, Columns, Observed
+    from otel_logtail.model import Attributes, Columns, Mark, Observed
 
 
 class PathRule(msgspec.Struct, frozen=True):
@@ -112,6 +112,12 @@ class Observer(Protocol):
     marker: bytes
     """A line without it is not passed to the observer; ``b""`` passes every line."""
 
+    mark_needle: bytes = b""
+    """Text in each line that marks a start or a deployment of the program; empty: the log has no such line.
+
+    Such a line need not hold the marker. If it does, it is passed to :meth:`observe` as well.
+    """
+
     @abstractmethod
     def paths(self) -> PathRule:
         """Return the upstream's default paths, and the rule for live names."""
@@ -133,6 +139,18 @@ class Observer(Protocol):
             Drift: as :meth:`observe` does.
         """
         return self.observe(line)
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        """Return the mark of a line that contains ``mark_needle``; None: the line is something else.
+
+        Match the line from its start to its end: a client may be able to write the needle into the log. The text is a
+        name in a few words, such as ``headroom 0.42.0 started``.
+
+        Args:
+            line: As for :meth:`observe`.
+            frame: The wrapper that the line was in; None: it had none.
+        """
+        return None
 
     def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         """Read many lines at once, if that is faster, with the same result as :meth:`observe` for each, in their order.

@@ -32,6 +32,8 @@ _WHEN = (
     "2026-11-24, '2026-11-24 18:30', 2026-11-24T18:30:00Z or @1795457770"
 )
 
+_BRIEF_BYTES = 200
+
 _SECOND = 10**9
 DURATIONS = {
     "us": 1000,
@@ -137,6 +139,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def brief(text: str) -> str:
+    """Return a name in a few words: printable, on one line, at most 200 bytes (a longer one ends with an ellipsis)."""
+    line = printable(" ".join(text.split()))
+    if len(line.encode()) <= _BRIEF_BYTES:
+        return line
+    return line.encode()[: _BRIEF_BYTES - len("…".encode())].decode(errors="ignore") + "…"
 
 
 def duration(value: object) -> str:

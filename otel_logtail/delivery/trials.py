@@ -23,6 +23,7 @@ from otel_logtail.model import (
     ExportBatch,
     HealthRecord,
     Item,
+    MarkRecord,
     Partial,
     Refused,
     Retry,
@@ -209,4 +210,6 @@ def describe(item: Item) -> str:
         return f"episode {item.id} (span {item.episode.span_id.hex()})"
     if isinstance(item, BreachRecord):
         return f"breach {item.id} ({item.uid.hex()})"
+    if isinstance(item, MarkRecord):
+        return f"mark {item.id} ({item.uid.hex()})"
     return f"interval {item.id} of {item.series.instrument.value} {dict(item.series.attributes)}"

@@ -62,7 +62,7 @@ def _are_sound(columns: Columns) -> bool:
         and all(map(le, columns.duration_ns, columns.time_ns))
         and all(map(le, columns.time_ns, columns.logged_ns))
         and set(map(len, columns.stage_ns)) == {len(columns.shape.stages)}
-        and all(map(_is_text, {*columns.causes, *columns.stages}))
+        and all(map(is_text, {*columns.causes, *columns.stages}))
         and not _wrong_in_shape(columns.shape)
     )
 
@@ -94,7 +94,7 @@ def wrong_in(observed: object) -> str:
             if type(value := getattr(observed, name)) is not int:
                 return f"{name}={value!r}, which is not an int"
         for name in ("cause", "stage"):
-            if not _is_text(value := getattr(observed, name)):
+            if not is_text(value := getattr(observed, name)):
                 return f"{name}={value!r}, which is not text"
         if type(observed.stage_ns) is not tuple or not set(map(type, observed.stage_ns)) <= _STAGE:
             return f"stage_ns={observed.stage_ns!r}, which is not a tuple of int and None"
@@ -105,22 +105,22 @@ def wrong_in(observed: object) -> str:
             wrong = f"{len(observed.stage_ns)} stage_ns for {len(observed.shape.stages)} stages"
         return wrong
     if type(observed) is Rejected:
-        return "" if _is_text(observed.why) else f"Rejected({observed.why!r}), whose reason is not text"
+        return "" if is_text(observed.why) else f"Rejected({observed.why!r}), whose reason is not text"
     return "" if type(observed) is Ignored else repr(observed)
 
 
 def _wrong_in_shape(shape: object) -> str:
-    if type(shape) is not Shape or type(shape.stages) is not tuple or not all(map(_is_text, shape.stages)):
+    if type(shape) is not Shape or type(shape.stages) is not tuple or not all(map(is_text, shape.stages)):
         return f"{shape!r}, which is not a Shape with a tuple of names"
     pairs = shape.attributes
     if type(pairs) is not tuple or not all(
-        type(pair) is tuple and len(pair) == 2 and _is_text(pair[0]) and (type(pair[1]) is int or _is_text(pair[1]))
+        type(pair) is tuple and len(pair) == 2 and is_text(pair[0]) and (type(pair[1]) is int or is_text(pair[1]))
         for pair in pairs
     ):
         return f"{shape!r}, whose attributes are not a tuple of pairs of a name and a text or int"
     return ""
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Return whether a value is text that can be encoded, which a lone surrogate cannot."""
     return type(value) is str and (value.isascii() or value.encode(errors="replace").decode() == value)

@@ -21,10 +21,11 @@ from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import close_over, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.marks import FoundMarks, MarkFinder
 from otel_logtail.engine.parts import Joiner
-from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
+from otel_logtail.engine.scan import IMPOSSIBLE, Scanned, Thresholds, scan, without
 from otel_logtail.exporter import REPEAT_NS
-from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Unfinished
+from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Tally, Unfinished
 from otel_logtail.observer import Observer
 
 LATE_NS = 300 * 10**9
@@ -69,6 +70,7 @@ class Engine:
         self._observer = observer
         self._rule = observer.paths()
         self._framing = Framing(framing, observer.marker)
+        self._marks = MarkFinder(observer, framing)
         self._lengths = _Lengths(
             thresholds=Thresholds(info.threshold_ns, info.stall_ns),
             bounds_ns=bounds(info.threshold_ns, info.stall_ns),
@@ -132,6 +134,7 @@ class Engine:
             samples, hits, attributes=attributes, interval_ns=lengths.interval_ns, bounds_ns=lengths.bounds_ns
         )
         self._add_episodes(counts, closed)
+        marked = self._marks.find(chunk.buffer, chunk.start, chunk.end, chunk.base)
         return Batch(
             source=info.id,
             file=msgspec.structs.replace(chunk.after, parts=joiner.parts),
@@ -141,10 +144,9 @@ class Engine:
             counts=counts,
             open_episodes={} if open_ == before else {live: open_},
             closed=closed,
-            tally=msgspec.structs.replace(
-                scanned.tally, bytes=chunk.advanced, oversized=scanned.tally.oversized + chunk.oversized
-            ),
-            drifted=scanned.drifted,
+            marks=marked.marks,
+            tally=_tally(scanned.tally, chunk, marked),
+            drifted=scanned.drifted or marked.drifted,
             seal_until_ns=self._seal_behind(live, samples.logged_ns, now, waiting),
         )
 
@@ -261,6 +263,21 @@ class Engine:
 
 
 _NONE = OpenEpisodes()
+
+
+def _tally(scanned: Tally, chunk: Chunk, found: FoundMarks) -> Tally:
+    """Return the counters of a chunk: of its samples, its marks and the bytes that were skipped before it."""
+    rejected = scanned.rejected
+    if found.rejected:
+        rejected = {**rejected, IMPOSSIBLE: rejected.get(IMPOSSIBLE, 0) + found.rejected}
+    return Tally(
+        bytes=chunk.advanced,
+        samples=scanned.samples,
+        ignored=scanned.ignored,
+        drift=scanned.drift + found.drift,
+        oversized=scanned.oversized + chunk.oversized,
+        rejected=rejected,
+    )
 
 
 def _both(open_: OpenEpisodes) -> list[Episode]:

@@ -96,6 +96,9 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
     )
 
 
+IMPOSSIBLE = "impossible"
+"""Why a line is rejected whose times cannot be true."""
+
 _LEAST_BULK = 2
 """The fewest lines of a chunk that are read at once: thousands of files may have a few lines each."""
 _LEAST_PART = 16
@@ -226,7 +229,7 @@ class _Scanner:
                 append(self.samples, offset, observed)
                 self._shapes.add(id(observed.shape))
             else:
-                self._rejected("impossible")
+                self._rejected(IMPOSSIBLE)
         elif isinstance(observed, Rejected):
             self._rejected(observed.why)
         else:

@@ -30,6 +30,7 @@ _SPANS = {
     Stream.INTERVALS: ("start_ns", "end_ns"),
     Stream.EPISODES: ("start_ns", "end_ns"),
     Stream.BREACHES: ("time_ns", "time_ns"),
+    Stream.MARKS: ("time_ns", "time_ns"),
 }
 """The columns with the begin and the end of an item."""
 

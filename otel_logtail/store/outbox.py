@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.model import Delivered, Dropped, ExportBatch, Item, Point, Stream
-from otel_logtail.store import health, progress, quarantine
+from otel_logtail.store import health, marks, progress, quarantine
 from otel_logtail.store.connection import connect, one, sync_each_commit, transaction, translated
 from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.marker import Marker, Sent
@@ -128,6 +128,8 @@ class Outbox:
             return read_episodes(self._db, position, limit), 0
         if stream is Stream.BREACHES:
             return read_breaches(self._db, "b.id > ?", (position,), limit), 0
+        if stream is Stream.MARKS:
+            return marks.read(self._db, position, limit), 0
         self._points.refresh(position, self._generation)
         owed = self._points.owed(limit)
         return (owed, 0) if owed else self._points.read(position, limit)

@@ -15,7 +15,12 @@ from otel_logtail.store.rows import marks
 ALL = 2**63 - 1
 """The highest possible id."""
 
-TABLES = {Stream.INTERVALS: "interval", Stream.EPISODES: "episode", Stream.BREACHES: "breach"}
+TABLES = {
+    Stream.INTERVALS: "interval",
+    Stream.EPISODES: "episode",
+    Stream.BREACHES: "breach",
+    Stream.MARKS: "mark",
+}
 """The streams that are tables."""
 
 FEW = 10_000

@@ -16,7 +16,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from otel_logtail.model import BreachRecord, Dropped, EpisodeRecord, ExportBatch, Item, Point, Stream
+from otel_logtail.model import BreachRecord, Dropped, EpisodeRecord, ExportBatch, Item, MarkRecord, Point, Stream
 from otel_logtail.store import progress
 from otel_logtail.store.rows import marks
 
@@ -26,10 +26,11 @@ MOST_QUARANTINED = 1000
 MOST_ON_TRIAL = 100
 """Items of one stream that are on trial at a time."""
 
-_KINDS: dict[Stream, type[Point | EpisodeRecord | BreachRecord]] = {
+_KINDS: dict[Stream, type[Point | EpisodeRecord | BreachRecord | MarkRecord]] = {
     Stream.INTERVALS: Point,
     Stream.EPISODES: EpisodeRecord,
     Stream.BREACHES: BreachRecord,
+    Stream.MARKS: MarkRecord,
 }
 _STREAMS: dict[type, Stream] = {kind: stream for stream, kind in _KINDS.items()}
 _encode = msgspec.msgpack.Encoder().encode

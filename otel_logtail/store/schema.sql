@@ -1,15 +1,15 @@
--- The store, schema version 6. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+-- The store, schema version 7. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
 -- Invariants:
 --   * the data of a piece of log (samples, breaches, intervals, episodes, counters) and the position behind it (file)
 --     are written in one transaction, so each line is in the store once or not yet;
---   * interval, episode and breach are append-only, and an id is used once: a cursor never reads a changed row. Data
+--   * interval, episode, breach and mark are append-only, and an id is used once: a cursor never reads a changed row. Data
 --     that may still change is in tables of its own (open_interval, open_episode);
 --   * a cursor moves in one transaction with the totals that its receiver has;
 --   * undelivered data that is deleted is counted (dropped).
 --
 -- All times are nanoseconds since the Unix epoch, all durations nanoseconds, all text UTF-8, all JSON compact.
--- The views at the end (samples, breaches, episodes, minutes) are the ones to query; the tables may change with the version.
+-- The views at the end (samples, breaches, episodes, marks, minutes) are the ones to query; the tables may change with the version.
 
 CREATE TABLE meta (                       -- facts about this store: 'instance' (service.instance.id), 'created_ns',
                                           -- 'set_aside' (the damaged store that this one replaces; empty: it was
@@ -144,6 +144,16 @@ CREATE TABLE episode (                    -- stream: closed episodes
 );
 CREATE INDEX episode_end ON episode (end_ns);
 
+CREATE TABLE mark (                       -- stream: starts of the program with its version, and marks by hand
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  source  INTEGER NOT NULL REFERENCES source,
+  uid     BLOB NOT NULL UNIQUE,           -- 16 bytes: a hash of source, time and text, so a mark is stored once
+  time_ns INTEGER NOT NULL,
+  text    TEXT NOT NULL                   -- at most 200 bytes on one line
+);
+CREATE INDEX mark_time ON mark (time_ns);
+CREATE INDEX mark_source ON mark (source, time_ns);
+
 CREATE TABLE series (                     -- one instrument and one set of attribute values of a source
   id         INTEGER PRIMARY KEY,
   source     INTEGER NOT NULL REFERENCES source,
@@ -213,7 +223,7 @@ CREATE TABLE dropped (                    -- undelivered data that was deleted
 
 CREATE TABLE cursor (                     -- the receiver has the stream up to this id
   exporter TEXT NOT NULL REFERENCES exporter,
-  stream   TEXT NOT NULL,                 -- intervals, episodes, breaches
+  stream   TEXT NOT NULL,                 -- intervals, episodes, breaches, marks
   position INTEGER NOT NULL,
   PRIMARY KEY (exporter, stream)
 ) WITHOUT ROWID;
@@ -347,6 +357,16 @@ SELECT e.id AS id,
         UNION ALL
         SELECT NULL, source, live, attributes, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage, 1 FROM open_episode) AS e
   JOIN source ON source.id = e.source;
+
+CREATE VIEW marks AS
+SELECT m.id AS id,
+       strftime('%Y-%m-%dT%H:%M:%S', m.time_ns / 1000000000, 'unixepoch') || printf('.%09dZ', m.time_ns % 1000000000) AS time,
+       m.time_ns AS time_unix_nano,
+       source.name AS source,
+       m.text AS text,
+       lower(hex(m.uid)) AS uid
+  FROM mark AS m
+  JOIN source ON source.id = m.source;
 
 CREATE VIEW minutes AS                    -- one line per minute and series of the overhead itself
 SELECT strftime('%Y-%m-%dT%H:%M:00Z', i.start_ns / 1000000000, 'unixepoch') AS minute,

@@ -19,7 +19,7 @@ import msgspec
 from otel_logtail.counts import SampleKey
 from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.model import Batch, FileState, Samples, SourceInfo, Unfinished
-from otel_logtail.store import episodes, files, home, progress
+from otel_logtail.store import episodes, files, home, marks, progress
 from otel_logtail.store.connection import meta, one, sync_each_commit, transaction, translated
 from otel_logtail.store.file import StoreFile, open_file
 from otel_logtail.store.maintenance import Limits, Maintenance
@@ -284,9 +284,14 @@ class Store:
             breaches = self._samples.add(batch, batch.file.id)
         self._intervals.add(batch, breaches)
         episodes.write(self._db, batch)
+        self._add_marks(batch)
         if batch.seal_until_ns is None:
             return 0
         return self._intervals.close(batch.source, batch.seal_until_ns, batch.is_last)
+
+    def _add_marks(self, batch: Batch) -> None:
+        if too_many := marks.add(self._db, batch.source, batch.marks) if batch.marks else 0:
+            self._count_rejected([(batch.source, marks.TOO_MANY, too_many)])
 
     def _count(self, batches: Sequence[Batch]) -> None:
         """Add to the counters of the source of these batches."""
@@ -300,7 +305,10 @@ class Store:
         )
         rejected = [(source, *item) for tally in tallies for item in tally.rejected.items()]
         if rejected:
-            self._db.executemany(
-                "INSERT INTO rejected VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                rejected,
-            )
+            self._count_rejected(rejected)
+
+    def _count_rejected(self, rejected: Sequence[tuple[int, str, int]]) -> None:
+        """Count lines by source and reason."""
+        self._db.executemany(
+            "INSERT INTO rejected VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count", rejected
+        )

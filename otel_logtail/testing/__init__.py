@@ -11,6 +11,7 @@ from otel_logtail.testing.fakes import Answer as Answer
 from otel_logtail.testing.fakes import FakeExporter as FakeExporter
 from otel_logtail.testing.fakes import FakeObserver as FakeObserver
 from otel_logtail.testing.fakes import fake_line as fake_line
+from otel_logtail.testing.fakes import fake_mark as fake_mark
 from otel_logtail.testing.observer_contract import ObserverContract as ObserverContract
 from otel_logtail.testing.observer_contract import hex_escaped as hex_escaped
 from otel_logtail.testing.observer_contract import json_escaped as json_escaped

@@ -18,6 +18,7 @@ from otel_logtail.model import (
     ExportBatch,
     Ignored,
     Item,
+    Mark,
     Observed,
     Partial,
     Rejected,
@@ -25,7 +26,7 @@ from otel_logtail.model import (
     Shape,
     Stream,
 )
-from otel_logtail.observer import Observer, ObserverContext, PathRule
+from otel_logtail.observer import Frame, Observer, ObserverContext, PathRule
 from otel_logtail.trace import parse_traceparent
 
 _LINE = re.compile(
@@ -33,6 +34,7 @@ _LINE = re.compile(
     rb"(?: cause=(?P<cause>wait|read))?(?: key=(?P<key>[ab]))?"
     rb"(?: traceparent=(?P<parent>\S*))?"
 )
+_MARK = re.compile(rb"fake mark: t=(?P<t>\d{1,40}) (?P<text>.*)")
 _SHAPES = {key: Shape(("work",), (("fake.key", key),) if key else ()) for key in ("", "a", "b")}
 
 
@@ -41,11 +43,13 @@ class FakeObserver(Observer):
 
     ``fake: ignore`` is ignored, ``fake: reject=<why>`` rejected, and ``fake: raise`` raises what an observer must not.
     Lives are ``fake.log`` and ``fake-<port>.log``, the port is an attribute.
+    Lines that :func:`fake_mark` returns are marks.
     """
 
     name = "fake"
     source = "fake-source"
     marker = b"fake: "
+    mark_needle = b"fake mark: "
 
     def __init__(self, context: ObserverContext | None = None) -> None:
         pass
@@ -76,6 +80,17 @@ class FakeObserver(Observer):
         if line == b"fake: raise":
             raise ZeroDivisionError("as the line requests")
         raise Drift(f"not a fake line: {line[:40]!r}")
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        match = _MARK.fullmatch(line)
+        if match is None:
+            return None
+        return Mark(int(match["t"]), match["text"].decode("utf-8", "replace"))
+
+
+def fake_mark(time_ns: int, text: str) -> bytes:
+    """Return a line for :class:`FakeObserver` that is a mark."""
+    return f"fake mark: t={time_ns} {text}\n".encode()
 
 
 def fake_line(

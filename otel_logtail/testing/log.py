@@ -12,7 +12,7 @@ from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.store import marker
 from otel_logtail.store.writer import Store
-from otel_logtail.testing.fakes import FakeObserver, fake_line
+from otel_logtail.testing.fakes import FakeObserver, fake_line, fake_mark
 
 _SECOND = 10**9
 _NOON_NS = 1_795_608_000 * _SECOND
@@ -66,7 +66,7 @@ class SampleLog:
         marker.remove(self.store.path)
 
     def write(self, stretch: int) -> None:
-        """Write 40 seconds of log and close its intervals: breaches of both severities, and four closed episodes."""
+        """Write 40 seconds of log and close its intervals: breaches, four closed episodes, four marks."""
         begin_s = stretch * _STRETCH_S
         lines = []
         for second in range(_STRETCH_S):
@@ -75,6 +75,8 @@ class SampleLog:
             lines.append(
                 fake_line(time_ns, slow * 10**6, key=("", "a", "b")[second % 3], cause="read" if slow > 800 else "")
             )
+            if second % 10 == 0:
+                lines.append(fake_mark(time_ns, f"version 1.{begin_s + second} started"))
         data = b"".join(lines)
         after = msgspec.structs.replace(self._file, offset=self._file.offset + len(data))
         now = Now(_NOON_NS + (begin_s + _STRETCH_S) * _SECOND, 0)

@@ -12,7 +12,7 @@ from tests.support.receiver import UNAVAILABLE, Answer, Fail, Request, Take, fla
 
 NO_SUCH_SIGNAL = Fail(404, "UNIMPLEMENTED")
 TRACES = "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none"
-LOGS = "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none or use --events span"
+LOGS = "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none"
 
 
 def metrics_only(request: Request) -> Answer:

@@ -150,7 +150,7 @@ def test_an_endpoint_enables_otlp_unless_it_is_switched_off(environ: dict[str, s
     [
         ("METRICS", {Stream.INTERVALS, Stream.SELF}),
         ("TRACES", {Stream.EPISODES}),
-        ("LOGS", {Stream.BREACHES}),
+        ("LOGS", {Stream.BREACHES, Stream.MARKS}),
     ],
 )
 def test_a_signal_that_goes_nowhere_is_not_sent(signal: str, streams: set[Stream]) -> None:

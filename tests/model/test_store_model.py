@@ -22,8 +22,8 @@ from hypothesis.stateful import initialize, rule
 from otel_logtail import query
 from otel_logtail.daemon.source import SourceRun
 from otel_logtail.events import Reporter
-from otel_logtail.model import Observed, Sample, Shape
-from otel_logtail.observer import Observer, PathRule
+from otel_logtail.model import Mark, Observed, Sample, Shape
+from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.rows import OFFSET_BITS
@@ -44,7 +44,7 @@ class NumberObserver(Observer):
 
     name = "number"
     source = "numbers"
-    marker = b":"
+    marker = mark_needle = b":"
     _shape = Shape(("work",), ())
     _line = re.compile(rb"(\d+):=*")
 
@@ -58,6 +58,10 @@ class NumberObserver(Observer):
         time_ns = (1000 + number) * SECOND
         duration_ns = SECOND if number % 3 == 0 else 1000
         return Sample(time_ns, duration_ns, time_ns, "wait", "work", self._shape, (duration_ns,))
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark:
+        """Each line is a mark as well, one an hour."""
+        return Mark(int(line.partition(b":")[0]) * 3600 * SECOND, "a mark")
 
 
 class StoreFollower:
@@ -153,6 +157,9 @@ class StoreFollower:
         """The numbers in the store, file by file and in the order of their offsets."""
         with query.Reader.open(self.db) as reader:
             rows = sorted(query.samples(reader), key=lambda row: row.id)
+            marks = [time_ns for (time_ns,) in reader.conn.execute("SELECT time_unix_nano FROM marks")]
+        assert len(set(marks)) == len(marks)
+        assert {ns // (3600 * SECOND) for ns in marks} == {row.time_unix_nano // SECOND - 1000 for row in rows}
         assert len({row.id for row in rows}) == len(rows)
         assert sum(row.offset < 1 << OFFSET_BITS for row in rows) == len(rows)
         return [str(row.time_unix_nano // SECOND - 1000) for row in rows]

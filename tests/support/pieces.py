@@ -112,7 +112,7 @@ def use_connection(store: Store, connection: object) -> sqlite3.Connection:
 
 
 TABLES = (
-    "source", "rejected", "file", "kind", "block", "breach", "open_episode", "episode", "series",
+    "source", "rejected", "file", "kind", "block", "breach", "open_episode", "episode", "mark", "series",
     "open_interval", "interval", "exporter", "cursor", "total", "owed", "refused", "dropped",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Lines for people on standard output: each breach, each closed episode, a summary of each interval.
+"""Lines for people on standard output: each breach, closed episode and mark, and a summary of each interval.
 
 Only a whole line counts as delivered. A slow reader delays no other exporter. If the reader has left (a closed pipe),
 pending data stays in the store.
@@ -24,6 +24,7 @@ from otel_logtail.model import (
     ExportBatch,
     Instrument,
     Item,
+    MarkRecord,
     Partial,
     Point,
     Retry,
@@ -39,7 +40,7 @@ class ConsoleExporter(Exporter):
     """Writes text to a file descriptor, usually standard output."""
 
     name = "console"
-    wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES})
+    wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES, Stream.MARKS})
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -91,6 +92,8 @@ def lines(item: Item) -> Iterator[str]:
             f" cause {_text(item.cause)}, stage {_text(item.stage)}{_pairs(item.attributes)}"
             f" trace={item.trace_id.hex()}" + (f" link={ids_of(item.trace)[0].hex()}" if item.trace else "")
         )
+    elif isinstance(item, MarkRecord):
+        yield f"{_time(item.time_ns)} {item.source.name} mark: {_text(item.text)}"
     elif isinstance(item, Point) and item.id and item.series.instrument is Instrument.DURATION:
         counts = item.delta
         yield (

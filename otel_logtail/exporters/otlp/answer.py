@@ -78,7 +78,7 @@ _NO_SUCH_SIGNAL = frozenset({"404", "405", "501", "UNIMPLEMENTED"})
 _WITHOUT: dict[type[ExportResponse], str] = {
     ExportMetricsServiceResponse: "",
     ExportTraceServiceResponse: "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none",
-    ExportLogsServiceResponse: "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none or use --events span",
+    ExportLogsServiceResponse: "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none",
 }
 """The setting for a receiver that does not accept a signal: Prometheus, a collector without such a pipeline."""
 

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from otel_logtail.environment import attributes, check_resolved, usable
+from otel_logtail.environment import attributes, check_resolved, problem, unwanted, usable
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import EVENTS, HISTOGRAM
 from otel_logtail.exporters.otlp.options import ENDPOINT, PROTOCOL
@@ -96,10 +96,27 @@ def read_settings(options: Options) -> Settings:
     return Settings(
         metrics=_signal(options, "metrics"),
         traces=_signal(options, "traces"),
-        # if no log records are sent, the variables for logs are another program's
-        logs=None if form.events == "span" else _signal(options, "logs"),
+        logs=_logs(options, form),
         form=form,
     )
+
+
+def _logs(options: Options, form: Form) -> Signal | None:
+    """Return the settings for log records; None: none are sent.
+
+    The variables for logs may be those of another program. So unless the user requests log records, a wrong one means
+    that marks are not sent.
+    """
+    environ = options.environ
+    theirs = any(name.startswith("OTEL_EXPORTER_OTLP_LOGS_") and problem(name, environ[name]) for name in environ)
+    if "logs" in unwanted(environ) or (theirs and form.events == "span"):
+        return None
+    try:
+        return _signal(options, "logs")
+    except UsageError:
+        if form.events == "span":
+            return None
+        raise
 
 
 def read_form(options: Options) -> Form:

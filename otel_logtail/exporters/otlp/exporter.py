@@ -1,4 +1,6 @@
-"""OpenTelemetry's own protocol, over HTTP or gRPC: intervals as metrics, episodes as spans, breaches as log records.
+"""OpenTelemetry's own protocol, over HTTP or gRPC: metrics, spans and log records.
+
+Intervals are metrics, episodes are spans, marks are log records, and breaches are span events or log records.
 
 Settings are from :mod:`config`, requests from :mod:`requests`, the meaning of an answer from :mod:`answer`;
 :mod:`http` and :mod:`grpc` only transport bytes. The exporter keeps nothing between batches and retries nothing. A
@@ -85,7 +87,7 @@ def make(context: ExporterContext) -> OtlpExporter:
     """
     settings = read_settings(context)
     without = unwanted(context.environ)
-    if without >= {"metrics", "traces"} and (settings.logs is None or "logs" in without):
+    if without >= {"metrics", "traces"} and (settings.logs is None or settings.form.events == "span"):
         raise UsageError(
             "the exporter otlp has nothing to send: OTEL_METRICS_EXPORTER and OTEL_TRACES_EXPORTER are none",
             hint="leave out --exporter otlp, or one of the variables",
@@ -97,8 +99,11 @@ def make(context: ExporterContext) -> OtlpExporter:
         senders |= {Stream.INTERVALS: metrics, Stream.SELF: metrics}
     if "traces" not in without:
         senders[Stream.EPISODES] = _sender(settings.traces, "traces", user_agent)
-    if settings.logs is not None and "logs" not in without:
-        senders[Stream.BREACHES] = _sender(settings.logs, "logs", user_agent)
+    if settings.logs is not None:
+        logs = _sender(settings.logs, "logs", user_agent)
+        senders[Stream.MARKS] = logs
+        if settings.form.events != "span":
+            senders[Stream.BREACHES] = logs
     return OtlpExporter(senders, encoding_of(settings.form, context))
 
 

@@ -1,11 +1,12 @@
-"""Breaches as OTLP log records, each with the ids of its episode's span. Pure.
+"""Breaches and marks as OTLP log records; a breach has the ids of its episode's span. Pure.
 
 The messages are built directly: the OpenTelemetry package has its encoder for logs in private modules only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -14,7 +15,9 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, resource_of
 from otel_logtail.exporters.otlp.spans import event_attributes
-from otel_logtail.model import BreachRecord, Severity
+from otel_logtail.model import BreachRecord, MarkRecord, Severity
+
+_Record = TypeVar("_Record", BreachRecord, MarkRecord)
 
 _SEVERITY = {
     Severity.OK: (SeverityNumber.SEVERITY_NUMBER_INFO, "INFO"),
@@ -25,6 +28,17 @@ _SEVERITY = {
 
 def encode_breaches(records: Iterable[BreachRecord], encoding: Encoding) -> ExportLogsServiceRequest:
     """Return the breaches as one message: one event each, with the source's event name and no observed time."""
+    return _encode(records, _breach, encoding)
+
+
+def encode_marks(records: Iterable[MarkRecord], encoding: Encoding) -> ExportLogsServiceRequest:
+    """Return the marks as one message: one event each, with the text as its body and no observed time."""
+    return _encode(records, _mark, encoding)
+
+
+def _encode(
+    records: Iterable[_Record], encode: Callable[[_Record], LogRecord], encoding: Encoding
+) -> ExportLogsServiceRequest:
     scope = InstrumentationScope(name=SCOPE, version=encoding.version)
     by_resource: dict[tuple[str, str], ScopeLogs] = {}
     request = ExportLogsServiceRequest()
@@ -34,13 +48,13 @@ def encode_breaches(records: Iterable[BreachRecord], encoding: Encoding) -> Expo
             resource = Resource(attributes=_pairs(resource_of(*key, encoding).attributes))
             by_resource[key] = ScopeLogs(scope=scope)
             request.resource_logs.append(ResourceLogs(resource=resource))
-        by_resource[key].log_records.append(_log_record(record))
+        by_resource[key].log_records.append(encode(record))
     for holder, logs in zip(request.resource_logs, by_resource.values(), strict=True):
         holder.scope_logs.append(logs)
     return request
 
 
-def _log_record(breach: BreachRecord) -> LogRecord:
+def _breach(breach: BreachRecord) -> LogRecord:
     number, text = _SEVERITY[breach.severity]
     return LogRecord(
         time_unix_nano=breach.time_ns,
@@ -50,6 +64,18 @@ def _log_record(breach: BreachRecord) -> LogRecord:
         attributes=_pairs(event_attributes(breach)),
         trace_id=breach.trace_id,
         span_id=breach.span_id,
+    )
+
+
+def _mark(mark: MarkRecord) -> LogRecord:
+    number, text = _SEVERITY[Severity.OK]
+    return LogRecord(
+        time_unix_nano=mark.time_ns,
+        severity_number=number,
+        severity_text=text,
+        event_name=f"{mark.source.event}.mark",
+        body=_value(mark.text),
+        attributes=_pairs({"log.record.uid": mark.uid.hex()}),
     )
 
 

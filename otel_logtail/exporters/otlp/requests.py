@@ -11,8 +11,8 @@ from otel_logtail.exporters.otlp.config import Form
 from otel_logtail.exporters.otlp.encode import Request, encode, fit, groups
 from otel_logtail.exporters.otlp.encoding import Encoding, only
 from otel_logtail.exporters.otlp.health import encode_health
-from otel_logtail.exporters.otlp.logs import encode_breaches
-from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, Point, Stream
+from otel_logtail.exporters.otlp.logs import encode_breaches, encode_marks
+from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, MarkRecord, Point, Stream
 
 
 def encoding_of(form: Form, context: ExporterContext) -> Encoding:
@@ -30,7 +30,7 @@ def encoding_of(form: Form, context: ExporterContext) -> Encoding:
 
 def streams_of(form: Form) -> frozenset[Stream]:
     """Return the streams that are sent in this form."""
-    wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.SELF})
+    wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.MARKS, Stream.SELF})
     return wanted if form.events == "span" else wanted | {Stream.BREACHES}
 
 
@@ -49,5 +49,9 @@ def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
         breaches = only(BreachRecord, batch.items)
         for group in groups(breaches, encoding.max_records, key=lambda breach: breach.id, weight=lambda _: 1):
             yield from fit(group, lambda part: encode_breaches(part, encoding), encoding.max_bytes)
+    elif batch.stream is Stream.MARKS:
+        marks = only(MarkRecord, batch.items)
+        for found in groups(marks, encoding.max_records, key=lambda mark: mark.id, weight=lambda _: 1):
+            yield from fit(found, lambda part: encode_marks(part, encoding), encoding.max_bytes)
     else:
         yield from encode(batch if encoding.exemplars else without_exemplars(batch), encoding)

@@ -31,7 +31,7 @@ from datetime import timedelta, timezone, tzinfo
 from functools import lru_cache
 
 from otel_logtail.errors import Drift
-from otel_logtail.model import Ignored, Observed, Rejected, Sample
+from otel_logtail.model import Ignored, Mark, Observed, Rejected, Sample
 from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.observers.haproxy.json_form import is_json_form, read, unquoted
 from otel_logtail.observers.haproxy.timers import OVERHEAD_STAGES, STAGES, Parts, cause_of, overhead_of, parts_of
@@ -72,6 +72,8 @@ _TIME = Rejected("time")
 _NO_FRAME = Frame()
 _SWITCHED = 101
 _STATISTICS = (b"<STATS>", b"<PROMEX>")  # pages of HAProxy itself
+_NEW_WORKER = b") : New worker "
+_WORKER = re.compile(rb"\[NOTICE\] +(?:\d{3}/\d{6} )?\(\d{1,10}\) : New worker (?:#\d+ )?\(\d{1,10}\) forked")
 _NEVER_A_REQUEST = b' "<BADREQ>"'
 _TRACEPARENT = 55  # its bytes
 
@@ -86,6 +88,7 @@ class HaproxyObserver(Observer):
     name = "haproxy"
     source = "haproxy"
     marker = b""  # the forms of a line have nothing in common
+    mark_needle = _NEW_WORKER
 
     def __init__(self, measure: str = "total", zone: tzinfo | None = None) -> None:
         self._is_total = measure == "total"
@@ -131,6 +134,12 @@ class HaproxyObserver(Observer):
         if _CONNECTIONS.fullmatch(other[4]) and _CONNECTIONS.fullmatch(other[5]):
             return _IGNORED
         raise Drift("haproxy: other timers than TR/Tw/Tc/Tr/Ta, a status and bytes", hint=_HINT)
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        """Return a start or a reload: the master process has started a worker. Only the wrapper gives its time."""
+        if frame is None or frame.time_ns is None or _WORKER.fullmatch(line) is None:
+            return None
+        return Mark(frame.time_ns, "HAProxy started or reloaded")
 
     def _request(self, line: bytes, match: re.Match[bytes], frame: Frame) -> Observed:
         """Return the sample of a line of ``option httplog``."""

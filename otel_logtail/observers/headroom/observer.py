@@ -39,8 +39,9 @@ import msgspec
 
 from otel_logtail import native
 from otel_logtail.errors import Drift
-from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Shape
-from otel_logtail.observer import Observer, ObserverContext, PathRule
+from otel_logtail.model import Columns, Ignored, Mark, Observed, Rejected, Sample, Shape
+from otel_logtail.observer import Frame, Observer, ObserverContext, PathRule
+from otel_logtail.observers.headroom.start import NEEDLE, Starts
 
 STAGES = (
     "pre_upstream_wait",
@@ -140,9 +141,10 @@ class HeadroomObserver(Observer):
     name = "headroom"
     source = "headroom-proxy"
     marker = _MARKER
+    mark_needle = NEEDLE
 
     def __init__(self, context: ObserverContext) -> None:
-        del context  # the ids of requests give the zone
+        self._starts = Starts(context.timezone)  # the ids of requests give the zone of the other lines
 
     def paths(self) -> PathRule:
         """Return headroom's log files: one per port, or one per port and worker.
@@ -192,6 +194,10 @@ class HeadroomObserver(Observer):
         if second_ns < 0:
             return _TIME_REJECTED
         return self._sample(second_ns + millisecond_ns, request_id, request.stages, unknown_ns)
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        """Return the start of headroom, with its version."""
+        return self._starts.read(line, frame)
 
     def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
         """Read many lines at once in C; None if C is not compiled, or if one of the lines is not ordinary."""

@@ -22,6 +22,8 @@ the text of a safepoint behind anything else           ``Rejected("misplaced")``
 parts longer than the total, or a total beyond a day   ``Rejected("bounds")``
 a time that does not exist                             ``Rejected("time")``
 =====================================================  ==================================================
+
+At its start Java writes ``[...][gc] Using G1`` (with ``-Xlog:gc``): this is a mark.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from __future__ import annotations
 import re
 
 from otel_logtail.errors import Drift
-from otel_logtail.model import Ignored, Observed, Rejected, Sample, Shape
-from otel_logtail.observer import Observer, PathRule
+from otel_logtail.model import Ignored, Mark, Observed, Rejected, Sample, Shape
+from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.observers.jvm.decorations import TIME, are_decorations, written_ns
 
 STAGES = ("reach", "cleanup", "at", "leave")
@@ -59,6 +61,11 @@ _STOPPED_END = re.compile(rb"(\d+)[.,](\d{1,9}) seconds, Stopping threads took: 
 _PAUSE_LINE = re.compile(rb" GC\(\d+\) (?:[YyO]: )?Pause .* (\d+)[.,](\d{3})ms")
 _MOST_DIGITS = 18
 
+_USING = b"] Using "
+_COLLECTOR = re.compile(
+    rb"\] Using (G1|Serial|Parallel|Shenandoah|Epsilon|Concurrent Mark Sweep|The Z Garbage Collector)"
+)
+
 _IGNORED = Ignored()
 _BOUNDS = Rejected("bounds")
 _HINT = "Java may have changed its log: look for a newer otel-logtail, or report the line"
@@ -78,6 +85,7 @@ class JvmObserver(Observer):
     name = "jvm"
     source = "jvm"
     marker = b""  # JDK 11 and 12 have no text in common that other lines do not have
+    mark_needle = _USING
 
     def paths(self) -> PathRule:
         """Return usual places: Java has no default path."""
@@ -98,6 +106,18 @@ class JvmObserver(Observer):
         at = line.rfind(_STOPPED_BEGIN)
         ended_ns = written_ns(line, at + 1)
         return ended_ns if isinstance(ended_ns, Rejected) else _read_stopped(line, at, ended_ns)
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        """Return the start of a JVM, with its garbage collector. It needs a time of day, as a safepoint does."""
+        at = line.find(_USING)
+        match = _COLLECTOR.fullmatch(line, at)
+        if match is None:
+            return None
+        try:
+            started_ns = written_ns(line, at + 1)
+        except Drift:
+            return None
+        return None if isinstance(started_ns, Rejected) else Mark(started_ns, f"Java started ({match[1].decode()})")
 
 
 class PauseObserver(JvmObserver):

@@ -39,8 +39,8 @@ from datetime import tzinfo
 import msgspec
 
 from otel_logtail.errors import Drift
-from otel_logtail.model import Ignored, Observed, Rejected, Sample
-from otel_logtail.observer import Observer, PathRule
+from otel_logtail.model import Ignored, Mark, Observed, Rejected, Sample
+from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.observers.http import Shapes
 from otel_logtail.observers.postgresql.stamp import Stamps
 from otel_logtail.trace import parse_traceparent
@@ -73,6 +73,9 @@ _CHECKPOINT = re.compile(
 _TRACEPARENT = b"traceparent='"
 _COMMENT_END = re.compile(rb"'(?:,[^*]*)?\*/(?:[ ;]|\\[nrt])*\"")
 _RAISE = b" at RAISE"
+_STARTING = b"starting PostgreSQL "
+_VERSION = re.compile(rb'"starting PostgreSQL ([0-9A-Za-z.+~-]{1,60})[ "].*')
+_POSTMASTER = b'"postmaster"'
 _ROUNDING_NS = 2 * 10**6
 
 _IGNORED = Ignored()
@@ -113,6 +116,7 @@ class PostgresqlObserver(Observer):
     name = "postgresql"
     source = "postgresql"
     marker = b""  # each line is counted: the others are ignored
+    mark_needle = _STARTING
 
     def __init__(
         self, zone: tzinfo | None, *, locks: bool = True, checkpoints: bool = False, databases: Sequence[str] = ()
@@ -160,6 +164,22 @@ class PostgresqlObserver(Observer):
         if self._checkpoints and message.startswith(_CHECKPOINTS):
             return self._read_checkpoint(record, message)
         return _IGNORED
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        """Return the start of the server, with its version. Only the record of the postmaster is one."""
+        if not line.startswith(_MARKER):
+            return None
+        try:
+            record = _decode(line)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        match = _VERSION.fullmatch(bytes(record.message))
+        if match is None or bytes(record.backend_type) != _POSTMASTER or bytes(record.error_severity) != _LOG:
+            return None
+        started_ns = self._stamps.read(bytes(record.timestamp))
+        if started_ns is None or started_ns < 0:
+            return None
+        return Mark(started_ns, f"PostgreSQL {match[1].decode()} started")
 
     def _may_be_sample(self, line: bytes) -> bool:
         """Return whether a record has the words of a sample in it. Most have none, and need not be decoded."""

@@ -30,7 +30,7 @@ EVER_NS = ALL
 Gone = Callable[[], Collection[int]]
 """Returns the ids of finished files that are no longer on disk."""
 
-_TIMES = {Stream.INTERVALS: "end_ns", Stream.EPISODES: "end_ns", Stream.BREACHES: "time_ns"}
+_TIMES = {Stream.INTERVALS: "end_ns", Stream.EPISODES: "end_ns", Stream.BREACHES: "time_ns", Stream.MARKS: "time_ns"}
 
 
 class Retention:

@@ -71,6 +71,7 @@ from otel_logtail.model import (
     ExportBatch,
     Instrument,
     Item,
+    MarkRecord,
     Partial,
     Point,
     Refused,
@@ -104,6 +105,8 @@ def otlp_told(item: Item) -> Iterator[Told]:
         yield (episode.trace_id.hex(), episode.span_id.hex()), (episode.start_ns, episode.end_ns, episode.count)
     elif isinstance(item, BreachRecord):
         yield item.uid.hex(), (item.time_ns, item.trace_id.hex(), item.span_id.hex())
+    elif isinstance(item, MarkRecord):
+        yield item.uid.hex(), (item.time_ns, item.text)
 
 
 def otlp_lane(name: Hashable) -> Hashable:
@@ -131,8 +134,11 @@ def in_request(data: Mapping[str, Any]) -> Iterator[tuple[Stream, Told]]:
             yield Stream.EPISODES, ((span["traceId"], span["spanId"]), (*times, count))
     for resource in data.get("resourceLogs", []):
         for record in resource["scopeLogs"][0]["logRecords"]:
-            value = (int(record["timeUnixNano"]), record["traceId"], record["spanId"])
-            yield Stream.BREACHES, (attributes_of(record)["log.record.uid"], value)
+            uid, time_ns = attributes_of(record)["log.record.uid"], int(record["timeUnixNano"])
+            if record["eventName"] == "log.overhead.mark":
+                yield Stream.MARKS, (uid, (time_ns, record["body"]["stringValue"]))
+            else:
+                yield Stream.BREACHES, (uid, (time_ns, record["traceId"], record["spanId"]))
 
 
 class OtlpReceiver(Receiver):
@@ -520,7 +526,7 @@ class ConsoleReceiver(Receiver):
             time.sleep(0.001)  # written data is in the pipe to our own reader
         self._end()
         self._start()
-        word = {Stream.INTERVALS: " interval: ", Stream.EPISODES: " episode: ", Stream.BREACHES: " breach: "}[stream]
+        word = f" {stream.value.removesuffix('es' if stream is Stream.BREACHES else 's')}: "
         return [(line, "") for line in self._text.decode().split("\n")[:-1] if word in line]
 
     def play(self, fault: Fault, item: Item | None = None) -> None:
@@ -712,7 +718,7 @@ class Memory(Receiver):
 
 class ToMemory(Exporter):
     name = "memory"
-    wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES})
+    wants = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES, Stream.MARKS})
 
     def __init__(self, receiver: Memory) -> None:
         self._to = receiver

@@ -174,7 +174,7 @@ def test_a_wrong_temporality_is_a_setting_and_not_bad_data(message: str) -> None
 
 WITHOUT = {
     ExportTraceServiceResponse: "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none",
-    ExportLogsServiceResponse: "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none or use --events span",
+    ExportLogsServiceResponse: "if the receiver accepts no logs, set OTEL_LOGS_EXPORTER=none",
 }
 
 

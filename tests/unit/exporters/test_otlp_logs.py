@@ -110,6 +110,7 @@ def test_breaches_are_read_if_logs_are_sent(events: str, wanted: bool) -> None:
     exporter = make(ExporterContext({}, {"events": events}))
     try:
         assert (Stream.BREACHES in exporter.wants) is wanted
+        assert Stream.MARKS in exporter.wants
     finally:
         exporter.close()
 

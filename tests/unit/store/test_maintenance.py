@@ -77,7 +77,7 @@ def positions(path: Path) -> dict[str, int]:
 
 def stream_rows(path: Path, above: dict[str, int]) -> list[object]:
     """The streams' rows with ids above a cursor's positions, as they are."""
-    tables = {"intervals": "interval", "episodes": "episode", "breaches": "breach"}
+    tables = {"intervals": "interval", "episodes": "episode", "breaches": "breach", "marks": "mark"}
     return [
         rows(path, f"SELECT * FROM {tables[stream]} WHERE id > {position} ORDER BY id")
         for stream, position in above.items()

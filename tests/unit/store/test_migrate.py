@@ -207,7 +207,7 @@ def test_maintenance_works_on_a_migrated_store(old: Path) -> None:
 def test_each_older_store_also_takes_a_migration_that_is_still_to_come(old: Path) -> None:
     def next_one(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE breach ADD COLUMN context BLOB")
-        connection.execute("CREATE TABLE mark (time_ns INTEGER PRIMARY KEY, text TEXT NOT NULL)")
+        connection.execute("CREATE TABLE note (time_ns INTEGER PRIMARY KEY, text TEXT NOT NULL)")
 
     with closing(sqlite3.connect(old, isolation_level=None)) as conn:
         migrate.migrate(conn, old, {**migrate.steps(), SCHEMA_VERSION + 1: next_one})
@@ -225,6 +225,7 @@ FROZEN = {
     "0003_skipped.sql": "d05bc1145fb86541",
     "0004_open_intervals.sql": "e23947092c4d2489",
     "0005_faults.sql": "0dd882625da35236",
+    "0006_observers.sql": "43f1c3095b661c4f",
 }
 """The first digits of the SHA-256 of the steps that stores out there have taken: a new column needs a new step."""
 

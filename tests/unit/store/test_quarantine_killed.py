@@ -16,14 +16,31 @@ import pytest
 from otel_logtail.delivery.lane import Lane
 from otel_logtail.delivery.rules import Rules
 from otel_logtail.events import Reporter
-from otel_logtail.model import Delivered, Delivery, ExportBatch, Item, Point, Refused, Retry, Stream
+from otel_logtail.model import (
+    BreachRecord,
+    Delivered,
+    Delivery,
+    ExportBatch,
+    Item,
+    MarkRecord,
+    Point,
+    Refused,
+    Retry,
+    Stream,
+)
 from otel_logtail.store import quarantine
 from otel_logtail.store.connection import connect, sync_each_commit, transaction
 from otel_logtail.store.outbox import Outbox
+from otel_logtail.testing import fake_mark
 from tests.support.mortal import Killed, MortalConnection
-from tests.support.pieces import Piece, line, opened, rows
+from tests.support.pieces import NOON, Piece, line, opened, rows
 
-STREAMS = (Stream.INTERVALS, Stream.BREACHES)
+TABLES: dict[Stream, tuple[str, type]] = {
+    Stream.INTERVALS: ("interval", Point),
+    Stream.BREACHES: ("breach", BreachRecord),
+    Stream.MARKS: ("mark", MarkRecord),
+}
+STREAMS = tuple(TABLES)
 FAILURE = "the receiver failed"
 RULES = Rules(first_backoff_s=0.0, last_backoff_s=0.0, tries=2)
 Judge = Callable[[ExportBatch], Delivery]
@@ -70,7 +87,7 @@ class Receiver:
         """Nothing is notified."""
 
     def run(self, path: Path, dies_at: int | None = None) -> None:
-        """Have both streams sent until nothing is due, or until the process dies."""
+        """Have all streams sent until nothing is due, or until the process dies."""
         with closing(Outbox.open(path, "fake")) as outbox:
             outbox.register(STREAMS, time.time_ns())
         db = connect(path)
@@ -111,7 +128,8 @@ ISOLATED = {
 def begun(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "begun.db"
     with opened(path) as store:
-        Piece(store).commit(b"".join(line(10 * n, 0.6) for n in range(3)), seal_s=200)
+        marks = b"".join(fake_mark(NOON + n, "a mark") for n in range(3))
+        Piece(store).commit(b"".join(line(10 * n, 0.6) for n in range(3)) + marks, seal_s=200)
         with closing(Outbox.open(path, "fake")) as outbox:
             outbox.register(STREAMS, time.time_ns())
     yield path
@@ -120,8 +138,7 @@ def begun(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("name", JUDGES)
 def test_killed_before_any_statement_nothing_is_lost(begun: Path, tmp_path: Path, name: str) -> None:
     numbered = {
-        stream: {id_ for (id_,) in rows(begun, f"SELECT id FROM {table}")}
-        for stream, table in ((Stream.INTERVALS, "interval"), (Stream.BREACHES, "breach"))
+        stream: {id_ for (id_,) in rows(begun, f"SELECT id FROM {table}")} for stream, (table, _) in TABLES.items()
     }
     assert all(numbered.values())
     for dies_at in range(10_000):
@@ -140,7 +157,7 @@ def test_killed_before_any_statement_nothing_is_lost(begun: Path, tmp_path: Path
         assert "internal error:" not in (first.said.getvalue() + second.said.getvalue())
         took = first.took + second.took
         for stream, ids in numbered.items():
-            of_stream = {item.id for item in took if isinstance(item, Point) == (stream is Stream.INTERVALS)}
+            of_stream = {item.id for item in took if isinstance(item, TABLES[stream][1])}
             assert of_stream - {0} == ids, (dies_at, stream)
         check_totals(took)
         assert rows(path, "SELECT * FROM refused") == []

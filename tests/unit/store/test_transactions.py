@@ -13,6 +13,7 @@ from otel_logtail.model import ExportBatch, HealthRecord, Stream
 from otel_logtail.store.connection import connect, transaction
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
+from otel_logtail.testing import fake_mark
 from tests.support.pieces import NOON, SECOND, Piece, line, opened
 
 
@@ -88,13 +89,14 @@ class Scene:
 
     def _commit(self, first: int, last: int) -> None:
         for second in range(first, last, 2):
-            self._piece.commit(line(second, 1.0 if second % 8 == 0 else 0.1), seal_s=second)
+            data = line(second, 1.0 if second % 8 == 0 else 0.1) + fake_mark(second * 3600 * SECOND, "a mark")
+            self._piece.commit(data, seal_s=second)
 
     def _deliver(self, limit: int) -> None:
         outbox = Outbox.open(self.path, "fake")
         try:
             outbox.register(Stream, NOON)
-            for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES):
+            for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES, Stream.MARKS):
                 if (batch := outbox.read(stream, limit)) is not None:
                     outbox.advance(batch, len(batch.items), NOON)
         finally:
@@ -117,6 +119,7 @@ READS: dict[str, Callable[[Outbox], object]] = {
     "intervals": lambda outbox: outbox.read(Stream.INTERVALS, 1000),
     "episodes": lambda outbox: outbox.read(Stream.EPISODES, 1000),
     "breaches": lambda outbox: outbox.read(Stream.BREACHES, 1000),
+    "marks": lambda outbox: outbox.read(Stream.MARKS, 1000),
     "what was told": Outbox.told,
     "silent series": lambda outbox: outbox.silent(SECOND, 1000),
     "health": lambda outbox: numbers_of(outbox.health(NOON)),
