@@ -28,6 +28,7 @@ from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.records import BATCH_EVENTS, MAX_EVENTS
 from otel_logtail.store.rows import STEP_NS, counts_of
 from otel_logtail.store.writer import Store
+from otel_logtail.testing import fake_mark
 from tests.support.pieces import ATTRIBUTES, INTERVAL, LIVE, NOON, SECOND, Piece, line, opened, rows
 
 MINUTE = 60 * SECOND
@@ -138,7 +139,7 @@ def test_totals_are_running_sums_whatever_the_batches_and_however_often_they_are
 
 def test_items_are_the_same_until_the_receiver_has_them(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
-    piece.commit(line(1, 2.5) + line(2, 0.6) + line(30, 0.1) * 2, seal_s=20)
+    piece.commit(line(1, 2.5) + line(2, 0.6) + fake_mark(NOON, "a mark") + line(30, 0.1) * 2, seal_s=20)
     for stream in KEPT:
         first = outbox.read(stream, 1000)
         piece.commit(line(31, 0.1), seal_s=20)
