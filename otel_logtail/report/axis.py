@@ -20,7 +20,6 @@ _WIDTHS_S = (
     *(3600, 7200, 3 * 3600, 4 * 3600, 6 * 3600, 12 * 3600),
     *(DAY_S, 2 * DAY_S, *(7 * DAY_S * 2**power for power in range(12))),
 )
-_MOST_LABELS = 8
 _MONTHS = (1, 3, 6, 12, 24, 60, 120)
 
 
@@ -74,15 +73,15 @@ def _edges(first_ns: int, last_ns: int, width_s: int, tz: tzinfo | None) -> list
     return found
 
 
-def labels(start_ns: int, end_ns: int, tz: tzinfo | None) -> list[tuple[int, str]]:
-    """Return at most eight places on the axis with their labels: ``18:16:48``, ``09:00``, ``Mon 2 Nov``, ``Jul``."""
+def labels(start_ns: int, end_ns: int, tz: tzinfo | None, most: int = 8) -> list[tuple[int, str]]:
+    """Return at most so many places on the axis with their labels: ``18:16:48``, ``09:00``, ``Mon 2 Nov``, ``Jul``."""
     for step_s in _WIDTHS_S[: _WIDTHS_S.index(14 * DAY_S) + 1]:
-        if (end_ns - start_ns) / SECOND_NS / step_s <= _MOST_LABELS:
+        if (end_ns - start_ns) / SECOND_NS / step_s <= most:
             found = _edges(start_ns, end_ns, step_s, tz) or []
             return [(at, _label(moment(at, tz), step_s)) for at in found if start_ns <= at < end_ns]
     for months in _MONTHS:
         found = list(takewhile(lambda at: at < end_ns, _months(start_ns, months, tz)))
-        if len(found) <= _MOST_LABELS:
+        if len(found) <= most:
             break
     inside = [at for at in found if at >= start_ns]
     return [(at, _month(moment(at, tz), is_first=place == 0)) for place, at in enumerate(inside)]

@@ -14,6 +14,7 @@ import msgspec
 
 from otel_logtail.query import Hours
 from otel_logtail.report.blocks import LEAST_DAYS, Bucket, Covered, Slot, blocks_of, cover, match
+from otel_logtail.report.deciding import Deciding
 from otel_logtail.report.figures import LEAST_SAMPLES, Figure, Sides, Word, causes_of, figures_of
 from otel_logtail.report.news import News, news_of
 from otel_logtail.report.periods import Period
@@ -28,9 +29,10 @@ _NAMED = 0.2  # a weight that differs from 1 by more is named: the last hour is 
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """The comparison of two periods. ``days`` are their covered times in days, ``notes`` limit what it shows.
+    """The comparison of two periods.
 
-    ``news`` are the causes and stages that only the later one has.
+    ``days`` are their covered times in days, ``notes`` limit what it shows. ``news`` are the causes and stages that
+    only the later one has. ``earlier`` are the deciding figures of the earlier period; None: they were not read.
     """
 
     sentence: str
@@ -42,6 +44,7 @@ class Comparison(msgspec.Struct, frozen=True):
     causes: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
     news: News = News()
+    earlier: Deciding | None = None
 
     @property
     def word(self) -> Word:

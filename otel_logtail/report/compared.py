@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
+import msgspec
+
 from otel_logtail import query
+from otel_logtail.model import Severity
 from otel_logtail.query import Reader
 from otel_logtail.report.compare import Comparison, compare
+from otel_logtail.report.deciding import deciding
 from otel_logtail.report.periods import DAY_NS, Period
 
 _DAYS_BACK = 42  # 28 of one kind, weekday or weekend, may be needed
@@ -28,5 +32,9 @@ def compare_periods(reader: Reader, before: Period, after: Period, tz: tzinfo | 
             "SELECT DISTINCT threshold_ns FROM source WHERE :source IS NULL OR id = :source",
             {"source": reader.source_id()},
         ).fetchall()
+        earlier = reader.within(before.since_ns, before.until_ns)
+        stalls = query.episodes(earlier, severities=(Severity.STALL,))
+        figures = deciding(query.summary(earlier), [stall.duration_ms / 1e3 for stall in stalls])
     threshold_ns = thresholds[0][0] if len(thresholds) == 1 else None
-    return compare((sides[0], sides[1]), (before, after), others, threshold_ns=threshold_ns, tz=tz)
+    found = compare((sides[0], sides[1]), (before, after), others, threshold_ns=threshold_ns, tz=tz)
+    return msgspec.structs.replace(found, earlier=figures)

@@ -16,6 +16,7 @@ from otel_logtail.query import Extent, Reader, StageRow, Summary
 from otel_logtail.query.breakdown import Breaches, Labels
 from otel_logtail.query.intervals import figures_ms
 from otel_logtail.report.calendar import Calendar, Slot
+from otel_logtail.report.deciding import Deciding, deciding
 from otel_logtail.report.judge import Measured, Verdict, judge, worst_of
 from otel_logtail.report.periods import DAY_NS
 from otel_logtail.report.slo import IN_STALLS, Slo, default_slos
@@ -42,8 +43,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ``shares`` are the parts of the time from the first to the last sample that are within episodes and within stalls;
     None: there is no such time. ``thresholds_ms`` are None if the sources have different ones. ``are_default``: the
     user gave no targets. ``newest_ns`` is the time of the newest sample in the store. ``week`` has the number of stalls
-    that began in each hour of each day of the week, ``lengths_s`` the durations of all stalls.
-    ``sources`` are the reports of all sources, if there are several.
+    that began in each hour of each day of the week. ``sources`` are the reports of all sources, if there are several.
+    ``bounds_ns`` is the requested range.
     """
 
     title: str
@@ -57,7 +58,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     hourly: bool
     days: tuple[Slot, ...]
     week: tuple[tuple[int, ...], ...]
-    lengths_s: tuple[float, ...]
+    deciding: Deciding
     peaks: Mapping[str, tuple[int, str]]
     causes: tuple[Cause, ...]
     paths: tuple[Part, ...]
@@ -67,6 +68,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     are_default: bool = False
     newest_ns: int | None = None
     sources: tuple[Report, ...] = ()
+    bounds_ns: tuple[int | None, int | None] = (None, None)
 
     @property
     def stalls_a_day(self) -> float | None:
@@ -155,7 +157,7 @@ def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz
         hourly=hourly,
         days=calendar.days(first_ns // 10**9, last_ns // 10**9),
         week=calendar.week(),
-        lengths_s=tuple(calendar.lengths_s[IN_STALLS]),
+        deciding=deciding(summary, calendar.lengths_s[IN_STALLS]),
         peaks=calendar.peaks(),
         causes=stalls.causes(breakdown.breaches, _explained(breakdown.breaches, observers)),
         paths=_paths(breakdown.durations),
@@ -164,6 +166,7 @@ def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz
         verdicts=tuple(judge(slo, measured) for slo in targets),
         are_default=not slos,
         newest_ns=extent.last_ns,
+        bounds_ns=(reader.since_ns, reader.until_ns),
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import tzinfo
 
 from otel_logtail.report.axis import span
+from otel_logtail.report.calendar import Slot
+from otel_logtail.report.slo import Slo
 from otel_logtail.report.timeline import Timeline
 
 _LEAST = 5  # stalls
@@ -47,6 +49,14 @@ def _shortest(numbers: Sequence[int], needed: int) -> tuple[int, int] | None:
         if total >= needed and (best is None or end - start < best[1] - best[0]):
             best = (start, end)
     return best
+
+
+def days_over(days: Sequence[Slot], target: Slo | None) -> str:
+    """Return the number of days that missed a target; without a target, or without such a day, of days with stalls."""
+    missed = sum(target is not None and not target.is_met(slot.stalls) for slot in days)
+    if missed:
+        return f"{missed:,} of {len(days):,} days missed the target"
+    return f"stalls on {sum(slot.stalls > 0 for slot in days):,} of {len(days):,} days"
 
 
 def stalls_in_week(week: Sequence[Sequence[int]]) -> str:

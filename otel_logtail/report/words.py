@@ -53,6 +53,12 @@ def exact(ms: float) -> str:
     return short(ms).replace(" ", SPACE)
 
 
+def length(seconds: float) -> str:
+    """Return the length of a range: ``28 days``, ``3 h 12 min``, ``15.0 s``."""
+    days = round(seconds / 86_400)
+    return count(days, "day") if days >= 2 else measured(1000 * seconds)
+
+
 def count(number: int, noun: str) -> str:
     """Return a number of things: ``1 stall``, ``1,240 stalls``."""
     return f"{number:,}{SPACE}{noun}{'' if number == 1 else 's'}"

@@ -49,7 +49,6 @@ PURE = {
     *(
         "report.slo",
         "report.bars",
-        "report.plots",
         "report.words",
         "exporters.wording",
         "exporters.hex.config",

@@ -52,7 +52,7 @@ def test_all_forms_have_the_same_sentence_and_figures(store: Path) -> None:
     found = json.loads(as_json(report, comparison))
     text = " ".join("\n".join(lines(report, comparison, tz=timezone.utc)).split())
     mark = "\n".join(markdown(report, comparison, tz=timezone.utc)).replace("\\", "")
-    html = " ".join(
+    html = "".join(
         ElementTree.fromstring(  # noqa: S314 - our own
             page(report, comparison, made_ns=NOON).removeprefix("<!DOCTYPE html>\n")
         ).itertext()

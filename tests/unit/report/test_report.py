@@ -394,7 +394,7 @@ def test_a_real_browser_loads_the_page_and_nothing_else(tmp_path: Path) -> None:
             thread.join()
     assert asked == ["/page"]
     assert "Paths" in done.stdout
-    assert 'aria-label="histogram of durations"' in done.stdout
+    assert 'aria-label="samples by duration"' in done.stdout
 
 
 def test_the_page_shows_what_the_text_shows(tmp_path: Path) -> None:
@@ -419,8 +419,8 @@ def test_the_page_shows_what_the_text_shows(tmp_path: Path) -> None:
         assert part in done.stdout, part
     plots = {plot.get("aria-label"): plot for plot in root.iter(f"{HTML}svg")}
     # each bar has its figure as text, and the figures add up to all samples
-    titles = [e.text or "" for e in plots["histogram of durations"].iter(f"{HTML}title")]
-    assert sum(int(re.findall(r"(\d+) samples", title)[0]) for title in titles) == report.summary.count
+    titles = [e.text or "" for e in plots["samples by duration"].iter(f"{HTML}title")]
+    assert sum(int(re.findall(r"(\d+)\u00a0sample", title)[0]) for title in titles) == report.summary.count
     assert list(tmp_path.glob("*.new")) == []
 
 
