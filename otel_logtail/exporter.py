@@ -71,6 +71,8 @@ class Exporter(Protocol):
     form: str = ""
     """The settings that decide, beside metric and attributes, which series a point belongs to at the receiver: kind of
     histogram, temporality, resource. If the form differs from that of the last start, all series start again."""
+    receiver: str = ""
+    """The address of the receiver for messages, without secrets; empty if nothing is connected to."""
 
     def resume(self, points: Sequence[Point]) -> None:
         """Take over the last point of each series that the receiver has; called once, before the first batch.

@@ -506,3 +506,22 @@ class Partial(msgspec.Struct, frozen=True):
 
 
 Delivery = Delivered | Retry | Refused | Partial
+
+
+class Deliveries(msgspec.Struct, frozen=True):
+    """The items that an exporter delivered in some time, and those that wait now."""
+
+    delivered: int
+    waiting: int
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """The work of a run within ``seconds``, and the bytes that are still to be read. ``exporters`` is by name."""
+
+    seconds: int
+    bytes: int
+    samples: int
+    slow: int
+    episodes: int
+    behind: int
+    exporters: Mapping[str, Deliveries] = {}

@@ -214,6 +214,7 @@ class Option(msgspec.Struct, Generic[T], frozen=True):
             there is no default.
         key: The key in the plug-in's table of the configuration; empty means the name without the plug-in's own name.
         secret: The value is a password or a token. It is left out of all messages, and no service unit may hold it.
+        short: The flag in one letter, such as ``-q``.
     """
 
     name: str
@@ -222,6 +223,7 @@ class Option(msgspec.Struct, Generic[T], frozen=True):
     default: str = ""
     key: str = ""
     secret: bool = False
+    short: str = ""
 
     @property
     def flag(self) -> str:

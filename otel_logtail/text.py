@@ -125,6 +125,11 @@ def iso(time_ns: int) -> str:
     return f"{_EPOCH + timedelta(seconds=time_ns // 10**9):%Y-%m-%dT%H:%M:%S}.{time_ns % 10**9:09d}Z"
 
 
+def moment(time_ns: int) -> str:
+    """Return a time as a line of the log shows it: ISO 8601, UTC, milliseconds."""
+    return f"{iso(time_ns)[:23]}Z"
+
+
 def local(time_ns: int, tz: tzinfo | None = None) -> str:
     """Return a time in a zone (None: the local one), in milliseconds, with the offset."""
     moment = (_EPOCH + timedelta(microseconds=time_ns // 1000)).astimezone(tz)
@@ -180,6 +185,11 @@ def short(ms: float) -> str:
     """Return a duration in three figures: ``15.6 ms``, ``500 ms``, ``2 s``, ``1.5 min``."""
     unit = "ms" if ms < 1000 else "s" if ms < 120_000 else "min"
     return f"{ms * DURATIONS['ms'] / DURATIONS[unit]:.3g} {unit}"
+
+
+def number(count: int, noun: str) -> str:
+    """Return a number of things: ``1 sample``, ``2,100 samples``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def size(number: float) -> str:

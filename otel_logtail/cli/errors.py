@@ -16,12 +16,15 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import typer
 
 from otel_logtail.errors import LogtailError
 from otel_logtail.redact import Redactor, secrets_of
+
+if TYPE_CHECKING:
+    from otel_logtail.log import Log
 
 _OF_STDOUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF}
 """Error numbers of writes to a stdout that is a file, or that was closed before the start."""
@@ -46,8 +49,21 @@ def redactor() -> Redactor:
     return Redactor(secrets_of(os.environ, sys.argv))
 
 
+_log: Log | None = None
+"""The log of the daemon, if this process is one."""
+
+
+def log_errors(log: Log) -> None:
+    """From now on, write errors and the log records of libraries as lines of a daemon's log."""
+    global _log
+    _log = log
+
+
 def say_error(message: str, hint: str = "") -> None:
     """Write an error and a hint to stderr."""
+    if _log is not None:
+        _log.write("error", message, "run.failed", {}, hint)
+        return
     say(f"otel-logtail: error: {' '.join(message.split(chr(10)))}")
     if hint:
         say(f"hint: {hint}")
@@ -205,13 +221,23 @@ def logs_in_one_line(redact: Redactor) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             kind, problem, where = record.exc_info or (None, None, None)
             more = "" if kind is None else f": {kind.__name__}: {redact(str(problem))} (at {_places(where)})"
-            say(f"otel-logtail: {record.levelname.lower()}: {record.name}: {record.getMessage()}{more}")
+            _say_of_library(
+                "error" if record.levelno >= logging.ERROR else "warning", f"{record.name}: {record.getMessage()}{more}"
+            )
 
     def warned(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
-        say(f"otel-logtail: warning: {category.__name__}: {redact(str(message))} (at {Path(filename).name}:{lineno})")
+        where = f"(at {Path(filename).name}:{lineno})"
+        _say_of_library("warning", f"{category.__name__}: {redact(str(message))} {where}")
 
     logging.lastResort = OneLine(logging.WARNING)
     warnings.showwarning = warned
+
+
+def _say_of_library(level: Literal["error", "warning"], text: str) -> None:
+    if _log is not None:
+        _log.write(level, text, "library", {})
+    else:
+        say(f"otel-logtail: {level}: {text}")
 
 
 def _open_streams() -> None:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
 
-from otel_logtail.cli.errors import logs_in_one_line, redact_logs
+from otel_logtail.cli.errors import log_errors, logs_in_one_line, redact_logs
 from otel_logtail.cli.signals import Signals
 from otel_logtail.daemon.build import Parts, build
 from otel_logtail.daemon.loop import RETRY_STORE_S, Loop
@@ -22,6 +22,7 @@ from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.log import Form, Style, is_journal
 from otel_logtail.redact import Redactor, secrets_of
 from otel_logtail.store.damage import suspect
 from otel_logtail.tail.descriptors import DESCRIPTORS
@@ -46,7 +47,10 @@ def run(settings: Settings) -> int:
     redact = Redactor((*secrets_of(os.environ, (*sys.argv, *settings.values())), *settings.secrets()))
     redact_logs(redact)
     logs_in_one_line(redact)
-    reporter = Reporter(redact=redact)
+    style = _style(settings)
+    reporter = Reporter(style=style, redact=redact)
+    if style.form != "command" or style.in_journal:
+        log_errors(reporter.log)
     for text in settings.warnings:
         reporter.ignored(text)
     supervisor, first_looks = Supervisor(os.environ), FirstLooks()
@@ -78,6 +82,14 @@ def run(settings: Settings) -> int:
                 raise
         finally:
             running.close()
+
+
+def _style(settings: Settings) -> Style:
+    """Return the form of messages: a person waits for a run with ``--once``, as for a command."""
+    form: Form = "command" if settings.once else "text"
+    if settings.log_format == "json":
+        form = "json"
+    return Style(form, settings.log_level, in_journal=is_journal(os.environ))
 
 
 def _watcher(reporter: Reporter, *, once: bool) -> Watcher:

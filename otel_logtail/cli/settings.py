@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from otel_logtail.daemon.options import CONFIG, EXPORTING, FOLLOWING, SUGGESTED, Several
+from otel_logtail.daemon.options import CONFIG, EXPORTING, FOLLOWING, LOGGING, SUGGESTED, Several
 from otel_logtail.option import Flag, Option, Options
 from otel_logtail.plugins import exporters, observers, options_of
 
@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 def flag(option: Option[Any], *, panel: str | None = None, variable: bool = True) -> Any:
     """Return typer's form of an option: an annotation of a parameter. ``variable`` is whether a variable gives it."""
     return typer.Option(
-        option.flag,
+        *filter(None, (option.flag, option.short)),
         envvar=option.variable if variable else None,
         metavar=option.kind.metavar or None,
         help=help_of(option),
@@ -59,6 +59,8 @@ def _sections() -> Iterator[tuple[str | None, Option[Any]]]:
         yield "Observing", option
     for option in (*EXPORTING, *options_of(exporters())):
         yield "Exporting", option
+    for option in LOGGING:
+        yield "Logging", option
 
 
 def declared() -> Iterator[Option[Any]]:

@@ -100,10 +100,7 @@ class Loop:
         settings = self._settings
         where = ", ".join(settings.exporters)
         for info in (run.info for run in self._parts.sources.runs):
-            self._reporter.started(
-                f"{info.name}: observer {info.observer}, store {settings.db}, "
-                + (f"exporting to {where}" if where else "no exporter configured: data is kept in the local store only")
-            )
+            self._reporter.started(info.name, info.observer, str(settings.db), where)
 
     def _report_end(self, elapsed_s: float) -> int:
         """Report what a run with ``--once`` did; return 1 if data is not delivered."""
@@ -111,11 +108,11 @@ class Loop:
         if not self._parts.stop.is_set:
             self._reporter.finished(result(runs, elapsed_s))
         if pending:
-            self._reporter.finished(f"{pending} items in the store are not delivered yet")
+            self._reporter.undelivered(pending)
         if self._parts.stop.is_set:
             self._reporter.interrupted(sum(run.totals.bytes for run in runs), unread(runs))
         elif command := next_command(runs, self._settings.db, time.time_ns()):
-            self._reporter.finished(f"next: {command}")
+            self._reporter.next_step(command)
         return int(pending > 0)
 
     def _once(self) -> int:

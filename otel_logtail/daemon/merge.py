@@ -17,6 +17,7 @@ from otel_logtail.environment import check_resolved, is_service_link, problem, p
 from otel_logtail.environment import export_interval as metric_export_interval
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext, ExporterPlugin
+from otel_logtail.log import Level
 from otel_logtail.observer import ObserverPlugin
 from otel_logtail.option import Option, Options
 from otel_logtail.plugins import OBSERVERS, exporters, names, observers, options_of
@@ -111,9 +112,21 @@ def _settings(
         exporters_from_now=both.require(options.EXPORTER_FROM) == "now",
         exporter_options=_exporter_options(given, config, chosen),
         places=places,
+        log_format=both.require(options.LOG_FORMAT),
+        log_level=_log_level(both),
         config=config.path if config else None,
         warnings=(*ignored, *(problems(environ) if chosen else ()), *filter(None, [lost_zone])),
     )
+
+
+def _log_level(both: Options) -> Level:
+    quiet, verbose = both.get(options.QUIET), both.get(options.VERBOSE)
+    if quiet and verbose:
+        raise UsageError(
+            f"{both.where(options.QUIET)} and {both.where(options.VERBOSE)} exclude each other",
+            hint="leave one of them out",
+        )
+    return "warning" if quiet else "debug" if verbose else "info"
 
 
 def _exporters(both: Options, config: Config | None) -> tuple[str, ...]:

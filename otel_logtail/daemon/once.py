@@ -12,7 +12,7 @@ from otel_logtail.daemon.source import SourceRun
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.store.health import behind
-from otel_logtail.text import iso, size, span
+from otel_logtail.text import iso, number, size, span
 
 _EVERY_S = 0.2
 _MIB = 2**20
@@ -66,12 +66,8 @@ def result(runs: Sequence[SourceRun], elapsed_s: float) -> str:
             *((each.samples, each.slow, each.episodes, len(each.files or ())) for each in totals), strict=True
         )
     )
-    read = f"{size(sum(each.bytes for each in totals))} of {_number(files, 'file')} in {elapsed_s:.1f} s"
-    return f"read {_number(samples, 'new sample')}, {slow:,} slow, {_number(episodes, 'new episode')} ({read})"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    read = f"{size(sum(each.bytes for each in totals))} of {number(files, 'file')} in {elapsed_s:.1f} s"
+    return f"read {number(samples, 'new sample')}, {slow:,} slow, {number(episodes, 'new episode')} ({read})"
 
 
 def next_command(runs: Sequence[SourceRun], db: Path, now_ns: int) -> str:

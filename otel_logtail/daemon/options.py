@@ -172,7 +172,16 @@ EXPORTER_FROM = Option(
     "Data that a new exporter begins with: all stored data (start), or only new data (now).",
     default="start",
 )
-OF_A_RUN: tuple[Option[Any], ...] = (DB, RETENTION, MAX_DB_SIZE, MAX_SERIES, EXPORT_INTERVAL, EXPORTER_FROM)
+LOG_FORMAT = Option(
+    "log_format",
+    Choice(("text", "json")),
+    "Format of messages on standard error: text, or json with one object per line.",
+    default="text",
+)
+VERBOSE = Option("verbose", Flag(), "Log each file read and each delivery, too.", short="-v")
+QUIET = Option("quiet", Flag(), "Log warnings and errors only.", short="-q")
+LOGGING: tuple[Option[Any], ...] = (LOG_FORMAT, VERBOSE, QUIET)
+OF_A_RUN: tuple[Option[Any], ...] = (DB, RETENTION, MAX_DB_SIZE, MAX_SERIES, EXPORT_INTERVAL, EXPORTER_FROM, *LOGGING)
 """Settings that a configuration has at its top."""
 
 EXPORTER = Option(
@@ -190,5 +199,5 @@ CONFIG = Option(
 
 FOLLOWING: tuple[Option[Any], ...] = (*OF_A_SOURCE, ONCE, DB, RETENTION, MAX_DB_SIZE, MAX_SERIES)
 EXPORTING: tuple[Option[Any], ...] = (EXPORTER, EXPORTER_FROM, EXPORT_INTERVAL)
-ALL: tuple[Option[Any], ...] = (CONFIG, *FOLLOWING, *EXPORTING)
+ALL: tuple[Option[Any], ...] = (CONFIG, *FOLLOWING, *EXPORTING, *LOGGING)
 """All settings, in the order of ``--help``."""

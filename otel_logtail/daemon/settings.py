@@ -13,6 +13,7 @@ import msgspec
 
 from otel_logtail.daemon import options
 from otel_logtail.errors import LogtailError, StoreError, UsageError, invalid
+from otel_logtail.log import Level
 from otel_logtail.observer import ObserverContext, ObserverPlugin
 from otel_logtail.option import Option, Options
 from otel_logtail.plugins import exporters, find_observer, observers, options_of
@@ -61,7 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``interval_ns`` None is :data:`INTERVAL_NS`, or :data:`UNTOLD_NS` if no exporter receives counts.
     ``exporter_options`` are the texts that the user gave, by exporter and by the name of the option. ``places`` names
     for each given option its flag, its variable, or its line and key in a file. ``warnings`` are about variables that
-    are ignored. ``config`` is the configuration, if there is one.
+    are ignored. ``log_level`` is the least urgent level that is logged. ``config`` is the
+    configuration, if there is one.
     """
 
     db: Path
@@ -76,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     places: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
+    log_format: str = options.LOG_FORMAT.default
+    log_level: Level = "info"
     config: Path | None = None
 
     def values(self) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ class SourceRun:
             each.tail.accept(each.batch.file or each.chunk.after)
             samples += each.batch.tally.samples
             self._say(each.batch, each.chunk)
+            self._reporter.read(self.info.name, each.chunk.after.path, each.chunk.advanced, each.batch.tally.samples)
             self._silence.add(each.lines, each.batch.tally)
         sparse = samples * SPARSE_BYTES <= size * MANY_SAMPLES
         self._read_bytes = SPARSE_BYTES if sparse else CHUNK_BYTES

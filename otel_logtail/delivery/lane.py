@@ -180,6 +180,7 @@ class Lane:
             why=delivered.why,
         )
         self._report(delivered, skipped)
+        self._reporter.delivered(self._outbox.exporter, self.stream.value, count)
         if count == len(batch.items):
             self._isolation.grow()
         if skipped < count:
@@ -256,14 +257,14 @@ class Lane:
             if self._sender.given_up:
                 self._trials.due_s = float("inf")
                 return Turn()
-            self._reporter.exporter_failed(self._outbox.exporter, delivery.why, self.stream.value)
+            self._reporter.exporter_failed(self._outbox.exporter, delivery.why, self.stream.value, is_about_data=True)
         turn = self._trials.settle(id_, item, delivery, self.accepted)
         if isinstance(delivery, Delivered):
             self._report(delivery, int(turn.is_skipped))
         return turn
 
     def _note_failure(self, retry: Retry) -> None:
-        self._reporter.exporter_failed(self._outbox.exporter, retry.why, self.stream.value)
+        self._reporter.exporter_failed(self._outbox.exporter, retry.why, self.stream.value, is_about_data=retry.isolate)
         try:
             self._outbox.failed(retry.why, self._rules.clock.time_ns())
         except LogtailError:

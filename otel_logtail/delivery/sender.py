@@ -19,7 +19,7 @@ from otel_logtail.delivery.rules import RULES, Rules
 from otel_logtail.errors import LogtailError, StoreCorrupt
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
-from otel_logtail.model import Delivery, ExportBatch, Partial, Retry, Stream
+from otel_logtail.model import Delivery, ExportBatch, Partial, Refused, Retry, Stream
 from otel_logtail.store.outbox import Outbox
 
 HEALTH_S = 60.0
@@ -39,6 +39,8 @@ class Drain:
         self._exporter = exporter
         self._outbox = outbox
         self._reporter = reporter
+        self._receiver = getattr(exporter, "receiver", "")  # a plug-in need not inherit from Exporter
+        self._waited: dict[Stream, int] = {}  # the items that waited when a stream that failed was accepted again
         self._tells_health = Stream.SELF in exporter.wants
         self._health_due_s = 0.0
         self._work = threading.Event()
@@ -183,6 +185,8 @@ class Drain:
             delivery = self._exporter.export(batch)
             if not isinstance(delivery, Delivery):
                 raise TypeError(f"export() returned {delivery!r}")
+            if not isinstance(delivery, Retry | Refused):
+                self._accepted(batch.stream)
             return without_secrets(delivery, self._reporter.redact)
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not lose data or end the thread
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
@@ -207,8 +211,17 @@ class Drain:
         if not any(lane.refuses_everything for lane in self._lanes):
             self._reporter.exporter_takes_again(self.name)
         for lane in self._lanes:
-            if not lane.failing:
-                self._reporter.exporter_works(self.name, lane.stream.value)
+            if not lane.failing and self._reporter.fails(self.name, lane.stream.value):
+                waited = self._waited.pop(lane.stream, 0)
+                self._reporter.exporter_works(self.name, lane.stream.value, self._receiver, waited)
+
+    def _accepted(self, stream: Stream) -> None:
+        self._reporter.connected(self.name, self._receiver)
+        if stream not in self._waited and self._reporter.fails(self.name, stream.value):
+            try:
+                self._waited[stream] = self._outbox.pending()  # the cursor does not move before this is over
+            except LogtailError:
+                pass  # the tail reports what is wrong with the store
 
 
 def without_secrets(delivery: Delivery, redact: Callable[[str], str]) -> Delivery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shutil
 import sqlite3
@@ -13,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail import errors
-from otel_logtail import events as reporter
+from otel_logtail import delivery_events, errors, events, file_events
 from otel_logtail.store import health
 from tests.support.following import Following
 from tests.support.places import ROOT
@@ -57,8 +57,9 @@ def test_every_exit_code_is_explained() -> None:
 
 def loud() -> Iterator[str]:
     """The warnings and errors of the reporter, with ``…`` for the variable parts."""
-    for node in ast.walk(ast.parse(Path(reporter.__file__).read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("_begin", "_say"):
+    parsed = (ast.parse(inspect.getsource(module)) for module in (events, file_events, delivery_events))
+    for node in (node for tree in parsed for node in ast.walk(tree)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("begin", "say"):
             level, text = node.args[-2:]
             if isinstance(level, ast.Constant) and level.value in ("warning", "error"):
                 parts = text.values if isinstance(text, ast.JoinedStr) else [text]

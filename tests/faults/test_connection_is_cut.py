@@ -36,7 +36,7 @@ def test_nothing_is_lost_and_resent_data_is_the_same(tmp_path: Path, protocol: s
         assert any(asked.count(message) > 1 for message in asked)
         daemon.wait_until(lambda: receiver.counted() == 40)  # checks that equal times have equal totals
         daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
-        daemon.wait_until(lambda: "delivering again" in daemon.said())
+        daemon.wait_until(lambda: " items waited" in daemon.said())
 
         wire.cut()
         daemon.write(lines(100, 110))

@@ -35,7 +35,7 @@ def test_everything_comes_once_it_answers_again(tmp_path: Path, protocol: str, s
             hangs = False
             daemon.wait_until(lambda: receiver.counted() == 970)
             daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))
-            daemon.wait_until(lambda: "otlp: delivering again" in daemon.said())
+            daemon.wait_until(lambda: "otlp: connected" in daemon.said())
             daemon.stop()
             assert daemon.rows("SELECT * FROM refused") == []
             assert daemon.said().count("warning: otlp") == 1

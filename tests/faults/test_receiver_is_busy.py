@@ -42,7 +42,7 @@ def test_it_is_left_alone_as_long_as_it_asks(tmp_path: Path, protocol: str, answ
                 assert AFTER_S <= second.at_s - first.at_s < AFTER_S + bound_s(5)
                 assert second.message == first.message
             assert daemon.rows("SELECT * FROM refused") == []
-            assert (daemon.said().count("warning: otlp"), daemon.said().count("delivering again")) == (1, 1)
+            assert (daemon.said().count("warning: otlp"), daemon.said().count("otlp: connected to")) == (1, 1)
 
 
 def test_without_a_delay_waits_are_our_own(tmp_path: Path) -> None:

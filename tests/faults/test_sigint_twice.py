@@ -19,7 +19,7 @@ def test_the_first_is_an_end_in_order(tmp_path: Path) -> None:
         daemon.wait_for(durations(0, 10))
         daemon.signal(signal.SIGINT)
         assert daemon.ends() == 0
-        assert "otel-logtail: stopping" in daemon.said()
+        assert "Z info: stopping" in daemon.said()
 
 
 def test_the_second_does_not_wait_for_a_receiver_that_hangs(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_the_second_does_not_wait_for_a_receiver_that_hangs(tmp_path: Path) -> N
         daemon.start()
         daemon.wait_until(lambda: receiver.asked)
         daemon.signal(signal.SIGINT)
-        daemon.wait_until(lambda: "otel-logtail: stopping" in daemon.said())
+        daemon.wait_until(lambda: "Z info: stopping" in daemon.said())
         began_s = time.monotonic()
         daemon.signal(signal.SIGINT)
         assert daemon.ends() == 130

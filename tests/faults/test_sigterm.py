@@ -28,7 +28,7 @@ def test_an_idle_one_ends_at_once(tmp_path: Path) -> None:
         began_s = time.monotonic()
         daemon.stop()
         assert time.monotonic() - began_s < bound_s(4)
-        assert "otel-logtail: stopping" in daemon.said()
+        assert "Z info: stopping" in daemon.said()
 
 
 def test_one_that_has_just_started_ends_in_order(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_collector_that_is_down_gets_everything_later(tmp_path: Path, collecto
     endpoint = ["--otlp-endpoint", collector.http_endpoint]
     down = run(*command, *endpoint, home=tmp_path, check=False)
     assert down.returncode == 1
-    assert down.stderr.count("warning:") == 1
+    assert down.stderr.count("warning:") == 2
     assert "in the store are not delivered yet" in down.stderr
     assert ask(db, "query", "summary", home=tmp_path)["count"] == 111
     (exporter,) = ask(db, "status", home=tmp_path)["exporters"]

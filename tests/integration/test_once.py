@@ -81,7 +81,7 @@ def test_undelivered_data_is_named_in_place_of_success(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert any(re.fullmatch(r"\d+ items in the store are not delivered yet", row) for row in said(done.stderr))
+    assert any(re.fullmatch(r"warning: \d+ items in the store are not delivered yet", row) for row in said(done.stderr))
 
 
 def test_a_terminal_shows_the_progress_and_a_pipe_does_not(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,7 +139,7 @@ def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everyth
         daemon.stop()
     complaints = [text for text in daemon.said().splitlines() if "otlp: " in text and "exporting to" not in text]
     assert len(complaints) == 1, daemon.said()
-    assert complaints[0].startswith("otel-logtail: warning: otlp: ")
+    assert re.match(r"\S+Z warning: otlp: ", complaints[0])
     status = exporter(daemon)
     for told in (complaints[0], str(status["last_error"])):
         assert case.says in told
@@ -184,6 +185,6 @@ def test_a_certificate_that_is_renewed_is_taken_without_a_restart(tmp_path: Path
             collector.stop()
             serve(authority.issue())
             collector.start()
-            daemon.wait_until(lambda: "otlp: delivering again" in daemon.said(), 60)
+            daemon.wait_until(lambda: "otlp: connected to " in daemon.said(), 60)
             daemon.wait_until(lambda: delivered(collector, "headroom-proxy")[0] == 3)
             daemon.stop()

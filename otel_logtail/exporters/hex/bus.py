@@ -36,7 +36,10 @@ class HexExporter(Exporter):
     name = "hex"
     wants = frozenset({Stream.BREACHES, Stream.EPISODES})
 
-    def __init__(self, link: Sender, max_age_ns: int | None, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, link: Sender, max_age_ns: int | None, now_ns: Callable[[], int] = time.time_ns, receiver: str = ""
+    ) -> None:
+        self.receiver = receiver
         self._link = link
         self._max_age_ns = max_age_ns
         self._now_ns = now_ns
@@ -77,4 +80,4 @@ def make(context: ExporterContext) -> HexExporter:
             f"the exporter 'hex' needs websockets: {problem}",
             hint="pip install websockets, or: pipx inject otel-logtail websockets",
         ) from None
-    return HexExporter(Link(settings), settings.max_age_ns)
+    return HexExporter(Link(settings), settings.max_age_ns, receiver=f"{settings.host}:{settings.port}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -53,9 +54,10 @@ class OtlpExporter(Exporter):
 
     name = "otlp"
 
-    def __init__(self, senders: Mapping[Stream, Sender], encoding: Encoding) -> None:
+    def __init__(self, senders: Mapping[Stream, Sender], encoding: Encoding, receiver: str = "") -> None:
         self.wants = frozenset(senders)
         self.form = encoding.form
+        self.receiver = receiver
         self._senders = senders
         self._encoding = encoding
 
@@ -104,7 +106,15 @@ def make(context: ExporterContext) -> OtlpExporter:
         senders[Stream.MARKS] = logs
         if settings.form.events != "span":
             senders[Stream.BREACHES] = logs
-    return OtlpExporter(senders, encoding_of(settings.form, context))
+    return OtlpExporter(senders, encoding_of(settings.form, context), _address(settings.metrics))
+
+
+def _address(signal: Signal) -> str:
+    """Return the address of a receiver without user, query and the path of the signal."""
+    if signal.protocol == "grpc":
+        return signal.endpoint
+    parts = urlsplit(signal.endpoint)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.removesuffix("/v1/metrics"), "", ""))
 
 
 def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, str, Outcome]]:

@@ -51,6 +51,7 @@ WRONG = {
     "exporter": Wrong("nope"),
     "exporter_from": Wrong("yesterday"),
     "export_interval": Wrong("10"),
+    "log_format": Wrong("xml"),
     "otlp_endpoint": Wrong("localhost", "otlp"),
     "otlp_protocol": Wrong("smoke", "otlp"),
     "histogram": Wrong("round", "otlp"),
@@ -74,7 +75,7 @@ NO_NUMBER = {"threshold_ms", "stall_ms", "quiet_ms"}
 """Options whose values are numbers: the command line's parser refuses other words, in words of its own."""
 ANY_TEXT = {"source", "postgresql_databases"}
 """Options that are wrong only as a variable or a flag in which Kubernetes did not replace a name."""
-YES_OR_NO = {"from_start", "once"}
+YES_OR_NO = {"from_start", "once", "verbose", "quiet"}
 """Options without a value: only a variable can be wrong."""
 
 

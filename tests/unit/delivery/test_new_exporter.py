@@ -12,6 +12,7 @@ import pytest
 from otel_logtail.delivery.rules import Rules
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
+from otel_logtail.log import Style
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey, Stream
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.points import MAX_EXEMPLARS
@@ -86,7 +87,7 @@ def counted(exporter: FakeExporter) -> list[int]:
 
 
 def run(store: Store, exporter: Resuming) -> None:
-    drain = Drain(exporter, outbox_of(store), Reporter(quiet=True), Rules(first_backoff_s=0.001))
+    drain = Drain(exporter, outbox_of(store), Reporter(style=Style(least="warning")), Rules(first_backoff_s=0.001))
     drain.start()
     drain.stop(10.0)
     drain.join()

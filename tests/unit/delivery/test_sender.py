@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +54,7 @@ class Running:
         self.exporter, self.said = exporter, Said()
         outbox = Outbox.open(store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
-        self.drain = Drain(exporter, outbox, Reporter(self.said), rules)
+        self.drain = Drain(exporter, outbox, Reporter(self.said, clock_s=lambda: 0.0), rules)
         self.drain.start()
 
     def end(self, within_s: float = 10.0) -> None:
@@ -187,7 +188,7 @@ def test_a_failure_is_logged_once_and_so_is_its_end(store: Store, run: Callable[
     running.end()
     assert running.said.lines() == [
         "warning: fake: connection refused; buffering, will retry",
-        "fake: delivering again",
+        "fake: delivering again after 0 s; 8 items waited",
     ]
     assert rows(store.path, "SELECT last_error FROM exporter") == [(None,)]
 
@@ -437,7 +438,7 @@ def test_each_further_backoff_quarantines_one_item_silently(store: Store, run: C
         " (quarantined items: see `otel-logtail status`)",
         "warning: fake: busy; buffering, will retry",
         "fake: no longer refused",
-        "fake: delivering again",
+        "fake: delivering again after 0 s; 75 items waited",
     ]
     assert len(running.said.lines()) == RULES.refusals_in_a_row + 4
 
@@ -589,7 +590,8 @@ def test_an_item_that_keeps_failing_while_others_are_accepted_is_quarantined_and
     assert (on_trial(store), quarantined(store)) == ([], [2])
     assert len(alone) >= RULES.tries
     assert rows(store.path, "SELECT refused FROM exporter") == [(1,)]
-    assert [text for text in running.said.lines() if "internal error" not in text] == ["fake: delivering again"]
+    (over,) = [text for text in running.said.lines() if "internal error" not in text]
+    assert re.fullmatch(r"fake: delivering again after 0 s; \d items waited", over)
     assert running.said.lines()[1].endswith("was quarantined: internal error (to send it again: `otel-logtail retry`)")
 
 
@@ -608,7 +610,7 @@ def test_nothing_is_quarantined_while_nothing_is_accepted_and_what_is_on_trial_g
     assert running.ids()[1:first] == tried  # at most the one that showed that the receiver is back came before them
     assert running.said.lines() == [
         "warning: fake: internal error; buffering, will retry",
-        "fake: delivering again",
+        "fake: delivering again after 0 s; 40 items waited",
     ]
 
 

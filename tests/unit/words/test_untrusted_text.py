@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ import otel_logtail
 from otel_logtail.cli import answers
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.events import Reporter
+from otel_logtail.log import FIXED, Style
+from otel_logtail.model import Activity, Deliveries
 
 SOURCES = Path(otel_logtail.__file__).parent
 HOSTILE = (
@@ -28,32 +31,66 @@ HOSTILE = (
 )
 
 
+DONE = Activity(seconds=3, bytes=3, samples=3, slow=3, episodes=3, behind=3, exporters={HOSTILE: Deliveries(3, 3)})
+VALUES = {"str": HOSTILE, "int": 3, "bool": True, "Sequence[tuple[str, int]]": [(HOSTILE, 3)], "Activity": DONE}
+ANSWERS = {"troubles", "redact", "fails"}
+"""Methods that log nothing."""
+
+
 def methods() -> dict[str, Callable[..., None]]:
     found = inspect.getmembers(Reporter, inspect.isfunction)
-    return {name: method for name, method in found if not name.startswith("_") and name != "troubles"}
+    return {name: method for name, method in found if not name.startswith("_") and name not in ANSWERS}
 
 
-def said_by(name: str) -> str:
+def said_by(name: str, style: Style) -> str:
     """Return the output of a method whose arguments are all hostile text."""
     out = io.StringIO()
-    reporter = Reporter(out)
-    values = {"str": HOSTILE, "int": 3, "bool": True, "Sequence[tuple[str, int]]": [(HOSTILE, 3)]}
+    reporter = Reporter(out, style, clock=lambda: 1_795_457_770_123_456_789)
     for before in methods():  # an object that has ended must have started
         for each in (before, name):
             signature = inspect.signature(getattr(reporter, each))
-            given = {parameter.name: values[str(parameter.annotation)] for parameter in signature.parameters.values()}
+            given = {parameter.name: VALUES[str(parameter.annotation)] for parameter in signature.parameters.values()}
             getattr(reporter, each)(**given)
     return out.getvalue()
 
 
+def lines_by(name: str, style: Style) -> list[str]:
+    *lines, last = said_by(name, style).split("\n")
+    assert (last, lines != []) == ("", True)
+    assert [line for line in lines if not line.isprintable()] == []
+    return lines
+
+
 @pytest.mark.parametrize("name", methods())
 def test_every_message_is_one_printable_line(name: str) -> None:
-    lines = said_by(name).split("\n")
-    assert lines.pop() == ""
-    assert lines
-    assert [line for line in lines if not line.isprintable()] == []
+    lines = lines_by(name, Style(least="debug"))
     assert [line for line in lines if not line.startswith("otel-logtail: ")] == []
     assert [line for line in lines if line.startswith("otel-logtail: error: forged")] == []
+
+
+@pytest.mark.parametrize("name", methods())
+def test_every_line_of_the_log_begins_with_time_and_level(name: str) -> None:
+    begin = re.compile(r"2026-11-23T18:16:10\.123Z (debug|info|warning|error): ")
+    assert [line for line in lines_by(name, Style("text", "debug")) if not begin.match(line)] == []
+
+
+@pytest.mark.parametrize("name", methods())
+def test_every_line_of_the_journal_begins_with_its_priority(name: str) -> None:
+    lines = lines_by(name, Style("text", "debug", in_journal=True))
+    assert [line for line in lines if not re.match(r"<[3467]>(?!<)", line)] == []
+
+
+@pytest.mark.parametrize("name", methods())
+def test_every_line_as_json_is_an_object_with_the_text_unchanged(name: str) -> None:
+    for line in lines_by(name, Style("json", "debug")):
+        assert line.isascii()
+        told = json.loads(line)
+        assert tuple(told)[: len(FIXED)] == FIXED
+        assert told["time"] == "2026-11-23T18:16:10.123Z"
+        assert {value for value in told.values() if isinstance(value, str) and "forged" in value} <= {
+            HOSTILE,
+            told["message"],
+        }
 
 
 def test_the_status_line_can_not_become_a_field_of_its_own(tmp_path: Path) -> None:
@@ -127,7 +164,7 @@ def test_single_records_are_covered_too() -> None:
         assert all(line.isprintable() for line in out.read().split("\n"))
 
 
-ALLOWED = {"errors.py", "events.py"}
+ALLOWED = {"errors.py", "log.py"}
 """The modules that write to standard error: through one function each, which escapes."""
 
 
