@@ -24,6 +24,7 @@ from otel_logtail.cli.report import report
 from otel_logtail.cli.retry import retry
 from otel_logtail.cli.service.command import service_app
 from otel_logtail.cli.settings import given_by, takes_all_settings
+from otel_logtail.cli.watch.command import watch
 from otel_logtail.daemon.options import ONCE
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command()(status)
 app.command()(doctor)
 app.command()(detect)
 app.command()(report)
+app.command()(watch)
 app.command()(prune)
 app.command()(retry)
 app.command()(exporters)

@@ -34,6 +34,14 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="End, in the same formats.")]
 Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only this source, e.g. headroom.")]
+Slos = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slo",
+        metavar="METRIC<LIMIT",
+        help="A target: p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%. Can be repeated.",
+    ),
+]
 OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 

@@ -1,0 +1,1 @@
+"""``otel-logtail watch``: the newest figures of a store on a terminal."""
