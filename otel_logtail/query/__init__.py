@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from otel_logtail.query.breaches import SlowSample, slow_samples
 from otel_logtail.query.breakdown import Breakdown, breakdown
-from otel_logtail.query.episodes import EpisodeRow, episodes
+from otel_logtail.query.episodes import EpisodeRow, EpisodeSpan, episode_spans, episodes, episodes_of
 from otel_logtail.query.hours import Extent, Hour, Hours, extent, hours
 from otel_logtail.query.over_time import longest_interval, over_time
 from otel_logtail.query.reader import Damage, Reader
@@ -22,6 +22,7 @@ __all__ = [
     "Breakdown",
     "Damage",
     "EpisodeRow",
+    "EpisodeSpan",
     "Extent",
     "Hour",
     "Hours",
@@ -32,7 +33,9 @@ __all__ = [
     "StageRow",
     "Summary",
     "breakdown",
+    "episode_spans",
     "episodes",
+    "episodes_of",
     "extent",
     "hours",
     "longest_interval",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -27,6 +27,22 @@ class EpisodeRow(msgspec.Struct, frozen=True):
     span_id: str
     open: bool
     source: str
+
+
+class EpisodeSpan(msgspec.Struct, frozen=True, gc=False):
+    """The figures of an episode that are added up; there can be many of them. Times and durations are in ns."""
+
+    start_ns: int
+    end_ns: int
+    peak_ns: int
+    severity: int
+    cause: str
+    span_id: bytes
+
+    @property
+    def is_stall(self) -> bool:
+        """True if its severity is ``stall``."""
+        return self.severity == Severity.STALL
 
 
 _EPISODE = "source, trace_id, span_id, start_ns, end_ns, count, peak_ns, severity, cause, stage"
@@ -63,10 +79,24 @@ def count_episodes(reader: Reader) -> tuple[int, int, int]:
     return number, time_ns, stall_ns
 
 
-def episode_spans(reader: Reader) -> list[tuple[int, int, int]]:
-    """Return start, end (ns) and severity of all episodes that overlap the range."""
-    statement = f"SELECT start_ns, end_ns, severity FROM {_EPISODES} WHERE {_OVERLAPS}"
-    return reader.conn.execute(statement, _values(reader)).fetchall()
+def episode_spans(reader: Reader) -> list[EpisodeSpan]:
+    """Return all episodes that overlap the range, oldest first."""
+    statement = (
+        f"SELECT start_ns, end_ns, peak_ns, severity, cause, span_id FROM {_EPISODES} WHERE {_OVERLAPS}"
+        " ORDER BY start_ns, span_id"
+    )
+    with translated():
+        return [EpisodeSpan(*row) for row in reader.conn.execute(statement, _values(reader))]
+
+
+def episodes_of(reader: Reader, span_ids: Sequence[bytes]) -> list[EpisodeRow]:
+    """Return the episodes with these ids, in the order of the ids."""
+    statement = (
+        f"SELECT e.*, s.name FROM {_EPISODES} AS e JOIN source AS s ON s.id = e.source"
+        f" WHERE e.span_id IN ({','.join('?' * len(span_ids))})"
+    )
+    found = {row.span_id: row for row in _rows(reader, statement, tuple(span_ids))}
+    return [found[span_id.hex()] for span_id in span_ids]
 
 
 def _values(reader: Reader) -> dict[str, int | None]:
@@ -74,7 +104,7 @@ def _values(reader: Reader) -> dict[str, int | None]:
     return {"since": since_ns, "until": until_ns, "source": reader.source_id()}
 
 
-def _rows(reader: Reader, statement: str, values: dict[str, int | None]) -> Iterator[EpisodeRow]:
+def _rows(reader: Reader, statement: str, values: dict[str, int | None] | tuple[bytes, ...]) -> Iterator[EpisodeRow]:
     with translated():
         # episodes are few, and a cursor that stays open would hold a snapshot
         for row in reader.conn.execute(statement, values).fetchall():

@@ -12,7 +12,7 @@ import msgspec
 from otel_logtail.counts import count, thresholds_among
 from otel_logtail.model import Instrument, Severity
 from otel_logtail.query.edges import TABLES, Coverage, cover, id_list
-from otel_logtail.query.episodes import episode_spans
+from otel_logtail.query.episodes import EpisodeSpan, episode_spans
 from otel_logtail.query.intervals import series_of
 from otel_logtail.query.reader import Reader
 from otel_logtail.query.samples import at_edges
@@ -182,12 +182,12 @@ def _extend(hour: Hour, first_ns: int, last_ns: int) -> None:
     hour.last_ns = max(hour.last_ns, last_ns)
 
 
-def _add_episode(found: dict[int, Hour], episode: tuple[int, int, int], bounds: tuple[int, int]) -> None:
-    start_ns, end_ns, severity = episode
+def _add_episode(found: dict[int, Hour], episode: EpisodeSpan, bounds: tuple[int, int]) -> None:
+    start_ns, end_ns = episode.start_ns, episode.end_ns
     if start_ns >= bounds[0]:
         hour = _hour(found, start_ns)
         hour.episodes += 1
-        hour.stalls += severity == Severity.STALL
+        hour.stalls += episode.is_stall
         hour.length_ns += end_ns - start_ns
         hour.squares += (end_ns - start_ns) ** 2
     at_ns, until_ns = max(start_ns, bounds[0]), min(end_ns, bounds[1])

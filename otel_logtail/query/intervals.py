@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -15,10 +13,14 @@ from otel_logtail.counts import SCALE, add, count
 from otel_logtail.model import Counts, Instrument
 from otel_logtail.query.edges import TABLES, Coverage, id_list
 from otel_logtail.query.reader import Damage, Reader
-from otel_logtail.store.rows import at_their_mean
+from otel_logtail.store.rows import at_their_mean, whole_in_all
 
 _ROWS = 4096  # read at a time: limits memory
-_PAIR = re.compile(r'"(-?[0-9]+)":([0-9]+)').fullmatch
+_NO_BOUNDS = ()
+_COLUMNS = (  # behind the times as in rows.COUNTS, with one explicit bucket for any bounds
+    "start_ns, end_ns, count, sum_ns, min_ns, max_ns, CAST('[' || count || ']' AS BLOB),"
+    " CAST(exponential AS BLOB), zeros"
+)
 _PERCENTS = (50, 90, 99)
 _Row = tuple[Any, ...]
 _Span = tuple[int, int]
@@ -46,10 +48,12 @@ def interval_counts(reader: Reader, series: Sequence[int], coverage: Coverage) -
 
     Intervals that were damaged on disk are counted at their mean, which the reader notes.
     """
-    try:
-        return _together(_chunks(reader, series, coverage))
-    except (TypeError, ValueError):  # one row is damaged; the slow way finds out which
-        return _one_by_one(_chunks(reader, series, coverage), reader.damage)
+    total = Counts()
+    spans: list[_Span] = []
+    for rows in _chunks(reader, series, coverage):
+        add(total, _sum(rows, reader.damage))
+        spans += [min(row[:2] for row in rows), max((row[:2] for row in rows), key=lambda span: span[1])]
+    return Covered(total, min(spans, default=None), max(spans, key=lambda span: span[1], default=None))
 
 
 def counts_by(
@@ -58,57 +62,18 @@ def counts_by(
     """Yield the counts of the intervals in the coverage by the place of their start; a place can come several times."""
     for rows in _chunks(reader, series, coverage):
         for at, own in groupby(rows, key=lambda row: place(row[0])):
-            kept = list(own)
-            try:
-                yield at, _together([kept]).counts
-            except (TypeError, ValueError):
-                yield at, _one_by_one([kept], reader.damage).counts
+            yield at, _sum(list(own), reader.damage)
 
 
-def _together(chunks: Iterable[list[_Row]]) -> Covered:
-    total = Counts()
-    pairs: Counter[str] = Counter()
-    first: _Span | None = None
-    last: _Span | None = None
-    for rows in chunks:
-        starts, ends, counts, sums, minima, maxima, zeros, exponential = zip(*rows, strict=True)
-        low, high = min(zip(starts, ends, strict=True)), max(zip(ends, starts, strict=True))
-        first = low if first is None else min(first, low)
-        last = (high[1], high[0]) if last is None or high[0] > last[1] else last
-        total.min_ns = min(minima) if not total.count else min(total.min_ns, *minima)
-        total.max_ns = max(total.max_ns, *maxima)
-        total.count += sum(counts)
-        total.sum_ns += sum(sums)
-        total.zeros += sum(zeros)
-        # Splitting compact JSON into pairs and counting equal pairs as text runs in C. Decoding each row into a dict
-        # and adding up dicts takes twice as long, and there can be millions of pairs. A lookup of str is faster than
-        # one of bytes.
-        pairs.update(b",".join([text[1:-1] for text in exponential]).decode("ascii").split(","))
-    total.exponential = _unpack(pairs)
-    if sum(total.exponential.values()) + total.zeros != total.count:
-        raise ValueError("the buckets do not add up to the count")
-    return Covered(total, first, last)
-
-
-def _one_by_one(chunks: Iterable[list[_Row]], damage: Damage) -> Covered:
-    total = Counts()
-    spans: list[_Span] = []
-    for row in chain.from_iterable(chunks):
-        start_ns, end_ns, count, sum_ns, min_ns, max_ns, zeros, text = row
-        spans.append((start_ns, end_ns))
-        try:
-            exponential = msgspec.json.decode(text, type=dict[int, int])
-            is_valid = sum(exponential.values()) + zeros == count
-        except (TypeError, msgspec.MsgspecError):
-            is_valid = False
-        if is_valid:
-            add(total, Counts(count, sum_ns, min_ns, max_ns, [], exponential, zeros))
-        else:
-            counts = at_their_mean(row[2:6], ())
-            counts.explicit = []
-            damage.counts(row, counts.count)
-            add(total, counts)
-    return Covered(total, min(spans, default=None), max(spans, key=lambda span: span[1], default=None))
+def _sum(rows: list[_Row], damage: Damage) -> Counts:
+    found, whole = whole_in_all([row[2:] for row in rows], _NO_BOUNDS)
+    if len(whole) < len(rows):
+        for place in set(range(len(rows))) - set(whole):
+            counts = at_their_mean(rows[place][2:6], _NO_BOUNDS)
+            damage.counts(rows[place], counts.count)
+            add(found, counts)
+    found.explicit = []
+    return found
 
 
 def count_of(reader: Reader, series: Sequence[int], coverage: Coverage) -> int:
@@ -127,25 +92,11 @@ def _inside(series: Sequence[int]) -> str:
 def _chunks(reader: Reader, series: Sequence[int], coverage: Coverage) -> Iterator[list[_Row]]:
     for table in TABLES:
         cursor = reader.conn.execute(
-            "SELECT start_ns, end_ns, count, sum_ns, min_ns, max_ns, zeros, CAST(exponential AS BLOB)"
-            f" FROM {table} {_inside(series)}",
+            f"SELECT {_COLUMNS} FROM {table} {_inside(series)}",
             (coverage.start_ns, coverage.end_ns),
         )
         while rows := cursor.fetchmany(_ROWS):
             yield rows
-
-
-def _unpack(pairs: Counter[str]) -> dict[int, int]:
-    """Add pairs up by bucket: the pair ``"-12":3``, counted 5 times, is 15 samples in bucket -12."""
-    exponential: dict[int, int] = {}
-    for pair, times in pairs.items():
-        if pair:  # an interval that holds only zeros has no pair
-            match = _PAIR(pair)
-            if match is None:
-                raise ValueError(f"not a pair: {pair!r}")
-            index = int(match[1])
-            exponential[index] = exponential.get(index, 0) + int(match[2]) * times
-    return exponential
 
 
 def add_values(into: Counts, values_ns: Sequence[int]) -> None:

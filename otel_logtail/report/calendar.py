@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
 import msgspec
 
-from otel_logtail.query import EpisodeRow
+from otel_logtail.query import EpisodeSpan
 from otel_logtail.report.judge import Periods
 from otel_logtail.report.slo import IN_EPISODES, IN_STALLS
-from otel_logtail.text import parse_when
 
+_QUARTER_NS = 900 * 10**9
 _HOURLY_UP_TO_S = 3 * 86_400
 _MAX_DAYS = 400
 
@@ -38,22 +38,38 @@ class Calendar:
 
     def __init__(self, tz: tzinfo | None) -> None:
         self._tz = tz
-        self._days: dict[date, Counter[str]] = {}
-        self._hours: dict[int, Counter[str]] = {}  # by their start in s: a local hour occurs twice when clocks go back
+        self._quarters: dict[int, tuple[int, date]] = {}
+        self._days: dict[date, Counter[str]] = defaultdict(Counter)
+        # by their start in s: a local hour occurs twice when clocks go back
+        self._hours: dict[int, Counter[str]] = defaultdict(Counter)
         self.stalls = 0
         self.began: list[Began] = []
         self.lengths_s: dict[str, list[float]] = {IN_STALLS: [], IN_EPISODES: []}
 
-    def add(self, episode: EpisodeRow) -> None:
+    def add(self, episode: EpisodeSpan) -> None:
         """Count an episode."""
-        start_ns, is_stall = parse_when(episode.start, 0), episode.severity == "stall"
-        hour = self._hour(start_ns // 10**9)
-        self._hours.setdefault(int(hour.timestamp()), Counter())[episode.severity] += 1
-        self._days.setdefault(hour.date(), Counter())[episode.severity] += 1
+        at_s, day = self._hour_and_day(episode.start_ns // _QUARTER_NS)
+        is_stall = episode.is_stall
+        severity = "stall" if is_stall else "degraded"
+        self._hours[at_s][severity] += 1
+        self._days[day][severity] += 1
         self.stalls += is_stall
-        self.began.append(Began(start_ns, is_stall, episode.peak_ms))
-        for name in (IN_EPISODES, *((IN_STALLS,) if is_stall else ())):
-            self.lengths_s[name].append(episode.duration_ms / 1e3)
+        self.began.append(Began(episode.start_ns, is_stall, episode.peak_ns / 1e6))
+        length_s = (episode.end_ns - episode.start_ns) / 1e9
+        self.lengths_s[IN_EPISODES].append(length_s)
+        if is_stall:
+            self.lengths_s[IN_STALLS].append(length_s)
+
+    def _hour_and_day(self, quarter: int) -> tuple[int, date]:
+        """Return the start of the local hour (s) and the date of a quarter of an hour since the epoch.
+
+        Every offset is a multiple of a quarter, and many episodes are in one quarter.
+        """
+        found = self._quarters.get(quarter)
+        if found is None:
+            hour = self._hour(quarter * 900)
+            found = self._quarters[quarter] = (int(hour.timestamp()), hour.date())
+        return found
 
     def slots(self, first_s: int, last_s: int) -> tuple[bool, tuple[Slot, ...]]:
         """Return the hours (True) or, for a long range, the days (False) of a range, also those without an episode."""

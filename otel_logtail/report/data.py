@@ -118,12 +118,11 @@ def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz
         breakdown = query.breakdown(reader)
         stages = tuple(part_of(stage.stage, stage) for stage in query.stages(reader))
         calendar, stalls = Calendar(tz), Stalls(reader.bounds, tz)
-        for episode in query.episodes(reader):
+        for episode in query.episode_spans(reader):
             calendar.add(episode)
             stalls.add(episode)
-        longest = tuple(
-            LongStall(row, tuple(query.slow_samples(reader, row.span_id, limit=DRAWN))) for row in stalls.longest
-        )
+        rows = query.episodes_of(reader, stalls.longest)
+        longest = tuple(LongStall(row, tuple(query.slow_samples(reader, row.span_id, limit=DRAWN))) for row in rows)
         extent = query.extent(reader)
         first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
         found = {(source.threshold_ns / 1e6, source.stall_ns / 1e6) for source in settings}

@@ -116,9 +116,10 @@ def judge(slo: Slo, measured: Measured) -> Verdict:
 
 def _judge_percentile(slo: Slo, percent: Fraction, measured: Measured) -> Verdict:
     ms = percentiles_ns(measured.counts, [percent])[0] / 1e6
-    over = _number_over(measured.counts, float(slo.bound))
+    bound_ms = float(slo.bound)
+    over = _number_over(measured.counts, bound_ms)
     is_known = measured.threshold_ms is not None and slo.bound >= measured.threshold_ms
-    clusters = sum(peak > slo.bound for peak in measured.peaks_ms) if is_known else 0
+    clusters = sum(peak > bound_ms for peak in measured.peaks_ms) if is_known else 0
     return _judge_share(slo, _Figure(duration(ms), ms, over, clusters, (100 - percent) / 100), measured)
 
 

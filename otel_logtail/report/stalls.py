@@ -11,8 +11,7 @@ import msgspec
 
 from otel_logtail.model import Severity
 from otel_logtail.observer import Explanation
-from otel_logtail.query import EpisodeRow, SlowSample
-from otel_logtail.text import parse_when
+from otel_logtail.query import EpisodeRow, EpisodeSpan, SlowSample
 
 LONGEST = 10
 SLOWEST = 8
@@ -20,6 +19,7 @@ SLOWEST = 8
 DRAWN = 40
 """The largest number of slow samples of a stall that are drawn."""
 
+_QUARTER_NS = 900 * 10**9
 _LEAST, _SHARE = 3, 0.4  # a hint names an hour with so many stalls, and this share of all
 _STALL = Severity.STALL.label
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -61,7 +61,15 @@ class _Sum:
     def __init__(self) -> None:
         self.number = 0
         self.time_ns = 0
-        self.hours: Counter[tuple[date, int]] = Counter()
+        self.quarters: Counter[int] = Counter()  # of an hour since the epoch: every offset is a multiple of one
+
+    def hours(self, tz: tzinfo | None) -> Counter[tuple[date, int]]:
+        """Return the number of stalls by local date and hour."""
+        found: Counter[tuple[date, int]] = Counter()
+        for quarter, number in self.quarters.items():
+            began = datetime.fromtimestamp(quarter * 900, timezone.utc).astimezone(tz)
+            found[began.date(), began.hour] += number
+        return found
 
 
 class Stalls:
@@ -76,28 +84,28 @@ class Stalls:
         self._bounds = bounds
         self._tz = tz
         self._sums: dict[str, _Sum] = {}
-        self._longest: list[tuple[bool, float, str, EpisodeRow]] = []
+        self._longest: list[tuple[bool, int, bytes]] = []
 
-    def add(self, episode: EpisodeRow) -> None:
+    def add(self, episode: EpisodeSpan) -> None:
         """Count an episode."""
-        is_stall = episode.severity == _STALL
-        heapq.heappush(self._longest, (is_stall, episode.duration_ms, episode.span_id, episode))
-        if len(self._longest) > LONGEST:
-            heapq.heappop(self._longest)
-        if not is_stall:
+        start_ns, end_ns = episode.start_ns, episode.end_ns
+        entry = (episode.is_stall, end_ns - start_ns, episode.span_id)
+        if len(self._longest) < LONGEST:
+            heapq.heappush(self._longest, entry)
+        elif entry > self._longest[0]:
+            heapq.heapreplace(self._longest, entry)
+        if not episode.is_stall:
             return
-        start_ns, end_ns = parse_when(episode.start, 0), parse_when(episode.end, 0)
         found = self._sums.setdefault(episode.cause, _Sum())
         found.number += 1
         found.time_ns += min(end_ns, self._bounds[1]) - max(start_ns, self._bounds[0])
-        began = datetime.fromtimestamp(start_ns // 10**9, timezone.utc).astimezone(self._tz)
-        found.hours[began.date(), began.hour] += 1
+        found.quarters[start_ns // _QUARTER_NS] += 1
 
     @property
-    def longest(self) -> list[EpisodeRow]:
-        """The longest stalls, the longest first; if there is no stall, the longest episodes."""
-        ordered = sorted(self._longest, key=lambda entry: entry[:3], reverse=True)
-        return [entry[3] for entry in ordered if entry[0] == ordered[0][0]]
+    def longest(self) -> list[bytes]:
+        """The ids of the longest stalls, the longest first; if there is no stall, of the longest episodes."""
+        ordered = sorted(self._longest, reverse=True)
+        return [entry[2] for entry in ordered if entry[0] == ordered[0][0]]
 
     def causes(
         self, breaches: Mapping[tuple[str, str], int], explained: Mapping[str, Explanation]
@@ -121,7 +129,7 @@ class Stalls:
                     title=text.title,
                     meaning=text.meaning,
                     advice=text.advice,
-                    hint=hint_of(sums.hours),
+                    hint=hint_of(sums.hours(self._tz)),
                 )
             )
         return tuple(sorted(found, key=lambda c: (-c.time_in_stalls_ms, -c.degraded - c.stall, c.name)))

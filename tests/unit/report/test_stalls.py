@@ -6,16 +6,17 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from datetime import date, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
 from otel_logtail import query
 from otel_logtail.errors import UsageError
-from otel_logtail.query import EpisodeRow, SlowSample
+from otel_logtail.query import EpisodeRow, EpisodeSpan, SlowSample
 from otel_logtail.report.data import gather
 from otel_logtail.report.findings import stages_heading, stalls_heading, why_heading
 from otel_logtail.report.page import page
@@ -32,7 +33,7 @@ TUESDAY = date(2026, 11, 10)
 WEEK = timedelta(days=7)
 
 
-def episode(start_ns: int, seconds: float, *, cause: str = "wait", severity: str = "stall", id_: int = 1) -> EpisodeRow:
+def episode(start_ns: int, seconds: float, *, id_: int = 1) -> EpisodeRow:
     return EpisodeRow(
         id=id_,
         start=iso(start_ns),
@@ -40,14 +41,18 @@ def episode(start_ns: int, seconds: float, *, cause: str = "wait", severity: str
         duration_ms=seconds * 1000,
         count=3,
         peak_ms=2500,
-        severity=severity,
-        cause=cause,
+        severity="stall",
+        cause="wait",
         dominant_stage="read",
         trace_id="0" * 31 + "1",
         span_id=f"{id_:016x}",
         open=False,
         source="proxy",
     )
+
+
+def span(start_ns: int, seconds: float, *, cause: str = "wait", severity: int = 2, id_: int = 1) -> EpisodeSpan:
+    return EpisodeSpan(start_ns, start_ns + round(seconds * SECOND), 10**9, severity, cause, id_.to_bytes(8, "big"))
 
 
 # --- hints ------------------------------------------------------------------------------------------------------------
@@ -81,19 +86,19 @@ def test_a_hint_names_the_hour_of_many_stalls(hours: dict[tuple[date, int], int]
 
 def test_the_longest_stalls_come_first_and_degraded_episodes_only_without_any() -> None:
     stalls = Stalls((0, 2 * NOON), timezone.utc)
-    stalls.add(episode(NOON, 100, severity="degraded", id_=50))
-    assert [row.id for row in stalls.longest] == [50]
+    stalls.add(span(NOON, 100, severity=1, id_=50))
+    assert [id_[-1] for id_ in stalls.longest] == [50]
     for number in range(1, 13):
-        stalls.add(episode(NOON + number * 60 * SECOND, number, id_=number))
-    assert [row.id for row in stalls.longest] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
+        stalls.add(span(NOON + number * 60 * SECOND, number, id_=number))
+    assert [id_[-1] for id_ in stalls.longest] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
 
 
 def test_the_time_of_a_cause_is_that_within_the_range() -> None:
     stalls = Stalls((NOON, NOON + 100 * SECOND), timezone.utc)
-    stalls.add(episode(NOON - 3 * SECOND, 10))
-    stalls.add(episode(NOON + 98 * SECOND, 10, id_=2))
-    stalls.add(episode(NOON + 50 * SECOND, 4, cause="read", id_=3))
-    stalls.add(episode(NOON + 60 * SECOND, 4, cause="copy", severity="degraded", id_=4))
+    stalls.add(span(NOON - 3 * SECOND, 10))
+    stalls.add(span(NOON + 98 * SECOND, 10, id_=2))
+    stalls.add(span(NOON + 50 * SECOND, 4, cause="read", id_=3))
+    stalls.add(span(NOON + 60 * SECOND, 4, cause="copy", severity=1, id_=4))
     causes = stalls.causes({("stall", "wait"): 5, ("degraded", "wait"): 2, ("degraded", "copy"): 3}, {})
     assert [(c.name, c.stalls, c.time_in_stalls_ms, c.stall, c.degraded) for c in causes] == [
         ("wait", 2, 9000, 5, 2),
@@ -138,6 +143,17 @@ def test_a_cause_that_two_observers_use_has_no_explanation(tmp_path: Path) -> No
         (cause,) = gather(reader).causes
         assert (cause.title, cause.meaning, cause.advice) == ("", "", "")
         assert gather(reader.of("b")).causes[0].title == "waiting for the first byte"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "Australia/Lord_Howe"])
+def test_hours_are_those_of_the_zone_where_offsets_are_quarters(zone: str) -> None:
+    stalls = Stalls((0, 2 * NOON), ZoneInfo(zone))
+    start_ns = NOON + 44 * 60 * SECOND
+    for ago in range(3):
+        stalls.add(span(start_ns + 7 * ago * 86_400 * SECOND, 2, id_=ago + 1))
+    (cause,) = stalls.causes({}, {})
+    local = datetime.fromtimestamp(start_ns // SECOND, ZoneInfo(zone))
+    assert cause.hint == f"3 of 3 were on a {local:%A} between {local:%H}:00 and {(local.hour + 1) % 24:02}:00."
 
 
 # --- headings ---------------------------------------------------------------------------------------------------------
