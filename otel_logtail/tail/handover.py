@@ -19,13 +19,13 @@ from otel_logtail.tail.fingerprint import HEAD_BYTES, begins, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines
 from otel_logtail.tail.reader import PlainReader, Reader, ending
 from otel_logtail.tail.resume import begins_like, find
-from otel_logtail.tail.trail import Trail, handed_on, hash_of, pack, unpack
+from otel_logtail.tail.trail import FIRST_LINES, Trail, handed_on, hash_of, pack, unpack
 
 _AT_ONCE = 100
 """How many files are compared with all checkpoints at once: their lines are in memory meanwhile."""
 
 MOST = 4
-"""How many checkpoints at most are compared line by line with a new file."""
+"""How many checkpoints at most are compared line by line with a new file, one of them for its lines."""
 
 _END_BYTES = 1 << 16
 
@@ -99,18 +99,14 @@ def _predecessor(
     if b"\n" not in reader.read_at(0, CHUNK_BYTES):  # there is no line to compare yet
         same += kin.here_by_inode.get(reader.identity, ())
         return Predecessor(same[0], pack(trail_of(same[0])), sure=False) if same else None
-    akin = kin.akin(path)
-    perhaps: Predecessor | None = None
-    # many deleted files may have had the same name: the one with most lines in common comes first
-    for state in [*dict.fromkeys([*akin[:1], *same, *akin, *kin.unfinished])][:MOST]:
+    unfinished = [*dict.fromkeys([*same, *kin.unfinished])][: MOST - 1]
+    for state in [*dict.fromkeys([*unfinished, *kin.akin(path)])][:MOST]:
         trail = trail_of(state)
         found = find(reader, trail)
-        if found is not None and found.offset:
-            return Predecessor(state, pack(trail), sure=True)
-        if perhaps is None and (found is not None or begins_like(reader, trail)):
-            perhaps = Predecessor(state, pack(trail), sure=False)
-    if perhaps is not None:
-        return perhaps
+        if found is not None:
+            return Predecessor(state, pack(trail), sure=found.offset > 0)
+        if begins_like(reader, trail):
+            return Predecessor(state, pack(trail), sure=False)
     within = kin.within.get(path, {})
     for state in kin.here_like(reader, within):
         if state.id in within:
@@ -150,8 +146,11 @@ class _Kin:
                     self.within.setdefault(path, {})[state.id] = state
 
     def akin(self, path: str) -> list[FileState]:
-        """Return those whose files are not here and with some of a file's first or last lines, most lines first."""
-        return [state for _, state in sorted(self._akin.get(path, ()), key=lambda each: -each[0])]
+        """Return those whose files are not here and which have some of a file's first or last lines.
+
+        Those with more lines in common than a header come first.
+        """
+        return [state for _, state in sorted(self._akin.get(path, ()), key=lambda each: each[0] <= FIRST_LINES)]
 
     def here_like(self, reader: Reader, within: Mapping[int, FileState]) -> list[FileState]:
         """Return those whose files are here and begin as this file does, and these, the newest first."""

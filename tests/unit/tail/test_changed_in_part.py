@@ -650,6 +650,22 @@ def test_if_an_end_was_lost_far_back_little_is_read_again_and_that_is_reported(
     assert not again or "comparing the samples" in follower.said
 
 
+def test_a_file_that_changes_twice_is_compared_with_its_newest_checkpoint(log: Path) -> None:
+    append(log, *lines_of(1, 3001, size=80))
+    follower = Follower(log, from_start=True)
+    follower.follow()
+    renamed_over(log, keep_last(300)(log.read_bytes()))
+    append(log, *lines_of(3001, 6001, size=80))
+    settle(follower)
+    assert follower.lines == lines_of(1, 6001, size=80)
+    in_place(log, end_lost(700)(log.read_bytes()))  # the older file has more lines in common with it
+    append(log, *NEW)
+    settle(follower)
+    again = follower.lines[6000 : -len(NEW)]
+    assert follower.lines[-len(NEW) :] == NEW
+    assert len(again) * 81 <= 2 * MARK_BYTES
+
+
 @pytest.mark.parametrize("change", [first_lines_lost, keep_last(1500), longer_first_line, without(3)])
 def test_lines_in_doubt_stay_so_in_a_file_that_changes_again_before_they_are_read(
     tmp_path: Path, change: Callable[[bytes], bytes]
