@@ -81,6 +81,11 @@ def test_what_the_engine_counts_arrives_interval_by_interval(collector: Collecto
     points = real_points([*range(1, 40), 600, 2500])
     assert exporting().export(intervals(*points)) == Delivered()
     collector.wait_until(lambda: len(collector.metrics()) >= len(points))
+    assert [(one.name, one.unit, one.time_ns, one.raw["asDouble"]) for one in collector.maxima()] == [
+        ("log.overhead.max_duration", "s", one.time_ns, one.delta.max_ns / 1e9)
+        for one in points
+        if one.series.instrument is Instrument.DURATION
+    ]
     received = [
         (one.time_ns, one.name.removeprefix("log.overhead."), dict(one.attributes), one.value)
         for one in collector.metrics()

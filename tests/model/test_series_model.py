@@ -47,13 +47,13 @@ class Receiver:
     """A Prometheus without a window: samples by series, and what they add up to."""
 
     def __init__(self) -> None:
-        self.last: dict[tuple[object, ...], tuple[int, int]] = {}
+        self.last: dict[tuple[object, ...], tuple[int, float]] = {}
         self.grown: Counter[str] = Counter()
         self.starts: dict[tuple[object, ...], int] = {}
 
     def take(self, request: ExportMetricsServiceRequest) -> bool:
         """Return whether the request is accepted. If not, no part of it is."""
-        new: dict[tuple[object, ...], tuple[int, int]] = {}
+        new: dict[tuple[object, ...], tuple[int, float]] = {}
         grown: Counter[str] = Counter()
         starts: dict[tuple[object, ...], int] = {}
         for resource in request.resource_metrics:
@@ -65,7 +65,7 @@ class Receiver:
                 assert kind is not None
                 for point in getattr(metric, kind).data_points:
                     attributes = {a.key: a.value.string_value or a.value.int_value for a in point.attributes}
-                    value = point.as_int if kind == "sum" else point.count
+                    value = point.as_double if kind == "gauge" else point.as_int if kind == "sum" else point.count
                     name = (*target, metric.name, kind, *sorted(attributes.items()))
                     time_ms = point.time_unix_nano // 1_000_000
                     assert name not in new, "a series twice in a request"
@@ -73,6 +73,9 @@ class Receiver:
                         last_ms, last = self.last[name]
                         if time_ms < last_ms or (time_ms == last_ms and value != last):
                             return False
+                    if kind == "gauge":
+                        more = 0
+                    elif name in self.last:
                         start_ms = point.start_time_unix_nano // 1_000_000
                         assert start_ms == self.starts[name] or start_ms > last_ms, "a start in the past of the series"
                         assert value >= last or start_ms > self.starts[name], "a fall under one start"

@@ -132,7 +132,14 @@ class Collector(RealProgram):
         return [json.loads(line) for line in whole.splitlines() if line.strip(b"\0")]
 
     def metrics(self) -> list[ReceivedPoint]:
-        """Every metric point of the logs written so far, in the order of arrival."""
+        """Every total of the logs written so far, in the order of arrival."""
+        return [point for point in self._of_logs() if point.kind != "gauge"]
+
+    def maxima(self) -> list[ReceivedPoint]:
+        """Every maximum of an interval written so far, in the order of arrival."""
+        return [point for point in self._of_logs() if point.kind == "gauge"]
+
+    def _of_logs(self) -> list[ReceivedPoint]:
         return [point for point in self._all_points() if not point.name.startswith("otel_logtail.")]
 
     def health(self) -> list[ReceivedPoint]:

@@ -4,11 +4,14 @@
   their bounds are the same series there, and never share a request.
 - Cumulative points carry the totals of the series, so sending one twice is harmless. Delta points (optional) carry the
   counts since the last point of the series: a receiver that gets one twice counts it twice.
+- The longest sample (stall) of each interval is a gauge: the maximum in a cumulative histogram is since the series'
+  start, and Prometheus drops it (docs/decisions/0124).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -18,6 +21,7 @@ from opentelemetry.sdk.metrics.export import (
     Buckets,
     ExponentialHistogram,
     ExponentialHistogramDataPoint,
+    Gauge,
     Histogram,
     HistogramDataPoint,
     Metric,
@@ -46,6 +50,16 @@ _DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoin
 _NO_BUCKETS = Buckets(0, ())
 
 
+class Described(NamedTuple):
+    """A data point, and the metric that it belongs to: the part of the name behind the event's, unit, description."""
+
+    suffix: str
+    unit: str
+    text: str
+    data: _DataPoint
+    is_gauge: bool = False
+
+
 def identity(point: Point) -> Hashable:
     """Return the name of a series at a receiver."""
     source = point.source
@@ -54,60 +68,75 @@ def identity(point: Point) -> Hashable:
 
 def weight_of(point: Point) -> int:
     """Return the number of data points of a point."""
-    return 2 if point.series.instrument is Instrument.EPISODES else 1
+    own = 2 if point.series.instrument is Instrument.EPISODES else 1
+    return own + _has_maximum(point)
 
 
 def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
     """Return the points as one message; no series may occur twice among them."""
     resources: dict[tuple[str, str], Resource] = {}
-    metrics: dict[tuple[str, str], dict[str, tuple[str, str, list[_DataPoint]]]] = {}
+    metrics: dict[tuple[str, str], dict[str, list[Described]]] = {}
     for point in points:
         key = (point.source.name, point.source.instance)
         if key not in resources:
             resources[key] = source_resource(point.source, encoding)
             metrics[key] = {}
-        for suffix, unit, description, data_point in data_points(point, encoding):
-            name = f"{point.source.event}.{suffix}"
-            metrics[key].setdefault(name, (unit, description, []))[2].append(data_point)
+        for one in data_points(point, encoding):
+            metrics[key].setdefault(f"{point.source.event}.{one.suffix}", []).append(one)
     scope = InstrumentationScope(SCOPE, encoding.version)
     temporality = AggregationTemporality.DELTA if encoding.delta else AggregationTemporality.CUMULATIVE
     data = []
     for key, resource in resources.items():
-        own = [_metric(name, *metric, temporality) for name, metric in metrics[key].items()]
+        own = [_metric(name, points, temporality) for name, points in metrics[key].items()]
         data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
     return encode_metrics(MetricsData(data))
 
 
-def data_points(point: Point, encoding: Encoding) -> Iterator[tuple[str, str, str, _DataPoint]]:
-    """Yield the data points of a point: suffix of the metric's name, unit, description, data point."""
+def data_points(point: Point, encoding: Encoding) -> Iterator[Described]:
+    """Yield the data points of a point."""
     instrument = point.series.instrument
     start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
     number = NumberDataPoint(dict(point.series.attributes), start_ns, point.time_ns, counts.count)
     if instrument is Instrument.BREACHES:
-        yield "breaches", "{sample}", "Samples that reached the threshold.", number
+        yield Described("breaches", "{sample}", "Samples that reached the threshold.", number)
         return
     make = _exponential if encoding.exponential else _explicit
     histogram = make(point, start_ns, counts)
     if instrument is Instrument.DURATION:
-        yield "duration", "s", "How long each sample took.", histogram
+        yield Described("duration", "s", "How long each sample took.", histogram)
+        yield from _maximum(point, "max_duration", "The longest sample of an interval.")
     elif instrument is Instrument.STAGE:
-        yield "stage.duration", "s", "How long each stage of a sample took.", histogram
+        yield Described("stage.duration", "s", "How long each stage of a sample took.", histogram)
     else:
-        yield "episodes", "{episode}", "Stalls: breaches close together are one.", number
-        yield "episode.duration", "s", "How long each stall lasted.", histogram
+        yield Described("episodes", "{episode}", "Stalls: breaches close together are one.", number)
+        yield Described("episode.duration", "s", "How long each stall lasted.", histogram)
+        yield from _maximum(point, "episode.max_duration", "The longest stall that ended in an interval.")
 
 
-def _metric(
-    name: str, unit: str, description: str, points: Sequence[_DataPoint], temporality: AggregationTemporality
-) -> Metric:
-    data: Sum | Histogram | ExponentialHistogram
-    if isinstance(points[0], NumberDataPoint):
-        data = Sum(only(NumberDataPoint, points), temporality, is_monotonic=True)
-    elif isinstance(points[0], HistogramDataPoint):
-        data = Histogram(only(HistogramDataPoint, points), temporality)
+def _has_maximum(point: Point) -> bool:
+    # not of stages: they are most of the points, and their maxima would make requests half as large again
+    return point.delta.count > 0 and point.series.instrument in (Instrument.DURATION, Instrument.EPISODES)
+
+
+def _maximum(point: Point, suffix: str, text: str) -> Iterator[Described]:
+    """Yield the longest duration among a point's own counts; repeated points have none."""
+    if _has_maximum(point):
+        data = NumberDataPoint(dict(point.series.attributes), 0, point.time_ns, point.delta.max_ns / 1e9)
+        yield Described(suffix, "s", text, data, is_gauge=True)
+
+
+def _metric(name: str, points: Sequence[Described], temporality: AggregationTemporality) -> Metric:
+    first, values = points[0], [one.data for one in points]
+    data: Sum | Gauge | Histogram | ExponentialHistogram
+    if first.is_gauge:
+        data = Gauge(only(NumberDataPoint, values))
+    elif isinstance(first.data, NumberDataPoint):
+        data = Sum(only(NumberDataPoint, values), temporality, is_monotonic=True)
+    elif isinstance(first.data, HistogramDataPoint):
+        data = Histogram(only(HistogramDataPoint, values), temporality)
     else:
-        data = ExponentialHistogram(only(ExponentialHistogramDataPoint, points), temporality)
-    return Metric(name, description, unit, data)
+        data = ExponentialHistogram(only(ExponentialHistogramDataPoint, values), temporality)
+    return Metric(name, first.text, first.unit, data)
 
 
 def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": "seconds", "By": "bytes"}
 
+RECENT_NS = 120 * 10**9
+"""The maximum of the last two minutes of a log is shown: a scrape happens more often, so none is missed."""
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -36,7 +39,10 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """The newest total of a series. ``buckets`` are cumulative, by upper bound in seconds; empty for a number."""
+    """The newest total of a series. ``buckets`` are cumulative, by upper bound in seconds; empty for a number.
+
+    ``maxima`` are the times and values of recent maxima, from the largest to the newest; empty for other series.
+    """
 
     time_ns: int
     start_ns: int
@@ -45,6 +51,7 @@ class Series(msgspec.Struct, frozen=True):
     bounds: tuple[float, ...] = ()
     buckets: tuple[int, ...] = ()
     exemplars: Mapping[int, Exemplar] = {}
+    maxima: tuple[tuple[int, float], ...] = ()
 
 
 class Shown:
@@ -55,6 +62,7 @@ class Shown:
         self._lock = threading.Lock()
         self._families: dict[Family, dict[Labels, Series]] = {}
         self._targets: dict[tuple[str, str], Labels] = {}
+        self._newest_ns: dict[tuple[str, str], int] = {}
 
     def put(self, points: Iterable[Point]) -> None:
         """Show these points, unless a newer one of their series is shown."""
@@ -62,15 +70,18 @@ class Shown:
             for point in points:
                 target = (point.source.name, point.source.instance)
                 self._know(target)
+                self._newest_ns[target] = max(point.time_ns, self._newest_ns.get(target, 0))
                 labels = _labels(target, dict(point.series.attributes))
-                for suffix, unit, text, data in data_points(point, self._encoding):
-                    if isinstance(data, NumberDataPoint):
-                        kind, series = "counter", Series(point.time_ns, point.start_ns, float(data.value))
-                    elif isinstance(data, HistogramDataPoint):
-                        kind, series = "histogram", _histogram(point, data)
+                for one in data_points(point, self._encoding):
+                    if one.is_gauge:
+                        longest = _value(one.data)
+                        kind = "gauge"
+                        series = Series(point.time_ns, 0, longest, maxima=((point.time_ns, longest),))
+                    elif isinstance(one.data, HistogramDataPoint):
+                        kind, series = "histogram", _histogram(point, one.data)
                     else:
-                        raise TypeError(f"{type(data).__name__} has no place in the text formats")
-                    self._show(Family(f"{point.source.event}.{suffix}", unit, text, kind), labels, series)
+                        kind, series = "counter", Series(point.time_ns, point.start_ns, _value(one.data))
+                    self._show(Family(f"{point.source.event}.{one.suffix}", one.unit, one.text, kind), labels, series)
 
     def put_health(self, record: HealthRecord) -> None:
         """Show the daemon's own numbers instead of the last ones."""
@@ -91,7 +102,7 @@ class Shown:
         from prometheus_client.core import Metric
 
         with self._lock:
-            families = {family: dict(series) for family, series in self._families.items()}
+            families = {family: self._current(series) for family, series in self._families.items()}
             targets = dict(self._targets)
         info = Metric("target", "Resource attributes of the series of a job and an instance.", "info")
         for (job, instance), labels in sorted(targets.items()):
@@ -103,6 +114,20 @@ class Shown:
             for labels, series in sorted(families[family].items()):
                 _add(metric, dict(labels), series)
             yield metric
+
+    def _current(self, series: Mapping[Labels, Series]) -> dict[Labels, Series]:
+        """Return a family without maxima that are older than the newest point of their source by some minutes."""
+        current = dict(series)
+        for labels, one in series.items():
+            if one.maxima:
+                target = dict(labels)
+                newest_ns = self._newest_ns[target["job"], target["instance"]]
+                recent = [value for time_ns, value in one.maxima if time_ns > newest_ns - RECENT_NS]
+                if recent:
+                    current[labels] = msgspec.structs.replace(one, value=recent[0])
+                else:
+                    del current[labels]
+        return current
 
     def _know(self, target: tuple[str, str]) -> None:
         if target not in self._targets:
@@ -118,7 +143,16 @@ class Shown:
                 return
             if before.exemplars and before.bounds == series.bounds:
                 series = msgspec.structs.replace(series, exemplars={**before.exemplars, **series.exemplars})
+            larger = tuple(one for one in before.maxima if one[1] > series.value)
+            if series.maxima:
+                series = msgspec.structs.replace(series, maxima=(*larger, *series.maxima))
         shown[labels] = series
+
+
+def _value(data: object) -> float:
+    if not isinstance(data, NumberDataPoint):
+        raise TypeError(f"{type(data).__name__} has no place in the text formats")
+    return float(data.value)
 
 
 def _histogram(point: Point, data: HistogramDataPoint) -> Series:

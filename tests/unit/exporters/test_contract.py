@@ -91,6 +91,9 @@ INSTRUMENTS = {
     Instrument.EPISODES: ("episodes", "episode.duration"),
 }
 
+VALUES = {"sum": "asInt", "histogram": "count"}
+MAXIMA = {Instrument.DURATION: "max_duration", Instrument.EPISODES: "episode.max_duration"}
+
 
 # --- OTLP: the content of a request as JSON, for any transport --------------------------------------------------------
 
@@ -100,6 +103,9 @@ def otlp_told(item: Item) -> Iterator[Told]:
         for suffix in INSTRUMENTS[item.series.instrument]:
             attributes = tuple(sorted((key, str(value)) for key, value in item.series.attributes))
             yield (f"log.overhead.{suffix}", attributes, item.time_ns), (item.start_ns, item.total.count)
+        maximum = MAXIMA.get(item.series.instrument)
+        if maximum and item.delta.count:
+            yield (f"log.overhead.{maximum}", attributes, item.time_ns), (0, item.delta.max_ns / 1e9)
     elif isinstance(item, EpisodeRecord):
         episode = item.episode
         yield (episode.trace_id.hex(), episode.span_id.hex()), (episode.start_ns, episode.end_ns, episode.count)
@@ -125,8 +131,9 @@ def in_request(data: Mapping[str, Any]) -> Iterator[tuple[Stream, Told]]:
             (kind,) = {"sum", "histogram", "gauge"} & set(metric)
             for point in metric[kind]["dataPoints"]:
                 name = (metric["name"], tuple(sorted(attributes_of(point).items())), int(point["timeUnixNano"]))
-                count = int(point["asInt"] if kind == "sum" else point.get("count", 0))  # JSON leaves out what is 0
-                yield Stream.INTERVALS, (name, (int(point["startTimeUnixNano"]), count))
+                # JSON leaves out what is 0
+                value = point.get("asDouble", 0.0) if kind == "gauge" else int(point.get(VALUES[kind], 0))
+                yield Stream.INTERVALS, (name, (int(point.get("startTimeUnixNano", 0)), value))
     for resource in data.get("resourceSpans", []):
         for span in resource["scopeSpans"][0]["spans"]:
             times = (int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"]))

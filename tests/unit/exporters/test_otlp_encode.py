@@ -63,6 +63,26 @@ def test_bounds_in_seconds_are_the_numbers_that_people_write() -> None:
     assert list(metric.histogram.data_points[0].explicit_bounds) == expected
 
 
+@pytest.mark.parametrize("delta", [False, True])
+def test_the_longest_sample_and_stall_of_an_interval_are_gauges(delta: bool) -> None:
+    batch = intervals(
+        point([100, 2500, 700], delta_ms=[100, 700]),
+        point([9000, 4000], delta_ms=[4000], instrument=Instrument.EPISODES, attributes=LABELS),
+        point([50, 60], delta_ms=[60], instrument=Instrument.STAGE),
+        point([700], delta_ms=[700], instrument=Instrument.BREACHES),
+        point([1], id=0, attributes=(("headroom.path", "/idle"),)),
+    )
+    found = {
+        metric.name: [(data.as_double, data.time_unix_nano, values(list(data.attributes))) for data in points]
+        for metric in metrics_of(only(batch, msgspec.structs.replace(ENCODING, delta=delta)))
+        if (points := metric.gauge.data_points)
+    }
+    assert found == {
+        "log.overhead.max_duration": [(0.7, T0, {"headroom.path": "/v1/messages"})],
+        "log.overhead.episode.max_duration": [(4.0, T0, dict(LABELS))],
+    }
+
+
 def test_stages_breaches_and_episodes_have_the_names_and_units_of_the_design() -> None:
     batch = intervals(
         point([1, 2], instrument=Instrument.STAGE, attributes=(("headroom.path", "/x"), ("stage", "read"))),
@@ -217,7 +237,7 @@ def test_exemplars_lie_behind_the_start_of_their_data_point_and_not_behind_its_e
     times_ns = (start_ns - 1, start_ns, start_ns + 1, T0 - 1, T0, T0 + 1)
     exemplars = tuple(breach(n, 600, time_ns=time_ns) for n, time_ns in enumerate(times_ns))
     batch = intervals(msgspec.structs.replace(point([600] * 6, delta_ms=[600] * 6), exemplars=exemplars))
-    (metric,) = metrics_of(only(batch, msgspec.structs.replace(ENCODING, exponential=exponential, delta=delta)))
+    metric, _ = metrics_of(only(batch, msgspec.structs.replace(ENCODING, exponential=exponential, delta=delta)))
     (data,) = (metric.exponential_histogram if exponential else metric.histogram).data_points
     assert data.start_time_unix_nano == start_ns
     assert [e.time_unix_nano for e in data.exemplars] == [start_ns + 1, T0 - 1, T0]
@@ -238,7 +258,8 @@ DELTA = Encoding(version="1", delta=True)
 @pytest.mark.parametrize("exponential", [False, True])
 def test_a_delta_has_the_counts_since_the_series_last_point(exponential: bool) -> None:
     one = point([100, 500, 900], delta_ms=[900], previous_ns=T0 - 7)
-    (metric,) = metrics_of(only(intervals(one), msgspec.structs.replace(DELTA, exponential=exponential)))
+    metric, maximum = metrics_of(only(intervals(one), msgspec.structs.replace(DELTA, exponential=exponential)))
+    assert [point.as_double for point in maximum.gauge.data_points] == [0.9]
     histogram = metric.exponential_histogram if exponential else metric.histogram
     assert histogram.aggregation_temporality == 1
     (data,) = histogram.data_points
