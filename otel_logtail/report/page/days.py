@@ -40,7 +40,9 @@ def day_sections(model: Model) -> Iterator[Section]:
         yield Section(
             heading=f"By hour: {found}" if found else "By hour",
             sub="Stalls that began in each hour of the week, all weeks together.",
-            content=figure("Stalls by hour of the week", _week(report.week).markup(), _week_table(report.week)),
+            content=figure(
+                "Stalls by hour of the week", _week(report.week).markup(), _week_table(report.week), kind="hours"
+            ),
             half=True,
         )
 

@@ -98,7 +98,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return f"num {own}".strip() if self.sides[at] == "r" else own
 
 
-def figure(label: str, plot: Markup, table: Table | None = None, *, key: Sequence[Markup] = ()) -> Markup:
+def figure(
+    label: str, plot: Markup, table: Table | None = None, *, key: Sequence[Markup] = (), kind: str = ""
+) -> Markup:
     """Return a plot with its label, and below it the key and the same figures as a folded table.
 
     Args:
@@ -106,6 +108,7 @@ def figure(label: str, plot: Markup, table: Table | None = None, *, key: Sequenc
         plot: The ``svg``.
         table: The figures of the plot.
         key: What its colors mean: each entry is a small ``svg`` and words.
+        kind: Its class.
     """
     return tag(
         "figure",
@@ -113,6 +116,7 @@ def figure(label: str, plot: Markup, table: Table | None = None, *, key: Sequenc
         tag("ul", *(tag("li", entry) for entry in key), class_="key") if key else Markup(),
         fold("The same as a table", table.markup()) if table is not None else Markup(),
         aria_label=label,
+        class_=kind,
     )
 
 

@@ -136,7 +136,7 @@ def _rows(line: Timeline) -> list[_Strip]:
     def peak(bucket: Bucket) -> float:
         return (math.log(bucket.peak_ms / low) + 0.7) / room if bucket.peak_ms else 0.0
 
-    found: list[_Strip] = [("stalls", 26, peak, ("stall", measured(high) if peaks else ""))]
+    found: list[_Strip] = [("stalls", 26, peak, ("stall", exact(high) if peaks else ""))]
     if degraded or not line.dots:
         found.append(("degraded", 16, lambda b: b.degraded / max(1, degraded), ("degraded", f"{degraded:,}")))
     if not line.dots:

@@ -1,0 +1,210 @@
+"""The page in a real browser: nothing is cut and no texts overlap on a screen, a phone and paper, in all odd states."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import timezone
+from pathlib import Path
+
+import pytest
+
+from otel_logtail.query import Reader
+from otel_logtail.report.compared import compare_periods
+from otel_logtail.report.data import gather
+from otel_logtail.report.page import page
+from otel_logtail.report.periods import DAY_NS, Period
+from otel_logtail.report.slo import parse_slo
+from tests.support.browser import MISSING, PROGRAM, Browser, browser
+from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+
+HOUR, DAY = 3600 * SECOND, DAY_NS
+MIDNIGHT = NOON - 12 * HOUR
+EVIL = "<script>alert(1)</script>&\"'" + "a-name-without-an-end" * 4
+STAGES = ("read", "compress", "wait")
+
+WIDTHS = (1280, 390)
+
+FAULTS = """(() => {
+  const faults = [], wide = innerWidth;
+  const size = (e) => e.getBoundingClientRect();
+  const shown = (e) => e.checkVisibility() ? size(e).width > 0 : false;
+  const scrolls = (e) => e ? getComputedStyle(e).overflowX === "auto" || scrolls(e.parentElement) : false;
+  const name = (e) => `${e.tagName}.${e.getAttribute("class")} ${e.textContent.trim().slice(0, 40)}`;
+  if (document.scrollingElement.scrollWidth > wide) faults.push(`scrolls to ${document.scrollingElement.scrollWidth}`);
+  for (const e of document.querySelectorAll("body *:not(svg svg, path, .hidden, #tip, script)")) {
+    const { left, right } = size(e);
+    if ((right > wide + 0.5 || left < -0.5) && shown(e) && !scrolls(e.parentElement))
+      faults.push(`wide: ${name(e)} ${left} ${right}`);
+  }
+  for (const svg of document.querySelectorAll("svg:not(svg svg)")) {
+    const texts = [...svg.querySelectorAll("text")].filter(shown), boxes = texts.map(size);
+    const around = size(svg.closest("figure") || svg.parentElement), label = svg.getAttribute("aria-label");
+    boxes.forEach((a, at) => {
+      if (a.left < around.left - 1 || a.right > around.right + 1)
+        faults.push(`outside: ${name(texts[at])} in ${label} ${a.left} ${a.right}, ${around.left} ${around.right}`);
+      if (a.top < around.top - 2 || a.bottom > around.bottom + 2)
+        faults.push(`above or below: ${name(texts[at])} in ${label} ${a.top} ${a.bottom}`);
+      boxes.slice(at + 1).forEach((b, further) => {
+        const across = a.left + 0.5 < b.right ? b.left + 0.5 < a.right : false;
+        const along = a.top + 2 < b.bottom - 2 ? b.top + 2 < a.bottom - 2 : false;
+        if (across ? along : false)
+          faults.push(`overlap: ${name(texts[at])} / ${name(texts[at + 1 + further])} in ${label}`);
+      });
+    });
+  }
+  return [...new Set(faults)];
+})()"""
+"""Elements wider than the window, texts of one image that overlap, and texts outside of their figure."""
+
+
+def sample(time_ns: int, ms: float, chance: random.Random) -> Written:
+    """A sample with stages; its interval is an hour, so that stores of months are made fast."""
+    stages = tuple((name, int(ms * 1e6 * chance.uniform(0.1, 0.4))) for name in STAGES)
+    return Written(time_ns, int(ms * 1e6), stages, length_ns=HOUR, cause=chance.choice(STAGES))
+
+
+def history(
+    folder: Path, days: int, each: int, stalls: int, *, slowest_ms: float = 9000.0, gap: range = range(0), seed: int = 1
+) -> Path:
+    """A store of some days with so many samples and at most so many stalls on each."""
+    chance = random.Random(seed)  # noqa: S311 - the same in each run
+    samples, episodes = [], []
+    for day in range(days):
+        if day in gap:
+            continue
+        times = [MIDNIGHT + day * DAY + chance.randrange(DAY) for _ in range(each)]
+        samples += [sample(time_ns, chance.lognormvariate(2.3, 1.1), chance) for time_ns in times]
+        for number in range(chance.randint(0, stalls)):
+            start = MIDNIGHT + day * DAY + (9 + number % 4) * HOUR + chance.randrange(HOUR)
+            peak_ms = math.exp(chance.uniform(math.log(2100), math.log(slowest_ms)))
+            samples += [sample(start, peak_ms, chance), sample(start + SECOND, peak_ms / 3, chance)]
+            peak_ns, later = int(peak_ms * 1e6), start + 2 * HOUR
+            episodes += [Stall(start - peak_ns, start + SECOND, peak_ns=peak_ns), Stall(later, later + SECOND, 1)]
+    return make_file(folder / "s.db", samples, episodes)
+
+
+def empty(folder: Path) -> Path:
+    return make_file(folder / "s.db")
+
+
+def one_request(folder: Path) -> Path:
+    return make_file(folder / "s.db", [Written(NOON, 900 * 10**6)])
+
+
+def few_requests(folder: Path) -> Path:
+    chance = random.Random(3)  # noqa: S311 - the same in each run
+    samples = [
+        sample(NOON + n * SECOND // 8, 1500 if n % 20 == 0 else chance.lognormvariate(1.5, 0.8), chance)
+        for n in range(111)
+    ]
+    return make_file(folder / "s.db", samples, [Stall(NOON + SECOND, NOON + 2 * SECOND, severity=1)])
+
+
+def a_day_without_a_stall(folder: Path) -> Path:
+    return history(folder, 1, 3000, 0)
+
+
+def a_month(folder: Path) -> Path:
+    return history(folder, 28, 150, 5)
+
+
+def a_year_and_a_half(folder: Path) -> Path:
+    return history(folder, 540, 12, 2, slowest_ms=26 * 60_000, gap=range(200, 268))
+
+
+def a_stall_in_each_minute(folder: Path) -> Path:
+    samples = [Written(NOON + n * 10 * SECOND, (3000 + n) * 10**6, length_ns=60 * SECOND) for n in range(2000)]
+    stalls = [Stall(NOON + n * 60 * SECOND, NOON + n * 60 * SECOND + 4 * SECOND) for n in range(330)]
+    return make_file(folder / "s.db", samples, stalls)
+
+
+def close_thresholds(folder: Path) -> Path:
+    """Thresholds of 10 and 11 ms: their labels must make room for each other."""
+    db = history(folder, 3, 400, 1)
+    with contextlib.closing(sqlite3.connect(db)) as conn:
+        conn.execute("UPDATE source SET threshold_ns = 10000000, stall_ns = 11000000")
+        conn.commit()
+    return db
+
+
+def script_in_every_name(folder: Path) -> Path:
+    samples = [
+        Written(
+            NOON + n * 600 * SECOND, (20 + n * 7) * 10**6, ((EVIL, 5 * 10**6),), EVIL, EVIL, attributes=((EVIL, EVIL),)
+        )
+        for n in range(500)
+    ]
+    return make_file(
+        folder / "s.db", samples, [Stall(NOON + n * HOUR, NOON + n * HOUR + SECOND, source=EVIL) for n in range(9)]
+    )
+
+
+def four_sources(folder: Path) -> Path:
+    names = ("proxy-eu-1", "proxy-us-with-a-rather-long-name-of-sixty-characters-that-wraps", "postgres", "jvm")
+    samples = [
+        Written(NOON + n * 300 * SECOND, (5 + n % 700) * 10**6, source=name, length_ns=HOUR)
+        for name in names
+        for n in range(600)
+    ]
+    stalls = [Stall(NOON + n * 5 * HOUR, NOON + n * 5 * HOUR + SECOND, source=names[n % 2]) for n in range(9)]
+    return make_file(folder / "s.db", samples, stalls)
+
+
+STATES: tuple[Callable[[Path], Path], ...] = (
+    empty,
+    one_request,
+    few_requests,
+    a_day_without_a_stall,
+    a_month,
+    a_year_and_a_half,
+    a_stall_in_each_minute,
+    close_thresholds,
+    script_in_every_name,
+    four_sources,
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium")) as found:
+        yield found
+
+
+def made(db: Path, folder: Path, *slos: str) -> Path:
+    """Write the page of a store, with a comparison of its two halves if it has days."""
+    with Reader.open(db) as reader, reader.snapshot():
+        report = gather(reader, [parse_slo(slo) for slo in slos], tz=timezone.utc)
+        comparison = None
+        if len(report.days) > 2:
+            halves = [MIDNIGHT + len(report.days) * DAY * part // 2 for part in range(3)]
+            comparison = compare_periods(reader, Period(*halves[:2]), Period(*halves[1:]), timezone.utc)
+    path = folder / "page.html"
+    path.write_text(page(report, comparison, made_ns=NOON, tz=timezone.utc))
+    return path
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_nothing_is_cut_or_on_top_of_each_other(
+    state: Callable[[Path], Path], chromium: Browser, tmp_path: Path
+) -> None:
+    url = made(state(tmp_path), tmp_path, "stalls<3/day", "p99<500ms", "stalled<0.1%").as_uri()
+    for width in WIDTHS:
+        for dark in (False, True):
+            chromium.open(url, width, dark=dark)
+            assert chromium.evaluate(FAULTS) == [], width
+            assert chromium.messages == []
+            text = chromium.evaluate("document.body.innerText")
+            chromium.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+            assert chromium.evaluate(FAULTS) == [], f"{width} opened"
+        chromium.open(url, width, script=False)
+        assert chromium.evaluate("document.getElementById('tip')") is None
+        assert chromium.evaluate("document.body.innerText") == text
+    chromium.open(url, 720, paper=True)
+    assert chromium.evaluate(FAULTS) == []
+    assert chromium.pdf().startswith(b"%PDF")
