@@ -168,8 +168,8 @@ class Reporter(FileEvents, DeliveryEvents):
             self.log.progress(text)
 
     @event("run.finished")
-    def finished(self, text: str) -> Message:
-        """A run with ``--once`` is over."""
+    def finished(self, text: str, done: Activity) -> Message:
+        """A run with ``--once`` is over; ``text`` is its result."""
         return say("info", text)
 
     @event("run.undelivered")

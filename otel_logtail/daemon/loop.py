@@ -94,6 +94,7 @@ class Loop:
             self._attempt(self._turn.maintain_once)
         if settings.once:
             return self._report_end(time.monotonic() - began_s) or code or int(not self._parts.is_complete)
+        self._reporter.stopped(self._turn.work.done(time.monotonic()))
         return code
 
     def _report_start(self) -> None:
@@ -106,7 +107,7 @@ class Loop:
         """Report what a run with ``--once`` did; return 1 if data is not delivered."""
         runs, pending = self._parts.sources.runs, self._pending()
         if not self._parts.stop.is_set:
-            self._reporter.finished(result(runs, elapsed_s))
+            self._reporter.finished(result(runs, elapsed_s), self._turn.work.done(time.monotonic()))
         if pending:
             self._reporter.undelivered(pending)
         if self._parts.stop.is_set:

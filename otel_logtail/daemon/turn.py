@@ -8,6 +8,7 @@ from otel_logtail.daemon.build import Parts
 from otel_logtail.daemon.once import Progress
 from otel_logtail.daemon.pace import Pace, pause_s
 from otel_logtail.daemon.supervisor import Supervisor
+from otel_logtail.daemon.work import Work
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreGone
 from otel_logtail.events import Reporter
 from otel_logtail.store.wal import Held
@@ -30,6 +31,13 @@ class Turn:
         self._supervisor = supervisor
         self._pace = pace
         self._progress = Progress(parts.sources.runs, reporter) if parts.settings.once else None
+        self.work = Work(
+            parts.sources.runs,
+            parts.drains,
+            lambda exporter: parts.store.undelivered([exporter]),
+            reporter,
+            time.monotonic(),
+        )
 
     def every_s(self) -> float:
         """Return the seconds between periodic scans."""
@@ -55,6 +63,7 @@ class Turn:
         if changed is None:
             parts.store.check_files()
         self._limit_wal(began_s)
+        self.work.step(began_s)
         cpu_s = time.thread_time()
         self._scan(changed, began_s)
         if changed is None:
@@ -107,6 +116,7 @@ class Turn:
                 scanned_s = time.monotonic()
                 scan_due_s = pause_s(scanned_s - now_s)
             self._limit_wal(now_s)
+            self.work.step(now_s)
             if self._progress is not None:
                 self._progress.step(now_s)
             has_new = parts.sources.step(now_s)

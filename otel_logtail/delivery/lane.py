@@ -68,6 +68,8 @@ class Lane:
         """The items that were not sent, since they are too old for the receiver."""
         self.accepted = 0
         """How often something was accepted."""
+        self.delivered = 0
+        """The items that the receiver has."""
         self._outbox = outbox
         self._reporter = reporter
         self._sender = sender
@@ -180,6 +182,7 @@ class Lane:
             why=delivered.why,
         )
         self._report(delivered, skipped)
+        self.delivered += max(0, count - skipped - delivered.rejected)
         self._reporter.delivered(self._outbox.exporter, self.stream.value, count)
         if count == len(batch.items):
             self._isolation.grow()
@@ -244,6 +247,7 @@ class Lane:
         id_, batch = due
         turn = self._trials.drop_lost(id_) if batch is None else self._try(id_, batch)
         if turn.is_accepted:
+            self.delivered += 1
             self._succeeded()
         elif turn.is_quarantined and not self.blocked:
             self._works()

@@ -197,6 +197,11 @@ class Drain:
         """How often the receiver accepted something, in any stream."""
         return sum(lane.accepted for lane in self._lanes)
 
+    @property
+    def delivered(self) -> int:
+        """The items that the receiver accepted since the start."""
+        return sum(lane.delivered for lane in self._lanes)
+
     def over(self) -> bool:
         """Return whether the time for sending is over."""
         return self._stop.is_set() and time.monotonic() >= self._deadline_s

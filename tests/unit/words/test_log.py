@@ -16,7 +16,7 @@ from otel_logtail.log import FIXED, Form, Style, is_journal
 from otel_logtail.model import Activity, Deliveries
 from tests.support.daemon import NOBODY, Daemon
 from tests.support.forked import run
-from tests.support.lines import line, lines
+from tests.support.lines import durations, line, lines
 
 NOON = 1_795_521_600_000_000_000
 WARNING = "can't read /var/log/a.log: Permission denied; waiting for it"
@@ -187,13 +187,13 @@ def test_each_line_of_a_daemon_is_an_object_also_the_error_that_ends_it(tmp_path
     with Daemon(tmp_path, "--log-format", "json", "--from-start") as daemon:
         daemon.write(line(1))
         daemon.launch()
-        daemon.wait_for_words('"event": "file.followed"')
+        daemon.wait_for(durations(1, 2))
         other = Daemon(tmp_path, log=daemon.log)
         refused = other.run(*other.command("--log-format", "json")[3:])
         daemon.stop()
         told = [json.loads(text) for text in daemon.said().splitlines()]
-    assert [each["event"] for each in told] == ["run.started", "file.followed", "run.stopping"]
-    assert told[1]["path"] == str(daemon.log)
+    assert [each["event"] for each in told] == ["run.started", "file.followed", "run.stopping", "run.stopped"]
+    assert (told[1]["path"], told[-1]["samples"]) == (str(daemon.log), 1)
     (error,) = [json.loads(text) for text in refused.stderr.splitlines()]
     assert (refused.returncode, error["level"], error["event"]) == (2, "error", "run.failed")
     assert "another" in error["message"] and error["hint"]
