@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,9 +101,14 @@ def report(
         periods = _periods(reader, compare, before, after)
         gathered = gather(reader if periods is None else reader.within(periods[1].since_ns, reader.until_ns), slos)
         comparison = None if periods is None else compare_periods(reader, *periods)
-    _print(gathered, comparison, form, traces)
+    options = (*(("--db", str(db)) if db else ()), *(("--source", source) if source else ()))
+
+    def made() -> str:
+        return page(gathered, comparison, made_ns=time.time_ns(), trace_url=traces, options=options)
+
+    _print(gathered, comparison, form, made)
     if html is not None:
-        _write(html, page(gathered, comparison, made_ns=time.time_ns(), trace_url=traces))
+        _write(html, made())
         say(f"written to {html}")
     if text := str(reader.damage):
         say_error(f"the store is damaged: {text}")
@@ -150,7 +155,7 @@ def _periods(
     return earlier, periods.Period(start_ns, until_ns)
 
 
-def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat, trace_url: str | None) -> None:
+def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat, page: Callable[[], str]) -> None:
     from otel_logtail.cli.streams import encodable, is_colored, json_text
 
     color = _colored if form is ReportFormat.TEXT and is_colored(sys.stdout) else str
@@ -160,15 +165,15 @@ def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat, 
 
             sys.stdout.write(json_text(as_json(gathered, comparison), sys.stdout) + "\n")
             return
-        for line in _lines(gathered, comparison, form, trace_url):
+        for line in _lines(gathered, comparison, form, page):
             sys.stdout.write(color(encodable(line, sys.stdout)) + "\n")
 
 
-def _lines(gathered: Report, comparison: Comparison | None, form: ReportFormat, trace_url: str | None) -> Iterable[str]:
+def _lines(
+    gathered: Report, comparison: Comparison | None, form: ReportFormat, page: Callable[[], str]
+) -> Iterable[str]:
     if form is ReportFormat.HTML:
-        from otel_logtail.report.page import page
-
-        return page(gathered, comparison, made_ns=time.time_ns(), trace_url=trace_url).splitlines()
+        return page().splitlines()
     if form is ReportFormat.MARKDOWN:
         from otel_logtail.report.formats import markdown
 

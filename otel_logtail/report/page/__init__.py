@@ -60,6 +60,7 @@ def page(
     made_ns: int,
     tz: tzinfo | None = None,
     trace_url: str | None = None,
+    options: tuple[str, ...] = (),
 ) -> str:
     """Return the page of a report.
 
@@ -69,8 +70,9 @@ def page(
         made_ns: The time at which it was made.
         tz: The time zone of times; None: the local one.
         trace_url: The address of a trace, with ``{trace_id}`` in it; None: trace ids are plain text.
+        options: The options that commands on the page need to read the same store, such as ``--db``.
     """
-    model = Model(report, comparison, made_ns, tz, trace_url)
+    model = Model(report, comparison, made_ns, tz, trace_url, options)
     sections = chain.from_iterable(make(model) for make in SECTIONS)
     style, script = (_resource(name) for name in ("page.css", "page.js"))
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"

@@ -50,7 +50,7 @@ def _table(comparison: Comparison) -> Markup:
         ],
         sides="lrrrll",
         kind="changes",
-        classes=["", "", "", "change", "bar", ""],
+        classes=["", "", "", "change", "bar", "verdict"],
     ).markup()
 
 

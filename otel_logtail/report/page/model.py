@@ -16,7 +16,8 @@ class Model(msgspec.Struct, frozen=True):
     """Everything that the page shows.
 
     ``tz`` is the time zone of its times; None: the local one. ``trace_url`` is the address of a trace, with
-    ``{trace_id}`` in it; None: trace ids are plain text.
+    ``{trace_id}`` in it; None: trace ids are plain text. ``options`` are those that commands on the page need to read
+    the same store.
     """
 
     report: Report
@@ -24,6 +25,7 @@ class Model(msgspec.Struct, frozen=True):
     made_ns: int
     tz: tzinfo | None
     trace_url: str | None = None
+    options: tuple[str, ...] = ()
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ def source_section(model: Model) -> Iterator[Section]:
             ],
             sides="llrrrrrl",
             head=1,
-            kind="targets sources",
+            kind="sources",
             kinds=[_KINDS[answer_of(source).outcome] for source in found],
             classes=["word", "name", "count", "", "", "", "max", "bar"],
         ).markup(),
@@ -82,7 +82,9 @@ def detail_section(model: Model) -> Iterator[Section]:
 
 
 def _fold(model: Model, source: Report, place: int) -> Markup:
-    own = msgspec.structs.replace(model, report=source, comparison=None)
+    own = msgspec.structs.replace(
+        model, report=source, comparison=None, options=(*model.options, "--source", source.title)
+    )
     found = answer_of(source)
     return tag(
         "details",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import timezone, tzinfo
 
@@ -12,7 +13,7 @@ from otel_logtail.report.page.model import Model, Section
 from otel_logtail.report.page.scales import Time
 from otel_logtail.report.page.svg import Svg, boxes
 from otel_logtail.report.stalls import SLOWEST, LongStall
-from otel_logtail.report.words import column, measured, moment, second
+from otel_logtail.report.words import column, day, measured, moment
 from otel_logtail.text import parse_when
 
 _SMALL = 20  # the height of the bars in a row, in pixels
@@ -57,8 +58,9 @@ def _start(sample: SlowSample) -> int:
 def _stall(stall: LongStall, model: Model, longest_ns: int) -> Markup:
     episode, (start_ns, end_ns) = stall.episode, _span(stall)
     drawn = sorted(stall.slowest, key=_start)
+    began = moment(parse_when(episode.start, 0), model.tz)
     cells = (
-        tag("span", second(moment(parse_when(episode.start, 0), model.tz))),
+        tag("span", f"{day(began)} {began:%H:%M:%S}"),
         tag("span", measured(episode.duration_ms), class_="num"),
         tag("span", measured(episode.peak_ms), class_="num"),
         tag("span", f"{episode.count:,}", class_="num"),
@@ -162,13 +164,14 @@ def _notes(stall: LongStall, model: Model) -> Markup:
         "Trace of the episode: ",
         _trace(episode.trace_id, model),
         tag("br"),
-        tag("code", command_of(episode)),
+        tag("code", _command(episode, model.options)),
         class_="note",
     )
 
 
-def command_of(episode: EpisodeRow) -> str:
+def _command(episode: EpisodeRow, options: Sequence[str]) -> str:
     """Return the command that shows the samples of an episode."""
     since_s, until_s = parse_when(episode.start, 0) // 10**9, parse_when(episode.end, 0) // 10**9 + 1
     since, until = (f"{moment(at * 10**9, timezone.utc):%Y-%m-%dT%H:%M:%SZ}" for at in (since_s, until_s))
-    return f"otel-logtail query samples --since {since} --until {until} --severity degraded --severity stall"
+    severities = ("--severity", "degraded", "--severity", "stall")
+    return shlex.join(["otel-logtail", "query", "samples", *options, "--since", since, "--until", until, *severities])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -239,7 +240,10 @@ def test_any_other_address_is_one_error(address: str, why: str, tmp_path: Path) 
 
 def page_of(db: Path, *, trace_url: str | None = None) -> ElementTree.Element:
     with query.Reader.open(db) as reader:
-        text = page(gather(reader, tz=timezone.utc), made_ns=NOON, tz=timezone.utc, trace_url=trace_url)
+        options = ("--db", str(db))
+        text = page(
+            gather(reader, tz=timezone.utc), made_ns=NOON, tz=timezone.utc, trace_url=trace_url, options=options
+        )
     return ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))  # noqa: S314 - our own
 
 
@@ -264,7 +268,7 @@ def test_a_stall_opens_to_its_slowest_samples_and_the_command_shows_them(tmp_pat
     }
     assert first.get("id") == f"stall-{episode.span_id}"
     command = first.findall(f".//{HTML}code")[-1].text or ""
-    found = run(*command.split()[1:], "--db", db, "--format", "jsonl", home=tmp_path).stdout.splitlines()
+    found = run(*shlex.split(command)[1:], "--format", "jsonl", home=tmp_path).stdout.splitlines()
     assert len(found) == episode.count
     assert "All its slow samples" in text_of(second)
 
@@ -294,6 +298,13 @@ def test_ten_opened_stalls_and_a_storm_stay_small(tmp_path: Path) -> None:
         msgspec.structs.replace(report, longest=stalls), made_ns=NOON, trace_url="https://a.example/{trace_id}"
     )
     assert len(with_stalls) - len(page(report, made_ns=NOON)) < 120_000
+
+
+def test_a_command_reads_the_same_store_and_source(tmp_path: Path) -> None:
+    db = follow(tmp_path, "0.42.0-slow-upstream-queueing")
+    report = ("report", "--since", "@0", "--db", db, "--source", "headroom-proxy", "--format", "html")
+    shown = run(*report, home=tmp_path).stdout
+    assert shown.count(f"otel-logtail query samples --db {db} --source headroom-proxy --since 2026-11-23T18:20:") == 2
 
 
 def test_the_text_has_the_advice_of_each_cause(tmp_path: Path) -> None:
