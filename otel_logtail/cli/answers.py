@@ -78,6 +78,15 @@ def episode_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
     )
 
 
+def mark_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
+    """Return the columns of marks, the most important one first; times in a zone (None: the local one)."""
+    return (
+        Column("time", "time", _time(tz)),
+        Column("text", "mark", wraps=True),
+        Column("source", "source"),
+    )
+
+
 STAGE_COLUMNS = (
     Column("stage", "stage"),
     Column("count", "count", _number, right=True),

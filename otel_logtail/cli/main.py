@@ -17,6 +17,7 @@ from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process, stop
 from otel_logtail.cli.exporters import exporters
 from otel_logtail.cli.given import TAKES_ALL
 from otel_logtail.cli.help import Sections
+from otel_logtail.cli.mark import mark
 from otel_logtail.cli.observers.command import observers_app
 from otel_logtail.cli.prune import prune
 from otel_logtail.cli.query import query_app, status
@@ -44,6 +45,7 @@ app.command()(doctor)
 app.command()(detect)
 app.command()(report)
 app.command()(watch)
+app.command()(mark)
 app.command()(prune)
 app.command()(retry)
 app.command()(exporters)

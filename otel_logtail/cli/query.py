@@ -1,4 +1,4 @@
-"""The commands that read the store: ``query samples|episodes|summary|stages|sql`` and ``status``.
+"""The commands that read the store: ``query samples|episodes|marks|summary|stages|sql`` and ``status``.
 
 Answers go to stdout, notes about them to stderr. Slow imports are inside the commands, so that ``--help`` is fast.
 """
@@ -81,6 +81,26 @@ def episodes(
         rows = query.episodes(reader, severities=_severities(severity), limit=_limit(limit, form))
         number = answers.write_records(sys.stdout, query.EpisodeRow, rows, form.value, answers.episode_columns())
     _note("episodes", number, limited=limit is None and form is Format.TABLE, ranged=bool(since or until))
+
+
+@query_app.command()
+@errors_as_exit()
+def marks(
+    db: Db = None,
+    since: Since = None,
+    until: Until = None,
+    source: Source = None,
+    limit: _Limit = None,
+    form: OutputFormat = Format.TABLE,
+) -> None:
+    """Show the newest marks in the range, oldest first."""
+    from otel_logtail import query
+    from otel_logtail.cli import answers
+
+    with open_reader(db, since, until, source) as reader:
+        rows = query.marks(reader, limit=_limit(limit, form))
+        number = answers.write_records(sys.stdout, query.MarkRow, rows, form.value, answers.mark_columns())
+    _note("marks", number, limited=limit is None and form is Format.TABLE, ranged=bool(since or until))
 
 
 @query_app.command()

@@ -11,6 +11,7 @@ from otel_logtail.query.breaches import SlowSample, slow_samples
 from otel_logtail.query.breakdown import Breakdown, breakdown
 from otel_logtail.query.episodes import EpisodeRow, EpisodeSpan, episode_spans, episodes, episodes_of
 from otel_logtail.query.hours import Extent, Hour, Hours, extent, hours
+from otel_logtail.query.marks import MarkRow, marks
 from otel_logtail.query.over_time import longest_interval, over_time
 from otel_logtail.query.reader import Damage, Reader
 from otel_logtail.query.samples import SampleRow, samples
@@ -26,6 +27,7 @@ __all__ = [
     "Extent",
     "Hour",
     "Hours",
+    "MarkRow",
     "Reader",
     "SampleRow",
     "SlowSample",
@@ -39,6 +41,7 @@ __all__ = [
     "extent",
     "hours",
     "longest_interval",
+    "marks",
     "over_time",
     "samples",
     "slow_samples",

@@ -20,7 +20,9 @@ from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 from tests.support.waiting import bound_s
 
 WITHOUT_STORE = {"detect", "observers", "exporters", "service", "demo"}
-TO_STDOUT = [names for names in COMMANDS if names not in (("prune",), ("retry",), ("demo",), ("observers", "new"))]
+TO_STDOUT = [
+    names for names in COMMANDS if names not in (("mark",), ("prune",), ("retry",), ("demo",), ("observers", "new"))
+]
 HELP = [("--help",), ("--version",), ("observers",), ("query", "--help"), ("report", "--help")]
 
 

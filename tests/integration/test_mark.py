@@ -1,0 +1,104 @@
+"""`otel-logtail mark` and starts in the log: stored, listed, and sent to every kind of receiver."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import ask, run
+from tests.support.daemon import Daemon
+from tests.support.lines import T0, line, lines
+
+
+def start(number: int) -> bytes:
+    at = T0 + number * timedelta(milliseconds=10)
+    stamp = f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d}"
+    return f"{stamp} - headroom.proxy - INFO - Headroom Proxy started (version 0.42.{number})\n".encode()
+
+
+def records(path: Path) -> list[tuple[str, str, str, str]]:
+    """Return name, body, severity and id of the log records in a file of OTLP JSON."""
+    found = []
+    for text in path.read_text().splitlines() if path.exists() else ():
+        for resource in json.loads(text).get("resourceLogs", []):
+            for record in resource["scopeLogs"][0]["logRecords"]:
+                (uid,) = record["attributes"]
+                assert uid["key"] == "log.record.uid"
+                body, severity = record["body"]["stringValue"], record["severityText"]
+                found.append((record["eventName"], body, severity, uid["value"]["stringValue"]))
+    return found
+
+
+def mark(daemon: Daemon, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return run("mark", *words, "--db", daemon.db, home=daemon.folder, check=check)
+
+
+def test_marks_of_the_log_and_by_hand_are_sent_once_across_a_kill(tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    with Daemon(tmp_path, "--from-start", "--exporter", "jsonl", "--jsonl-file", file) as daemon:
+        daemon.write(start(0), lines(1, 50))
+        daemon.start()
+        daemon.wait_until(lambda: [body for _, body, _, _ in records(file)] == ["headroom 0.42.0 started"])
+        assert "marked" in mark(daemon, "upgrade \x1b[31m of the cache", "--time", "10m").stderr
+        daemon.write(lines(51, 60), start(60))
+        daemon.wait_until(lambda: len(records(file)) == 3)
+        daemon.kill()
+        daemon.write(lines(61, 70), start(70))
+        mark(daemon, "by hand while nothing runs", "--source", "headroom-proxy")
+        daemon.start()
+        daemon.wait_until(lambda: len({uid for _, _, _, uid in records(file)}) == 5)
+        daemon.stop()
+        assert {(name, severity) for name, _, severity, _ in records(file)} == {("log.overhead.mark", "INFO")}
+        rows = ask(daemon.db, "query", "marks", home=tmp_path)
+        assert [row["text"] for row in rows] == sorted(
+            {body for _, body, _, _ in records(file)}, key=[row["text"] for row in rows].index
+        )
+        assert sorted(row["text"] for row in rows) == [
+            "by hand while nothing runs",
+            "headroom 0.42.0 started",
+            "headroom 0.42.60 started",
+            "headroom 0.42.70 started",
+            r"upgrade \x1b[31m of the cache",
+        ]
+        assert ask(daemon.db, "query", "marks", "--limit", "1", home=tmp_path) == rows[-1:]
+        assert daemon.rows("SELECT count(*), count(DISTINCT uid) FROM marks") == [(5, 5)]
+
+
+def test_the_console_shows_marks(tmp_path: Path) -> None:
+    log = tmp_path / "proxy.log"
+    log.write_bytes(start(0) + lines(1, 20))
+    shown = run("--observer", "headroom", "--path", log, "--once", "--exporter", "console", home=tmp_path)
+    assert "headroom-proxy mark: headroom 0.42.0 started\n" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "problem", "hint"),
+    [
+        ((" \t",), "the text of the mark is empty", "otel-logtail mark"),
+        (("x", "--time", "noon"), "invalid --time 'noon'", "use 30s"),
+        (("x", "--source", "nobody"), "no source 'nobody' in this store", "known: headroom-proxy"),
+    ],
+    ids=["empty", "time", "source"],
+)
+def test_a_mark_that_cannot_be_stored_is_one_error(
+    tmp_path: Path, words: tuple[str, ...], problem: str, hint: str
+) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.write(line(0))
+    daemon.once()
+    done = mark(daemon, *words, check=False)
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert hint in done.stderr
+    assert daemon.rows("SELECT count(*) FROM mark") == [(0,)]
+
+
+def test_a_mark_needs_a_store(tmp_path: Path) -> None:
+    done = run("mark", "x", "--db", tmp_path / "none.db", home=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "no store at" in done.stderr
+    assert not (tmp_path / "none.db").exists()
