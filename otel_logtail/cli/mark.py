@@ -27,7 +27,7 @@ def mark(
     ] = None,
     db: Db = None,
 ) -> None:
-    """Mark a point in time, such as a deployment.
+    """Write a mark to the store, such as a deployment.
 
     Reports show marks, and what changed since the newest one. A running daemon exports the mark.
 

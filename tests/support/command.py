@@ -73,6 +73,7 @@ HEADROOM = ("--observer", "headroom", "--path", "/var/log/headroom/*.log")
 
 
 ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {  # what a command needs beside the store
+    ("mark",): ("upgrade 0.42",),
     ("query", "sql"): ("SELECT * FROM samples",),
     ("service", "systemd"): HEADROOM,
     ("service", "launchd"): HEADROOM,

@@ -26,21 +26,17 @@ def probe(context: ExporterContext) -> Iterator[Check]:
     Raises:
         UsageError: a setting is wrong.
     """
-    settings = read_settings(context)
     endpoints: dict[str, list[str]] = {}
     for signal, endpoint, outcome in ask(context, TIMEOUT_S):
         if isinstance(outcome, Delivered):
             endpoints.setdefault(endpoint, []).append(signal)
         else:
-            if signal == "logs" and settings.form.events == "span":
-                yield Check(WARN, "", f"{signal}: {outcome.why}", "only marks are sent as logs")
-                continue
             todo = "is the collector running, and is this its address? nothing is lost meanwhile: the store keeps all"
             yield Check(FAIL, "", f"{signal}: {outcome.why}", todo)
     if endpoints:
         where = ", ".join(f"{' and '.join(signals)} at {endpoint}" for endpoint, signals in endpoints.items())
         yield Check(OK, "", f"takes {where}")
-        yield from _check_clock(settings.metrics)
+        yield from _check_clock(read_settings(context).metrics)
 
 
 def _check_clock(signal: Signal) -> Iterator[Check]:

@@ -21,6 +21,7 @@ RUN_ON = {("demo",), ("watch",)}
 
 LOG = CAPTURES / "0.42.0-stall.log"
 ARGUMENTS: dict[tuple[str, ...], list[object]] = {
+    ("mark",): ["upgrade 0.42"],
     ("query", "sql"): ["SELECT * FROM samples, (SELECT 'two words' AS text)"],
     ("detect",): [LOG],
     ("observers", "show"): ["haproxy"],
