@@ -129,7 +129,7 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
     signals: dict[SignalName, Signal | None] = {
         "metrics": settings.metrics,
         "traces": settings.traces,
-        # without --events, only marks are log records: a receiver without logs is no fault
+        # without --events, only marks are log records, and a receiver need not accept these
         "logs": None if settings.form.events == "span" else settings.logs,
     }
     said = []
