@@ -33,7 +33,7 @@ def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, str
 @pytest.mark.parametrize(("name", "text"), list(commands(typer.main.get_command(app))))
 def test_a_command_opens_with_a_verb_and_fits_in_a_line(name: str, text: str) -> None:
     summary = text.partition("\n")[0]
-    assert re.match(r"(Check|Delete|Find|Follow|List|Print|Query|Report|Run|Send|Show|Write) ", summary)
+    assert re.match(r"(Check|Delete|Find|Follow|List|Print|Query|Report|Run|Send|Show|Watch|Write) ", summary)
     assert len(summary) <= 60 and summary.endswith(".")
 
 

@@ -156,6 +156,27 @@ def four_sources(folder: Path) -> Path:
     return make_file(folder / "s.db", samples, stalls)
 
 
+def stalls_with_their_samples(folder: Path) -> Path:
+    """A storm of hundreds of samples, and stalls of a few, with traces and long names of stages."""
+    chance = random.Random(5)  # noqa: S311 - the same in each run
+    samples, stalls = [], []
+    for number, size in enumerate((300, 40, 8, 3, 1, 25)):
+        start = NOON + number * 5 * HOUR
+        ends = [start + chance.randrange(20 * SECOND) for _ in range(size)]
+        for end in ends:
+            ns = chance.randrange(600 * 10**6, 9 * SECOND)
+            stages = (*((name, ns // 5) for name in STAGES), ("a_stage_with_a_name_of_forty_characters__", ns // 3))
+            samples.append(Written(end, ns, stages, length_ns=HOUR))
+        stalls.append(Stall(min(ends) - 9 * SECOND, max(ends), breaches=size))
+    db = make_file(folder / "s.db", samples, stalls)
+    with contextlib.closing(sqlite3.connect(db)) as conn, conn:
+        conn.execute(
+            "UPDATE breach SET trace = randomblob(24), span_id ="
+            " (SELECT span_id FROM episode WHERE time_ns BETWEEN start_ns AND end_ns)"
+        )
+    return db
+
+
 STATES: tuple[Callable[[Path], Path], ...] = (
     empty,
     one_request,
@@ -167,6 +188,7 @@ STATES: tuple[Callable[[Path], Path], ...] = (
     close_thresholds,
     script_in_every_name,
     four_sources,
+    stalls_with_their_samples,
 )
 
 
