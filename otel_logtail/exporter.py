@@ -41,8 +41,8 @@ HISTOGRAM = Option(
 )
 EVENTS = Option(
     "events",
-    Choice(("span", "log", "both")),
-    "Form of a breach: an event of its episode's span, a log record with the span's ids, or both.",
+    Choice(("span", "log", "both", "spans")),
+    "Form of a breach: an event of its episode's span, a log record with the span's ids, both, or a child span.",
     default="span",
 )
 SHARED_OPTIONS = (HISTOGRAM, EVENTS)

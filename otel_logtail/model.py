@@ -138,11 +138,12 @@ class Samples(msgspec.Struct):
 
 
 class Breach(msgspec.Struct, frozen=True):
-    """A hit that is not ok, and the span of its episode."""
+    """A hit that is not ok, the span of its episode, and the number of the part that it belongs to."""
 
     hit: Hit
     trace_id: bytes
     span_id: bytes
+    part: int = 1
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -212,13 +213,33 @@ class Chunk(msgspec.Struct, frozen=True):
         return bytes(memoryview(self.buffer)[self.start : self.end])
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A run of breaches of an episode, which is exported as a span of its own while the episode lasts.
+
+    ``number`` counts from 1, ``span_id`` (8 bytes) comes from the episode's and the number, and ``begun_ns`` is the end
+    of its first breach. The rest is as in :class:`Episode`.
+    """
+
+    number: int
+    span_id: bytes
+    begun_ns: int
+    start_ns: int
+    end_ns: int
+    count: int
+    peak_ns: int
+    severity: Severity
+    cause: str
+    stage: str
+
+
 class Episode(msgspec.Struct, frozen=True):
     """Breaches of one live path whose gaps stay within the quiet window.
 
     ``start_ns`` is the earliest start of a breach and ``end_ns`` the latest end. ``cause`` and ``stage`` are those of
     the peak. ``last_ns`` is when the last breach's line was written: the episode is over once the log is more than the
     quiet window past it. ``trace_id`` (16 bytes) and ``span_id`` (8 bytes) come from the first breach, so they are
-    known while it is still open, and stay the same when the log is read again.
+    known while it is still open, and stay the same when the log is read again. ``part`` has its latest breaches (None:
+    it was read from a store that did not keep it).
     """
 
     live: str
@@ -233,6 +254,7 @@ class Episode(msgspec.Struct, frozen=True):
     severity: Severity
     cause: str
     stage: str
+    part: Part | None = None
 
 
 class OpenEpisodes(msgspec.Struct, frozen=True):
@@ -311,7 +333,8 @@ class Batch(msgspec.Struct, frozen=True):
 
     ``samples`` belong to ``file``, whose name gives them ``attributes`` in addition to those of their shapes.
     ``breaches`` are the samples that are not ok, each with the ids of its episode. ``open_episodes`` has the open
-    episodes of each live path on which they changed. ``drifted`` is the first line that drifted, as (offset, why).
+    episodes of each live path on which they changed, and ``parts`` the parts of episodes that are complete (the last
+    part of a closed episode is in the episode). ``drifted`` is the first line that drifted, as (offset, why).
     Intervals that end at or before ``seal_until_ns`` become final, and idle series are repeated at that time.
     ``is_last``: no more lines are read for now, so they are repeated no later than the end of the last such interval.
     """
@@ -324,6 +347,7 @@ class Batch(msgspec.Struct, frozen=True):
     counts: Mapping[IntervalKey, Counts] = {}
     open_episodes: Mapping[str, OpenEpisodes] = {}
     closed: tuple[Episode, ...] = ()
+    parts: tuple[tuple[Episode, Part], ...] = ()
     marks: tuple[Mark, ...] = ()
     tally: Tally = Tally()
     drifted: tuple[int, str] | None = None
@@ -339,6 +363,8 @@ class Stream(Enum):
 
     INTERVALS = "intervals"
     EPISODES = "episodes"
+    PARTS = "parts"
+    """Parts of episodes that last: see :class:`Part`."""
     BREACHES = "breaches"
     MARKS = "marks"
     SELF = "self"
@@ -414,11 +440,28 @@ class BreachRecord(msgspec.Struct, frozen=True):
 
 
 class EpisodeRecord(msgspec.Struct, frozen=True):
-    """A closed episode with its first breaches (at most 128); ``episode.count`` is their number."""
+    """A closed episode with its breaches; ``episode.count`` is their number.
+
+    ``parts`` is the number of its parts, which then have the breaches; 0: it has none.
+    """
 
     id: int
     source: SourceInfo
     episode: Episode
+    breaches: tuple[BreachRecord, ...]
+    parts: int = 0
+
+
+class PartRecord(msgspec.Struct, frozen=True):
+    """A complete part of an episode with its breaches. ``trace_id`` and ``parent_id`` are those of the episode."""
+
+    id: int
+    source: SourceInfo
+    live: str
+    attributes: Attributes
+    trace_id: bytes
+    parent_id: bytes
+    part: Part
     breaches: tuple[BreachRecord, ...]
 
 
@@ -454,7 +497,7 @@ class HealthRecord(msgspec.Struct, frozen=True):
     values: tuple[HealthValue, ...]
 
 
-Item = Point | EpisodeRecord | BreachRecord | MarkRecord | HealthRecord
+Item = Point | EpisodeRecord | PartRecord | BreachRecord | MarkRecord | HealthRecord
 
 
 class ExportBatch(msgspec.Struct, frozen=True):

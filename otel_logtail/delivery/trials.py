@@ -25,6 +25,7 @@ from otel_logtail.model import (
     Item,
     MarkRecord,
     Partial,
+    PartRecord,
     Refused,
     Retry,
     Stream,
@@ -208,6 +209,8 @@ def describe(item: Item) -> str:
         return "its own health"
     if isinstance(item, EpisodeRecord):
         return f"episode {item.id} (span {item.episode.span_id.hex()})"
+    if isinstance(item, PartRecord):
+        return f"part {item.part.number} of an episode (span {item.part.span_id.hex()})"
     if isinstance(item, BreachRecord):
         return f"breach {item.id} ({item.uid.hex()})"
     if isinstance(item, MarkRecord):

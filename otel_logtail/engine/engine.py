@@ -123,7 +123,7 @@ class Engine:
         samples, hits = scanned.samples, scanned.hits
         before = self.open_episodes(live)
         logged_ns, in_order = scanned.in_order()
-        open_, breaches, closed = coalesce(
+        open_, breaches, closed, parts = coalesce(
             before, logged_ns, in_order, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
         if in_order is not hits:
@@ -144,6 +144,7 @@ class Engine:
             counts=counts,
             open_episodes={} if open_ == before else {live: open_},
             closed=closed,
+            parts=parts,
             marks=marked.marks,
             tally=_tally(scanned.tally, chunk, marked),
             drifted=scanned.drifted or marked.drifted,

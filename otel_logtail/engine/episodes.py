@@ -10,17 +10,29 @@ Once a log is read to its end, an episode is also over when the quiet window has
 Lines and clock use the same axis, the time at which lines were written, which grows along a log. So a backlog that is
 read at once gives the same episodes as a log that is followed live. Event time does not grow along a log: a request
 that waits for its upstream is logged long after its overhead ended. Start, end and duration are event time.
+
+An episode that lasts is exported in parts, runs of breaches in their order in the log. Parts, too, depend on the log
+alone. A part is complete once a further breach does not belong to it, or with the episode.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from otel_logtail.counts import extent
-from otel_logtail.model import Attributes, Breach, Episode, Hit, OpenEpisodes
+from otel_logtail.model import Attributes, Breach, Episode, Hit, OpenEpisodes, Part
+
+MOST_BREACHES = 128
+"""Breaches of a part: OpenTelemetry's limit on the events of a span."""
+
+PART_NS = 45 * 10**9
+"""The longest time between the first and the last breach of a part: with delivery, its span arrives within a minute."""
+
+_EpisodeOrPart = TypeVar("_EpisodeOrPart", Episode, Part)
 
 
 def close_over(open_: OpenEpisodes, is_over: Callable[[Episode], bool]) -> tuple[OpenEpisodes, tuple[Episode, ...]]:
@@ -38,35 +50,89 @@ def close_over(open_: OpenEpisodes, is_over: Callable[[Episode], bool]) -> tuple
 def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes) -> Episode:
     """Return the open episode with one more breach, or a new episode that starts with it."""
     sample = hit.sample
-    start_ns = sample.time_ns - sample.duration_ns
     if open_ is None:
         trace_id, span_id = ids_of(hit.uid)
+        part = _part(span_id, 1, hit)
         return Episode(
             live=live,
             attributes=attributes,
             trace_id=trace_id,
             span_id=span_id,
-            start_ns=start_ns,
-            end_ns=sample.time_ns,
+            start_ns=part.start_ns,
+            end_ns=part.end_ns,
             last_ns=sample.logged_ns,
             count=1,
-            peak_ns=sample.duration_ns,
-            severity=hit.severity,
-            cause=sample.cause,
-            stage=sample.stage,
+            peak_ns=part.peak_ns,
+            severity=part.severity,
+            cause=part.cause,
+            stage=part.stage,
+            part=part,
         )
-    at_peak = sample.duration_ns > open_.peak_ns
-    return msgspec.structs.replace(
-        open_,
-        start_ns=min(open_.start_ns, start_ns),
-        end_ns=max(open_.end_ns, sample.time_ns),
-        last_ns=max(open_.last_ns, sample.logged_ns),
-        count=open_.count + 1,
-        peak_ns=max(open_.peak_ns, sample.duration_ns),
-        severity=max(open_.severity, hit.severity),
-        cause=sample.cause if at_peak else open_.cause,
-        stage=sample.stage if at_peak else open_.stage,
+    part = part_of(open_)
+    part = _part(open_.span_id, part.number + 1, hit) if is_complete(part, hit) else _with(part, hit)
+    return msgspec.structs.replace(_with(open_, hit), last_ns=max(open_.last_ns, sample.logged_ns), part=part)
+
+
+def part_of(episode: Episode) -> Part:
+    """Return the open part of an episode; one that an older version stored is all in its first part."""
+    return episode.part or Part(
+        number=1,
+        span_id=_id_of_part(episode.span_id, 1),
+        begun_ns=episode.start_ns,
+        start_ns=episode.start_ns,
+        end_ns=episode.end_ns,
+        count=episode.count,
+        peak_ns=episode.peak_ns,
+        severity=episode.severity,
+        cause=episode.cause,
+        stage=episode.stage,
     )
+
+
+def is_complete(part: Part, hit: Hit) -> bool:
+    """Return whether a further breach of the episode does not belong to this part."""
+    return part.count >= MOST_BREACHES or abs(hit.sample.time_ns - part.begun_ns) > PART_NS
+
+
+def _part(span_id: bytes, number: int, hit: Hit) -> Part:
+    """Return the part of an episode that begins with a breach."""
+    sample = hit.sample
+    return Part(
+        number=number,
+        span_id=_id_of_part(span_id, number),
+        begun_ns=sample.time_ns,
+        start_ns=sample.time_ns - sample.duration_ns,
+        end_ns=sample.time_ns,
+        count=1,
+        peak_ns=sample.duration_ns,
+        severity=hit.severity,
+        cause=sample.cause,
+        stage=sample.stage,
+    )
+
+
+def _with(one: _EpisodeOrPart, hit: Hit) -> _EpisodeOrPart:
+    sample = hit.sample
+    at_peak = sample.duration_ns > one.peak_ns
+    return msgspec.structs.replace(
+        one,
+        start_ns=min(one.start_ns, sample.time_ns - sample.duration_ns),
+        end_ns=max(one.end_ns, sample.time_ns),
+        count=one.count + 1,
+        peak_ns=max(one.peak_ns, sample.duration_ns),
+        severity=max(one.severity, hit.severity),
+        cause=sample.cause if at_peak else one.cause,
+        stage=sample.stage if at_peak else one.stage,
+    )
+
+
+class Coalesced(NamedTuple):
+    """The episodes that are open after a run of samples, its breaches, and the episodes and parts that it completed."""
+
+    open: OpenEpisodes
+    breaches: tuple[Breach, ...]
+    closed: tuple[Episode, ...]
+    parts: tuple[tuple[Episode, Part], ...]
 
 
 def coalesce(
@@ -77,7 +143,7 @@ def coalesce(
     live: str,
     attributes: Attributes,
     quiet_ns: int,
-) -> tuple[OpenEpisodes, tuple[Breach, ...], tuple[Episode, ...]]:
+) -> Coalesced:
     """Group a run of samples in file order.
 
     Args:
@@ -87,9 +153,6 @@ def coalesce(
         live: The live path.
         attributes: The attributes that its name gives to its samples.
         quiet_ns: The quiet window.
-
-    Returns:
-        The episodes that are open now, the breaches of the run, and the episodes that it closed.
     """
     run = _Run(open_, quiet_ns, live, attributes)
     breaches = []
@@ -97,10 +160,11 @@ def coalesce(
     for hit in hits:
         run.pass_lines(logged_ns, seen, hit.index)
         episode = run.take(hit)
-        breaches.append(Breach(hit, episode.trace_id, episode.span_id))
+        breaches.append(Breach(hit, episode.trace_id, episode.span_id, part_of(episode).number))
         seen = hit.index + 1
     run.pass_lines(logged_ns, seen, len(logged_ns))
-    return OpenEpisodes(run.current, run.aside, run.is_away), tuple(breaches), tuple(run.closed)
+    open_ = OpenEpisodes(run.current, run.aside, run.is_away)
+    return Coalesced(open_, tuple(breaches), tuple(run.closed), tuple(run.parts))
 
 
 class _Run:
@@ -109,6 +173,7 @@ class _Run:
     def __init__(self, open_: OpenEpisodes, quiet_ns: int, live: str, attributes: Attributes) -> None:
         self.current, self.aside, self.is_away = open_.current, open_.aside, open_.is_away
         self.closed: list[Episode] = []
+        self.parts: list[tuple[Episode, Part]] = []
         self._quiet_ns = quiet_ns
         self._live = live
         self._attributes = attributes
@@ -162,6 +227,8 @@ class _Run:
         self.current, self.aside, self.is_away = self.aside, None, False
 
     def _extend(self, episode: Episode | None, hit: Hit) -> Episode:
+        if episode is not None and is_complete(part := part_of(episode), hit):
+            self.parts.append((episode, part))
         return extend(episode, hit, live=self._live, attributes=self._attributes)
 
 
@@ -169,3 +236,8 @@ def ids_of(uid: bytes) -> tuple[bytes, bytes]:
     """Return the trace id (16 bytes) and the span id (8 bytes) of the episode that starts with this breach."""
     trace_id = hashlib.blake2b(uid, digest_size=16, person=b"logtail-trace").digest()
     return trace_id, hashlib.blake2b(uid, digest_size=8, person=b"logtail-span").digest()
+
+
+def _id_of_part(span_id: bytes, number: int) -> bytes:
+    """Return the span id (8 bytes) of a part of the episode with this span id."""
+    return hashlib.blake2b(span_id + number.to_bytes(8, "big"), digest_size=8, person=b"logtail-part").digest()

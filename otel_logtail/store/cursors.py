@@ -29,6 +29,7 @@ from otel_logtail.store.totals import SKIP_NS, Owed
 _SPANS = {
     Stream.INTERVALS: ("start_ns", "end_ns"),
     Stream.EPISODES: ("start_ns", "end_ns"),
+    Stream.PARTS: ("start_ns", "end_ns"),
     Stream.BREACHES: ("time_ns", "time_ns"),
     Stream.MARKS: ("time_ns", "time_ns"),
 }

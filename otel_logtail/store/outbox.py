@@ -22,7 +22,7 @@ from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.marker import Marker, Sent
 from otel_logtail.store.points import PointReader
 from otel_logtail.store.progress import TABLES
-from otel_logtail.store.records import read_breaches, read_episodes, read_sources
+from otel_logtail.store.records import read_breaches, read_episodes, read_parts, read_sources
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -126,6 +126,8 @@ class Outbox:
         self._generation = progress.generation(self._db, self.exporter)
         if stream is Stream.EPISODES:
             return read_episodes(self._db, position, limit), 0
+        if stream is Stream.PARTS:
+            return read_parts(self._db, position, limit), 0
         if stream is Stream.BREACHES:
             return read_breaches(self._db, "b.id > ?", (position,), limit), 0
         if stream is Stream.MARKS:

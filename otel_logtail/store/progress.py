@@ -18,6 +18,7 @@ ALL = 2**63 - 1
 TABLES = {
     Stream.INTERVALS: "interval",
     Stream.EPISODES: "episode",
+    Stream.PARTS: "part",
     Stream.BREACHES: "breach",
     Stream.MARKS: "mark",
 }

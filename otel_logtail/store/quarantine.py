@@ -16,7 +16,17 @@ from collections.abc import Collection
 
 import msgspec
 
-from otel_logtail.model import BreachRecord, Dropped, EpisodeRecord, ExportBatch, Item, MarkRecord, Point, Stream
+from otel_logtail.model import (
+    BreachRecord,
+    Dropped,
+    EpisodeRecord,
+    ExportBatch,
+    Item,
+    MarkRecord,
+    PartRecord,
+    Point,
+    Stream,
+)
 from otel_logtail.store import progress
 from otel_logtail.store.rows import marks
 
@@ -26,9 +36,10 @@ MOST_QUARANTINED = 1000
 MOST_ON_TRIAL = 100
 """Items of one stream that are on trial at a time."""
 
-_KINDS: dict[Stream, type[Point | EpisodeRecord | BreachRecord | MarkRecord]] = {
+_KINDS: dict[Stream, type[Point | EpisodeRecord | PartRecord | BreachRecord | MarkRecord]] = {
     Stream.INTERVALS: Point,
     Stream.EPISODES: EpisodeRecord,
+    Stream.PARTS: PartRecord,
     Stream.BREACHES: BreachRecord,
     Stream.MARKS: MarkRecord,
 }
@@ -171,4 +182,6 @@ def is_repeat(item: Item) -> bool:
 
 def about_ns(item: Item) -> int:
     """Return the time that an item is about."""
-    return item.episode.end_ns if isinstance(item, EpisodeRecord) else item.time_ns
+    if isinstance(item, EpisodeRecord):
+        return item.episode.end_ns
+    return item.part.end_ns if isinstance(item, PartRecord) else item.time_ns

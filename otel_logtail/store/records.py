@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from otel_logtail.model import BreachRecord, EpisodeRecord, Severity, SourceInfo
+from otel_logtail.model import BreachRecord, EpisodeRecord, PartRecord, Severity, SourceInfo
 from otel_logtail.store.connection import meta
-from otel_logtail.store.rows import EPISODE, decode_attributes, episode_of
+from otel_logtail.store.rows import EPISODE, PART, decode_attributes, episode_of, part_of, path_of_text
 
 MAX_EVENTS = 128
-"""Breaches in the record of an episode; further ones are only counted (OpenTelemetry's limit of events per span)."""
+"""Breaches of a span (OpenTelemetry's limit). More than that can only be in episodes of an older version."""
 
 BATCH_EVENTS = 2000
 """Breaches of all episodes of a batch: 250 full episodes would take tens of megabytes. One episode is never split."""
@@ -31,18 +31,41 @@ def read_sources(db: sqlite3.Connection) -> dict[int, SourceInfo]:
 def read_episodes(db: sqlite3.Connection, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
     """Return the closed episodes after an id, with their breaches."""
     rows = db.execute(
-        f"SELECT id, source, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
+        f"SELECT id, source, parts, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
     ).fetchall()
     sources = read_sources(db)
     records: list[EpisodeRecord] = []
     events = 0
-    for row in rows:
-        episode = episode_of(row[2:])
-        breaches = read_breaches(db, "b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+    for id_, source, parts, *columns in rows:
+        episode = episode_of(tuple(columns))
+        breaches = () if parts else read_breaches(db, "b.span_id = ?", (episode.span_id,), MAX_EVENTS)
         events += len(breaches)
         if records and events > BATCH_EVENTS:
             break
-        records.append(EpisodeRecord(row[0], sources[row[1]], episode, breaches))
+        records.append(EpisodeRecord(id_, sources[source], episode, breaches, parts))
+    return tuple(records)
+
+
+def read_parts(db: sqlite3.Connection, position: int, limit: int) -> tuple[PartRecord, ...]:
+    """Return the parts of episodes after an id, with their breaches."""
+    most = min(limit, BATCH_EVENTS // MAX_EVENTS)
+    rows = db.execute(f"SELECT id, source, {PART} FROM part WHERE id > ? ORDER BY id LIMIT ?", (position, most))
+    sources = read_sources(db)
+    records = []
+    for id_, source, live, attributes, trace_id, parent_id, *columns in rows:
+        part = part_of(tuple(columns))
+        records.append(
+            PartRecord(
+                id=id_,
+                source=sources[source],
+                live=path_of_text(live),
+                attributes=decode_attributes(attributes),
+                trace_id=trace_id,
+                parent_id=parent_id,
+                part=part,
+                breaches=read_breaches(db, "b.span_id = ? AND b.part = ?", (parent_id, part.number), MAX_EVENTS),
+            )
+        )
     return tuple(records)
 
 

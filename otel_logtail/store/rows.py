@@ -13,7 +13,7 @@ import msgspec
 
 from otel_logtail import native
 from otel_logtail.counts import add, count
-from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Samples, Severity
+from otel_logtail.model import Attributes, Counts, Episode, FileState, Fingerprint, Part, Samples, Severity
 
 MOST = 2**63 - 1
 """The largest integer of SQLite. A sum stays there: 292 years, which forged lines can add up to."""
@@ -25,6 +25,10 @@ COUNTS = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
 
 EPISODE = "live, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count, peak_ns, severity, cause, stage"
 """The columns that episode and open_episode share."""
+
+_PART = "number, span_id, begun_ns, start_ns, end_ns, count, peak_ns, severity, cause, stage"
+PART = f"live, attributes, trace_id, parent_id, {_PART}"
+"""The columns of a part of an episode."""
 
 _FINGERPRINTS = "head_length, head_digest, anchor_length, anchor_digest"
 FILE = f"live, path, device, inode, offset, size, {_FINGERPRINTS}, done, trail, doubt, parts"
@@ -47,6 +51,7 @@ BlockRow = tuple[int, int, int, int, int, str]
 
 CountsRow = tuple[int, int, int, int, str, str, int]
 EpisodeRow = tuple[str, str, bytes, bytes, int, int, int, int, int, int, str, str]
+PartRow = tuple[int, bytes, int, int, int, int, int, int, str, str]
 FileRow = tuple[int, str, str, int, int, int, int, int, bytes, int, bytes, int, bytes, int, bytes]
 
 
@@ -245,6 +250,33 @@ def episode_columns(source: int, episode: Episode) -> tuple[object, ...]:
         episode.cause,
         episode.stage,
     )
+
+
+def part_columns(source: int, episode: Episode, part: Part) -> tuple[object, ...]:
+    """Return the source's id and the columns of :data:`PART`."""
+    return (
+        source,
+        text_of_path(episode.live),
+        encode_attributes(episode.attributes),
+        episode.trace_id,
+        episode.span_id,
+        part.number,
+        part.span_id,
+        part.begun_ns,
+        part.start_ns,
+        part.end_ns,
+        part.count,
+        part.peak_ns,
+        int(part.severity),
+        part.cause,
+        part.stage,
+    )
+
+
+def part_of(row: PartRow) -> Part:
+    """Return the part in the columns of :data:`PART` from its number on."""
+    number, span_id, begun_ns, start_ns, end_ns, count, peak_ns, severity, cause, stage = row
+    return Part(number, span_id, begun_ns, start_ns, end_ns, count, peak_ns, Severity(severity), cause, stage)
 
 
 def episode_of(row: EpisodeRow) -> Episode:

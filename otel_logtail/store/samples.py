@@ -66,7 +66,7 @@ class SampleTables:
             return 0, 0
         self._db.executemany(
             "INSERT INTO breach (source, file, offset, uid, time_ns, duration_ns, kind, stages, trace_id, span_id,"
-            f" trace) VALUES ({marks(11)})",
+            f" trace, part) VALUES ({marks(12)})",
             [
                 (
                     batch.source,
@@ -80,6 +80,7 @@ class SampleTables:
                     b.trace_id,
                     b.span_id,
                     sample.trace,
+                    b.part,
                 )
                 for b in batch.breaches
             ],

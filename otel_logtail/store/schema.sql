@@ -102,7 +102,8 @@ CREATE TABLE breach (                     -- stream: samples that are not ok
   stages      TEXT NOT NULL,              -- JSON array of nanoseconds, as in a block
   trace_id    BLOB NOT NULL,              -- of its episode
   span_id     BLOB NOT NULL,
-  trace       BLOB NOT NULL DEFAULT x''   -- trace context of its line: trace id (16 bytes), span id (8); empty: none
+  trace       BLOB NOT NULL DEFAULT x'',  -- trace context of its line: trace id (16 bytes), span id (8); empty: none
+  part        INTEGER NOT NULL DEFAULT 1  -- the part of its episode, from 1
 );
 CREATE INDEX breach_span ON breach (span_id, id);
 CREATE INDEX breach_time ON breach (time_ns);
@@ -123,6 +124,7 @@ CREATE TABLE open_episode (               -- one per live path, or two while it 
   severity   INTEGER NOT NULL,
   cause      TEXT NOT NULL,
   stage      TEXT NOT NULL,
+  part       TEXT NOT NULL DEFAULT 'null', -- JSON object: its open part (null: an older version wrote the row)
   PRIMARY KEY (source, live, away)
 ) WITHOUT ROWID;
 
@@ -140,7 +142,8 @@ CREATE TABLE episode (                    -- stream: closed episodes
   peak_ns    INTEGER NOT NULL,
   severity   INTEGER NOT NULL,
   cause      TEXT NOT NULL,
-  stage      TEXT NOT NULL
+  stage      TEXT NOT NULL,
+  parts      INTEGER NOT NULL DEFAULT 0   -- how many parts it was exported in; 0: it is exported as one span
 );
 CREATE INDEX episode_end ON episode (end_ns);
 
@@ -153,6 +156,25 @@ CREATE TABLE mark (                       -- stream: starts of the program with 
 );
 CREATE INDEX mark_time ON mark (time_ns);
 CREATE INDEX mark_source ON mark (source, time_ns);
+CREATE TABLE part (                       -- stream: complete parts of episodes that last, open or closed
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  source     INTEGER NOT NULL REFERENCES source,
+  live       TEXT NOT NULL,
+  attributes TEXT NOT NULL,
+  trace_id   BLOB NOT NULL,               -- of its episode
+  parent_id  BLOB NOT NULL,               -- the span id of its episode
+  number     INTEGER NOT NULL,            -- from 1
+  span_id    BLOB NOT NULL UNIQUE,
+  begun_ns   INTEGER NOT NULL,            -- the end of its first breach
+  start_ns   INTEGER NOT NULL,
+  end_ns     INTEGER NOT NULL,
+  count      INTEGER NOT NULL,
+  peak_ns    INTEGER NOT NULL,
+  severity   INTEGER NOT NULL,
+  cause      TEXT NOT NULL,
+  stage      TEXT NOT NULL
+);
+CREATE INDEX part_end ON part (end_ns);
 
 CREATE TABLE series (                     -- one instrument and one set of attribute values of a source
   id         INTEGER PRIMARY KEY,

@@ -16,7 +16,7 @@ from otel_logtail.testing.fakes import FakeObserver, fake_line, fake_mark
 
 _SECOND = 10**9
 _NOON_NS = 1_795_608_000 * _SECOND
-_STRETCH_S = 40
+_STRETCH_S = 90
 
 
 class SampleLog:
@@ -66,11 +66,16 @@ class SampleLog:
         marker.remove(self.store.path)
 
     def write(self, stretch: int) -> None:
-        """Write 40 seconds of log and close its intervals: breaches, four closed episodes, four marks."""
+        """Write 90 seconds of log and close its intervals.
+
+        It has breaches of both severities, four closed episodes, one of them in two parts, and nine marks.
+        """
         begin_s = stretch * _STRETCH_S
         lines = []
         for second in range(_STRETCH_S):
-            slow = {3: 600, 4: 700, 12: 2500, 13: 900, 22: 5000, 31: 550}.get(second, 20 + second)
+            slow = {3: 600, 4: 700, 12: 2500, 13: 900, 22: 5000}.get(second, 20 + second)
+            if second in range(31, 83, 2):
+                slow = 550 + second
             time_ns = _NOON_NS + (begin_s + second) * _SECOND
             lines.append(
                 fake_line(time_ns, slow * 10**6, key=("", "a", "b")[second % 3], cause="read" if slow > 800 else "")

@@ -16,6 +16,8 @@ from otel_logtail.model import (
     ExportBatch,
     Hit,
     Instrument,
+    Part,
+    PartRecord,
     Point,
     Sample,
     SeriesKey,
@@ -123,6 +125,25 @@ def episode(
         stage="deep_copy",
     )
     return EpisodeRecord(id, SOURCE, record, breaches)
+
+
+def part(values_ms: Sequence[float], *, number: int = 1) -> PartRecord:
+    """A part of the same episode, with one breach for each value."""
+    record = episode(values_ms)
+    one = record.episode
+    content = Part(
+        number,
+        bytes([number] * 8),
+        T0,
+        one.start_ns,
+        one.end_ns,
+        one.count,
+        one.peak_ns,
+        one.severity,
+        one.cause,
+        one.stage,
+    )
+    return PartRecord(number, SOURCE, one.live, one.attributes, one.trace_id, one.span_id, content, record.breaches)
 
 
 def intervals(*points: Point) -> ExportBatch:

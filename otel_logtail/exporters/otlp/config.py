@@ -18,12 +18,12 @@ import msgspec
 from otel_logtail.environment import attributes, check_resolved, problem, unwanted, usable
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import EVENTS, HISTOGRAM
+from otel_logtail.exporters.otlp.encoding import Events, has_logs
 from otel_logtail.exporters.otlp.options import ENDPOINT, PROTOCOL
 from otel_logtail.option import Option, Options
 
 Protocol = Literal["grpc", "http/protobuf"]
 SignalName = Literal["metrics", "traces", "logs"]
-Events = Literal["span", "log", "both"]
 
 DEFAULT_TIMEOUT_MS = 10_000
 GRPC_PORT = 4317
@@ -109,12 +109,12 @@ def _logs(options: Options, form: Form) -> Signal | None:
     """
     environ = options.environ
     theirs = any(name.startswith("OTEL_EXPORTER_OTLP_LOGS_") and problem(name, environ[name]) for name in environ)
-    if "logs" in unwanted(environ) or (theirs and form.events == "span"):
+    if "logs" in unwanted(environ) or (theirs and not has_logs(form.events)):
         return None
     try:
         return _signal(options, "logs")
     except UsageError:
-        if form.events == "span":
+        if not has_logs(form.events):
             return None
         raise
 

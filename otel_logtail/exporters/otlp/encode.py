@@ -17,6 +17,7 @@ from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, only
 from otel_logtail.model import (
     EpisodeRecord,
     ExportBatch,
+    PartRecord,
     Point,
     Stream,
 )
@@ -42,8 +43,11 @@ def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
                 sent += request.count
                 yield Request(kept[sent - 1][0] - told, request.message)
                 told = kept[sent - 1][0]
-    elif batch.stream is Stream.EPISODES:
-        episodes = only(EpisodeRecord, batch.items)
+    elif batch.stream in (Stream.EPISODES, Stream.PARTS):
+        episodes: list[EpisodeRecord | PartRecord] = []
+        episodes += (
+            only(EpisodeRecord, batch.items) if batch.stream is Stream.EPISODES else only(PartRecord, batch.items)
+        )
         for records in groups(episodes, encoding.max_records, key=lambda record: record.id, weight=spans.weight_of):
             yield from fit(records, lambda part: spans.encode_episodes(part, encoding), encoding.max_bytes)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -19,6 +19,9 @@ SCOPE = "otel_logtail"
 
 _T = TypeVar("_T")
 
+Events = Literal["span", "log", "both", "spans"]
+"""The form of breaches: events of their episode's span, log records, both of these, or child spans."""
+
 MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
 """A gRPC receiver accepts messages of 4 MiB by default; the margin is for the overhead of the protocol."""
 
@@ -31,7 +34,7 @@ ExportRequest = ExportMetricsServiceRequest | ExportTraceServiceRequest | Export
 class Encoding(msgspec.Struct, frozen=True):
     """The form of requests. ``resource`` holds the attributes that the user gave.
 
-    ``span_events`` is true if breaches are events of their episode's span, ``exemplars`` if points have them.
+    ``events`` is the form of breaches. ``exemplars`` is true if points have them.
     """
 
     version: str
@@ -39,7 +42,7 @@ class Encoding(msgspec.Struct, frozen=True):
     resource: tuple[tuple[str, str], ...] = ()
     exponential: bool = False
     delta: bool = False
-    span_events: bool = True
+    events: Events = "span"
     exemplars: bool = True
     max_bytes: int = MAX_BYTES
     max_records: int = MAX_RECORDS
@@ -48,6 +51,11 @@ class Encoding(msgspec.Struct, frozen=True):
     def form(self) -> str:
         """The settings that are part of a series at a receiver: kind of histogram, temporality, resource, scope."""
         return repr((self.exponential, self.delta, sorted(self.resource), self.host, self.version))
+
+
+def has_logs(events: Events) -> bool:
+    """Return whether breaches are sent as log records."""
+    return events in ("log", "both")
 
 
 def source_resource(source: SourceInfo, encoding: Encoding) -> Resource:

@@ -28,7 +28,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome
 from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
-from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest
+from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
 
@@ -100,11 +100,11 @@ def make(context: ExporterContext) -> OtlpExporter:
         metrics = _sender(settings.metrics, "metrics", user_agent)
         senders |= {Stream.INTERVALS: metrics, Stream.SELF: metrics}
     if "traces" not in without:
-        senders[Stream.EPISODES] = _sender(settings.traces, "traces", user_agent)
+        senders[Stream.EPISODES] = senders[Stream.PARTS] = _sender(settings.traces, "traces", user_agent)
     if settings.logs is not None:
         logs = _sender(settings.logs, "logs", user_agent)
         senders[Stream.MARKS] = logs
-        if settings.form.events != "span":
+        if has_logs(settings.form.events):
             senders[Stream.BREACHES] = logs
     return OtlpExporter(senders, encoding_of(settings.form, context), _address(settings.metrics))
 

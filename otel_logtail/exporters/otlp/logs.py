@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.trace import TraceFlags
 
 from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, resource_of
 from otel_logtail.exporters.otlp.spans import event_attributes
@@ -27,12 +28,12 @@ _SEVERITY = {
 
 
 def encode_breaches(records: Iterable[BreachRecord], encoding: Encoding) -> ExportLogsServiceRequest:
-    """Return the breaches as one message: one event each, with the source's event name and no observed time."""
+    """Return the breaches as one message: one event each, with the source's event name."""
     return _encode(records, _breach, encoding)
 
 
 def encode_marks(records: Iterable[MarkRecord], encoding: Encoding) -> ExportLogsServiceRequest:
-    """Return the marks as one message: one event each, with the text as its body and no observed time."""
+    """Return the marks as one message: one event each, with the text as its body."""
     return _encode(records, _mark, encoding)
 
 
@@ -58,12 +59,14 @@ def _breach(breach: BreachRecord) -> LogRecord:
     number, text = _SEVERITY[breach.severity]
     return LogRecord(
         time_unix_nano=breach.time_ns,
+        observed_time_unix_nano=breach.time_ns,  # the program observed itself: its log is the event's source
         severity_number=number,
         severity_text=text,
         event_name=breach.source.event,
         attributes=_pairs(event_attributes(breach)),
         trace_id=breach.trace_id,
         span_id=breach.span_id,
+        flags=TraceFlags.SAMPLED,  # as the span has it
     )
 
 
@@ -71,6 +74,7 @@ def _mark(mark: MarkRecord) -> LogRecord:
     number, text = _SEVERITY[Severity.OK]
     return LogRecord(
         time_unix_nano=mark.time_ns,
+        observed_time_unix_nano=mark.time_ns,
         severity_number=number,
         severity_text=text,
         event_name=f"{mark.source.event}.mark",

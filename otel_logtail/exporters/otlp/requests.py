@@ -9,7 +9,7 @@ import msgspec
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.config import Form
 from otel_logtail.exporters.otlp.encode import Request, encode, fit, groups
-from otel_logtail.exporters.otlp.encoding import Encoding, only
+from otel_logtail.exporters.otlp.encoding import Encoding, has_logs, only
 from otel_logtail.exporters.otlp.health import encode_health
 from otel_logtail.exporters.otlp.logs import encode_breaches, encode_marks
 from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, MarkRecord, Point, Stream
@@ -23,15 +23,15 @@ def encoding_of(form: Form, context: ExporterContext) -> Encoding:
         resource=form.resource,
         exponential=form.exponential,
         delta=form.delta,
-        span_events=form.events != "log",
+        events=form.events,
         exemplars=form.exemplars,
     )
 
 
 def streams_of(form: Form) -> frozenset[Stream]:
     """Return the streams that are sent in this form."""
-    wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.MARKS, Stream.SELF})
-    return wanted if form.events == "span" else wanted | {Stream.BREACHES}
+    wanted = frozenset({Stream.INTERVALS, Stream.EPISODES, Stream.PARTS, Stream.MARKS, Stream.SELF})
+    return wanted | {Stream.BREACHES} if has_logs(form.events) else wanted
 
 
 def without_exemplars(batch: ExportBatch) -> ExportBatch:

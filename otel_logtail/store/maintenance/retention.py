@@ -30,7 +30,13 @@ EVER_NS = ALL
 Gone = Callable[[], Collection[int]]
 """Returns the ids of finished files that are no longer on disk."""
 
-_TIMES = {Stream.INTERVALS: "end_ns", Stream.EPISODES: "end_ns", Stream.BREACHES: "time_ns", Stream.MARKS: "time_ns"}
+_TIMES = {
+    Stream.INTERVALS: "end_ns",
+    Stream.EPISODES: "end_ns",
+    Stream.PARTS: "end_ns",
+    Stream.BREACHES: "time_ns",
+    Stream.MARKS: "time_ns",
+}
 
 
 class Retention:
@@ -104,12 +110,13 @@ class Retention:
             yield Done((drop,) if drop else (), repaired=repaired)
 
     def _oldest_needed_ns(self) -> int:
-        """Return the start of the oldest episode that is open or not delivered."""
+        """Return the start of the oldest episode, or part of one, that is open or not delivered."""
         needed = one(
             self._db,
             "SELECT min(start_ns) FROM (SELECT start_ns FROM episode WHERE id > ?"
-            " UNION ALL SELECT start_ns FROM open_episode)",
+            " UNION ALL SELECT start_ns FROM part WHERE id > ? UNION ALL SELECT start_ns FROM open_episode)",
             self._delivered(Stream.EPISODES),
+            self._delivered(Stream.PARTS),
         )
         return EVER_NS if needed is None else int(needed)
 

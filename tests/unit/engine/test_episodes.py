@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_logtail.engine.episodes import close_over, coalesce, ids_of
+from otel_logtail.engine.episodes import MOST_BREACHES, PART_NS, close_over, coalesce, ids_of, part_of
 from otel_logtail.engine.scan import Thresholds
-from otel_logtail.model import Breach, Episode, Hit, OpenEpisodes, Sample, Severity, Shape
+from otel_logtail.model import Breach, Episode, Hit, OpenEpisodes, Part, Sample, Severity, Shape
 
 LIVE = "/logs/fake.log"
 QUIET = 30
+SECOND = 10**9
 SHAPE = Shape(("work",))
 THRESHOLDS = Thresholds(10, 40)
 
@@ -33,9 +34,10 @@ def run(
 ) -> tuple[OpenEpisodes, tuple[Breach, ...], tuple[Episode, ...]]:
     slow = [msgspec.structs.replace(h, index=i) for i, h in enumerate(hits) if h.severity is not Severity.OK]
     logged_ns = [h.sample.logged_ns for h in hits]
-    open_, breaches, closed = coalesce(open_, logged_ns, slow, live=LIVE, attributes=(), quiet_ns=QUIET)
+    found = coalesce(open_, logged_ns, slow, live=LIVE, attributes=(), quiet_ns=QUIET)
     # the index depends on how a log is cut
-    return open_, tuple(Breach(hits[b.hit.index], b.trace_id, b.span_id) for b in breaches), closed
+    breaches = tuple(msgspec.structs.replace(b, hit=hits[b.hit.index]) for b in found.breaches)
+    return found.open, breaches, found.closed
 
 
 def both(open_: OpenEpisodes) -> list[Episode]:
@@ -244,3 +246,50 @@ def test_ids_come_from_the_first_breach_and_stay(hits: list[Hit]) -> None:
 def test_ids_are_what_they_were_in_the_last_release() -> None:
     trace_id, span_id = ids_of(bytes(range(16)))
     assert (trace_id.hex(), span_id.hex()) == ("cf4da8c17761ce10de3ca3134c023c27", "8baf617e7aa3f0a7")
+
+
+@given(st.lists(st.tuples(st.integers(-2, 40), st.booleans()), min_size=1, max_size=60), st.data())
+def test_parts_hold_each_breach_once_and_depend_on_the_log_alone(
+    lines: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    times = accumulate(gap_s for gap_s, _ in lines)
+    hits = [
+        hit(s * SECOND, 20 if slow else 1, number=n) for n, (s, (_, slow)) in enumerate(zip(times, lines, strict=True))
+    ]
+    whole = parts_of([hits])
+    at = data.draw(st.integers(0, len(hits)))
+    assert parts_of([hits[:at], hits[at:]]) == whole
+    for (_, number), members in whole.items():
+        assert number >= 1
+        assert len(members) <= MOST_BREACHES
+        assert all(abs(one - members[0]) <= PART_NS for one in members)
+
+
+def parts_of(pieces: Sequence[Sequence[Hit]]) -> dict[tuple[bytes, int], list[int]]:
+    """The ends of the breaches of each part, by episode and number. The records of the parts are compared with them."""
+    open_ = NOTHING
+    members: dict[tuple[bytes, int], list[int]] = {}
+    complete: dict[tuple[bytes, int], Part] = {}
+    last: dict[bytes, Part] = {}
+    for hits in pieces:
+        slow = [msgspec.structs.replace(h, index=i) for i, h in enumerate(hits) if h.severity is not Severity.OK]
+        found = coalesce(
+            open_, [h.sample.logged_ns for h in hits], slow, live=LIVE, attributes=(), quiet_ns=30 * SECOND
+        )
+        open_ = found.open
+        for breach in found.breaches:
+            members.setdefault((breach.span_id, breach.part), []).append(breach.hit.sample.time_ns)
+        for episode, part in found.parts:
+            assert complete.setdefault((episode.span_id, part.number), part) is part, "complete once"
+        last |= {one.span_id: part_of(one) for one in (*found.closed, *both(open_))}
+    for (span_id, number), ends in members.items():
+        part = complete.get((span_id, number), last[span_id])
+        assert (part.number, part.count, part.end_ns, part.begun_ns) == (number, len(ends), max(ends), ends[0])
+    return members
+
+
+def test_a_part_is_complete_after_128_breaches_or_45_seconds() -> None:
+    often = [hit(n, 20) for n in range(300)]
+    assert [len(ends) for ends in parts_of([often]).values()] == [128, 128, 44]
+    seldom = [hit(n * 3 * SECOND, 20) for n in range(40)]
+    assert [len(ends) for ends in parts_of([seldom]).values()] == [16, 16, 8]

@@ -73,6 +73,7 @@ from otel_logtail.model import (
     Item,
     MarkRecord,
     Partial,
+    PartRecord,
     Point,
     Refused,
     Retry,
@@ -109,6 +110,12 @@ def otlp_told(item: Item) -> Iterator[Told]:
     elif isinstance(item, EpisodeRecord):
         episode = item.episode
         yield (episode.trace_id.hex(), episode.span_id.hex()), (episode.start_ns, episode.end_ns, episode.count)
+    elif isinstance(item, PartRecord):
+        part = item.part
+        yield (
+            (item.trace_id.hex(), part.span_id.hex()),
+            (item.parent_id.hex(), len(item.breaches), part.start_ns, part.end_ns, part.count),
+        )
     elif isinstance(item, BreachRecord):
         yield item.uid.hex(), (item.time_ns, item.trace_id.hex(), item.span_id.hex())
     elif isinstance(item, MarkRecord):
@@ -138,7 +145,11 @@ def in_request(data: Mapping[str, Any]) -> Iterator[tuple[Stream, Told]]:
         for span in resource["scopeSpans"][0]["spans"]:
             times = (int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"]))
             count = int(attributes_of(span)["count"])
-            yield Stream.EPISODES, ((span["traceId"], span["spanId"]), (*times, count))
+            ids, parent, events = (span["traceId"], span["spanId"]), span.get("parentSpanId"), span.get("events", [])
+            if parent:
+                yield Stream.PARTS, (ids, (parent, len(events), *times, count))
+            else:
+                yield Stream.EPISODES, (ids, (*times, count))
     for resource in data.get("resourceLogs", []):
         for record in resource["scopeLogs"][0]["logRecords"]:
             uid, time_ns = attributes_of(record)["log.record.uid"], int(record["timeUnixNano"])

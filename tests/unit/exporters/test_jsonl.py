@@ -56,7 +56,7 @@ def test_a_line_is_a_whole_request_with_ids_in_hex_and_numbers_for_enumerations(
     assert list(line) == ["resourceSpans"]
     (span,) = line["resourceSpans"][0]["scopeSpans"][0]["spans"]  # type: ignore[index]
     assert (span["traceId"], span["spanId"]) == (bytes(range(1, 17)).hex(), bytes(range(1, 9)).hex())
-    assert (span["kind"], span["status"]) == (1, {"code": 2})
+    assert (span["kind"], span["status"]) == (1, {"message": "a sample of 2500 ms", "code": 2})
     assert span["events"][0]["timeUnixNano"] == str(T0 + 100_000_000)
 
 

@@ -59,7 +59,7 @@ def test_the_span_of_an_episode_links_to_each_trace_once_and_keeps_its_own_ids()
 
 
 def test_links_are_sent_without_span_events_too() -> None:
-    span = span_of(of([TRACE + SPAN]), msgspec.structs.replace(ENCODING, span_events=False))
+    span = span_of(of([TRACE + SPAN]), msgspec.structs.replace(ENCODING, events="log"))
     assert (len(span.events), len(span.links)) == (0, 1)
 
 

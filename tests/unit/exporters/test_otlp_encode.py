@@ -17,7 +17,7 @@ from otel_logtail.exporters.otlp.encode import Request, encode
 from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding
 from otel_logtail.exporters.otlp.metrics import downscale
 from otel_logtail.model import Counts, ExportBatch, Instrument, Stream
-from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, point
+from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, part, point
 
 ENCODING = Encoding(version="1.2.3", host="box")
 
@@ -244,7 +244,7 @@ def test_exemplars_lie_behind_the_start_of_their_data_point_and_not_behind_its_e
 
 
 def test_a_span_without_events_has_dropped_none() -> None:
-    without = msgspec.structs.replace(ENCODING, span_events=False)
+    without = msgspec.structs.replace(ENCODING, events="log")
     (span,) = spans_of(only(episodes(episode([600, 2500], dropped=3)), without))
     assert (len(span.events), span.dropped_events_count) == (0, 0)
     assert values(list(span.attributes))["count"] == 5
@@ -305,7 +305,7 @@ def test_what_makes_points_other_series_is_their_form() -> None:
         )
     }
     assert len(forms | {base.form}) == 6
-    for name, value in (("resource", (("c", "d"), ("a", "b"))), ("span_events", False), ("max_bytes", 7)):
+    for name, value in (("resource", (("c", "d"), ("a", "b"))), ("events", "log"), ("max_bytes", 7)):
         assert msgspec.structs.replace(base, **{name: value}).form == base.form
 
 
@@ -370,6 +370,7 @@ def test_an_episode_is_a_span_with_the_ids_and_times_of_the_store() -> None:
         "count": 2,
         "peak_ms": 2500.0,
         "severity": "stall",
+        "error.type": "stall",
         "cause": "compress",
         "dominant_stage": "deep_copy",
         "log.file.name": "proxy-8787.log",
@@ -377,9 +378,48 @@ def test_an_episode_is_a_span_with_the_ids_and_times_of_the_store() -> None:
     }
 
 
+def test_a_part_is_a_child_span_of_its_episode_with_all_its_breaches() -> None:
+    (span,) = spans_of(only(ExportBatch(Stream.PARTS, (part([600, 2500], number=2),))))
+    assert span.name == "log.overhead.episode.part"
+    assert (span.trace_id, span.span_id, span.parent_span_id) == (bytes(range(1, 17)), b"\2" * 8, bytes(range(1, 9)))
+    assert [event.time_unix_nano for event in span.events] == [T0 + 100 * MS, T0 + 200 * MS]
+    assert (span.dropped_events_count, span.status.code) == (0, 2)
+    content = values(list(span.attributes))
+    assert (content["part"], content["count"], content["severity"]) == (2, 2, "stall")
+
+
+def test_the_span_of_an_episode_in_parts_has_their_number_and_no_events() -> None:
+    record = msgspec.structs.replace(episode([600, 2500], dropped=300), parts=3, breaches=())
+    (span,) = spans_of(only(episodes(record)))
+    assert (len(span.events), span.dropped_events_count) == (0, 0)
+    content = values(list(span.attributes))
+    assert (content["parts"], content["count"]) == (3, 302)
+
+
+def test_breaches_can_be_child_spans_of_their_episode_or_part() -> None:
+    encoding = msgspec.structs.replace(ENCODING, events="spans")
+    first, *children = spans_of(only(episodes(episode([600, 2500])), encoding))
+    assert (len(first.events), first.dropped_events_count) == (0, 0)
+    assert [(span.name, span.trace_id, span.parent_span_id) for span in children] == [
+        ("log.overhead", first.trace_id, first.span_id)
+    ] * 2
+    assert [(span.start_time_unix_nano, span.end_time_unix_nano) for span in children] == [
+        (T0 - 500 * MS, T0 + 100 * MS),
+        (T0 + 200 * MS - 2500 * MS, T0 + 200 * MS),
+    ]
+    assert [span.status.code for span in children] == [0, 2]
+    assert len({span.span_id for span in (first, *children)}) == 3
+    assert values(list(children[0].attributes))["value_ms"] == 600.0
+    of_a_part, child = spans_of(only(ExportBatch(Stream.PARTS, (part([600]),)), encoding))
+    assert child.parent_span_id == of_a_part.span_id
+
+
 def test_a_stall_is_an_error_and_a_degraded_episode_is_not() -> None:
-    statuses = [spans_of(only(episodes(episode([value]))))[0].status.code for value in (2500, 600)]
-    assert statuses == [2, 0]
+    stall, degraded = (spans_of(only(episodes(episode([value]))))[0] for value in (2500, 600))
+    assert (stall.status.code, stall.status.message) == (2, "a sample of 2500 ms")
+    assert values(list(stall.attributes))["error.type"] == "stall"
+    assert (degraded.status.code, degraded.status.message) == (0, "")
+    assert "error.type" not in values(list(degraded.attributes))
 
 
 def test_each_breach_is_a_span_event_at_its_own_time() -> None:

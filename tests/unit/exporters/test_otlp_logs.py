@@ -116,9 +116,9 @@ def test_breaches_are_read_if_logs_are_sent(events: str, wanted: bool) -> None:
 
 
 def test_another_word_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"--events 'spans': expected span, log or both") as caught:
-        read_settings(Options({}, {"events": "spans"}))
-    assert caught.value.hint == "use span, log or both"
+    with pytest.raises(UsageError, match=r"--events 'events': expected span, log, both or spans") as caught:
+        read_settings(Options({}, {"events": "events"}))
+    assert caught.value.hint == "use span, log, both or spans"
 
 
 def test_logs_have_variables_of_their_own() -> None:

@@ -19,13 +19,14 @@ from otel_logtail.model import (
     EpisodeRecord,
     ExportBatch,
     Instrument,
+    PartRecord,
     Point,
     SeriesKey,
     Severity,
     Stream,
 )
 from otel_logtail.store.outbox import Outbox
-from otel_logtail.store.records import BATCH_EVENTS, MAX_EVENTS
+from otel_logtail.store.records import BATCH_EVENTS
 from otel_logtail.store.rows import STEP_NS, counts_of
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import fake_mark
@@ -139,7 +140,8 @@ def test_totals_are_running_sums_whatever_the_batches_and_however_often_they_are
 
 def test_items_are_the_same_until_the_receiver_has_them(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
-    piece.commit(line(1, 2.5) + line(2, 0.6) + fake_mark(NOON, "a mark") + line(30, 0.1) * 2, seal_s=20)
+    storm = b"".join(line(1 + n / 1000, 2.5) for n in range(130))
+    piece.commit(storm + fake_mark(NOON, "a mark") + line(30, 0.1) * 2, seal_s=20)
     for stream in KEPT:
         first = outbox.read(stream, 1000)
         piece.commit(line(31, 0.1), seal_s=20)
@@ -291,28 +293,55 @@ def test_a_new_exporter_begins_with_everything_and_has_a_cursor_of_its_own(store
         assert len(durations(outbox.read(Stream.INTERVALS, 1000))) == 1
 
 
-def test_an_episodes_record_holds_its_first_128_breaches_and_counts_all(store: Store, outbox: Outbox) -> None:
+def test_an_episode_of_many_breaches_is_exported_in_parts_while_it_lasts(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
-    piece.commit(b"".join(line(1 + n / 100, 0.6) for n in range(200)) + line(60, 0.1) * 2)
+    piece.commit(b"".join(line(1 + n / 100, 0.6) for n in range(300)))
+    first = parts_of(outbox.read(Stream.PARTS, 10))
+    assert outbox.read(Stream.EPISODES, 10) is None
+    assert [(one.part.number, one.part.count, len(one.breaches)) for one in first] == [(1, 128, 128), (2, 128, 128)]
+    piece.commit(line(60, 0.1) * 2)
+    parts = parts_of(outbox.read(Stream.PARTS, 10))
+    assert parts[:2] == first
+    assert [(one.part.number, one.part.count) for one in parts[2:]] == [(3, 44)]
+    assert [breach.id for one in parts for breach in one.breaches] == list(range(1, 301))
     batch = outbox.read(Stream.EPISODES, 10)
     assert batch is not None
     (record,) = batch.items
     assert isinstance(record, EpisodeRecord)
-    assert (record.episode.count, len(record.breaches)) == (200, MAX_EVENTS) == (200, 128)
-    assert [breach.id for breach in record.breaches] == list(range(1, 129))
+    assert (record.episode.count, record.parts, record.breaches) == (300, 3, ())
+    assert {(one.trace_id, one.parent_id) for one in parts} == {(record.episode.trace_id, record.episode.span_id)}
+    assert len({one.part.span_id for one in parts} | {record.episode.span_id}) == 4
 
 
-def test_full_episodes_come_in_batches_of_so_many_breaches_in_order_and_whole(store: Store, outbox: Outbox) -> None:
-    storms = [b"".join(line(20 * storm + n / 100, 0.6) for n in range(130)) for storm in range(1, 41)]
+def test_an_episode_of_few_breaches_has_them_in_its_record(store: Store, outbox: Outbox) -> None:
+    Piece(store).commit(b"".join(line(1 + n / 100, 0.6) for n in range(128)) + line(60, 0.1) * 2)
+    assert outbox.read(Stream.PARTS, 10) is None
+    batch = outbox.read(Stream.EPISODES, 10)
+    assert batch is not None
+    (record,) = batch.items
+    assert isinstance(record, EpisodeRecord)
+    assert (record.parts, [breach.id for breach in record.breaches]) == (0, list(range(1, 129)))
+
+
+def test_full_parts_and_episodes_come_in_batches_of_so_many_breaches_in_order_and_whole(
+    store: Store, outbox: Outbox
+) -> None:
+    storms = [b"".join(line(20 * storm + n / 100, 0.6) for n in range(128 + storm % 2)) for storm in range(1, 41)]
     Piece(store).commit(b"".join(storms) + line(1000, 0.1) * 2)
-    told = []
-    while batch := outbox.read(Stream.EPISODES, 1000):
-        records = [item for item in batch.items if isinstance(item, EpisodeRecord)]
-        assert 0 < sum(len(record.breaches) for record in records) <= BATCH_EVENTS
-        assert {len(record.breaches) for record in records} == {MAX_EVENTS}
-        told += [record.id for record in records]
-        outbox.advance(batch, len(batch.items), NOON)
-    assert told == list(range(1, 41))
+    numbers = {Stream.EPISODES: 40, Stream.PARTS: 40}
+    for stream, number in numbers.items():
+        told = []
+        while batch := outbox.read(stream, 1000):
+            records = [item for item in batch.items if isinstance(item, EpisodeRecord | PartRecord)]
+            assert 0 < sum(len(record.breaches) for record in records) <= BATCH_EVENTS or stream is Stream.EPISODES
+            told += [record.id for record in records]
+            outbox.advance(batch, len(batch.items), NOON)
+        assert told == list(range(1, number + 1))
+
+
+def parts_of(batch: ExportBatch | None) -> list[PartRecord]:
+    assert batch is not None
+    return [item for item in batch.items if isinstance(item, PartRecord)]
 
 
 def test_a_breach_names_where_it_was_read_and_the_span_of_its_episode(store: Store, outbox: Outbox) -> None:

@@ -105,3 +105,28 @@ SELECT strftime('%Y-%m-%dT%H:%M:00Z', i.start_ns / 1000000000, 'unixepoch') AS m
   JOIN source ON source.id = series.source
  WHERE series.instrument = 'duration'
  GROUP BY 1, 2, 3;
+
+-- An episode that lasts is exported in parts.
+ALTER TABLE breach ADD COLUMN part INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE open_episode ADD COLUMN part TEXT NOT NULL DEFAULT 'null';
+ALTER TABLE episode ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE part (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  source     INTEGER NOT NULL REFERENCES source,
+  live       TEXT NOT NULL,
+  attributes TEXT NOT NULL,
+  trace_id   BLOB NOT NULL,
+  parent_id  BLOB NOT NULL,
+  number     INTEGER NOT NULL,
+  span_id    BLOB NOT NULL UNIQUE,
+  begun_ns   INTEGER NOT NULL,
+  start_ns   INTEGER NOT NULL,
+  end_ns     INTEGER NOT NULL,
+  count      INTEGER NOT NULL,
+  peak_ns    INTEGER NOT NULL,
+  severity   INTEGER NOT NULL,
+  cause      TEXT NOT NULL,
+  stage      TEXT NOT NULL
+);
+CREATE INDEX part_end ON part (end_ns);
