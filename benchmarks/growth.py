@@ -152,6 +152,7 @@ def _larger_stores(folder: Path, size: Size) -> Iterator[Figure]:
     )
     yield Figure(GROUP, "store, per million samples", _size(asked) * a_million / copies, "MB", at_most(60), note)
     yield from _summary(asked, log.samples * copies, size.runs)
+    yield from _report(asked, log.samples * copies, size.runs)
     if more != copies:
         asked.unlink()
         multiply(base, asked, more)
@@ -168,6 +169,30 @@ def _summary(db: Path, samples: int, runs: int) -> Iterator[Figure]:
             raise RuntimeError(f"summary counts {counted} of {samples} samples")
     note = f"whole command, {cost.cpu_s:.2f} CPU s, best of {len(took_s)}"
     yield Figure(GROUP, f"query summary, {samples:,} samples", min(took_s), "s", at_most(0.2), note)
+
+
+def _report(db: Path, samples: int, runs: int) -> Iterator[Figure]:
+    """The report of everything, with and without a comparison of its second half with its first one."""
+    with closing(sqlite3.connect(db)) as store:
+        first, last = store.execute("SELECT min(first_ns), max(last_ns) FROM block").fetchone()
+        episodes = store.execute("SELECT count(*) FROM episode").fetchone()[0]
+    middle = f"@{(first + last) // 2 // 10**9}"
+    html = db.with_name("report.html")
+    for name, options, most_s in (
+        ("report", ("--since", "@0"), 1.0),
+        ("report --compare previous", ("--since", middle, "--compare", "previous"), 2.0),
+    ):
+        command = [*PROGRAM, "report", "--db", str(db), *options, "--format", "json", "--html", str(html)]
+        took_s = []
+        for _ in range(max(runs, 2)):
+            begun_s = time.monotonic()
+            cost = run(command, environ=CLEAN)
+            took_s.append(time.monotonic() - begun_s)
+        counted = msgspec.json.decode(cost.output)["summary"]["count"]
+        note = f"{counted:,} in the range, {episodes:,} episodes in all; page {html.stat().st_size // 1000} kB"
+        figure = f"{name}, {samples:,} samples"
+        yield Figure(GROUP, figure, min(took_s), "s", at_most(most_s), f"{note}, {cost.cpu_s:.2f} CPU s")
+        html.unlink()
 
 
 def _into_a_large_one(folder: Path, large: Path, samples: int, size: Size) -> Iterator[Figure]:
@@ -192,8 +217,7 @@ def _into_a_large_one(folder: Path, large: Path, samples: int, size: Size) -> It
 def multiply(base: Path, into: Path, copies: int) -> None:
     """A store that holds what another one holds so many times, each copy before the other in time.
 
-    It works block by block and interval by interval in SQL, so 50 million samples take minutes. Breaches and episodes
-    stay as they are, because queries for counts do not read them.
+    It works block by block and interval by interval in SQL, so 50 million samples take minutes.
     """
     with closing(sqlite3.connect(base)) as store:
         store.execute("VACUUM INTO ?", (str(into),))
@@ -204,6 +228,7 @@ def multiply(base: Path, into: Path, copies: int) -> None:
         span = ((last - first) // (3600 * 10**9) + 1) * 3600 * 10**9
         columns = [row[1] for row in store.execute("PRAGMA table_info(file)") if row[1] != "id"]
         blocks = store.execute("SELECT max(rowid) FROM block").fetchone()[0]
+        store.create_function("other", 2, lambda id_, copy: bytes([id_[0] ^ copy]) + id_[1:])
         for copy in range(1, copies):
             store.execute("BEGIN")
             picked = ", ".join({"inode": f"inode + {copy}", "done": "1"}.get(name, name) for name in columns)
@@ -222,9 +247,24 @@ def multiply(base: Path, into: Path, copies: int) -> None:
                 " FROM interval WHERE start_ns >= ?",
                 (copy * span, copy * span, first),
             )
+            for table in ("breach", "episode"):
+                _copy_slow(store, table, copy, copy * span, first)
             store.execute("COMMIT")
         store.execute("UPDATE source SET samples = samples * ?", (copies,))
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _copy_slow(store: sqlite3.Connection, table: str, copy: int, shift_ns: int, first_ns: int) -> None:
+    """Copy breaches or episodes to another time; a copy's breaches have its span ids."""
+    columns = [row[1] for row in store.execute(f"PRAGMA table_info({table})") if row[1] != "id"]
+    picked = {name: f"{name} - {shift_ns}" for name in ("time_ns", "start_ns", "end_ns", "last_ns")}
+    picked |= {"file": f"file + {copy}", "span_id": f"other(span_id, {copy})"}
+    begin = "time_ns" if table == "breach" else "end_ns"
+    store.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(picked.get(name, name) for name in columns)}"
+        f" FROM {table} WHERE {begin} >= ?",
+        (first_ns,),
+    )
 
 
 def _into(db: Path, log: Log, *arguments: str, codes: Sequence[int] = (0,)) -> Cost:

@@ -29,6 +29,7 @@ from otel_logtail.report.rows import (
     part_rows,
     periods_of,
     range_of,
+    shortened,
     source_rows,
     stall_rows,
     target_rows,
@@ -176,8 +177,9 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
         yield from _table(cause_rows(report), CAUSE_SIDES)
     if report.longest:
         yield ""
-        yield f"#### {_text(stalls_heading(report, tz))}"
-        yield from _table(stall_rows(report, tz), STALL_SIDES)
+        shown = shortened(report)
+        yield f"#### {_text(stalls_heading(shown, tz))}"
+        yield from _table(stall_rows(shown, tz), STALL_SIDES)
     for name in _PARTS:
         if parts := getattr(report, name):
             yield from _table(part_rows(name, parts), PART_SIDES)

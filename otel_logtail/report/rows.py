@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import tzinfo
 
+import msgspec
+
 from otel_logtail.report.answer import MARKS, Answer, answer, answer_of_several
 from otel_logtail.report.compare import Comparison, change_text
 from otel_logtail.report.data import Part, Report
@@ -22,6 +24,8 @@ CHANGE_SIDES = "lrrll"
 """The alignment of each column: left or right."""
 
 Rows = list[list[str]]
+
+_SHOWN = 5
 
 
 def headline(report: Report) -> Rows:
@@ -117,6 +121,11 @@ def cause_rows(report: Report) -> Rows:
             for cause in report.causes
         ),
     ]
+
+
+def shortened(report: Report) -> Report:
+    """Return a report with fewer of the longest stalls, for forms that are read from top to bottom."""
+    return msgspec.structs.replace(report, longest=report.longest[:_SHOWN])
 
 
 def stall_rows(report: Report, tz: tzinfo | None) -> Rows:

@@ -22,6 +22,7 @@ from otel_logtail.report.rows import (
     part_rows,
     periods_of,
     range_of,
+    shortened,
     source_rows,
     stall_rows,
     target_rows,
@@ -71,8 +72,9 @@ def lines(
         yield from _calendar(report, width)
         yield from _causes(report, width or _WIDTH)
         yield ""
-        yield from _wrapped(stalls_heading(report, tz), width or _WIDTH)
-        yield from _table(stall_rows(report, tz), STALL_SIDES, width)
+        shown = shortened(report)
+        yield from _wrapped(stalls_heading(shown, tz), width or _WIDTH)
+        yield from _table(stall_rows(shown, tz), STALL_SIDES, width)
     if report.paths:
         yield ""
         yield from _table(part_rows("paths", report.paths), PART_SIDES, width)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from benchmarks import __main__ as program
 from benchmarks import data, observers, page, rest
 from benchmarks.figures import Figure, at_least, at_most, table
 from benchmarks.floors import decode, store
-from benchmarks.growth import multiply
+from benchmarks.growth import _report, multiply
 from benchmarks.ingest import TINY, check, measure, ours
 from benchmarks.process import run
 
@@ -80,6 +82,14 @@ def test_a_store_is_multiplied_sample_by_sample(tmp_path: Path) -> None:
     multiply(tmp_path / "store.db", tmp_path / "large.db", 4)
     answer = run([*program_words(), "query", "summary", "--format", "json", "--db", str(tmp_path / "large.db")])
     assert json.loads(answer.output)["count"] == 4 * log.samples
+    count = "SELECT (SELECT count(*) FROM breach), (SELECT count(*) FROM episode)"
+    with (
+        closing(sqlite3.connect(tmp_path / "store.db")) as one,
+        closing(sqlite3.connect(tmp_path / "large.db")) as four,
+    ):
+        assert four.execute(count).fetchone() == tuple(4 * n for n in one.execute(count).fetchone())
+    found = list(_report(tmp_path / "large.db", 4 * log.samples, 1))
+    assert [figure.bar for figure in found] == [at_most(1.0), at_most(2.0)]
 
 
 def program_words() -> list[str]:

@@ -155,12 +155,13 @@ def _trace(trace_id: str, model: Model) -> Markup:
 
 def _notes(stall: LongStall, model: Model) -> Markup:
     episode, number = stall.episode, min(SLOWEST, len(stall.slowest))
-    shown = (
-        f"The {number} slowest of {episode.count:,} slow samples" if number < episode.count else "All its slow samples"
-    )
+    shown = "All its slow samples."
+    if number < episode.count:
+        bars = f"; the bars are the {len(stall.slowest)} slowest" if len(stall.slowest) < episode.count else ""
+        shown = f"The {number} slowest of {episode.count:,} slow samples{bars}."
     return tag(
         "p",
-        f"{shown}. " if number else "",
+        f"{shown} " if number else "",
         "Trace of the episode: ",
         _trace(episode.trace_id, model),
         tag("br"),
