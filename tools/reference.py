@@ -1,4 +1,4 @@
-"""Write the table of options into docs/reference.md, from the declarations: ``python -m tools.reference``."""
+"""Write the tables of options and views into docs/reference.md: ``python -m tools.reference``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from otel_logtail.cli.settings import declared, help_of
 from otel_logtail.daemon.options import OF_A_RUN, OF_A_SOURCE, SOURCE
 from otel_logtail.option import Option
 from otel_logtail.plugins import exporters, observers
+from otel_logtail.query import schema
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
-_TABLE = re.compile(r"(?<=<!-- options: python -m tools.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- (options|views): python -m tools.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def keys_of(option: Option[Any]) -> Iterator[str]:
@@ -44,9 +45,20 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def views() -> str:
+    """Return the table of all views and their columns."""
+    lines = ["| view | column | unit | meaning |", "|---|---|---|---|"]
+    before = ""
+    for row in schema():
+        view = "" if row.view == before else f"`{row.view}`"
+        lines.append(f"| {view} | `{row.column}` | {row.unit} | {row.meaning} |")
+        before = row.view
+    return "\n".join(lines) + "\n"
+
+
 def page(text: str) -> str:
-    """Return the text of the page with the table of now."""
-    return _TABLE.sub(lambda match: table(), text)
+    """Return the text of the page with the tables of now."""
+    return _TABLE.sub(lambda match: match[1] + (table() if match[2] == "options" else views()), text)
 
 
 if __name__ == "__main__":

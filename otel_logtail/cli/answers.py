@@ -59,6 +59,24 @@ def sample_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
     )
 
 
+def slow_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
+    """Return the columns of the slowest samples; times in a zone (None: the local one)."""
+    return (
+        Column("duration_ms", "duration", duration, right=True),
+        Column("time", "time", _time(tz)),
+        Column("source", "source"),
+        Column("cause", "cause"),
+        Column("stages", "stages (ms)", pairs, wraps=True),
+        Column("trace_id", "trace"),
+        Column("link_trace_id", "trace of the line"),
+        Column("severity", "severity"),
+        Column("attributes", "attributes", pairs, wraps=True),
+        Column("file", "file", _optional),
+        Column("offset", "offset", right=True),
+        Column("id", "id", right=True),
+    )
+
+
 def episode_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
     """Return the columns of episodes, the most important one first; times in a zone (None: the local one)."""
     return (
@@ -86,6 +104,13 @@ def mark_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
         Column("source", "source"),
     )
 
+
+SCHEMA_COLUMNS = (
+    Column("view", "view"),
+    Column("column", "column"),
+    Column("unit", "unit"),
+    Column("meaning", "meaning", wraps=True),
+)
 
 STAGE_COLUMNS = (
     Column("stage", "stage"),

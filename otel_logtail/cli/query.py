@@ -1,4 +1,4 @@
-"""The commands that read the store: ``query samples|episodes|marks|summary|stages|sql`` and ``status``.
+"""The commands that read the store: those of ``query``, and ``status``.
 
 Answers go to stdout, notes about them to stderr. Slow imports are inside the commands, so that ``--help`` is fast.
 """
@@ -6,6 +6,7 @@ Answers go to stdout, notes about them to stderr. Slow imports are inside the co
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,11 @@ from otel_logtail.cli.errors import errors_as_exit, say, say_error
 from otel_logtail.cli.options import Db, Format, OutputFormat, Since, Source, Until, open_reader
 
 if TYPE_CHECKING:
+    import msgspec
+
+    from otel_logtail.cli.tables import Column
     from otel_logtail.model import Severity
-    from otel_logtail.query import Damage
+    from otel_logtail.query import Damage, Reader
 
 _TABLE_LIMIT = 50
 
@@ -34,7 +38,17 @@ _Severities = Annotated[
 ]
 _Limit = Annotated[
     int | None,
-    typer.Option("--limit", min=0, help=f"Only the newest N; 0: all. Default: {_TABLE_LIMIT} in a table, else 0."),
+    typer.Option(
+        "--limit", metavar="N", min=0, help=f"Number of rows; 0: all. Default: {_TABLE_LIMIT} in a table, else all."
+    ),
+]
+_Where = Annotated[
+    str,
+    typer.Option("--where", metavar="EXPRESSION", help="SQL that selects rows, e.g. 'duration_ms > 2000'."),
+]
+_Sort = Annotated[
+    str,
+    typer.Option("--sort", metavar="COLUMN", help="Column to sort by; the largest first: -duration_ms."),
 ]
 
 query_app = typer.Typer(name="query", help="Query the samples and episodes in the store.", no_args_is_help=True)
@@ -48,18 +62,49 @@ def samples(
     until: Until = None,
     severity: _Severities = None,
     source: Source = None,
+    where: _Where = "",
+    sort: _Sort = "",
     limit: _Limit = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Show the newest samples, oldest first."""
+    """Show the newest samples, oldest first.
+
+    Example: otel-logtail query samples --since 1h --where "cause = 'wait'" --sort -duration_ms
+    """
     from otel_logtail import query
     from otel_logtail.cli import answers
 
+    asked = _Asked(query.SampleRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
-        rows = query.samples(reader, severities=_severities(severity), limit=_limit(limit, form))
-        number = answers.write_records(sys.stdout, query.SampleRow, rows, form.value, answers.sample_columns())
-    _note("samples", number, limited=limit is None and form is Format.TABLE, ranged=bool(since or until))
+        rows = query.samples(reader, severities=_severities(severity), limit=asked.newest, keep=asked.keep)
+        number = asked.write(rows, answers.sample_columns())
+    _note("samples", number, asked.cut, ranged=bool(since or until or where))
     _exit_if_damaged(reader.damage)
+
+
+@query_app.command()
+@errors_as_exit()
+def slowest(
+    db: Db = None,
+    since: Since = None,
+    until: Until = None,
+    source: Source = None,
+    where: _Where = "",
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Number of rows; 0: all.")] = 20,
+    form: OutputFormat = Format.TABLE,
+) -> None:
+    """Show the slowest samples, with their stages and traces.
+
+    Samples below the threshold of their source do not count. Example: otel-logtail query slowest --since 24h
+    """
+    from otel_logtail import query
+    from otel_logtail.cli import answers
+
+    selection = query.Selection(query.SlowestRow, where=where)
+    with open_reader(db, since, until, source) as reader:
+        rows = query.slowest(reader, limit=limit, keep=selection.keep)
+        number = answers.write_records(sys.stdout, query.SlowestRow, rows, form.value, answers.slow_columns())
+    _note("slow samples", number, ranged=bool(since or until or where))
 
 
 @query_app.command()
@@ -70,17 +115,46 @@ def episodes(
     until: Until = None,
     severity: _Severities = None,
     source: Source = None,
+    where: _Where = "",
+    sort: _Sort = "",
     limit: _Limit = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Show the newest episodes in the range, oldest first."""
-    from otel_logtail import query
-    from otel_logtail.cli import answers
+    """Show the newest episodes in the range, oldest first.
 
+    Example: otel-logtail query episodes --since 7d --sort -peak_ms --limit 10
+    """
+    from otel_logtail import query
+
+    asked = _Asked(query.EpisodeRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
-        rows = query.episodes(reader, severities=_severities(severity), limit=_limit(limit, form))
-        number = answers.write_records(sys.stdout, query.EpisodeRow, rows, form.value, answers.episode_columns())
-    _note("episodes", number, limited=limit is None and form is Format.TABLE, ranged=bool(since or until))
+        number = _write_episodes(reader, _severities(severity), asked)
+    _note("episodes", number, asked.cut, ranged=bool(since or until or where))
+
+
+@query_app.command()
+@errors_as_exit()
+def stalls(
+    db: Db = None,
+    since: Since = None,
+    until: Until = None,
+    source: Source = None,
+    where: _Where = "",
+    sort: _Sort = "",
+    limit: _Limit = None,
+    form: OutputFormat = Format.TABLE,
+) -> None:
+    """Show the newest episodes with a stall, oldest first.
+
+    Example: otel-logtail query stalls --since 24h --sort -duration_ms
+    """
+    from otel_logtail import query
+    from otel_logtail.model import Severity
+
+    asked = _Asked(query.EpisodeRow, where, sort, limit, form)
+    with open_reader(db, since, until, source) as reader:
+        number = _write_episodes(reader, frozenset({Severity.STALL}), asked)
+    _note("stalls", number, asked.cut, ranged=bool(since or until or where))
 
 
 @query_app.command()
@@ -90,17 +164,22 @@ def marks(
     since: Since = None,
     until: Until = None,
     source: Source = None,
+    where: _Where = "",
+    sort: _Sort = "",
     limit: _Limit = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Show the newest marks in the range, oldest first."""
+    """Show the newest marks in the range, oldest first.
+
+    Example: otel-logtail query marks --since 30d
+    """
     from otel_logtail import query
     from otel_logtail.cli import answers
 
+    asked = _Asked(query.MarkRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
-        rows = query.marks(reader, limit=_limit(limit, form))
-        number = answers.write_records(sys.stdout, query.MarkRow, rows, form.value, answers.mark_columns())
-    _note("marks", number, limited=limit is None and form is Format.TABLE, ranged=bool(since or until))
+        number = asked.write(query.marks(reader, limit=asked.newest, keep=asked.keep), answers.mark_columns())
+    _note("marks", number, asked.cut, ranged=bool(since or until or where))
 
 
 @query_app.command()
@@ -150,7 +229,10 @@ def sql(
     db: Db = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Run SQL on the views samples, breaches, episodes, minutes."""
+    """Run SQL on the views of the store.
+
+    The views and their columns: otel-logtail query schema. Example: otel-logtail query sql 'SELECT * FROM minutes'
+    """
     from otel_logtail import query
     from otel_logtail.cli import answers
 
@@ -158,6 +240,19 @@ def sql(
         answer = query.sql(reader, statement)
         number = answers.write_rows(sys.stdout, answer.columns, answer.rows, form.value)
     _note("rows", number)
+
+
+@query_app.command()
+@errors_as_exit()
+def schema(form: OutputFormat = Format.TABLE) -> None:
+    """List the views for SQL, their columns and units.
+
+    Example: otel-logtail query schema
+    """
+    from otel_logtail import query
+    from otel_logtail.cli import answers
+
+    answers.write_records(sys.stdout, query.ColumnRow, query.schema(), form.value, answers.SCHEMA_COLUMNS)
 
 
 @errors_as_exit()
@@ -177,17 +272,39 @@ def _severities(names: list[SeverityName] | None) -> frozenset[Severity]:
     return frozenset(Severity[name.name] for name in names or ())
 
 
-def _limit(limit: int | None, form: Format) -> int:
-    return limit if limit is not None else _TABLE_LIMIT if form is Format.TABLE else 0
+class _Asked:
+    """The rows that are selected, and the form in which they are written."""
+
+    def __init__(self, kind: type[msgspec.Struct], where: str, sort: str, limit: int | None, form: Format) -> None:
+        from otel_logtail.query import Selection
+
+        shown = limit if limit is not None else _TABLE_LIMIT if form is Format.TABLE else 0
+        self._kind, self._form = kind, form
+        self._selection = Selection(kind, where=where, sort=sort, limit=shown)
+        self.newest, self.keep = self._selection.newest, self._selection.keep
+        self.cut = "" if limit is not None or not shown else "first" if sort else "newest"
+
+    def write(self, rows: Iterator[msgspec.Struct], columns: Sequence[Column]) -> int:
+        from otel_logtail.cli.answers import write_records
+
+        return write_records(sys.stdout, self._kind, self._selection.ordered(rows), self._form.value, columns)
 
 
-def _note(noun: str, number: int, *, limited: bool = False, ranged: bool = False) -> None:
-    """Log on stderr that an answer is empty, or that the default limit may have cut it."""
+def _write_episodes(reader: Reader, severities: frozenset[Severity], asked: _Asked) -> int:
+    from otel_logtail import query
+    from otel_logtail.cli import answers
+
+    rows = query.episodes(reader, severities=severities, limit=asked.newest, keep=asked.keep)
+    return asked.write(rows, answers.episode_columns())
+
+
+def _note(noun: str, number: int, cut: str = "", *, ranged: bool = False) -> None:
+    """Log on stderr that an answer is empty, or that the default limit may have cut it to the ``cut`` rows."""
     sys.stdout.flush()
     if not number:
         say(f"no {noun} in this range" if ranged else f"no {noun}")
-    elif limited and number == _TABLE_LIMIT:
-        say(f"the newest {number} {noun}; --limit 0 shows all")
+    elif cut and number == _TABLE_LIMIT:
+        say(f"the {cut} {number} {noun}; --limit 0 shows all")
 
 
 def _exit_if_damaged(damage: Damage) -> None:

@@ -15,12 +15,16 @@ from otel_logtail.query.marks import MarkRow, marks
 from otel_logtail.query.over_time import longest_interval, over_time
 from otel_logtail.query.reader import Damage, Reader
 from otel_logtail.query.samples import SampleRow, samples
+from otel_logtail.query.schema import ColumnRow, schema
+from otel_logtail.query.selection import Selection
+from otel_logtail.query.slowest import SlowestRow, slowest
 from otel_logtail.query.sql import SqlResult, sql
 from otel_logtail.query.status import status
 from otel_logtail.query.summary import StageRow, Summary, stages, summary
 
 __all__ = [
     "Breakdown",
+    "ColumnRow",
     "Damage",
     "EpisodeRow",
     "EpisodeSpan",
@@ -30,7 +34,9 @@ __all__ = [
     "MarkRow",
     "Reader",
     "SampleRow",
+    "Selection",
     "SlowSample",
+    "SlowestRow",
     "SqlResult",
     "StageRow",
     "Summary",
@@ -44,7 +50,9 @@ __all__ = [
     "marks",
     "over_time",
     "samples",
+    "schema",
     "slow_samples",
+    "slowest",
     "sql",
     "stages",
     "status",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from otel_logtail.query.blocks import Kinds
 from otel_logtail.query.reader import Reader, translated
-from otel_logtail.query.samples import Kinds
 from otel_logtail.text import iso
 
 _TRACE_ID = 16  # bytes

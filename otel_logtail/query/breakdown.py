@@ -7,10 +7,10 @@ from collections import Counter
 import msgspec
 
 from otel_logtail.model import Counts, Instrument, Severity
+from otel_logtail.query.blocks import at_edges
 from otel_logtail.query.edges import cover
 from otel_logtail.query.intervals import add_values, count_of, interval_counts, series_of
 from otel_logtail.query.reader import Reader
-from otel_logtail.query.samples import at_edges
 
 Labels = tuple[tuple[str, str | int], ...]
 Breaches = Counter[tuple[str, str]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
 from otel_logtail.model import Severity
 from otel_logtail.query.reader import Reader, translated
+from otel_logtail.query.selection import Keep
 from otel_logtail.text import iso
 
 
@@ -51,13 +53,16 @@ _EPISODES = f"(SELECT id, {_EPISODE}, 0 AS open FROM episode UNION ALL SELECT NU
 _OVERLAPS = "end_ns >= :since AND start_ns < :until AND (:source IS NULL OR source = :source)"
 
 
-def episodes(reader: Reader, *, severities: Collection[Severity] = (), limit: int = 0) -> Iterator[EpisodeRow]:
+def episodes(
+    reader: Reader, *, severities: Collection[Severity] = (), limit: int = 0, keep: Keep | None = None
+) -> Iterator[EpisodeRow]:
     """Return the newest episodes that overlap the range, oldest first.
 
     Args:
         reader: The store, the range and the source.
         severities: The worst severities to select; empty: any.
         limit: The maximum number; 0: all.
+        keep: The test whether a row is selected; None: every row is.
     """
     worst = ",".join(str(int(severity)) for severity in severities or Severity)
     statement = (
@@ -65,7 +70,10 @@ def episodes(reader: Reader, *, severities: Collection[Severity] = (), limit: in
         " ORDER BY start_ns DESC, span_id DESC LIMIT :limit) AS e JOIN source AS s ON s.id = e.source"
         " ORDER BY start_ns, span_id"
     )
-    return _rows(reader, statement, {**_values(reader), "limit": limit or -1})
+    rows = _rows(reader, statement, {**_values(reader), "limit": -1 if keep else limit or -1})
+    if keep is None:
+        return rows
+    return iter(deque(filter(keep, rows), limit or None))
 
 
 def count_episodes(reader: Reader) -> tuple[int, int, int]:

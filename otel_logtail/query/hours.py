@@ -11,11 +11,11 @@ import msgspec
 
 from otel_logtail.counts import count, thresholds_among
 from otel_logtail.model import Instrument, Severity
+from otel_logtail.query.blocks import at_edges
 from otel_logtail.query.edges import TABLES, Coverage, cover, id_list
 from otel_logtail.query.episodes import EpisodeSpan, episode_spans
 from otel_logtail.query.intervals import series_of
 from otel_logtail.query.reader import Reader
-from otel_logtail.query.samples import at_edges
 from otel_logtail.store.rows import decode_bounds
 
 HOUR_NS = 3600 * 10**9

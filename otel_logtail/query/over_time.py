@@ -8,10 +8,10 @@ from itertools import groupby
 
 from otel_logtail.counts import add
 from otel_logtail.model import Counts, Instrument
+from otel_logtail.query.blocks import at_edges
 from otel_logtail.query.edges import TABLES, cover, id_list
 from otel_logtail.query.intervals import add_values, counts_by, series_of
 from otel_logtail.query.reader import Reader
-from otel_logtail.query.samples import at_edges
 
 
 def over_time(reader: Reader, edges_ns: Sequence[int]) -> list[Counts]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from io import BytesIO
 from tempfile import TemporaryFile
 
@@ -13,8 +15,10 @@ import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.query.reader import Reader
+from otel_logtail.query.schema import VIEWS
 
-_VIEWS = "query the views samples, breaches, episodes and minutes"
+_NAMES = " and ".join(", ".join(VIEWS).rsplit(", ", 1))
+_HINT = f"the views are {_NAMES}; otel-logtail query schema lists their columns"
 _IN_MEMORY = 10_000
 """The number of rows that are kept in memory; further rows wait in a temporary file."""
 
@@ -36,7 +40,7 @@ def sql(reader: Reader, statement: str) -> SqlResult:
     with _sql_errors():
         cursor = reader.conn.execute(statement)
         if cursor.description is None:
-            raise UsageError("the statement returns no rows", hint=f"only statements that read are allowed; {_VIEWS}")
+            raise UsageError("the statement returns no rows", hint=f"only statements that read are allowed; {_HINT}")
         columns: list[str] = []
         for name, *_ in cursor.description:
             columns.append(name if name not in columns else f"{name}_{len(columns) + 1}")
@@ -77,4 +81,14 @@ def _sql_errors() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:  # Warning: two statements, under Python 3.10
-        raise UsageError(f"sqlite: {error}", hint=_VIEWS) from None
+        raise UsageError(f"sqlite: {error}", hint=_guess(str(error)) + _HINT) from None
+
+
+def _guess(message: str) -> str:
+    """Return the existing name that is closest to an unknown one in a message of SQLite, or nothing."""
+    unknown = re.fullmatch(r"no such (table|column): (?:.*\.)?(.*)", message, re.DOTALL)
+    if unknown is None:
+        return ""
+    columns = sorted({name for view in VIEWS.values() for name, _, _ in view})
+    close = get_close_matches(unknown[2].lower(), columns if unknown[1] == "column" else VIEWS, 1)
+    return f"did you mean {close[0]}? " if close else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from otel_logtail.model import Counts, Instrument, Severity
+from otel_logtail.query.blocks import BLOCK, Kinds, at_edges, readable
 from otel_logtail.query.edges import Coverage, cover
 from otel_logtail.query.episodes import count_episodes
 from otel_logtail.query.intervals import (
@@ -16,7 +17,6 @@ from otel_logtail.query.intervals import (
     series_of,
 )
 from otel_logtail.query.reader import Reader
-from otel_logtail.query.samples import BLOCK, Kinds, at_edges, readable
 from otel_logtail.text import iso
 
 _FIGURES = ("mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +27,13 @@ app.command("status")(query.status)
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store of 60 samples, one a second, every tenth of them slow; it is the default one."""
+    """A store of 60 samples, one a second, every tenth of them slow, and a mark; it is the default one."""
     samples = [
         Written(NOON + n * SECOND, (600 if n % 10 == 0 else 5) * 10**6, (("wait", 4 * 10**6),)) for n in range(60)
     ]
     path = make_file(tmp_path / "store.db", samples, [Stall(NOON, NOON + SECOND)])
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("INSERT INTO mark (source, time_ns, text, uid) VALUES (1, ?, 'v1', x'01')", (NOON,))
     monkeypatch.setenv("OTEL_LOGTAIL_DB", str(path))
     return path
 
@@ -46,7 +50,10 @@ def run(*words: str) -> Result:
 
 
 def test_every_command_answers_in_every_format(store: Path) -> None:
-    for words in (["samples"], ["episodes"], ["summary"], ["stages"], ["sql", "SELECT * FROM minutes"]):
+    for words in (
+        *(["samples"], ["slowest"], ["episodes"], ["stalls"], ["marks"], ["summary"], ["stages"]),
+        *(["sql", "SELECT * FROM minutes"], ["schema"]),
+    ):
         for form in ("table", "json", "jsonl", "csv"):
             result = run("query", *words, "--format", form)
             assert (result.exit_code, bool(result.stdout)) == (0, True), result
@@ -63,6 +70,26 @@ def test_filters_reach_the_question(store: Path) -> None:
         *("--severity", "degraded", "--severity", "stall", "--source", "proxy", "--limit", "2", "--format", "json"),
     )
     assert [row["time"][17:19] for row in json.loads(result.stdout)] == ["30", "40"]
+
+
+def test_a_condition_an_order_and_a_limit_work_together(store: Path) -> None:
+    def times(*words: str) -> list[str]:
+        return [row["time"][17:19] for row in json.loads(run("query", *words, "--format", "json").stdout)]
+
+    assert times("samples", "--where", "duration_ms > 500", "--limit", "2") == ["40", "50"]
+    assert times("samples", "--where", "duration_ms > 500", "--sort", "-time", "--limit", "2") == ["50", "40"]
+    assert times("samples", "--sort", "time", "--limit", "2") == ["00", "01"]
+    assert len(times("samples", "--sort", "-duration_ms")) == 60
+    assert times("slowest", "--where", "time > '2026-11-25T12:00:35'") == ["40", "50"]
+    assert run("query", "samples", "--sort", "time").stderr == "the first 50 samples; --limit 0 shows all\n"
+    assert run("query", "samples", "--where", "0").stderr == "no samples in this range\n"
+
+
+def test_stalls_are_the_episodes_of_this_severity(store: Path) -> None:
+    asked = [
+        run("query", *words, "--format", "json").stdout for words in (["stalls"], ["episodes", "--severity", "stall"])
+    ]
+    assert asked[0] == asked[1] != "[]\n"
 
 
 def test_a_table_has_fifty_rows_by_default_and_reports_it(store: Path) -> None:
@@ -88,7 +115,18 @@ def test_an_empty_range_is_a_heading_and_a_note(store: Path) -> None:
         (["query", "samples", "--since", "soon"], "invalid --since 'soon': expected a time", "use 30s"),
         (["query", "summary", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h", "24 hours ago"),
         (["query", "stages", "--source", "nope"], "no source 'nope'", "known: proxy"),
-        (["query", "sql", "SELECT nope"], "no such column: nope", "samples, breaches, episodes and minutes"),
+        (["query", "sql", "SELECT nope"], "no such column: nope", "the views are samples, breaches, "),
+        (["query", "sql", "SELECT caus FROM samples"], "no such column: caus", "did you mean cause? "),
+        (["query", "sql", "SELECT * FROM sampels"], "no such table: sampels", "did you mean samples? "),
+        (
+            ["query", "samples", "--where", "durtion_ms > 5"],
+            "no column durtion_ms",
+            "did you mean duration_ms? columns: id",
+        ),
+        (["query", "episodes", "--sort", "-peak"], "invalid --sort '-peak': no column peak", "did you mean peak_ms? "),
+        (["query", "slowest", "--where", "1) UNION SELECT (1"], "only an expression", 'e.g. "duration_ms > 2000'),
+        (["query", "marks", "--where", "test = 'x'"], "no column test", "did you mean text? "),
+        (["query", "stalls", "--where", "peak_ms >"], "syntax error", "columns: id, start, end"),
         (["query", "episodes", "--db", "/nowhere/store.db"], "no store at /nowhere/store.db", "--observer"),
         (["status", "--db", "/nowhere/store.db"], "no store at /nowhere/store.db", "--observer"),
     ],

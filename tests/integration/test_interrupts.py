@@ -25,7 +25,11 @@ from tests.support.receiver import Hang, flags, receiving
 from tests.support.store_builder import NOON, SECOND, Written, make_file
 from tests.support.waiting import bound_s, wait_until
 
-READING = [names for names in COMMANDS if names[0] in ("query", "status", "report", "doctor")]
+READING = [
+    names
+    for names, command in COMMANDS.items()
+    if names[0] in ("query", "status", "report", "doctor") and any("--db" in option.opts for option in command.params)
+]
 SLOW_SQL = {
     "endless": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
     "sorted": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n ORDER BY random()",

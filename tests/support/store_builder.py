@@ -94,9 +94,12 @@ def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iter
             "wait",
             "read",
         )
-        values = [*head[:2], 0, head[2], *ids, *rest] if stall.is_open else [number, *head, *ids, *rest]
-        table = "open_episode" if stall.is_open else "episode"
-        conn.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+        table, own = ("open_episode", ("away", 0)) if stall.is_open else ("episode", ("id", number))
+        conn.execute(
+            f"INSERT INTO {table} ({own[0]}, source, live, attributes, trace_id, span_id, start_ns, end_ns, last_ns,"
+            f" count, peak_ns, severity, cause, stage) VALUES ({','.join('?' * 14)})",
+            (own[1], *head, *ids, *rest),
+        )
     conn.commit()
 
 

@@ -320,7 +320,7 @@ def test_sql_that_does_not_read_is_a_usage_error_and_changes_nothing(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
         list(query.sql(few, statement).rows)
-    assert "samples, breaches, episodes and minutes" in caught.value.hint
+    assert "samples, breaches, episodes, marks and minutes" in caught.value.hint
     assert not Path("new.db").exists()
     assert few.conn.execute("SELECT count(*) FROM samples").fetchone() == (3,)
 

@@ -1,0 +1,119 @@
+"""A condition of the user on the columns of an answer: an SQL expression that is evaluated for one row at a time.
+
+It is evaluated in a database of its own, which is empty and in memory. So an expression can use the values of its row
+and nothing else: no table, no file, no second statement, no function that is not in a list.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+import msgspec
+
+from otel_logtail.errors import UsageError, invalid
+
+WHERE = "--where"
+_EXAMPLE = "e.g. \"duration_ms > 2000 AND cause = 'wait'\""
+
+_FUNCTIONS = {
+    *("abs", "coalesce", "date", "datetime", "glob", "ifnull", "iif", "instr", "json_extract", "julianday", "length"),
+    *("like", "lower", "ltrim", "max", "min", "nullif", "round", "rtrim", "strftime", "substr", "substring", "time"),
+    *("trim", "typeof", "unixepoch", "upper", "->", "->>"),
+}
+_SELECTS = 2
+"""The number of SELECTs in a statement of ours: one, and one for the row."""
+
+_STEPS = 10_000
+"""The number of SQLite instructions after which an expression is stopped. One has about as many as it has words."""
+
+
+class Condition:
+    """An SQL expression over named columns.
+
+    Args:
+        text: The expression.
+        columns: The names that it may use.
+
+    Raises:
+        UsageError: the text is not an expression over these columns.
+    """
+
+    def __init__(self, text: str, columns: Sequence[str]) -> None:
+        self._text = text
+        self._columns = columns
+        self._used = [name.lower() in text.lower() for name in columns]
+        self._selects = self._pauses = 0
+        self._conn = sqlite3.connect(":memory:", isolation_level=None)
+        self._conn.set_progress_handler(self._is_too_long, _STEPS)
+        self._conn.set_authorizer(self._authorize)
+        row = f"(SELECT {', '.join(f'? AS {_quoted(name)}' for name in columns)})"
+        self._statement = f"SELECT 1 FROM {row} WHERE ({text}\n)"
+        values = [None] * len(columns)
+        # a text that closes our parenthesis, to add another clause, is valid in one of the two places at most
+        self._run(f"SELECT ({text}\n) FROM {row}", values)
+        self._run(self._statement, values)
+
+    def holds(self, record: msgspec.Struct) -> bool:
+        """Return whether the condition is true for a record, whose fields are the columns."""
+        fields = msgspec.structs.astuple(record)
+        values = [as_sql(field) if used else None for used, field in zip(self._used, fields, strict=True)]
+        return self._run(self._statement, values) is not None
+
+    def _run(self, statement: str, values: Sequence[object]) -> object:
+        self._selects = self._pauses = 0
+        with self._errors():
+            return self._conn.execute(statement, values).fetchone()
+
+    def _is_too_long(self) -> bool:
+        self._pauses += 1
+        return self._pauses > 1  # the instructions before the first pause are those of other rows
+
+    def _authorize(self, action: int, name: str | None, function: str | None, *_: str | None) -> int:
+        if action == sqlite3.SQLITE_SELECT:
+            self._selects += 1
+            return sqlite3.SQLITE_OK if self._selects <= _SELECTS else sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_READ:
+            return sqlite3.SQLITE_DENY if name else sqlite3.SQLITE_OK  # a column of our row is in no table
+        if action == sqlite3.SQLITE_FUNCTION and (function or "").lower() in _FUNCTIONS:
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as problem:
+            raise self._explained(str(problem)) from None
+
+    def _explained(self, message: str) -> UsageError:
+        if column := re.fullmatch(r"no such column: (.*)", message, re.DOTALL):
+            return unknown_column(WHERE, self._text, column[1], self._columns)
+        if function := re.fullmatch(r"(?:not authorized to use|no such) function: (.*)", message, re.DOTALL):
+            return invalid(WHERE, self._text, f"{function[1]} is not an available function", f"available: {_listed()}")
+        if "prohibited" in message or "not authorized" in message or "no such table" in message:
+            message = "only an expression over the columns of a row is allowed"
+        return invalid(WHERE, self._text, message, f"{_EXAMPLE}; columns: {', '.join(self._columns)}")
+
+
+def unknown_column(where: str, text: str, column: str, columns: Sequence[str]) -> UsageError:
+    """Return the error of a column that does not exist; its hint lists the columns, the closest one first."""
+    close = get_close_matches(column.lower(), columns, 1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    return invalid(where, text, f"no column {column}", f"{guess}columns: {', '.join(columns)}")
+
+
+def _listed() -> str:
+    return ", ".join(sorted(name for name in _FUNCTIONS if name.isidentifier()))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def as_sql(value: object) -> object:
+    """Return a value as SQLite stores it: mappings and lists as JSON."""
+    return msgspec.json.encode(value).decode() if isinstance(value, (dict, list, tuple)) else value
