@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 OK: Literal["ok"] = "ok"
+NOTE: Literal["note"] = "note"
 WARN: Literal["warn"] = "warn"
 FAIL: Literal["FAIL"] = "FAIL"
 
@@ -16,11 +17,11 @@ FAIL: Literal["FAIL"] = "FAIL"
 class Check(msgspec.Struct, frozen=True):
     """One line of ``doctor``.
 
-    ``level`` is ``ok``, ``warn`` or ``FAIL``; ``area`` is the part that was checked. ``what`` is the finding,
-    and ``todo`` the fix.
+    ``level`` is ``ok``, ``note`` (nothing needs to be done), ``warn`` or ``FAIL``; ``area`` is the part that was
+    checked. ``what`` is the finding, and ``todo`` the fix.
     """
 
-    level: Literal["ok", "warn", "FAIL"]
+    level: Literal["ok", "note", "warn", "FAIL"]
     area: str
     what: str
     todo: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from otel_logtail.engine.framing import Framing
 from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.plugins import advice
+from otel_logtail.store.place import is_mounted_alone
 from otel_logtail.tail.discover import discover
 from otel_logtail.tail.patterns import Patterns
 from otel_logtail.text import size, span
@@ -43,6 +45,10 @@ def check_logs(wanted: ResolvedSource) -> Iterator[Check]:
         return
     for path in found:
         yield _check_file(wanted, Path(path), area)
+        if is_mounted_alone(Path(path)):
+            what = f"{path} is mounted alone: after a rotation by rename, the new file is not seen"
+            folder = shlex.quote(str(Path(path).parent))
+            yield Check(WARN, area, what, f"mount its directory: docker run -v {folder}:{folder}:ro")
 
 
 def _check_file(wanted: ResolvedSource, path: Path, area: str) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,19 +25,32 @@ def file_system(path: Path) -> str:
     """Return the type of the file system of a path, such as ``nfs4``; ``unknown`` if the system does not list it."""
     found, longest = "unknown", -1
     real = os.path.realpath(path)
+    for mount, kind in _mounts():
+        if (real == mount or real.startswith(mount + "/")) and len(mount) >= longest:
+            found, longest = kind, len(mount)
+    return found
+
+
+def is_mounted_alone(path: Path) -> bool:
+    """Return whether a file is a mount of its own, as a single file in a container is.
+
+    Its name then stays on one file: after a rotation by rename on the host, the new file is not seen.
+    """
+    real = os.path.realpath(path)
+    return any(mount == real for mount, _ in _mounts())
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Yield the path and the type of each mount."""
     try:
         rows = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
     except OSError:
-        return found
+        return
     for row in rows:
         before, _, after = row.partition(" - ")
         fields = before.split()
-        if len(fields) < 5 or not after:
-            continue
-        mount = fields[4].encode().decode("unicode_escape", errors="replace").rstrip("/")
-        if (real == mount or real.startswith(mount + "/")) and len(mount) >= longest:
-            found, longest = after.split()[0], len(mount)
-    return found
+        if len(fields) >= 5 and after:
+            yield fields[4].encode().decode("unicode_escape", errors="replace").rstrip("/"), after.split()[0]
 
 
 def holder(path: Path) -> int | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.doctor.destinations import check_deliveries
-from tests.support.collector import Collector, find_collector
+from tests.support.collector import CONFIGS, Collector, find_collector
 from tests.support.daemon import Daemon
 from tests.support.disk import fill, small_disk
 from tests.support.doctor import Found, doctor
@@ -25,6 +25,7 @@ from tests.support.hex_engine import Engine
 from tests.support.lines import SLOW_MS, durations, line, lines
 from tests.support.places import CAPTURES
 from tests.support.ports import free_port
+from tests.support.prometheus import Prometheus, find_prometheus
 from tests.support.receiver import Fail, flags, receiving
 from tests.support.waiting import bound_s
 
@@ -244,6 +245,22 @@ def test_machine_without_watches_is_reported(tmp_path: Path) -> None:
     assert "every second instead" in todo
 
 
+def test_a_file_that_is_mounted_alone_is_reported(tmp_path: Path) -> None:
+    alone = ("unshare", "--user", "--map-root-user", "--mount")
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespace here, in which a file could be mounted")
+    daemon = Daemon(tmp_path)
+    daemon.write(lines(0, 1))
+    mounting = f'mount --bind "{daemon.log}" "{daemon.log}" && exec "$@"'
+    found = doctor(daemon, runner=(*alone, "sh", "-c", mounting, "sh")).of("logs of headroom-proxy")
+    assert found[1] == (
+        "warn",
+        f"{daemon.log} is mounted alone: after a rotation by rename, the new file is not seen",
+        f"mount its directory: docker run -v {daemon.log.parent}:{daemon.log.parent}:ro",
+    )
+    assert len(doctor(daemon).of("logs of headroom-proxy")) == 1
+
+
 # --- exporters --------------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +320,45 @@ def test_the_real_collector_accepts_the_empty_request_without_data(tmp_path: Pat
             assert all(signal in what for signal in ("metrics", "traces", "logs"))
         collector.stop()
         assert collector.lines() == []
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_collector_without_a_pipeline_for_a_signal(tmp_path: Path, protocol: str) -> None:
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    pipeline = "    traces:\n      receivers: [otlp]\n      processors: [memory_limiter]\n      exporters: [file]\n"
+    text = (CONFIGS / "collector.yaml").read_text()
+    assert pipeline in text
+    config = tmp_path / "without-traces.yaml"
+    config.write_text(text.replace(pipeline, ""))
+    with Collector(find_collector(), folder, str(config)) as collector:
+        endpoint = collector.http_endpoint if protocol == "http" else collector.grpc_endpoint
+        daemon = Daemon(tmp_path, *flags(protocol), endpoint=endpoint)
+        daemon.write(lines(0, 1))
+        found = doctor(daemon).of("exporter otlp")
+    (traces,) = [each for each in found if "accepts no traces" in each[1]]
+    assert traces[0] == "FAIL"
+    assert "service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}" in traces[2]
+    assert traces[2].endswith("run the daemon with OTEL_TRACES_EXPORTER=none")
+    (taken,) = [each[1] for each in found if each[0] == "ok"]
+    assert taken.startswith("takes metrics")
+
+
+@pytest.mark.parametrize("window", ["", "30m"])
+def test_a_prometheus_without_an_out_of_order_window(tmp_path: Path, window: str) -> None:
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    config = f"storage: {{tsdb: {{out_of_order_time_window: {window}}}}}\n" if window else ""
+    with Prometheus(find_prometheus(), folder, "--web.enable-otlp-receiver", config=config) as prometheus:
+        daemon = Daemon(tmp_path, endpoint=f"{prometheus.url}/api/v1/otlp", OTEL_TRACES_EXPORTER="none")
+        daemon.write(lines(0, 1))
+        found = [each for each in doctor(daemon).of("exporter otlp") if "Prometheus" in each[1]]
+    if window:
+        assert found == [("ok", "Prometheus accepts data that is up to 30 min late", "")]
+    else:
+        ((level, what, todo),) = found
+        assert (level, what.split(":")[0]) == ("warn", "Prometheus has no out-of-order window")
+        assert todo.endswith("storage: {tsdb: {out_of_order_time_window: 1d}}")
 
 
 def test_a_disabled_signal_is_not_checked(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class Found(NamedTuple):
         return one
 
     def bad(self) -> list[dict[str, str]]:
-        return [check for check in self.checks if check["level"] != "ok"]
+        return [check for check in self.checks if check["level"] not in ("ok", "note")]
 
 
 def doctor(daemon: Daemon, *more: object, as_a_user: bool = False, runner: tuple[str, ...] = ()) -> Found:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
+from http.client import HTTPException
 
 from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.exporters.otlp.answer import Outcome
 from otel_logtail.exporters.otlp.config import Signal, read_settings
 from otel_logtail.exporters.otlp.exporter import ask
-from otel_logtail.exporters.otlp.tls import read_tls
+from otel_logtail.exporters.otlp.probe_prometheus import check_window, connect
 from otel_logtail.model import Delivered
 from otel_logtail.text import span
 
 TIMEOUT_S = 5.0
 _SKEW_S = 5.0
+_TODO = "is the collector running, and is this its address? nothing is lost meanwhile: the store keeps all"
+_PIPELINE = (
+    "add to the collector's configuration: service: {{pipelines: {{{0}: {{receivers: [otlp], exporters: [debug]}}}}}}"
+    " (with your exporter), or run the daemon with OTEL_{1}_EXPORTER=none"
+)
 
 
 def probe(context: ExporterContext) -> Iterator[Check]:
@@ -27,29 +33,35 @@ def probe(context: ExporterContext) -> Iterator[Check]:
         UsageError: a setting is wrong.
     """
     endpoints: dict[str, list[str]] = {}
-    for signal, endpoint, outcome in ask(context, TIMEOUT_S):
+    answers = ask(context, TIMEOUT_S)
+    accepts_some = any(isinstance(outcome, Delivered) for _, _, outcome in answers)
+    for signal, endpoint, outcome in answers:
         if isinstance(outcome, Delivered):
             endpoints.setdefault(endpoint, []).append(signal)
+            continue
+        if accepts_some and _lacks_pipeline(outcome):
+            what = f"the receiver at {endpoint} accepts no {signal}"
+            yield Check(FAIL, "", what, _PIPELINE.format(signal, signal.upper()))
         else:
-            todo = "is the collector running, and is this its address? nothing is lost meanwhile: the store keeps all"
-            yield Check(FAIL, "", f"{signal}: {outcome.why}", todo)
+            yield Check(FAIL, "", f"{signal}: {outcome.why}", _TODO)
     if endpoints:
         where = ", ".join(f"{' and '.join(signals)} at {endpoint}" for endpoint, signals in endpoints.items())
         yield Check(OK, "", f"takes {where}")
-        yield from _check_clock(read_settings(context).metrics)
+        metrics = read_settings(context).metrics
+        yield from _check_clock(metrics)
+        yield from check_window(metrics, TIMEOUT_S)
+
+
+def _lacks_pipeline(outcome: Outcome) -> bool:
+    """Return whether an answer is that of a collector without a pipeline for the signal."""
+    return re.search(r" answered (404|405|501|UNIMPLEMENTED)\b", getattr(outcome, "why", "")) is not None
 
 
 def _check_clock(signal: Signal) -> Iterator[Check]:
     """Compare this machine's clock with the date in the answer of the receiver's HTTP server."""
     if signal.protocol == "grpc":
         return  # its answers hold no date
-    parts = urlsplit(signal.endpoint)
-    host = parts.hostname or ""
-    if parts.scheme == "https":
-        context = read_tls(signal).context
-        connection: HTTPConnection = HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=context)
-    else:
-        connection = HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
+    connection = connect(signal, TIMEOUT_S)
     try:
         connection.request("GET", "/")
         date = connection.getresponse().headers.get("Date")
