@@ -10,9 +10,9 @@ from datetime import tzinfo
 import msgspec
 
 from otel_logtail import query
-from otel_logtail.counts import SCALE, add
+from otel_logtail.counts import SCALE, add, count
 from otel_logtail.model import Counts
-from otel_logtail.query import Reader
+from otel_logtail.query import Reader, SampleRow
 from otel_logtail.query.intervals import percentiles_ns
 from otel_logtail.report.axis import coarser, edges
 from otel_logtail.report.calendar import Began
@@ -88,12 +88,11 @@ def timeline(
     """
     if not samples:
         return Timeline()
-    width_s, found = edges(*span_ns, samples, query.longest_interval(reader), tz)
-    counts = query.over_time(reader, found)
-    dots = tuple(
-        Dot(row.time_unix_nano, row.duration_ms, row.severity)
-        for row in (query.samples(reader) if samples < FEW else ())
-    )
+    few = list(query.samples(reader)) if samples < FEW else []
+    if len(few) != samples:  # some expired
+        few.clear()
+    width_s, found = edges(*span_ns, samples, 0 if few else query.longest_interval(reader), tz)
+    counts = _counted(few, found) if few else query.over_time(reader, found)
     rows_ms = _rows(counts, thresholds_ms)
     return Timeline(
         width_s,
@@ -101,8 +100,17 @@ def timeline(
         _buckets(*_merged(found, counts, coarser(found, width_s, _MOST_LINES, tz)), episodes),
         rows_ms,
         tuple(_cells(counts, rows_ms)),
-        dots if len(dots) == samples else (),
+        tuple(Dot(row.time_unix_nano, row.duration_ms, row.severity) for row in few),
     )
+
+
+def _counted(samples: Iterable[SampleRow], found: Sequence[int]) -> list[Counts]:
+    values: list[list[int]] = [[] for _ in found[1:]]
+    for row in samples:
+        values[min(max(bisect_right(found, row.time_unix_nano) - 1, 0), len(values) - 1)].append(
+            round(row.duration_ms * 1e6)
+        )
+    return [count(each, ()) if each else Counts() for each in values]
 
 
 def _merged(fine: Sequence[int], counts: Sequence[Counts], coarse: Sequence[int]) -> tuple[list[int], list[Counts]]:

@@ -49,14 +49,19 @@ def measured(ms: float | None) -> str:
 
 
 def exact(ms: float) -> str:
-    """Return a duration that a person chose, such as a threshold: ``500 ms``, ``2 s``."""
+    """Return a duration that a person chose, such as a threshold: ``500 ms``, ``2 s``, ``10 min``."""
+    for unit, length in (("h", _HOUR_MS), ("min", _MINUTE_MS)):
+        if ms >= length and ms % length == 0:
+            return f"{ms / length:g}{SPACE}{unit}"
     return short(ms).replace(" ", SPACE)
 
 
 def length(seconds: float) -> str:
-    """Return the length of a range: ``28 days``, ``3 h 12 min``, ``15.0 s``."""
-    days = round(seconds / 86_400)
-    return count(days, "day") if days >= 2 else measured(1000 * seconds)
+    """Return the length of a range: ``28 days``, ``36 h``, ``3 h 12 min``, ``15.0 s``."""
+    if seconds >= 6 * 3600:
+        days = round(seconds / 86_400)
+        return count(days, "day") if days >= 2 else f"{round(seconds / 3600)}{SPACE}h"
+    return measured(1000 * seconds)
 
 
 def count(number: int, noun: str) -> str:
@@ -67,19 +72,24 @@ def count(number: int, noun: str) -> str:
 def share(part: float) -> str:
     """Return a share as a percentage; it is 0 % or 100 % only if it is exactly that."""
     percent = 100 * part
-    if 0 < part < 1:
-        text = digits(percent)
-        if float(text.replace(",", "")) >= 100:  # 99.96 % would be 100 %: as many nines as it takes
-            left = 100 - percent
-            text = f"{100 - left:.{-math.floor(math.log10(left))}f}" if left > 0 else "99.9"
-        return f"{text}{SPACE}%"
-    return f"{percent:.0f}{SPACE}%"
+    if not 0 < part < 1:
+        return f"{percent:.0f}{SPACE}%"
+    text, places = digits(percent), 1
+    while float(text) >= 100:  # 99.96 % would be 100 %: as many nines as it takes
+        places += 1
+        text = f"{percent:.{places}f}"
+    return f"{text}{SPACE}%"
 
 
 def one_in(number: int, total: int) -> str:
     """Return a share as ``1 in 4,800``, with two digits."""
     each = float(digits(total / number, 2).replace(",", ""))
     return f"1{SPACE}in{SPACE}{each:,.0f}" if each >= 10 else f"1{SPACE}in{SPACE}{each:g}"
+
+
+def part_of(number: int, total: int) -> str:
+    """Return a share as ``1 in 4,800``, or as a percentage if it is more than a half."""
+    return one_in(number, total) if 2 * number <= total else share(number / total)
 
 
 def column(values_ms: Sequence[float | None]) -> list[str]:

@@ -29,6 +29,7 @@ EVIL = "<script>alert(1)</script>&\"'" + "a-name-without-an-end" * 4
 STAGES = ("read", "compress", "wait")
 
 WIDTHS = (1280, 390)
+PAPER = 720  # A4 without its margins
 
 FAULTS = """(() => {
   const faults = [], wide = innerWidth;
@@ -227,6 +228,68 @@ def test_nothing_is_cut_or_on_top_of_each_other(
         chromium.open(url, width, script=False)
         assert chromium.evaluate("document.getElementById('tip')") is None
         assert chromium.evaluate("document.body.innerText") == text
-    chromium.open(url, 720, paper=True)
+    chromium.open(url, PAPER, paper=True)
     assert chromium.evaluate(FAULTS) == []
     assert chromium.pdf().startswith(b"%PDF")
+
+
+def test_a_tooltip_is_shown_at_once_and_a_link_opens_its_stall(chromium: Browser, tmp_path: Path) -> None:
+    url = made(a_month(tmp_path), tmp_path, "stalls<3/day").as_uri()
+    chromium.open(url, 1280)
+    x, y = chromium.evaluate(
+        "(() => { const box = document.querySelector('rect.hit').getBoundingClientRect();"
+        " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+    )
+    chromium.move_to(x, y)
+    tip = chromium.evaluate("document.getElementById('tip').hidden || document.getElementById('tip').innerText")
+    assert tip.startswith("Wed\u00a025\u00a0Nov\n")
+    assert "slowest" in tip
+    target = chromium.evaluate("document.querySelector('svg a[href^=\"#stall-\"]').getAttribute('href')")
+    assert not chromium.evaluate(f"document.querySelector({target!r}).open")
+    chromium.open(url + target, 1280)
+    assert chromium.evaluate(f"document.querySelector({target!r}).open")
+    assert chromium.messages == []
+
+
+def test_the_first_200_pixels_hold_the_answer(chromium: Browser, tmp_path: Path) -> None:
+    chromium.open(made(a_month(tmp_path), tmp_path, "stalls<3/day").as_uri(), 1280)
+    bottoms = chromium.evaluate(
+        "[...document.querySelectorAll('header :is(h1, .kicker, .value)')].map((e) => e.getBoundingClientRect().bottom)"
+    )
+    assert len(bottoms) == 5
+    assert max(bottoms) <= 200
+
+
+def test_each_plot_and_table_has_its_names(chromium: Browser, tmp_path: Path) -> None:
+    chromium.open(made(a_month(tmp_path), tmp_path).as_uri(), 1280)
+    for all_of_them in (
+        "[...document.querySelectorAll('figure')].every((e) => e.getAttribute('aria-label'))",
+        "[...document.querySelectorAll('figure')].every((e) => e.querySelector('details table'))",
+        "[...document.querySelectorAll('svg[role]')].every((e) => e.getAttribute('aria-label'))",
+        "[...document.querySelectorAll('table')].every((e) => e.caption.textContent)",
+        "[...document.querySelectorAll('th')].every((e) => ['row', 'col'].includes(e.scope))",
+        "document.querySelectorAll('h1').length === 1",
+    ):
+        assert chromium.evaluate(all_of_them) is True, all_of_them
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_text_has_enough_contrast(dark: bool, chromium: Browser, tmp_path: Path) -> None:
+    """4.5 to 1 (WCAG AA) for each color of text on the paper."""
+    chromium.open(made(a_month(tmp_path), tmp_path).as_uri(), 1280, dark=dark)
+    colors = chromium.evaluate(
+        "['paper', 'ink', 'soft', 'ok', 'degraded', 'stall', 'met'].map((name) =>"
+        " getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim())"
+    )
+    paper, *others = map(luminance, colors)
+    for color, other in zip(colors[1:], others, strict=True):
+        low, high = sorted((paper, other))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, color
+
+
+def luminance(color: str) -> float:
+    digits = color.removeprefix("#")
+    digits = "".join(digit * 2 for digit in digits) if len(digits) == 3 else digits
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

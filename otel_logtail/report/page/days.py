@@ -19,6 +19,7 @@ from otel_logtail.report.words import count, day, weekday
 _TOP, _TALL = 16.0, 112.0
 _CELL = 18.0
 _LABELS = 5
+_WIDEST = 6.0  # per cent
 
 
 def day_sections(model: Model) -> Iterator[Section]:
@@ -74,8 +75,9 @@ def _days(model: Model, target: Slo | None, *, is_stall: bool) -> Svg:
             tall = _TALL * number / most
             is_over = target is not None and is_stall and not target.is_met(number)
             kind = ("stall" if is_over or not target else "stall o4") if is_stall else "degraded"
-            corner = (wide * (at + 0.12), base - tall)
-            plot.rect(corner, wide * 0.76, tall, kind, f"{day(starts[at])}\n{_events(slot)}")
+            bar = min(wide * 0.76, _WIDEST)
+            corner = (wide * (at + 0.5) - bar / 2, base - tall)
+            plot.rect(corner, bar, tall, kind, f"{day(starts[at])}\n{_events(slot)}")
     if target is not None:
         y = base - _TALL * limit / most
         plot.line((0, y), (100, y), "ink")

@@ -9,6 +9,7 @@ from fractions import Fraction
 from otel_logtail.query.intervals import percentiles_ns
 from otel_logtail.report.bars import Bar
 from otel_logtail.report.data import Report
+from otel_logtail.report.page.head import LEAST
 from otel_logtail.report.page.html import Table, figure, tag
 from otel_logtail.report.page.model import Model, Section
 from otel_logtail.report.page.scales import LABEL, Durations, spread
@@ -16,7 +17,7 @@ from otel_logtail.report.page.svg import Point, Svg, dots, polyline
 from otel_logtail.report.page.time_plot import severity
 from otel_logtail.report.spectrum import bars, spectrum
 from otel_logtail.report.timeline import steps
-from otel_logtail.report.words import count, digits, exact, measured, one_in, share
+from otel_logtail.report.words import count, digits, exact, measured, part_of, share
 
 _TOP, _TALL = 48.0, 180.0
 _POINTS = 160
@@ -27,7 +28,7 @@ _KINDS = ("ok", "degraded", "stall")
 def distribution_section(model: Model) -> Iterator[Section]:
     """Yield the section."""
     report = model.report
-    if not report.summary.count:
+    if report.summary.count < LEAST:
         return
     found = bars(report.counts, report.thresholds_ms or ())
     times = _times(found, report.thresholds_ms)
@@ -47,7 +48,9 @@ def _heading(report: Report) -> str:
     limit, slow = exact(report.thresholds_ms[0]), report.deciding.slow
     if not slow:
         return f"How slow: no sample over {limit}"
-    return f"How slow: {one_in(slow, report.summary.count)} samples takes over {limit}"
+    if 2 * slow > report.summary.count:
+        return f"How slow: {share(slow / report.summary.count)} of all samples take over {limit}"
+    return f"How slow: {part_of(slow, report.summary.count)} samples takes over {limit}"
 
 
 def _sub(report: Report, times: float) -> str:
@@ -89,14 +92,20 @@ def _crossings(plot: Svg, report: Report, scale: Durations, most: float) -> None
     """Mark where the thresholds are crossed, with the share of samples beyond them."""
     figures = report.deciding
     lines = []
+    is_early = (
+        2 * figures.slow > figures.samples or 100 * math.log10(figures.samples / max(1, figures.slow)) < 40 * most
+    )
     for ms, kind, slow in zip(report.thresholds_ms or (), _KINDS[1:], (figures.slow, figures.stall), strict=False):
-        part = one_in(slow, figures.samples) if slow else "none"
+        part = part_of(slow, figures.samples) if slow else "none"
         lines.append((scale.y(ms) - 5, f"{part} over {exact(ms)}", kind))
         if slow:
             x = 100 * math.log10(figures.samples / slow) / most
             plot.path(dots([(x, scale.y(ms))]), f"dot {kind}")
     for (_, words, kind), y in zip(lines, spread([line[0] for line in lines], LABEL), strict=True):
-        plot.text(0, y, words, f"halo {kind}", dx=4)
+        if is_early:  # the line is above the thresholds on the right
+            plot.text(100, y, words, f"end halo {kind}", dx=-4)
+        else:
+            plot.text(0, y, words, f"halo {kind}", dx=4)
 
 
 def _percentiles(report: Report) -> Table:

@@ -12,7 +12,7 @@ from otel_logtail.report.page.html import Markup, Table, join, tag
 from otel_logtail.report.page.model import Model
 from otel_logtail.report.page.svg import Svg
 from otel_logtail.report.rows import answer_of
-from otel_logtail.report.words import NONE, SPACE, count, date, digits, exact, length, measured, moment, one_in
+from otel_logtail.report.words import NONE, SPACE, count, date, digits, exact, length, measured, moment, part_of
 from otel_logtail.text import parse_when
 
 KINDS = {Outcome.MET: "met", Outcome.MISSED: "missed", Outcome.UNJUDGED: "unjudged"}
@@ -20,6 +20,8 @@ _ORDER = (Outcome.MISSED, Outcome.UNJUDGED, Outcome.MET)
 _LIMIT = 60.0  # the place of the limit on a bar of a target, in per cent
 _UNBROKEN = re.compile(r"(\d{4}-\d\d-\d\d(?:[ T][\d:.]+Z?)?|[^\s,;]*<[^\s,;]*|--\w+ \S+|\d[\d,.]* (?:ms|s|min|h|%))")
 _DAY_S = 86_400
+LEAST = 10
+"""The number of samples from which there are figures and a distribution."""
 
 
 def head(model: Model) -> Markup:
@@ -48,7 +50,8 @@ def _range(model: Model) -> str:
         times = f"{date(last)}{SPACE}{last.year}, {first:%H:%M:%S} to {last:%H:%M:%S}"
     else:
         times = f"{date(first)} {first:%H:%M} to {date(last)}{SPACE}{last.year} {last:%H:%M}"
-    return f"{times} ({length(covered_s)}, times in {zone}) · {count(summary.count, 'sample')}"
+    covered = f"{length(covered_s)}, " if covered_s >= 1 else ""
+    return f"{times} ({covered}times in {zone}) · {count(summary.count, 'sample')}"
 
 
 def _answer(model: Model) -> Markup:
@@ -73,8 +76,8 @@ def _since_mark(model: Model) -> list[Markup]:
 
 def _figures(model: Model) -> Markup:
     figures = model.report.deciding
-    if not figures.samples:
-        return Markup()
+    if figures.samples < LEAST:
+        return tag("div")
     earlier = model.comparison.earlier if model.comparison is not None else None
     if earlier is not None and not earlier.samples:
         earlier = None
@@ -128,11 +131,11 @@ def _how_many(
         if thresholds_ms
         else f"{'stall' if is_stall else 'slow'} samples"
     )
-    value = join([one_in(number, figures.samples)]) if number else _value("0")
+    value = join([part_of(number, figures.samples)]) if number else _value("0")
     before = ""
     if earlier:
         then = earlier.stall if is_stall else earlier.slow
-        before = f"{length(earlier.covered_s)} before: {one_in(then, earlier.samples) if then else 0}"
+        before = f"{length(earlier.covered_s)} before: {part_of(then, earlier.samples) if then else 0}"
     return value, limit, before
 
 

@@ -21,6 +21,7 @@ class Svg:
     def __init__(self, height: float, label: str) -> None:
         self._height = height
         self._label = label
+        self._role = "img"
         self._parts: list[Markup] = []
         self._paths: list[Markup] = []
 
@@ -33,18 +34,18 @@ class Svg:
         (x1, y1), (x2, y2) = start, end
         self._add(tag("line", class_=kind, x1=f"{number(x1)}%", y1=y1, x2=f"{number(x2)}%", y2=y2))
 
-    def rect(self, corner: Point, width: float, height: float, kind: str, title: str = "") -> None:
-        """Add a rectangle with its upper left corner, its width in per cent and its height in pixels."""
+    def rect(self, corner: Point, width: float, height: float, kind: str, title: str = "", *, href: str = "") -> None:
+        """Add a rectangle: upper left corner, width in per cent, height in pixels; ``href`` is where it leads to."""
         (x, y), inside = corner, (tag("title", join(title.split("\n"), "\n")),) if title else ()
-        self._add(
-            tag(
-                "rect", *inside, class_=kind, x=f"{number(x)}%", y=y, width=f"{number(width)}%", height=max(0.0, height)
-            )
-        )
-
-    def link(self, target: str, *content: Markup) -> None:
-        """Add elements that lead to an address."""
-        self._add(tag("a", *content, href=target))
+        box: dict[str, str | float] = {
+            "x": f"{number(x)}%",
+            "y": y,
+            "width": f"{number(width)}%",
+            "height": max(0.0, height),
+        }
+        found = tag("rect", *inside, class_=kind, **box)
+        self._add(tag("a", found, href=href, aria_label=title) if href else found)
+        self._role = "group" if href else self._role  # readers of the screen skip what is inside an image
 
     def path(self, description: str, kind: str) -> None:
         """Add a path from :func:`polyline`, :func:`area`, :func:`dots` or :func:`boxes`."""
@@ -52,11 +53,10 @@ class Svg:
             self._paths.append(tag("path", class_=kind, d=description))
 
     def markup(self) -> Markup:
-        """Return the plot."""
+        """Return the plot. One without a label repeats what is beside it: readers of the screen skip it."""
         self._flush()
-        return tag(
-            "svg", join(self._parts, "\n"), width="100%", height=self._height, role="img", aria_label=self._label
-        )
+        told = {"role": self._role, "aria_label": self._label} if self._label else {"aria_hidden": "true"}
+        return tag("svg", join(self._parts, "\n"), width="100%", height=self._height, **told)
 
     def _add(self, part: Markup) -> None:
         self._flush()

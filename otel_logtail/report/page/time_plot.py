@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 from itertools import groupby
 
-from otel_logtail.report.axis import DAY_S, span
+from otel_logtail.report.axis import DAY_S, SECOND_NS, span
 from otel_logtail.report.page.html import Markup, join, tag
 from otel_logtail.report.page.scales import LABEL, Durations, Time, spread
 from otel_logtail.report.page.svg import Point, Svg, area, boxes, dots, polyline
@@ -22,15 +22,30 @@ _ROW = 11.0  # the height of a row of the heat map
 _KINDS = ("ok", "degraded", "stall")
 
 
-def time_plot(line: Timeline, thresholds_ms: tuple[float, float] | None, tz: tzinfo | None, *, top: float = TOP) -> Svg:
-    """Return the plot; above ``top`` there is room for the names of marks."""
+def time_plot(
+    line: Timeline,
+    thresholds_ms: tuple[float, float] | None,
+    tz: tzinfo | None,
+    *,
+    top: float = TOP,
+    stalls: Sequence[tuple[int, str]] = (),
+) -> Svg:
+    """Return the plot.
+
+    Args:
+        line: The range in buckets.
+        thresholds_ms: The thresholds; None: the sources have different ones.
+        tz: The time zone of the labels.
+        top: The top of the latency, in pixels; above it there is room for the names of marks.
+        stalls: Times in ns, and the addresses of what is to be seen about them.
+    """
     has_few = bool(line.dots)
     heat = 0.0 if has_few else 44 + _ROW * len(line.cells[0])
     rows = _rows(line)
     strips = top + _LATENCY + 10
     base = strips + sum(height + 12 for _, height, _, _ in rows)
     plot = Svg(base + 22 + heat, "latency over time")
-    time = Time(line.buckets[0].start_ns, line.buckets[-1].end_ns, tz)
+    time = _time(line, tz)
     time.grid(plot, top, base)
     _latency(plot, time, line, thresholds_ms, top)
     y = strips
@@ -42,8 +57,17 @@ def time_plot(line: Timeline, thresholds_ms: tuple[float, float] | None, tz: tzi
     if heat:
         _heat(plot, time, line, base + 40, thresholds_ms)
         time.labels(plot, base + heat + 12)
-        _hits(plot, time, line.buckets, top, base + heat - 4)
+        _hits(plot, time, line.buckets, (top, base + heat - 4), stalls)
     return plot
+
+
+def _time(line: Timeline, tz: tzinfo | None) -> Time:
+    """Return the axis: all buckets, or a little more than the time of the dots."""
+    if not line.dots:
+        return Time(line.buckets[0].start_ns, line.buckets[-1].end_ns, tz)
+    times = [dot.time_ns for dot in line.dots]
+    room_ns = max((max(times) - min(times)) // 50, SECOND_NS // 4)
+    return Time(min(times) - room_ns, max(times) + room_ns, tz)
 
 
 def severity(ms: float, thresholds_ms: tuple[float, float] | None) -> int:
@@ -122,6 +146,7 @@ def _middle(time: Time, bucket: Bucket) -> float:
 
 # --- strips -------------------------------------------------------------------------------------------------------
 
+_WIDEST = 1.2  # the widest bar of an episode, in per cent
 _Strip = tuple[str, float, Callable[[Bucket], float], tuple[str, str]]
 """Name, height, value of a bucket, and the color and the text of the highest value."""
 
@@ -160,14 +185,15 @@ def _strip(
         plot.text(0, base, "degr.", "end ink phone", dx=-8)
     else:
         plot.text(0, base, name, "end ink", dx=-8)
-    parts = [(time.x(b.start_ns), time.x(b.end_ns), value(b)) for b in buckets]
+    parts = [(max(0.0, time.x(b.start_ns)), min(100.0, time.x(b.end_ns)), value(b)) for b in buckets]
     if not any(part for _, _, part in parts):
         plot.text(0, base, "none", dx=4)
         return
-    gap = 0.0 if kind == "soft" else 0.15  # load is one shape, episodes are bars
+    most = 100.0 if kind == "soft" else _WIDEST  # load is one shape, episodes are bars
     found = (
-        ((start + gap * (end - start), base - max(1.5, height * part)), (end - gap * (end - start), base))
+        ((middle - half, base - max(1.5, height * part)), (middle + half, base))
         for start, end, part in parts
+        for middle, half in [((start + end) / 2, min(most, (1.0 if kind == "soft" else 0.7) * (end - start)) / 2)]
         if part
     )
     plot.path(boxes(found), f"fill {kind}")
@@ -235,11 +261,16 @@ def _heat_axis(plot: Svg, rows_ms: Sequence[float], base: float, thresholds_ms: 
 # --- tooltips -----------------------------------------------------------------------------------------------------
 
 
-def _hits(plot: Svg, time: Time, buckets: Sequence[Bucket], top: float, base: float) -> None:
+def _hits(
+    plot: Svg, time: Time, buckets: Sequence[Bucket], extent: tuple[float, float], stalls: Sequence[tuple[int, str]]
+) -> None:
+    """Draw a column for each bucket: it shows its figures, and leads to the first of its stalls with an address."""
+    top, base = extent
     for bucket in buckets:
         if bucket.count or bucket.stalls or bucket.degraded:
             start, end = time.x(bucket.start_ns), time.x(bucket.end_ns)
-            plot.rect((start, top), end - start, base - top, "hit", _told(bucket, time.tz))
+            href = next((to for at_ns, to in stalls if bucket.start_ns <= at_ns < bucket.end_ns), "")
+            plot.rect((start, top), end - start, base - top, "hit", _told(bucket, time.tz), href=href)
 
 
 def _told(bucket: Bucket, tz: tzinfo | None) -> str:

@@ -8,10 +8,12 @@ from datetime import tzinfo
 from otel_logtail.report.axis import span
 from otel_logtail.report.page.html import Table, figure
 from otel_logtail.report.page.model import Model, Section
+from otel_logtail.report.page.stalls import anchor_of
 from otel_logtail.report.page.time_plot import key, time_plot
 from otel_logtail.report.patterns import stalls_in_time
 from otel_logtail.report.timeline import Timeline
 from otel_logtail.report.words import column
+from otel_logtail.text import parse_when
 
 
 def when_section(model: Model) -> Iterator[Section]:
@@ -20,7 +22,10 @@ def when_section(model: Model) -> Iterator[Section]:
     line = report.timeline
     if not line.buckets:
         return
-    plot = time_plot(line, report.thresholds_ms, model.tz)
+    stalls = [
+        (parse_when(s.episode.start, 0), f"#{anchor_of(s.episode)}") for s in report.longest if not report.sources
+    ]
+    plot = time_plot(line, report.thresholds_ms, model.tz, stalls=stalls)
     found = stalls_in_time(line, model.tz)
     yield Section(
         heading=f"When: {found}" if found else "When",

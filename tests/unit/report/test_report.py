@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -394,7 +395,7 @@ def test_a_real_browser_loads_the_page_and_nothing_else(tmp_path: Path) -> None:
             thread.join()
     assert asked == ["/page"]
     assert "Paths" in done.stdout
-    assert 'aria-label="samples by duration"' in done.stdout
+    assert 'aria-label="latency over time"' in done.stdout
 
 
 def test_the_page_shows_what_the_text_shows(tmp_path: Path) -> None:
@@ -524,3 +525,19 @@ def test_a_page_is_for_its_owner_alone_and_replaces_an_older_one_with_its_permis
     finally:
         os.umask(before)
     assert [path.name for path in tmp_path.iterdir()] == ["x.html"]
+
+
+def test_the_commands_of_the_page_print_its_figures(tmp_path: Path) -> None:
+    db = follow(tmp_path, "0.42.0-slow-upstream-queueing")
+    out = tmp_path / "out.html"
+    given = ("--since", "2026-11-01T00:00:00.5Z", "--db", db, "--compare", "previous")
+    run("report", *given, "--html", out, home=tmp_path)
+    root = ElementTree.fromstring(out.read_text().removeprefix("<!DOCTYPE html>\n"))  # noqa: S314 - our own
+    (foot,) = root.iter(f"{HTML}footer")
+    commands = [shlex.split("".join(code.itertext())) for code in foot.iter(f"{HTML}code")]
+    assert {tuple(command[1:3]) for command in commands} >= {("query", "summary"), ("query", "episodes")}
+    for program, *arguments in commands:
+        assert program == "otel-logtail"
+        told = [str(tmp_path / "again.html") if part == "report.html" else part for part in arguments]
+        assert run(*told, home=tmp_path).returncode == 0, arguments
+    assert (tmp_path / "again.html").exists()

@@ -119,7 +119,7 @@ def test_the_page_folds_what_is_about_one_source(store: Path) -> None:
     root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))  # noqa: S314 - our own
     headings = ["".join(element.itertext()).replace("\xa0", " ") for element in root.iter(f"{HTML}h2")]
     assert headings[0] == f"Sources: {EVIL} has all 9 stalls"
-    assert headings[-1] == "Each source"
+    assert headings[-2:] == ["Each source", "How to reproduce each figure"]
     assert not any(heading.startswith(("Why", "Stages")) for heading in headings)
     folds = root.findall(f".//{HTML}details[@class='source']")
     assert [fold.get("id") for fold in folds] == ["source-0", "source-1"]
