@@ -10,7 +10,7 @@ from pathlib import Path
 from otel_logtail import query
 from tests.support.collector import Collector, ReceivedPoint, ReceivedSpan
 from tests.torture.picky import Picky, Series
-from tests.torture.upstream import number_of
+from tests.torture.stored import number_of
 
 EVENT = "torture"
 

@@ -33,6 +33,10 @@ class Killed(BaseException):
     """The program was killed here."""
 
 
+class Doubled(BaseException):
+    """A line was read twice. Later lines would only hide it."""
+
+
 class Numbered(Writer):
     """Writes numbered lines; ``times`` has those that were read."""
 
@@ -67,16 +71,48 @@ class Numbered(Writer):
         return len(self._times) == self.lines
 
 
+class Changing(Numbered):
+    """Loses a part of a long log whenever all is read, appends to it and rotates it at once, perhaps several times."""
+
+    def steps(self) -> Iterator[Pauses]:
+        while not self.ends():
+            yield from self._append(self.chance.choice((3, 50, 300, 700)))
+            for _ in range(60):
+                if self.all_is_read() or self.ends():
+                    break
+                yield ()
+            yield from self._lose_a_part()
+            yield from self._append(self.chance.choice((1, 23, 100)))
+            for _ in range(self.chance.choice((1, 1, 2, 3))):
+                yield from self._rotate()
+                yield from self._append(self.chance.choice((1, 20, 200)))
+
+    def _append(self, many: int) -> Iterator[Pauses]:
+        descriptor = self._open()
+        try:
+            for _ in range(many):
+                os.write(descriptor, self.next_line())
+                if self.chance.random() < 0.03:
+                    yield ()
+        finally:
+            os.close(descriptor)
+        yield ()
+
+
+WRITERS: tuple[tuple[type[Numbered], int], ...] = ((Numbered, 60), (Changing, 25))
+"""The writers, and how many rounds a run of each has."""
+
+
 class Interleaved:
     """One run. ``trace`` has what happened, in order."""
 
-    def __init__(self, folder: Path, seed: int, *, rounds: int = 60) -> None:
+    def __init__(self, folder: Path, seed: int, writer: type[Numbered] = Numbered, *, rounds: int = 60) -> None:
         self._chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
         self.log = folder / "proxy.log"
         self.log.touch()
         self._rounds = rounds
         self._times: Counter[int] = Counter()
-        self._writer = Numbered(self.log, random.Random(seed + 1), self._times)  # noqa: S311
+        self._writer = writer(self.log, random.Random(seed + 1), self._times)  # noqa: S311
         self._steps = self._writer.steps()
         self._intensity = self._chance.choice((0.002, 0.01, 0.05, 0.2))
         self._kills = self._chance.choice((0.0, 0.001, 0.005))
@@ -90,21 +126,24 @@ class Interleaved:
         return self._writer.lines
 
     def run(self) -> tuple[list[int], list[int]]:
-        """Run it; return the numbers of the lines that are lost, and of those that are doubled."""
-        with self._hooked():
-            for _ in range(self._rounds):
-                for _ in range(self._chance.choice((0, 0, 1, 5, 40))):
-                    next(self._steps)
-                self._round()
-        self._writer.enough = True
-        for _ in self._steps:
-            pass  # it finishes the line and the rotation that it is within
-        for _ in range(4):
-            self._note_what_it_reports(lambda: self.follower.look(after_s=GRACE_S + 10))
-            self._read()
-        numbers = range(1, self._writer.lines + 1)
-        self.follower.close()
-        return [n for n in numbers if n not in self._times], [n for n, times in self._times.items() if times > 1]
+        """Run it; return the numbers of the lines that are lost, or the first one that is doubled, which ends it."""
+        try:
+            with self._hooked():
+                for _ in range(self._rounds):
+                    for _ in range(self._chance.choice((0, 0, 1, 5, 40))):
+                        next(self._steps)
+                    self._round()
+            self._writer.enough = True
+            for _ in self._steps:
+                pass  # it finishes the line and the rotation that it is within
+            for _ in range(4):
+                self._note_what_it_reports(lambda: self.follower.look(after_s=GRACE_S + 10))
+                self._read()
+        except Doubled:
+            return [], [n for n, times in self._times.items() if times > 1]
+        finally:
+            self.follower.close()
+        return [n for n in range(1, self._writer.lines + 1) if n not in self._times], []
 
     def _round(self) -> None:
         try:
@@ -156,6 +195,7 @@ class Interleaved:
         self._times[number] += 1
         if self._times[number] == 2:
             self.trace.append(f"  !! line {number} doubled by file {after.id}, {after.path}")
+            raise Doubled
 
     def _kill(self) -> None:
         if self._kills and self._is_changing and self._chance.random() < self._kills:
@@ -209,15 +249,17 @@ def main() -> int:
     arguments = parser.parse_args()
     wrong = 0
     for seed in range(arguments.first, arguments.first + arguments.seeds):
-        with tempfile.TemporaryDirectory(prefix="interleaved-") as folder:
-            run = Interleaved(Path(folder), seed)
-            lost, doubled = run.run()
-        if lost or doubled:
-            wrong += 1
-            print(f"seed {seed}: lost {len(lost)} {lost[:4]}, doubled {len(doubled)} {doubled[:4]}", flush=True)
-            if arguments.trace:
-                print("\n".join(run.trace))
-    print(f"{wrong} of {arguments.seeds} went wrong")
+        for writer, rounds in WRITERS:
+            with tempfile.TemporaryDirectory(prefix="interleaved-") as folder:
+                run = Interleaved(Path(folder), seed, writer, rounds=rounds)
+                lost, doubled = run.run()
+            if lost or doubled:
+                wrong += 1
+                what = f"line {doubled[0]} is doubled" if doubled else f"{len(lost)} lines are lost, {lost[:4]}"
+                print(f"seed {seed}, {writer.__name__}: {what}", flush=True)
+                if arguments.trace:
+                    print("\n".join(run.trace))
+    print(f"{wrong} of {len(WRITERS) * arguments.seeds} runs went wrong")
     return 1 if wrong else 0
 
 

@@ -26,7 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.waiting import bound_s
-from tests.torture.upstream import number_of
+from tests.torture.stored import number_of
 
 REJECTED_OF = 7
 """One of so many spans is rejected, and one of so many points of durations."""

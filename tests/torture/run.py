@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from tests.support.collector import Collector
@@ -24,7 +22,8 @@ from tests.support.waiting import bound_s
 from tests.torture.compare import EVENT, Result, compare
 from tests.torture.picky import Picky
 from tests.torture.relay import Relay
-from tests.torture.upstream import QUIET_S, THRESHOLD_NS, Upstream
+from tests.torture.stored import THRESHOLD_NS, Stored, Wrong
+from tests.torture.upstream import QUIET_S, Upstream
 
 STANDS_STILL_S = 1.0
 """Five times the collector's flush interval."""
@@ -55,30 +54,38 @@ class Torture:
         self._collector = collector
         self._kills = kills
         self._chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
-        self._upstream = Upstream(self.log, self.db, seed + 1)
+        self._stored = Stored(self.db)
+        self._upstream = Upstream(self.log, self._stored, seed + 1)
         self._picky = Picky(int(collector.http_endpoint.rpartition(":")[2]), f"{EVENT}.duration")
         self._relay = Relay(self._picky.port, seed + 2)
         self._up = False
 
     def run(self, progress: bool = False) -> Result:
-        """Kill so many times, let it end in order, and compare."""
+        """Kill so many times, let it end in order, and compare. The first line that is lost or doubled ends it."""
+        done = 0
         self._upstream.start()
         try:
-            for done in range(self._kills):
-                self._weather()
-                if self._chance.random() < 0.05:
-                    self._end_in_order()
-                self._kill()
-                if progress and (done + 1) % 25 == 0:
-                    print(f"{done + 1} kills, {self._upstream}", file=sys.stderr, flush=True)
-        finally:
-            self._upstream.stop()
-        try:
+            try:
+                while done < self._kills and self._upstream.failed is None:
+                    self._weather()
+                    if self._chance.random() < 0.05:
+                        self._end_in_order()
+                    self._kill()
+                    self._stored.check()
+                    done += 1
+                    if progress and done % 25 == 0:
+                        print(f"{done} kills, {self._upstream}", file=sys.stderr, flush=True)
+            finally:
+                self._upstream.stop()
             self._relay.loses = 0.0
             self._relay.set_cut(False)
             if not self._up:
                 self._collector.start()
             self._finish()
+        except Wrong as wrong:
+            return Result(
+                done, self._upstream.lines, 0, 0, (f"after {done} kills: {wrong}", *self._upstream.trace[-20:])
+            )
         finally:
             self._relay.close()
             self._picky.close()
@@ -169,7 +176,7 @@ class Torture:
         process, said = self._start()
         try:
             self._has_begun(process, said)
-            _wait_until(lambda: self._samples() >= self._upstream.lines, 120.0)  # if not, that is what is compared
+            _wait_until(lambda: self._stored.has(self._upstream.lines), 120.0)  # if not, that is compared
             process.send_signal(signal.SIGTERM)
             assert process.wait(bound_s(60)) == 0, (
                 f"{self._said()}\nit ended with {process.returncode} on the last SIGTERM"
@@ -188,15 +195,6 @@ class Torture:
 
     def _said(self) -> str:
         return self.stderr.read_text()[-2000:]
-
-    def _samples(self) -> int:
-        """How many samples the store has."""
-        try:
-            with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=5)) as db:
-                row = db.execute("SELECT samples FROM source").fetchone()
-        except sqlite3.Error:
-            return 0  # it is being made
-        return 0 if row is None else int(row[0])
 
 
 def _wait_until(so: Callable[[], bool], timeout_s: float) -> bool:

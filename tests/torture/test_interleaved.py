@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.interleaved import Interleaved
+from tests.torture.interleaved import Changing, Interleaved
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_a_part_is_lost_and_the_log_is_rotated_at_once_and_nothing_is_lost_or_doubled(
+    tmp_path: Path, seed: int
+) -> None:
+    run = Interleaved(tmp_path, seed, Changing, rounds=25)
+    lost, doubled = run.run()
+    assert (lost, doubled) == ([], []), "\n".join(run.trace)
+    assert run.lines > 100
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -6,28 +6,16 @@ Every line has its own number, in its duration, so that it can be identified in 
 from __future__ import annotations
 
 import random
-import sqlite3
 import threading
 import time
-from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tests.support.waiting import bound_s
+from tests.torture.stored import Stored, duration_ns
 from tests.torture.writer import TRACEBACK, Writer
 
-THRESHOLD_NS = 10**9
 QUIET_S = 0.2
-
-
-def duration_ns(number: int, *, slow: bool) -> int:
-    """The duration that names a line. Up to ten million lines, those that are not slow stay below the threshold."""
-    return number * 100 + (THRESHOLD_NS if slow else 0)
-
-
-def number_of(duration: int) -> int:
-    """The line that a duration names."""
-    return duration % THRESHOLD_NS // 100
 
 
 def line_of(number: int, *, slow: bool) -> bytes:
@@ -55,10 +43,10 @@ class Upstream(Writer, threading.Thread):
     the quiet window, so that each burst is an episode that fits into one span.
     """
 
-    def __init__(self, log: Path, db: Path, seed: int) -> None:
+    def __init__(self, log: Path, stored: Stored, seed: int) -> None:
         Writer.__init__(self, log, random.Random(seed))  # noqa: S311 - a schedule, no secret
         threading.Thread.__init__(self, name="upstream", daemon=True)
-        self.db = db
+        self._stored = stored
         self.slow: set[int] = set()
         self.failed: BaseException | None = None
         self._enough = threading.Event()
@@ -112,17 +100,12 @@ class Upstream(Writer, threading.Thread):
         return f"{_stamp(time.time())} - headroom.proxy - INFO - event=request {'x' * size}\n".encode()
 
     def all_is_read(self) -> bool:
-        """Write nothing until the store has every line, for some lives of the program at most."""
+        """Write nothing until the store has every line: rotated files can then be deleted without loss.
+
+        It waits for some lives of the program at most.
+        """
         deadline_s = time.monotonic() + bound_s(10)
-        while not self._is_stored():
+        while not self._stored.has(self.lines):
             if time.monotonic() > deadline_s or self._enough.wait(0.02):
                 return False
         return True
-
-    def _is_stored(self) -> bool:
-        """Return whether the store has every line: rotated files can then be deleted without a loss."""
-        try:
-            with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=5)) as db:
-                return int(db.execute("SELECT samples FROM source").fetchone()[0]) >= self.lines
-        except (sqlite3.Error, TypeError):
-            return False
