@@ -196,7 +196,8 @@ class Chunk(msgspec.Struct, frozen=True):
 
     They are ``buffer[start:end]``; the buffer is used again for the next chunk. ``advanced`` is the
     number of bytes that the position moves by, skipped ones included; ``oversized`` the number of lines whose start was
-    skipped here.
+    skipped here. ``continued`` is the state of the file before this one, without the unfinished lines that this one
+    continues.
     """
 
     buffer: bytearray
@@ -206,6 +207,7 @@ class Chunk(msgspec.Struct, frozen=True):
     after: FileState
     advanced: int
     oversized: int = 0
+    continued: FileState | None = None
 
     @property
     def data(self) -> bytes:
@@ -334,13 +336,15 @@ class Batch(msgspec.Struct, frozen=True):
     ``samples`` belong to ``file``, whose name gives them ``attributes`` in addition to those of their shapes.
     ``breaches`` are the samples that are not ok, each with the ids of its episode. ``open_episodes`` has the open
     episodes of each live path on which they changed, and ``parts`` the parts of episodes that are complete (the last
-    part of a closed episode is in the episode). ``drifted`` is the first line that drifted, as (offset, why).
+    part of a closed episode is in the episode). ``continued`` is that of the chunk. ``drifted`` is the first line that
+    drifted, as (offset, why).
     Intervals that end at or before ``seal_until_ns`` become final, and idle series are repeated at that time.
     ``is_last``: no more lines are read for now, so they are repeated no later than the end of the last such interval.
     """
 
     source: int
     file: FileState | None = None
+    continued: FileState | None = None
     attributes: Attributes = ()
     samples: Samples = msgspec.field(default_factory=Samples)
     breaches: tuple[Breach, ...] = ()

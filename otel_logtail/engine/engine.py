@@ -138,6 +138,7 @@ class Engine:
         return Batch(
             source=info.id,
             file=msgspec.structs.replace(chunk.after, parts=joiner.parts),
+            continued=chunk.continued,
             attributes=attributes,
             samples=samples,
             breaches=breaches,

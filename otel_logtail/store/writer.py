@@ -282,6 +282,8 @@ class Store:
         if batch.file is not None:
             files.update(self._db, batch.source, batch.file)
             breaches = self._samples.add(batch, batch.file.id)
+        if batch.continued is not None:
+            files.update(self._db, batch.source, batch.continued)
         self._intervals.add(batch, breaches)
         episodes.write(self._db, batch)
         self._add_marks(batch)

@@ -77,9 +77,8 @@ class HeldFiles:
         self._reporter = reporter
         self._buffer = buffer
         self._to_read: deque[Held] = deque()
-        # the newest file of which something was read, and the older ones whose unfinished lines it continues
+        # the newest file of which something was read
         self._newest = max((state for state in states if state.offset), key=lambda state: state.id, default=None)
-        self._continued: list[int] = []
 
     def hold(self, holding: list[Held], paths: Mapping[tuple[int, int], str]) -> bool:
         """Hold these files from now on; return whether another one was closed for that.
@@ -103,7 +102,6 @@ class HeldFiles:
 
     def read(self, now_s: float, most: int) -> Chunk | None:
         """Return the next chunk, of ``most`` bytes; None if there is nothing (more) now."""
-        self._drop_continued()
         while self._to_read:
             held = self._to_read[0]
             chunk = self._next(held, most, now_s)
@@ -116,15 +114,12 @@ class HeldFiles:
 
     def accept(self, after: FileState) -> None:
         """Continue behind a chunk that is committed."""
-        newest = self._newest
-        if newest is None or after.id == newest.id or self._is_newer(after, newest):
-            if newest is not None and after.id != newest.id and newest.parts:
-                self._continued.append(newest.id)
+        before = self._before(after)
+        if before is not None and (continued := self._continued(before)) is not None:
+            self._take(continued)
+        if before is not None or self._newest is None or after.id == self._newest.id:
             self._newest = after
-        for held in chain(islice(self._to_read, 1), self.all):  # it is the first, mostly
-            if held.state.id == after.id:
-                held.state = after
-                break
+        self._take(after)
 
     def release(self, now_s: float) -> None:
         """Close files that are not live any more, were read to their end and have not grown for long."""
@@ -178,33 +173,38 @@ class HeldFiles:
             return None
         if chunk is None:
             held.ended_at = size
-        elif not held.state.offset and (parts := self._parts_before(held.state)):
-            chunk = msgspec.structs.replace(chunk, after=msgspec.structs.replace(chunk.after, parts=parts))
+        elif (before := self._before(held.state)) is not None and before.parts:
+            parts = b"" if held.state.offset else before.parts  # a rotation may come between the parts of a line
+            after = msgspec.structs.replace(chunk.after, parts=parts or chunk.after.parts)
+            chunk = msgspec.structs.replace(chunk, after=after, continued=self._continued(before))
         if chunk is None and not isinstance(held.reader, PlainReader):  # it will not grow
             self._finish(held, held.state.offset)
             if held.reader.damage:
                 self._reporter.damaged(held.state.path, held.reader.damage)
         return chunk
 
-    def _parts_before(self, state: FileState) -> bytes:
-        """Return the unfinished lines of the file before this one: a rotation may come between their parts."""
-        return self._newest.parts if self._newest is not None and self._is_newer(state, self._newest) else b""
+    def _before(self, state: FileState) -> FileState | None:
+        """Return the checkpoint of the newest file that was read, if this is that of a newer one."""
+        newest = self._newest
+        return None if newest is None or newest.id == state.id or not self._is_newer(state, newest) else newest
+
+    def _continued(self, before: FileState) -> FileState | None:
+        """Return a checkpoint without unfinished lines: the next file continues them. None: nothing is stored of it."""
+        known = self._states.get(before.id)
+        return None if known is None or not known.parts else msgspec.structs.replace(known, parts=b"")
 
     def _is_newer(self, state: FileState, other: FileState) -> bool:
         """Return whether a file was written after another one. The id of an older file that is found late is larger."""
         order = [held.state.id for held in self.all if held.state.id in (state.id, other.id)]
         return order[0] == other.id if len(order) == 2 else state.id > other.id
 
-    def _drop_continued(self) -> None:
-        """Delete unfinished lines that another file continues: they would add up with each rotation."""
-        for id_ in self._continued:
-            state = self._states.get(id_)
-            if state is not None:
-                self._store(msgspec.structs.replace(state, parts=b""))
-                for held in self.all:
-                    if held.state.id == id_:
-                        held.state = msgspec.structs.replace(held.state, parts=b"")
-        self._continued.clear()
+    def _take(self, state: FileState) -> None:
+        """Continue with a checkpoint that was stored."""
+        self._states.put(state)
+        for held in chain(islice(self._to_read, 1), self.all):  # it is the first, mostly
+            if held.state.id == state.id:
+                held.state = state
+                break
 
     def _resume(self, held: Held, now_s: float, size: int) -> bool:
         """Continue where the replaced file was read up to; return whether that can be decided now."""

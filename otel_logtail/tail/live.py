@@ -271,7 +271,6 @@ class PathTail:
 
     def accept(self, after: FileState) -> None:
         """Continue behind a chunk that is committed, at the checkpoint that the store has."""
-        self._states.put(after)
         self._held.accept(after)
 
     # --- what is known ----------------------------------------------------------------------------------------------
