@@ -13,7 +13,7 @@ from otel_logtail.cli.options import Db, Slos, Source, store_at
 
 @errors_as_exit()
 def watch(db: Db = None, source: Source = None, slo: Slos = None) -> None:
-    """Watch latency, episodes and exporters live.
+    """Show latency, episodes and exporters live.
 
     Keys: q quit, p pause, + - zoom, e episodes, ? help. If the output is not a terminal, one line a second is printed.
 
