@@ -21,7 +21,7 @@ from otel_logtail.cli.mark import mark
 from otel_logtail.cli.observers.command import observers_app
 from otel_logtail.cli.prune import prune
 from otel_logtail.cli.query import query_app, status
-from otel_logtail.cli.report import report
+from otel_logtail.cli.report import ReportCommand, report
 from otel_logtail.cli.retry import retry
 from otel_logtail.cli.service.command import service_app
 from otel_logtail.cli.settings import given_by, takes_all_settings
@@ -43,7 +43,7 @@ app.add_typer(observers_app)
 app.command()(status)
 app.command()(doctor)
 app.command()(detect)
-app.command()(report)
+app.command(cls=ReportCommand)(report)
 app.command()(watch)
 app.command()(mark)
 app.command()(prune)

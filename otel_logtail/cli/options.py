@@ -27,6 +27,9 @@ class Format(str, Enum):
     CSV = "csv"
 
 
+SERVE_PORT = 4319
+"""The port of ``report --serve`` if none is given."""
+
 Db = Annotated[str | None, flag(DB)]
 Since = Annotated[
     str | None,

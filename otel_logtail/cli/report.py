@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, say, say_error
-from otel_logtail.cli.options import Db, Source, Until, open_reader
+from otel_logtail.cli.options import SERVE_PORT, Db, Source, Until
+from otel_logtail.cli.question import Question
 from otel_logtail.errors import LogtailError, UsageError
 
 if TYPE_CHECKING:
-    from otel_logtail.query import Reader
     from otel_logtail.report.compare import Comparison
     from otel_logtail.report.data import Report
-    from otel_logtail.report.periods import Period
 
 
 class ReportFormat(str, Enum):
@@ -32,6 +32,19 @@ class ReportFormat(str, Enum):
 
 
 _CODES = {"met": 0, "missed": 1, "not judged": 3}
+
+
+class ReportCommand(TyperCommand):
+    """The command line of ``report``. The value of ``--serve`` may be left out, which typer has no option for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, with the default value after a bare ``--serve``."""
+        words = list(args)
+        if "--serve" in words:
+            place = words.index("--serve") + 1
+            if place == len(words) or words[place].startswith("-"):
+                words.insert(place, str(SERVE_PORT))
+        return super().parse_args(ctx, words)
 
 
 @errors_as_exit()
@@ -63,6 +76,14 @@ def report(
             help="Address of a trace in your viewer, for links on the page, e.g. 'https://tempo.example/{trace_id}'.",
         ),
     ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            "--serve",
+            metavar="[PORT]",
+            help=f"Serve the page on this machine until Ctrl-C. Default port: {SERVE_PORT}; 0: a free one.",
+        ),
+    ] = None,
     form: Annotated[ReportFormat, typer.Option("--format", help="Form of the output.")] = ReportFormat.TEXT,
     compare: Annotated[
         str | None,
@@ -84,75 +105,33 @@ def report(
     ] = None,
 ) -> None:
     """Report whether the latency is tolerable; compare periods."""
-    from otel_logtail.report.compared import compare_periods
-    from otel_logtail.report.data import gather
     from otel_logtail.report.page import page
-    from otel_logtail.report.periods import WEEK_NS
     from otel_logtail.report.rows import answer_of
     from otel_logtail.report.slo import parse_slo
     from otel_logtail.report.traces import parse_trace_url
 
     slos = [parse_slo(text) for text in slo or ()]
     traces = None if trace_url is None else parse_trace_url(trace_url)
-    with open_reader(db, since, until, source) as reader, reader.snapshot():
-        if since is None and before is None and after is None:
-            until_ns = time.time_ns() if reader.until_ns is None else reader.until_ns
-            reader.since_ns = until_ns - WEEK_NS
-        periods = _periods(reader, compare, before, after)
-        gathered = gather(reader if periods is None else reader.within(periods[1].since_ns, reader.until_ns), slos)
-        comparison = None if periods is None else compare_periods(reader, *periods)
-    options = (*(("--db", str(db)) if db else ()), *(("--source", source) if source else ()))
+    question = Question(db, since, until, source, slos, compare, before, after)
+    if serve is not None:
+        from otel_logtail.cli.serve import serve_pages
+
+        if html is not None or form is not ReportFormat.TEXT:
+            raise UsageError("--serve excludes --html and --format", hint="the site has /report.json and /report.md")
+        serve_pages(question, serve, traces)
+    gathered, comparison, damage = question.answer()
 
     def made() -> str:
-        return page(gathered, comparison, made_ns=time.time_ns(), trace_url=traces, options=options)
+        return page(gathered, comparison, made_ns=time.time_ns(), trace_url=traces, options=question.store_options)
 
     _print(gathered, comparison, form, made)
     if html is not None:
         _write(html, made())
         say(f"written to {html}")
-    if text := str(reader.damage):
-        say_error(f"the store is damaged: {text}")
+    if damage:
+        say_error(f"the store is damaged: {damage}")
     if slos and (code := _CODES[answer_of(gathered).outcome.value]):
         raise typer.Exit(code)
-
-
-def _periods(
-    reader: Reader, compare: str | None, before: str | None, after: str | None
-) -> tuple[Period, Period] | None:
-    """Return the two periods to compare, the earlier one first; None: there is no comparison."""
-    from otel_logtail.query import extent
-    from otel_logtail.report import periods
-    from otel_logtail.text import parse_when
-
-    if compare is not None and (before, after) != (None, None):
-        raise UsageError(
-            "--compare excludes --before and --after",
-            hint="use --compare previous, or --before TIME for the weeks before and the time since",
-        )
-    if compare is None and before is None and after is None:
-        return None
-    now_ns = time.time_ns()
-    until_ns = now_ns if reader.until_ns is None else reader.until_ns
-    first_ns = extent(reader).first_ns
-    if compare is not None:
-        later = periods.Period(reader.bounds[0], until_ns)
-        if compare.strip().lower() == "previous":
-            return periods.previous(later, now_ns if first_ns is None else first_ns), later
-        return periods.parse_range(compare, now_ns, "--compare"), later
-    start, end = after or before or "", before or after or ""
-    start_ns = parse_when(start, now_ns, where="--after" if after else "--before")
-    end_ns = parse_when(end, now_ns, where="--before" if before else "--after")
-    if not end_ns <= start_ns < until_ns:
-        raise UsageError(
-            f"no later period from {start}: it starts before the earlier one ends, or is not before the end",
-            hint="give one time, such as --before 2026-11-18T10:20, or an --after that is later",
-        )
-    earlier = periods.before(end_ns, end_ns if first_ns is None else first_ns)
-    if reader.since_ns is not None:
-        if reader.since_ns >= end_ns:
-            raise UsageError(f"--since is not before {end}", hint="it is the start of the earlier period")
-        earlier = periods.Period(reader.since_ns, end_ns)
-    return earlier, periods.Period(start_ns, until_ns)
 
 
 def _print(gathered: Report, comparison: Comparison | None, form: ReportFormat, page: Callable[[], str]) -> None:

@@ -98,13 +98,13 @@ def episode_spans(reader: Reader) -> list[EpisodeSpan]:
 
 
 def episodes_of(reader: Reader, span_ids: Sequence[bytes]) -> list[EpisodeRow]:
-    """Return the episodes with these ids, in the order of the ids."""
+    """Return the episodes with these ids, in the order of the ids; an id that the store does not have is left out."""
     statement = (
         f"SELECT e.*, s.name FROM {_EPISODES} AS e JOIN source AS s ON s.id = e.source"
         f" WHERE e.span_id IN ({','.join('?' * len(span_ids))})"
     )
     found = {row.span_id: row for row in _rows(reader, statement, tuple(span_ids))}
-    return [found[span_id.hex()] for span_id in span_ids]
+    return [found[span_id.hex()] for span_id in span_ids if span_id.hex() in found]
 
 
 def _values(reader: Reader) -> dict[str, int | None]:

@@ -72,17 +72,30 @@ def page(
         trace_url: The address of a trace, with ``{trace_id}`` in it; None: trace ids are plain text.
         options: The options that commands on the page need to read the same store, such as ``--db``.
     """
-    model = Model(report, comparison, made_ns, tz, trace_url, options)
+    return page_of(Model(report, comparison, made_ns, tz, trace_url, options))
+
+
+def page_of(model: Model) -> str:
+    """Return the page of a model."""
     sections = chain.from_iterable(make(model) for make in SECTIONS)
-    style, script = (_resource(name) for name in ("page.css", "page.js"))
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
+    return document(f"{model.report.title}: latency", join([head(model), *_laid_out(sections), foot(model)], "\n"))
+
+
+def document(title: str, body: Markup) -> str:
+    """Return a page with the style, the script and the policy of all pages."""
     return Template(_resource("page.html")).substitute(
-        policy=markup(f"{policy}; base-uri 'none'; form-action 'none'"),
-        title=markup(f"{report.title}: latency"),
-        style=style,
-        script=script,
-        body=join([head(model), *_laid_out(sections), foot(model)], "\n"),
+        policy=markup(policy()),
+        title=markup(title),
+        style=_resource("page.css"),
+        script=_resource("page.js"),
+        body=body,
     )
+
+
+def policy() -> str:
+    """Return the content security policy of all pages: their style and their script, and nothing else."""
+    style, script = (_hash(_resource(name)) for name in ("page.css", "page.js"))
+    return f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
 
 
 def _resource(name: str) -> str:

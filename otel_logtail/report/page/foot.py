@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from otel_logtail.report.page.html import Markup, Table, tag
+from otel_logtail.report.page.html import Markup, Table, join, tag
 from otel_logtail.report.page.model import Model
 from otel_logtail.report.words import SPACE, date, exact, moment
 from otel_logtail.text import iso
@@ -18,7 +18,13 @@ def foot(model: Model) -> Markup:
         caption="Commands", columns=["figures", "command"], rows=rows, sides="ll", kind="commands stack"
     ).markup()
     notes = tag("ul", *(tag("li", note) for note in _notes(model)))
-    return tag("footer", tag("h2", "How to reproduce each figure"), table, notes)
+    return tag("footer", *_links(model), tag("h2", "How to reproduce each figure"), table, notes)
+
+
+def _links(model: Model) -> Iterator[Markup]:
+    """Yield the links to the further pages of a server."""
+    if model.served is not None:
+        yield tag("p", join((tag("a", name, href=address) for name, address in model.served.others), " · "))
 
 
 def _commands(model: Model) -> Iterator[tuple[str, Sequence[str]]]:

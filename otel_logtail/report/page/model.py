@@ -12,12 +12,19 @@ from otel_logtail.report.data import Report
 from otel_logtail.report.page.html import Markup
 
 
+class Served(msgspec.Struct, frozen=True):
+    """The addresses of further pages, if the page is served: that of an episode without its id, and others by name."""
+
+    episode: str
+    others: tuple[tuple[str, str], ...]
+
+
 class Model(msgspec.Struct, frozen=True):
     """Everything that the page shows.
 
     ``tz`` is the time zone of its times; None: the local one. ``trace_url`` is the address of a trace, with
     ``{trace_id}`` in it; None: trace ids are plain text. ``options`` are those that commands on the page need to read
-    the same store.
+    the same store. ``served`` is None for a page in a file.
     """
 
     report: Report
@@ -26,6 +33,7 @@ class Model(msgspec.Struct, frozen=True):
     tz: tzinfo | None
     trace_url: str | None = None
     options: tuple[str, ...] = ()
+    served: Served | None = None
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from otel_logtail.report.page.html import Markup, Table, join, tag
 from otel_logtail.report.page.model import Model, Section
 from otel_logtail.report.page.scales import Time
 from otel_logtail.report.page.svg import Svg, boxes
-from otel_logtail.report.stalls import SLOWEST, LongStall
+from otel_logtail.report.stalls import DRAWN, SLOWEST, LongStall
 from otel_logtail.report.words import column, day, measured, moment
 from otel_logtail.text import parse_when
 
@@ -56,8 +56,7 @@ def _start(sample: SlowSample) -> int:
 
 
 def _stall(stall: LongStall, model: Model, longest_ns: int) -> Markup:
-    episode, (start_ns, end_ns) = stall.episode, _span(stall)
-    drawn = sorted(stall.slowest, key=_start)
+    episode = stall.episode
     began = moment(parse_when(episode.start, 0), model.tz)
     cells = (
         tag("span", f"{day(began)} {began:%H:%M:%S}"),
@@ -67,12 +66,20 @@ def _stall(stall: LongStall, model: Model, longest_ns: int) -> Markup:
         tag("span", episode.cause, class_="cause"),
         tag("span", _row_bars(_bars(stall), longest_ns), class_="samples"),
     )
-    inside = [
+    return tag("details", tag("summary", *cells), opened(stall, model), id=anchor_of(episode))
+
+
+def opened(stall: LongStall, model: Model, most: int = SLOWEST) -> Markup:
+    """Return the bars of a stall's slowest samples, and the table of at most so many of them."""
+    start_ns, end_ns = _span(stall)
+    drawn = sorted(stall.slowest[:DRAWN], key=_start)
+    return tag(
+        "div",
         _opened(drawn, (start_ns, max(end_ns, start_ns + 1)), model.tz),
-        _table(stall, model),
-        _notes(stall, model),
-    ]
-    return tag("details", tag("summary", *cells), tag("div", *inside, class_="inside"), id=anchor_of(episode))
+        _table(stall, model, most),
+        _notes(stall, model, most),
+        class_="inside",
+    )
 
 
 def _bars(stall: LongStall) -> list[tuple[str, int, int]]:
@@ -119,8 +126,8 @@ def _opened(drawn: Sequence[SlowSample], span_ns: tuple[int, int], tz: tzinfo | 
     return svg.markup()
 
 
-def _table(stall: LongStall, model: Model) -> Markup:
-    slowest = stall.slowest[:SLOWEST]
+def _table(stall: LongStall, model: Model, most: int) -> Markup:
+    slowest = stall.slowest[:most]
     if not slowest:
         return tag("p", "Its samples have expired.", class_="note")
     names = list(dict.fromkeys(name for sample in slowest for name in sample.stages))
@@ -153,11 +160,12 @@ def _trace(trace_id: str, model: Model) -> Markup:
     return tag("a", tag("code", trace_id), href=model.trace_url.replace("{trace_id}", trace_id), rel="noreferrer")
 
 
-def _notes(stall: LongStall, model: Model) -> Markup:
-    episode, number = stall.episode, min(SLOWEST, len(stall.slowest))
+def _notes(stall: LongStall, model: Model, most: int) -> Markup:
+    episode, number, served = stall.episode, min(most, len(stall.slowest)), model.served
     shown = "All its slow samples."
     if number < episode.count:
-        bars = f"; the bars are the {len(stall.slowest)} slowest" if len(stall.slowest) < episode.count else ""
+        drawn = min(DRAWN, len(stall.slowest))
+        bars = f"; the bars are the {drawn} slowest" if drawn < episode.count else ""
         shown = f"The {number} slowest of {episode.count:,} slow samples{bars}."
     return tag(
         "p",
@@ -166,6 +174,7 @@ def _notes(stall: LongStall, model: Model) -> Markup:
         _trace(episode.trace_id, model),
         tag("br"),
         tag("code", _command(episode, model.options)),
+        *([tag("br"), tag("a", "This episode alone", href=served.episode + episode.span_id)] if served else []),
         class_="note",
     )
 
