@@ -10,6 +10,7 @@ from otel_logtail.cli.options import open_reader
 from otel_logtail.errors import UsageError
 
 if TYPE_CHECKING:
+    from otel_logtail.model import Mark
     from otel_logtail.query import Reader
     from otel_logtail.report.compare import Comparison
     from otel_logtail.report.data import Report
@@ -28,6 +29,7 @@ class Question(NamedTuple):
     compare: str | None
     before: str | None
     after: str | None
+    marks: Sequence[Mark] = ()
 
     @property
     def store_options(self) -> tuple[str, ...]:
@@ -48,12 +50,13 @@ class Question(NamedTuple):
         """Return the report of now, its comparison, and what is damaged in the store."""
         from otel_logtail.report.compared import compare_periods
         from otel_logtail.report.data import gather
+        from otel_logtail.report.marked import with_marks
 
         with self.open() as reader, reader.snapshot():
             periods = _periods(reader, self.compare, self.before, self.after)
             later = reader if periods is None else reader.within(periods[1].since_ns, reader.until_ns)
             comparison = None if periods is None else compare_periods(reader, *periods)
-            return gather(later, self.slos), comparison, str(reader.damage)
+            return with_marks(gather(later, self.slos), later, self.marks), comparison, str(reader.damage)
 
 
 def _periods(

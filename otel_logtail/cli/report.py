@@ -93,6 +93,14 @@ def report(
             help="Compare with another period: previous (of the same length), or 2026-11-01..2026-11-07.",
         ),
     ] = None,
+    mark: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mark",
+            metavar="NAME=TIME",
+            help="A mark for this report only, e.g. 'upgrade 0.42=2026-11-20T10:00'. Can be repeated.",
+        ),
+    ] = None,
     before: Annotated[
         str | None,
         typer.Option(
@@ -107,12 +115,14 @@ def report(
     """Report whether the latency is tolerable; compare periods."""
     from otel_logtail.report.page import page
     from otel_logtail.report.rows import answer_of
+    from otel_logtail.report.since import parse_mark
     from otel_logtail.report.slo import parse_slo
     from otel_logtail.report.traces import parse_trace_url
 
     slos = [parse_slo(text) for text in slo or ()]
+    marks = [parse_mark(text, time.time_ns()) for text in mark or ()]
     traces = None if trace_url is None else parse_trace_url(trace_url)
-    question = Question(db, since, until, source, slos, compare, before, after)
+    question = Question(db, since, until, source, slos, compare, before, after, marks)
     if serve is not None:
         from otel_logtail.cli.serve import serve_pages
 

@@ -9,7 +9,7 @@ import msgspec
 
 from otel_logtail import query
 from otel_logtail.counts import add
-from otel_logtail.model import Counts
+from otel_logtail.model import Counts, Mark
 from otel_logtail.observer import Explanation
 from otel_logtail.plugins import explain
 from otel_logtail.query import Extent, Reader, StageRow, Summary
@@ -19,6 +19,7 @@ from otel_logtail.report.calendar import Calendar, Slot
 from otel_logtail.report.deciding import Deciding, deciding
 from otel_logtail.report.judge import Measured, Verdict, judge, worst_of
 from otel_logtail.report.periods import DAY_NS
+from otel_logtail.report.since import Since
 from otel_logtail.report.slo import IN_STALLS, Slo, default_slos
 from otel_logtail.report.stalls import DRAWN, Cause, LongStall, Stalls
 from otel_logtail.report.timeline import Timeline, timeline
@@ -44,7 +45,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     None: there is no such time. ``thresholds_ms`` are None if the sources have different ones. ``are_default``: the
     user gave no targets. ``newest_ns`` is the time of the newest sample in the store. ``week`` has the number of stalls
     that began in each hour of each day of the week. ``sources`` are the reports of all sources, if there are several.
-    ``bounds_ns`` is the requested range.
+    ``bounds_ns`` is the requested range. ``marks`` are the marks in it, oldest first, and ``since`` is what changed
+    since the newest one (:func:`marked.with_marks` adds both).
     """
 
     title: str
@@ -69,6 +71,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     newest_ns: int | None = None
     sources: tuple[Report, ...] = ()
     bounds_ns: tuple[int | None, int | None] = (None, None)
+    marks: tuple[Mark, ...] = ()
+    since: Since | None = None
 
     @property
     def stalls_a_day(self) -> float | None:

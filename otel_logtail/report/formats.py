@@ -26,6 +26,7 @@ from otel_logtail.report.rows import (
     cause_rows,
     change_rows,
     headline,
+    mark_rows,
     part_rows,
     periods_of,
     range_of,
@@ -34,6 +35,7 @@ from otel_logtail.report.rows import (
     stall_rows,
     target_rows,
 )
+from otel_logtail.report.since import Since, since_sentence
 from otel_logtail.report.stalls import SLOWEST
 from otel_logtail.report.words import SPACE
 from otel_logtail.text import iso, printable
@@ -42,8 +44,11 @@ _PARTS = ("paths", "stages")
 _SPECIAL = str.maketrans({char: "\\" + char for char in "\\`*_{}[]<>#|~&"})
 
 
-def as_object(report: Report, comparison: Comparison | None = None) -> dict[str, Any]:
-    """Return a report as an object for JSON: durations in milliseconds, times in ISO 8601, shares from 0 to 1."""
+def as_object(report: Report, comparison: Comparison | None = None, *, tz: tzinfo | None = None) -> dict[str, Any]:
+    """Return a report as an object for JSON: durations in milliseconds, times in ISO 8601, shares from 0 to 1.
+
+    The time zone is that of times within sentences; None: the local one.
+    """
     found = answer_of(report)
     shares = report.shares or (None, None)
     return {
@@ -68,6 +73,8 @@ def as_object(report: Report, comparison: Comparison | None = None) -> dict[str,
         "week": report.week,
         "sources": [_source(source) for source in report.sources],
         **{name: getattr(report, name) for name in _PARTS},
+        "marks": [{"time": iso(mark.time_ns), "text": mark.text} for mark in report.marks],
+        "since_mark": None if report.since is None else _since(report.since, tz),
         "comparison": None if comparison is None else _comparison(comparison),
     }
 
@@ -95,9 +102,18 @@ def _source(report: Report) -> dict[str, Any]:
     }
 
 
-def as_json(report: Report, comparison: Comparison | None = None) -> bytes:
+def as_json(report: Report, comparison: Comparison | None = None, *, tz: tzinfo | None = None) -> bytes:
     """Return a report as one line of JSON."""
-    return msgspec.json.encode(as_object(report, comparison))
+    return msgspec.json.encode(as_object(report, comparison, tz=tz))
+
+
+def _since(since: Since, tz: tzinfo | None) -> dict[str, Any]:
+    return {
+        "time": iso(since.mark.time_ns),
+        "text": since.mark.text,
+        "sentence": since_sentence(since, tz),
+        "comparison": _comparison(since.comparison),
+    }
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
@@ -156,6 +172,9 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
     yield f"### {MARKS[found.outcome]} {_text(found.sentence)}"
     yield ""
     yield f"**{_text(report.title)}**: {_text(range_of(report, tz))}"
+    if report.since is not None:
+        yield ""
+        yield _text(since_sentence(report.since, tz))
     yield from _table(target_rows(report), "llll")
     if report.sources:
         yield from _table(source_rows(report), SOURCE_SIDES)
@@ -180,6 +199,10 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
         shown = shortened(report)
         yield f"#### {_text(stalls_heading(shown, tz))}"
         yield from _table(stall_rows(shown, tz), STALL_SIDES)
+    if report.marks:
+        yield ""
+        yield "#### Marks"
+        yield from _table(mark_rows(report, tz), "ll")
     for name in _PARTS:
         if parts := getattr(report, name):
             yield from _table(part_rows(name, parts), PART_SIDES)

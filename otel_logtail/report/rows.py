@@ -21,7 +21,10 @@ CAUSE_SIDES = "lrrrl"
 SOURCE_SIDES = "llrrrrr"
 PART_SIDES = "lrrrrr"
 CHANGE_SIDES = "lrrll"
+MARK_SIDES = "lw"
 """The alignment of each column: left or right."""
+
+_MARKS = 10  # so many marks are listed
 
 Rows = list[list[str]]
 
@@ -160,6 +163,12 @@ def part_rows(title: str, parts: Iterable[Part]) -> Rows:
             for part in parts
         ),
     ]
+
+
+def mark_rows(report: Report, tz: tzinfo | None) -> Rows:
+    """Return the table of the newest marks, oldest first."""
+    rows = [[local(mark.time_ns, tz)[: len("2026-11-01 00:00:00")], mark.text] for mark in report.marks[-_MARKS:]]
+    return [["time", "mark"], *rows]
 
 
 def change_rows(comparison: Comparison) -> Rows:

@@ -13,12 +13,14 @@ from otel_logtail.report.data import Report
 from otel_logtail.report.findings import stalls_heading, why_heading
 from otel_logtail.report.rows import (
     CHANGE_SIDES,
+    MARK_SIDES,
     PART_SIDES,
     SOURCE_SIDES,
     STALL_SIDES,
     answer_of,
     change_rows,
     headline,
+    mark_rows,
     part_rows,
     periods_of,
     range_of,
@@ -27,6 +29,7 @@ from otel_logtail.report.rows import (
     stall_rows,
     target_rows,
 )
+from otel_logtail.report.since import since_sentence
 from otel_logtail.report.words import NONE, SPACE, count, measured
 from otel_logtail.table import GAP, lay_out, row_lines, widths_of, wrap
 from otel_logtail.text import printable, short
@@ -54,6 +57,8 @@ def lines(
     found = answer_of(report)
     sentence = list(_wrapped(f"{MARKS[found.outcome]} {printable(found.sentence)}", width or _WIDTH))
     yield from sentence
+    if report.since is not None:
+        yield from _wrapped(printable(since_sentence(report.since, tz).replace(SPACE, " ")), width or _WIDTH)
     yield from _wrapped(f"{printable(report.title)}: {range_of(report, tz)}", width or _WIDTH)
     yield ""
     yield from _targets(report, width)
@@ -78,6 +83,9 @@ def lines(
     if report.paths:
         yield ""
         yield from _table(part_rows("paths", report.paths), PART_SIDES, width)
+    if report.marks:
+        yield ""
+        yield from _table(mark_rows(report, tz), MARK_SIDES, width)
     yield ""
     yield from sentence
 

@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from otel_logtail.model import Mark
 from otel_logtail.query import Reader
 from otel_logtail.report.compared import compare_periods
 from otel_logtail.report.data import gather
+from otel_logtail.report.marked import with_marks
 from otel_logtail.report.page import page
 from otel_logtail.report.periods import DAY_NS, Period
 from otel_logtail.report.slo import parse_slo
+from otel_logtail.store import marks
+from otel_logtail.store.connection import connect, transaction
 from tests.support.browser import MISSING, PROGRAM, Browser, browser
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 
@@ -178,6 +182,17 @@ def stalls_with_their_samples(folder: Path) -> Path:
     return db
 
 
+def marks_a_day_apart(folder: Path) -> Path:
+    """More marks than a table lists, some at once, the last ones at the right edge, and one with a hostile name."""
+    db = history(folder, 28, 150, 5)
+    days = [*range(0, 22, 2), 26, 27, 27.5, 27.51, 27.9]
+    found = [Mark(MIDNIGHT + int(day * DAY), f"headroom 0.42.{at} started") for at, day in enumerate(days)]
+    with contextlib.closing(connect(db)) as conn, transaction(conn):
+        for mark in (*found, Mark(MIDNIGHT + 23 * DAY, EVIL)):
+            assert marks.add_by_hand(conn, mark, None) == 1
+    return db
+
+
 STATES: tuple[Callable[[Path], Path], ...] = (
     empty,
     one_request,
@@ -190,6 +205,7 @@ STATES: tuple[Callable[[Path], Path], ...] = (
     script_in_every_name,
     four_sources,
     stalls_with_their_samples,
+    marks_a_day_apart,
 )
 
 
@@ -202,7 +218,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def made(db: Path, folder: Path, *slos: str) -> Path:
     """Write the page of a store, with a comparison of its two halves if it has days."""
     with Reader.open(db) as reader, reader.snapshot():
-        report = gather(reader, [parse_slo(slo) for slo in slos], tz=timezone.utc)
+        targets = [parse_slo(slo) for slo in slos]
+        report = with_marks(gather(reader, targets, tz=timezone.utc), reader, tz=timezone.utc)
         comparison = None
         if len(report.days) > 2:
             halves = [MIDNIGHT + len(report.days) * DAY * part // 2 for part in range(3)]

@@ -28,6 +28,7 @@ from otel_logtail.report.page.distribution import distribution_section
 from otel_logtail.report.page.foot import foot
 from otel_logtail.report.page.head import head
 from otel_logtail.report.page.html import Markup, join, markup, tag
+from otel_logtail.report.page.marks import mark_section
 from otel_logtail.report.page.model import Make, Model, Section
 from otel_logtail.report.page.parts import path_section, stage_section
 from otel_logtail.report.page.sources import detail_section, of_one_source, source_section
@@ -41,6 +42,7 @@ BEGINS = b'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"
 SECTIONS: tuple[Make, ...] = (
     source_section,
     when_section,
+    mark_section,
     day_sections,
     of_one_source(cause_section),
     of_one_source(stall_section),

@@ -12,6 +12,7 @@ from otel_logtail.report.page.html import Markup, Table, join, tag
 from otel_logtail.report.page.model import Model
 from otel_logtail.report.page.svg import Svg
 from otel_logtail.report.rows import answer_of
+from otel_logtail.report.since import since_sentence
 from otel_logtail.report.words import NONE, SPACE, count, date, digits, exact, length, measured, moment, part_of
 from otel_logtail.text import parse_when
 
@@ -68,7 +69,11 @@ def _unbroken(sentence: str) -> Markup:
 
 def _since_mark(model: Model) -> list[Markup]:
     """Return the sentence on what changed since the newest mark."""
-    return []
+    since = model.report.since
+    if since is None:
+        return []
+    mark, colon, found = since_sentence(since, model.tz).rpartition("): ")
+    return [tag("p", tag("em", f"{mark}{colon.rstrip()} "), found, class_="lede")]
 
 
 # --- figures ------------------------------------------------------------------------------------------------------

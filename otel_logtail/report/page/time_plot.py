@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 from itertools import groupby
 
+from otel_logtail.model import Mark
 from otel_logtail.report.axis import DAY_S, SECOND_NS, span
+from otel_logtail.report.page import marks
 from otel_logtail.report.page.html import Markup, join, tag
 from otel_logtail.report.page.scales import LABEL, Durations, Time, spread
 from otel_logtail.report.page.svg import Point, Svg, area, boxes, dots, polyline
@@ -27,7 +29,7 @@ def time_plot(
     thresholds_ms: tuple[float, float] | None,
     tz: tzinfo | None,
     *,
-    top: float = TOP,
+    found: Sequence[Mark] = (),
     stalls: Sequence[tuple[int, str]] = (),
 ) -> Svg:
     """Return the plot.
@@ -36,16 +38,18 @@ def time_plot(
         line: The range in buckets.
         thresholds_ms: The thresholds; None: the sources have different ones.
         tz: The time zone of the labels.
-        top: The top of the latency, in pixels; above it there is room for the names of marks.
+        found: The marks in the range, whose names are above the latency.
         stalls: Times in ns, and the addresses of what is to be seen about them.
     """
+    time = _time(line, tz)
+    names = marks.place(found, time)
+    top = TOP + marks.height(names)
     has_few = bool(line.dots)
     heat = 0.0 if has_few else 44 + _ROW * len(line.cells[0])
     rows = _rows(line)
     strips = top + _LATENCY + 10
     base = strips + sum(height + 12 for _, height, _, _ in rows)
     plot = Svg(base + 22 + heat, "latency over time")
-    time = _time(line, tz)
     time.grid(plot, top, base)
     _latency(plot, time, line, thresholds_ms, top)
     y = strips
@@ -53,6 +57,7 @@ def time_plot(
         y += 12 + height
         _strip(plot, time, line.buckets, (name, y, height), values, kinds)
     plot.line((0, base), (100, base), "axis")
+    marks.draw(plot, names, top, base)
     time.labels(plot, base + 16)
     if heat:
         _heat(plot, time, line, base + 40, thresholds_ms)

@@ -25,7 +25,7 @@ def when_section(model: Model) -> Iterator[Section]:
     stalls = [
         (parse_when(s.episode.start, 0), f"#{anchor_of(s.episode)}") for s in report.longest if not report.sources
     ]
-    plot = time_plot(line, report.thresholds_ms, model.tz, stalls=stalls)
+    plot = time_plot(line, report.thresholds_ms, model.tz, found=report.marks, stalls=stalls)
     found = stalls_in_time(line, model.tz)
     yield Section(
         heading=f"When: {found}" if found else "When",
