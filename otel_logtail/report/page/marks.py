@@ -15,7 +15,7 @@ from otel_logtail.report.rows import mark_rows
 
 _CHARACTER = 1.0  # the width of a character of a name, in per cent of a plot of 640 pixels
 _LONGEST = 24  # characters of a name above a plot
-_LAST = 80.0  # a name right of this place stands left of its line
+_LAST = 80.0  # a name right of this place is left of its line
 _ROWS = 2
 
 

@@ -172,7 +172,7 @@ def names(*places: float, text: str = "a name of a mark") -> list[tuple[int | No
     return [(name.row, name.is_left) for name in place(found, Time(0, 100_000, UTC))]
 
 
-def test_names_that_would_overlap_are_in_two_rows_and_the_last_ones_stand_left() -> None:
+def test_names_that_would_overlap_are_in_two_rows_and_the_last_ones_are_left_of_their_lines() -> None:
     assert names(10, 50) == [(0, False), (0, False)]
     assert names(10, 12) == [(1, False), (0, False)]
     assert names(10, 11, 12) == [(None, False), (1, False), (0, False)]
