@@ -77,7 +77,7 @@ def test_the_sentence_names_what_is_better(tmp_path: Path) -> None:
     assert "less time in episodes" in found
 
 
-def test_no_change_and_too_little_data_are_said_so(tmp_path: Path) -> None:
+def test_no_change_and_too_little_data_have_words_of_their_own(tmp_path: Path) -> None:
     db = store(tmp_path, 21)
     assert sentence(report_of(db, Mark(START + 14 * DAY, "x"))) == "Since x (9 Dec 00:00): no clear change."
     late = Mark(START + 21 * DAY - 2 * HOUR, "x")
@@ -148,16 +148,16 @@ def test_all_forms_have_the_sentence_and_the_marks(tmp_path: Path) -> None:
     db = store(tmp_path, 9)
     add(db, Mark(START + DAY, "first"), Mark(START + 8 * DAY, "<b>*x*\x1b[31m"))
     report = report_of(db)
-    said = sentence(report)
+    found = sentence(report)
     text = list(lines(report, tz=UTC))
-    assert text[1] == said.replace("\x1b", "\\x1b")
+    assert text[1] == found.replace("\x1b", "\\x1b")
     assert any(line.split() == ["2026-11-26", "00:00:00", "first"] for line in text)
     data = json.loads(as_json(report, tz=UTC))
     assert [(mark["time"], mark["text"]) for mark in data["marks"]] == [
         ("2026-11-26T00:00:00.000000000Z", "first"),
         ("2026-12-03T00:00:00.000000000Z", "<b>*x*\x1b[31m"),
     ]
-    assert data["since_mark"]["sentence"].replace("\xa0", " ") == said
+    assert data["since_mark"]["sentence"].replace("\xa0", " ") == found
     assert data["since_mark"]["comparison"]["figures"]
     marked = "\n".join(markdown(report, tz=UTC))
     assert "| 2026-11-26 00:00:00 | first |" in marked
