@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -79,13 +80,20 @@ def answer_of_several(sources: Sequence[tuple[str, Sequence[Verdict]]], worst: S
 
 
 def _figure(verdict: Verdict) -> str:
-    """Return the measured figure with its name: ``p99 1.567 s``, ``6 stalls in the worst day``."""
+    """Return the measured figure and its name: ``p99 1.567 s``, ``6 stalls on 2026-11-10``, ``no stall on any day``."""
     name = verdict.slo.partition("<")[0].strip()
     name = "time in stalls" if name.lower() == "stalled" else name
     if name.lower() in ("stalls", "episodes"):
         number, _, rest = verdict.actual.partition(" ")
-        noun = name.lower() if number != "1" else name.lower().removesuffix("s")
-        return f"{number} {noun}{' ' + rest if rest else ''}"
+        one = name.lower().removesuffix("s")
+        noun = one if number == "1" else name.lower()
+        found = re.fullmatch(r"in the worst (day|hour)(?:, (.+))?", rest)
+        if found is None:
+            return f"{number} {noun}{' ' + rest if rest else ''}"
+        per, when = found.groups()
+        if when is None:
+            return f"no {one} {'on' if per == 'day' else 'in'} any {per}"
+        return f"{number} {noun} {'on' if per == 'day' else 'in the hour from'} {when}"
     return f"{name} {verdict.actual}"
 
 

@@ -12,6 +12,7 @@ from datetime import tzinfo
 
 import msgspec
 
+from otel_logtail.model import Counts
 from otel_logtail.query import Hours
 from otel_logtail.report.blocks import LEAST_DAYS, Bucket, Covered, Slot, blocks_of, cover, match
 from otel_logtail.report.deciding import Deciding
@@ -32,7 +33,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """The comparison of two periods.
 
     ``days`` are their covered times in days, ``notes`` limit what it shows. ``news`` are the causes and stages that
-    only the later one has. ``earlier`` are the deciding figures of the earlier period; None: they were not read.
+    only the later one has. ``earlier`` are the deciding figures of the earlier period, and ``counts`` its durations;
+    None: they were not read.
     """
 
     sentence: str
@@ -45,6 +47,7 @@ class Comparison(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     news: News = News()
     earlier: Deciding | None = None
+    counts: Counts | None = None
 
     @property
     def word(self) -> Word:

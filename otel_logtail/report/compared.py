@@ -7,8 +7,9 @@ from datetime import tzinfo
 import msgspec
 
 from otel_logtail import query
-from otel_logtail.model import Severity
-from otel_logtail.query import Reader
+from otel_logtail.counts import add
+from otel_logtail.model import Counts, Severity
+from otel_logtail.query import Hours, Reader
 from otel_logtail.report.compare import Comparison, compare
 from otel_logtail.report.deciding import deciding
 from otel_logtail.report.periods import DAY_NS, Period
@@ -34,7 +35,17 @@ def compare_periods(reader: Reader, before: Period, after: Period, tz: tzinfo | 
         ).fetchall()
         earlier = reader.within(before.since_ns, before.until_ns)
         stalls = query.episodes(earlier, severities=(Severity.STALL,))
-        figures = deciding(query.summary(earlier), [stall.duration_ms / 1e3 for stall in stalls])
+        summary = query.summary(earlier)
+        figures = deciding(summary, [stall.duration_ms / 1e3 for stall in stalls])
     threshold_ns = thresholds[0][0] if len(thresholds) == 1 else None
     found = compare((sides[0], sides[1]), (before, after), others, threshold_ns=threshold_ns, tz=tz)
-    return msgspec.structs.replace(found, earlier=figures)
+    return msgspec.structs.replace(found, earlier=figures, counts=_counts(sides[0]))
+
+
+def _counts(hours: Hours) -> Counts:
+    """Add up the durations of some hours; the shortest one is not known exactly."""
+    total = Counts()
+    for hour in hours.hours.values():
+        more = Counts(hour.count, hour.sum_ns, 0, hour.max_ns, [], dict(hour.histogram), hour.zeros)
+        add(total, more)
+    return total

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
+from otel_logtail.model import Counts
 from otel_logtail.query.intervals import percentiles_ns
 from otel_logtail.report.bars import Bar
 from otel_logtail.report.data import Report
@@ -32,11 +33,13 @@ def distribution_section(model: Model) -> Iterator[Section]:
         return
     found = bars(report.counts, report.thresholds_ms or ())
     times = _times(found, report.thresholds_ms)
-    spectral = figure("Latency by percentile", _spectrum(report).markup(), _percentiles(report))
+    earlier = model.comparison.counts if model.comparison is not None else None
+    earlier = earlier if earlier is not None and earlier.count >= LEAST else None
+    spectral = figure("Latency by percentile", _spectrum(report, earlier).markup(), _percentiles(report))
     share_of = figure("Samples by duration", _histogram(report, found, times).markup(), _table(found))
     yield Section(
         heading=_heading(report),
-        sub=_sub(report, times),
+        sub=_sub(report, times, has_earlier=earlier is not None),
         content=tag("div", spectral, share_of, class_="two inside"),
         anchor="how-slow",
     )
@@ -53,9 +56,10 @@ def _heading(report: Report) -> str:
     return f"How slow: {part_of(slow, report.summary.count)} samples takes over {limit}"
 
 
-def _sub(report: Report, times: float) -> str:
+def _sub(report: Report, times: float, *, has_earlier: bool) -> str:
     figures = report.deciding
-    text = "Latency by percentile, and the share of all samples by duration."
+    dotted = " (dotted: the period before)" if has_earlier else ""
+    text = f"Latency by percentile{dotted}, and the share of all samples by duration."
     if figures.slow:
         percent = share(figures.slow / figures.samples)
         text += f" Slow samples: {figures.slow:,} ({percent}), {figures.stall:,} stall."
@@ -67,7 +71,7 @@ def _sub(report: Report, times: float) -> str:
 # --- spectrum -----------------------------------------------------------------------------------------------------
 
 
-def _spectrum(report: Report) -> Svg:
+def _spectrum(report: Report, earlier: Counts | None) -> Svg:
     """Plot durations by percentile: each step to the right is a tenth of the samples before it."""
     counts, fixed = report.counts, report.thresholds_ms or ()
     points = list(spectrum(counts, _POINTS))
@@ -82,6 +86,9 @@ def _spectrum(report: Report) -> Svg:
             plot.line((x, _TOP), (x, _TOP + _TALL), "grid")
             plot.text(x, _TOP + _TALL + 16, f"p{float(percent):g}", "mid")
     plot.line((0, _TOP + _TALL), (100, _TOP + _TALL), "axis")
+    if earlier is not None:
+        before = (point for point in spectrum(earlier, _POINTS) if 0 < point[0] <= most)
+        plot.path(polyline([(100 * x / most, scale.y(ms)) for x, ms in before]), "line soft")
     found: list[Point] = [(100 * x / most, scale.y(ms)) for x, ms in points]
     plot.path(polyline(found), "line ok")
     _crossings(plot, report, scale, most)

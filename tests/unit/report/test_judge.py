@@ -160,7 +160,7 @@ def test_the_worst_missed_target_is_named() -> None:
         Verdict("stalls<3/day", MISSED, "6 in the worst day, 2026-11-10", share=2.0),
         Verdict("max<10s", MET, "5,000.000 ms", share=0.5),
     ]
-    sentence = "Not tolerable: 6 stalls in the worst day, 2026-11-10, the target is stalls<3/day; 1 more missed"
+    sentence = "Not tolerable: 6 stalls on 2026-11-10, the target is stalls<3/day; 1 more missed"
     assert say(*missed) == (MISSED, sentence)
 
 
