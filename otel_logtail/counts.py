@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress, islice
 from itertools import count as count_up
 from math import ceil, log2
+from typing import Any
 
 from otel_logtail import native
 from otel_logtail.model import Attributes, Counts
@@ -107,11 +108,12 @@ def add(into: Counts, more: Counts) -> None:
     into.count += more.count
     into.sum_ns += more.sum_ns
     into.zeros += more.zeros
-    _add_to(into.exponential, more.exponential)
+    add_to(into.exponential, more.exponential)
 
 
 @native.twin(_hot, declines=False)
-def _add_to(into: dict[int, int], more: dict[int, int]) -> None:
+def add_to(into: dict[int, Any], more: dict[int, Any]) -> None:
+    """Add numbers, such as those of buckets, in place."""
     for index, number in more.items():
         into[index] = into.get(index, 0) + number
 

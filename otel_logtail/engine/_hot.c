@@ -1,7 +1,7 @@
 /* The hot path's loops over one chunk, and over rows of counts.
 
    Each function has a twin in Python, which gives the same and is used if this module is not built: find_lines in
-   lines.py; _count, _count_columns, _add_to, extent and places_from in counts.py; _sum_counts and _encode_samples in
+   lines.py; _count, _count_columns, add_to, extent and places_from in counts.py; _sum_counts and _encode_samples in
    rows.py. None as an answer leaves the arguments to the twin. */
 
 #define _GNU_SOURCE
@@ -624,7 +624,7 @@ static PyMethodDef methods[] = {
     {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end, base): see scan.py"},
     {"count", count, METH_VARARGS, "count(values, bounds): see counts.py"},
     {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see counts.py"},
-    {"add_to", add_to, METH_VARARGS, "add_to(into, more): see add in counts.py"},
+    {"add_to", add_to, METH_VARARGS, "add_to(into, more): see counts.py"},
     {"sum_counts", sum_counts, METH_VARARGS, "sum_counts(rows, number of bounds): see rows.py"},
     {"extent", extent, METH_O, "extent(values): see counts.py"},
     {"places_from", places_from, METH_VARARGS, "places_from(values, bound): see counts.py"},

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail.counts import count, thresholds_among
+from otel_logtail.counts import add_to, count, thresholds_among
 from otel_logtail.model import Instrument, Severity
 from otel_logtail.query.blocks import at_edges
 from otel_logtail.query.edges import TABLES, Coverage, cover, id_list
@@ -140,7 +140,7 @@ def _add_intervals(reader: Reader, series: Sequence[int], coverage: Coverage, fo
             continue
         hour = _hour(found, start_ns)
         used.add(id_)
-        hour.histogram.update(buckets)
+        add_to(hour.histogram, buckets)
         hour.zeros += zeros
         hour.sum_ns += sum_ns
         hour.max_ns = max(hour.max_ns, max_ns)

@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 import msgspec
 
+from otel_logtail.counts import add_to
 from otel_logtail.query import Hour
 
 HOUR_S = 3600
@@ -113,7 +114,7 @@ def _add(bucket: Bucket, covered: Covered, weight: float) -> None:
         return
     is_plain = weight == 1.0
     histogram = hour.histogram if is_plain else {index: weight * number for index, number in hour.histogram.items()}
-    bucket.histogram.update(histogram)
+    add_to(bucket.histogram, histogram)
     if hour.zeros:
         bucket.histogram[_ZERO] += weight * hour.zeros  # type: ignore[assignment]
     bucket.count += weight * hour.count

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from otel_logtail.counts import SCALE
+from otel_logtail.counts import SCALE, add_to
 
 Histogram = Mapping[int, float]
 """Counts by the index of an exponential bucket."""
@@ -190,8 +190,7 @@ def merged(blocks: Sequence[Histogram]) -> dict[int, float]:
     """Add up the histograms of blocks."""
     total: dict[int, float] = {}
     for block in blocks:
-        for index, count in block.items():
-            total[index] = total.get(index, 0.0) + count
+        add_to(total, dict(block) if not isinstance(block, dict) else block)
     return total
 
 
