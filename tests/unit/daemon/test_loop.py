@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from otel_logtail.daemon import turn as stages
 from otel_logtail.daemon.build import build
 from otel_logtail.daemon.loop import Loop
 from otel_logtail.daemon.settings import INTERVAL_NS, Settings, SourceSettings
 from otel_logtail.engine.engine import Now
+from otel_logtail.errors import StoreFull
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.store.maintenance import Limits
@@ -101,6 +104,62 @@ def test_what_is_written_before_a_folder_that_was_just_found_is_watched_is_read(
 
     run(tmp_path, StepWatcher(watched), patterns=(str(tmp_path / "logs" / "*" / "proxy.log"),), from_start=True)
     assert ask(tmp_path, "SELECT samples FROM source") == [(2,)]
+
+
+def test_changes_that_arrive_while_the_store_fails_are_found_by_a_scan_of_all_files_once_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Changed(StepWatcher):
+        def wait(self, timeout_s: float) -> frozenset[str]:
+            return frozenset({"a"}) if len(taken) == 1 else frozenset()
+
+    taken: list[frozenset[str] | None] = []
+    loop = made(tmp_path, Changed(lambda directories: None), patterns=(str(tmp_path / "proxy.log"),))
+
+    def take(changed: frozenset[str] | None) -> float:
+        taken.append(changed)
+        if len(taken) == 2:
+            raise StoreFull("no room")
+        if len(taken) == 3:
+            loop.stop()
+        return 60.0
+
+    monkeypatch.setattr(loop._turn, "take", take)
+    loop.run()
+    loop.close()
+    assert taken == [None, frozenset({"a"}), None]
+
+
+def test_a_file_that_appears_and_is_deleted_while_a_backlog_is_read_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, many = tmp_path / "proxy.log", 15_000
+    write(log, *range(many))
+    watcher = StepWatcher(lambda directories: None)
+    loop = made(tmp_path, watcher, patterns=(str(log),), from_start=True)
+    watcher.stop = loop.stop
+    sources = loop._parts.sources
+    step, begun_s = sources.step, time.monotonic()
+    steps_done = 0
+    now = SimpleNamespace(monotonic=lambda: begun_s + 3.0 * steps_done, thread_time=time.thread_time)
+    monkeypatch.setattr(stages, "time", now)
+
+    def step_and_rotate(now_s: float) -> bool | None:
+        nonlocal steps_done
+        has_new = step(now_s)
+        steps_done = number = steps_done + 1
+        if number == 1:
+            log.rename(tmp_path / "proxy.log.1")
+            write(log, many)
+        elif number == 2:
+            log.unlink()
+        return has_new
+
+    monkeypatch.setattr(sources, "step", step_and_rotate)
+    loop.run()
+    loop.close()
+    assert steps_done > 4  # it was a backlog
+    assert ask(tmp_path, "SELECT samples FROM source") == [(many + 1,)]
 
 
 def test_a_run_that_does_not_stay_seals_no_further_than_the_clock_though_a_line_is_from_the_future(

@@ -25,12 +25,12 @@ def made(folder: Path) -> Parts:
     )
 
 
-def step(parts: Parts, times: int) -> None:
+def step(parts: Parts, times: int, *, now_s: float = 1000.0) -> None:
     """Scan, and read and commit so often; then it is killed."""
     (run,) = parts.sources.runs
-    parts.sources.scan(None, 1000.0)
+    parts.sources.scan(None, now_s)
     for _ in range(times):
-        run.step(1000.0)
+        run.step(now_s)
 
 
 def unfinished(parts: Parts) -> list[bytes]:
@@ -97,4 +97,20 @@ def test_a_commit_that_fails_keeps_the_parts(tmp_path: Path, log: Path, monkeypa
     assert unfinished(parts) == [b"", b""]
     (run,) = parts.sources.runs
     assert run.totals.samples == 2
+    parts.close()
+
+
+def test_an_older_file_that_is_found_late_does_not_continue_the_newer_one(tmp_path: Path, log: Path) -> None:
+    rest, older = rotated_within_a_line(log)
+    parts = made(tmp_path)
+    step(parts, 1)
+    (tmp_path / "proxy.log.1").write_bytes(older)
+    step(parts, 1, now_s=1010.0)
+    (run,) = parts.sources.runs
+    assert run.totals.samples == 2
+    assert [bool(kept) for kept in unfinished(parts)] == [True, False]
+    with log.open("ab") as file:
+        file.write(rest)
+    step(parts, 2, now_s=1020.0)
+    assert run.totals.samples == 3
     parts.close()
