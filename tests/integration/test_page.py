@@ -24,6 +24,7 @@ from otel_logtail.store import marks
 from otel_logtail.store.connection import connect, transaction
 from tests.support.browser import MISSING, PROGRAM, Browser, browser
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 
@@ -258,7 +259,8 @@ def test_a_tooltip_is_shown_at_once_and_a_link_opens_its_stall(chromium: Browser
         " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
     )
     chromium.move_to(x, y)
-    tip = chromium.evaluate("document.getElementById('tip').hidden || document.getElementById('tip').innerText")
+    wait_until(lambda: chromium.evaluate("!document.getElementById('tip').hidden"))
+    tip = chromium.evaluate("document.getElementById('tip').innerText")
     assert tip.startswith("Wed\u00a025\u00a0Nov\n")
     assert "slowest" in tip
     target = chromium.evaluate("document.querySelector('svg a[href^=\"#stall-\"]').getAttribute('href')")

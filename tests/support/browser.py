@@ -34,7 +34,7 @@ class Browser:
         self._to_fd = to_fd
         self._from_fd = from_fd
         self._rest = b""
-        self._events: list[dict[str, Any]] = []
+        self._loaded: set[str] = set()
         self._number = 0
         self._session: str | None = None
         self.messages: list[str] = []
@@ -42,6 +42,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Log", "Runtime"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Call a method of the protocol, and return its result."""
@@ -59,15 +60,14 @@ class Browser:
     def open(self, url: str, width: int, *, dark: bool = False, paper: bool = False, script: bool = True) -> None:
         """Load a page into a window of a width, and wait until it is drawn."""
         self.messages.clear()
-        self._events.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="print" if paper else "screen", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
-        self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=url)
-        while not self.evaluate(f"document.readyState === 'complete' && location.href === {json.dumps(url)}"):
-            self._read()
+        for address in ("about:blank", url):  # a page that is already open would only scroll
+            loader = self.call("Page.navigate", url=address)["loaderId"]
+            while loader not in self._loaded:
+                self._read()
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the page, as JSON."""
@@ -101,7 +101,9 @@ class Browser:
         line, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
         parameters = message.get("params", {})
-        if message.get("method") == "Log.entryAdded":
+        if message.get("method") == "Page.lifecycleEvent" and parameters["name"] == "load":
+            self._loaded.add(parameters["loaderId"])
+        elif message.get("method") == "Log.entryAdded":
             self.messages.append(parameters["entry"]["text"])
         elif message.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
             self.messages.append(json.dumps(parameters))
