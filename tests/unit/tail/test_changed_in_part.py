@@ -210,6 +210,7 @@ def test_while_the_program_is_stopped(
     append(log, *NEW[more:])
     follower.follow()
     nothing_comes_twice(follower, old + NEW)
+    assert "may be lost" not in follower.said
 
 
 @EACH
