@@ -29,6 +29,7 @@ from typing import ClassVar
 
 from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.lines import find_lines
+from otel_logtail.engine.marks import FoundMarks, MarkFinder
 from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.model import Attributes, Rejected, Sample
@@ -66,6 +67,8 @@ class ObserverContract:
     """Real lines, without newlines, that are samples: one for each form at least."""
     other_lines: ClassVar[Sequence[bytes]] = ()
     """Real lines of other kinds, from which changed lines are made too."""
+    mark_lines: ClassVar[Sequence[bytes]] = ()
+    """Real lines that are marks, if the observer has any."""
     client_fields: ClassVar[Sequence[bytes]] = ()
     """The parts of the true lines that a client chooses, each different from all other text in them."""
     client_rejected: ClassVar[frozenset[str]] = frozenset()
@@ -103,6 +106,21 @@ class ObserverContract:
             check(observer.marker in line, f"the marker {observer.marker!r} is not in the true line {line!r}")
             check(b"\n" not in line, f"a newline is in the true line {line!r}")
             check(isinstance(answer := ask(observer, line), Sample), f"{line!r} is not a sample: {answer!r}")
+
+    def test_lines_of_starts_are_marks_and_no_other_line_raises(self) -> None:
+        """``find_mark`` raises for no line, and gives the same mark twice."""
+        observer = self.observer()
+        needle: bytes = getattr(observer, "mark_needle", b"")
+        for line in self.mark_lines:
+            check(bool(self._marks(observer, line).marks), f"{line!r} is not a mark")
+        lines = (*self.mark_lines, *(line + needle for line in self.true_lines))
+        for line in changed_lines(lines, needle, self.number // 10, self.seed) if needle else ():
+            found = self._marks(observer, line)
+            check_equal(found.drifted, None, f"the error at {line!r}")
+            check_equal(self._marks(observer, line), found, f"the mark of {line!r} a second time")
+
+    def _marks(self, observer: Observer, line: bytes) -> FoundMarks:
+        return MarkFinder(observer, self.framing).find(line + b"\n", 0, len(line) + 1, 0)
 
     def test_true_lines_in_wrappers_are_the_same_samples(self) -> None:
         """A container runtime or syslog wrote the line: with its own stamp, or without a year and a zone."""

@@ -89,7 +89,7 @@ def make(context: ExporterContext) -> OtlpExporter:
     """
     settings = read_settings(context)
     without = unwanted(context.environ)
-    if without >= {"metrics", "traces"} and (settings.logs is None or settings.form.events == "span"):
+    if without >= {"metrics", "traces"} and (settings.logs is None or not has_logs(settings.form.events)):
         raise UsageError(
             "the exporter otlp has nothing to send: OTEL_METRICS_EXPORTER and OTEL_TRACES_EXPORTER are none",
             hint="leave out --exporter otlp, or one of the variables",
@@ -130,7 +130,7 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
         "metrics": settings.metrics,
         "traces": settings.traces,
         # without --events, only marks are log records, and a receiver need not accept these
-        "logs": None if settings.form.events == "span" else settings.logs,
+        "logs": settings.logs if has_logs(settings.form.events) else None,
     }
     said = []
     without = unwanted(context.environ)

@@ -19,7 +19,7 @@ from otel_logtail.exporters.otlp.encode import Request
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.exporters.otlp.requests import requests
-from otel_logtail.model import OVERFLOW, BreachRecord, Delivered, ExportBatch, Stream
+from otel_logtail.model import OVERFLOW, BreachRecord, Delivered, ExportBatch, MarkRecord, Stream
 from otel_logtail.option import Options
 from tests.support.collector import Collector
 from tests.support.otlp_items import MS, SOURCE, T0, breach, episode, episodes
@@ -152,6 +152,38 @@ def test_log_records_and_spans_arrive_at_a_real_collector_with_the_same_ids(
         ("log.overhead", one.time_ns) for one in stall.breaches
     ]
     assert (len(span.events), span.dropped_events) == (span_events, 0)
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("events", ["span", "log", "spans"])
+def test_marks_arrive_at_a_real_collector_for_any_form_of_breaches(
+    collector: Collector, protocol: str, events: str
+) -> None:
+    endpoint = collector.grpc_endpoint if protocol == "grpc" else collector.http_endpoint
+    options = {"otlp_endpoint": endpoint, "otlp_protocol": protocol, "events": events}
+    exporter = make(ExporterContext({}, options, host="box"))
+    marks = tuple(MarkRecord(n, SOURCE, bytes([n]) * 16, T0 + n * MS, f"version 1.{n} started") for n in (1, 2))
+    try:
+        assert exporter.export(ExportBatch(Stream.MARKS, marks)) == Delivered()
+    finally:
+        exporter.close()
+    collector.wait_until(lambda: collector.lines())
+    (line,) = [line for line in collector.lines() if "resourceLogs" in line]
+    records = line["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert [(r["eventName"], r["severityText"], int(r["timeUnixNano"]), r["body"]["stringValue"]) for r in records] == [
+        ("log.overhead.mark", "INFO", mark.time_ns, mark.text) for mark in marks
+    ]
+    assert [a["value"]["stringValue"] for r in records for a in r["attributes"]] == [mark.uid.hex() for mark in marks]
+    assert not any(r.get("traceId") or r.get("spanId") for r in records)
+
+
+@pytest.mark.parametrize("events", ["span", "log"])
+def test_no_marks_are_sent_if_logs_are_switched_off(events: str) -> None:
+    exporter = make(ExporterContext({"OTEL_LOGS_EXPORTER": "none"}, {"events": events}))
+    try:
+        assert not exporter.wants & {Stream.MARKS, Stream.BREACHES}
+    finally:
+        exporter.close()
 
 
 def test_logging_settings_of_other_programs_are_not_an_error() -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from otel_logtail import Drift, Observed, Observer, PathRule, Rejected, Sample, Shape
-from otel_logtail.model import Columns
+from otel_logtail.model import Columns, Mark
 from otel_logtail.observer import Frame
 from otel_logtail.testing import FakeObserver, ObserverContract, hex_escaped, json_escaped
 from otel_logtail.testing.fuzz import changed_lines
@@ -178,6 +178,13 @@ class Nameless(Web):
     name = ""
 
 
+class Starts(Web):
+    mark_needle = b" "
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        raise ValueError("not a start")
+
+
 class NoSample(Web):
     def observe(self, line: bytes) -> Observed:
         return Rejected("time")
@@ -206,6 +213,7 @@ BROKEN: list[tuple[type[Web], str, str]] = [
     (Nameless, "test_it_names_itself_and_its_paths", "its name or source"),
     (Framed, "test_true_lines_in_wrappers_are_the_same_samples", "the sample of"),
     (NoSample, "test_true_lines_are_samples", "is not a sample"),
+    (Starts, "test_lines_of_starts_are_marks_and_no_other_line_raises", "the error at"),
 ]
 
 

@@ -617,6 +617,7 @@ class TestHaproxy(ObserverContract):
         JSON,
         lines_of("json.log")[20],
     )
+    mark_lines = (b"2026-11-29T15:11:14+00:00 box haproxy[9594]: [NOTICE]   (9594) : New worker (9597) forked",)
     other_lines = tuple(
         raw for name in ("raw.log", "haproxy.log") for raw in lines_of(name) if observer.observe(raw) == Ignored()
     )

@@ -16,6 +16,7 @@ class TestHeadroom(ObserverContract):
     # its lines hold no text of a client: path, request id and session id are headroom's own
     true_lines = lines("0.42.0-stall.log")
     other_lines = lines("0.42.0-mixed.log") + lines("0.42.0-invalid.log")
+    mark_lines = (b"2026-11-23 18:15:56,535 - headroom.proxy - INFO - Headroom Proxy started (version 0.42.0)",)
 
     def observer(self) -> Observer:
         return HeadroomObserver(ObserverContext())

@@ -63,6 +63,7 @@ def decorated(decorations: str) -> bytes:
 class TestContract(ObserverContract):
     true_lines: ClassVar = (JDK17, JDK21, JDK25, JDK11)
     other_lines: ClassVar = (PAUSE,)
+    mark_lines: ClassVar = (b"[2026-11-29T15:28:14.451+0000][0.033s][info][gc] Using G1",)
 
     def observer(self) -> Observer:
         return JVM.make(ObserverContext())

@@ -87,6 +87,7 @@ class TestContract(ObserverContract):
         record(**WAITED),
         record(**CHECKPOINT),
     )
+    mark_lines: ClassVar = (message("starting PostgreSQL 15.18 on x86_64, 64-bit", backend_type="postmaster"),)
     other_lines: ClassVar = (
         record(message="connection received: host=127.0.0.1 port=60210"),
         message("duration: 99999.000 ms  statement: forged", context="PL/pgSQL function f() line 1 at RAISE"),
