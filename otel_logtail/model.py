@@ -487,7 +487,7 @@ class HealthValue(msgspec.Struct, frozen=True):
     description: str
     monotonic: bool
     attributes: Attributes
-    value: int
+    value: float
     source: str = ""
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from otel_logtail.model import Attributes, HealthRecord, HealthValue
+from otel_logtail.model import Attributes, HealthRecord, HealthValue, Severity
 from otel_logtail.store.progress import undelivered
 
 _COUNTERS = (
@@ -69,13 +69,17 @@ def _sum(name: str, unit: str, text: str, value: int, attributes: Attributes = (
     return HealthValue(f"otel_logtail.{name}", unit, text, True, attributes, value, source)
 
 
-def _gauge(name: str, unit: str, text: str, value: int, attributes: Attributes = (), source: str = "") -> HealthValue:
+def _gauge(name: str, unit: str, text: str, value: float, attributes: Attributes = (), source: str = "") -> HealthValue:
     return HealthValue(f"otel_logtail.{name}", unit, text, False, attributes, value, source)
 
 
 def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
     columns = ", ".join(name for name, _, _ in _COUNTERS)
-    for id_, source, *counters in db.execute(f"SELECT id, name, {columns} FROM source ORDER BY id").fetchall():
+    rows = db.execute(f"SELECT id, name, threshold_ns, stall_ns, {columns} FROM source ORDER BY id").fetchall()
+    for id_, source, degraded_ns, stall_ns, *counters in rows:
+        for severity, limit_ns in ((Severity.DEGRADED, degraded_ns), (Severity.STALL, stall_ns)):
+            level = (("severity", severity.label),)
+            yield _gauge("threshold", "s", "Latency from which samples are slow.", limit_ns / 1e9, level, source)
         for (name, unit, text), value in zip(_COUNTERS, counters, strict=True):
             yield _sum(name, unit, text, value, (), source)
         rejected = db.execute("SELECT reason, count FROM rejected WHERE source = ? ORDER BY reason", (id_,))

@@ -55,6 +55,8 @@ def test_the_numbers_are_those_of_the_store(store: Store, tmp_path: Path) -> Non
         ("oversized", source, ""): 0,
         ("rejected", source, "absurd"): 2,
         ("behind", source, ""): 0,
+        ("threshold", source, "degraded"): 0.5,
+        ("threshold", source, "stall"): 2.0,
     }
 
 
@@ -92,8 +94,12 @@ def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) ->
     one.close()
     other.close()
 
-    def told() -> dict[tuple[str, str], int]:
-        return {(name, whose): value.value for (name, _, whose), value in numbers(store.path).items() if whose}
+    def told() -> dict[tuple[str, str], float]:
+        return {
+            (name, whose): value.value
+            for (name, source, whose), value in numbers(store.path).items()
+            if whose and not source
+        }
 
     assert told() == {
         ("exporter.pending", "one"): 0,
@@ -119,7 +125,7 @@ def test_counters_and_current_values_are_sent_as_such(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(0, 1.0) + b"fake: reject=absurd\n", seal_s=20)
     now = {name for (name, _, _), value in numbers(store.path).items() if not value.monotonic}
-    assert now == {"behind", "store.size"}
+    assert now == {"behind", "threshold", "store.size"}
 
 
 def test_at_a_real_collector_the_numbers_are_those_of_the_store(tmp_path: Path) -> None:
@@ -148,8 +154,9 @@ def test_at_a_real_collector_the_numbers_are_those_of_the_store(tmp_path: Path) 
     assert told["exporter.pending"] == exporter["pending"] == 0
     assert told["exporter.delivered"] == exporter["delivered"] > 0
     assert told["store.size"] > 4096
+    assert (last["threshold"].attributes, last["threshold"].raw["asDouble"]) == ({"severity": "stall"}, 2.0)
     for name, point in last.items():
-        gauge = name in ("behind", "store.size", "exporter.pending", "exporter.quarantined")
+        gauge = name in ("behind", "threshold", "store.size", "exporter.pending", "exporter.quarantined")
         assert (point.kind, point.monotonic, point.temporality) == (("gauge", False, 0) if gauge else ("sum", True, 2))
         own = name.startswith(("exporter", "store"))
         assert point.resource["service.name"] == ("otel-logtail" if own else "headroom-proxy")
