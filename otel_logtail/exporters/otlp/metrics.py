@@ -5,7 +5,7 @@
 - Cumulative points carry the totals of the series, so sending one twice is harmless. Delta points (optional) carry the
   counts since the last point of the series: a receiver that gets one twice counts it twice.
 - The longest sample (stall) of each interval is a gauge: the maximum in a cumulative histogram is since the series'
-  start, and Prometheus drops it (docs/decisions/0124).
+  start, and Prometheus drops it (docs/decisions/0125).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from otel_logtail.model import (
 )
 from otel_logtail.trace import ids_of
 
-MAX_BUCKETS = 160
-"""The most buckets of an exponential histogram: the default of the OpenTelemetry SDKs."""
+MAX_BUCKETS = 1280
+"""The most buckets of an exponential histogram: 20 octaves at full resolution, so percentiles are within 1 %."""
 
 _DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
 _NO_BUCKETS = Buckets(0, ())

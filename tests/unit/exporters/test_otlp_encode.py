@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_logtail.counts import SCALE, count
 from otel_logtail.exporters.otlp.encode import Request, encode
 from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding
-from otel_logtail.exporters.otlp.metrics import downscale
+from otel_logtail.exporters.otlp.metrics import MAX_BUCKETS, downscale
 from otel_logtail.model import Counts, ExportBatch, Instrument, Stream
 from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, part, point
 
@@ -319,7 +319,8 @@ def test_exponential_histograms_hold_the_same_counts() -> None:
     (data,) = metric.exponential_histogram.data_points
     assert (data.count, data.zero_count, sum(data.positive.bucket_counts)) == (5, 1, 4)
     assert (data.sum, data.min, data.max) == (61.001, 0.0, 60.0)
-    assert len(data.positive.bucket_counts) <= 160
+    assert data.scale == SCALE  # 1 ms to 60 s at the store's resolution
+    assert len(data.positive.bucket_counts) <= MAX_BUCKETS
     assert not data.negative.bucket_counts
 
 
