@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ SCHEMA_VERSION = 41
 COLUMNS = 24
 PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
 TEMPO = {"type": "tempo", "uid": "${tempo}"}
+LOKI = {"type": "loki", "uid": "${loki}"}
 
 Json = dict[str, Any]
 
@@ -67,8 +68,51 @@ class Traces:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A link that each value of a panel offers."""
+
+    title: str
+    url: str
+
+    def json(self) -> Json:
+        """Return the link."""
+        return {"title": self.title, "url": self.url, "targetBlank": True}
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Marks on the time axis of all panels: ``text`` and ``title`` may contain labels."""
+
+    name: str
+    source: Mapping[str, str]
+    expr: str
+    color: str
+    title: str
+    text: str
+    step: str = ""
+
+    def json(self) -> Json:
+        """Return the annotation."""
+        made: Json = {
+            "name": self.name,
+            "datasource": dict(self.source),
+            "enable": True,
+            "hide": False,
+            "iconColor": self.color,
+            "expr": self.expr,
+            "titleFormat": self.title,
+            "textFormat": self.text,
+        }
+        return {**made, "step": self.step} if self.step else made
+
+
+@dataclass(frozen=True)
 class Panel:
-    """One panel: ``kind`` is Grafana's type, ``width`` of 24 columns, ``steps`` the thresholds (from, color)."""
+    """One panel: ``kind`` is Grafana's type, ``width`` of 24 columns, ``steps`` the thresholds (from, color).
+
+    ``colors`` are those of series whose legend begins with a word. The series of ``dashed`` words are dashed lines
+    without points or filling. ``link`` is offered at each value.
+    """
 
     kind: str
     title: str
@@ -81,6 +125,9 @@ class Panel:
     options: Mapping[str, Any] = field(default_factory=dict)
     custom: Mapping[str, Any] = field(default_factory=dict)
     decimals: int | None = None
+    colors: Mapping[str, str] = field(default_factory=dict)
+    dashed: Sequence[str] = ()
+    link: Link | None = None
 
     def json(self, id_: int, x: int, y: int) -> Json:
         """Return the panel at its position."""
@@ -92,6 +139,8 @@ class Panel:
             defaults["custom"] = dict(self.custom)
         if self.decimals is not None:
             defaults["decimals"] = self.decimals
+        if self.link is not None:
+            defaults["links"] = [self.link.json()]
         source = TEMPO if any(isinstance(query, Traces) for query in self.queries) else PROMETHEUS
         return {
             "id": id_,
@@ -101,9 +150,20 @@ class Panel:
             "datasource": source,
             "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
             "targets": [query.json(chr(ord("A") + index)) for index, query in enumerate(self.queries)],
-            "fieldConfig": {"defaults": defaults, "overrides": []},
+            "fieldConfig": {"defaults": defaults, "overrides": list(self._overrides())},
             "options": dict(self.options),
         }
+
+    def _overrides(self) -> Iterator[Json]:
+        for word, color in self.colors.items():
+            properties: list[Json] = [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}]
+            if word in self.dashed:
+                properties += [
+                    {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 6]}},
+                    {"id": "custom.fillOpacity", "value": 0},
+                    {"id": "custom.showPoints", "value": "never"},
+                ]
+            yield {"matcher": {"id": "byRegexp", "options": f"/^{word}\\b/"}, "properties": properties}
 
 
 @dataclass(frozen=True)
@@ -161,9 +221,19 @@ def choice(name: str, label: str, values: Sequence[str], first: str) -> Variable
     return Variable(name, label, "custom", more)
 
 
-def dashboard(
-    uid: str, title: str, text: str, variables: Iterable[Variable], parts: Iterable[Panel | Row], *, since: str
-) -> Json:
+@dataclass(frozen=True)
+class Heading:
+    """A dashboard without its panels; ``since`` is the start of its range."""
+
+    uid: str
+    title: str
+    text: str
+    since: str
+    variables: Sequence[Variable]
+    annotations: Sequence[Annotation] = ()
+
+
+def dashboard(heading: Heading, parts: Iterable[Panel | Row]) -> Json:
     """Return a dashboard whose panels flow from left to right, in lines that fit the columns."""
     panels: list[Json] = []
     x = y = line = 0
@@ -188,9 +258,9 @@ def dashboard(
         x, line = x + part.width, max(line, part.height)
     return {
         "id": None,
-        "uid": uid,
-        "title": title,
-        "description": text,
+        "uid": heading.uid,
+        "title": heading.title,
+        "description": heading.text,
         "tags": ["otel-logtail"],
         "schemaVersion": SCHEMA_VERSION,
         "version": 1,
@@ -198,10 +268,10 @@ def dashboard(
         "graphTooltip": 1,
         "timezone": "browser",
         "refresh": "1m",
-        "time": {"from": since, "to": "now"},
+        "time": {"from": heading.since, "to": "now"},
         "timepicker": {},
         "fiscalYearStartMonth": 0,
-        "annotations": {"list": []},
+        "annotations": {"list": [one.json() for one in heading.annotations]},
         "links": [
             {
                 "title": "otel-logtail",
@@ -216,6 +286,6 @@ def dashboard(
                 "url": "",
             }
         ],
-        "templating": {"list": [variable.json() for variable in variables]},
+        "templating": {"list": [variable.json() for variable in heading.variables]},
         "panels": panels,
     }

@@ -65,8 +65,24 @@ def made_up(until_s: int, *, days: int, seed: int, every_s: float = 300.0) -> by
     ]
     calm = [(time_s, "") for time_s in _arrivals(chance, start_s, until_s, every_s)]
     busy = [(at_s + 1.3 * n, cause) for at_s, cause in stalls for n in range(chance.randint(2, 6))]
-    moments = enumerate(sorted(calm + busy), 1)
-    return b"".join([_line(chance, time_s, cause, number) for number, (time_s, cause) in moments])
+    return _lines(chance, calm + busy)
+
+
+def storms(until_s: int, *, hours: int, seed: int, every_s: float, storm_s: float) -> bytes:
+    """Return synthetic hours that end at ``until_s``: calm requests, and some seconds of slow ones per 10 minutes."""
+    chance = random.Random(seed)  # noqa: S311 - made-up data, no secret
+    start_s = until_s - hours * 3600
+    calm = [(time_s, "") for time_s in _arrivals(chance, start_s, until_s, every_s)]
+    slow = [
+        (time_s, chance.choice(("wait", "read", "compress", "other")))
+        for at_s in range(start_s + 300, until_s, 600)
+        for time_s in _arrivals(chance, at_s, at_s + storm_s, 0.7)
+    ]
+    return _lines(chance, calm + slow)
+
+
+def _lines(chance: random.Random, moments: list[tuple[float, str]]) -> bytes:
+    return b"".join([_line(chance, time_s, cause, number) for number, (time_s, cause) in enumerate(sorted(moments), 1)])
 
 
 def _arrivals(chance: random.Random, start_s: float, end_s: float, every_s: float) -> Iterator[float]:

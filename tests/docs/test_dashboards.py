@@ -1,7 +1,8 @@
-"""Every query of every panel, rule and alert on a real Prometheus behind the real collector.
+"""Every query of every panel, rule and alert on a real Prometheus, compared with the program's own answers.
 
-The data: nine synthetic days on two ports from one store, and every real capture, shifted to the last hours, from
-another. All of it is history when it arrives. The answers are compared with the stores' own.
+The data: nine sparse days on two ports, every real capture shifted to the last hours, a dense hour and two hours of
+storms. A collector sends it as classic histograms, and further stores send it directly as native ones. All of it is
+history when it arrives.
 """
 
 from __future__ import annotations
@@ -9,98 +10,30 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
+from math import ceil
 from typing import Any
 
 import pytest
 
-from otel_logtail.counts import bounds
-from tests.support.collector import CONFIGS, Collector, find_collector
-from tests.support.command import ask, run
-from tests.support.prometheus import Labels, Prometheus, find_prometheus
+from tests.support.collector import CONFIGS
+from tests.support.grafana import DAY_S, HOUR_S, Asked, Data, World, all_dashboards, filled, questions, world_in
+from tests.support.prometheus import Labels, find_prometheus
 from tests.support.waiting import bound_s
-from tools import dashboards, replay
+from tools import dashboards
 
-HOUR_S, DAY_S = 3600, 24 * 3600
-BOUNDS_S = [bound / 1e9 for bound in bounds(500_000_000, 2_000_000_000)]
+STORES = ("sparse", "captures", "dense", "storms", "sparse, native", "dense, native", "storms, native")
 EMPTY_WHEN_ALL_IS_WELL = {
     # nothing is rejected in the made-up days; some of it is in the captures, but only once
     "otel-logtail health: Lines without a sample: rejected {{job}}: {{reason}}",
 }
-STEP_S = {"": 900, "1m": 300, "5m": 300, "1h": HOUR_S, "1d": DAY_S}
-
-
-@dataclass(frozen=True)
-class World:
-    """The servers, the two stores, and the end of the history."""
-
-    prometheus: Prometheus
-    collector: Collector
-    home: Path
-    made_up: Path
-    captures: Path
-    end_s: int
-    now_s: float
-
-    def summary(self, db: Path, since_s: int) -> Mapping[str, Any]:
-        """Return the store's own numbers up to the end."""
-        since, until = (datetime.fromtimestamp(at, timezone.utc).isoformat() for at in (since_s, self.end_s))
-        found: Mapping[str, Any] = ask(db, "query", "summary", "--since", since, "--until", until, home=self.home)
-        return found
-
-    def sql(self, db: Path, query: str) -> list[Mapping[str, Any]]:
-        """Rows of a store."""
-        found: list[Mapping[str, Any]] = ask(db, "query", "sql", query, home=self.home)
-        return found
-
-    def instance(self, db: Path) -> str:
-        """The service.instance.id of a store."""
-        return str(self.sql(db, "SELECT value FROM meta WHERE key = 'instance'")[0]["value"])
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    home = tmp_path_factory.mktemp("world")
-    # on the hour, so that all points have the same distance from the grid at any time of the test
-    end_s = int(time.time()) // HOUR_S * HOUR_S
-    logs, captures = home / "logs", home / "captures"
-    for folder in (logs, captures, home / "prometheus", home / "collector"):
-        folder.mkdir()
-    for port in (8787, 8788):
-        (logs / f"proxy-{port}.log").write_bytes(replay.made_up(end_s, days=9, seed=port))
-    logs_of_captures = [path.read_bytes() for path in sorted(replay.CAPTURES.glob("*.log"))]
-    at_s = end_s - 60
-    pieces: list[bytes] = []
-    for log in reversed(logs_of_captures):  # the last one ends with the history
-        first_s, last_s = replay.span(log)
-        pieces.insert(0, replay.moved(log, at_s - last_s))
-        at_s -= last_s - first_s + 600
-    (captures / "proxy-8787.log").write_bytes(b"".join(pieces))
-    with (
-        Prometheus(find_prometheus(), home / "prometheus") as prometheus,
-        Collector(
-            find_collector(),
-            home / "collector",
-            "collector.yaml",
-            "to-prometheus.yaml",
-            environ={"PROMETHEUS_URL": prometheus.url},
-        ) as collector,
-    ):
-        for folder in (logs, captures):
-            follow = ("--observer", "headroom", "--path", folder / "proxy-*.log", "--from-start", "--once")
-            to = ("--db", home / f"{folder.name}.db", "--otlp-endpoint", collector.http_endpoint)
-            # it exits after some seconds even with pending data, and continues at the next run
-            runs = [run(*follow, *to, home=home, check=False)]
-            while runs[-1].returncode == 1 and len(runs) < 20:
-                runs.append(run(*follow, *to, home=home, check=False))
-            assert runs[-1].returncode == 0, runs[-1].stderr
-            run(*follow, *to, home=home)  # for its health alone: a rate needs two points
-        made = World(prometheus, collector, home, home / "logs.db", home / "captures.db", end_s, time.time())
+    with world_in(tmp_path_factory.mktemp("world")) as made:
         yield made
 
 
@@ -112,15 +45,12 @@ def test_the_files_are_what_is_generated() -> None:
     assert {path.name: path.read_text(encoding="utf-8") for path in dashboards.FOLDER.iterdir()} == made
 
 
-def all_dashboards() -> list[dict[str, Any]]:
-    return [json.loads(text) for _, text in dashboards.files()]
-
-
 @pytest.mark.parametrize("made", all_dashboards(), ids=lambda made: str(made["uid"]))
 def test_panels_have_ids_of_their_own_and_do_not_overlap(made: dict[str, Any]) -> None:
     assert made["id"] is None
-    ids = [panel["id"] for panel in made["panels"]]
-    assert len(set(ids)) == len(ids)
+    for key in ("id", "title"):
+        values = [panel[key] for panel in made["panels"]]
+        assert len(set(values)) == len(values)
     taken: set[tuple[int, int]] = set()
     for panel in made["panels"]:
         place = panel["gridPos"]
@@ -137,65 +67,49 @@ def test_every_variable_that_is_used_is_there_and_every_one_there_is_used(made: 
     assert used == named
 
 
+@pytest.mark.parametrize("made", all_dashboards(), ids=lambda made: str(made["uid"]))
+def test_panels_have_a_description_a_unit_and_rising_thresholds(made: dict[str, Any]) -> None:
+    for panel in made["panels"]:
+        if panel["type"] == "row":
+            continue
+        assert panel["description"].endswith("."), panel["title"]
+        defaults = panel["fieldConfig"]["defaults"]
+        assert defaults["unit"] in {"short", "none", "s", "percentunit", "bytes", "Bps"}, panel["title"]
+        steps = [step["value"] for step in defaults.get("thresholds", {}).get("steps", [])]
+        assert steps[:1] in ([], [None]), panel["title"]
+        assert steps[1:] == sorted(set(steps[1:])), panel["title"]
+
+
+def links() -> Iterator[str]:
+    for made in all_dashboards():
+        for panel in made["panels"]:
+            for link in panel.get("fieldConfig", {}).get("defaults", {}).get("links", []):
+                yield link["url"]
+
+
+def test_a_link_to_the_traces_is_a_query_of_tempo_in_the_same_range() -> None:
+    found = set(links())
+    assert len(found) > 2
+    for url in found:
+        place, _, panes = url.partition("panes=")
+        assert place.startswith("/explore?schemaVersion=1")
+        assert not set(panes) & set(' "&|<>#')
+        (pane,) = json.loads(re.sub(r"%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), panes)).values()
+        assert pane["range"] == {"from": "${__from}", "to": "${__to}"}
+        (query,) = pane["queries"]
+        assert query["query"].startswith('{ name =~ ".*[.]episode" && ')
+        assert query["query"].endswith('" }')
+
+
 # --- the queries ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One query of a panel, without its variables."""
-
-    dashboard: str
-    panel: str
-    legend: str
-    expr: str
-    instant: bool
-    step_s: int
-
-    @property
-    def name(self) -> str:
-        """How a test calls it."""
-        return f"{self.dashboard}: {self.panel}: {self.legend}"
-
-
-def questions() -> list[Asked]:
-    return [
-        Asked(
-            made["title"],
-            panel["title"],
-            target["legendFormat"],
-            target["expr"],
-            target["instant"],
-            STEP_S[target.get("interval", "")],
-        )
-        for made in all_dashboards()
-        for panel in made["panels"]
-        for target in panel.get("targets", [])
-        if "expr" in target
-    ]
-
-
-def filled(asked: Asked, range_s: int, instance: str = ".*") -> str:
-    """The expression as Grafana sends it."""
-    values = {
-        "event": "log_overhead",
-        "source": ".*",
-        "instance": instance,
-        "split": "headroom_path",
-        "window": "1h",
-        "__range": f"{range_s}s",
-        "__range_s": str(range_s),
-        "__interval": f"{asked.step_s}s",
-    }
-    expr = re.sub(r"\$\{?(\w+)\}?", lambda match: values[match[1]], asked.expr)
-    assert "$" not in expr
-    return expr
 
 
 @pytest.mark.parametrize("asked", questions(), ids=lambda asked: asked.name)
 def test_every_query_of_every_panel_is_answered_with_data(world: World, asked: Asked) -> None:
-    # health is of now, the rest of the history's end
-    end_s = world.now_s if asked.dashboard == "otel-logtail health" else world.end_s
-    expr = filled(asked, DAY_S)
+    # health is of now, and so are the thresholds; the rest is of the history's end
+    is_now = asked.dashboard == "otel-logtail health" or "threshold" in asked.legend
+    end_s = world.now_s if is_now else world.end_s
+    expr = filled(asked.expr, range_s=DAY_S, step_s=asked.step_s)
     found: Mapping[Labels, object]
     if asked.instant:
         found = world.prometheus.instant(expr, end_s)
@@ -204,62 +118,205 @@ def test_every_query_of_every_panel_is_answered_with_data(world: World, asked: A
     assert found or asked.name in EMPTY_WHEN_ALL_IS_WELL
 
 
-def answer(world: World, dashboard: str, panel: str, range_s: int, db: Path) -> dict[str, float]:
-    """Return the values of a panel at the end of a range of one store, by the value of its one label, or its legend."""
-    found: dict[str, float] = {}
-    for asked in questions():
-        if (asked.dashboard, asked.panel) == (dashboard, panel):
-            expr = filled(asked, range_s, world.instance(db))
-            for labels, value in world.prometheus.instant(expr, world.end_s).items():
-                found[next((text for _, text in labels), asked.legend)] = value
+Check = Callable[[World, Data, int], None]
+CHECKS: dict[tuple[str, str], Check] = {}
+
+
+def compares(dashboard: str, *panels: str) -> Callable[[Check], Check]:
+    """Note that a function compares these panels with the program's own answers."""
+
+    def note(check: Check) -> Check:
+        for panel in panels:
+            CHECKS[dashboard, panel] = check
+        return check
+
+    return note
+
+
+def report(world: World, data: Data, range_s: int, end_s: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = world.ask(data, "report", range_s=range_s, end_s=end_s)
     return found
 
 
-def within_a_bucket(value_s: float, truth_s: float) -> bool:
-    """Return whether both values are in one bucket, or at its edges."""
-    index = bisect_left(BOUNDS_S, truth_s)
-    low, high = ([0.0, *BOUNDS_S][index], [*BOUNDS_S, float("inf")][index])
-    return low * 0.999 <= value_s <= high * 1.001
-
-
-@pytest.mark.parametrize("range_s", [DAY_S, 7 * DAY_S], ids=["day", "week"])
-@pytest.mark.parametrize("store", ["made_up", "captures"])
-def test_the_panels_show_the_numbers_of_the_store(world: World, store: str, range_s: int) -> None:
-    db: Path = getattr(world, store)
-    summary = world.summary(db, world.end_s - range_s)
+@compares("Overhead", "p50, p90, p99, max", "Samples", "Slow samples", "Time in stalls")
+def check_figures(world: World, data: Data, range_s: int) -> None:
+    summary = report(world, data, range_s)["summary"]
     assert summary["count"] > 0
     assert summary["stall"] > 0
-
-    percentiles = answer(world, "Overhead", "p50, p90, p99", range_s, db)
+    shown = world.instant(data, "Overhead", "p50, p90, p99, max", range_s)
+    assert shown["max"] == pytest.approx(summary["max_ms"] / 1000, rel=1e-12)
     for name in ("p50", "p90", "p99"):
-        assert within_a_bucket(percentiles[name], summary[f"{name}_ms"] / 1000), name
-    assert answer(world, "Overhead", "Samples", range_s, db) == {"__auto": summary["count"]}
-    slow = answer(world, "Overhead", "Slow samples", range_s, db)
+        assert data.same(shown[name], summary[f"{name}_ms"] / 1000), name
+        assert shown[name] <= shown["max"], name
+    assert world.instant(data, "Overhead", "Samples", range_s) == {"__auto": summary["count"]}
+    slow = world.instant(data, "Overhead", "Slow samples", range_s)
     assert slow == {"degraded": summary["degraded"], "stall": summary["stall"]}
-    since = f"time_unix_nano >= {(world.end_s - range_s) * 10**9} AND severity <> 'ok'"
-    causes = world.sql(db, f"SELECT cause, count(*) AS n FROM samples WHERE {since} GROUP BY cause")
-    shown = answer(world, "Overhead", "Causes of slow samples", range_s, db)
-    assert {cause: number for cause, number in shown.items() if number} == {row["cause"]: row["n"] for row in causes}
-
-    episodes = answer(world, "Stalls", "Episodes", range_s, db)
-    assert sum(episodes.values()) == summary["episodes"]
-    time_in = answer(world, "Stalls", "Time in episodes", range_s, db)["__auto"]
-    assert time_in == pytest.approx(summary["time_in_episodes_ms"] / 1000, rel=1e-9)
+    share = world.instant(data, "Overhead", "Time in stalls", range_s)["__auto"]
+    assert share * range_s == pytest.approx(summary["time_in_stalls_ms"] / 1000, rel=1e-9)
 
 
-def test_the_worst_stages_are_those_of_the_store(world: World) -> None:
-    since = datetime.fromtimestamp(world.end_s - 7 * DAY_S, timezone.utc).isoformat()
-    rows = ask(world.made_up, "query", "stages", "--since", since, home=world.home)
-    truth = {row["stage"]: row["p99_ms"] / 1000 for row in rows}
-    shown = answer(world, "Overhead", "Slowest stages (p99)", 7 * DAY_S, world.made_up)
+@compares("Overhead", "Percentiles", "p99 by instance")
+def check_percentiles(world: World, data: Data, range_s: int) -> None:
+    summary = report(world, data, HOUR_S)["summary"]
+    shown = world.instant(data, "Overhead", "Percentiles", range_s, window="1h")
+    assert shown["max"] == pytest.approx(summary["max_ms"] / 1000, rel=1e-12)
+    (shown["by instance"],) = world.instant(data, "Overhead", "p99 by instance", range_s, window="1h").values()
+    for shown_as, name in (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("by instance", "p99")):
+        assert data.same(shown[shown_as], summary[f"{name}_ms"] / 1000), shown_as
+
+
+@compares("Overhead", "p99 a week before")
+def check_a_week_before(world: World, data: Data, range_s: int) -> None:
+    before = report(world, data, range_s, world.end_s - 7 * DAY_S)["summary"]
+    shown = world.instant(data, "Overhead", "p99 a week before", range_s)
+    if before["count"] and range_s == DAY_S:  # a week before is not in the data
+        assert data.same(shown["p99"], before["p99_ms"] / 1000)
+
+
+@compares("Overhead", "p99 by $split")
+def check_paths(world: World, data: Data, range_s: int) -> None:
+    shown = world.instant(data, "Overhead", "p99 by $split", range_s, window="1d")
+    found = report(world, data, DAY_S)
+    if len(shown) == 1:  # its ports are rows of their own in the report
+        truth = dict.fromkeys(shown, found["summary"]["p99_ms"])
+    else:
+        truth = {path["name"].split()[0]: path["p99_ms"] for path in found["paths"]}
     assert shown.keys() == truth.keys()
-    for stage, value in shown.items():
-        assert within_a_bucket(value, truth[stage]), stage
+    for path, value in shown.items():
+        assert data.same(value, truth[path] / 1000), path
+
+
+@compares("Overhead", "Slowest stages (p99)", "Mean time in each stage")
+def check_stages(world: World, data: Data, range_s: int) -> None:
+    found = report(world, data, range_s)
+    truth = {stage["name"]: stage for stage in found["stages"]}
+    slowest = world.instant(data, "Overhead", "Slowest stages (p99)", range_s)
+    assert slowest.keys() == truth.keys()
+    for stage, value in slowest.items():
+        assert data.same(value, truth[stage]["p99_ms"] / 1000), stage
+    means = world.instant(data, "Overhead", "Mean time in each stage", range_s, window=f"{range_s}s")
+    for stage, value in means.items():
+        per_sample = truth[stage]["mean_ms"] * truth[stage]["count"] / found["summary"]["count"] / 1000
+        assert value == pytest.approx(per_sample, rel=1e-6), stage
+
+
+@compares("Overhead", "Latency heatmap", "Samples per minute by $split")
+def check_traffic(world: World, data: Data, range_s: int) -> None:
+    count = report(world, data, range_s)["summary"]["count"]
+    per_minute = world.sums(data, "Overhead", "Samples per minute by $split", range_s)
+    assert sum(per_minute.values()) * 5 == pytest.approx(count)  # a point for each five minutes
+    cells = world.sums(data, "Overhead", "Latency heatmap", range_s)
+    assert cells["{{le}}" if data.is_native else "+Inf"] == count
+
+
+@compares("Overhead", "Causes of slow samples")
+@compares("Stalls", "Slow samples per hour by cause")
+def check_causes(world: World, data: Data, range_s: int) -> None:
+    since = f"time_unix_nano >= {(world.end_s - range_s) * 10**9} AND severity <> 'ok'"
+    rows = world.ask(data, "query", "sql", f"SELECT cause, count(*) AS n FROM samples WHERE {since} GROUP BY cause")
+    truth = {row["cause"]: row["n"] for row in rows}
+    shown = world.instant(data, "Overhead", "Causes of slow samples", range_s)
+    assert {cause: number for cause, number in shown.items() if number} == truth
+    assert world.sums(data, "Stalls", "Slow samples per hour by cause", range_s) == truth
+
+
+def episodes(world: World, data: Data, range_s: int) -> list[dict[str, Any]]:
+    """Return the episodes that ended in the range: a dashboard counts them there."""
+    since = f"end_unix_nano >= {(world.end_s - range_s) * 10**9}"
+    found: list[dict[str, Any]] = world.ask(
+        data, "query", "sql", f"SELECT severity, duration_ms, count FROM episodes WHERE {since}"
+    )
+    return found
+
+
+@compares("Overhead", "Episodes per day")
+@compares("Stalls", "Episodes per hour", "Duration heatmap", "Number of episodes", "Slow samples per episode")
+def check_episodes(world: World, data: Data, range_s: int) -> None:
+    found = episodes(world, data, range_s)
+    truth = dict(Counter(one["severity"] for one in found))
+    assert truth["stall"] > 0
+    assert sum(truth.values()) == report(world, data, range_s)["summary"]["episodes"]
+    assert world.sums(data, "Overhead", "Episodes per day", range_s) == truth
+    assert world.sums(data, "Stalls", "Episodes per hour", range_s) == truth
+    shown = world.instant(data, "Stalls", "Number of episodes", range_s)
+    assert {severity: number for severity, number in shown.items() if number} == truth
+    cells = world.sums(data, "Stalls", "Duration heatmap", range_s)
+    assert cells["{{le}}" if data.is_native else "+Inf"] == len(found)
+    slow = sum(one["count"] for one in found)
+    each = world.instant(data, "Stalls", "Slow samples per episode", range_s)["__auto"]
+    assert each == pytest.approx(slow / len(found))
+
+
+@compares("Stalls", "Episode duration", "Mean and longest episode", "Time in episodes", "Time in stalls")
+def check_durations(world: World, data: Data, range_s: int) -> None:
+    lengths_s = sorted(one["duration_ms"] / 1000 for one in episodes(world, data, range_s))
+    shown = world.instant(data, "Stalls", "Episode duration", range_s, window=f"{range_s}s")
+    for name, quantile in (("p50", 0.5), ("p90", 0.9)):
+        assert data.same(shown[name], lengths_s[ceil(quantile * len(lengths_s)) - 1]), name
+    assert shown["max"] == pytest.approx(lengths_s[-1])
+    totals = world.instant(data, "Stalls", "Mean and longest episode", range_s)
+    assert totals == {
+        "mean": pytest.approx(sum(lengths_s) / len(lengths_s)),
+        "longest": pytest.approx(lengths_s[-1]),
+    }
+    summary = report(world, data, range_s)["summary"]
+    for panel, key in (("Time in episodes", "time_in_episodes_ms"), ("Time in stalls", "time_in_stalls_ms")):
+        value = world.instant(data, "Stalls", panel, range_s)["__auto"]
+        assert value == pytest.approx(summary[key] / 1000, rel=1e-9), panel
+
+
+@pytest.mark.parametrize(("store", "days"), [*((store, 1) for store in STORES), ("sparse", 7), ("sparse, native", 7)])
+def test_panels_show_the_numbers_of_the_report(world: World, store: str, days: int) -> None:
+    for check in dict.fromkeys(CHECKS.values()):
+        check(world, world.stores[store], days * DAY_S)
+
+
+def test_every_panel_is_compared() -> None:
+    panels = {
+        (made["title"], panel["title"])
+        for made in all_dashboards()
+        for panel in made["panels"]
+        if panel["type"] != "row" and made["title"] != "otel-logtail health"
+    }
+    assert panels - {("Stalls", "Episodes")} <= CHECKS.keys() <= panels
+
+
+def test_thresholds_are_lines_at_those_of_the_source(world: World) -> None:
+    data = world.stores["dense"]
+    (asked,) = {one.expr for one in questions() if "threshold" in one.legend and '"stall"' in one.expr}
+    found = world.prometheus.over(
+        filled(asked, range_s=DAY_S, instance=data.instance), world.now_s - DAY_S, world.now_s, 900
+    )
+    assert [set(points.values()) for points in found.values()] == [
+        {report(world, data, DAY_S)["thresholds_ms"][1] / 1000}
+    ]
+    assert len(next(iter(found.values()))) == DAY_S // 900 + 1
+
+
+@pytest.mark.parametrize("store", ["sparse", "storms, native"])
+def test_each_stall_is_an_annotation_where_it_ended(world: World, store: str) -> None:
+    data = world.stores[store]
+    annotation = all_dashboards()[0]["annotations"]["list"][0]
+    assert annotation["step"] == "60s"
+    expr = filled(annotation["expr"], range_s=DAY_S, step_s=60, instance=data.instance)
+    found: Counter[int] = Counter()
+    for points in world.prometheus.over(expr, world.end_s - 6 * HOUR_S + 60, world.end_s, 60).values():
+        found.update({int(at_s): int(number) for at_s, number in points.items()})
+    rows = world.ask(
+        data,
+        "query",
+        "sql",
+        "SELECT end_unix_nano AS at FROM episodes WHERE severity = 'stall'"
+        f" AND end_unix_nano >= {(world.end_s - 6 * HOUR_S) * 10**9}",
+    )
+    # an interval of 10 s that ends on the minute belongs to the minute before
+    assert found == Counter(ceil((row["at"] // 10**10 * 10 + 10) / 60) * 60 for row in rows)
 
 
 def test_stalls_a_day_are_those_of_the_store(world: World) -> None:
-    (asked,) = (one for one in questions() if one.panel == "Stalls per day")
-    expr = filled(asked, DAY_S, world.instance(world.made_up))
+    (asked,) = (one for one in questions() if one.panel == "Episodes per day")
+    data = world.stores["sparse"]
+    expr = filled(asked.expr, range_s=DAY_S, instance=data.instance)
     start_s = world.end_s - 6 * DAY_S
     found: dict[float, float] = {}
     for values in world.prometheus.over(expr, start_s, world.end_s, DAY_S).values():
@@ -268,20 +325,22 @@ def test_stalls_a_day_are_those_of_the_store(world: World) -> None:
     for day in range(7):
         to_s = start_s + day * DAY_S
         # an episode is counted in the interval in which it ended
-        (row,) = world.sql(
-            world.made_up,
+        (row,) = world.ask(
+            data,
+            "query",
+            "sql",
             "SELECT count(*) AS n FROM episodes"
             f" WHERE end_unix_nano >= {(to_s - DAY_S) * 10**9} AND end_unix_nano < {to_s * 10**9}",
         )
-        assert found[to_s] == row["n"], day
+        assert found[to_s] == row["n"], datetime.fromtimestamp(to_s, timezone.utc)
 
 
-def test_series_of_two_stores_stay_apart_by_their_instance(world: World) -> None:
-    found = world.prometheus.instant("count by (job, instance) (log_overhead_duration_seconds_count)", world.end_s)
-    assert {dict(labels)["instance"] for labels in found} == {
-        world.instance(world.made_up),
-        world.instance(world.captures),
-    }
+def test_series_of_stores_stay_apart_by_their_instance(world: World) -> None:
+    found = world.prometheus.instant(
+        "count by (job, instance) (log_overhead_max_duration_seconds offset 1m)", world.end_s
+    )
+    found |= world.prometheus.instant("count by (job, instance) (log_overhead_breaches_total)", world.end_s)
+    assert {dict(labels)["instance"] for labels in found} == {data.instance for data in world.stores.values()}
     assert {dict(labels)["job"] for labels in found} == {"headroom-proxy"}
 
 
@@ -295,15 +354,17 @@ def test_every_rule_and_alert_is_evaluated_without_error(world: World) -> None:
     for rule in rules():
         found = world.prometheus.instant(rule["query"], world.end_s)
         if rule["type"] == "recording":
-            assert found, rule["name"]
+            kinds = {dict(labels)["instance"] for labels in found}
+            assert kinds >= {world.stores[name].instance for name in ("dense", "dense, native")}, rule["name"]
     world.prometheus.wait_until(lambda: all(rule["health"] != "unknown" for rule in rules()), timeout=60)
     assert {rule["name"]: rule.get("lastError", "") for rule in rules()} == {rule["name"]: "" for rule in rules()}
     assert {rule["health"] for rule in rules()} == {"ok"}
 
 
-def test_every_alert_fires_when_it_should_and_not_when_it_should_not() -> None:
+@pytest.mark.parametrize("file", ["prometheus-rules-test.yml"])
+def test_every_alert_fires_when_it_should_and_not_when_it_should_not(file: str) -> None:
     promtool = find_prometheus().with_name("promtool")
-    command = [str(promtool), "test", "rules", "prometheus-rules-test.yml"]
+    command = [str(promtool), "test", "rules", file]
     done = subprocess.run(command, cwd=CONFIGS, capture_output=True, text=True, check=False, timeout=bound_s(60))
     assert done.returncode == 0, done.stdout + done.stderr
     alerts = set(re.findall(r"alert: (\w+)", (CONFIGS / "prometheus-rules.yml").read_text()))

@@ -6,12 +6,16 @@ It drops unknown fields, so a field that is lost in a round trip is not part of 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tools import dashboards
+
+ONLY_OF_DATA_SOURCES = r"\.annotations\.list\[\d+\]\.(step|titleFormat|textFormat)"
+"""Fields of annotations that the data sources read, and the common schema leaves out."""
 
 models = pytest.importorskip("grafana_foundation_sdk.models.dashboard", reason="the SDK wants Python 3.11")
 encoder = pytest.importorskip("grafana_foundation_sdk.cog.encoder")
@@ -22,7 +26,7 @@ def unknown(made: dict[str, Any]) -> list[str]:
     """The places of a dashboard that Grafana's types have no place for, or another value."""
     plugins.register_default_plugins()
     back = json.loads(encoder.JSONEncoder().encode(models.Dashboard.from_json(json.loads(json.dumps(made)))))
-    return list(_lost(made, back, ""))
+    return [lost for lost in _lost(made, back, "") if not re.fullmatch(ONLY_OF_DATA_SOURCES, lost)]
 
 
 def _lost(ours: Any, theirs: Any, where: str) -> Iterator[str]:

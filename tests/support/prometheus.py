@@ -85,19 +85,29 @@ class Prometheus(RealProgram):
         return answer["data"]
 
     def instant(self, query: str, at_s: float) -> dict[Labels, float]:
-        """Return a query's answer at one time, by labels, without values that are not numbers."""
+        """Return a query's answer at one time, by labels, without values that are not numbers.
+
+        The value of a native histogram is its count.
+        """
         data = self.get("query", query=query, time=at_s)
         if data["resultType"] == "scalar":
             return {frozenset(): float(data["result"][1])}
-        found = {_labels(entry["metric"]): float(entry["value"][1]) for entry in data["result"]}
+        found = {
+            _labels(entry["metric"]): _number(entry.get("value") or entry["histogram"]) for entry in data["result"]
+        }
         return {labels: value for labels, value in found.items() if not math.isnan(value)}
 
     def over(self, query: str, start_s: float, end_s: float, step_s: float) -> dict[Labels, dict[float, float]]:
-        """Return a query's answers in a range, by labels and time, without values that are not numbers."""
+        """Return a query's answers in a range, by labels and time, without values that are not numbers.
+
+        The value of a native histogram is its count.
+        """
         data = self.get("query_range", query=query, start=start_s, end=end_s, step=step_s)
         series = {
             _labels(entry["metric"]): {
-                float(at): float(value) for at, value in entry["values"] if not math.isnan(float(value))
+                float(point[0]): _number(point)
+                for point in (*entry.get("values", ()), *entry.get("histograms", ()))
+                if not math.isnan(_number(point))
             }
             for entry in data["result"]
         }
@@ -122,6 +132,10 @@ class Prometheus(RealProgram):
             return False
         finally:
             connection.close()
+
+
+def _number(point: Sequence[Any]) -> float:
+    return float(point[1]["count"] if isinstance(point[1], dict) else point[1])
 
 
 def _labels(metric: Mapping[str, str]) -> Labels:
