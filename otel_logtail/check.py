@@ -14,6 +14,15 @@ WARN: Literal["warn"] = "warn"
 FAIL: Literal["FAIL"] = "FAIL"
 
 
+RECENT_NS = 7 * 86_400 * 10**9
+"""Problems that happened longer ago than this are notes."""
+
+
+def is_recent(time_ns: int | None, now_ns: int) -> bool:
+    """Return whether something happened within the last week; None: its time is unknown."""
+    return time_ns is not None and time_ns > now_ns - RECENT_NS
+
+
 class Check(msgspec.Struct, frozen=True):
     """One line of ``doctor``.
 

@@ -237,6 +237,7 @@ class _Builder:
             threshold_ns=settings.threshold_ns,
             stall_ns=settings.stall_ns,
             quiet_ns=settings.quiet_ns,
+            options=settings.as_texts(),
         )
         if store.first_look(info.id):
             first_looks.due.add(source.name)

@@ -44,6 +44,15 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, str] = {}
     places: Mapping[str, str] = {}
 
+    def as_texts(self) -> dict[str, str]:
+        """Return the options that decide how lines are read, without secrets, for a reader of the store."""
+        secret = {option.name for option in options_of(observers()) if option.secret}
+        texts = {name: text for name, text in self.options.items() if name not in secret}
+        texts[options.FRAMING.name] = self.framing
+        if self.timezone is not None:
+            texts[options.TIMEZONE.name] = str(self.timezone)
+        return texts
+
     def context(self, environ: Mapping[str, str]) -> ObserverContext:
         """Return the input for creating the observer."""
         return ObserverContext(environ, self.options, self.places, timezone=self.timezone)

@@ -10,6 +10,7 @@ import glob
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 
 from otel_logtail.check import FAIL, WARN, Check
 from otel_logtail.daemon.build import ResolvedSource, resolve
+from otel_logtail.daemon.options import FRAMING, TIMEZONE
 from otel_logtail.daemon.safety import check_outputs
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
@@ -27,6 +29,7 @@ from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.observer_file import is_file
 from otel_logtail.query import Reader, status
+from otel_logtail.store import facts
 from otel_logtail.store.place import holder
 from otel_logtail.store.rows import path_of_text
 from otel_logtail.tail.discover import discover
@@ -34,7 +37,14 @@ from otel_logtail.tail.discover import discover
 __all__ = ["Check", "examine"]
 
 
-_OPTIONS_TODO = "pass the daemon's options before the word doctor"
+_OPTIONS_TODO = "pass the daemon's options, such as: otel-logtail --observer headroom doctor"
+
+
+class Troubles(msgspec.Struct, frozen=True):
+    """When lines of each source last had each problem, and when items of each exporter were last dropped."""
+
+    problems: Mapping[str, Mapping[str, int]] = {}
+    dropped: Mapping[str, int] = {}
 
 
 def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator[Check]:
@@ -49,7 +59,8 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
     sources = settings.sources or _known_sources(db)
     if not sources:
         yield Check(WARN, "logs", "no source is known", _OPTIONS_TODO)
-    yield from check_counts(known)
+    ages, now_ns = _troubles(db), time.time_ns()
+    yield from check_counts(known, ages.problems, now_ns)
     wanted, problems = _wanted(sources, context, home, are_given=bool(settings.sources))
     yield from problems
     try:
@@ -70,7 +81,7 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
             own = msgspec.structs.replace(context, options=options, places=settings.places)
             yield from _made(f"exporter {name}", check_receiver(name, own, settings.explain, running=running))
         if name in delivered:
-            yield check_deliveries(delivered[name], time.time_ns(), running=running)
+            yield check_deliveries(delivered[name], now_ns, running=running, dropped_ns=ages.dropped.get(name, now_ns))
 
 
 def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
@@ -97,6 +108,7 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
                 "SELECT id, observer, name, event, threshold_ns, stall_ns, quiet_ns FROM source"
             ).fetchall()
             live = {id_: reader.conn.execute(paths, (id_,)).fetchall() for id_, *_ in rows}
+            texts = {id_: facts.options(reader.conn, id_) for id_, *_ in rows}
     except (sqlite3.Error, UnicodeDecodeError, LogtailError):  # the check of the store reports it
         return ()
     return [
@@ -108,9 +120,29 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
             threshold_ns=threshold_ns,
             stall_ns=stall_ns,
             quiet_ns=quiet_ns,
+            framing=texts[id_].pop(FRAMING.name, FRAMING.default),
+            timezone=_zone(texts[id_].pop(TIMEZONE.name, "")),
+            options=texts[id_],
         )
         for id_, observer, name, event, threshold_ns, stall_ns, quiet_ns in rows
     ]
+
+
+def _zone(text: str) -> tzinfo | None:
+    try:
+        return TIMEZONE.parse(text) if text else None
+    except UsageError:  # this machine does not have it: times are read as local ones
+        return None
+
+
+def _troubles(db: Path) -> Troubles:
+    try:
+        with Reader.open(db, traceless=True) as reader:
+            sources = reader.conn.execute("SELECT id, name FROM source").fetchall()
+            dropped = reader.conn.execute("SELECT exporter, max(time_ns) FROM dropped GROUP BY exporter").fetchall()
+            return Troubles({name: facts.problems(reader.conn, id_) for id_, name in sources}, dict(dropped))
+    except (sqlite3.Error, UnicodeDecodeError, ValueError, LogtailError):  # the check of the store reports it
+        return Troubles()
 
 
 def _wanted(

@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from otel_logtail.check import FAIL, OK, WARN, Check, check_writable
+from otel_logtail.check import FAIL, NOTE, OK, WARN, Check, check_writable, is_recent
 from otel_logtail.errors import LogtailError
 from otel_logtail.exporter import ExporterContext, ExporterPlugin
 from otel_logtail.plugins import find_exporter
 from otel_logtail.text import parse_when, span
+
+_ROOM = "give the daemon more room: --max-db-size 4GiB"
 
 
 def check_receiver(
@@ -47,8 +49,15 @@ def _check_files(plugin: ExporterPlugin, context: ExporterContext) -> Iterable[C
     return files or [Check(OK, "", plugin.summary)]
 
 
-def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool) -> Check:
-    """Check the deliveries of one exporter (an entry of ``query.status``)."""
+def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool, dropped_ns: int = 0) -> Check:
+    """Check the deliveries of one exporter.
+
+    Args:
+        exporter: An entry of ``query.status``.
+        now_ns: The clock.
+        running: True if a daemon runs.
+        dropped_ns: When undelivered data was last deleted.
+    """
     area, pending = f"exporter {exporter['name']}", exporter["pending"]
     ago = "never"
     if exporter["last_success"]:
@@ -56,7 +65,9 @@ def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool)
     what = f"{exporter['delivered']} delivered, last {ago}; {pending} pending"
     if exporter["dropped"]:
         lost = ", ".join(f"{d['count']} {d['stream']} of {d['from']} to {d['to']}" for d in exporter["dropped"])
-        return Check(WARN, area, f"{what}; left the store undelivered: {lost}", "more room for it: --max-db-size")
+        if is_recent(dropped_ns, now_ns):
+            return Check(WARN, area, f"{what}; left the store undelivered: {lost}", _ROOM)
+        what += f"; left the store undelivered more than a week ago: {lost}"
     failed = f"; last error: {exporter['last_error']}" if exporter["last_error"] else ""
     if exporter["quarantined"]:
         todo = "otel-logtail retry --list shows them with the reason; otel-logtail retry sends them again"
@@ -70,4 +81,4 @@ def check_deliveries(exporter: Mapping[str, Any], now_ns: int, *, running: bool)
         what += f"; {exporter['refused']} refused since the store was created"
     if pending and not running:
         return Check(WARN, area, what, "they are delivered once a daemon runs with this exporter")
-    return Check(OK, area, what)
+    return Check(NOTE if exporter["dropped"] else OK, area, what, _ROOM if exporter["dropped"] else "")

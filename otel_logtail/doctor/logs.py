@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import stat
 import time
@@ -64,7 +65,10 @@ def _check_file(wanted: ResolvedSource, path: Path, area: str) -> Check:
             data = file.read(LOOKED_AT)
     except OSError as problem:
         return Check(
-            FAIL, area, f"{path} can't be read: {problem.strerror}", "run as its owner, or as a member of its group"
+            FAIL,
+            area,
+            f"{path} can't be read: {problem.strerror}",
+            f"run as its owner, or: sudo setfacl -m u:{os.geteuid()}:r {shlex.quote(str(path))}",
         )
     begin = data.find(b"\n") + 1 if first else 0
     end = data.rfind(b"\n") + 1

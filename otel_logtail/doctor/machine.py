@@ -19,7 +19,9 @@ def check_machine(directories: Collection[str], files: int) -> Iterator[Check]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and files + _RESERVE > hard:
         what = f"{files} files are to be followed, and a process may open {hard}"
-        yield Check(WARN, "descriptors", what, "raise its limit: ulimit -n, LimitNOFILE= in a unit")
+        yield Check(
+            WARN, "descriptors", what, f"ulimit -n {files + _RESERVE}, or LimitNOFILE={files + _RESERVE} in the unit"
+        )
 
 
 def _check_events(directories: Collection[str]) -> Check:
@@ -41,6 +43,7 @@ def _check_events(directories: Collection[str]) -> Check:
             WARN,
             "events",
             f"no file system events: {problem.strerror or problem}{known}",
-            "the files are checked every second instead; sysctl fs.inotify raises the limits",
+            "sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288; the files are checked"
+            " every second instead",
         )
     return Check(OK, "events", f"file system events work{known}")

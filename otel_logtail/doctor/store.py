@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import shlex
 import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.check import FAIL, OK, WARN, Check
+from otel_logtail.check import FAIL, NOTE, OK, WARN, Check, is_recent
 from otel_logtail.errors import LogtailError
 from otel_logtail.query import Reader
 from otel_logtail.store.health import size_on_disk, wal_size
 from otel_logtail.store.home import here, recorded
 from otel_logtail.store.place import holder, readers
-from otel_logtail.text import size
+from otel_logtail.text import size, span
 
 CHECK_S = 30.0
 """The longest time that the integrity check takes, in seconds."""
 
+_RESTART = "sudo systemctl restart otel-logtail, or restart the daemon: it checks the store"
+_START = "sudo systemctl start otel-logtail, or run otel-logtail with its options"
 _FULL = 16 << 20
 _SPARE = 256 << 20
 _BEHIND = 16 << 20
@@ -39,18 +43,23 @@ def check_store(path: Path, max_bytes: int | None) -> Iterator[Check]:
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        yield Check(WARN, area, f"{path} is open to others (mode {mode:o})", f"chmod 600 {path}")
+        yield Check(WARN, area, f"{path} is open to others (mode {mode:o})", f"chmod 600 {shlex.quote(str(path))}")
     path = path.resolve()  # the files beside a store are in the directory of its real path
     suspicion = path.with_name(path.name + ".suspect")
     if suspicion.exists():
-        yield Check(WARN, area, f"damage was found in {path}", "restart the daemon: it checks the whole store")
+        yield Check(
+            WARN,
+            area,
+            f"damage was found in {path}",
+            "sudo systemctl restart otel-logtail, or restart the daemon: it checks the store",
+        )
     found = _check_integrity(path, traceless=True)
     # a daemon that starts to write at this moment looks like damage: check again in the way that allows for it
     yield found if found.level == OK else _check_integrity(path, traceless=False)
     yield from _check_home(path)
     pid = holder(path)
     if pid is None:
-        yield Check(WARN, "daemon", "no daemon has this store: nothing is followed now", "start it")
+        yield Check(WARN, "daemon", "no daemon has this store: nothing is followed now", _START)
     else:
         yield Check(OK, "daemon", f"running as pid {pid}")
     yield from _check_wal(path, max_bytes)
@@ -63,7 +72,13 @@ def _check_wal(path: Path, max_bytes: int | None) -> Iterator[Check]:
         names = readers(path)
         by = f"{', '.join(names)} holds a snapshot" if names else "a process held a snapshot for long"
         what = f"the write-ahead log {path}-wal has {size(large)}: {by}"
-        yield Check(WARN, "store", what, "end that program or its transaction: the daemon then shrinks the file")
+        yield Check(WARN, "store", what, f"{_kill(names)}, or end its transaction: the daemon then shrinks the file")
+
+
+def _kill(names: Sequence[str]) -> str:
+    """Return the command that ends these processes, such as ``less (pid 7)``."""
+    pids = [match[1] for name in names if (match := re.search(r"\(pid (\d+)\)$", name))]
+    return f"kill {' '.join(pids)}" if pids else "end that program"
 
 
 def _check_integrity(path: Path, *, traceless: bool) -> Check:
@@ -135,43 +150,54 @@ def _there(path: Path) -> Path:
     return next(parent for parent in path.absolute().parents if parent.is_dir())
 
 
-def check_counts(status: Mapping[str, Any]) -> Iterator[Check]:
-    """Check the counts of each source since the store was created."""
+def check_counts(status: Mapping[str, Any], problems: Mapping[str, Mapping[str, int]], now_ns: int) -> Iterator[Check]:
+    """Check the counts of each source since the store was created.
+
+    Args:
+        status: The answer ``query.status``.
+        problems: When lines of each source last had each problem (``store.facts``).
+        now_ns: The clock.
+    """
     for source in status["sources"]:
         area = f"source {source['name']}"
-        troubles = []
-        if source["drift"]:
-            troubles.append(
-                Check(
-                    WARN,
-                    area,
-                    f"{source['drift']} lines could not be read since the store was created",
-                    "the log had another format; the checks of its files show whether it still has",
-                )
-            )
-        if source["rejected"]:
-            reasons = ", ".join(f"{count} as {reason}" for reason, count in source["rejected_by"].items())
-            unknown = " (unknown_path: a new path; look for a newer otel-logtail)"
-            troubles.append(
-                Check(
-                    WARN,
-                    area,
-                    f"rejected since the store was created: {reasons}",
-                    "lines that can't be true; they are never samples"
-                    + (unknown if "unknown_path" in source["rejected_by"] else ""),
-                )
-            )
-        if source["unknown_stages"]:
-            what = f"{source['unknown_stages']} samples have stages that have no name here"
-            troubles.append(Check(WARN, area, what, "counted under 'unknown'; look for a newer otel-logtail"))
-        if source["no_sample"]:
-            troubles.append(Check(WARN, area, f"no sample in {size(source['bytes'])} of log", source["no_sample"]))
-        if source["oversized"]:
-            what = f"{source['oversized']} lines of more than 1 MiB were skipped"
-            troubles.append(Check(WARN, area, what, "no sample is that long: is it the right file?"))
-        behind = sum(max(0, file["size"] - file["offset"]) for file in source["files"])
-        if behind > _BEHIND:
-            troubles.append(Check(WARN, area, f"{size(behind)} are still to be read", "check again: does it decrease?"))
+        troubles = [
+            *_check_lines(source, area, problems.get(source["name"], {}), now_ns),
+            *_check_reading(source, area),
+        ]
         yield from troubles or [
             Check(OK, area, f"{source['samples']} samples in {size(source['bytes'])} of log, none rejected")
         ]
+
+
+def _check_lines(source: Mapping[str, Any], area: str, problems: Mapping[str, int], now_ns: int) -> Iterator[Check]:
+    """Check for lines that hold no sample although they should."""
+
+    def found(what: str, todo: str, *names: str) -> Check:
+        last_ns = max((problems[name] for name in names if name in problems), default=None)
+        ago = f"the last one {span((now_ns - last_ns) / 1e9)} ago" if last_ns else "before the last upgrade"
+        level = WARN if is_recent(last_ns, now_ns) else NOTE
+        return Check(level, area, f"{what} since the store was created, {ago}", todo)
+
+    if source["drift"]:
+        todo = "the log had another format; the checks of its files show whether it still has"
+        yield found(f"{source['drift']} lines could not be read", todo, "drift")
+    if by := source["rejected_by"]:
+        unknown = " (unknown_path: a new path; look for a newer otel-logtail)" if "unknown_path" in by else ""
+        reasons = ", ".join(f"{count} as {reason}" for reason, count in by.items())
+        todo = f"lines that can't be true; they are never samples{unknown}"
+        yield found(f"rejected {reasons}", todo, *(f"rejected {reason}" for reason in by))
+    if source["oversized"]:
+        todo = "no sample is that long: is it the right file?"
+        yield found(f"{source['oversized']} lines of more than 1 MiB were skipped", todo, "oversized")
+
+
+def _check_reading(source: Mapping[str, Any], area: str) -> Iterator[Check]:
+    """Check the samples, and how far the files are read."""
+    if source["unknown_stages"]:
+        what = f"{source['unknown_stages']} samples have stages that have no name here"
+        yield Check(WARN, area, what, "counted under 'unknown'; look for a newer otel-logtail")
+    if source["no_sample"]:
+        yield Check(WARN, area, f"no sample in {size(source['bytes'])} of log", source["no_sample"])
+    behind = sum(max(0, file["size"] - file["offset"]) for file in source["files"])
+    if behind > _BEHIND:
+        yield Check(WARN, area, f"{size(behind)} are still to be read", "check again: does it decrease?")

@@ -16,7 +16,8 @@ CREATE TABLE meta (                       -- facts about this store: 'instance' 
                                           -- missing), 'cleared_ns' (time of damage that no check detected),
                                           -- 'merged_60_ns', 'merged_3600_ns' (end of the merged intervals), 'home' (machine
                                           -- and path of the last start), 'counting_ns' (start of the health counters, if
-                                          -- not 'created_ns': an older copy was restored)
+                                          -- not 'created_ns': an older copy was restored), 'options <source>' (of the
+                                          -- last start), 'problem <source> <what>' (time of the last such line)
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;

@@ -9,8 +9,9 @@ Invariants:
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import msgspec
 from otel_logtail.counts import SampleKey
 from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.model import Batch, FileState, Samples, SourceInfo, Unfinished
-from otel_logtail.store import episodes, files, home, marks, progress
+from otel_logtail.store import episodes, facts, files, home, marks, progress
 from otel_logtail.store.connection import meta, one, sync_each_commit, transaction, translated
 from otel_logtail.store.file import StoreFile, open_file
 from otel_logtail.store.maintenance import Limits, Maintenance
@@ -160,7 +161,15 @@ class Store:
     # --- sources and files ----------------------------------------------------------------------------------------
 
     def source(
-        self, name: str, observer: str, event: str, *, threshold_ns: int, stall_ns: int, quiet_ns: int
+        self,
+        name: str,
+        observer: str,
+        event: str,
+        *,
+        threshold_ns: int,
+        stall_ns: int,
+        quiet_ns: int,
+        options: Mapping[str, str] | None = None,
     ) -> SourceInfo:
         """Add the source, or give it the settings of this start; returns it with its id."""
         with translated(self.path), transaction(self._db):
@@ -171,6 +180,7 @@ class Store:
                 (name, observer, event, threshold_ns, stall_ns, quiet_ns),
             )
             id_ = int(one(self._db, "SELECT id FROM source WHERE name = ?", name))
+            facts.note_options(self._db, id_, options or {})
             return SourceInfo(id_, name, observer, event, self.instance, threshold_ns, stall_ns, quiet_ns)
 
     def first_look(self, source: int) -> bool:
@@ -305,6 +315,10 @@ class Store:
             f"UPDATE source SET {', '.join(f'{name} = {name} + ?' for name in names)} WHERE id = ?",
             (*(sum(getattr(tally, name) for tally in tallies) for name in names), source),
         )
+        problems = {name for tally in tallies for name in ("drift", "oversized") if getattr(tally, name)}
+        problems |= {f"rejected {reason}" for tally in tallies for reason in tally.rejected}
+        if problems:
+            facts.note_problems(self._db, source, problems, time.time_ns())
         rejected = [(source, *item) for tally in tallies for item in tally.rejected.items()]
         if rejected:
             self._count_rejected(rejected)

@@ -26,8 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"query"},
     "daemon": {"tail", "engine", "store", "delivery"},
     "doctor": {
-        *("tail", "engine", "query", "store.health", "store.home", "store.place", "store.rows"),
-        *("daemon.settings", "daemon.build", "daemon.safety"),
+        *("tail", "engine", "query", "store.facts", "store.health", "store.home", "store.place", "store.rows"),
+        *("daemon.options", "daemon.settings", "daemon.build", "daemon.safety"),
     },
     "testing": {"engine", "store", "delivery"},
 }

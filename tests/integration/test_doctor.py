@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from tests.support.collector import CONFIGS, Collector, find_collector
 from tests.support.daemon import Daemon
 from tests.support.disk import fill, small_disk
 from tests.support.doctor import Found, doctor
+from tests.support.forked import run
 from tests.support.hex_engine import Engine
 from tests.support.lines import SLOW_MS, durations, line, lines
 from tests.support.places import CAPTURES
@@ -76,7 +78,7 @@ def test_nothing_is_written_and_no_file_is_made(tmp_path: Path) -> None:
     found = doctor(daemon)
     assert contents(tmp_path) == before
     assert [check["area"] for check in found.bad()] == ["daemon"]
-    assert found.only("daemon") == ("warn", "no daemon has this store: nothing is followed now", "start it")
+    assert found.only("daemon") == ("warn", "no daemon has this store: nothing is followed now", START)
     assert found.code == 0
 
 
@@ -90,7 +92,8 @@ def test_without_the_daemons_options_it_checks_the_sources_in_the_store(tmp_path
     )
     rows = done.stdout.splitlines()
     assert f"ok    logs of headroom-proxy: {daemon.log}: 100 samples in the last" in done.stdout
-    assert "warn  daemon: no daemon has this store: nothing is followed now  – start it" in rows
+    told = " ".join(done.stdout.split())
+    assert f"warn daemon: no daemon has this store: nothing is followed now – {START}" in told
     assert all(row.startswith(("ok    ", "warn  ", "FAIL  ")) for row in rows)
 
 
@@ -128,6 +131,30 @@ def test_a_file_that_is_missing_and_one_that_may_not_be_read(tmp_path: Path) -> 
     )
 
 
+START = "sudo systemctl start otel-logtail, or run otel-logtail with its options"
+
+
+def make_older(daemon: Daemon, *, days: int) -> None:
+    """Let the problems of lines have happened earlier."""
+    with closing(sqlite3.connect(daemon.db)) as connection, connection:
+        changed = connection.execute(
+            "UPDATE meta SET value = value - ? WHERE key GLOB 'problem *'", (days * 86_400 * 10**9,)
+        )
+        assert changed.rowcount
+
+
+def test_the_sources_in_the_store_are_read_with_their_options(tmp_path: Path) -> None:
+    log, db = tmp_path / "gc.log", tmp_path / "s.db"
+    lines_ = (CAPTURES / "jvm" / "g1-utctime.log").read_text().splitlines(keepends=True)
+    log.write_text("".join(text for text in lines_ if "Safepoint" not in text))
+    words = ("--observer", "jvm", "--jvm-measure", "pauses", "--path", log, "--db", db, "--framing", "none")
+    told = run(*words, "--once", home=tmp_path).stderr
+    assert (samples := re.search(r"read (\d+) new samples", told)) and int(samples[1]) > 0, told
+    done = run("doctor", "--db", db, "--format", "json", home=tmp_path)
+    (found,) = [check for check in json.loads(done.stdout) if check["area"].startswith("logs of ")]
+    assert (found["level"], found["what"].split(" in the last")[0]) == ("ok", f"{log}: {samples[1]} samples")
+
+
 def test_drift_fails_with_the_lines_offset_and_the_reason(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.write(lines(0, 50))
@@ -140,10 +167,14 @@ def test_drift_fails_with_the_lines_offset_and_the_reason(tmp_path: Path) -> Non
     assert "(3 such lines in " in what
     assert "look for a newer otel-logtail" in todo
     daemon.once()
-    assert doctor(daemon).of("source headroom-proxy")[0][:2] == (
-        "warn",
-        "3 lines could not be read since the store was created",
-    )
+    level, what, _ = doctor(daemon).of("source headroom-proxy")[0]
+    assert level == "warn"
+    assert re.fullmatch(r"3 lines could not be read since the store was created, the last one \d+ (s|min) ago", what)
+    make_older(daemon, days=6)
+    assert doctor(daemon).of("source headroom-proxy")[0][0] == "warn"
+    make_older(daemon, days=2)
+    level, what, _ = doctor(daemon).of("source headroom-proxy")[0]
+    assert (level, what) == ("note", "3 lines could not be read since the store was created, the last one 8 d ago")
 
 
 def test_rejected_lines_are_listed_by_reason_and_unknown_stages_too(tmp_path: Path) -> None:
@@ -156,7 +187,11 @@ def test_rejected_lines_are_listed_by_reason_and_unknown_stages_too(tmp_path: Pa
     assert reasons
     assert found.only("logs of headroom-proxy")[0] == "warn"
     assert found.only("logs of headroom-proxy")[1].endswith(f"; rejected: {expected}")
-    assert found.only("source headroom-proxy")[:2] == ("warn", f"rejected since the store was created: {expected}")
+    level, what, _ = found.only("source headroom-proxy")
+    assert (level, what.rpartition(" the last one ")[0]) == (
+        "warn",
+        f"rejected {expected} since the store was created,",
+    )
 
     shutil.rmtree(daemon.log.parent)
     daemon.log.parent.mkdir()
