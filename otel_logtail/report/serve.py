@@ -106,7 +106,8 @@ class Site:
             ("X-Content-Type-Options", "nosniff"),
         ]
         if found.is_live:
-            headers.append(("Refresh", str(self._refresh_s)))
+            # with the address: a browser that is at a "#place" of the page would else only scroll there
+            headers.append(("Refresh", f"{self._refresh_s}; url={environ['PATH_INFO']}"))
         if found.status.startswith("405"):
             headers.append(("Allow", "GET, HEAD"))
         start_response(found.status, headers)

@@ -146,7 +146,7 @@ def test_the_forms_have_the_same_figures(site: Site) -> None:
     assert f"{verdict}{colon}" in as_markdown.body
     assert f"{verdict}{colon}" in page.body
     assert as_json.headers["Content-Type"] == "application/json"
-    assert page.headers["Refresh"] == "30"
+    assert page.headers["Refresh"] == "30; url=/"
     assert "Refresh" not in as_json.headers
 
 
@@ -178,7 +178,7 @@ def test_an_open_episode_is_loaded_again(tmp_path: Path) -> None:
     stalls = [Stall(NOON, NOON + SECOND, is_open=True)]
     store = Store(make_file(tmp_path / "s.db", [Written(NOON, 3 * SECOND)], stalls))
     found = Asked(Site(store, PORT), f"/episode/{1:016x}")
-    assert (found.status, found.headers["Refresh"]) == (200, "30")
+    assert (found.status, found.headers["Refresh"]) == (200, f"30; url=/episode/{1:016x}")
     assert "3 slow samples so far, still open" in found.body
 
 
@@ -217,7 +217,7 @@ def test_a_store_that_cannot_be_read_now_is_a_page_that_tries_again(store: Store
             raise StoreError("no store at <b>/x</b>", hint="wait")
 
     found = Asked(Site(Gone(Path("/x")), PORT), "/")
-    assert (found.status, found.headers["Refresh"]) == (503, "30")
+    assert (found.status, found.headers["Refresh"]) == (503, "30; url=/")
     assert "no store at &lt;b&gt;/x&lt;/b&gt;" in found.body
 
 
