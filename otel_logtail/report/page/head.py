@@ -149,6 +149,8 @@ def _how_many(
 
 def _targets(model: Model) -> Markup:
     report = model.report
+    if not report.summary.count:
+        return Markup()
     ordered = sorted(report.verdicts, key=lambda verdict: (_ORDER.index(verdict.outcome), -verdict.share))
     title = "default target" if report.are_default else "target"
     table = Table(

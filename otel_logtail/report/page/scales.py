@@ -37,10 +37,11 @@ class Time(msgspec.Struct, frozen=True):
             plot.line((self.x(time_ns), top), (self.x(time_ns), base), "grid")
 
     def labels(self, plot: Svg, y: float) -> None:
-        """Write the labels; a phone has every second one."""
+        """Write the labels; a phone has every second one, those with days if there are times, too."""
         found = axis.labels(self.start_ns, self.end_ns, self.tz)
+        first = next((place for place, (_, label) in enumerate(found) if ":" not in label), 0)
         for place, (time_ns, label) in enumerate(found):
-            plot.text(self.x(time_ns), y, label, "mid wide" if place % 2 else "mid")
+            plot.text(self.x(time_ns), y, label, "mid wide" if (place - first) % 2 else "mid")
 
 
 class Durations(msgspec.Struct, frozen=True):

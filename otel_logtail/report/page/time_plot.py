@@ -201,7 +201,7 @@ def _strip(
         for middle, half in [((start + end) / 2, min(most, (1.0 if kind == "soft" else 0.7) * (end - start)) / 2)]
         if part
     )
-    plot.path(boxes(found), f"fill {kind}")
+    plot.path(boxes(found), "fill soft o4" if kind == "soft" else f"fill {kind}")
     plot.text(100, base - height / 2 + 4, highest, dx=8)
 
 
