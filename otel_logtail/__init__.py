@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otel_logtail.model import ExportBatch as ExportBatch
     from otel_logtail.model import Ignored as Ignored
     from otel_logtail.model import Item as Item
+    from otel_logtail.model import Mark as Mark
     from otel_logtail.model import Observed as Observed
     from otel_logtail.model import Partial as Partial
     from otel_logtail.model import Point as Point
@@ -55,8 +56,8 @@ _HOME_OF = {
         "check": "Check",
         "errors": "Drift UsageError",
         "exporter": "Exporter ExporterContext ExporterPlugin",
-        "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Item Observed Partial Point Refused"
-        " Rejected Retry Sample Shape Stream",
+        "model": "BreachRecord Delivered Delivery EpisodeRecord ExportBatch Ignored Item Mark Observed Partial Point"
+        " Refused Rejected Retry Sample Shape Stream",
         "observer": "Explanation Frame Observer ObserverContext ObserverPlugin PathRule",
         "option": "Choice Duration File Flag Integer Option Size Text",
         "trace": "join_trace parse_traceparent",
@@ -84,6 +85,7 @@ __all__ = [
     "Ignored",
     "Integer",
     "Item",
+    "Mark",
     "Observed",
     "Observer",
     "ObserverContext",

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
-from otel_logtail import Drift, Observed, Observer, PathRule, Rejected, Sample, Shape
+from otel_logtail import Drift, Frame, Mark, Observed, Observer, PathRule, Rejected, Sample, Shape
 
 _LINE = re.compile(
     rb"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z acme request"
     rb" route=(?P<route>\S{1,200}) took=(?P<took>\d{1,6}\.\d{3}) db=(?P<db>\d{1,6}\.\d{3})"
+)
+_STARTED = re.compile(
+    rb"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z acme started, version (?P<version>\d{1,4}(?:\.\d{1,4}){1,3})"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -27,6 +30,7 @@ class AcmeObserver(Observer):
     name = "acme"
     source = "acme"
     marker = b" acme request "
+    mark_needle = b" acme started, version "
 
     def __init__(self, part: str = "total") -> None:
         self._part = part  # acme writes UTC, so no time zone is needed
@@ -50,11 +54,9 @@ class AcmeObserver(Observer):
         took_ns, db_ns = _ns(match["took"]), _ns(match["db"])
         if db_ns > took_ns:
             return Rejected("impossible")
-        try:
-            moment = datetime.fromisoformat(match["time"].decode()).replace(tzinfo=timezone.utc)
-        except ValueError:
+        time_ns = _time_ns(match["time"])
+        if time_ns is None:
             return Rejected("impossible")
-        time_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
         if self._part == "db":
             took_ns = db_ns
         slowest = "db" if db_ns * 2 >= took_ns else "render"
@@ -67,6 +69,20 @@ class AcmeObserver(Observer):
             shape=shape,
             stage_ns=(db_ns, took_ns - db_ns),
         )
+
+    def find_mark(self, line: bytes, frame: Frame | None) -> Mark | None:
+        """Return the mark of a start."""
+        match = _STARTED.fullmatch(line)
+        time_ns = None if match is None else _time_ns(match["time"])
+        return None if match is None or time_ns is None else Mark(time_ns, f"acme {match['version'].decode()} started")
+
+
+def _time_ns(text: bytes) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text.decode()).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _ns(seconds: bytes) -> int:

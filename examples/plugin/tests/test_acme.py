@@ -56,6 +56,7 @@ def test_another_format_is_drift() -> None:
 
 class TestObserver(ObserverContract):
     true_lines = (LINE,)
+    mark_lines = (b"2026-11-25T12:00:00.000Z acme started, version 1.4.2",)
     client_fields = (b"/search",)
     client_rejected = frozenset({"unknown_route"})
 
