@@ -149,7 +149,7 @@ def test_an_endpoint_enables_otlp_unless_it_is_switched_off(environ: dict[str, s
     ("signal", "streams"),
     [
         ("METRICS", {Stream.INTERVALS, Stream.SELF}),
-        ("TRACES", {Stream.EPISODES}),
+        ("TRACES", {Stream.EPISODES, Stream.PARTS}),
         ("LOGS", {Stream.BREACHES, Stream.MARKS}),
     ],
 )
