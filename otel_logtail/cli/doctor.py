@@ -30,8 +30,9 @@ def doctor(
     """Check logs, store, exporters and the machine.
 
     The exit code is 1 if a check fails. A running daemon is not disturbed. Pass the daemon's own options before the
-    command: otel-logtail --observer headroom --otlp-endpoint URL doctor. Without them, only the sources in the store
-    are checked, and no receiver.
+    command. Without them, only the sources in the store are checked, and no receiver.
+
+    Example: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318 doctor
     """
     from otel_logtail.cli.follow import context_of_exporters
     from otel_logtail.daemon.merge import settings_of

@@ -147,13 +147,23 @@ def _of_the_system(problem: OSError) -> int:
 
 
 def _of_the_arguments(problem: BaseException, message: str) -> int:
+    """Print the error of wrong arguments: the fault, a hint, and the usage of the command that got them."""
     code = int(getattr(problem, "exit_code", 2))
     context = getattr(problem, "ctx", None)
     if context is not None and message == context.get_help():  # a group of commands without a command
         typer.echo(message, err=True)
-    else:
-        name = "otel-logtail" if context is None else context.command_path
-        say_error(message, f"{name} --help shows the options and commands")
+        return code
+    from otel_logtail.cli.wrong import explained
+
+    name = "otel-logtail" if context is None else context.command_path
+    what, hint = explained(problem, context, message)
+    say_error(what)
+    say("")
+    say(f"hint: {hint or f'{name} --help shows the options and commands'}")
+    if context is not None:
+        say("")
+        for line in context.get_usage().splitlines():
+            say(line)
     return code
 
 

@@ -10,7 +10,10 @@ from otel_logtail.cli.options import Format, OutputFormat
 
 @errors_as_exit()
 def exporters(form: OutputFormat = Format.TABLE) -> None:
-    """List the available exporters."""
+    """List the available exporters.
+
+    Example: otel-logtail exporters
+    """
     from otel_logtail.plugins import EXPORTERS
 
     list_plugins(EXPORTERS, form)

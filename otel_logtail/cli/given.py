@@ -36,6 +36,7 @@ def moved(context: Any, before: Sequence[str], name: str, command: Any, argument
     given = as_flags(context)
     if name in TAKES_ALL or not given:
         return list(arguments)
+    path = str(context.command_path).partition(" ")[2].split()
     names = [name]
     while hasattr(command, "get_command"):
         inner = command.get_command(context, arguments[0]) if arguments else None
@@ -51,7 +52,7 @@ def moved(context: Any, before: Sequence[str], name: str, command: Any, argument
         known = {flag for parameter in command.params for flag in parameter.opts}
         for flag in given.values():
             if flag not in known:
-                raise _unknown(flag, " ".join(names), by_db=flag == "--config" and "--db" in known)
+                raise _unknown(flag, " ".join([*path, *names]), by_db=flag == "--config" and "--db" in known)
     return [*names[1:], *(word for word in before if word != "--"), *arguments]
 
 

@@ -16,7 +16,7 @@ from otel_logtail.cli.doctor import doctor
 from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process, stop_early
 from otel_logtail.cli.exporters import exporters
 from otel_logtail.cli.given import TAKES_ALL
-from otel_logtail.cli.help import Sections
+from otel_logtail.cli.help import Group, give_help
 from otel_logtail.cli.mark import mark
 from otel_logtail.cli.observers.command import observers_app
 from otel_logtail.cli.prune import prune
@@ -30,25 +30,25 @@ from otel_logtail.daemon.options import ONCE
 
 app = typer.Typer(
     name="otel-logtail",
-    cls=Sections,
+    cls=Group,
     rich_markup_mode=None,
-    help="Measure the latency of a program from the log that it writes.",
-    epilog="Each option is also a variable: OTEL_LOGTAIL_<NAME>. The standard OTEL_* variables are honored, too.",
-    add_completion=False,
+    epilog="Each option --some-name is also the variable OTEL_LOGTAIL_SOME_NAME. OTEL_* variables are honored, too.",
     pretty_exceptions_enable=False,
 )
-app.add_typer(query_app)
-app.add_typer(service_app)
-app.add_typer(observers_app)
-app.command()(status)
-app.command()(doctor)
-app.command()(detect)
-app.command(cls=ReportCommand)(report)
-app.command()(watch)
-app.command()(mark)
-app.command()(prune)
-app.command()(retry)
-app.command()(exporters)
+_ASK, _SET_UP, _MAINTAIN = "Questions", "Setup", "Maintenance"
+
+app.command(cls=ReportCommand, rich_help_panel=_ASK)(report)
+app.add_typer(query_app, rich_help_panel=_ASK)
+app.command(rich_help_panel=_ASK)(watch)
+app.command(rich_help_panel=_ASK)(status)
+app.command(rich_help_panel=_SET_UP)(detect)
+app.command(rich_help_panel=_SET_UP)(doctor)
+app.add_typer(observers_app, rich_help_panel=_SET_UP)
+app.command(rich_help_panel=_SET_UP)(exporters)
+app.add_typer(service_app, rich_help_panel=_SET_UP)
+app.command(rich_help_panel=_MAINTAIN)(mark)
+app.command(rich_help_panel=_MAINTAIN)(prune)
+app.command(rich_help_panel=_MAINTAIN)(retry)
 
 
 @app.callback(invoke_without_command=True)
@@ -67,7 +67,7 @@ def follow(
         from otel_logtail.cli.follow import version as installed
 
         typer.echo(f"otel-logtail {installed()}")
-        return
+        raise typer.Exit
     if context.invoked_subcommand in TAKES_ALL:
         context.obj = given_by(context)
     elif context.invoked_subcommand is None:
@@ -81,14 +81,20 @@ def follow(
         raise typer.Exit(run(settings_of(given)))
 
 
-@app.command()
+@app.command(rich_help_panel=_SET_UP)
 @errors_as_exit()
 def demo() -> None:
-    """Follow a captured log for half a minute; no collector."""
+    """Follow a captured log for half a minute; no collector.
+
+    Example: otel-logtail demo
+    """
     from otel_logtail.cli import demo as shown
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the demo stops its follower
     raise typer.Exit(shown.run(sys.stdout))
+
+
+give_help(app)
 
 
 def main() -> NoReturn:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otel_logtail.cli.complete import complete_sources
 from otel_logtail.cli.settings import flag
 from otel_logtail.daemon.options import DB
 from otel_logtail.daemon.paths import default_db
@@ -30,13 +31,32 @@ class Format(str, Enum):
 SERVE_PORT = 4319
 """The port of ``report --serve`` if none is given."""
 
+ROWS, OUTPUT = "Rows", "Output"
+"""Panels of the help."""
+
 Db = Annotated[str | None, flag(DB)]
 Since = Annotated[
     str | None,
-    typer.Option("--since", metavar="WHEN", help="Start: 24h, 7d (ago), today, 2026-11-24T18:30, @seconds."),
+    typer.Option(
+        "--since",
+        metavar="WHEN",
+        help="Start, e.g. 24h or 7d (ago), today, 2026-11-24T18:30 or @seconds.",
+        rich_help_panel=ROWS,
+    ),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="End, in the same formats.")]
-Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only this source, e.g. headroom.")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="WHEN", help="End, in the same formats.", rich_help_panel=ROWS)
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="Only this source, e.g. headroom.",
+        autocompletion=complete_sources,
+        rich_help_panel=ROWS,
+    ),
+]
 Slos = Annotated[
     list[str] | None,
     typer.Option(
@@ -45,7 +65,7 @@ Slos = Annotated[
         help="A target: p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%. Can be repeated.",
     ),
 ]
-OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.", rich_help_panel=OUTPUT)]
 
 
 def store_at(db: str | None) -> Path:

@@ -27,7 +27,7 @@ def prune(
     """Delete expired data from the store now.
 
     A running daemon does this by itself. A store of an older version is migrated. Data that an exporter has not
-    received is kept unless --max-db-size cannot be met without deleting it.
+    received is kept unless --max-db-size cannot be met without deleting it. Example: otel-logtail prune --retention 7d
     """
     from otel_logtail.store.health import size_on_disk
     from otel_logtail.store.maintenance import Limits

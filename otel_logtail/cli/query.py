@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from otel_logtail.cli.complete import complete_columns
 from otel_logtail.cli.errors import errors_as_exit, say, say_error
-from otel_logtail.cli.options import Db, Format, OutputFormat, Since, Source, Until, open_reader
+from otel_logtail.cli.options import ROWS, Db, Format, OutputFormat, Since, Source, Until, open_reader
 
 if TYPE_CHECKING:
     import msgspec
@@ -34,24 +35,42 @@ class SeverityName(str, Enum):
 
 
 _Severities = Annotated[
-    list[SeverityName] | None, typer.Option("--severity", help="Only this severity; can be repeated.")
+    list[SeverityName] | None,
+    typer.Option("--severity", help="Only this severity; can be repeated.", rich_help_panel=ROWS),
 ]
 _Limit = Annotated[
     int | None,
     typer.Option(
-        "--limit", metavar="N", min=0, help=f"Number of rows; 0: all. Default: {_TABLE_LIMIT} in a table, else all."
+        "--limit",
+        metavar="N",
+        min=0,
+        help=f"Number of rows; 0: all. Default: {_TABLE_LIMIT} in a table, else all.",
+        rich_help_panel=ROWS,
     ),
 ]
 _Where = Annotated[
     str,
-    typer.Option("--where", metavar="EXPRESSION", help="SQL that selects rows, e.g. 'duration_ms > 2000'."),
+    typer.Option(
+        "--where",
+        metavar="EXPRESSION",
+        help="SQL that selects rows, e.g. 'duration_ms > 2000'.",
+        show_default=False,
+        rich_help_panel=ROWS,
+    ),
 ]
 _Sort = Annotated[
     str,
-    typer.Option("--sort", metavar="COLUMN", help="Column to sort by; the largest first: -duration_ms."),
+    typer.Option(
+        "--sort",
+        metavar="COLUMN",
+        help="Column to sort by; the largest first: -duration_ms.",
+        show_default=False,
+        autocompletion=complete_columns,
+        rich_help_panel=ROWS,
+    ),
 ]
 
-query_app = typer.Typer(name="query", help="Query the samples and episodes in the store.", no_args_is_help=True)
+query_app = typer.Typer(name="query", help="Query the samples and episodes in the store.")
 
 
 @query_app.command()
@@ -90,7 +109,9 @@ def slowest(
     until: Until = None,
     source: Source = None,
     where: _Where = "",
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Number of rows; 0: all.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=0, help="Number of rows; 0: all.", rich_help_panel=ROWS)
+    ] = 20,
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Show the slowest samples, with their stages and traces.
@@ -191,7 +212,10 @@ def summary(
     source: Source = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Show counts, percentiles (within 1 %) and stalls."""
+    """Show counts, percentiles (within 1 %) and stalls.
+
+    Example: otel-logtail query summary --since 24h
+    """
     from otel_logtail import query
     from otel_logtail.cli import answers
 
@@ -211,7 +235,10 @@ def stages(
     source: Source = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Show counts and percentiles (within 1 %) of each stage."""
+    """Show counts and percentiles (within 1 %) of each stage.
+
+    Example: otel-logtail query stages --since 24h
+    """
     from otel_logtail import query
     from otel_logtail.cli import answers
 
@@ -231,7 +258,9 @@ def sql(
 ) -> None:
     """Run SQL on the views of the store.
 
-    The views and their columns: otel-logtail query schema. Example: otel-logtail query sql 'SELECT * FROM minutes'
+    'otel-logtail query schema' lists the views and their columns.
+
+    Example: otel-logtail query sql 'SELECT * FROM minutes'
     """
     from otel_logtail import query
     from otel_logtail.cli import answers
@@ -257,7 +286,10 @@ def schema(form: OutputFormat = Format.TABLE) -> None:
 
 @errors_as_exit()
 def status(db: Db = None, form: OutputFormat = Format.TABLE) -> None:
-    """Show progress, deliveries, pending data and errors."""
+    """Show progress, deliveries, pending data and errors.
+
+    Example: otel-logtail status
+    """
     from otel_logtail import query
     from otel_logtail.cli import answers
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, say, say_error
-from otel_logtail.cli.options import SERVE_PORT, Db, Source, Until
+from otel_logtail.cli.help import Command
+from otel_logtail.cli.options import OUTPUT, SERVE_PORT, Db, Since, Slos, Source, Until
 from otel_logtail.cli.question import Question
 from otel_logtail.errors import LogtailError, UsageError
 
@@ -34,7 +34,7 @@ class ReportFormat(str, Enum):
 _CODES = {"met": 0, "missed": 1, "not judged": 3}
 
 
-class ReportCommand(TyperCommand):
+class ReportCommand(Command):
     """The command line of ``report``. The value of ``--serve`` may be left out, which typer has no option for."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -50,24 +50,13 @@ class ReportCommand(TyperCommand):
 @errors_as_exit()
 def report(
     db: Db = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="WHEN", help="Start: 24h, 7d (ago), today, … Default: 7 days before the end."),
-    ] = None,
+    since: Since = None,
     until: Until = None,
     source: Source = None,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one self-contained page.")
     ] = None,
-    slo: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--slo",
-            metavar="METRIC<LIMIT",
-            help="A target: p99<500ms, max<=5s, stalls<5/day, episodes<=20, breaches<1%, stalled<0.5%."
-            " Can be repeated; the exit code is 1 if one is missed, and 3 if none is, but one cannot be judged.",
-        ),
-    ] = None,
+    slo: Slos = None,
     trace_url: Annotated[
         str | None,
         typer.Option(
@@ -84,7 +73,9 @@ def report(
             help=f"Serve the page on this machine until Ctrl-C. Default port: {SERVE_PORT}; 0: a free one.",
         ),
     ] = None,
-    form: Annotated[ReportFormat, typer.Option("--format", help="Form of the output.")] = ReportFormat.TEXT,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="Output format.", rich_help_panel=OUTPUT)
+    ] = ReportFormat.TEXT,
     compare: Annotated[
         str | None,
         typer.Option(
@@ -112,7 +103,13 @@ def report(
         typer.Option("--after", metavar="WHEN", help="Start of the later period, if it is not that of --before."),
     ] = None,
 ) -> None:
-    """Report whether the latency is tolerable; compare periods."""
+    """Report whether the latency is tolerable; compare periods.
+
+    Without --since the report covers the last 7 days. The exit code is 1 if a target of --slo is missed, and 3 if none
+    is missed but one cannot be judged.
+
+    Example: otel-logtail report --since 24h --slo 'p99<500ms' --slo 'stalls<5/day'
+    """
     from otel_logtail.report.page import page
     from otel_logtail.report.rows import answer_of
     from otel_logtail.report.since import parse_mark

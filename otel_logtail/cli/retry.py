@@ -28,7 +28,7 @@ def retry(
     """Send quarantined items again.
 
     An item is quarantined if a receiver refuses it every time. A running daemon sends released items within 30 s;
-    otherwise they are sent when the daemon starts next.
+    otherwise they are sent when the daemon starts next. Example: otel-logtail retry --list
     """
     path = store_at(db)
     items = _list(path, exporter)

@@ -9,8 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from otel_logtail.daemon.options import CONFIG, EXPORTING, FOLLOWING, LOGGING, SUGGESTED, Several
-from otel_logtail.option import Flag, Option, Options
+from otel_logtail.cli.complete import complete_exporters, complete_observers
+from otel_logtail.daemon.options import CONFIG, EXPORTER, EXPORTING, FOLLOWING, LOGGING, OBSERVER, SUGGESTED, Several
+from otel_logtail.option import Choice, Flag, Option, Options
 from otel_logtail.plugins import exporters, observers, options_of
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -21,10 +22,20 @@ def flag(option: Option[Any], *, panel: str | None = None, variable: bool = True
     return typer.Option(
         *filter(None, (option.flag, option.short)),
         envvar=option.variable if variable else None,
+        show_envvar=False,
+        autocompletion=_completion(option),
         metavar=option.kind.metavar or None,
         help=help_of(option),
         rich_help_panel=panel,
     )
+
+
+def _completion(option: Option[Any]) -> Callable[..., list[str]] | None:
+    """Return the function that lists the values of an option for a shell; None: a file, or any value."""
+    if isinstance(option.kind, Choice):
+        words = option.kind.words
+        return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+    return {OBSERVER.name: complete_observers, EXPORTER.name: complete_exporters}.get(option.name)
 
 
 def help_of(option: Option[Any]) -> str:

@@ -21,3 +21,13 @@ def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 COMMANDS = dict(commands(ROOT))
+
+
+def nodes(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each group and each command, the program itself first."""
+    yield names, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from nodes(command, (*names, name))
+
+
+NODES = dict(nodes(ROOT))

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from otel_logtail.cli.complete import complete_observers
 from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.exporters import list_plugins
 from otel_logtail.cli.options import Format, OutputFormat
@@ -31,7 +32,12 @@ def observers(context: typer.Context, form: OutputFormat = Format.TABLE) -> None
 @observers_app.command()
 @errors_as_exit()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Observer, e.g. headroom or ./acme.py:Acme.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Observer, e.g. headroom or ./acme.py:Acme.", autocompletion=complete_observers
+        ),
+    ],
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Show an observer, its options and the log format to set.

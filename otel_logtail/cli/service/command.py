@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from otel_logtail.cli.errors import errors_as_exit
+from otel_logtail.cli.help import Group
 from otel_logtail.cli.settings import declared, given_by
 from otel_logtail.daemon.options import CONFIG, DB, OBSERVER, ONCE, PATH
 from otel_logtail.daemon.paths import home_directory
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from otel_logtail.daemon.settings import Settings
 
 
-class _Kinds(TyperGroup):
+class _Kinds(Group):
     """The kinds of supervisor. The error for an unknown kind lists them."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # click's types; typer brings its own copy of it
@@ -63,7 +63,7 @@ def systemd(
 ) -> None:
     """Print a hardened unit for systemd.
 
-    The daemon's options follow: otel-logtail service systemd --user alice --observer headroom --otlp-endpoint http://localhost:4318
+    The daemon's options follow. Example: otel-logtail service systemd --user alice --observer headroom --otlp-endpoint http://localhost:4318
     """
     from otel_logtail.cli.service.units import systemd_unit
 
@@ -96,7 +96,7 @@ def launchd(
 ) -> None:
     """Print a property list for macOS's launchd.
 
-    The daemon's options follow: otel-logtail service launchd --observer headroom --otlp-endpoint http://localhost:4318
+    The daemon's options follow. Example: otel-logtail service launchd --observer headroom --otlp-endpoint http://localhost:4318
     """
     from otel_logtail.cli.service.units import launchd_plist
 
@@ -109,9 +109,9 @@ def launchd(
 def hex_(context: typer.Context, program: _Program = "") -> None:
     """Print the entry for hex's engine-workers.yaml.
 
-    The daemon's options follow. Without options, headroom's samples are sent to the hex bus. Example:
+    The daemon's options follow. Without options, headroom's samples are sent to the hex bus.
 
-    otel-logtail service hex --observer headroom --exporter hex --event headroom.overhead --quiet-ms 5000
+    Example: otel-logtail service hex --observer headroom --exporter hex --event headroom.overhead --quiet-ms 5000
     """
     from otel_logtail.cli.service.units import hex_stanza
 

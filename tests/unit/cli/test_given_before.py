@@ -17,7 +17,8 @@ from tests.support.commands import COMMANDS, ROOT
 from tests.support.forked import run
 from tests.support.store_builder import NOON, SECOND, Written, make_file
 
-OPTIONS = [option for option in ROOT.params if option.opts[0] not in ("--version", "--help")]
+ANSWERS = ("--version", "--help", "--install-completion", "--show-completion")
+OPTIONS = [option for option in ROOT.params if option.opts[0] not in ANSWERS]
 SAMPLE = {"float": "1234", "integer": "7"}
 
 

@@ -189,11 +189,10 @@ def test_with_a_user_it_is_a_daemon_of_the_system() -> None:
     ("words", "error", "hint"),
     [
         (["upstart"], "unknown supervisor 'upstart'", "known: systemd, launchd, hex"),
-        ([], "Missing command.", ""),
         (["systemd"], "no observer given", " headroom "),
         (["systemd", *HEADROOM], "the default log is in a home directory", "--user, or the files with --path"),
         (["systemd", "--user", "no-such-user", *HEADROOM], "--user 'no-such-user': this machine has no", "--path"),
-        (["systemd", *HEADROOM, *LOG, "--nope"], "No such option: --nope", ""),
+        (["systemd", *HEADROOM, *LOG, "--nope"], "no such option: --nope", ""),
         (["systemd", *HEADROOM, *LOG, "stray"], "'stray' is not an option of the daemon", "quote a value"),
         (["systemd", *HEADROOM, *LOG, "status"], "'status' is not an option of the daemon", ""),
         (["systemd", *HEADROOM, *LOG, "--threshold-ms", "x"], "invalid --threshold-ms 'x'", ""),
@@ -208,11 +207,13 @@ def test_with_a_user_it_is_a_daemon_of_the_system() -> None:
         (["systemd", "--observer", "x", *LOG], "unknown observer 'x'", " headroom"),
         (["launchd", "--observer", "x"], "unknown observer 'x'", " headroom"),
         (["launchd", *HEADROOM, "--exporter", "x"], "unknown exporter 'x'", "known: console, hex"),
-        (["hex", *HEADROOM, "--nope"], "No such option: --nope", ""),
+        (["hex", *HEADROOM, "--nope"], "no such option: --nope", ""),
     ],
 )
 def test_wrong_use_is_one_clear_error(words: list[str], error: str, hint: str) -> None:
-    said = service(*words, code=2).splitlines()
+    said = list(filter(None, service(*words, code=2).splitlines()))
+    if said[-1].startswith("Usage: otel-logtail "):
+        said.pop()
     assert said[0].startswith(f"otel-logtail: error: {error}"), said
     assert len(said) == 2 and said[1].startswith("hint: ") and hint in said[1], said
 

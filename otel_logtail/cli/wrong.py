@@ -1,0 +1,56 @@
+"""Wrong arguments in plain words: the fault, and the closest option, command or place that exists."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+
+def explained(problem: BaseException, context: Any, message: str) -> tuple[str, str]:
+    """Return the fault of the arguments of a command, and a hint (or nothing).
+
+    Args:
+        problem: The error of the parser.
+        context: The context of the command, or None.
+        message: The message of the parser.
+    """
+    if context is None:
+        return message, ""
+    if type(problem).__name__ == "NoSuchOption":
+        option = str(getattr(problem, "option_name", ""))
+        return f"no such option: {option}", _for_option(context, option)
+    if command := re.match(r"No such command '(.*?)'\.", message, re.DOTALL):
+        close = get_close_matches(command[1], context.command.list_commands(context), 1)
+        guess = f"did you mean '{context.command_path} {close[0]}'?" if close else ""
+        return f"no such command: {context.command_path} {command[1]}", guess
+    message = message.replace("is not a valid int range", "is not a number").removesuffix(".")
+    return message[:1].lower() + message[1:], ""
+
+
+def _for_option(context: Any, option: str) -> str:
+    """Return the closest option of the command, or the commands that have the option."""
+    users = [path for path, command in _commands(context.find_root()) if option in _flags(command)]
+    named = [path for path in users if set(path.split()[1:]) <= set(sys.argv[1:])]
+    if named:
+        return f"it is an option of '{named[0]}': pass it after this name"
+    if close := get_close_matches(option, _flags(context.command), 1):
+        return f"did you mean {close[0]}?"
+    return f"it is an option of '{users[0]}'" if users else ""
+
+
+def _flags(command: Any) -> list[str]:
+    return [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)]
+
+
+def _commands(context: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the path and the command of everything below the program."""
+
+    def below(path: str, group: Any) -> Iterator[tuple[str, Any]]:
+        for name, command in getattr(group, "commands", {}).items():
+            yield f"{path} {name}", command
+            yield from below(f"{path} {name}", command)
+
+    return below(context.command_path, context.command)
