@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Collection, Iterable
 
@@ -82,6 +83,21 @@ def _without_rotated(found: Collection[str], named: Collection[str], folders: Fo
     return [path for path in found if path not in rotated]
 
 
+def _hint(patterns: Patterns) -> str:
+    """Return what to do if no file matches."""
+    if any(text for text in patterns.texts for _ in glob.iglob(f"{text}*")):
+        return "only rotated files are there: name the path that they had, without wildcards: --path DIR/NAME.log"
+    return "name the log with --path"
+
+
+def _has_rotated(live: str) -> bool:
+    """Return whether there are rotated files of a path that has no file now: they can be read nevertheless."""
+    try:
+        return bool(rotated_of(live, Folders().beside(live, 0.0, fresh=True)))
+    except OSError:
+        return False
+
+
 def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:
     """Reject at the start paths that can never be followed, and with ``once`` also files that cannot be read now.
 
@@ -99,9 +115,10 @@ def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once:
             raise UsageError(f"{path} is not a regular file", hint="a log file is followed, not a pipe or a device")
     if not once:
         return
-    found = [path for path in discover(known, rule, trusted=trusted) if os.path.exists(path)]
-    if not found:
-        raise UsageError(f"no file matches {known}", hint="name the log with --path")
+    live = discover(known, rule, trusted=trusted)
+    found = [path for path in live if os.path.exists(path)]
+    if not found and not any(_has_rotated(path) for path in live):
+        raise UsageError(f"no file matches {known}", hint=_hint(known))
     for path in found:
         if not os.access(path, os.R_OK):
             raise UsageError(f"{path} can't be read", hint="run as its owner, or as a member of its group")

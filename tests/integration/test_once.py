@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pty
 import re
@@ -71,6 +72,22 @@ def test_several_files_are_counted(tmp_path: Path) -> None:
     result = once(tmp_path, tmp_path / "proxy*.log")[-2]
     assert result.startswith("read 3 new samples, 3 slow, 3 new episodes (")
     assert " of 3 files in " in result
+
+
+def test_rotated_files_are_read_if_the_live_path_has_no_file(tmp_path: Path) -> None:
+    (tmp_path / "proxy.log.1").write_bytes(lines(2, 5))
+    (tmp_path / "proxy.log.2.gz").write_bytes(gzip.compress(lines(0, 2)))
+    result = once(tmp_path, tmp_path / "proxy.log")[-2]
+    assert result.startswith("read 5 new samples, ")
+    assert " of 2 files in " in result
+
+
+def test_the_error_of_a_pattern_for_rotated_files_only_names_the_way_to_read_them(tmp_path: Path) -> None:
+    (tmp_path / "proxy.log.1").write_bytes(lines(2, 5))
+    words = ("--observer", "headroom", "--path", tmp_path / "*.log", "--once", "--db", tmp_path / "s.db")
+    done = run(*words, home=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "only rotated files are there: name the path that they had, without wildcards" in done.stderr
 
 
 def test_undelivered_data_is_named_in_place_of_success(tmp_path: Path) -> None:
