@@ -13,9 +13,8 @@ from otel_logtail.report.data import Report
 from otel_logtail.report.page.head import LEAST
 from otel_logtail.report.page.html import Table, figure, tag
 from otel_logtail.report.page.model import Model, Section
-from otel_logtail.report.page.scales import LABEL, Durations, spread
+from otel_logtail.report.page.scales import KINDS, LABEL, Durations, severity, spread
 from otel_logtail.report.page.svg import Point, Svg, dots, polyline
-from otel_logtail.report.page.time_plot import severity
 from otel_logtail.report.spectrum import bars, spectrum
 from otel_logtail.report.timeline import steps
 from otel_logtail.report.words import count, digits, exact, measured, part_of, share
@@ -23,7 +22,6 @@ from otel_logtail.report.words import count, digits, exact, measured, part_of, s
 _TOP, _TALL = 48.0, 180.0
 _POINTS = 160
 _PERCENTS = tuple(Fraction(text) for text in ("50", "90", "99", "99.9", "99.99", "99.999"))
-_KINDS = ("ok", "degraded", "stall")
 
 
 def distribution_section(model: Model) -> Iterator[Section]:
@@ -102,7 +100,7 @@ def _crossings(plot: Svg, report: Report, scale: Durations, most: float) -> None
     is_early = (
         2 * figures.slow > figures.samples or 100 * math.log10(figures.samples / max(1, figures.slow)) < 40 * most
     )
-    for ms, kind, slow in zip(report.thresholds_ms or (), _KINDS[1:], (figures.slow, figures.stall), strict=False):
+    for ms, kind, slow in zip(report.thresholds_ms or (), KINDS[1:], (figures.slow, figures.stall), strict=False):
         part = part_of(slow, figures.samples) if slow else "none"
         lines.append((scale.y(ms) - 5, f"{part} over {exact(ms)}", kind))
         if slow:
@@ -154,7 +152,7 @@ def _histogram(report: Report, found: Sequence[Bar], times: float) -> Svg:
             tall = max(1.5, _TALL * height / most)
             wide = x(bar.to_ms) - x(bar.from_ms)
             title = f"{measured(bar.from_ms)} to {measured(bar.to_ms)}\n{count(bar.count, 'sample')}"
-            kind = _KINDS[severity(bar.from_ms, thresholds_ms)]
+            kind = KINDS[severity(bar.from_ms, thresholds_ms)]
             plot.rect((x(bar.from_ms) + wide * 0.06, base - tall), wide * 0.88, tall, kind, title)
     plot.line((0, base), (100, base), "axis")
     tallest = max(
@@ -185,7 +183,7 @@ def _limits(plot: Svg, report: Report, x: Callable[[float], float]) -> None:
         return
     figures = report.deciding
     numbers = (figures.slow - figures.stall, figures.stall)
-    for ms, kind, number, y in zip(report.thresholds_ms, _KINDS[1:], numbers, (28.0, 14.0), strict=True):
+    for ms, kind, number, y in zip(report.thresholds_ms, KINDS[1:], numbers, (28.0, 14.0), strict=True):
         at = x(ms)
         plot.line((at, y - 10), (at, _TOP + _TALL), f"edge {kind}")
         side, dx = ("end ", -5) if at > 60 else ("", 5)

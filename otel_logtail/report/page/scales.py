@@ -13,6 +13,9 @@ from otel_logtail.report.page.svg import Svg
 from otel_logtail.report.timeline import steps
 from otel_logtail.report.words import exact
 
+KINDS = ("ok", "degraded", "stall")
+"""The classes of the severities, by their numbers."""
+
 LABEL = 14
 """The least distance of two lines of text, in pixels."""
 
@@ -112,3 +115,8 @@ def spread(places: Sequence[float], apart: float) -> list[float]:
         for place, at in enumerate(group):
             found[at] = middle(group) + apart * (place - (len(group) - 1) / 2)
     return found
+
+
+def severity(ms: float, thresholds_ms: tuple[float, float] | None) -> int:
+    """Return the severity of a duration: 0 is ok; all are if there are no thresholds."""
+    return 0 if thresholds_ms is None else (ms >= thresholds_ms[0]) + (ms >= thresholds_ms[1])

@@ -10,8 +10,9 @@ from itertools import groupby
 from otel_logtail.model import Mark
 from otel_logtail.report.axis import DAY_S, SECOND_NS, span
 from otel_logtail.report.page import marks
+from otel_logtail.report.page.heat import LEVELS, ROW, heat_map
 from otel_logtail.report.page.html import Markup, join, tag
-from otel_logtail.report.page.scales import LABEL, Durations, Time, spread
+from otel_logtail.report.page.scales import KINDS, LABEL, Durations, Time, severity, spread
 from otel_logtail.report.page.svg import Point, Svg, area, boxes, dots, polyline
 from otel_logtail.report.timeline import Bucket, Timeline
 from otel_logtail.report.words import SPACE, count, digits, exact, measured
@@ -20,8 +21,6 @@ TOP = 8.0
 """The place of the top of the latency plot, in pixels."""
 
 _LATENCY = 190.0
-_ROW = 11.0  # the height of a row of the heat map
-_KINDS = ("ok", "degraded", "stall")
 
 
 def time_plot(
@@ -45,7 +44,7 @@ def time_plot(
     names = marks.place(found, time)
     top = TOP + marks.height(names)
     has_few = bool(line.dots)
-    heat = 0.0 if has_few else 44 + _ROW * len(line.cells[0])
+    heat = 0.0 if has_few else 44 + ROW * len(line.cells[0])
     rows = _rows(line)
     strips = top + _LATENCY + 10
     base = strips + sum(height + 12 for _, height, _, _ in rows)
@@ -60,7 +59,7 @@ def time_plot(
     marks.draw(plot, names, top, base)
     time.labels(plot, base + 16)
     if heat:
-        _heat(plot, time, line, base + 40, thresholds_ms)
+        heat_map(plot, time, line, base + 40, thresholds_ms)
         time.labels(plot, base + heat + 12)
         _hits(plot, time, line.buckets, (top, base + heat - 4), stalls)
     return plot
@@ -75,11 +74,6 @@ def _time(line: Timeline, tz: tzinfo | None) -> Time:
     return Time(min(times) - room_ns, max(times) + room_ns, tz)
 
 
-def severity(ms: float, thresholds_ms: tuple[float, float] | None) -> int:
-    """Return the severity of a duration: 0 is ok; all are if there are no thresholds."""
-    return 0 if thresholds_ms is None else (ms >= thresholds_ms[0]) + (ms >= thresholds_ms[1])
-
-
 # --- latency ------------------------------------------------------------------------------------------------------
 
 
@@ -90,9 +84,9 @@ def _latency(plot: Svg, time: Time, line: Timeline, thresholds_ms: tuple[float, 
     fixed = thresholds_ms or ()
     scale = Durations.around(min(low_ms, *fixed, high_ms), max(high_ms, *fixed, low_ms), top, top + _LATENCY)
     scale.axis(plot, fixed)
-    names = [(scale.y(ms), kind, kind) for ms, kind in zip(fixed, _KINDS[1:], strict=False)]
+    names = [(scale.y(ms), kind, kind) for ms, kind in zip(fixed, KINDS[1:], strict=False)]
     if line.dots:
-        found = [((time.x(dot.time_ns), scale.y(dot.ms)), _KINDS.index(dot.severity)) for dot in line.dots]
+        found = [((time.x(dot.time_ns), scale.y(dot.ms)), KINDS.index(dot.severity)) for dot in line.dots]
     else:
         _band(plot, time, scale, line.buckets)
         names += _lines(plot, time, scale, line.buckets)
@@ -101,7 +95,7 @@ def _latency(plot: Svg, time: Time, line: Timeline, thresholds_ms: tuple[float, 
             for b in line.buckets
             if b.max_ms is not None
         ]
-    for at, kind in enumerate(_KINDS):
+    for at, kind in enumerate(KINDS):
         plot.path(dots(point for point, level in found if level == at), f"dot {kind}")
     for place, (_, name, kind) in zip(spread([name[0] for name in names], LABEL), names, strict=True):
         _name(plot, place + 4, name, kind)
@@ -212,57 +206,6 @@ def _rate(per_s: float) -> str:
     return f"{digits(per_s * 86_400, 2)}/day"
 
 
-# --- heat map -----------------------------------------------------------------------------------------------------
-
-_LEVELS = 5
-
-
-def _heat(plot: Svg, time: Time, line: Timeline, top: float, thresholds_ms: tuple[float, float] | None) -> None:
-    """Draw samples by time and duration; each level of each color is one path, and cells in a row are merged."""
-    rows = len(line.rows_ms) - 1
-    base = top + _ROW * rows
-    most = max(max(cells) for cells in line.cells)
-    plot.rect((0, top), 100, base - top, "wash")
-    found: dict[str, list[tuple[Point, Point]]] = {}
-    for row in range(rows):
-        level = severity(line.rows_ms[row], thresholds_ms)
-        y = base - _ROW * (row + 1)
-        shades = [_shade(cells[row], most, level) for cells in line.cells]
-        for shade, run in groupby(range(len(shades)), key=shades.__getitem__):
-            places = list(run)
-            if shade:
-                start, end = line.buckets[places[0]].start_ns, line.buckets[places[-1]].end_ns
-                kind = f"fill {_KINDS[level]}{'' if shade == _LEVELS else f' o{shade}'}"
-                found.setdefault(kind, []).append(((time.x(start), y), (time.x(end), y + _ROW)))
-    for kind, cells in sorted(found.items()):
-        plot.path(boxes(cells), kind)
-    _heat_axis(plot, line.rows_ms, base, thresholds_ms)
-
-
-def _shade(number: int, most: int, level: int) -> int:
-    """Return the shade of a cell, from 0 (empty) to 5, on a logarithm; a single stall is well visible."""
-    if not number:
-        return 0
-    shade = 1 + round((_LEVELS - 1) * math.log(number) / math.log(most)) if most > 1 else _LEVELS
-    return max(shade, 3) if level == 2 else shade
-
-
-def _heat_axis(plot: Svg, rows_ms: Sequence[float], base: float, thresholds_ms: tuple[float, float] | None) -> None:
-    fixed = list(zip(thresholds_ms or (), _KINDS[1:], strict=False))
-    places = {ms: base - _ROW * row for row, ms in enumerate(rows_ms)}
-    shown = [(places[ms], ms, kind) for ms, kind in fixed if ms in places]
-    pushed = spread([y for y, _, _ in shown], LABEL)
-    for (y, ms, kind), place in zip(shown, pushed, strict=True):
-        plot.line((0, y), (100, y), f"edge {kind}")
-        plot.text(0, place + 4, exact(ms), f"end {kind}", dx=-8)
-    taken = pushed
-    for ms, y in places.items():
-        is_round = f"{ms:.0e}".startswith("1e") or ms in (60_000, 600_000)
-        if is_round and all(abs(y - other) >= LABEL for other in taken):
-            plot.text(0, y + 4, exact(ms), "end", dx=-8)
-            taken = [*taken, y]
-
-
 # --- tooltips -----------------------------------------------------------------------------------------------------
 
 
@@ -291,7 +234,7 @@ def key(line: Timeline) -> list[Markup]:
     """Return the meaning of the colors, each with a small picture."""
     if line.dots:
         return [Markup("Each dot is a sample.")]
-    shades = [(f"fill ok{'' if shade == _LEVELS else f' o{shade}'}", 20 * (shade - 1), 20) for shade in range(1, 6)]
+    shades = [(f"fill ok{'' if shade == LEVELS else f' o{shade}'}", 20 * (shade - 1), 20) for shade in range(1, 6)]
     return [
         _entry([("line ok", None)], "median"),
         _entry([("fill ok band", boxes([((0, 0), (100, 10))]))], "p10 to p90"),
