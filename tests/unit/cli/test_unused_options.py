@@ -24,7 +24,10 @@ def once(folder: Path, *arguments: object, **environ: str) -> tuple[int, str]:
             ["--histogram", "foo"],
             "invalid --histogram 'foo': expected explicit or exponential\nhint: use explicit or exponential\n",
         ),
-        (["--events", "foo"], "invalid --events 'foo': expected span, log or both\nhint: use span, log or both\n"),
+        (
+            ["--events", "foo"],
+            "invalid --events 'foo': expected span, log, both or spans\nhint: use span, log, both or spans\n",
+        ),
         (
             ["--otlp-protocol", "grpc"],
             "--otlp-protocol is for otlp, and that is not chosen\nhint: add --exporter otlp\n",

@@ -188,7 +188,7 @@ events = "both"
             SOURCE + "[exporter.otlp]\nevents = 'log, span'\n",
             4,
             "exporter.otlp.events 'log, span'",
-            "use span, log or both",
+            "use span, log, both or spans",
         ),
         (
             SOURCE + "[exporter.otlp]\nhistogram = 'x'\n",
