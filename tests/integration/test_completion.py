@@ -67,9 +67,10 @@ def output_of(shell: str, script: str, environ: dict[str, str]) -> str:
 def test_a_shell_completes_words(shell: str, environ: dict[str, str]) -> None:
     load, complete = SCRIPTS[shell]
     lines = [
-        complete.format(line=line, last=len(line.split()) - 1, count=len(line.split())) + "\necho ==" for line in CASES
+        complete.format(line=line, last=len(line.split()) - 1, count=len(line.split())) + "\necho NEXT"
+        for line in CASES
     ]
-    answers = output_of(shell, "\n".join([load, *lines]), environ).split("==\n")
+    answers = output_of(shell, "\n".join([load, *lines]), environ).split("NEXT\n")
     for (line, expected), answer in zip(CASES.items(), answers, strict=False):
         assert expected in answer.replace('"', " ").replace("\\", "").split(), (line, answer)
     assert len(answers) == len(CASES) + 1
