@@ -290,6 +290,8 @@ class Instrument(Enum):
     STAGE = "stage"
     BREACHES = "breaches"
     EPISODES = "episodes"
+    EPISODE_TIME = "episode_time"
+    """The sum is the time within episodes of at least the severity in the attributes."""
 
     __hash__ = object.__hash__  # of the one object for each kind: Enum's own is slow, and every key of a series has it
 

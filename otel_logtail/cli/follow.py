@@ -49,7 +49,7 @@ def run(settings: Settings) -> int:
     logs_in_one_line(redact)
     style = _style(settings)
     reporter = Reporter(style=style, redact=redact)
-    if style.form != "command" or style.in_journal:
+    if style.form == "json" or style.in_journal:
         log_errors(reporter.log)
     for text in settings.warnings:
         reporter.ignored(text)
@@ -73,6 +73,8 @@ def run(settings: Settings) -> int:
         except BaseException:
             watcher.close()
             raise
+        if style.form == "text":  # until here, an error is an answer to the user who started the daemon
+            log_errors(reporter.log)
         running = Loop(parts, watcher, reporter, supervisor)
         try:
             signals.stop_with(running)

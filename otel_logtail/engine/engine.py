@@ -20,7 +20,7 @@ from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import close_over, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
-from otel_logtail.engine.intervals import aggregate, aggregate_episodes
+from otel_logtail.engine.intervals import aggregate, aggregate_episodes, aggregate_growth
 from otel_logtail.engine.marks import FoundMarks, MarkFinder
 from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import IMPOSSIBLE, Scanned, Thresholds, scan, without
@@ -123,7 +123,7 @@ class Engine:
         samples, hits = scanned.samples, scanned.hits
         before = self.open_episodes(live)
         logged_ns, in_order = scanned.in_order()
-        open_, breaches, closed, parts = coalesce(
+        open_, breaches, closed, parts, growth = coalesce(
             before, logged_ns, in_order, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
         if in_order is not hits:
@@ -134,6 +134,7 @@ class Engine:
             samples, hits, attributes=attributes, interval_ns=lengths.interval_ns, bounds_ns=lengths.bounds_ns
         )
         self._add_episodes(counts, closed)
+        counts |= aggregate_growth(growth, interval_ns=lengths.interval_ns)
         marked = self._marks.find(chunk.buffer, chunk.start, chunk.end, chunk.base)
         return Batch(
             source=info.id,

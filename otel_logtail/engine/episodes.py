@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from otel_logtail.counts import extent
-from otel_logtail.model import Attributes, Breach, Episode, Hit, OpenEpisodes, Part
+from otel_logtail.model import Attributes, Breach, Episode, Hit, OpenEpisodes, Part, Severity
 
 MOST_BREACHES = 128
 """Breaches of a part: OpenTelemetry's limit on the events of a span."""
@@ -126,6 +126,14 @@ def _with(one: _EpisodeOrPart, hit: Hit) -> _EpisodeOrPart:
     )
 
 
+class Growth(NamedTuple):
+    """By how much a breach made the time within episodes of at least this severity grow, at the time of the breach."""
+
+    time_ns: int
+    severity: Severity
+    more_ns: int
+
+
 class Coalesced(NamedTuple):
     """The episodes that are open after a run of samples, its breaches, and the episodes and parts that it completed."""
 
@@ -133,6 +141,7 @@ class Coalesced(NamedTuple):
     breaches: tuple[Breach, ...]
     closed: tuple[Episode, ...]
     parts: tuple[tuple[Episode, Part], ...]
+    growth: tuple[Growth, ...]
 
 
 def coalesce(
@@ -164,7 +173,7 @@ def coalesce(
         seen = hit.index + 1
     run.pass_lines(logged_ns, seen, len(logged_ns))
     open_ = OpenEpisodes(run.current, run.aside, run.is_away)
-    return Coalesced(open_, tuple(breaches), tuple(run.closed), tuple(run.parts))
+    return Coalesced(open_, tuple(breaches), tuple(run.closed), tuple(run.parts), tuple(run.growth))
 
 
 class _Run:
@@ -174,6 +183,7 @@ class _Run:
         self.current, self.aside, self.is_away = open_.current, open_.aside, open_.is_away
         self.closed: list[Episode] = []
         self.parts: list[tuple[Episode, Part]] = []
+        self.growth: list[Growth] = []
         self._quiet_ns = quiet_ns
         self._live = live
         self._attributes = attributes
@@ -229,7 +239,17 @@ class _Run:
     def _extend(self, episode: Episode | None, hit: Hit) -> Episode:
         if episode is not None and is_complete(part := part_of(episode), hit):
             self.parts.append((episode, part))
-        return extend(episode, hit, live=self._live, attributes=self._attributes)
+        after = extend(episode, hit, live=self._live, attributes=self._attributes)
+        for severity in (Severity.DEGRADED, Severity.STALL):
+            more_ns = _time_ns(after, severity) - _time_ns(episode, severity)
+            if more_ns:
+                self.growth.append(Growth(hit.sample.time_ns, severity, more_ns))
+        return after
+
+
+def _time_ns(episode: Episode | None, severity: Severity) -> int:
+    """Return the length of an episode of at least this severity; 0: it is none."""
+    return episode.end_ns - episode.start_ns if episode is not None and episode.severity >= severity else 0
 
 
 def ids_of(uid: bytes) -> tuple[bytes, bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from otel_logtail.counts import Rows, add, count, count_stages, extent, merge_attributes
+from otel_logtail.engine.episodes import Growth
 from otel_logtail.model import (
     Attributes,
     Counts,
@@ -16,6 +17,7 @@ from otel_logtail.model import (
     IntervalKey,
     Samples,
     SeriesKey,
+    Severity,
     Shape,
 )
 
@@ -101,6 +103,21 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
     for (_, slot), places in groups.items():
         durations = [samples.duration_ns[place] for place in places]
         yield shapes[places[0]], slot, durations, [samples.stage_ns[place] for place in places], 0, len(places)
+
+
+def aggregate_growth(growth: Iterable[Growth], *, interval_ns: int) -> dict[IntervalKey, Counts]:
+    """Return the growth of the time within episodes, by severity and by the interval of the breach."""
+    values: dict[tuple[int, Severity], list[int]] = {}
+    for time_ns, severity, more_ns in growth:
+        values.setdefault((time_ns // interval_ns, severity), []).append(more_ns)
+    return {
+        IntervalKey(
+            SeriesKey(Instrument.EPISODE_TIME, (("severity", severity.label),)),
+            slot * interval_ns,
+            (slot + 1) * interval_ns,
+        ): count(more, ())
+        for (slot, severity), more in values.items()
+    }
 
 
 def aggregate_episodes(

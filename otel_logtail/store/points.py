@@ -121,6 +121,14 @@ class PointReader:
         self._known = self._load()
         ends: dict[str, int] = {}
         points: dict[tuple[object, ...], Point] = {}
+        for (source, end_ns), rows in groupby(self._rows_up_to(last), key=lambda row: row[:2]):
+            for point in self._totals(source).interval(end_ns, [row for *_, row in rows]):
+                points[identity(point)] = point
+                ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
+        return list(points.values()), ends
+
+    def _rows_up_to(self, last: int) -> Iterator[tuple[int, int, Row]]:
+        """Yield the source, the end and the row of all intervals up to an id."""
         series: _Series = {}
         for id_, of, begin_ns, end_ns, *columns in self._db.execute(
             f"SELECT id, series, start_ns, end_ns, {counts_to_read()} FROM interval WHERE id <= ? ORDER BY id", (last,)
@@ -128,11 +136,8 @@ class PointReader:
             if of not in series:
                 series |= self._series([of])
             source, key, start_ns = series[of]
-            row = Row(id_, of, key, max(begin_ns, start_ns), self._counts("interval", id_, columns, key.bounds_ns))
-            for point in self._totals(source).owed(end_ns, row):
-                points[identity(point)] = point
-                ends[point.source.name] = max(ends.get(point.source.name, 0), end_ns)
-        return list(points.values()), ends
+            counts = self._counts("interval", id_, columns, key.bounds_ns)
+            yield source, end_ns, Row(id_, of, key, max(begin_ns, start_ns), counts)
 
     # --- the next points ------------------------------------------------------------------------------------------
 

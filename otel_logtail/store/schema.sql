@@ -180,7 +180,7 @@ CREATE INDEX part_end ON part (end_ns);
 CREATE TABLE series (                     -- one instrument and one set of attribute values of a source
   id         INTEGER PRIMARY KEY,
   source     INTEGER NOT NULL REFERENCES source,
-  instrument TEXT NOT NULL,               -- duration, stage, breaches, episodes
+  instrument TEXT NOT NULL,               -- duration, stage, breaches, episodes, episode_time
   attributes TEXT NOT NULL,               -- JSON object
   bounds     TEXT NOT NULL,               -- JSON array, nanoseconds, upper-inclusive; other bounds are another series
   start_ns   INTEGER NOT NULL,            -- the start of its first interval and of its totals

@@ -111,8 +111,17 @@ def check_metrics(points: list[ReceivedPoint], samples: list[Truth], episodes: l
                 found.append((end, end - start))
         return found
 
-    assert len({name for name, _ in series}) == (5 if episodes else 2)
+    assert len({name for name, _ in series}) == (6 if episodes else 2)
+    in_episodes = [received for (name, _), received in series.items() if name == "log.overhead.episode.time"]
+    for received in in_episodes:
+        at_least = {"degraded", "stall"} if received[-1].attributes["severity"] == "degraded" else {"stall"}
+        of = [e for e in episodes if any(s.severity in at_least for s in e)]
+        lengths_ns = [max(s.time_ns for s in e) - min(s.time_ns - s.duration_ns for s in e) for e in of]
+        assert received[-1].raw["asDouble"] == pytest.approx(sum(lengths_ns) / 1e9, abs=1e-9)
+        assert (received[-1].unit, received[-1].monotonic) == ("s", True)
     for received in series.values():
+        if received in in_episodes:
+            continue
         times = [point.time_ns for point in received]
         assert times == sorted(set(times)), "one timestamp a point, in order"
         assert len({point.start_ns for point in received}) == 1, "no reset"

@@ -100,6 +100,10 @@ def data_points(point: Point, encoding: Encoding) -> Iterator[Described]:
     if instrument is Instrument.BREACHES:
         yield Described("breaches", "{sample}", "Samples that reached the threshold.", number)
         return
+    if instrument is Instrument.EPISODE_TIME:
+        time_s = NumberDataPoint(dict(point.series.attributes), start_ns, point.time_ns, counts.sum_ns / 1e9)
+        yield Described("episode.time", "s", "Time within episodes of at least this severity, open ones too.", time_s)
+        return
     make = _exponential if encoding.exponential else _explicit
     histogram = make(point, start_ns, counts)
     if instrument is Instrument.DURATION:
@@ -108,9 +112,9 @@ def data_points(point: Point, encoding: Encoding) -> Iterator[Described]:
     elif instrument is Instrument.STAGE:
         yield Described("stage.duration", "s", "How long each stage of a sample took.", histogram)
     else:
-        yield Described("episodes", "{episode}", "Stalls: breaches close together are one.", number)
-        yield Described("episode.duration", "s", "How long each stall lasted.", histogram)
-        yield from _maximum(point, "episode.max_duration", "The longest stall that ended in an interval.")
+        yield Described("episodes", "{episode}", "Episodes: breaches close together are one.", number)
+        yield Described("episode.duration", "s", "How long each episode lasted.", histogram)
+        yield from _maximum(point, "episode.max_duration", "The longest episode that ended in an interval.")
 
 
 def _has_maximum(point: Point) -> bool:

@@ -188,7 +188,7 @@ def test_a_failure_is_logged_once_and_so_is_its_end(store: Store, run: Callable[
     running.end()
     assert running.said.lines() == [
         "warning: fake: connection refused; buffering, will retry",
-        "fake: delivering again after 0 s; 8 items waited",
+        "fake: delivering again after 0 s; 9 items waited",
     ]
     assert rows(store.path, "SELECT last_error FROM exporter") == [(None,)]
 

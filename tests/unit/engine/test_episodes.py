@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_logtail.engine.episodes import MOST_BREACHES, PART_NS, close_over, coalesce, ids_of, part_of
+from otel_logtail.engine.episodes import MOST_BREACHES, PART_NS, Growth, close_over, coalesce, ids_of, part_of
 from otel_logtail.engine.scan import Thresholds
 from otel_logtail.model import Breach, Episode, Hit, OpenEpisodes, Part, Sample, Severity, Shape
 
@@ -249,12 +249,13 @@ def test_ids_are_what_they_were_in_the_last_release() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-2, 40), st.booleans()), min_size=1, max_size=60), st.data())
-def test_parts_hold_each_breach_once_and_depend_on_the_log_alone(
+def test_parts_hold_each_breach_once_and_times_add_up_however_the_log_is_cut(
     lines: list[tuple[int, bool]], data: st.DataObject
 ) -> None:
     times = accumulate(gap_s for gap_s, _ in lines)
     hits = [
-        hit(s * SECOND, 20 if slow else 1, number=n) for n, (s, (_, slow)) in enumerate(zip(times, lines, strict=True))
+        hit(s * SECOND, (20 if n % 7 else 50) if slow else 1, number=n)
+        for n, (s, (_, slow)) in enumerate(zip(times, lines, strict=True))
     ]
     whole = parts_of([hits])
     at = data.draw(st.integers(0, len(hits)))
@@ -271,6 +272,8 @@ def parts_of(pieces: Sequence[Sequence[Hit]]) -> dict[tuple[bytes, int], list[in
     members: dict[tuple[bytes, int], list[int]] = {}
     complete: dict[tuple[bytes, int], Part] = {}
     last: dict[bytes, Part] = {}
+    closed: list[Episode] = []
+    growth: list[Growth] = []
     for hits in pieces:
         slow = [msgspec.structs.replace(h, index=i) for i, h in enumerate(hits) if h.severity is not Severity.OK]
         found = coalesce(
@@ -282,6 +285,12 @@ def parts_of(pieces: Sequence[Sequence[Hit]]) -> dict[tuple[bytes, int], list[in
         for episode, part in found.parts:
             assert complete.setdefault((episode.span_id, part.number), part) is part, "complete once"
         last |= {one.span_id: part_of(one) for one in (*found.closed, *both(open_))}
+        closed += found.closed
+        growth += found.growth
+    all_ = [*closed, *both(open_)]
+    for severity in (Severity.DEGRADED, Severity.STALL):
+        grown_ns = sum(one.more_ns for one in growth if one.severity is severity)
+        assert grown_ns == sum(one.end_ns - one.start_ns for one in all_ if one.severity >= severity)
     for (span_id, number), ends in members.items():
         part = complete.get((span_id, number), last[span_id])
         assert (part.number, part.count, part.end_ns, part.begun_ns) == (number, len(ends), max(ends), ends[0])

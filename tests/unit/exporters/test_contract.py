@@ -90,6 +90,7 @@ INSTRUMENTS = {
     Instrument.STAGE: ("stage.duration",),
     Instrument.BREACHES: ("breaches",),
     Instrument.EPISODES: ("episodes", "episode.duration"),
+    Instrument.EPISODE_TIME: ("episode.time",),
 }
 
 VALUES = {"sum": "asInt", "histogram": "count"}
@@ -99,11 +100,16 @@ MAXIMA = {Instrument.DURATION: "max_duration", Instrument.EPISODES: "episode.max
 # --- OTLP: the content of a request as JSON, for any transport --------------------------------------------------------
 
 
+def value_of(point: Point) -> float:
+    is_time = point.series.instrument is Instrument.EPISODE_TIME
+    return point.total.sum_ns / 1e9 if is_time else point.total.count
+
+
 def otlp_told(item: Item) -> Iterator[Told]:
     if isinstance(item, Point):
         for suffix in INSTRUMENTS[item.series.instrument]:
             attributes = tuple(sorted((key, str(value)) for key, value in item.series.attributes))
-            yield (f"log.overhead.{suffix}", attributes, item.time_ns), (item.start_ns, item.total.count)
+            yield (f"log.overhead.{suffix}", attributes, item.time_ns), (item.start_ns, value_of(item))
         maximum = MAXIMA.get(item.series.instrument)
         if maximum and item.delta.count:
             yield (f"log.overhead.{maximum}", attributes, item.time_ns), (0, item.delta.max_ns / 1e9)
@@ -139,7 +145,8 @@ def in_request(data: Mapping[str, Any]) -> Iterator[tuple[Stream, Told]]:
             for point in metric[kind]["dataPoints"]:
                 name = (metric["name"], tuple(sorted(attributes_of(point).items())), int(point["timeUnixNano"]))
                 # JSON leaves out what is 0
-                value = point.get("asDouble", 0.0) if kind == "gauge" else int(point.get(VALUES[kind], 0))
+                has_double = kind == "gauge" or metric["name"].endswith(".time")
+                value = point.get("asDouble", 0.0) if has_double else int(point.get(VALUES[kind], 0))
                 yield Stream.INTERVALS, (name, (int(point.get("startTimeUnixNano", 0)), value))
     for resource in data.get("resourceSpans", []):
         for span in resource["scopeSpans"][0]["spans"]:
@@ -625,10 +632,10 @@ class Scraper(Receiver):
     def told(self, item: Item) -> Iterable[Told]:
         assert isinstance(item, Point)
         for suffix in INSTRUMENTS[item.series.instrument]:
-            counted = suffix in ("breaches", "episodes")
-            name = "log_overhead_" + suffix.replace(".", "_") + ("_total" if counted else "_seconds_count")
+            ends = {"breaches": "_total", "episodes": "_total", "episode.time": "_seconds_total"}
+            name = "log_overhead_" + suffix.replace(".", "_") + ends.get(suffix, "_seconds_count")
             labels = {key.replace(".", "_"): str(value) for key, value in item.series.attributes}
-            yield (name, tuple(sorted(labels.items()))), float(item.total.count)
+            yield (name, tuple(sorted(labels.items()))), float(value_of(item))
 
     def received(self, stream: Stream) -> Sequence[Told]:
         assert stream is Stream.INTERVALS
