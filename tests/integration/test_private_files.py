@@ -22,7 +22,7 @@ WRITTEN = {  # each kind of file, by its name
     r"\.s\.db\.\w+\.sent",
     r"s\.db\.suspect",
     r"s\.db\.corrupt-.*",
-    r"x\.jsonl(\.\d)?",
+    r"x\.jsonl(\.([1-9]|10))?",
     r"page\.html",
 }
 
