@@ -32,9 +32,9 @@ def identify(
 ) -> dict[str, FileState | None]:
     """Return the checkpoint of each known file by path, and None for files that are not read for now.
 
-    Those are copies of another file that is here, however much of the copy is made already, and empty files, which may
-    become copies. A copy that grows may turn out to be a new file: then this is to be called again. All other files are
-    new.
+    Those are copies of another file that is here, however much of the copy is made already, and files without a whole
+    line: those may become copies, or may be known files that are rewritten. Such a file may turn out to be a new one
+    when it grows: then this is to be called again. All other files are new.
 
     Args:
         readers: The open files by path, oldest first, the live one last.
@@ -89,11 +89,11 @@ def _copies(
     live: str,
     held: Iterable[tuple[FileState, Reader]],
 ) -> dict[str, FileState | None]:
-    """Return these claims and None for each file that is not read for now: a copy of another, or an empty one."""
+    """Return these claims and None for each file that is not read for now: a copy, or one without a line."""
     claims = dict(known)
     for path, reader in readers.items():
-        if path != live and path not in claims and not is_compressed(path) and _is_empty(reader):
-            claims[path] = None  # it may become a copy, and there is nothing to read in it yet
+        if path != live and path not in claims and not is_compressed(path) and not _has_line(reader):
+            claims[path] = None  # there is nothing to read in it and no line to compare yet
     fresh = [reader for path, reader in readers.items() if path not in claims and not is_compressed(path)]
     unknown = [path for path in readers if path != live and path not in claims]
     if not unknown:
@@ -269,11 +269,12 @@ def _is_unchanged(reader: Reader, state: FileState) -> bool:
         return False
 
 
-def _is_empty(reader: Reader) -> bool:
+def _has_line(reader: Reader) -> bool:
+    """Return whether a file has a whole line, or the first part of one beyond the limit."""
     try:
-        return not reader.read_at(0, 1)
+        return b"\n" in _head(reader) or b"\n" in (begin := reader.read_at(0, CHUNK_BYTES)) or len(begin) == CHUNK_BYTES
     except OSError:
-        return False
+        return True  # reading it reports the reason
 
 
 def _is_copy(reader: Reader, other: Reader) -> bool:

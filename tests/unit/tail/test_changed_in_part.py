@@ -374,6 +374,61 @@ def test_rewritten_in_pieces(
     nothing_comes_twice(follower, old + NEW)
 
 
+@pytest.mark.parametrize("edit", [without(1, 2), keep_last(6)], ids=["within", "beginning lost"])
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("empty_is_seen", [False, True])
+@pytest.mark.parametrize("then", ["settles", "is rotated", "restart"])
+def test_rotated_file_that_is_rewritten_and_scanned_within_its_first_line(
+    log: Path, edit: Callable[[bytes], bytes], finished: bool, empty_is_seen: bool, then: str
+) -> None:
+    log.touch()
+    follower = Follower(log)
+    follower.follow()
+    old = lines_of(1, 10, size=1500)
+    append(log, *old)
+    follower.follow()
+    rotate(log)
+    append(log, *NEW[:5])
+    _ = follower.follow_over_grace() if finished else follower.follow()
+    backup = log.with_name("proxy.log.1")
+    content = edit(backup.read_bytes())
+    with backup.open("r+b", buffering=0) as file:
+        file.truncate(0)
+        if empty_is_seen:
+            follower.follow()
+        file.write(content[:700])
+        follower.follow()
+        file.write(content[700:2000])
+        if then == "settles":
+            follower.follow()
+        file.write(content[2000:])
+    if then == "is rotated":
+        rotate(log)
+    if then == "restart":
+        follower.restart()
+    settle(follower)
+    append(log, *NEW[5:])
+    settle(follower)
+    nothing_comes_twice(follower, old + NEW)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_line_that_a_late_writer_finishes_in_a_rotated_file_is_read(log: Path, restarts: bool) -> None:
+    log.touch()
+    follower = Follower(log)
+    follower.follow()
+    rotate(log)
+    append_bytes(log, NEW[0][:10].encode())
+    rotate(log)  # no scan has found it under its first name
+    follower.follow()
+    assert follower.lines == []
+    if restarts:
+        follower.restart()
+    append_bytes(log.with_name("proxy.log.1"), NEW[0][10:].encode() + b"\n")
+    settle(follower)
+    nothing_comes_twice(follower, NEW[:1])
+
+
 # --- more of the same kind ------------------------------------------------------------------------------------------
 
 
