@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ def explained(problem: BaseException, context: Any, message: str) -> tuple[str, 
     """
     if context is None:
         return message, ""
+    if variable := _variable(problem, context):
+        return (
+            f"invalid {variable} {os.environ[variable]!r}: expected true or false",
+            f"use {variable}=true or {variable}=false",
+        )
     if type(problem).__name__ == "NoSuchOption":
         option = str(getattr(problem, "option_name", ""))
         return f"no such option: {option}", _for_option(context, option)
@@ -28,6 +34,15 @@ def explained(problem: BaseException, context: Any, message: str) -> tuple[str, 
         return f"no such command: {context.command_path} {command[1]}", guess
     message = message.replace("is not a valid int range", "is not a number").removesuffix(".")
     return message[:1].lower() + message[1:], ""
+
+
+def _variable(problem: BaseException, context: Any) -> str:
+    """Return the variable that has the wrong value, or nothing. Only a flag has values that the parser refuses."""
+    parameter = getattr(problem, "param", None)
+    if parameter is None or not getattr(parameter, "is_flag", False):
+        return ""
+    source = getattr(context.get_parameter_source(parameter.name), "name", "")
+    return str(parameter.envvar) if source == "ENVIRONMENT" else ""
 
 
 def _for_option(context: Any, option: str) -> str:
