@@ -448,7 +448,8 @@ class BreachRecord(msgspec.Struct, frozen=True):
 class EpisodeRecord(msgspec.Struct, frozen=True):
     """A closed episode with its breaches; ``episode.count`` is their number.
 
-    ``parts`` is the number of its parts, which then have the breaches; 0: it has none.
+    ``parts`` is the number of its parts, which then have the breaches; 0: it has none. An exporter that does not
+    request parts gets the breaches of the first one here.
     """
 
     id: int

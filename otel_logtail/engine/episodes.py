@@ -240,8 +240,10 @@ class _Run:
         if episode is not None and is_complete(part := part_of(episode), hit):
             self.parts.append((episode, part))
         after = extend(episode, hit, live=self._live, attributes=self._attributes)
+        # an older version, which stored no part, counted no time of the episode
+        counted = episode if episode is not None and episode.part is not None else None
         for severity in (Severity.DEGRADED, Severity.STALL):
-            more_ns = _time_ns(after, severity) - _time_ns(episode, severity)
+            more_ns = _time_ns(after, severity) - _time_ns(counted, severity)
             if more_ns:
                 self.growth.append(Growth(hit.sample.time_ns, severity, more_ns))
         return after

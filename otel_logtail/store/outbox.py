@@ -125,7 +125,8 @@ class Outbox:
         """Return the next items. If there are none, the second value is the last id that needs not be sent, or 0."""
         self._generation = progress.generation(self._db, self.exporter)
         if stream is Stream.EPISODES:
-            return read_episodes(self._db, position, limit), 0
+            without_parts = self._cursors.position(Stream.PARTS) is None
+            return read_episodes(self._db, position, limit, without_parts=without_parts), 0
         if stream is Stream.PARTS:
             return read_parts(self._db, position, limit), 0
         if stream is Stream.BREACHES:

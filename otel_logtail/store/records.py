@@ -6,7 +6,7 @@ import sqlite3
 
 from otel_logtail.model import BreachRecord, EpisodeRecord, PartRecord, Severity, SourceInfo
 from otel_logtail.store.connection import meta
-from otel_logtail.store.rows import EPISODE, PART, decode_attributes, episode_of, part_of, path_of_text
+from otel_logtail.store.rows import EPISODE, PART, decode_attributes, episode_of, part_of, path_of_text, text_of_path
 
 MAX_EVENTS = 128
 """Breaches of a span (OpenTelemetry's limit). More than that can only be in episodes of an older version."""
@@ -28,8 +28,17 @@ def read_sources(db: sqlite3.Connection) -> dict[int, SourceInfo]:
     return {row[0]: SourceInfo(row[0], row[1], row[2], row[3], instance, row[4], row[5], row[6]) for row in rows}
 
 
-def read_episodes(db: sqlite3.Connection, position: int, limit: int) -> tuple[EpisodeRecord, ...]:
-    """Return the closed episodes after an id, with their breaches."""
+_OF_PART = "b.span_id = ? AND b.part = ? AND f.live = ?"
+"""The breaches of a part. A copy of the log has the same episodes, in another live path."""
+
+
+def read_episodes(
+    db: sqlite3.Connection, position: int, limit: int, *, without_parts: bool = False
+) -> tuple[EpisodeRecord, ...]:
+    """Return the closed episodes after an id, with the breaches of their first part.
+
+    An episode in parts has no breaches in its record, unless the exporter gets no parts (``without_parts``).
+    """
     rows = db.execute(
         f"SELECT id, source, parts, {EPISODE} FROM episode WHERE id > ? ORDER BY id LIMIT ?", (position, limit)
     ).fetchall()
@@ -38,7 +47,8 @@ def read_episodes(db: sqlite3.Connection, position: int, limit: int) -> tuple[Ep
     events = 0
     for id_, source, parts, *columns in rows:
         episode = episode_of(tuple(columns))
-        breaches = () if parts else read_breaches(db, "b.span_id = ?", (episode.span_id,), MAX_EVENTS)
+        of = (episode.span_id, 1, text_of_path(episode.live))
+        breaches = read_breaches(db, _OF_PART, of, MAX_EVENTS) if without_parts or not parts else ()
         events += len(breaches)
         if records and events > BATCH_EVENTS:
             break
@@ -63,7 +73,7 @@ def read_parts(db: sqlite3.Connection, position: int, limit: int) -> tuple[PartR
                 trace_id=trace_id,
                 parent_id=parent_id,
                 part=part,
-                breaches=read_breaches(db, "b.span_id = ? AND b.part = ?", (parent_id, part.number), MAX_EVENTS),
+                breaches=read_breaches(db, _OF_PART, (parent_id, part.number, live), MAX_EVENTS),
             )
         )
     return tuple(records)

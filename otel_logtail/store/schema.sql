@@ -106,7 +106,7 @@ CREATE TABLE breach (                     -- stream: samples that are not ok
   trace       BLOB NOT NULL DEFAULT x'',  -- trace context of its line: trace id (16 bytes), span id (8); empty: none
   part        INTEGER NOT NULL DEFAULT 1  -- the part of its episode, from 1
 );
-CREATE INDEX breach_span ON breach (span_id, id);
+CREATE INDEX breach_span ON breach (span_id, part, id);
 CREATE INDEX breach_time ON breach (time_ns);
 
 CREATE TABLE open_episode (               -- one per live path, or two while it is undecided which one continues

@@ -108,6 +108,8 @@ SELECT strftime('%Y-%m-%dT%H:%M:00Z', i.start_ns / 1000000000, 'unixepoch') AS m
 
 -- An episode that lasts is exported in parts.
 ALTER TABLE breach ADD COLUMN part INTEGER NOT NULL DEFAULT 1;
+DROP INDEX breach_span;
+CREATE INDEX breach_span ON breach (span_id, part, id);
 ALTER TABLE open_episode ADD COLUMN part TEXT NOT NULL DEFAULT 'null';
 ALTER TABLE episode ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;
 

@@ -302,3 +302,23 @@ def test_a_part_is_complete_after_128_breaches_or_45_seconds() -> None:
     assert [len(ends) for ends in parts_of([often]).values()] == [128, 128, 44]
     seldom = [hit(n * 3 * SECOND, 20) for n in range(40)]
     assert [len(ends) for ends in parts_of([seldom]).values()] == [16, 16, 8]
+
+
+def test_the_time_of_an_episode_that_an_older_version_left_open_is_counted_once_it_continues() -> None:
+    open_, _, _ = run([hit(100, 20)])
+    assert open_.current is not None
+    old = OpenEpisodes(msgspec.structs.replace(open_.current, part=None))
+    slow = [hit(101, 50, number=1), hit(102, 20, number=2)]
+    found = coalesce(
+        old,
+        [101, 102],
+        [msgspec.structs.replace(h, index=n) for n, h in enumerate(slow)],
+        live=LIVE,
+        attributes=(),
+        quiet_ns=QUIET,
+    )
+    assert found.open.current is not None
+    length_ns = found.open.current.end_ns - found.open.current.start_ns
+    for severity in (Severity.DEGRADED, Severity.STALL):
+        assert sum(one.more_ns for one in found.growth if one.severity is severity) == length_ns
+    assert [breach.part for breach in found.breaches] == [1, 1]

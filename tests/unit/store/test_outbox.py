@@ -339,6 +339,26 @@ def test_full_parts_and_episodes_come_in_batches_of_so_many_breaches_in_order_an
         assert told == list(range(1, number + 1))
 
 
+def test_an_exporter_without_parts_gets_the_breaches_of_the_first_one(store: Store) -> None:
+    with outbox_of(store.path, "other") as other:
+        other.register([Stream.EPISODES], NOON)
+        Piece(store).commit(b"".join(line(1 + n / 100, 0.6) for n in range(200)) + line(60, 0.1) * 2)
+        batch = other.read(Stream.EPISODES, 10)
+        assert batch is not None
+        (record,) = batch.items
+        assert isinstance(record, EpisodeRecord)
+        assert (record.parts, [breach.id for breach in record.breaches]) == (2, list(range(1, 129)))
+
+
+def test_a_copy_of_the_log_adds_no_breach_to_a_part(store: Store, outbox: Outbox) -> None:
+    storm = b"".join(line(1 + n / 100, 0.6) for n in range(200)) + line(60, 0.1) * 2
+    for live in (LIVE, "/logs/copy.log"):
+        Piece(store, live=live).commit(storm)
+    parts = parts_of(outbox.read(Stream.PARTS, 10))
+    assert [len(one.breaches) for one in parts] == [128, 72]
+    assert {breach.live for one in parts for breach in one.breaches} == {LIVE}
+
+
 def parts_of(batch: ExportBatch | None) -> list[PartRecord]:
     assert batch is not None
     return [item for item in batch.items if isinstance(item, PartRecord)]
