@@ -180,10 +180,16 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
         or (len(trail.lines) == LINES and 2 * first.index <= len(chain))  # the trail does not reach back to them
         or (len(chain) >= _MOST_REPEATED and first.unknown == 1)  # one was put before, or half of one is left
         or (len(chain) >= _MOST_REPEATED and whole and first.number == first.index)  # they were changed in place
+        or (first.unknown == 1 and not lost and whole and _lost_its_beginning(reader, trail, offset))
     )
     if 2 * foreign > len(chain) or not believed or not (explained or unmoved):
         return Found(0)
     return Found(offset, complete=not lost, from_within=from_within, lines=index + 1)
+
+
+def _lost_its_beginning(reader: Reader, trail: Trail, end: int) -> bool:
+    """Return whether NULs replace the first lines of a file. Lines behind those of a stale writer end further on."""
+    return bool(trail.marks) and end == trail.marks[-1][0] and reader.read_at(0, 1) == b"\0"
 
 
 def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list[_Match], Found | None]:

@@ -463,6 +463,25 @@ def test_line_behind_nuls_is_read_however_many_they_are(
     nothing_comes_twice(follower, old + NEW)
 
 
+@pytest.mark.parametrize("rotated", [False, True])
+def test_nuls_over_the_first_lines_of_a_file_of_few_bytes(log: Path, rotated: bool) -> None:
+    few = [f"line {n}" for n in range(8)]
+    append(log, *few)
+    follower = Follower(log, from_start=True)
+    assert follower.follow() == few
+    path = log.with_name("proxy.log.1") if rotated else log
+    if rotated:
+        rotate(log)
+        follower.follow_over_grace()
+    with path.open("r+b") as file:
+        file.write(bytes(14))
+    follower.restart()
+    settle(follower)
+    append(log, *NEW)
+    settle(follower)
+    nothing_comes_twice(follower, few + NEW)
+
+
 def test_last_lines_kept_by_cron_again_and_again(log: Path, old: list[str], follower: Follower) -> None:
     expected = list(old)
     for hour in range(20):
