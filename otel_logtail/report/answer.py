@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from otel_logtail.report.judge import Outcome, Verdict
-from otel_logtail.text import iso
+from otel_logtail.text import local
 
 MARKS = {Outcome.MET: "✓", Outcome.MISSED: "✗", Outcome.UNJUDGED: "–"}
 """A sign for each verdict, beside its word and color."""
@@ -40,9 +40,8 @@ def answer(verdicts: Sequence[Verdict], *, count: int, newest_ns: int | None, ar
         worst = missed[0]
         more = f"; {len(missed) - 1} more missed" if len(missed) > 1 else ""
         return Answer(Outcome.MISSED, f"Not tolerable: {_figure(worst)}, the {of} is {worst.slo}{more}")
-    if not met:
-        first = unjudged[0]
-        return Answer(Outcome.UNJUDGED, f"Not judged: {first.slo} {first.why}")
+    if not met or any(v.is_over for v in unjudged):
+        return Answer(Outcome.UNJUDGED, _not_judged(unjudged))
     tightest = f"{_figure(met[0])}, the {of} is {met[0].slo}"
     if unjudged:
         names = ", ".join(v.slo for v in unjudged)
@@ -62,15 +61,19 @@ def answer_of_several(sources: Sequence[tuple[str, Sequence[Verdict]]], worst: S
     clean = sum(all(verdict.outcome is Outcome.MET for verdict in verdicts) for _, verdicts in sources)
     missed = [verdict for verdict in worst if verdict.outcome is Outcome.MISSED]
     if missed:
-        name = max(missed, key=lambda verdict: verdict.share).source
+        first = max(missed, key=lambda verdict: verdict.share)
+        name = first.source
         number = sum(verdict.outcome is Outcome.MISSED for verdict in dict(sources)[name])
         rest = f"{clean} of {total} sources meet all" if clean else "no source meets all"
-        return Answer(Outcome.MISSED, f"Not tolerable: {name} misses {number} of {targets} targets; {rest}")
+        figure = f"{_figure(first)}, the target is {first.slo}"
+        return Answer(Outcome.MISSED, f"Not tolerable: {name} misses {number} of {targets} targets ({figure}); {rest}")
     unjudged = [verdict for verdict in worst if verdict.outcome is Outcome.UNJUDGED]
     if unjudged:
-        names = ", ".join(f"{verdict.slo} of {verdict.source}" for verdict in unjudged)
         is_open = all(verdict.outcome is not Outcome.MET for _, verdicts in sources for verdict in verdicts)
-        return Answer(Outcome.UNJUDGED, f"{'Not judged' if is_open else 'Tolerable so far; not judged'}: {names}")
+        if is_open or any(verdict.is_over for verdict in unjudged):
+            return Answer(Outcome.UNJUDGED, _not_judged(unjudged))
+        names = ", ".join(f"{verdict.slo} of {verdict.source}" for verdict in unjudged)
+        return Answer(Outcome.UNJUDGED, f"Tolerable so far; not judged: {names}")
     tightest = max(worst, key=lambda verdict: verdict.share)
     return Answer(
         Outcome.MET,
@@ -79,10 +82,26 @@ def answer_of_several(sources: Sequence[tuple[str, Sequence[Verdict]]], worst: S
     )
 
 
+def _not_judged(unjudged: Sequence[Verdict]) -> str:
+    """Return why there is no verdict: on the target whose figure is farthest over its limit, or else on the first."""
+    over = [verdict for verdict in unjudged if verdict.is_over]
+    first = max(over, key=lambda verdict: verdict.share) if over else unjudged[0]
+    of = f" of {first.source}" if first.source else ""
+    if not over:
+        return f"Not judged: {first.slo}{of} {first.why}"
+    name = _name(first)
+    verb = "are" if name.lower() == "breaches" else "is"
+    return f"Not judged: {name}{of} {verb} {first.actual}, over {first.slo}, but {first.why}"
+
+
+def _name(verdict: Verdict) -> str:
+    name = verdict.slo.partition("<")[0].strip()
+    return "time in stalls" if name.lower() == "stalled" else name
+
+
 def _figure(verdict: Verdict) -> str:
     """Return the measured figure and its name: ``p99 1.567 s``, ``6 stalls on 2026-11-10``, ``no stall on any day``."""
-    name = verdict.slo.partition("<")[0].strip()
-    name = "time in stalls" if name.lower() == "stalled" else name
+    name = _name(verdict)
     if name.lower() in ("stalls", "episodes"):
         number, _, rest = verdict.actual.partition(" ")
         one = name.lower().removesuffix("s")
@@ -100,5 +119,4 @@ def _figure(verdict: Verdict) -> str:
 def _newest(newest_ns: int | None) -> str:
     if newest_ns is None:
         return "; the store has none yet"
-    day = iso(newest_ns)[:10]
-    return f"; newest sample: {iso(newest_ns)[:19]}Z; try --since {day}"
+    return f"; try --since {local(newest_ns)[:10]}, the day of the newest sample"

@@ -12,7 +12,7 @@ from otel_logtail.counts import add
 from otel_logtail.model import Counts, Mark
 from otel_logtail.observer import Explanation
 from otel_logtail.plugins import explain
-from otel_logtail.query import Extent, Reader, StageRow, Summary
+from otel_logtail.query import EpisodeSpan, Extent, Reader, StageRow, Summary
 from otel_logtail.query.breakdown import Breaches, Labels
 from otel_logtail.query.intervals import figures_ms
 from otel_logtail.report.calendar import Calendar, Slot
@@ -41,12 +41,12 @@ class Part(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a report.
 
-    ``shares`` are the parts of the time from the first to the last sample that are within episodes and within stalls;
+    ``shares`` are the parts of the covered time (of samples and episodes) that are within episodes and within stalls;
     None: there is no such time. ``thresholds_ms`` are None if the sources have different ones. ``are_default``: the
-    user gave no targets. ``newest_ns`` is the time of the newest sample in the store. ``week`` has the number of stalls
-    that began in each hour of each day of the week. ``sources`` are the reports of all sources, if there are several.
-    ``bounds_ns`` is the requested range. ``marks`` are the marks in it, oldest first, and ``since`` is what changed
-    since the newest one (:func:`marked.with_marks` adds both).
+    user gave no targets. ``newest_ns`` is the time of the newest sample in the store if the range has none. ``week``
+    has the number of stalls that began in each hour of each day of the week. ``sources`` are the reports of all
+    sources, if there are several. ``bounds_ns`` is the requested range. ``marks`` are the marks in it, oldest first,
+    and ``since`` is what changed since the newest one (:func:`marked.with_marks` adds both).
     """
 
     title: str
@@ -122,7 +122,8 @@ def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz
         breakdown = query.breakdown(reader)
         stages = tuple(part_of(stage.stage, stage) for stage in query.stages(reader))
         calendar, stalls = Calendar(tz), Stalls(reader.bounds, tz)
-        for episode in query.episode_spans(reader):
+        spans = query.episode_spans(reader)
+        for episode in spans:
             calendar.add(episode)
             stalls.add(episode)
         rows = query.episodes_of(reader, stalls.longest)
@@ -135,25 +136,25 @@ def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz
     hourly, slots = calendar.slots(first_ns // 10**9, last_ns // 10**9)
     observers = {source.observer for source in settings}
     counts = _total(breakdown.durations.values())
+    covered_ns = _covered_ns(reader, (first_ns, last_ns), spans) if summary.count else 0
     measured = Measured(
         summary=summary,
         counts=counts,
-        covered_s=(last_ns - first_ns) / 1e9,
+        covered_s=covered_ns / 1e9,
         hours=len(extent.sampled),
         is_complete=_is_complete(reader, extent),
-        threshold_ms=thresholds_ms[0] if thresholds_ms else None,
         peaks_ms=[episode.peak_ms for episode in calendar.began],
         lengths_s=calendar.lengths_s,
         stalls=calendar.stalls,
         periods=calendar.periods(*_covered_s(reader, extent, (first_ns, last_ns)), extent.sampled),
     )
-    targets = slos or default_slos(measured.threshold_ms)
+    targets = slos or default_slos(thresholds_ms[0] if thresholds_ms else None)
     return Report(
         title=reader.source or (settings[0].name if len(settings) == 1 else "all sources"),
         summary=summary,
         counts=counts,
         thresholds_ms=thresholds_ms,
-        shares=_shares(summary, last_ns - first_ns),
+        shares=_shares(summary, covered_ns),
         stalls=calendar.stalls,
         timeline=over_time,
         slots=slots,
@@ -168,15 +169,32 @@ def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz
         longest=longest,
         verdicts=tuple(judge(slo, measured) for slo in targets),
         are_default=not slos,
-        newest_ns=extent.last_ns,
+        newest_ns=None if summary.count else _newest_ns(reader, extent),
         bounds_ns=(reader.since_ns, reader.until_ns),
     )
+
+
+def _newest_ns(reader: Reader, extent: Extent) -> int | None:
+    """Return the time of the newest sample in the store, or of the newest interval if the samples have expired."""
+    for sample in query.samples(reader.within(None, None), limit=1):
+        return sample.time_unix_nano
+    return None if extent.last_ns is None else extent.last_ns - 1
+
+
+def _covered_ns(reader: Reader, samples_ns: tuple[int, int], episodes: Sequence[EpisodeSpan]) -> int:
+    """Return the length of the time in which samples and episodes are; episodes can begin before the range."""
+    since_ns, until_ns = reader.bounds
+    first_ns = min([samples_ns[0], *(episode.start_ns for episode in episodes)])
+    last_ns = max([samples_ns[1], *(episode.end_ns for episode in episodes)])
+    return min(last_ns, until_ns) - max(first_ns, since_ns)
 
 
 def _shares(summary: Summary, covered_ns: int) -> tuple[float, float] | None:
     if covered_ns <= 0:
         return None
-    return summary.time_in_episodes_ms * 1e6 / covered_ns, summary.time_in_stalls_ms * 1e6 / covered_ns
+    # episodes of several sources can overlap
+    ns = (1e6 * summary.time_in_episodes_ms, 1e6 * summary.time_in_stalls_ms)
+    return min(1.0, ns[0] / covered_ns), min(1.0, ns[1] / covered_ns)
 
 
 def _is_complete(reader: Reader, extent: Extent) -> bool:

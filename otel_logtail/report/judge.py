@@ -52,6 +52,11 @@ class Verdict(msgspec.Struct, frozen=True):
     share: float = 0.0
     source: str = ""
 
+    @property
+    def is_over(self) -> bool:
+        """True if the figure is over its limit, also if the range has too little data for a verdict."""
+        return self.share > 1 or (self.share == 1 and "<=" not in self.slo)
+
 
 _WORST_FIRST = (Outcome.MISSED, Outcome.UNJUDGED, Outcome.MET)
 
@@ -82,7 +87,8 @@ class Periods(msgspec.Struct, frozen=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of a range that its targets need.
 
-    ``covered_s`` is the time from its first to its last sample, ``hours`` the number of hours with samples.
+    ``covered_s`` is the time from its first to its last sample, and of episodes that began before or ended after those.
+    ``hours`` is the number of hours with samples.
     ``is_complete``: the store covers the whole range. ``peaks_ms`` are the longest samples of all episodes, and
     ``lengths_s`` the durations of episodes and of stalls. ``periods`` are by subject and period (``stalls/day``).
     """
@@ -92,7 +98,6 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     covered_s: float
     hours: int
     is_complete: bool
-    threshold_ms: float | None
     peaks_ms: Sequence[float]
     lengths_s: Mapping[str, Sequence[float]]
     stalls: int
@@ -118,8 +123,8 @@ def _judge_percentile(slo: Slo, percent: Fraction, measured: Measured) -> Verdic
     ms = percentiles_ns(measured.counts, [percent])[0] / 1e6
     bound_ms = float(slo.bound)
     over = _number_over(measured.counts, bound_ms)
-    is_known = measured.threshold_ms is not None and slo.bound >= measured.threshold_ms
-    clusters = sum(peak > bound_ms for peak in measured.peaks_ms) if is_known else 0
+    # a lower bound: if it is below the threshold, there can be more events, which no episode records
+    clusters = sum(peak > bound_ms for peak in measured.peaks_ms)
     return _judge_share(slo, _Figure(duration(ms), ms, over, clusters, (100 - percent) / 100), measured)
 
 
@@ -150,9 +155,8 @@ def _judge_share(slo: Slo, figure: _Figure, measured: Measured) -> Verdict:
     needed = math.ceil(_EXPECTED / allowed) if allowed else 1
     is_met = slo.is_met(figure.value)
     if count >= needed:
-        narrowly = bool(allowed) and allowed / 2 <= Fraction(figure.over, count) <= 2 * allowed
         outcome = Outcome.MET if is_met else Outcome.MISSED
-        return Verdict(slo.text, outcome, figure.text, "narrowly" if narrowly else "", relative)
+        return Verdict(slo.text, outcome, figure.text, _narrowly(relative), relative)
     is_clear = figure.clusters >= _CLUSTERS and _binomial(count, float(allowed), figure.over) <= _CHANCE
     if not is_met and is_clear:
         return Verdict(slo.text, Outcome.MISSED, figure.text, "", relative)
@@ -160,7 +164,13 @@ def _judge_share(slo: Slo, figure: _Figure, measured: Measured) -> Verdict:
 
 
 def _relative(slo: Slo, value: float) -> float:
-    return value / float(slo.bound) if slo.bound else math.inf
+    if slo.bound:
+        return value / float(slo.bound)
+    return 0.0 if slo.is_met(value) else math.inf
+
+
+def _narrowly(relative: float) -> str:
+    return "narrowly" if 0.5 <= relative <= 2 else ""
 
 
 def _needs_samples(needed: int, measured: Measured) -> str:
@@ -191,19 +201,18 @@ def _judge_time(slo: Slo, measured: Measured) -> Verdict:
     lengths = measured.lengths_s[slo.subject]
     summary = measured.summary
     in_s = (summary.time_in_stalls_ms if slo.subject == IN_STALLS else summary.time_in_episodes_ms) / 1e3
-    share = in_s / measured.covered_s if measured.covered_s > 0 else 0.0
+    share = min(1.0, in_s / measured.covered_s) if measured.covered_s > 0 else 0.0
     allowed = float(slo.bound) / 100
     actual, relative = f"{100 * share:.3g} %", _relative(slo, 100 * share)
     mean_s = max(sum(lengths) / len(lengths) if lengths else 0.0, _SHORTEST_S)
     is_met = slo.is_met(100 * share)
-    if measured.covered_s * allowed >= _EXPECTED * mean_s:
-        why = "narrowly" if allowed / 2 <= share <= 2 * allowed else ""
-        return Verdict(slo.text, Outcome.MET if is_met else Outcome.MISSED, actual, why, relative)
+    if not allowed or measured.covered_s * allowed >= _EXPECTED * mean_s:
+        outcome = Outcome.MET if is_met else Outcome.MISSED
+        return Verdict(slo.text, outcome, actual, _narrowly(relative), relative)
     expected = measured.covered_s * allowed / mean_s
     if not is_met and len(lengths) >= _CLUSTERS and _poisson(expected, len(lengths)) <= _CHANCE:
         return Verdict(slo.text, Outcome.MISSED, actual, "", relative)
-    needed_s = _EXPECTED * mean_s / allowed if allowed else math.inf
-    why = f"needs {_time(needed_s)} of log, has {_time(measured.covered_s)}"
+    why = f"needs {_time(_EXPECTED * mean_s / allowed)} of log, has {_time(measured.covered_s)}"
     return Verdict(slo.text, Outcome.UNJUDGED, actual, why, relative)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 
+import msgspec
 import pytest
 
 from otel_logtail.counts import count
 from otel_logtail.query import Summary
-from otel_logtail.report.answer import answer
-from otel_logtail.report.judge import Measured, Outcome, Periods, Verdict, judge
+from otel_logtail.report.answer import answer, answer_of_several
+from otel_logtail.report.judge import Measured, Outcome, Periods, Verdict, judge, worst_of
 from otel_logtail.report.slo import IN_EPISODES, IN_STALLS, parse_slo
 
 MET, MISSED, UNJUDGED = Outcome.MET, Outcome.MISSED, Outcome.UNJUDGED
@@ -52,7 +54,6 @@ def measure(
         covered_s=covered_s,
         hours=hours,
         is_complete=complete,
-        threshold_ms=500.0,
         peaks_ms=peaks_ms,
         lengths_s={IN_STALLS: lengths_s, IN_EPISODES: lengths_s},
         stalls=len(lengths_s),
@@ -92,7 +93,12 @@ def test_a_target_is_missed_early_only_if_chance_is_out_of_the_question() -> Non
     assert verdict("p99<500ms", measure(samples(100, 12), peaks_ms=one)).outcome is UNJUDGED  # one event
     assert verdict("p99<500ms", measure(samples(197, 3), peaks_ms=two)).outcome is UNJUDGED  # chance: 32 %
     assert verdict("breaches<1%", measure(samples(100, 12), peaks_ms=two)).outcome is MISSED
-    assert verdict("p99<10ms", measure(samples(100, 12), peaks_ms=two)).outcome is UNJUDGED  # events are not known
+
+
+def test_a_stricter_target_has_no_milder_verdict() -> None:
+    over = measure(samples(100, 12), peaks_ms=(600.0, 900.0))
+    assert verdict("p99<500ms", over).outcome is MISSED
+    assert verdict("p99<10ms", over).outcome is MISSED  # below the threshold, too
 
 
 def test_a_single_sample_over_the_maximum_misses_it() -> None:
@@ -132,15 +138,21 @@ def test_a_share_of_time_needs_ten_episodes_of_log() -> None:
     assert verdict("stalled<1%", measure(covered_s=1_000.0, lengths_s=(60.0,))).outcome is UNJUDGED
 
 
-def test_a_share_near_its_limit_is_narrow() -> None:
-    assert verdict("p99<500ms", measure(samples(993, 7))).why == "narrowly"
-    assert verdict("p99<500ms", measure(samples(999, 1))).why == ""
-    assert verdict("p99<500ms", measure(samples(985, 15))).why == "narrowly"
+def test_a_figure_between_half_and_twice_its_limit_is_narrow() -> None:
+    assert verdict("p99<500ms", measure(samples(993, 7))).why == ""  # 1 ms
+    assert verdict("p99<500ms", measure(samples(985, 15))).why == "narrowly"  # 900 ms
+    assert verdict("p99<400ms", measure(samples(985, 15))).why == ""
+    assert verdict("p99<1700ms", measure(samples(985, 15))).why == "narrowly"
+    assert verdict("p99<1900ms", measure(samples(985, 15))).why == ""
+    assert verdict("breaches<1%", measure(samples(993, 7))).why == "narrowly"
+    assert verdict("breaches<1%", measure(samples(999, 1))).why == ""
 
 
 def test_a_limit_of_zero_can_be_judged() -> None:
     assert verdict("max<0ms", measure(samples(100))).outcome is MISSED
     assert verdict("breaches<=0%", measure(samples(100))).outcome is MET
+    assert verdict("stalled<=0%", measure()).outcome is MET
+    assert verdict("stalled<=0%", measure(lengths_s=(6.0,))).outcome is MISSED
     assert verdict("stalls<0/day", measure(days=Periods(((0, "a"),)))).share == math.inf
 
 
@@ -175,7 +187,24 @@ def test_the_tightest_met_target_is_named() -> None:
     assert say(open_, are_default=True) == (UNJUDGED, "Not judged: stalls<5/day no whole day in 15 s of log")
 
 
+@pytest.mark.parametrize("several", [False, True], ids=["one source", "several sources"])
+def test_a_figure_over_its_limit_is_not_tolerable_so_far(*, several: bool) -> None:
+    over = Verdict("p99<100ms", UNJUDGED, "1.567 s", "needs 1,000 samples, has 111", 15.67)
+    met = Verdict("max<100h", MET, "1.872 s", share=0.1)
+    expected = "Not judged: p99{} is 1.567 s, over p99<100ms, but needs 1,000 samples, has 111"
+    if several:
+        sources = [("a", [over, met]), ("b", [msgspec.structs.replace(over, share=2.0), met])]
+        assert answer_of_several(sources, worst_of(sources)).sentence == expected.format(" of a")
+    else:
+        assert say(over, met) == (UNJUDGED, expected.format(""))
+        share = Verdict("breaches<1%", UNJUDGED, "3 %", "needs 1,000 samples, has 111", 3.0)
+        assert say(met, share)[1].startswith("Not judged: breaches are 3 %, over breaches<1%, but needs")
+        at_limit = Verdict("p99<=1s", UNJUDGED, "1.000 s", "needs 1,000 samples, has 111", 1.0)
+        assert say(met, at_limit)[1].startswith("Tolerable so far: ")
+
+
 def test_without_samples_the_newest_one_is_named() -> None:
     assert say(count=0) == (UNJUDGED, "Not judged: no samples in this range; the store has none yet")
-    text = say(count=0, newest_ns=1_795_600_000 * 10**9)[1]
-    assert text.endswith("; newest sample: 2026-11-25T09:46:40Z; try --since 2026-11-25")
+    newest_ns = round(datetime(2026, 11, 25, 23, 30).timestamp()) * 10**9  # in the local zone, as --since is
+    text = say(count=0, newest_ns=newest_ns)[1]
+    assert text.endswith("; try --since 2026-11-25, the day of the newest sample")

@@ -31,6 +31,7 @@ from otel_logtail.report.data import Report, gather
 from otel_logtail.report.page import page
 from otel_logtail.report.slo import parse_slo
 from otel_logtail.report.text import lines
+from otel_logtail.text import parse_when
 from tests.support.captures import EXPECTED, read_episodes, read_log
 from tests.support.command import run as run_anew
 from tests.support.forked import ask, run
@@ -88,7 +89,8 @@ def test_the_figures_are_those_of_query_and_of_the_log(capture: str, tmp_path: P
     (path,) = report.paths
     assert (path.name, path.count, path.p99_ms) == ("headroom.path=anthropic_messages", len(samples), summary["p99_ms"])
     if episodes:
-        seen_ns = max(s.time_ns for s in samples) - min(s.time_ns for s in samples)
+        starts = [parse_when(e["start"], 0) for e in ask(db, "query", "episodes", home=tmp_path)]
+        seen_ns = max(s.time_ns for s in samples) - min(*(s.time_ns for s in samples), *starts)
         times_ms = (summary["time_in_episodes_ms"], summary["time_in_stalls_ms"])
         assert report.shares == pytest.approx([ms * 1e6 / seen_ns for ms in times_ms])
 
@@ -216,6 +218,17 @@ def test_each_kind_of_slo_is_judged_by_its_figure(tmp_path: Path) -> None:
     assert reasons["stalls<5/day"] == "met on 2 of 2 whole days; 2 cut days left out"
 
 
+def test_a_share_of_time_is_at_most_all_of_it(tmp_path: Path) -> None:
+    slow = [Written(NOON + at * SECOND, 2 * SECOND) for at in (0, 8, 10)]
+    db = make_file(tmp_path / "s.db", slow, [Stall(NOON, NOON + 10 * SECOND)])
+    since_ns, until_ns = NOON + 5 * SECOND, NOON + 9 * SECOND
+    inside = report_of(db, "time in stalls<50%", since_ns=since_ns, until_ns=until_ns)
+    assert inside.shares == (1.0, 1.0)
+    assert [verdict.actual for verdict in inside.verdicts] == ["100 %"]
+    around = report_of(db, since_ns=NOON - SECOND)
+    assert around.shares == (1.0, 1.0)
+
+
 def test_the_default_targets_are_named_and_change_no_exit_code(tmp_path: Path) -> None:
     db = follow(tmp_path, "0.42.0-slow-upstream-queueing")
     done = run("report", "--since", "2026-11-01", "--db", db, home=tmp_path)
@@ -227,10 +240,9 @@ def test_no_samples_is_not_judged_and_names_the_newest_one(tmp_path: Path) -> No
     db = make_file(tmp_path / "s.db", [Written(NOON, 10**6)])
     done = run("report", "--since", "1h", "--slo", "p99<1s", "--db", db, home=tmp_path, check=False)
     assert done.returncode == 3
-    assert done.stdout.splitlines()[0].startswith(
-        "– Not judged: no samples in this range; newest sample: 2026-11-25T12:"
-    )
-    assert done.stdout.splitlines()[0].endswith("try --since 2026-11-25")
+    sentence = "– Not judged: no samples in this range; try --since 2026-11-25, the day of the newest sample"
+    assert " ".join(done.stdout.split("\n\n")[0].split()).startswith(sentence)
+    assert report_of(db, since_ns=NOON + 86_400 * SECOND).newest_ns == NOON  # not the end of its interval
     empty = report_of(make_file(tmp_path / "empty.db"), "p99<1s", "stalls<5/day").verdicts
     assert [(v.outcome.value, v.why) for v in empty] == [("not judged", "no samples in this range")] * 2
 

@@ -25,7 +25,7 @@ HTML = "{http://www.w3.org/1999/xhtml}"
 EVIL = "<script>alert(1)</script> of a name that is so long that it wraps on any page"
 MET = Verdict("p99<1s", Outcome.MET, "10 ms", share=0.5)
 MISSED = Verdict("p99<1s", Outcome.MISSED, "3 s", share=3.0)
-OPEN = Verdict("p99<1s", Outcome.UNJUDGED, "10 ms", share=0.1)
+OPEN = Verdict("p99<1s", Outcome.UNJUDGED, "10 ms", "needs 1,000 samples, has 9", 0.1)
 STALLS = Verdict("stalls<5/day", Outcome.MISSED, "9 in the worst day, 2026-11-10", share=1.8)
 
 
@@ -35,15 +35,19 @@ STALLS = Verdict("stalls<5/day", Outcome.MISSED, "9 in the worst day, 2026-11-10
         (
             {"a": [MET, STALLS], "b": [MISSED, STALLS], "c": [MET, MET]},
             Outcome.MISSED,
-            "Not tolerable: b misses 2 of 2 targets; 1 of 3 sources meet all",
+            "Not tolerable: b misses 2 of 2 targets (p99 3 s, the target is p99<1s); 1 of 3 sources meet all",
         ),
-        ({"a": [MISSED], "b": [MISSED]}, Outcome.MISSED, "Not tolerable: a misses 1 of 1 targets; no source meets all"),
+        (
+            {"a": [MISSED], "b": [MISSED]},
+            Outcome.MISSED,
+            "Not tolerable: a misses 1 of 1 targets (p99 3 s, the target is p99<1s); no source meets all",
+        ),
         ({"a": [MET], "b": [OPEN]}, Outcome.UNJUDGED, "Tolerable so far; not judged: p99<1s of b"),
-        ({"a": [OPEN], "b": [OPEN]}, Outcome.UNJUDGED, "Not judged: p99<1s of a"),
+        ({"a": [OPEN], "b": [OPEN]}, Outcome.UNJUDGED, "Not judged: p99<1s of a needs 1,000 samples, has 9"),
         (
             {"a": [OPEN, MET], "b": [MISSED, MET]},
             Outcome.MISSED,
-            "Not tolerable: b misses 1 of 2 targets; no source meets all",
+            "Not tolerable: b misses 1 of 2 targets (p99 3 s, the target is p99<1s); no source meets all",
         ),
         (
             {"a": [MET], "b": [MET]},
@@ -84,7 +88,8 @@ def test_each_source_has_its_own_verdict_and_idle_ones_none(store: Path) -> None
         "fast": Outcome.UNJUDGED,
         EVIL: Outcome.MISSED,
     }
-    assert answer_of(report).sentence == f"Not tolerable: {EVIL} misses 1 of 2 targets; no source meets all"
+    assert answer_of(report).sentence.startswith(f"Not tolerable: {EVIL} misses 1 of 2 targets (")
+    assert answer_of(report).sentence.endswith("); no source meets all")
     assert [(v.slo, v.outcome, v.source) for v in report.verdicts] == [
         ("stalls<3/day", Outcome.MISSED, EVIL),
         ("p99<10s", Outcome.UNJUDGED, EVIL),
