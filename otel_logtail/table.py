@@ -1,8 +1,8 @@
 """Tables of text, and text in lines of a width. Pure.
 
-No word is broken: a table that is too wide wraps its long cells at spaces, omits its last columns, or becomes records
-with a value on each line. Only a word that is longer than a line continues on the next one, if possible after a ``/``
-or another mark.
+A table that is too wide wraps its long cells at spaces, omits its last columns, or becomes records with a value on each
+line. Only a word that is longer than a line or a wide column continues on the next line, if possible after a ``/`` or
+another mark.
 """
 
 from __future__ import annotations
@@ -70,33 +70,51 @@ def _parts(word: str, width: int, rest: int) -> list[str]:
 # --- columns ------------------------------------------------------------------------------------------------------
 
 
-def widths_of(rows: Iterable[Row], sides: str, width: int | None = None) -> list[int]:
-    """Return the widths of the columns that fit side by side, at least one.
+def widths_of(rows: Iterable[Row], sides: str, width: int | None = None, *, breaks: bool = True) -> list[int]:
+    """Return the widths of the columns that fit side by side: at least one, and of two columns both.
 
     Args:
         rows: All rows, the heading included.
         sides: A letter for each column, the least important one last: ``l`` left, ``r`` right, ``w`` left, and its
             cells may wrap at spaces.
         width: The width of a line; None: no limit.
+        breaks: Whether a long word of a cell that wraps may be broken; otherwise its column is as wide as the word.
     """
     columns = list(zip(*rows, strict=True))
     natural = [max(map(cells, column)) for column in columns]
     if width is None:
         return natural
-    least = [
+    unbroken = [
         min(size, max(_LEAST, *map(_longest_word, column))) if side == "w" else size
         for side, size, column in zip(sides, natural, columns, strict=True)
     ]
-    shown = 1
-    while shown < len(least) and sum(least[: shown + 1]) + GAP * shown <= width:
-        shown += 1
-    found = least[:shown] if shown > 1 else [min(natural[0], width)]
-    spare = width - sum(found) - GAP * (shown - 1)
-    for index, size in enumerate(found):
-        more = min(max(0, spare), natural[index] - size)
-        found[index] += more
-        spare -= more
+    least = [min(size, _LEAST) if side == "w" and breaks else size for side, size in zip(sides, unbroken, strict=True)]
+    found: list[int] = []
+    spare = width
+    for size, broken in zip(unbroken, least, strict=True):  # a word is broken to show its own column, not a later one
+        fits = size if size <= spare else broken
+        if fits > spare:
+            break
+        found.append(fits)
+        spare -= fits + GAP
+    if len(found) < min(2, len(natural)):
+        return _squeezed(natural, width) if breaks else [min(natural[0], width)]
+    spare += GAP
+    for wanted in (unbroken, natural):
+        for index, size in enumerate(found):
+            more = min(spare, wanted[index] - size)
+            found[index] += more
+            spare -= more
     return found
+
+
+def _squeezed(natural: Sequence[int], width: int) -> list[int]:
+    """Return the widths of two columns that do not fit: their cells take several lines. Else of the first one alone."""
+    room = width - GAP
+    if len(natural) != 2 or room < 2:
+        return [min(natural[0], width)]
+    second = min(natural[1], max(room - natural[0], room // 2))
+    return [min(natural[0], room - second), second]
 
 
 def _longest_word(text: str) -> int:

@@ -64,10 +64,10 @@ def slow_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
     return (
         Column("duration_ms", "duration", duration, right=True),
         Column("time", "time", _time(tz)),
-        Column("source", "source"),
         Column("cause", "cause"),
         Column("stages", "stages (ms)", pairs, wraps=True),
         Column("trace_id", "trace"),
+        Column("source", "source"),
         Column("link_trace_id", "trace of the line"),
         Column("severity", "severity"),
         Column("attributes", "attributes", pairs, wraps=True),

@@ -1,7 +1,7 @@
 """Tables for people, on a stream, laid out a piece at a time.
 
-On a terminal a table fits the width: its last columns, which matter least, are omitted. In a file or pipe it has every
-column. Text from a log cannot move the cursor: characters that do not print are escaped.
+On a terminal a table fits the width: its last columns, which matter least, are omitted, and a note on stderr names them.
+In a file or pipe it has every column. Text from a log cannot move the cursor: characters that do not print are escaped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TextIO
 
 import msgspec
 
+from otel_logtail.cli.errors import say
 from otel_logtail.cli.streams import encodable, is_colored, takes_all
 from otel_logtail.table import cells, records, row_lines, widths_of, wrap
 from otel_logtail.text import printable
@@ -66,18 +67,22 @@ class Table:
         heading = [column.title for column in self._columns]
         widths: list[int] = []
         heads: list[Iterator[str]] = []
-        number = 0
+        number, shown = 0, len(heading)
         for piece in self._pieces(keys, iter(rows)):
             if not number or self._width is not None:
-                widths = widths_of([heading, *piece], self._sides, self._width)
+                widths = widths_of([heading, *piece], self._sides, self._width, breaks=not self._complete)
                 heads = [row_lines(heading, self._sides, widths, self._paint(is_heading=True))]
             if self._complete and len(widths) < len(heading):
                 self._write([""] * bool(number), records(heading, piece, self._width or 0, self._paint()))
             else:
                 wraps, paint = self._width is not None, self._paint()
                 self._write(*heads, *(row_lines(row, self._sides, widths, paint, wraps=wraps) for row in piece))
-                heads = []
+                heads, shown = [], min(shown, len(widths))
             number += len(piece)
+        if omitted := heading[shown:]:
+            self._out.flush()
+            columns = f"{len(omitted)} column{'s' * (len(omitted) > 1)} left out ({', '.join(omitted)})"
+            say(f"{columns}: --format json has {'them' if len(omitted) > 1 else 'it'}")
         return number
 
     def _write(self, *parts: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ STALL_SIDES = "lrrrlll"
 CAUSE_SIDES = "lrrrl"
 SOURCE_SIDES = "llrrrrr"
 PART_SIDES = "lrrrrr"
-CHANGE_SIDES = "lrrll"
+CHANGE_SIDES = "lrrlw"
 MARK_SIDES = "lw"
 """The alignment of each column: left or right."""
 
@@ -175,7 +175,7 @@ def change_rows(comparison: Comparison) -> Rows:
     """Return the table of a comparison, the figures that decide its sentence first."""
     ordered = sorted(comparison.figures, key=lambda figure: not figure.decides)
     return [
-        ["", "before", "after", "change (99 % interval)", ""],
+        ["", "before", "after", "", "change (99 % interval)"],
         *(_change_row(figure, figure.name) for figure in ordered),
         *(_change_row(figure, f"cause {figure.name}") for figure in comparison.causes),
     ]
@@ -183,7 +183,7 @@ def change_rows(comparison: Comparison) -> Rows:
 
 def _change_row(figure: Figure, name: str) -> list[str]:
     values = [_value(figure.before, figure.unit), _value(figure.after, figure.unit)]
-    return [name, *values, change_text(figure), figure.word.value]
+    return [name, *values, figure.word.value, change_text(figure)]
 
 
 def _value(value: float | None, unit: str) -> str:

@@ -43,9 +43,9 @@ def _table(comparison: Comparison) -> Markup:
     ordered = [*sorted(comparison.figures, key=lambda figure: not figure.decides), *comparison.causes]
     return Table(
         caption="Changes",
-        columns=["figure", *heading[1:4], _axis(), "verdict"],
+        columns=["figure", *heading[1:3], heading[4], _axis(), "verdict"],
         rows=[
-            [*row[:3], _change(figure, row[3]), _bar(figure), _word(figure)]
+            [*row[:3], _change(figure, row[4]), _bar(figure), _word(figure)]
             for row, figure in zip(rows, ordered, strict=True)
         ],
         sides="lrrrll",

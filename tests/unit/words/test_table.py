@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.table import cells, lay_out, records, wrap
+from otel_logtail.table import GAP, cells, lay_out, records, widths_of, wrap
 
 WORDS = st.text("abc/-", min_size=1, max_size=30)
 TEXTS = st.lists(WORDS, max_size=8).map(" ".join)
@@ -52,6 +52,28 @@ def test_a_column_wraps_at_spaces_before_one_is_left_out() -> None:
     ]
     assert list(lay_out(ROWS, "lrw", 38)) == ["name        n", "some-name  12"]
     assert list(lay_out(ROWS, "lrl", 50)) == ["name        n", "some-name  12"]
+
+
+def test_a_word_is_broken_before_its_column_is_left_out() -> None:
+    rows = [["name", "text", "n"], ["some-name", "a/" * 30, "12"]]
+    assert list(lay_out(rows, "lwr", 41)) == [
+        "name       text                         n",
+        "some-name  a/a/a/a/a/a/a/a/a/a/a/a/a/  12",
+        "           a/a/a/a/a/a/a/a/a/a/a/a/a/",
+        "           a/a/a/a/",
+    ]
+
+
+def test_a_table_of_two_columns_shows_both() -> None:
+    rows = [["figure", "value"], ["time in stalls", "2026-11-25 13:00:00"]]
+    assert list(lay_out(rows, "lr", 30)) == [
+        "figure                   value",
+        "time in stalls      2026-11-25",
+        "                      13:00:00",
+    ]
+    for width in range(4, 60):
+        assert sum(widths_of(rows, "lr", width)[:2]) + GAP <= width
+        assert len(widths_of(rows, "lr", width)) == 2
 
 
 @pytest.mark.parametrize("width", range(1, 60))
