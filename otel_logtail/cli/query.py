@@ -97,7 +97,7 @@ def samples(
     with open_reader(db, since, until, source) as reader:
         rows = query.samples(reader, severities=_severities(severity), limit=asked.newest, keep=asked.keep)
         number = asked.write(rows, answers.sample_columns())
-    _note("samples", number, asked.cut, ranged=bool(since or until or where))
+    _note("samples", number, asked.cut, ranged=bool(since or until), where=where)
     _exit_if_damaged(reader.damage)
 
 
@@ -125,7 +125,7 @@ def slowest(
     with open_reader(db, since, until, source) as reader:
         rows = query.slowest(reader, limit=limit, keep=selection.keep)
         number = answers.write_records(sys.stdout, query.SlowestRow, rows, form.value, answers.slow_columns())
-    _note("slow samples", number, ranged=bool(since or until or where))
+    _note("slow samples", number, ranged=bool(since or until), where=where)
 
 
 @query_app.command()
@@ -150,7 +150,7 @@ def episodes(
     asked = _Asked(query.EpisodeRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
         number = _write_episodes(reader, _severities(severity), asked)
-    _note("episodes", number, asked.cut, ranged=bool(since or until or where))
+    _note("episodes", number, asked.cut, ranged=bool(since or until), where=where)
 
 
 @query_app.command()
@@ -175,7 +175,7 @@ def stalls(
     asked = _Asked(query.EpisodeRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
         number = _write_episodes(reader, frozenset({Severity.STALL}), asked)
-    _note("stalls", number, asked.cut, ranged=bool(since or until or where))
+    _note("stalls", number, asked.cut, ranged=bool(since or until), where=where)
 
 
 @query_app.command()
@@ -200,7 +200,7 @@ def marks(
     asked = _Asked(query.MarkRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
         number = asked.write(query.marks(reader, limit=asked.newest, keep=asked.keep), answers.mark_columns())
-    _note("marks", number, asked.cut, ranged=bool(since or until or where))
+    _note("marks", number, asked.cut, ranged=bool(since or until), where=where)
 
 
 @query_app.command()
@@ -330,11 +330,11 @@ def _write_episodes(reader: Reader, severities: frozenset[Severity], asked: _Ask
     return asked.write(rows, answers.episode_columns())
 
 
-def _note(noun: str, number: int, cut: str = "", *, ranged: bool = False) -> None:
+def _note(noun: str, number: int, cut: str = "", *, ranged: bool = False, where: str = "") -> None:
     """Log on stderr that an answer is empty, or that the default limit may have cut it to the ``cut`` rows."""
     sys.stdout.flush()
     if not number:
-        say(f"no {noun} in this range" if ranged else f"no {noun}")
+        say(f"no {noun}{' in this range' if ranged else ''}{' match --where' if where else ''}")
     elif cut and number == _TABLE_LIMIT:
         say(f"the {cut} {number} {noun}; --limit 0 shows all")
 

@@ -1,7 +1,7 @@
 """Tables for people, on a stream, laid out a piece at a time.
 
-On a terminal a table fits the width: its last columns, which matter least, are omitted, and a note on stderr names them.
-In a file or pipe it has every column. Text from a log cannot move the cursor: characters that do not print are escaped.
+On a terminal a table fits the width: its last columns, which matter least, are omitted and named on stderr. In a file
+or pipe it has every column.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -30,6 +31,15 @@ _SELECTS = 2
 _STEPS = 10_000
 """The number of SQLite instructions after which an expression is stopped. One has about as many as it has words."""
 
+_LONGEST_PATTERN = 1000
+"""The most bytes of a pattern of LIKE or GLOB: the time to match one grows with its length times that of the text."""
+
+_SHOWN = 200
+"""The most characters of an expression that an error repeats."""
+
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)"|`[^`]*`|\[[^]]*\]|--[^\n]*|/\*.*?(?:\*/|$)""", re.DOTALL)
+"""A text, a name in quotes (the group), a name in other quotes, or a comment."""
+
 
 class Condition:
     """An SQL expression over named columns.
@@ -50,6 +60,9 @@ class Condition:
         self._conn = sqlite3.connect(":memory:", isolation_level=None)
         self._conn.set_progress_handler(self._is_too_long, _STEPS)
         self._conn.set_authorizer(self._authorize)
+        if sys.version_info >= (3, 11):
+            self._conn.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _LONGEST_PATTERN)
+        _check_names(text, columns)
         row = f"(SELECT {', '.join(f'? AS {_quoted(name)}' for name in columns)})"
         self._statement = f"SELECT 1 FROM {row} WHERE ({text}\n)"
         values = [None] * len(columns)
@@ -93,17 +106,38 @@ class Condition:
         if column := re.fullmatch(r"no such column: (.*)", message, re.DOTALL):
             return unknown_column(WHERE, self._text, column[1], self._columns)
         if function := re.fullmatch(r"(?:not authorized to use|no such) function: (.*)", message, re.DOTALL):
-            return invalid(WHERE, self._text, f"{function[1]} is not an available function", f"available: {_listed()}")
+            return invalid(
+                WHERE,
+                _shortened(self._text),
+                f"{_shortened(function[1])} is not an available function",
+                f"available: {_listed()}",
+            )
         if "prohibited" in message or "not authorized" in message or "no such table" in message:
             message = "only an expression over the columns of a row is allowed"
-        return invalid(WHERE, self._text, message, f"{_EXAMPLE}; columns: {', '.join(self._columns)}")
+        return invalid(WHERE, _shortened(self._text), message, f"{_EXAMPLE}; columns: {', '.join(self._columns)}")
 
 
 def unknown_column(where: str, text: str, column: str, columns: Sequence[str]) -> UsageError:
     """Return the error of a column that does not exist; its hint lists the columns, the closest one first."""
     close = get_close_matches(column.lower(), columns, 1)
     guess = f"did you mean {close[0]}? " if close else ""
-    return invalid(where, text, f"no column {column}", f"{guess}columns: {', '.join(columns)}")
+    why = f"no column {_shortened(column)}"
+    return invalid(where, _shortened(text), why, f"{guess}columns: {', '.join(columns)}")
+
+
+def _check_names(text: str, columns: Sequence[str]) -> None:
+    """Raise the error of a name in double quotes that is not a column: SQLite would take it as a text."""
+    known = {name.lower() for name in columns}
+    for quoted in _QUOTED.finditer(text):
+        name = quoted[1]
+        if name is not None and name.replace('""', '"').lower() not in known:
+            problem = unknown_column(WHERE, text, quoted[0], columns)
+            problem.hint = f"{problem.hint}; a text is in single quotes"
+            raise problem
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _listed() -> str:

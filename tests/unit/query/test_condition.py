@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,38 @@ def test_an_unknown_column_names_the_closest_one_and_all_others() -> None:
         Condition("durtion_ms > 5", COLUMNS)
     assert str(refused.value) == "invalid --where 'durtion_ms > 5': no column durtion_ms"
     assert refused.value.hint == "did you mean duration_ms? columns: id, duration_ms, cause, attributes, end, open"
+
+
+@pytest.mark.parametrize(
+    "text", ['"duratoin_ms" > 100', 'cause = "wait"', '\'"\' <> "x""y"', '"id" = 1 OR "end_" = \'\'']
+)
+def test_a_name_in_quotes_that_is_not_a_column_is_not_a_text(text: str) -> None:
+    with pytest.raises(UsageError, match='no column "') as refused:
+        Condition(text, COLUMNS)
+    assert refused.value.hint.endswith(
+        "columns: id, duration_ms, cause, attributes, end, open; a text is in single quotes"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ['"Duration_ms" > 2000', 'cause <> \'"x"\' /* "x" */ -- "x"', "cause <> 'it''s \"x\"'"]
+)
+def test_quotes_of_columns_texts_and_comments_are_valid(text: str) -> None:
+    assert Condition(text, COLUMNS).holds(WAIT)
+
+
+def test_an_error_repeats_the_start_of_a_long_expression() -> None:
+    with pytest.raises(UsageError) as refused:
+        Condition("x" * 20_000, COLUMNS)
+    assert str(refused.value) == f"invalid --where '{'x' * 199}…': no column {'x' * 199}…"
+
+
+if sys.version_info >= (3, 11):  # Python 3.10 cannot set limits of SQLite
+
+    @pytest.mark.parametrize("operator", ["LIKE", "GLOB"])
+    def test_a_long_pattern_is_one_error(operator: str) -> None:
+        with pytest.raises(UsageError, match="pattern too complex"):
+            Condition(f"cause {operator} '{'%a' * 12_000}'", COLUMNS).holds(WAIT)
 
 
 def test_a_value_that_an_expression_cannot_use_is_one_error() -> None:
