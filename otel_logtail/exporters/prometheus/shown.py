@@ -143,8 +143,9 @@ class Shown:
                 return
             if before.exemplars and before.bounds == series.bounds:
                 series = msgspec.structs.replace(series, exemplars={**before.exemplars, **series.exemplars})
-            larger = tuple(one for one in before.maxima if one[1] > series.value)
             if series.maxima:
+                since_ns = series.time_ns - RECENT_NS
+                larger = (one for one in before.maxima if one[1] > series.value and one[0] > since_ns)
                 series = msgspec.structs.replace(series, maxima=(*larger, *series.maxima))
         shown[labels] = series
 

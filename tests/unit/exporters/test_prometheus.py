@@ -20,6 +20,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.prometheus.exporter import DEFAULT_PORT, PrometheusExporter, make
+from otel_logtail.exporters.prometheus.shown import RECENT_NS, Shown
 from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream
 from tests.support.daemon import Program
 from tests.support.otlp_items import LABELS, MS, SOURCE, T0, breach, intervals, point
@@ -150,6 +151,15 @@ def test_the_longest_of_two_minutes_is_shown_so_that_no_scrape_misses_it(
     assert shown(160, 9000) == [9.0]
     assert shown(279) == [9.0]
     assert shown(281) == []
+
+
+def test_maxima_that_fall_are_kept_for_two_minutes() -> None:
+    shown = Shown(Encoding(version="1", host=""))
+    for number in range(100):
+        ms = 5000 - number
+        shown.put([point([1, ms], delta_ms=(ms,), id=number + 1, time_ns=T0 + number * 10 * 10**9)])
+    kept = [len(one.maxima) for family in shown._families.values() for one in family.values() if one.maxima]
+    assert kept == [RECENT_NS // (10 * 10**9)]
 
 
 def test_two_sources_of_one_store_are_two_jobs(exporting: Callable[..., PrometheusExporter]) -> None:
