@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import Daemon
-from tests.support.lines import line, lines
+from tests.support.lines import line, lines, started
 from tests.support.receiver import UNAVAILABLE, Answer, Fail, Request, Take, flags, receiving
 
 NO_SUCH_SIGNAL = Fail(404, "UNIMPLEMENTED")
@@ -70,3 +70,18 @@ def test_the_setting_that_is_named_is_right(
         settled.mkdir()
         other = Daemon(settled, *arguments, "--path", daemon.log, endpoint=receiver.endpoint, **setting)
         assert "warning" not in other.once()
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_receiver_without_logs_gets_no_marks_and_all_else(tmp_path: Path, protocol: str) -> None:
+    with receiving(protocol) as receiver:
+        receiver.judge = lambda request: NO_SUCH_SIGNAL if request.signal == "logs" else Take()
+        daemon = Daemon(tmp_path, *flags(protocol), endpoint=receiver.endpoint)
+        daemon.write(started(0), lines(1, 50), line(50, ms=700), line(400))
+        printed = daemon.once()
+        assert printed.count("the receiver accepts no logs, so it gets no marks: set OTEL_LOGS_EXPORTER=none") == 1
+        assert receiver.counted() == 51
+        assert daemon.rows("SELECT refused, failures FROM exporter") == [(1, 0)]
+        daemon.write(started(401))
+        assert "Traceback" not in daemon.once()
+        assert daemon.rows("SELECT refused, failures FROM exporter") == [(2, 0)]

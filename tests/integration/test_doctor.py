@@ -61,7 +61,9 @@ def test_all_checks_pass_beside_a_running_daemon_which_continues(tmp_path: Path)
             *("exporter otlp", "clock"),
         }
         assert found.only("daemon") == ("ok", f"running as pid {daemon.pid}", "")
-        taken, delivered = found.of("exporter otlp")
+        marks, taken, delivered = found.of("exporter otlp")
+        assert marks[:2] == ("note", f"the receiver at {receiver.endpoint}/v1/logs accepts no logs: it gets no marks")
+        assert marks[2].endswith("run the daemon with OTEL_LOGS_EXPORTER=none")
         assert taken[1].startswith(f"takes metrics at {receiver.endpoint}/v1/metrics, traces at ")
         assert delivered[1].endswith("; 0 pending")
         daemon.wait_until(lambda: receiver.counted() == 105)
@@ -317,7 +319,8 @@ def test_a_missing_receiver_and_one_that_requires_credentials(tmp_path: Path, pr
         daemon = Daemon(tmp_path, *flags(protocol), endpoint=receiver.endpoint)
         receiver.judge = lambda request: Fail(401, "UNAUTHENTICATED")
         # the receiver takes the empty request of metrics for one of health, and judges it not
-        traces, metrics, _ = doctor(daemon).of("exporter otlp")
+        traces, marks, metrics, _ = doctor(daemon).of("exporter otlp")
+        assert marks[0] == "note"
         assert (traces[0], metrics[0]) == ("FAIL", "ok")
         assert "set OTEL_EXPORTER_OTLP_HEADERS" in traces[1]
 
@@ -398,7 +401,8 @@ def test_a_prometheus_without_an_out_of_order_window(tmp_path: Path, window: str
 
 def test_a_disabled_signal_is_not_checked(tmp_path: Path) -> None:
     with receiving("http") as receiver:
-        daemon = Daemon(tmp_path, endpoint=receiver.endpoint, OTEL_TRACES_EXPORTER="none")
+        without = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+        daemon = Daemon(tmp_path, endpoint=receiver.endpoint, **without)
         daemon.write(lines(0, 1))
         assert doctor(daemon).only("exporter otlp") == ("ok", f"takes metrics at {receiver.endpoint}/v1/metrics", "")
 

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import ask, run
 from tests.support.daemon import Daemon
-from tests.support.lines import T0, line, lines
-
-
-def start(number: int) -> bytes:
-    at = T0 + number * timedelta(milliseconds=10)
-    stamp = f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d}"
-    return f"{stamp} - headroom.proxy - INFO - Headroom Proxy started (version 0.42.{number})\n".encode()
+from tests.support.lines import line, lines, started
 
 
 def records(path: Path) -> list[tuple[str, str, str, str]]:
@@ -40,14 +33,14 @@ def mark(daemon: Daemon, *words: str, check: bool = True) -> subprocess.Complete
 def test_marks_of_the_log_and_by_hand_are_sent_once_across_a_kill(tmp_path: Path) -> None:
     file = tmp_path / "out.jsonl"
     with Daemon(tmp_path, "--from-start", "--exporter", "jsonl", "--jsonl-file", file) as daemon:
-        daemon.write(start(0), lines(1, 50))
+        daemon.write(started(0), lines(1, 50))
         daemon.start()
         daemon.wait_until(lambda: [body for _, body, _, _ in records(file)] == ["headroom 0.42.0 started"])
         assert "marked" in mark(daemon, "upgrade \x1b[31m of the cache", "--time", "10m").stderr
-        daemon.write(lines(51, 60), start(60))
+        daemon.write(lines(51, 60), started(60))
         daemon.wait_until(lambda: len(records(file)) == 3)
         daemon.kill()
-        daemon.write(lines(61, 70), start(70))
+        daemon.write(lines(61, 70), started(70))
         mark(daemon, "by hand while nothing runs", "--source", "headroom-proxy")
         daemon.start()
         daemon.wait_until(lambda: len({uid for _, _, _, uid in records(file)}) == 5)
@@ -70,7 +63,7 @@ def test_marks_of_the_log_and_by_hand_are_sent_once_across_a_kill(tmp_path: Path
 
 def test_the_console_shows_marks(tmp_path: Path) -> None:
     log = tmp_path / "proxy.log"
-    log.write_bytes(start(0) + lines(1, 20))
+    log.write_bytes(started(0) + lines(1, 20))
     shown = run("--observer", "headroom", "--path", log, "--once", "--exporter", "console", home=tmp_path)
     assert "headroom-proxy mark: headroom 0.42.0 started\n" in shown.stdout
 

@@ -36,6 +36,13 @@ def lines(first: int, end: int, *, ms: int = 20) -> bytes:
     return b"".join(line(number, ms=ms) for number in range(first, end))
 
 
+def started(number: int) -> bytes:
+    """Return the line of a start of headroom, which is a mark, at the time of the line of this number."""
+    at = T0 + number * timedelta(milliseconds=10)
+    stamp = f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d}"
+    return f"{stamp} - headroom.proxy - INFO - Headroom Proxy started (version 0.42.{number})\n".encode()
+
+
 def durations(first: int, end: int, *, ms: int = 20) -> Counter[int]:
     """Return the durations (ns) in a store that has read the lines of these numbers, each once."""
     return Counter(ms * MS + number * 1000 for number in range(first, end))

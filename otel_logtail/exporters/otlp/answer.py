@@ -14,6 +14,7 @@ with ``isolate``: one item may be the cause.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -93,6 +94,12 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def lacks_signal(outcome: Outcome) -> bool:
+    """Return whether an answer is that of a receiver without the signal, such as a collector without its pipeline."""
+    statuses = "|".join(sorted(_NO_SUCH_SIGNAL))
+    return isinstance(outcome, Retry) and re.match(rf"\S+ answered ({statuses})\b", outcome.why) is not None
 
 
 def judge_response(response: ExportResponse) -> Delivered:

@@ -26,7 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otel_logtail.environment import unwanted
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome
+from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, lacks_signal
 from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
@@ -37,6 +37,9 @@ _REQUESTS: dict[SignalName, type[ExportRequest]] = {
     "traces": ExportTraceServiceRequest,
     "logs": ExportLogsServiceRequest,
 }
+
+
+_NO_MARKS = "the receiver accepts no logs, so it gets no marks: set OTEL_LOGS_EXPORTER=none"
 
 
 class Sender(Protocol):
@@ -67,6 +70,8 @@ class OtlpExporter(Exporter):
         why = ""
         for request in requests(batch, self._encoding):
             outcome = self._senders[batch.stream].send(request.message)
+            if batch.stream is Stream.MARKS and self._does_without_marks(outcome):
+                outcome = Delivered(rejected=request.count, why=_NO_MARKS)
             if not isinstance(outcome, Delivered):
                 return Partial(done, outcome, rejected=rejected, why=why) if done else outcome
             done += request.count
@@ -74,6 +79,20 @@ class OtlpExporter(Exporter):
             if outcome.rejected or not rejected:  # a rejection is more important than a warning
                 why = outcome.why or why
         return Delivered(rejected=rejected, why=why)
+
+    def _does_without_marks(self, outcome: Outcome) -> bool:
+        """Return whether the receiver accepts another signal and no logs, and only marks are log records.
+
+        A receiver that accepts nothing at all now (a wrong URL, a gateway that starts) may accept marks later.
+        """
+        if has_logs(self._encoding.events) or not lacks_signal(outcome):
+            return False
+        others: tuple[tuple[Stream, SignalName], ...] = (Stream.INTERVALS, "metrics"), (Stream.EPISODES, "traces")
+        return any(
+            isinstance(self._senders[stream].send(_REQUESTS[signal]()), Delivered)
+            for stream, signal in others
+            if stream in self._senders
+        )
 
     def close(self) -> None:
         """Close the connections of all signals."""
@@ -129,8 +148,7 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
     signals: dict[SignalName, Signal | None] = {
         "metrics": settings.metrics,
         "traces": settings.traces,
-        # without --events, only marks are log records, and a receiver need not accept these
-        "logs": settings.logs if has_logs(settings.form.events) else None,
+        "logs": settings.logs,
     }
     said = []
     without = unwanted(context.environ)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 
-from otel_logtail.check import FAIL, OK, WARN, Check
+from otel_logtail.check import FAIL, NOTE, OK, WARN, Check
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp.answer import Outcome
+from otel_logtail.exporters.otlp.answer import lacks_signal
 from otel_logtail.exporters.otlp.config import Signal, read_settings
+from otel_logtail.exporters.otlp.encoding import has_logs
 from otel_logtail.exporters.otlp.exporter import ask
 from otel_logtail.exporters.otlp.probe_prometheus import check_window, connect
 from otel_logtail.model import Delivered
@@ -34,27 +34,26 @@ def probe(context: ExporterContext) -> Iterator[Check]:
     """
     endpoints: dict[str, list[str]] = {}
     answers = ask(context, TIMEOUT_S)
+    settings = read_settings(context)
     accepts_some = any(isinstance(outcome, Delivered) for _, _, outcome in answers)
     for signal, endpoint, outcome in answers:
         if isinstance(outcome, Delivered):
             endpoints.setdefault(endpoint, []).append(signal)
             continue
-        if accepts_some and _lacks_pipeline(outcome):
+        is_extra = signal == "logs" and not has_logs(settings.form.events)  # marks alone
+        if is_extra and not accepts_some:
+            continue  # the other signals show the fault
+        if accepts_some and lacks_signal(outcome):
             what = f"the receiver at {endpoint} accepts no {signal}"
-            yield Check(FAIL, "", what, _PIPELINE.format(signal, signal.upper()))
+            level, what = (NOTE, f"{what}: it gets no marks") if is_extra else (FAIL, what)
+            yield Check(level, "", what, _PIPELINE.format(signal, signal.upper()))
         else:
             yield Check(FAIL, "", f"{signal}: {outcome.why}", _TODO)
     if endpoints:
         where = ", ".join(f"{' and '.join(signals)} at {endpoint}" for endpoint, signals in endpoints.items())
         yield Check(OK, "", f"takes {where}")
-        metrics = read_settings(context).metrics
-        yield from _check_clock(metrics)
-        yield from check_window(metrics, TIMEOUT_S)
-
-
-def _lacks_pipeline(outcome: Outcome) -> bool:
-    """Return whether an answer is that of a collector without a pipeline for the signal."""
-    return re.search(r" answered (404|405|501|UNIMPLEMENTED)\b", getattr(outcome, "why", "")) is not None
+        yield from _check_clock(settings.metrics)
+        yield from check_window(settings.metrics, TIMEOUT_S)
 
 
 def _check_clock(signal: Signal) -> Iterator[Check]:

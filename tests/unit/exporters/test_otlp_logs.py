@@ -13,13 +13,13 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp.answer import judge_response
+from otel_logtail.exporters.otlp.answer import Outcome, judge_response
 from otel_logtail.exporters.otlp.config import read_settings
 from otel_logtail.exporters.otlp.encode import Request
-from otel_logtail.exporters.otlp.encoding import Encoding
-from otel_logtail.exporters.otlp.exporter import make
+from otel_logtail.exporters.otlp.encoding import Encoding, Events, ExportRequest
+from otel_logtail.exporters.otlp.exporter import OtlpExporter, make
 from otel_logtail.exporters.otlp.requests import requests
-from otel_logtail.model import OVERFLOW, BreachRecord, Delivered, ExportBatch, MarkRecord, Stream
+from otel_logtail.model import OVERFLOW, BreachRecord, Delivered, ExportBatch, MarkRecord, Retry, Stream
 from otel_logtail.option import Options
 from tests.support.collector import Collector
 from tests.support.otlp_items import MS, SOURCE, T0, breach, episode, episodes
@@ -192,3 +192,45 @@ def test_logging_settings_of_other_programs_are_not_an_error() -> None:
     assert read_settings(Options(environ, {"events": "log"})) == read_settings(
         Options({}, {"events": "log"})
     )  # with a warning
+
+
+class Answers:
+    """A sender that always has this outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+    def send(self, message: ExportRequest) -> Outcome:
+        return self.outcome
+
+    def close(self) -> None:
+        pass
+
+
+MISSING = Retry("http://h/v1/logs answered 404 Not Found: is this an OTLP endpoint?", isolate=True)
+BUSY = Retry("http://h/v1/logs answered 503 Service Unavailable: upstream answered 404")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "traces", "logs", "events", "is_rejected"),
+    [
+        pytest.param(Delivered(), Delivered(), MISSING, "span", True, id="no-logs"),
+        pytest.param(MISSING, Delivered(), MISSING, "spans", True, id="traces-only"),
+        pytest.param(MISSING, MISSING, MISSING, "span", False, id="nothing-is-accepted-now"),
+        pytest.param(Delivered(), Delivered(), BUSY, "span", False, id="logs-are-busy"),
+        pytest.param(Delivered(), Delivered(), MISSING, "both", False, id="logs-were-asked-for"),
+    ],
+)
+def test_a_mark_is_rejected_only_if_a_receiver_that_works_has_no_logs(
+    metrics: Outcome, traces: Outcome, logs: Outcome, events: Events, is_rejected: bool
+) -> None:
+    senders = {Stream.INTERVALS: Answers(metrics), Stream.EPISODES: Answers(traces), Stream.MARKS: Answers(logs)}
+    exporter = OtlpExporter(senders, msgspec.structs.replace(ENCODING, events=events))
+    marks = tuple(MarkRecord(number, SOURCE, bytes(16), T0, "started") for number in (1, 2))
+    delivery = exporter.export(ExportBatch(Stream.MARKS, marks))
+    if is_rejected:
+        assert isinstance(delivery, Delivered)
+        assert delivery.rejected == 2
+        assert delivery.why.endswith("set OTEL_LOGS_EXPORTER=none")
+    else:
+        assert delivery == logs
