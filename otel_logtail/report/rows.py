@@ -35,20 +35,27 @@ def headline(report: Report) -> Rows:
     """Return the most important figures, each with its name."""
     summary = report.summary
     slow = summary.degraded + summary.stall
-    shares = ["", ""] if report.shares is None else [f" ({100 * share:.3g} %)" for share in report.shares]
+    times_ms = (summary.time_in_episodes_ms, summary.time_in_stalls_ms)
+    times = [_time(ms, share) for ms, share in zip(times_ms, report.shares or (None, None), strict=True)]
     found = [
         ["p50, p90, p99", ", ".join(duration(ms) for ms in (summary.p50_ms, summary.p90_ms, summary.p99_ms))],
         ["mean, max", f"{duration(summary.mean_ms)}, {duration(summary.max_ms)}"],
         ["slow samples", f"{slow:,} ({100 * slow / summary.count:.3g} %), {summary.stall:,} stall"],
         ["episodes", f"{summary.episodes:,} ({report.stalls:,} with a stall)"],
-        ["time in episodes", duration(summary.time_in_episodes_ms) + shares[0]],
-        ["time in stalls", duration(summary.time_in_stalls_ms) + shares[1]],
+        ["time in episodes", times[0]],
+        ["time in stalls", times[1]],
     ]
     for per in ("day", "hour"):
         number, when = report.peaks.get(f"stalls/{per}", (0, ""))
         if number:
             found.append([f"worst {per}", f"{number:,} stall{'' if number == 1 else 's'}, {when}"])
     return found
+
+
+def _time(ms: float, share: float | None) -> str:
+    if not ms:
+        return "0 s"
+    return duration(ms) if share is None else f"{duration(ms)} ({100 * share:.3g} %)"
 
 
 def target_rows(report: Report) -> Rows:

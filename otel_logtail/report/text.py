@@ -165,7 +165,7 @@ def _causes(report: Report, width: int) -> Iterator[str]:
             _BLOCK * round(longest * cause.time_in_stalls_ms / most),
             measured(cause.time_in_stalls_ms) if cause.stalls else NONE,
             count(cause.stalls, "stall"),
-            f"{cause.degraded:,} degraded",
+            count(cause.degraded + cause.stall, "slow sample"),
         ]
         for cause in report.causes
     ]

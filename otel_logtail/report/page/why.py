@@ -46,7 +46,7 @@ def _amount(cause: Cause, *, with_stalls: bool) -> float:
 
 def _name(cause: Cause) -> Markup:
     title = name_of(cause)
-    figures = [count(cause.stalls, "stall") if cause.stalls else "", f"{cause.degraded:,} degraded"]
+    figures = [count(cause.stalls, "stall") if cause.stalls else "", count(cause.degraded + cause.stall, "slow sample")]
     under = " · ".join(filter(None, [cause.name if cause.title else "", *figures]))
     return join([tag("b", title[:1].upper() + title[1:]), tag("br"), tag("span", under, class_="soft")])
 

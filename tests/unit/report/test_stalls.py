@@ -311,5 +311,14 @@ def test_the_text_has_the_advice_of_each_cause(tmp_path: Path) -> None:
     db = follow(tmp_path, "0.42.0-slow-upstream-queueing")
     shown = run("report", "--since", "@0", "--db", db, home=tmp_path).stdout
     assert "Why: waiting for a slot took 77.2 % of the time in stalls\n" in shown
-    assert re.search(r"\n  wait  █+  10.2 s  1 stall  0 degraded\n      Raise the concurrency limit", shown)
+    assert re.search(r"\n  wait  █+  10.2 s  1 stall  +[0-9]+ slow samples?\n      Raise the concurrency limit", shown)
     assert "\n2 stalls: the longest took 10.2 s\n" in shown
+    numbers = re.findall(r"1 stall  +([0-9]+ slow samples?)\n", shown)
+    assert len(numbers) == 2
+    html = run("report", "--since", "@0", "--db", db, "--format", "html", home=tmp_path).stdout.replace("\xa0", " ")
+    assert all(f"1 stall · {number}<" in html for number in numbers)
+
+
+def test_no_time_in_stalls_is_a_plain_zero(tmp_path: Path) -> None:
+    shown = run("report", "--since", "@0", "--db", follow(tmp_path, "0.42.0-stall"), home=tmp_path).stdout
+    assert "\n  time in stalls    0 s\n" in shown
