@@ -79,9 +79,7 @@ def _periods(
     first_ns = extent(reader).first_ns
     if compare is not None:
         later = periods.Period(reader.bounds[0], until_ns)
-        if compare.strip().lower() == "previous":
-            return periods.previous(later, now_ns if first_ns is None else first_ns), later
-        return periods.parse_range(compare, now_ns, "--compare"), later
+        return periods.other(compare, later, now_ns if first_ns is None else first_ns, now_ns), later
     start, end = after or before or "", before or after or ""
     start_ns = parse_when(start, now_ns, where="--after" if after else "--before")
     end_ns = parse_when(end, now_ns, where="--before" if before else "--after")

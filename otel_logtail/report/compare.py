@@ -33,8 +33,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """The comparison of two periods.
 
     ``days`` are their covered times in days, ``notes`` limit what it shows. ``news`` are the causes and stages that
-    only the later one has. ``earlier`` are the deciding figures of the earlier period, and ``counts`` its durations;
-    None: they were not read.
+    only the later one has. ``samples`` are those that are compared; all, if there is too little data. ``earlier`` are
+    the deciding figures of the earlier period, and ``counts`` its durations; None: they were not read.
     """
 
     sentence: str
@@ -82,12 +82,13 @@ def compare(
     hours = [sum(1 for hour in side if hour.hour) for side in (before, after)]
     days = (sum(hour.days for hour in covered[0]), sum(hour.days for hour in covered[1]))
     if min(hours) < _LEAST_HOURS or min(samples) < LEAST_SAMPLES:
+        total = [sum(hour.hour.count for hour in side if hour.hour) for side in covered]
         return Comparison(
-            sentence=_too_little(hours, samples),
+            sentence=f"Too little data to compare: {_too_little(hours, samples, total)}.",
             before=periods[0],
             after=periods[1],
             days=days,
-            samples=(samples[0], samples[1]),
+            samples=(total[0], total[1]),
             figures=(),
             causes=(),
         )
@@ -150,14 +151,19 @@ def _longest(side: Sequence[Covered]) -> int:
     return max((hour.hour.max_ns for hour in side if hour.hour), default=0)
 
 
-def _too_little(hours: Sequence[int], samples: Sequence[int]) -> str:
+def _too_little(hours: Sequence[int], samples: Sequence[int], total: Sequence[int]) -> str:
+    """Return why two periods cannot be compared: their hours and samples that both have, and all of their samples."""
+    empty = [side for side, number in zip(("before", "after"), total, strict=True) if not number]
+    if empty:
+        return f"the period {empty[0]} has no samples" if len(empty) == 1 else "both periods have no samples"
+    if not sum(samples):
+        return "the periods share no hour of the day and kind of day (weekday or weekend)"
     have = " and ".join(
         f"{number} h with {count:,} samples {side}"
         for number, count, side in zip(hours, samples, ("before", "after"), strict=True)
     )
-    return (
-        f"Too little data to compare: each side needs {_LEAST_HOURS} h with {LEAST_SAMPLES} samples. There are {have}."
-    )
+    shared = "" if list(samples) == list(total) else " in the hours that both have"
+    return f"each side needs {_LEAST_HOURS} h with {LEAST_SAMPLES} samples. There are {have}{shared}"
 
 
 def _sentence(figures: Sequence[Figure], days: tuple[float, float], *, is_known: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from otel_logtail.errors import UsageError
-from otel_logtail.text import parse_when
+from otel_logtail.text import local, parse_when
 
 DAY_NS = 86_400 * 10**9
 WEEK_NS = 7 * DAY_NS
@@ -45,6 +45,32 @@ def before(time_ns: int, first_ns: int) -> Period:
     """Return the whole weeks before a time: one to four of them, as far as the store goes."""
     weeks = min(_MOST_WEEKS, max(1, (time_ns - first_ns) // WEEK_NS))
     return Period(time_ns - weeks * WEEK_NS, time_ns)
+
+
+def other(compare: str, later: Period, first_ns: int, now_ns: int) -> Period:
+    """Return the period to compare one with: a range, or ``previous``.
+
+    Args:
+        compare: The value of ``--compare``.
+        later: The period of the report.
+        first_ns: The time of the first sample in the store.
+        now_ns: The time now.
+
+    Raises:
+        UsageError: the text is not such a period, or the two overlap.
+    """
+    if compare.strip().lower() == "previous":
+        return previous(later, first_ns)
+    found = parse_range(compare, now_ns, "--compare")
+    start_ns, end_ns = max(found.since_ns, later.since_ns), min(found.until_ns, later.until_ns)
+    if start_ns < end_ns:
+        first, last = (local(at_ns)[:10] for at_ns in (start_ns, end_ns - 1))
+        days = first if first == last else f"{first} to {last}"
+        raise UsageError(
+            f"--compare {compare}: both periods include {days}",
+            hint="choose periods that do not overlap; a day at the end of a range is included",
+        )
+    return found
 
 
 def parse_range(text: str, now_ns: int, where: str) -> Period:

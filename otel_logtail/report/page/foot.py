@@ -35,7 +35,10 @@ def _commands(model: Model) -> Iterator[tuple[str, Sequence[str]]]:
     yield "Samples, percentiles, time in stalls", ["query", "summary", *here]
     if model.comparison is not None:
         before = model.comparison.before
-        yield "The period before", ["query", "summary", *model.options, *_range(before.since_ns, before.until_ns)]
+        yield (
+            "The period before, not weighted",
+            ["query", "summary", *model.options, *_range(before.since_ns, before.until_ns)],
+        )
     if report.stalls:
         yield "Stalls", ["query", "episodes", *here, "--severity", "stall", "--limit", "0"]
     if report.stages:
@@ -62,5 +65,10 @@ def _notes(model: Model) -> Iterator[str]:
         slow, stall = map(exact, thresholds_ms)
         yield f"A sample is degraded from {slow} and a stall from {stall} on. An episode with a stall in it is a stall."
     yield f"Percentiles are within 1{SPACE}%. A duration in a plot is within 1{SPACE}%, too."
+    if model.comparison is not None and model.comparison.figures:
+        yield (
+            "The figures before, in the comparison, are those of the hours of the week that both periods have, weighted"
+            " by their length in the later one. The other figures of the period before are not weighted."
+        )
     at = moment(model.made_ns, model.tz)
     yield f"Made by otel-logtail on {date(at)}{SPACE}{at.year} at {at:%H:%M} {at.tzname() or ''}."

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from otel_logtail.errors import UsageError
 from otel_logtail.query import Hour, Hours
 from otel_logtail.report.blocks import cover, match
 from otel_logtail.report.compare import Comparison, compare
 from otel_logtail.report.figures import Figure, Word
-from otel_logtail.report.periods import DAY_NS, WEEK_NS, Period, before, parse_range, previous
+from otel_logtail.report.periods import DAY_NS, WEEK_NS, Period, before, other, parse_range, previous
 
 UTC = timezone.utc
 START = datetime(2026, 9, 7, tzinfo=UTC)  # a Monday
@@ -132,6 +133,31 @@ def test_too_little_data_is_not_judged(days: float, samples: int) -> None:
     assert comparison.figures == ()
 
 
+def test_periods_that_share_no_hour_have_their_own_numbers_of_samples() -> None:
+    weekend, monday = make_hours("a", 12, 1, stalls=0), make_hours("b", 14, 1, stalls=0)
+    comparison = compared(weekend, monday)
+    assert comparison.samples == (24 * 40, 24 * 40)
+    assert comparison.sentence == (
+        "Too little data to compare: the periods share no hour of the day and kind of day (weekday or weekend)."
+    )
+    some = Hours(dict([*weekend.hours.items(), *list(monday.hours.items())[:2]]), monday.thresholds)
+    partly = compared(some, make_hours("c", 15, 1, stalls=0))
+    assert partly.samples == (26 * 40, 24 * 40)
+    assert partly.sentence.endswith(
+        "There are 2 h with 80 samples before and 2 h with 80 samples after in the hours that both have."
+    )
+
+
+def test_an_empty_period_is_named() -> None:
+    full, empty = make_hours("a", 0, 7, stalls=0), Hours({}, frozenset())
+    at = (Period(0, 1), period(full))
+    before_ = compare((empty, full), at, tz=UTC)
+    assert before_.samples == (0, 7 * 24 * 40)
+    assert before_.sentence == "Too little data to compare: the period before has no samples."
+    assert compare((full, empty), at, tz=UTC).sentence.endswith("the period after has no samples.")
+    assert compare((empty, empty), at, tz=UTC).sentence.endswith("both periods have no samples.")
+
+
 def test_a_day_against_a_day_judges_the_median_only() -> None:
     comparison = compared(make_hours("a", 0, 1), make_hours("b", 1, 1, factor=3, stalls=8))
     assert figure(comparison, "p50").word is Word.WORSE
@@ -235,3 +261,25 @@ def test_a_day_at_the_end_of_a_range_is_included() -> None:
     at = parse_range("2026-11-01T00:00Z..2026-11-07T00:00Z", NOW, "--compare")
     assert at.length_ns == 6 * DAY_NS
     assert parse_range("2026-06-01..2026-06-07", NOW, "--compare").length_ns == 7 * DAY_NS
+
+
+@pytest.mark.parametrize(
+    ("compare_with", "days"),
+    [
+        ("2026-11-08..2026-11-14", "2026-11-08 to 2026-11-14"),
+        ("2026-11-01..2026-11-08", "2026-11-08"),
+        ("2026-11-14..2026-11-20", "2026-11-14"),
+    ],
+    ids=["identical", "end day", "later"],
+)
+def test_periods_that_overlap_are_one_error(compare_with: str, days: str) -> None:
+    later = parse_range("2026-11-08..2026-11-14", NOW, "--compare")
+    with pytest.raises(UsageError, match=f": both periods include {days}$") as caught:
+        other(compare_with, later, 0, NOW)
+    assert caught.value.hint.endswith("a day at the end of a range is included")
+
+
+def test_periods_that_touch_can_be_compared() -> None:
+    later = parse_range("2026-11-08..2026-11-14", NOW, "--compare")
+    assert other("2026-11-01..2026-11-07", later, 0, NOW).until_ns == later.since_ns
+    assert other("previous", later, 0, NOW) == previous(later, 0)

@@ -90,6 +90,14 @@ def test_all_forms_have_new_names_as_text(tmp_path: Path) -> None:
     assert sentence in [element.text for element in root.iter(f"{HTML}p")]
 
 
+def test_the_page_promises_no_equal_figures_for_a_weighted_period(tmp_path: Path) -> None:
+    report, comparison = two_weeks(tmp_path)
+    shown = page(report, comparison, made_ns=NOON, tz=timezone.utc)
+    assert "The period before, not weighted" in shown
+    assert "weighted by their length in the later one" in " ".join(shown.split())
+    assert "weighted" not in page(report, made_ns=NOON, tz=timezone.utc)
+
+
 def test_a_change_has_a_color_only_if_its_interval_excludes_no_change(tmp_path: Path) -> None:
     report, comparison = two_weeks(tmp_path)
     text = page(report, comparison, made_ns=NOON, tz=timezone.utc)
