@@ -22,6 +22,17 @@ _HINT = f"the views are {_NAMES}; otel-logtail query schema lists their columns"
 _IN_MEMORY = 10_000
 """The number of rows that are kept in memory; further rows wait in a temporary file."""
 
+_READING_PRAGMAS = {
+    "foreign_key_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+}
+"""The statements ``PRAGMA name(argument)`` whose argument is the name of a table or an index."""
+
 
 class SqlResult(msgspec.Struct, frozen=True):
     """Column names, made distinct where the statement repeats one, and the rows, read when they are taken."""
@@ -36,7 +47,7 @@ def sql(reader: Reader, statement: str) -> SqlResult:
     Raises:
         UsageError: SQLite rejects the statement, or it returns no rows.
     """
-    reader.conn.set_authorizer(_deny_other_files)
+    reader.conn.set_authorizer(_deny_changes)
     with _sql_errors():
         cursor = reader.conn.execute(statement)
         if cursor.description is None:
@@ -71,9 +82,10 @@ def _rows(cursor: Iterable[Sequence[object]]) -> Iterator[tuple[object, ...]]:
                 yield msgspec.msgpack.decode(spool.read(int.from_bytes(size, "big")), type=tuple[object, ...])
 
 
-def _deny_other_files(action: int, *_: str | None) -> int:
-    """Deny ATTACH and VACUUM INTO: a read-only connection could still create another file with them."""
-    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+def _deny_changes(action: int, name: str | None, value: str | None, *_: str | None) -> int:
+    """Deny what a read-only connection could change: another file (ATTACH, VACUUM INTO), and settings (PRAGMA)."""
+    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and (name or "").lower() not in _READING_PRAGMAS
+    return sqlite3.SQLITE_DENY if sets or action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 @contextmanager
@@ -81,6 +93,9 @@ def _sql_errors() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:  # Warning: two statements, under Python 3.10
+        if str(error) == "not authorized":
+            why = "the statement changes a setting or another file"
+            raise UsageError(why, hint=f"only statements that read are allowed; {_HINT}") from None
         raise UsageError(f"sqlite: {error}", hint=_guess(str(error)) + _HINT) from None
 
 

@@ -310,6 +310,9 @@ def test_sql_gives_names_and_rows(few: Reader) -> None:
         "",
         "ATTACH 'new.db' AS other",
         "VACUUM INTO 'new.db'",
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA user_version(1)",
+        "SELECT * FROM pragma_journal_mode('delete')",
         "CREATE TEMP TABLE t (x)",
         "SELECT '\0'",
     ],
@@ -323,6 +326,18 @@ def test_sql_that_does_not_read_is_a_usage_error_and_changes_nothing(
     assert "samples, breaches, episodes, marks and minutes" in caught.value.hint
     assert not Path("new.db").exists()
     assert few.conn.execute("SELECT count(*) FROM samples").fetchone() == (3,)
+
+
+def test_a_pragma_that_sets_something_is_named_and_one_that_reads_is_answered(few: Reader) -> None:
+    with pytest.raises(UsageError, match="the statement changes a setting or another file"):
+        query.sql(few, "PRAGMA journal_mode=delete")
+    assert list(query.sql(few, "PRAGMA journal_mode").rows) == [("wal",)]
+    for name in (
+        "PRAGMA table_info(samples)",
+        "PRAGMA TABLE_INFO = samples",
+        "SELECT * FROM pragma_table_info('samples')",
+    ):
+        assert [row[1] for row in query.sql(few, name).rows][:2] == ["id", "time"]
 
 
 def test_sql_that_fails_half_way_is_a_usage_error(few: Reader) -> None:
