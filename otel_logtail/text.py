@@ -120,6 +120,18 @@ def parse_when(text: str, now_ns: int, tz: tzinfo | None = None, *, where: str =
     raise invalid(where, text, "expected a time", _WHEN)
 
 
+def parse_past(text: str, now_ns: int, *, where: str) -> int:
+    """Return a point in time as :func:`parse_when` does, up to a day ahead: clocks of machines differ.
+
+    Raises:
+        UsageError: the text is not a time, or one in the future.
+    """
+    time_ns = parse_when(text, now_ns, where=where)
+    if time_ns > now_ns + DURATIONS["d"]:
+        raise invalid(where, text, "the time is in the future", _WHEN)
+    return time_ns
+
+
 def iso(time_ns: int) -> str:
     """Return a time as the store's views show it: ISO 8601, UTC, nine decimals."""
     return f"{_EPOCH + timedelta(seconds=time_ns // 10**9):%Y-%m-%dT%H:%M:%S}.{time_ns % 10**9:09d}Z"

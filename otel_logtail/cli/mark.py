@@ -34,9 +34,9 @@ def mark(
     Example: otel-logtail mark 'upgrade 0.42' --time 2026-11-20T10:00
     """
     from otel_logtail.model import Mark
-    from otel_logtail.text import brief, local, parse_when
+    from otel_logtail.text import brief, local, parse_past
 
-    time_ns = parse_when(when, time.time_ns(), where="--time")
+    time_ns = parse_past(when, time.time_ns(), where="--time")
     found = Mark(time_ns, brief(text))
     if not found.text:
         raise UsageError("the text of the mark is empty", hint="otel-logtail mark 'upgrade 0.42'")

@@ -17,7 +17,7 @@ from otel_logtail.report.compared import compare_periods
 from otel_logtail.report.figures import Figure, Word
 from otel_logtail.report.periods import Period, before
 from otel_logtail.report.words import SPACE, date, moment
-from otel_logtail.text import brief, parse_when
+from otel_logtail.text import brief, parse_past
 
 MOST = 50
 """The most marks of a report: the newest ones."""
@@ -50,7 +50,7 @@ def parse_mark(text: str, now_ns: int) -> Mark:
     name, equals, when = text.rpartition("=")
     if not equals or not brief(name):
         raise UsageError(f"invalid --mark '{text}': expected NAME=TIME", hint="--mark 'upgrade 0.42=2026-11-20T10:00'")
-    return Mark(parse_when(when, now_ns, where="--mark"), brief(name))
+    return Mark(parse_past(when, now_ns, where="--mark"), brief(name))
 
 
 def marks_of(reader: Reader, given: Iterable[Mark], last_ns: int) -> tuple[Mark, ...]:
@@ -102,9 +102,14 @@ def since_of(reader: Reader, marks: Sequence[Mark], last_ns: int, tz: tzinfo | N
 
 
 def since_sentence(since: Since, tz: tzinfo | None) -> str:
-    """Return what changed since the mark: ``Since upgrade 0.42 (20 Nov 10:00): stalls rarer, ×0.3 (0.1 to 0.6)``."""
+    """Return what changed since the mark: ``Since upgrade 0.42 (20 Nov 10:00): stalls rarer, ×0.3 (0.1 to 0.6)``.
+
+    The date has a year if it is not that of the last sample.
+    """
     at = moment(since.mark.time_ns, tz)
-    return f"Since {since.mark.text} ({date(at)}{SPACE}{at:%H:%M}): {_finding(since.comparison)}."
+    until = moment(since.comparison.after.until_ns, tz)
+    year = "" if at.year == until.year else f"{SPACE}{at.year}"
+    return f"Since {since.mark.text} ({date(at)}{year}{SPACE}{at:%H:%M}): {_finding(since.comparison)}."
 
 
 def _finding(comparison: Comparison) -> str:

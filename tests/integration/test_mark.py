@@ -73,9 +73,10 @@ def test_the_console_shows_marks(tmp_path: Path) -> None:
     [
         ((" \t",), "the text of the mark is empty", "otel-logtail mark"),
         (("x", "--time", "noon"), "invalid --time 'noon'", "use 30s"),
+        (("x", "--time", "2099-01-01"), "invalid --time '2099-01-01': the time is in the future", "use 30s"),
         (("x", "--source", "nobody"), "no source 'nobody' in this store", "known: headroom-proxy"),
     ],
-    ids=["empty", "time", "source"],
+    ids=["empty", "time", "future", "source"],
 )
 def test_a_mark_that_cannot_be_stored_is_one_error(
     tmp_path: Path, words: tuple[str, ...], problem: str, hint: str

@@ -144,6 +144,17 @@ def test_a_mark_of_the_command_line_has_a_name_and_a_time() -> None:
         parse_mark("x=noon", NOON)
 
 
+def test_a_mark_may_be_a_day_ahead_and_no_more() -> None:
+    assert parse_mark(f"x=@{NOON // SECOND + 86_400}", NOON).time_ns == NOON + DAY
+    with pytest.raises(UsageError, match="invalid --mark '2099-01-01': the time is in the future"):
+        parse_mark("x=2099-01-01", NOON)
+
+
+def test_a_mark_of_another_year_than_the_last_sample_has_its_year(tmp_path: Path) -> None:
+    found = sentence(report_of(store(tmp_path, 60), Mark(START + 14 * DAY, "x")))
+    assert found.startswith("Since x (9 Dec 2026 00:00): ")
+
+
 def test_all_forms_have_the_sentence_and_the_marks(tmp_path: Path) -> None:
     db = store(tmp_path, 9)
     add(db, Mark(START + DAY, "first"), Mark(START + 8 * DAY, "<b>*x*\x1b[31m"))
