@@ -56,8 +56,13 @@ def moved(context: Any, before: Sequence[str], name: str, command: Any, argument
     return [*names[1:], *(word for word in before if word != "--"), *arguments]
 
 
+def by_store(command: str) -> str:
+    """Return what to do if a command has --db and not --config."""
+    return f"name the store instead: {command} --db FILE"
+
+
 def _unknown(flag: str, name: str, *, by_db: bool) -> UsageError:
-    todo = f"name the store instead: otel-logtail {name} --db FILE" if by_db else f"leave {flag} out"
+    todo = by_store(f"otel-logtail {name}") if by_db else f"leave {flag} out"
     return UsageError(
         f"{flag} is given before '{name}', which has no such option",
         hint=f"{todo}; otel-logtail {name} --help lists its options",

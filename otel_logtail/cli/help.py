@@ -39,6 +39,15 @@ def _parts(command: Any) -> tuple[str, str]:
 class _Sectioned:
     """The help of a command whose options and commands have a section per ``rich_help_panel``."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; an error names this command, also one of typer's parser, which has no command."""
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
+        except Exception as problem:
+            if hasattr(problem, "ctx") and problem.ctx is None:
+                problem.ctx = ctx
+            raise
+
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write the description, without the example."""
         text, _ = _parts(self)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
+from otel_logtail.cli.given import by_store
+
 
 def explained(problem: BaseException, context: Any, message: str) -> tuple[str, str]:
     """Return the fault of the arguments of a command, and a hint (or nothing).
@@ -47,13 +49,15 @@ def _variable(problem: BaseException, context: Any) -> str:
 
 def _for_option(context: Any, option: str) -> str:
     """Return the closest option of the command, or the commands that have the option."""
+    if option == "--config" and "--db" in _flags(context.command):
+        return by_store(context.command_path)
     users = [path for path, command in _commands(context.find_root()) if option in _flags(command)]
     named = [path for path in users if set(path.split()[1:]) <= set(sys.argv[1:])]
     if named:
         return f"it is an option of '{named[0]}': pass it after this name"
     if close := get_close_matches(option, _flags(context.command), 1):
         return f"did you mean {close[0]}?"
-    return f"it is an option of '{users[0]}'" if users else ""
+    return f"'{context.command_path}' has none; it is an option of '{users[0]}'" if users else ""
 
 
 def _flags(command: Any) -> list[str]:

@@ -102,6 +102,19 @@ def test_a_group_without_a_command_shows_its_help_or_answers(names: tuple[str, .
             "query ",
         ),
         (["status", "--observer", "x"], "no such option: --observer", "otel-logtail status --help", "status [OPTIONS]"),
+        (
+            ["report", "--config", "x.toml"],
+            "no such option: --config",
+            "name the store instead: otel-logtail report --db FILE",
+            "report [OPTIONS]",
+        ),
+        (
+            ["query", "summary", "--where", "1"],
+            "no such option: --where",
+            "'otel-logtail query summary' has none; it is an option of 'otel-logtail query samples'",
+            "query summary ",
+        ),
+        (["report", "--slo"], "option '--slo' requires an argument", "otel-logtail report --help", "report [OPTIONS]"),
         (["qury"], "no such command: otel-logtail qury", "did you mean 'otel-logtail query'?", "[OPTIONS] COMMAND"),
         (
             ["query", "sampels"],
