@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import zip_longest
 
 GAP = 2
@@ -20,8 +21,8 @@ _LEAST = 24
 _PART = re.compile(r"[^/,;:=&?._-]*[/,;:=&?._-]*")
 
 Row = Sequence[str]
-Paint = Callable[[str, str], str]
-"""Adds color to a part of a cell; the arguments are the cell and the part."""
+Paint = Callable[[int, str, str], str]
+"""Adds color to a part of a cell; the arguments are the number of the column, the cell and the part."""
 
 
 def cells(text: str) -> int:
@@ -138,9 +139,9 @@ def row_lines(
     ]
     for parts in zip_longest(*split, fillvalue=""):
         shown = []
-        for part, side, width, cell in zip(parts, sides, widths, row, strict=False):
+        for index, (part, side, width, cell) in enumerate(zip(parts, sides, widths, row, strict=False)):
             space = " " * (width - cells(part))
-            painted = part if paint is None else paint(cell, part)
+            painted = part if paint is None else paint(index, cell, part)
             shown.append(space + painted if side == "r" else painted + space)
         yield (" " * GAP).join(shown).rstrip()
 
@@ -164,9 +165,14 @@ def records(heading: Row, rows: Iterable[Row], width: int, paint: Paint | None =
     for number, row in enumerate(rows):
         if number:
             yield ""
-        for title, cell in zip(heading, row, strict=True):
+        for index, (title, cell) in enumerate(zip(heading, row, strict=True)):
             if _longest_word(cell) <= sizes[1]:
-                yield from row_lines((title, cell), "ll", sizes, paint)
+                yield from row_lines((title, cell), "ll", sizes, paint and partial(_painted, paint, index))
             else:
                 yield title
                 yield from (" " * GAP + line for line in wrap(cell, width - GAP))
+
+
+def _painted(paint: Paint, index: int, place: int, cell: str, part: str) -> str:
+    """Add color to the value of a record, which is in the second column; titles have none."""
+    return paint(index, cell, part) if place else part

@@ -16,7 +16,7 @@ import msgspec
 
 from otel_logtail.cli.errors import say
 from otel_logtail.cli.streams import encodable, is_colored, takes_all
-from otel_logtail.table import cells, records, row_lines, widths_of, wrap
+from otel_logtail.table import Paint, cells, records, row_lines, widths_of, wrap
 from otel_logtail.text import printable
 
 Row = Sequence[object]
@@ -89,10 +89,15 @@ class Table:
         for lines in parts:
             self._out.writelines(line + "\n" for line in lines)
 
-    def _paint(self, *, is_heading: bool = False) -> Callable[[str, str], str] | None:
+    def _paint(self, *, is_heading: bool = False) -> Paint | None:
         if not is_colored(self._out):
             return None
-        return _bold if is_heading else _colored
+        return _bold if is_heading else self._colored
+
+    def _colored(self, index: int, cell: str, part: str) -> str:
+        """Add color to a severity. A threshold, a source or a cause may have the same name."""
+        is_severity = self._columns[index].key == "severity" and cell in _COLORS
+        return f"\x1b[{_COLORS[cell]}m{part}\x1b[0m" if is_severity else part
 
     def _pieces(self, keys: Sequence[str], rows: Iterator[Row]) -> Iterator[list[list[str]]]:
         """Yield the cells of some rows at a time, at least once: an empty table has a heading."""
@@ -109,12 +114,8 @@ class Table:
             is_first = False
 
 
-def _bold(_: str, part: str) -> str:
+def _bold(_: int, __: str, part: str) -> str:
     return f"\x1b[1m{part}\x1b[0m"
-
-
-def _colored(cell: str, part: str) -> str:
-    return f"\x1b[{_COLORS[cell]}m{part}\x1b[0m" if cell in _COLORS else part
 
 
 def write_text(out: TextIO, text: str, indent: str = "  ") -> None:

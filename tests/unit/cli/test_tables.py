@@ -171,6 +171,28 @@ def test_a_stall_is_red_on_a_terminal_unless_colors_are_switched_off(monkeypatch
     assert is_red(io.StringIO(), FORCE_COLOR="1")
 
 
+def test_only_a_severity_has_a_color() -> None:
+    out = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORCE_COLOR", "1")
+        patch.delenv("NO_COLOR", raising=False)
+        answers.write_summary(out, SUMMARY, "table", tz=CET)
+        status = {
+            "sources": [
+                {
+                    "name": "stall",
+                    "stall_ms": 2000.0,
+                    "severity": "stall",
+                    "note": "x" * 200,
+                    "files": [],
+                    "no_sample": None,
+                }
+            ]
+        }
+        answers.write_status(out, {**status, "exporters": [], "db": {"path": "stall"}}, "table", width=60)
+    assert re.findall(r"\x1b\[1;31m(.*?)\x1b", out.getvalue()) == ["stall"]
+
+
 @pytest.mark.parametrize(
     ("form", "text"),
     [("json", "[]\n"), ("jsonl", ""), ("csv", ",".join(SampleRow.__struct_fields__) + "\n")],
