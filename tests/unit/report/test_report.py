@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import threading
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta, timezone, tzinfo
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -243,6 +245,11 @@ def test_no_samples_is_not_judged_and_names_the_newest_one(tmp_path: Path) -> No
     sentence = "– Not judged: no samples in this range; try --since 2026-11-25, the day of the newest sample"
     assert " ".join(done.stdout.split("\n\n")[0].split()).startswith(sentence)
     assert report_of(db, since_ns=NOON + 86_400 * SECOND).newest_ns == NOON  # not the end of its interval
+    with closing(sqlite3.connect(db)) as conn, conn:
+        conn.execute("DELETE FROM block")
+    expired_ns = report_of(db, since_ns=NOON + 86_400 * SECOND).newest_ns
+    assert expired_ns is not None
+    assert NOON <= expired_ns < NOON + 10 * SECOND  # within its interval, whose end is excluded
     empty = report_of(make_file(tmp_path / "empty.db"), "p99<1s", "stalls<5/day").verdicts
     assert [(v.outcome.value, v.why) for v in empty] == [("not judged", "no samples in this range")] * 2
 
