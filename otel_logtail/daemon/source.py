@@ -18,6 +18,7 @@ from otel_logtail.engine.framing import AUTO
 from otel_logtail.events import Reporter
 from otel_logtail.model import Batch, Chunk, SourceInfo
 from otel_logtail.observer import Observer
+from otel_logtail.store.marks import TOO_MANY
 from otel_logtail.store.writer import Committed, Store
 from otel_logtail.tail.held import SETTLE_S
 from otel_logtail.tail.lines import CHUNK_BYTES, SPARSE_BYTES
@@ -156,6 +157,8 @@ class SourceRun:
             self.engine.committed(batch, now, committed.first_end_ns)
         if committed.overflowed:
             self._reporter.overflowed(self.info.name, self._store.series.most)
+        if committed.too_many_marks:
+            self._reporter.rejected(self.info.name, TOO_MANY)
         if committed.repaired:
             self._reporter.counts_repaired(self.info.name, committed.repaired)
         return committed

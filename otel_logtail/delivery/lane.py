@@ -69,7 +69,7 @@ class Lane:
         self.accepted = 0
         """How often something was accepted."""
         self.delivered = 0
-        """The items that the receiver has."""
+        """The items that the receiver has, without repeats."""
         self._outbox = outbox
         self._reporter = reporter
         self._sender = sender
@@ -182,7 +182,8 @@ class Lane:
             why=delivered.why,
         )
         self._report(delivered, skipped)
-        self.delivered += max(0, count - skipped - delivered.rejected)
+        new = sum(item.id > 0 for item in batch.items[:count])  # the others are repeats
+        self.delivered += max(0, new - skipped - delivered.rejected)
         self._reporter.delivered(self._outbox.exporter, self.stream.value, count)
         if count == len(batch.items):
             self._isolation.grow()
@@ -247,7 +248,6 @@ class Lane:
         id_, batch = due
         turn = self._trials.drop_lost(id_) if batch is None else self._try(id_, batch)
         if turn.is_accepted:
-            self.delivered += 1
             self._succeeded()
         elif turn.is_quarantined and not self.blocked:
             self._works()
@@ -265,6 +265,8 @@ class Lane:
         turn = self._trials.settle(id_, item, delivery, self.accepted)
         if isinstance(delivery, Delivered):
             self._report(delivery, int(turn.is_skipped))
+            if turn.is_accepted:
+                self.delivered += max(0, int(item.id > 0) - delivery.rejected)
         return turn
 
     def _note_failure(self, retry: Retry) -> None:

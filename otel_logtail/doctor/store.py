@@ -181,7 +181,11 @@ def _check_lines(source: Mapping[str, Any], area: str, problems: Mapping[str, in
     if source["drift"]:
         todo = "the log had another format; the checks of its files show whether it still has"
         yield found(f"{source['drift']} lines could not be read", todo, "drift")
-    if by := source["rejected_by"]:
+    by = dict(source["rejected_by"])
+    if too_many := by.pop("too_many_marks", 0):
+        todo = "an hour has at most 60 marks; if a client can forge lines of starts, look for it"
+        yield found(f"rejected {too_many} marks as too_many_marks", todo, "rejected too_many_marks")
+    if by:
         unknown = " (unknown_path: a new path; look for a newer otel-logtail)" if "unknown_path" in by else ""
         reasons = ", ".join(f"{count} as {reason}" for reason, count in by.items())
         todo = f"lines that can't be true; they are never samples{unknown}"

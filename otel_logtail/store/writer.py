@@ -20,7 +20,7 @@ import msgspec
 from otel_logtail.counts import SampleKey
 from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.model import Batch, FileState, Samples, SourceInfo, Unfinished
-from otel_logtail.store import episodes, facts, files, home, marks, progress
+from otel_logtail.store import episodes, facts, files, health, home, marks
 from otel_logtail.store.connection import meta, one, sync_each_commit, transaction, translated
 from otel_logtail.store.file import StoreFile, open_file
 from otel_logtail.store.maintenance import Limits, Maintenance
@@ -36,6 +36,7 @@ class Committed(msgspec.Struct, frozen=True):
 
     ``sealed`` is the number of closed intervals, ``closed`` that of closed episodes. ``repaired`` counts damaged counts
     that were replaced by their mean. ``overflowed``: samples were counted in the series beyond the limit on series.
+    ``too_many_marks``: marks were rejected, since their hour has enough.
     ``first_end_ns`` is the end of the source's earliest open interval, or None if there is none.
     """
 
@@ -45,6 +46,7 @@ class Committed(msgspec.Struct, frozen=True):
     repaired: int = 0
     overflowed: bool = False
     first_end_ns: int | None = None
+    too_many_marks: bool = False
 
 
 class Store:
@@ -242,9 +244,9 @@ class Store:
             return self._samples.count_stored(source, file, samples)
 
     def undelivered(self, exporters: Collection[str]) -> int:
-        """Return how many items these exporters lack; 0 if the store cannot be read."""
+        """Return how many items wait for these exporters; 0 if the store cannot be read."""
         try:
-            return sum(progress.undelivered(self._db, exporter) for exporter in exporters)
+            return sum(health.pending(self._db, exporter) for exporter in exporters)
         except sqlite3.Error:
             return 0
 
@@ -280,11 +282,13 @@ class Store:
     def _write(self, batches: Sequence[Batch]) -> Committed:
         self._intervals.repaired, self.series.overflowed = 0, False
         sealed = sum([self._write_one(batch) for batch in batches])
+        too_many_marks = sum([self._add_marks(batch) for batch in batches]) > 0
         self._intervals.write()
         self._count(batches)
         closed, breaches = sum(len(batch.closed) for batch in batches), sum(len(batch.breaches) for batch in batches)
         first_end_ns = self._intervals.first_end_ns(batches[-1].source)
-        return Committed(sealed, closed, breaches, self._intervals.repaired, self.series.overflowed, first_end_ns)
+        repaired, overflowed = self._intervals.repaired, self.series.overflowed
+        return Committed(sealed, closed, breaches, repaired, overflowed, first_end_ns, too_many_marks)
 
     def _write_one(self, batch: Batch) -> int:
         """Write one batch; returns how many intervals became final."""
@@ -296,14 +300,17 @@ class Store:
             files.update(self._db, batch.source, batch.continued)
         self._intervals.add(batch, breaches)
         episodes.write(self._db, batch)
-        self._add_marks(batch)
         if batch.seal_until_ns is None:
             return 0
         return self._intervals.close(batch.source, batch.seal_until_ns, batch.is_last)
 
-    def _add_marks(self, batch: Batch) -> None:
-        if too_many := marks.add(self._db, batch.source, batch.marks) if batch.marks else 0:
+    def _add_marks(self, batch: Batch) -> int:
+        """Add the marks of a batch; returns how many were rejected."""
+        too_many = marks.add(self._db, batch.source, batch.marks) if batch.marks else 0
+        if too_many:
+            facts.note_problems(self._db, batch.source, [f"rejected {marks.TOO_MANY}"], time.time_ns())
             self._count_rejected([(batch.source, marks.TOO_MANY, too_many)])
+        return too_many
 
     def _count(self, batches: Sequence[Batch]) -> None:
         """Add to the counters of the source of these batches."""

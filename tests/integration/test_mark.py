@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_logtail.store.marks import MOST_PER_HOUR, TOO_MANY
 from tests.support.command import ask, run
 from tests.support.daemon import Daemon
 from tests.support.lines import line, lines, started
@@ -96,3 +97,14 @@ def test_a_mark_needs_a_store(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no store at" in done.stderr
     assert not (tmp_path / "none.db").exists()
+
+
+def test_more_marks_than_an_hour_may_have_are_reported_once(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.write(*(started(number) for number in range(MOST_PER_HOUR * 2 + 5)), lines(200, 210))
+    printed = daemon.once()
+    assert printed.count(f"a line was rejected as '{TOO_MANY}'") == 1
+    found = run("doctor", "--db", daemon.db, home=tmp_path, check=False)
+    (line_of_it,) = [text for text in found.stdout.splitlines() if TOO_MANY in text]
+    assert "since the store was created, the last one" in line_of_it
+    assert "can't be true" not in found.stdout

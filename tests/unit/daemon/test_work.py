@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 from otel_logtail.daemon.build import Parts, build
@@ -13,8 +15,9 @@ from otel_logtail.daemon.turn import Turn
 from otel_logtail.daemon.work import HOUR_S, Work
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.store.connection import connect
 from otel_logtail.tail.watch import TimedWatcher
-from tests.support.lines import lines
+from tests.support.lines import T0, line, lines
 
 
 def parts_of(folder: Path, reporter: Reporter) -> Parts:
@@ -86,6 +89,27 @@ def test_deliveries_are_counted(tmp_path: Path) -> None:
             drain.join()
         done = turn.work.done(0.0).exporters["jsonl"]
         assert (done.delivered > 0, done.waiting) == (True, 0)
+        watcher.close()
+    finally:
+        parts.close()
+
+
+def test_repeats_are_not_counted_as_delivered(tmp_path: Path) -> None:
+    (tmp_path / "proxy.log").write_bytes(lines(0, 10) + line(10, at=T0 + timedelta(minutes=30)))
+    reporter = Reporter(io.StringIO())
+    parts = parts_of(tmp_path, reporter)
+    try:
+        watcher = TimedWatcher()
+        turn = Turn(parts, watcher, reporter, Supervisor({}), Pace())
+        turn.take(None)
+        parts.sources.finish(2**62)
+        for drain in parts.drains:
+            drain.start()
+            drain.stop(60.0)
+            drain.join()
+        with closing(connect(parts.store.path)) as connection:
+            ((delivered,),) = connection.execute("SELECT delivered FROM exporter").fetchall()
+        assert turn.work.done(0.0).exporters["jsonl"].delivered == delivered
         watcher.close()
     finally:
         parts.close()

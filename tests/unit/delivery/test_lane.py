@@ -368,3 +368,16 @@ def test_what_is_on_trial_of_another_stream_or_exporter_is_not_touched(steps: St
     steps.judge = lambda ids: Delivered()
     steps.run()
     assert [item for item, _, _ in steps.kept()] == [7, 8]
+
+
+def test_delivered_items_are_counted_as_in_the_store(steps: Steps) -> None:
+    put_on_trial(steps, 1, 2)
+    assert (steps.lane.delivered, steps.store.undelivered(["fake"])) == (3, 2)
+    steps.judge = lambda ids: Delivered(rejected=len(ids))
+    while steps.kept():
+        steps.wait()
+    assert (steps.lane.delivered, steps.store.undelivered(["fake"])) == (3, 0)
+    steps.judge = lambda ids: Delivered()
+    steps.write()
+    steps.run()
+    assert rows(steps.store.path, "SELECT delivered FROM exporter") == [(steps.lane.delivered,)] == [(4,)]
