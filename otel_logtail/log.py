@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -30,6 +31,9 @@ PRIORITIES: Mapping[str, int] = {"error": 3, "warning": 4, "info": 6, "debug": 7
 
 FIXED = ("time", "level", "event", "message")
 """The fields of each line as JSON; an event adds fields of its own."""
+
+_ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)")
+"""An escape in JSON. The group is half a character, from a file name that is not UTF-8: strict parsers refuse it."""
 
 
 class Style(msgspec.Struct, frozen=True):
@@ -121,7 +125,8 @@ class Log:
         line = {"time": moment(self._clock()), "level": level, "event": event, "message": text, **said}
         priority = f"<{PRIORITIES[level]}>" if self.style.in_journal else ""
         # json.dumps escapes all other characters that do not print
-        return priority + json.dumps(line).replace("\x7f", "\\u007f")
+        text = json.dumps(line).replace("\x7f", "\\u007f")
+        return priority + _ESCAPE.sub(lambda found: rf"\\{found[1]}" if found[1] else found[0], text)
 
     def _print(self, text: str, end: str = "\n") -> None:
         try:

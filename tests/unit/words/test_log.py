@@ -217,3 +217,13 @@ def test_a_configuration_sets_form_and_level(tmp_path: Path) -> None:
     )
     done = run("--config", tmp_path / "x.toml", "--db", tmp_path / "s.db", "--once", home=tmp_path)
     assert "source.read" in [json.loads(text)["event"] for text in done.stderr.splitlines()]
+
+
+def test_a_file_name_that_is_not_utf8_is_valid_json() -> None:
+    out = io.StringIO()
+    path = os.fsdecode(b"/logs/\xff\\udcff \xf0\x9f\x90\x98.log")
+    Reporter(out, Style("json"), clock=lambda: NOON).rotated(path)
+    found = json.loads(out.getvalue())
+    expected = "/logs/\\udcff\\udcff \N{ELEPHANT}.log"
+    assert expected in found["message"]
+    json.dumps(found, ensure_ascii=False).encode()  # no half of a character

@@ -88,9 +88,10 @@ def test_every_line_as_json_is_an_object_with_the_text_unchanged(name: str) -> N
         assert tuple(told)[: len(FIXED)] == FIXED
         assert told["time"] == "2026-11-23T18:16:10.123Z"
         assert {value for value in told.values() if isinstance(value, str) and "forged" in value} <= {
-            HOSTILE,
+            HOSTILE.replace("\udcff", r"\udcff"),  # strict parsers refuse half a character
             told["message"],
         }
+        json.dumps(told, ensure_ascii=False).encode()
 
 
 def test_the_status_line_can_not_become_a_field_of_its_own(tmp_path: Path) -> None:
