@@ -19,9 +19,10 @@ def check_machine(directories: Collection[str], files: int) -> Iterator[Check]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and files + _RESERVE > hard:
         what = f"{files} files are to be followed, and a process may open {hard}"
-        yield Check(
-            WARN, "descriptors", what, f"ulimit -n {files + _RESERVE}, or LimitNOFILE={files + _RESERVE} in the unit"
-        )
+        # a shell cannot raise the hard limit
+        number = files + _RESERVE
+        todo = f"LimitNOFILE={number} in the systemd unit, or docker run --ulimit nofile={number}"
+        yield Check(WARN, "descriptors", what, todo)
 
 
 def _check_events(directories: Collection[str]) -> Check:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from otel_logtail.ownfile import read_own
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""The mounts that this process sees. Spaces and backslashes in paths are octal; all else is as in the path."""
 
 _READ_MARKS = range(123, 128)
 """Bytes of ``-shm`` that SQLite locks while a connection has a snapshot (wal.c, WAL_READ_LOCK)."""
@@ -43,14 +47,15 @@ def is_mounted_alone(path: Path) -> bool:
 def _mounts() -> Iterator[tuple[str, str]]:
     """Yield the path and the type of each mount."""
     try:
-        rows = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+        rows = MOUNTS.read_bytes().split(b"\n")
     except OSError:
         return
     for row in rows:
-        before, _, after = row.partition(" - ")
+        before, _, after = row.partition(b" - ")
         fields = before.split()
         if len(fields) >= 5 and after:
-            yield fields[4].encode().decode("unicode_escape", errors="replace").rstrip("/"), after.split()[0]
+            mount = re.sub(rb"\\([0-7]{3})", lambda escape: bytes([int(escape[1], 8)]), fields[4])
+            yield os.fsdecode(mount).rstrip("/"), os.fsdecode(after.split()[0])
 
 
 def holder(path: Path) -> int | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.doctor.destinations import check_deliveries
+from otel_logtail.doctor.machine import check_machine
 from tests.support.collector import CONFIGS, Collector, find_collector
 from tests.support.daemon import Daemon
 from tests.support.disk import fill, small_disk
@@ -476,3 +477,10 @@ def test_a_scrape_endpoint_of_a_running_daemon_is_scraped(tmp_path: Path) -> Non
         scraped, _ = doctor(daemon).of("exporter prometheus")
         assert scraped == ("ok", f"http://127.0.0.1:{port}/metrics can be scraped", "")
         daemon.stop()
+
+
+def test_too_few_descriptors_have_a_fix_for_the_hard_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (64, 1024))
+    (found,) = [check for check in check_machine((), 1000) if check.area == "descriptors"]
+    assert (found.level, found.what) == ("warn", "1000 files are to be followed, and a process may open 1024")
+    assert found.todo == "LimitNOFILE=1100 in the systemd unit, or docker run --ulimit nofile=1100"

@@ -11,6 +11,7 @@ import pytest
 
 from otel_logtail import query
 from otel_logtail.errors import StoreError, StoreLocked
+from otel_logtail.store import place
 from otel_logtail.store.damage import suspect
 from otel_logtail.store.place import holder
 from otel_logtail.store.writer import Store
@@ -167,3 +168,14 @@ def test_a_reader_by_another_name_sees_the_last_commit(
             answer = query.status(reader)
     assert [source["name"] for source in cast(list[dict[str, object]], answer["sources"])] == ["odd"]
     assert cast(dict[str, int], answer["db"])["wal_bytes"] > 0
+
+
+def test_a_mount_is_found_by_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mountinfo"
+    names = ("/mnt/große daten", "/mnt/a\\b", os.fsdecode(b"/mnt/\xff"), "/mnt/\u2028x")
+    escaped = [os.fsencode(name.replace("\\", "\\134").replace(" ", "\\040")) for name in names]
+    mounts.write_bytes(b"".join(b"36 35 98:0 / %s rw - nfs4 server:/x rw\n" % name for name in escaped))
+    monkeypatch.setattr(place, "MOUNTS", mounts)
+    assert [place.file_system(Path(name) / "store.db") for name in names] == ["nfs4"] * 4
+    assert all(place.is_mounted_alone(Path(name)) for name in names)
+    assert place.file_system(Path("/elsewhere")) == "unknown"
