@@ -124,6 +124,7 @@ def test_an_episode_arrives_with_its_ids_events_and_dropped_count(collector: Col
         "severity": "stall",
         "cause": "compress",
         "dominant_stage": "deep_copy",
+        "error.type": "stall",
         "log.file.name": "proxy-8787.log",
         "log.file.path": "/var/log/headroom/proxy-8787.log",
     }
