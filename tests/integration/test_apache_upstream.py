@@ -17,7 +17,7 @@ import pytest
 from otel_logtail.observers.apache import APACHE
 from tests.support.places import ROOT
 from tests.support.ports import free_port
-from tests.support.upstreams import Follower, ListeningProgram, Measured, StubUpstream, find_installed, measure
+from tests.support.upstreams import BUSY_NS, Follower, ListeningProgram, Measured, StubUpstream, find_installed, measure
 from tests.support.waiting import wait_until
 
 MS, SECOND = 10**6, 10**9
@@ -102,9 +102,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def check(case: Case, took: Measured, sample: dict[str, Any], early_ns: int = CLOCK_NS) -> None:
     duration_ns = round(sample["duration_ms"] * MS)
     assert sample["cause"] == case.cause, (case, sample)
-    assert case.delay_ms * MS - CLOCK_NS <= duration_ns <= took.duration_ns + CLOCK_NS, (case, took, sample)
+    assert case.delay_ms * MS - CLOCK_NS <= duration_ns <= took.duration_ns + CLOCK_NS + BUSY_NS, (case, took, sample)
     start_ns = took.end_ns - took.duration_ns
-    assert start_ns + duration_ns - early_ns <= sample["time_unix_nano"] <= took.end_ns + CLOCK_NS, (case, took, sample)
+    assert start_ns + duration_ns - early_ns <= sample["time_unix_nano"] <= took.end_ns + CLOCK_NS + BUSY_NS, (
+        case,
+        took,
+        sample,
+    )
     assert sample["attributes"]["http.response.status_class"] == f"{took.status // 100}xx"
 
 

@@ -20,7 +20,7 @@ from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.caddy import CADDY
 from otel_logtail.plugins import make_observer
 from tests.support.ports import free_port, free_ports
-from tests.support.upstreams import Follower, ListeningProgram, Measured, StubUpstream, find_packaged, measure
+from tests.support.upstreams import BUSY_NS, Follower, ListeningProgram, Measured, StubUpstream, find_packaged, measure
 from tests.support.waiting import wait_until
 
 MS = 10**6
@@ -71,8 +71,8 @@ def agrees(sample: dict[str, Any], took: Measured, delay_ms: int) -> bool:
     duration_ns, end_ns = round(float(sample["duration_ms"]) * MS), int(sample["time_unix_nano"])
     start_ns = took.end_ns - took.duration_ns
     return (
-        delay_ms * MS - SLACK_NS <= duration_ns <= took.duration_ns + SLACK_NS
-        and start_ns + duration_ns - SLACK_NS <= end_ns <= took.end_ns + SLACK_NS
+        delay_ms * MS - SLACK_NS <= duration_ns <= took.duration_ns + SLACK_NS + BUSY_NS
+        and start_ns + duration_ns - SLACK_NS <= end_ns <= took.end_ns + SLACK_NS + BUSY_NS
     )
 
 

@@ -30,6 +30,9 @@ from tests.support.daemon import Program
 from tests.support.real_programs import RealProgram
 from tests.support.waiting import CALM_S, bound_s
 
+BUSY_NS = 200 * 10**6
+"""How long a busy machine may stop a proxy between its last byte to the client and the time that it writes."""
+
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 """Folders of programs that are not on the PATH of every user."""
 
