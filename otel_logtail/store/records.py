@@ -6,7 +6,7 @@ import sqlite3
 
 from otel_logtail.model import BreachRecord, EpisodeRecord, PartRecord, Severity, SourceInfo
 from otel_logtail.store.connection import meta
-from otel_logtail.store.rows import EPISODE, PART, decode_attributes, episode_of, part_of, path_of_text, text_of_path
+from otel_logtail.store.rows import EPISODE, PART, decode_attributes, episode_of, part_of, path_of_text
 
 MAX_EVENTS = 128
 """Breaches of a span (OpenTelemetry's limit). More than that can only be in episodes of an older version."""
@@ -28,8 +28,8 @@ def read_sources(db: sqlite3.Connection) -> dict[int, SourceInfo]:
     return {row[0]: SourceInfo(row[0], row[1], row[2], row[3], instance, row[4], row[5], row[6]) for row in rows}
 
 
-_OF_PART = "b.span_id = ? AND b.part = ? AND f.live = ?"
-"""The breaches of a part. A copy of the log has the same episodes, in another live path."""
+_OF_PART = "b.id IN (SELECT min(id) FROM breach WHERE span_id = ? AND part = ? GROUP BY uid)"
+"""The breaches of a part, each once: a copy of the log has the same episodes with the same breaches."""
 
 
 def read_episodes(
@@ -47,8 +47,8 @@ def read_episodes(
     events = 0
     for id_, source, parts, *columns in rows:
         episode = episode_of(tuple(columns))
-        of = (episode.span_id, 1, text_of_path(episode.live))
-        breaches = read_breaches(db, _OF_PART, of, MAX_EVENTS) if without_parts or not parts else ()
+        first = (episode.span_id, 1)
+        breaches = read_breaches(db, _OF_PART, first, MAX_EVENTS) if without_parts or not parts else ()
         events += len(breaches)
         if records and events > BATCH_EVENTS:
             break
@@ -73,7 +73,7 @@ def read_parts(db: sqlite3.Connection, position: int, limit: int) -> tuple[PartR
                 trace_id=trace_id,
                 parent_id=parent_id,
                 part=part,
-                breaches=read_breaches(db, _OF_PART, (parent_id, part.number, live), MAX_EVENTS),
+                breaches=read_breaches(db, _OF_PART, (parent_id, part.number), MAX_EVENTS),
             )
         )
     return tuple(records)
