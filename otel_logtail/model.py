@@ -173,7 +173,7 @@ class FileState(msgspec.Struct, frozen=True):
     it is the trail of another file, which this one replaces and may continue. ``doubt`` is an offset: samples of lines
     before it may already be in the store, since another file with this live path had them, too. (For the trail of
     another file, it is the number of bytes behind that file's position that are in doubt.) ``parts`` are the parts of
-    unfinished lines that were read (:mod:`otel_logtail.engine.parts`): the position is behind them.
+    unfinished lines that were read (:mod:`otel_logtail.engine.joiner`): the position is behind them.
     """
 
     id: int

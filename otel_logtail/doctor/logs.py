@@ -14,7 +14,7 @@ import msgspec
 from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.daemon.build import ResolvedSource
 from otel_logtail.engine.framing import Framing
-from otel_logtail.engine.parts import Joiner
+from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.plugins import advice
 from otel_logtail.store.place import is_mounted_alone

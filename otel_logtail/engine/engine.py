@@ -21,8 +21,8 @@ from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import close_over, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes, aggregate_growth
+from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.marks import FoundMarks, MarkFinder
-from otel_logtail.engine.parts import Joiner
 from otel_logtail.engine.scan import IMPOSSIBLE, Scanned, Thresholds, scan, without
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Tally, Unfinished

@@ -69,7 +69,7 @@ def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes
             part=part,
         )
     part = part_of(open_)
-    part = _part(open_.span_id, part.number + 1, hit) if is_complete(part, hit) else _with(part, hit)
+    part = _part(open_.span_id, part.number + 1, hit) if _is_complete(part, hit) else _with(part, hit)
     return msgspec.structs.replace(_with(open_, hit), last_ns=max(open_.last_ns, sample.logged_ns), part=part)
 
 
@@ -89,7 +89,7 @@ def part_of(episode: Episode) -> Part:
     )
 
 
-def is_complete(part: Part, hit: Hit) -> bool:
+def _is_complete(part: Part, hit: Hit) -> bool:
     """Return whether a further breach of the episode does not belong to this part."""
     return part.count >= MOST_BREACHES or abs(hit.sample.time_ns - part.begun_ns) > PART_NS
 
@@ -237,9 +237,9 @@ class _Run:
         self.current, self.aside, self.is_away = self.aside, None, False
 
     def _extend(self, episode: Episode | None, hit: Hit) -> Episode:
-        if episode is not None and is_complete(part := part_of(episode), hit):
-            self.parts.append((episode, part))
         after = extend(episode, hit, live=self._live, attributes=self._attributes)
+        if episode is not None and part_of(after).number > (part := part_of(episode)).number:
+            self.parts.append((episode, part))
         # an older version, which stored no part, counted no time of the episode
         counted = episode if episode is not None and episode.part is not None else None
         for severity in (Severity.DEGRADED, Severity.STALL):

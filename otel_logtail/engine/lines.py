@@ -9,7 +9,7 @@ import msgspec
 
 from otel_logtail import native
 from otel_logtail.engine.framing import NONE, Framing, may_be_wrapped
-from otel_logtail.engine.parts import Joiner, line_of
+from otel_logtail.engine.joiner import Joiner, line_of
 from otel_logtail.observer import Frame
 
 _hot = native.module("engine._hot")

@@ -13,8 +13,8 @@ from otel_logtail.counts import SampleKey, places_from, sample_key
 from otel_logtail.engine.checks import are_possible, is_ordinary, is_possible, wrong_in
 from otel_logtail.engine.columns import append, columns_of, sample_at
 from otel_logtail.engine.framing import AUTO, Framing
+from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.lines import Lines, read_lines
-from otel_logtail.engine.parts import Joiner
 from otel_logtail.errors import Drift
 from otel_logtail.model import (
     Columns,

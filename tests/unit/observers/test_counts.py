@@ -8,7 +8,7 @@ from datetime import timezone
 import pytest
 
 from otel_logtail.engine.framing import AUTO, Framing
-from otel_logtail.engine.parts import Joiner
+from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.scan import Thresholds, scan
 from otel_logtail.model import Sample, Severity
 from otel_logtail.observer import Observer, ObserverContext

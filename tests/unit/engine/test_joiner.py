@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.engine.framing import AUTO, CRI, DOCKER, Framing
+from otel_logtail.engine.joiner import LINE_BYTES, Joiner
 from otel_logtail.engine.lines import Lines, read_lines
-from otel_logtail.engine.parts import LINE_BYTES, Joiner
 from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.testing import FakeObserver, fake_line
