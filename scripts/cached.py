@@ -90,6 +90,15 @@ def run(command: Sequence[str], cwd: Path | None = None, **environ: str) -> None
         raise Unavailable(f"{command[0]} failed: {error}") from error
 
 
+def compile_module(work: Path, done: Path, module: str, version: str, packages: Sequence[str], *options: str) -> None:
+    """Build packages of a Go module as a dependency of an empty module: the module proxy serves all sources."""
+    # the version of the language turns graph pruning on: without it, modules that exist only by name are looked for
+    (work / "go.mod").write_text(f"module otel-logtail/built\n\ngo 1.26\n\nrequire {module} {version}\n")
+    # GOWORK is off so that no workspace above applies; -mod=mod completes go.mod and go.sum
+    command = ["go", "build", "-mod=mod", "-trimpath", *options, "-o", f"{done}/"]
+    run([*command, *(f"{module}/{package}" for package in packages)], cwd=work, GOWORK="off")
+
+
 def main(what: str, look: Callable[[], Path | None], build: Callable[[], Path], how: str) -> int:
     """Print the path, or how to get the program, and return the exit code."""
     parser = argparse.ArgumentParser(description=f"Find or build a {what} and print its path.")
