@@ -1,4 +1,4 @@
-"""Encodes the items of a batch as OTLP requests: the same items are always the same bytes. Pure.
+"""Cuts a batch into messages: the same items are always the same messages. Pure.
 
 - The items keep their order. No series occurs twice in one request, so a receiver never gets two timestamps of a
   series at once (Prometheus rejects a whole request because of one sample).
@@ -8,50 +8,89 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from otel_logtail.exporters.otlp import metrics, spans
-from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, only
+from otel_logtail.exporters.otlp.encoding import Encoding, only
 from otel_logtail.model import (
+    BreachRecord,
     EpisodeRecord,
     ExportBatch,
+    HealthRecord,
+    MarkRecord,
     PartRecord,
     Point,
     Stream,
 )
 
 _T = TypeVar("_T")
+_M = TypeVar("_M")
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, Generic[_M], frozen=True):
     """One message, and the number of items of the batch in it."""
 
     count: int
-    message: ExportRequest
+    message: _M
 
 
-def encode(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
-    """Yield the requests that carry a batch, in order."""
+class Encoder(msgspec.Struct, Generic[_M], frozen=True):
+    """The functions that make messages of items: those of OTLP, or the records of OpenTelemetry's SDK.
+
+    ``size`` returns the bytes of a message.
+    """
+
+    points: Callable[[Sequence[Point], Encoding], _M]
+    episodes: Callable[[Sequence[EpisodeRecord | PartRecord], Encoding], _M]
+    breaches: Callable[[Sequence[BreachRecord], Encoding], _M]
+    marks: Callable[[Sequence[MarkRecord], Encoding], _M]
+    health: Callable[[HealthRecord, Encoding], _M]
+    size: Callable[[_M], int]
+
+
+def encode(batch: ExportBatch, encoding: Encoding, encoder: Encoder[_M]) -> Iterator[Request[_M]]:
+    """Yield the messages that carry a batch, in order."""
+    if not encoding.exemplars:
+        batch = without_exemplars(batch)
     if batch.stream is Stream.INTERVALS:
-        # as a delta, a point that fills a gap is empty
-        kept = [(i, p) for i, p in enumerate(only(Point, batch.items), 1) if p.delta.count or not encoding.delta]
-        told = sent = 0
-        for group in groups([p for _, p in kept], encoding.max_records, key=metrics.identity, weight=metrics.weight_of):
-            for request in fit(group, lambda part: metrics.encode_points(part, encoding), encoding.max_bytes):
-                sent += request.count
-                yield Request(kept[sent - 1][0] - told, request.message)
-                told = kept[sent - 1][0]
-    elif batch.stream in (Stream.EPISODES, Stream.PARTS):
+        yield from _points(only(Point, batch.items), encoding, encoder)
+    elif batch.stream is Stream.SELF:
+        for record in only(HealthRecord, batch.items):
+            yield Request(1, encoder.health(record, encoding))
+    elif batch.stream is Stream.BREACHES:
+        breaches = only(BreachRecord, batch.items)
+        for group in groups(breaches, encoding.max_records, key=lambda breach: breach.id, weight=lambda _: 1):
+            yield from fit(group, encoder.breaches, encoding, encoder.size)
+    elif batch.stream is Stream.MARKS:
+        marks = only(MarkRecord, batch.items)
+        for found in groups(marks, encoding.max_records, key=lambda mark: mark.id, weight=lambda _: 1):
+            yield from fit(found, encoder.marks, encoding, encoder.size)
+    else:
         episodes: list[EpisodeRecord | PartRecord] = []
         episodes += (
             only(EpisodeRecord, batch.items) if batch.stream is Stream.EPISODES else only(PartRecord, batch.items)
         )
         for records in groups(episodes, encoding.max_records, key=lambda record: record.id, weight=spans.weight_of):
-            yield from fit(records, lambda part: spans.encode_episodes(part, encoding), encoding.max_bytes)
-    else:
-        raise ValueError(f"stream {batch.stream.value} has no place in OTLP metrics and traces")
+            yield from fit(records, encoder.episodes, encoding, encoder.size)
+
+
+def _points(points: Sequence[Point], encoding: Encoding, encoder: Encoder[_M]) -> Iterator[Request[_M]]:
+    # as a delta, a point that fills a gap is empty
+    kept = [(i, p) for i, p in enumerate(points, 1) if p.delta.count or not encoding.delta]
+    told = sent = 0
+    for group in groups([p for _, p in kept], encoding.max_records, key=metrics.identity, weight=metrics.weight_of):
+        for request in fit(group, encoder.points, encoding, encoder.size):
+            sent += request.count
+            yield Request(kept[sent - 1][0] - told, request.message)
+            told = kept[sent - 1][0]
+
+
+def without_exemplars(batch: ExportBatch) -> ExportBatch:
+    """Return the same batch without exemplars."""
+    items = tuple(msgspec.structs.replace(i, exemplars=()) if isinstance(i, Point) else i for i in batch.items)
+    return ExportBatch(batch.stream, items)
 
 
 def groups(
@@ -72,12 +111,17 @@ def groups(
         yield group
 
 
-def fit(items: Sequence[_T], make: Callable[[Sequence[_T]], ExportRequest], most: int) -> Iterator[Request]:
-    """Yield the items as one message, or in halves while a message is larger than ``most`` (an item is never split)."""
-    message = make(items)
-    if len(items) == 1 or message.ByteSize() <= most:
+def fit(
+    items: Sequence[_T],
+    make: Callable[[Sequence[_T], Encoding], _M],
+    encoding: Encoding,
+    size: Callable[[_M], int],
+) -> Iterator[Request[_M]]:
+    """Yield the items as one message, or in halves while a message is larger than allowed (an item is never split)."""
+    message = make(items, encoding)
+    if len(items) == 1 or size(message) <= encoding.max_bytes:
         yield Request(len(items), message)
         return
     middle = len(items) // 2
-    yield from fit(items[:middle], make, most)
-    yield from fit(items[middle:], make, most)
+    yield from fit(items[:middle], make, encoding, size)
+    yield from fit(items[middle:], make, encoding, size)

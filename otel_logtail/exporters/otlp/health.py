@@ -30,6 +30,11 @@ ITSELF = "otel-logtail"
 
 def encode_health(record: HealthRecord, encoding: Encoding) -> ExportMetricsServiceRequest:
     """Return the health metrics of one moment as one message."""
+    return encode_metrics(health_data(record, encoding))
+
+
+def health_data(record: HealthRecord, encoding: Encoding) -> MetricsData:
+    """Return the health metrics of one moment as the SDK's record."""
     scope = InstrumentationScope(SCOPE, encoding.version)
     by_source: dict[str, dict[str, list[HealthValue]]] = {}
     for value in record.values:
@@ -40,7 +45,7 @@ def encode_health(record: HealthRecord, encoding: Encoding) -> ExportMetricsServ
         resource = resource_of(source, record.instance, encoding if source == ITSELF else bare)
         own = [_metric(values, record) for values in metrics.values()]
         data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
-    return encode_metrics(MetricsData(data))
+    return MetricsData(data)
 
 
 def _metric(values: list[HealthValue], record: HealthRecord) -> Metric:

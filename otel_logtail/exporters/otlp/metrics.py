@@ -74,6 +74,11 @@ def weight_of(point: Point) -> int:
 
 def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
     """Return the points as one message; no series may occur twice among them."""
+    return encode_metrics(points_data(points, encoding))
+
+
+def points_data(points: Iterable[Point], encoding: Encoding) -> MetricsData:
+    """Return the points as the SDK's record; no series may occur twice among them."""
     resources: dict[tuple[str, str], Resource] = {}
     metrics: dict[tuple[str, str], dict[str, list[Described]]] = {}
     for point in points:
@@ -89,7 +94,7 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
     for key, resource in resources.items():
         own = [_metric(name, points, temporality) for name, points in metrics[key].items()]
         data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
-    return encode_metrics(MetricsData(data))
+    return MetricsData(data)
 
 
 def data_points(point: Point, encoding: Encoding) -> Iterator[Described]:

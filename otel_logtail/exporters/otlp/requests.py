@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.config import Form
-from otel_logtail.exporters.otlp.encode import Request, encode, fit, groups
-from otel_logtail.exporters.otlp.encoding import Encoding, has_logs, only
+from otel_logtail.exporters.otlp.encode import Encoder, Request, encode
+from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.health import encode_health
 from otel_logtail.exporters.otlp.logs import encode_breaches, encode_marks
-from otel_logtail.model import BreachRecord, ExportBatch, HealthRecord, MarkRecord, Point, Stream
+from otel_logtail.exporters.otlp.metrics import encode_points
+from otel_logtail.exporters.otlp.spans import encode_episodes
+from otel_logtail.model import ExportBatch, Stream
+
+OTLP: Encoder[ExportRequest] = Encoder(
+    points=encode_points,
+    episodes=encode_episodes,
+    breaches=encode_breaches,
+    marks=encode_marks,
+    health=encode_health,
+    size=lambda message: message.ByteSize(),
+)
 
 
 def encoding_of(form: Form, context: ExporterContext) -> Encoding:
@@ -34,24 +43,6 @@ def streams_of(form: Form) -> frozenset[Stream]:
     return wanted | {Stream.BREACHES} if has_logs(form.events) else wanted
 
 
-def without_exemplars(batch: ExportBatch) -> ExportBatch:
-    """Return the same batch without exemplars."""
-    items = tuple(msgspec.structs.replace(i, exemplars=()) if isinstance(i, Point) else i for i in batch.items)
-    return ExportBatch(batch.stream, items)
-
-
-def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request]:
+def requests(batch: ExportBatch, encoding: Encoding) -> Iterator[Request[ExportRequest]]:
     """Yield the requests that carry a batch, in order."""
-    if batch.stream is Stream.SELF:
-        for record in only(HealthRecord, batch.items):
-            yield Request(1, encode_health(record, encoding))
-    elif batch.stream is Stream.BREACHES:
-        breaches = only(BreachRecord, batch.items)
-        for group in groups(breaches, encoding.max_records, key=lambda breach: breach.id, weight=lambda _: 1):
-            yield from fit(group, lambda part: encode_breaches(part, encoding), encoding.max_bytes)
-    elif batch.stream is Stream.MARKS:
-        marks = only(MarkRecord, batch.items)
-        for found in groups(marks, encoding.max_records, key=lambda mark: mark.id, weight=lambda _: 1):
-            yield from fit(found, lambda part: encode_marks(part, encoding), encoding.max_bytes)
-    else:
-        yield from encode(batch if encoding.exemplars else without_exemplars(batch), encoding)
+    return encode(batch, encoding, OTLP)

@@ -41,7 +41,12 @@ def weight_of(record: EpisodeRecord | PartRecord) -> int:
 
 
 def encode_episodes(records: Iterable[EpisodeRecord | PartRecord], encoding: Encoding) -> ExportTraceServiceRequest:
-    """Return episodes and parts as one message: one span each, with an event for each breach in the record."""
+    """Return episodes and parts as one message."""
+    return encode_spans(spans_of(records, encoding))
+
+
+def spans_of(records: Iterable[EpisodeRecord | PartRecord], encoding: Encoding) -> list[ReadableSpan]:
+    """Return episodes and parts as one span each, with an event for each breach in the record."""
     resources: dict[tuple[str, str], Resource] = {}
     scope = InstrumentationScope(SCOPE, encoding.version)
     spans = []
@@ -54,7 +59,7 @@ def encode_episodes(records: Iterable[EpisodeRecord | PartRecord], encoding: Enc
         spans.append(_span(content, resources[key], scope, events))
         if encoding.events == "spans":
             spans += [_breach(breach, content, resources[key], scope) for breach in record.breaches]
-    return encode_spans(spans)
+    return spans
 
 
 def _episode(record: EpisodeRecord) -> _Content:

@@ -20,8 +20,9 @@ from otel_logtail.environment import check_resolved, usable
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.config import read_form
+from otel_logtail.exporters.otlp.encode import without_exemplars
 from otel_logtail.exporters.otlp.encoding import Encoding
-from otel_logtail.exporters.otlp.requests import encoding_of, without_exemplars
+from otel_logtail.exporters.otlp.requests import encoding_of
 from otel_logtail.exporters.prometheus.options import HOST, PORT
 from otel_logtail.exporters.prometheus.shown import Shown
 from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream

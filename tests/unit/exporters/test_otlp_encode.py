@@ -13,8 +13,9 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_logtail.counts import SCALE, count
-from otel_logtail.exporters.otlp.encode import Request, encode
-from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding
+from otel_logtail.exporters.otlp import requests as otlp
+from otel_logtail.exporters.otlp.encode import Request
+from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding, ExportRequest
 from otel_logtail.exporters.otlp.metrics import MAX_BUCKETS, downscale
 from otel_logtail.model import Counts, ExportBatch, Instrument, Stream
 from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, part, point
@@ -22,12 +23,12 @@ from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, epi
 ENCODING = Encoding(version="1.2.3", host="box")
 
 
-def metrics_of(request: Request) -> list[Metric]:
+def metrics_of(request: Request[ExportRequest]) -> list[Metric]:
     assert isinstance(request.message, ExportMetricsServiceRequest)
     return [m for r in request.message.resource_metrics for s in r.scope_metrics for m in s.metrics]
 
 
-def spans_of(request: Request) -> list[Span]:
+def spans_of(request: Request[ExportRequest]) -> list[Span]:
     assert isinstance(request.message, ExportTraceServiceRequest)
     return [span for r in request.message.resource_spans for s in r.scope_spans for span in s.spans]
 
@@ -36,8 +37,8 @@ def values(attributes: list[KeyValue]) -> dict[str, object]:
     return {a.key: getattr(a.value, a.value.WhichOneof("value") or "") for a in attributes}
 
 
-def only(batch: ExportBatch, encoding: Encoding = ENCODING) -> Request:
-    (request,) = encode(batch, encoding)
+def only(batch: ExportBatch, encoding: Encoding = ENCODING) -> Request[ExportRequest]:
+    (request,) = otlp.requests(batch, encoding)
     return request
 
 
@@ -147,12 +148,12 @@ def test_a_series_that_occurs_twice_starts_a_new_request() -> None:
         point([1, 1], attributes=a, time_ns=T0 + 1),
         point([1, 1, 1], attributes=a, time_ns=T0 + 2),
     )
-    assert [request.count for request in encode(batch, ENCODING)] == [2, 1, 1]
+    assert [request.count for request in otlp.requests(batch, ENCODING)] == [2, 1, 1]
 
 
 def test_the_same_series_with_other_bounds_starts_a_new_request() -> None:
     batch = intervals(point([1]), point([1], bounds_ns=BOUNDS[:3]))
-    assert [request.count for request in encode(batch, ENCODING)] == [1, 1]
+    assert [request.count for request in otlp.requests(batch, ENCODING)] == [1, 1]
 
 
 _series = st.sampled_from([(("headroom.path", "/a"),), (("headroom.path", "/b"),), (("headroom.path", "/c"),)])
@@ -166,7 +167,7 @@ def test_requests_hold_all_points_in_order_each_series_at_most_once(
         point([1], id=number, attributes=attributes, instrument=instrument, time_ns=T0 + number)
         for number, (attributes, instrument) in enumerate(kinds)
     ]
-    requests = list(encode(intervals(*points), Encoding("1", max_records=most)))
+    requests = list(otlp.requests(intervals(*points), Encoding("1", max_records=most)))
     assert sum(request.count for request in requests) == len(points)
     rest = iter(points)
     for request in requests:
@@ -183,7 +184,7 @@ def test_requests_hold_all_points_in_order_each_series_at_most_once(
 
 def test_a_request_stays_under_its_size_and_nothing_is_lost_by_splitting() -> None:
     points = [point([1], id=n, attributes=(("headroom.path", f"/{n}"),)) for n in range(100)]
-    requests = list(encode(intervals(*points), Encoding("1", max_bytes=4000)))
+    requests = list(otlp.requests(intervals(*points), Encoding("1", max_bytes=4000)))
     assert len(requests) > 1
     assert all(request.message.ByteSize() <= 4000 for request in requests)
     assert sum(request.count for request in requests) == 100
@@ -194,14 +195,14 @@ def test_a_request_stays_under_its_size_and_nothing_is_lost_by_splitting() -> No
 
 
 def test_an_item_larger_than_the_limit_is_sent_alone() -> None:
-    requests = list(encode(episodes(episode([600] * 9), episode([600], id=2)), Encoding("1", max_bytes=600)))
+    requests = list(otlp.requests(episodes(episode([600] * 9), episode([600], id=2)), Encoding("1", max_bytes=600)))
     assert [request.count for request in requests] == [1, 1]
     assert MAX_BYTES < 4 * 1024 * 1024
 
 
 def test_an_empty_batch_gives_no_request() -> None:
-    assert list(encode(intervals(), ENCODING)) == []
-    assert list(encode(episodes(), ENCODING)) == []
+    assert list(otlp.requests(intervals(), ENCODING)) == []
+    assert list(otlp.requests(episodes(), ENCODING)) == []
 
 
 def test_the_same_items_are_the_same_bytes() -> None:
@@ -209,11 +210,12 @@ def test_the_same_items_are_the_same_bytes() -> None:
         assert only(batch).message.SerializeToString() == only(batch).message.SerializeToString()
 
 
-def test_a_stream_without_a_place_in_metrics_and_traces_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="breaches"):
-        next(encode(ExportBatch(Stream.BREACHES, ()), ENCODING))
+@pytest.mark.parametrize("stream", [stream for stream in Stream if stream is not Stream.INTERVALS])
+def test_an_item_of_another_stream_is_a_mistake(stream: Stream) -> None:
+    with pytest.raises(TypeError, match="Point among"):
+        next(otlp.requests(ExportBatch(stream, (point([1]),)), ENCODING))
     with pytest.raises(TypeError, match="EpisodeRecord among Point items"):
-        next(encode(ExportBatch(Stream.INTERVALS, (episode([600]),)), ENCODING))
+        next(otlp.requests(ExportBatch(Stream.INTERVALS, (episode([600]),)), ENCODING))
 
 
 @pytest.mark.parametrize("exponential", [False, True])
@@ -278,7 +280,7 @@ def test_silent_series_are_repeated_in_cumulative_and_left_out_in_delta() -> Non
     batch = intervals(point([1, 2], delta_ms=[2]), silent)
     assert only(batch).count == 2
     assert only(batch, DELTA).count == 1
-    assert list(encode(intervals(silent), DELTA)) == []
+    assert list(otlp.requests(intervals(silent), DELTA)) == []
 
 
 @pytest.mark.parametrize("exponential", [False, True])

@@ -35,7 +35,7 @@ def values(attributes: list[KeyValue]) -> dict[str, object]:
     return {a.key: getattr(a.value, a.value.WhichOneof("value") or "") for a in attributes}
 
 
-def only(batch: ExportBatch, encoding: Encoding = ENCODING) -> tuple[Request, ExportLogsServiceRequest]:
+def only(batch: ExportBatch, encoding: Encoding = ENCODING) -> tuple[Request[ExportRequest], ExportLogsServiceRequest]:
     (request,) = requests(batch, encoding)
     assert isinstance(request.message, ExportLogsServiceRequest)
     return request, request.message
