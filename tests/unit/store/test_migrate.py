@@ -204,16 +204,32 @@ def test_maintenance_works_on_a_migrated_store(old: Path) -> None:
     check_answers(old)
 
 
-def test_each_older_store_also_takes_a_migration_that_is_still_to_come(old: Path) -> None:
-    def next_one(connection: sqlite3.Connection) -> None:
-        connection.execute("ALTER TABLE breach ADD COLUMN context BLOB")
-        connection.execute("CREATE TABLE note (time_ns INTEGER PRIMARY KEY, text TEXT NOT NULL)")
+def next_one(connection: sqlite3.Connection) -> None:
+    """A made-up migration to the version after today's."""
+    connection.execute("ALTER TABLE breach ADD COLUMN context BLOB")
+    connection.execute("CREATE TABLE note (time_ns INTEGER PRIMARY KEY, text TEXT NOT NULL)")
 
-    with closing(sqlite3.connect(old, isolation_level=None)) as conn:
-        migrate.migrate(conn, old, {**migrate.steps(), SCHEMA_VERSION + 1: next_one})
-    assert rows(old, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
+
+def take_the_next_migration(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        migrate.migrate(conn, path, {**migrate.steps(), SCHEMA_VERSION + 1: next_one})
+    assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_each_older_store_also_takes_a_migration_that_is_still_to_come(old: Path) -> None:
+    take_the_next_migration(old)
     assert rows(old, "SELECT count(*), count(context) FROM breach") == [(19, 0)]
     assert rows(old, "SELECT sum(count) FROM block") == [(60,)]
+
+
+def test_a_store_of_this_version_also_takes_a_migration_that_is_still_to_come(tmp_path: Path) -> None:
+    new = tmp_path / "new.db"
+    with opened(new) as store:
+        Piece(store).commit(line(0, 1.0))
+    take_the_next_migration(new)
+    assert rows(new, "SELECT count(*), count(context) FROM breach") == [(1, 0)]
+    assert rows(new, "SELECT sum(count) FROM block") == [(1,)]
 
 
 def test_there_is_one_migration_for_each_version() -> None:
@@ -226,6 +242,7 @@ FROZEN = {
     "0004_open_intervals.sql": "e23947092c4d2489",
     "0005_faults.sql": "0dd882625da35236",
     "0006_observers.sql": "43f1c3095b661c4f",
+    "0007_marks_and_parts.sql": "aaa8e6f18e37443f",
 }
 """The first digits of the SHA-256 of the steps that stores out there have taken: a new column needs a new step."""
 
@@ -233,6 +250,10 @@ FROZEN = {
 def test_steps_that_stores_have_taken_are_unchanged() -> None:
     found = {name: sha256((ROOT / "migrations" / name).read_bytes()).hexdigest()[:16] for name in FROZEN}
     assert found == FROZEN
+
+
+def test_only_the_newest_step_may_still_change() -> None:
+    assert {int(name[:4]) for name in FROZEN} >= {*range(2, SCHEMA_VERSION)}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "migrations").glob("0*.py")), ids=lambda path: path.stem)
