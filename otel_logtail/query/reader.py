@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
-from otel_logtail.store.connection import SCHEMA_VERSION, find_room_for_temporary_files
+from otel_logtail.store.connection import SCHEMA_VERSION, find_room_for_temporary_files, snapshot
 
 FIRST_NS, LAST_NS = -(2**63), 2**63 - 1
 """The first and the last time that SQLite can hold."""
@@ -155,15 +155,8 @@ class Reader:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let everything that is read inside see the store at one moment; the outermost snapshot decides which."""
-        with translated():
-            is_outermost = not self.conn.in_transaction
-            if is_outermost:
-                self.conn.execute("BEGIN")
-            try:
-                yield
-            finally:
-                if is_outermost and self.conn.in_transaction:
-                    self.conn.execute("ROLLBACK")
+        with translated(), snapshot(self.conn):
+            yield
 
 
 @contextmanager

@@ -215,6 +215,19 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let everything that is read inside see the store at one moment; the outermost snapshot decides which."""
+    is_outermost = not connection.in_transaction
+    if is_outermost:
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if is_outermost and connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def series_bounds(connection: sqlite3.Connection) -> dict[int, tuple[int, ...]]:
     """Return the explicit bounds of every series in nanoseconds, by id."""
     rows = connection.execute("SELECT id, bounds FROM series")

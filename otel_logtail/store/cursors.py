@@ -14,7 +14,6 @@ from otel_logtail.model import Dropped, Point, SourceInfo, Stream
 from otel_logtail.store import progress
 from otel_logtail.store.connection import meta, one, series_bounds, set_meta
 from otel_logtail.store.marker import Sent
-from otel_logtail.store.progress import TABLES
 from otel_logtail.store.rows import (
     COUNTS,
     counts_or_mean,
@@ -24,16 +23,8 @@ from otel_logtail.store.rows import (
     encode_json,
     marks,
 )
+from otel_logtail.store.streams import TABLES
 from otel_logtail.store.totals import SKIP_NS, Owed
-
-_SPANS = {
-    Stream.INTERVALS: ("start_ns", "end_ns"),
-    Stream.EPISODES: ("start_ns", "end_ns"),
-    Stream.PARTS: ("start_ns", "end_ns"),
-    Stream.BREACHES: ("time_ns", "time_ns"),
-    Stream.MARKS: ("time_ns", "time_ns"),
-}
-"""The columns with the begin and the end of an item."""
 
 _SERIES = "(SELECT id FROM series WHERE source = ? AND instrument = ? AND attributes = ? AND bounds = ?)"
 
@@ -69,7 +60,7 @@ class Cursors:
 
     def begin_at_end(self, stream: Stream) -> int | None:
         """Add a cursor behind all items of a stream; returns the last id, or None if there is a cursor already."""
-        last = int(one(self._db, f"SELECT coalesce(max(id), 0) FROM {TABLES[stream]}"))
+        last = int(one(self._db, f"SELECT coalesce(max(id), 0) FROM {TABLES[stream].name}"))
         is_new = self._db.execute(
             "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (self._exporter, stream.value, last)
         ).rowcount
@@ -135,10 +126,10 @@ class Cursors:
         position = self.position(stream)
         if position is None or position >= up_to_id:
             return Skipped()
-        begin, end = _SPANS[stream]
+        table = TABLES[stream]
         count, last, from_ns, to_ns = self._db.execute(
-            f"SELECT count(*), max(id), min({begin}), max({end}) FROM"
-            f" (SELECT id, {begin}, {end} FROM {TABLES[stream]} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",
+            f"SELECT count(*), max(id), min({table.start}), max({table.end}) FROM"
+            f" (SELECT id, {table.start}, {table.end} FROM {table.name} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",
             (position, up_to_id, most),
         ).fetchone()
         until_id = last if count == most else up_to_id

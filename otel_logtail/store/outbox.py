@@ -8,8 +8,7 @@ process dies: a batch whose delivery is uncertain is read again with the same id
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -17,12 +16,12 @@ import msgspec
 
 from otel_logtail.model import Delivered, Dropped, ExportBatch, Item, Point, Stream
 from otel_logtail.store import health, marks, progress, quarantine
-from otel_logtail.store.connection import connect, one, sync_each_commit, transaction, translated
+from otel_logtail.store.connection import connect, one, snapshot, sync_each_commit, transaction, translated
 from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.marker import Marker, Sent
 from otel_logtail.store.points import PointReader
-from otel_logtail.store.progress import TABLES
 from otel_logtail.store.records import read_breaches, read_episodes, read_parts, read_sources
+from otel_logtail.store.streams import TABLES
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -90,7 +89,8 @@ class Outbox:
                 self._cursors.meet_form(read_sources(self._db).values())
             else:
                 self._cursors.interrupt()
-            held = sum(one(self._db, f"SELECT count(*) FROM {TABLES[stream]}") for stream in chosen) if is_new else 0
+            tables = [TABLES[stream].name for stream in chosen] if is_new else []
+            held = sum(one(self._db, f"SELECT count(*) FROM {table}") for table in tables)
             sent = self._cursors.sent()
         # where a new exporter begins is on the disk: after a power cut data is sent again, never left out
         sync_each_commit(self._db, False)
@@ -109,7 +109,7 @@ class Outbox:
     def read(self, stream: Stream, limit: int) -> ExportBatch | None:
         """Return the next items after the cursor, at most ``limit``; None if there are none."""
         while True:
-            with translated(self.path), self._snapshot():  # rows and the totals that they add to belong together
+            with translated(self.path), snapshot(self._db):  # rows and the totals that they add to belong together
                 position = self._cursors.position(stream)
                 if position is None:
                     return None
@@ -142,7 +142,7 @@ class Outbox:
 
         None while intervals wait: they are older than that time, and must be sent first.
         """
-        with translated(self.path), self._snapshot():
+        with translated(self.path), snapshot(self._db):
             position = self._cursors.position(Stream.INTERVALS)
             if position is None or one(self._db, "SELECT 1 FROM interval WHERE id > ? LIMIT 1", position):
                 return None
@@ -159,12 +159,12 @@ class Outbox:
 
     def told(self) -> tuple[Point, ...]:
         """Return the last point of every series that the receiver has, by time, as repeats (id 0)."""
-        with translated(self.path), self._snapshot():
+        with translated(self.path), snapshot(self._db):
             return self._points.sent()
 
     def health(self, now_ns: int) -> ExportBatch:
         """Return the program's own numbers."""
-        with translated(self.path), self._snapshot():
+        with translated(self.path), snapshot(self._db):
             return ExportBatch(Stream.SELF, (health.health(self._db, self.path, now_ns),))
 
     def pending(self) -> int:
@@ -175,15 +175,6 @@ class Outbox:
     def take_repaired(self) -> int:
         """Return how many damaged counts were found since the last call. They are sent as their mean."""
         return self._points.take_repaired()
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN")
-            yield
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
 
     # --- the receiver's answers -------------------------------------------------------------------------------------
 

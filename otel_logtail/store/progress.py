@@ -11,18 +11,10 @@ from collections.abc import Collection
 from otel_logtail.model import Dropped, Stream
 from otel_logtail.store.connection import one
 from otel_logtail.store.rows import marks
+from otel_logtail.store.streams import TABLES
 
 ALL = 2**63 - 1
 """The highest possible id."""
-
-TABLES = {
-    Stream.INTERVALS: "interval",
-    Stream.EPISODES: "episode",
-    Stream.PARTS: "part",
-    Stream.BREACHES: "breach",
-    Stream.MARKS: "mark",
-}
-"""The streams that are tables."""
 
 FEW = 10_000
 """Fewer undelivered items than this are counted one by one."""
@@ -64,7 +56,7 @@ def undelivered(db: sqlite3.Connection, exporter: str) -> int:
     """Return how many items an exporter lacks."""
     positions = dict(db.execute("SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)).fetchall())
     return sum(
-        _count_after(db, table, positions[stream.value])
+        _count_after(db, table.name, positions[stream.value])
         for stream, table in TABLES.items()
         if stream.value in positions
     )

@@ -16,19 +16,10 @@ from collections.abc import Collection
 
 import msgspec
 
-from otel_logtail.model import (
-    BreachRecord,
-    Dropped,
-    EpisodeRecord,
-    ExportBatch,
-    Item,
-    MarkRecord,
-    PartRecord,
-    Point,
-    Stream,
-)
+from otel_logtail.model import Dropped, EpisodeRecord, ExportBatch, Item, PartRecord, Point, Stream
 from otel_logtail.store import progress
 from otel_logtail.store.rows import marks
+from otel_logtail.store.streams import STREAMS, TABLES
 
 MOST_QUARANTINED = 1000
 """Quarantined items of one exporter: tens of megabytes if each is an episode of 128 breaches."""
@@ -36,14 +27,6 @@ MOST_QUARANTINED = 1000
 MOST_ON_TRIAL = 100
 """Items of one stream that are on trial at a time."""
 
-_KINDS: dict[Stream, type[Point | EpisodeRecord | PartRecord | BreachRecord | MarkRecord]] = {
-    Stream.INTERVALS: Point,
-    Stream.EPISODES: EpisodeRecord,
-    Stream.PARTS: PartRecord,
-    Stream.BREACHES: BreachRecord,
-    Stream.MARKS: MarkRecord,
-}
-_STREAMS: dict[type, Stream] = {kind: stream for stream, kind in _KINDS.items()}
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -51,7 +34,7 @@ def add(db: sqlite3.Connection, exporter: str, item: Item, why: str, now_ns: int
     """Store an item, on trial or quarantined (``held``); returns the items that were deleted to make space."""
     if held and is_repeat(item):
         return None
-    stream = _STREAMS[type(item)]
+    stream = STREAMS[type(item)]
     db.execute(
         "INSERT INTO refused (exporter, stream, item, about_ns, held, tries, why, time_ns, data)"
         " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
@@ -123,7 +106,7 @@ def trial(db: sqlite3.Connection, stream: Stream, id_: int) -> ExportBatch | Non
     if row is None:
         return None
     try:
-        return ExportBatch(stream, (msgspec.msgpack.decode(row[0], type=_KINDS[stream]),))
+        return ExportBatch(stream, (msgspec.msgpack.decode(row[0], type=TABLES[stream].record),))
     except msgspec.MsgspecError:
         return None  # damaged on disk, or written by a version with other items
 

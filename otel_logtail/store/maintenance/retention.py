@@ -22,21 +22,14 @@ from otel_logtail.store import quarantine
 from otel_logtail.store.connection import one, transaction
 from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.maintenance.steps import NOTHING, Delivered, Done, Steps, Tuning
-from otel_logtail.store.progress import ALL, TABLES, first_behind
+from otel_logtail.store.progress import ALL, first_behind
 from otel_logtail.store.rows import OFFSET_BITS, decode_block
+from otel_logtail.store.streams import TABLES
 
 EVER_NS = ALL
 
 Gone = Callable[[], Collection[int]]
 """Returns the ids of finished files that are no longer on disk."""
-
-_TIMES = {
-    Stream.INTERVALS: "end_ns",
-    Stream.EPISODES: "end_ns",
-    Stream.PARTS: "end_ns",
-    Stream.BREACHES: "time_ns",
-    Stream.MARKS: "time_ns",
-}
 
 
 class Retention:
@@ -84,17 +77,17 @@ class Retention:
 
     def delete(self, stream: Stream, before_ns: int) -> Generator[Done, None, int]:
         """Delete some rows of a stream that are older and were delivered; returns how many."""
-        table, time_column = TABLES[stream], _TIMES[stream]
+        table = TABLES[stream]
         if stream is Stream.BREACHES:  # an episode is sent with its breaches
             before_ns = min(before_ns, self._oldest_needed_ns())
         ids = self._db.execute(
-            f"SELECT id FROM {table} WHERE {time_column} < ? AND id <= ? ORDER BY {time_column} LIMIT ?",
+            f"SELECT id FROM {table.name} WHERE {table.end} < ? AND id <= ? ORDER BY {table.end} LIMIT ?",
             (before_ns, self._delivered(stream), self._tuning.rows),
         ).fetchall()
         if ids:
             yield from self.pass_over(stream, max(id_ for (id_,) in ids))
             with transaction(self._db):
-                self._db.executemany(f"DELETE FROM {table} WHERE id = ?", ids)
+                self._db.executemany(f"DELETE FROM {table.name} WHERE id = ?", ids)
             yield NOTHING
         return len(ids)
 

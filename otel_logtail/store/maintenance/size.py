@@ -18,8 +18,8 @@ from otel_logtail.store.connection import one, series_bounds, transaction
 from otel_logtail.store.maintenance.retention import EVER_NS, Retention
 from otel_logtail.store.maintenance.steps import NOTHING, SECOND, Done, Steps, Tuning
 from otel_logtail.store.maintenance.vacuum import Vacuum
-from otel_logtail.store.progress import TABLES
 from otel_logtail.store.rows import COUNTS, IDS, counts_or_mean, counts_row, counts_to_read, json_ids, marks
+from otel_logtail.store.streams import TABLES
 
 FAR_AHEAD_NS = 86_400 * SECOND
 """Counts that are dated further ahead of the clock than this are added up before data that waits is deleted."""
@@ -128,12 +128,12 @@ class SizeLimit:
         for stream, table in TABLES.items():
             last = one(
                 self._db,
-                f"SELECT max(id) FROM (SELECT id FROM {table} ORDER BY id LIMIT ?)",
+                f"SELECT max(id) FROM (SELECT id FROM {table.name} ORDER BY id LIMIT ?)",
                 self._tuning.rows // 4,
             )
             if last is not None:
                 yield from self._retention.pass_over(stream, int(last))
                 with transaction(self._db):
-                    deleted += self._db.execute(f"DELETE FROM {table} WHERE id <= ?", (last,)).rowcount
+                    deleted += self._db.execute(f"DELETE FROM {table.name} WHERE id <= ?", (last,)).rowcount
                 yield NOTHING
         return deleted > 0

@@ -23,8 +23,8 @@ from otel_logtail.store.health import health, pending, size_on_disk
 from otel_logtail.store.maintenance import EVERY_S, FORGOTTEN_NS, Limits
 from otel_logtail.store.maintenance.size import EVERY_S as SIZE_EVERY_S
 from otel_logtail.store.maintenance.steps import Tuning
-from otel_logtail.store.progress import TABLES
 from otel_logtail.store.rows import counts_of
+from otel_logtail.store.streams import TABLES
 from otel_logtail.store.writer import Store
 from tests.support.lives import (
     DAY,
@@ -79,7 +79,7 @@ def positions(path: Path) -> dict[str, int]:
 def stream_rows(path: Path, above: dict[str, int]) -> list[object]:
     """The streams' rows with ids above a cursor's positions, as they are."""
     return [
-        rows(path, f"SELECT * FROM {TABLES[Stream(stream)]} WHERE id > {position} ORDER BY id")
+        rows(path, f"SELECT * FROM {TABLES[Stream(stream)].name} WHERE id > {position} ORDER BY id")
         for stream, position in above.items()
     ]
 
