@@ -8,9 +8,11 @@ histograms are native.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
-from tools.grafana import LOKI, PROMETHEUS, Annotation, Link, Query, Variable, choice, data_source, labels_of
+from tools.grafana import LOKI, PROMETHEUS, Annotation, Link, Panel, Query, Variable, choice, data_source, labels_of
 from tools.promql import OURS, capped, grown, longest, percentile
 
 OK, DEGRADED, STALL = "#7db0e3", "#efb03d", "#ff6482"
@@ -26,6 +28,30 @@ BARS = {"reduceOptions": {"calcs": ["lastNotNull"]}, "displayMode": "gradient", 
 LEGEND = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
 LINES = {"drawStyle": "line", "fillOpacity": 10, "showPoints": "never", "spanNulls": 3_600_000}
 COLUMNS_OF_DAYS = {"drawStyle": "bars", "fillOpacity": 70, "stacking": {"mode": "normal", "group": "A"}}
+
+
+def series(title: str, queries: Sequence[Query], text: str, **more: Any) -> Panel:
+    """Return a panel of lines over time."""
+    return Panel("timeseries", title, queries, text, **{"options": LEGEND, "custom": LINES, **more})
+
+
+def stat(title: str, queries: Sequence[Query], text: str, **more: Any) -> Panel:
+    """Return a low panel of numbers; their background has the color of their threshold."""
+    return Panel("stat", title, queries, text, **{"height": 5, "options": STAT, **more})
+
+
+def heatmap(title: str, query: Query, text: str, *, scheme: str, options: Mapping[str, Any] | None = None) -> Panel:
+    """Return a panel of a histogram over time in seconds."""
+    all_options = {
+        "calculate": False,
+        "cellGap": 1,
+        "color": {"mode": "scheme", "scheme": scheme, "steps": 64, "exponent": 0.5},
+        "yAxis": {"axisPlacement": "left", "unit": "s"},
+        "tooltip": {"mode": "single"},
+        "legend": {"show": True},
+    }
+    return Panel("heatmap", title, [query], text, unit="s", options={**all_options, **(options or {})})
+
 
 DURATION, MAXIMUM, STAGE = (
     "${event}_duration_seconds",
@@ -47,10 +73,7 @@ EVENT = Variable(
     "query",
     {
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
-        "query": {
-            "query": f"label_values({{{_ANY_EVENT}}}, __name__)",
-            "refId": "event",
-        },
+        "query": {"query": f"label_values({{{_ANY_EVENT}}}, __name__)", "refId": "event"},
         "regex": "/(.+)_max_duration_seconds/",
         "refresh": 2,
         "sort": 1,
@@ -90,11 +113,7 @@ def traces(more: str = "") -> Link:
         "queryType": "traceql",
         "query": f'{{ name =~ ".*[.]episode" && {found} }}',
     }
-    pane = {
-        "datasource": "${tempo}",
-        "queries": [query],
-        "range": {"from": "${__from}", "to": "${__to}"},
-    }
+    pane = {"datasource": "${tempo}", "queries": [query], "range": {"from": "${__from}", "to": "${__to}"}}
     # Grafana replaces the variables, whose $ and braces must stay; it encodes nothing
     panes = quote(json.dumps({"traces": pane}, separators=(",", ":")), safe="${}:,[]")
     return Link("Traces of these episodes", f"/explore?schemaVersion=1&orgId=1&panes={panes}")
@@ -107,11 +126,6 @@ def marks_on_time() -> list[Annotation]:
         Annotation("Stalls", PROMETHEUS, f"{stalled} > 0", STALL, "Stall", "{{job}}: {{cause}}", step="60s"),
         # a breach has no body, a mark has; logs of other programs have no log.record.uid
         Annotation(
-            "Marks",
-            LOKI,
-            '{service_name=~"$source"} |~ ".+" | log_record_uid != ""',
-            OTHER,
-            "Mark",
-            "{{__line__}}",
+            "Marks", LOKI, '{service_name=~"$source"} |~ ".+" | log_record_uid != ""', OTHER, "Mark", "{{__line__}}"
         ),
     ]

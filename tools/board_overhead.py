@@ -14,9 +14,7 @@ from tools.board import (
     EPISODES,
     EVENT,
     INSTANCE,
-    LEGEND,
     LIMITS,
-    LINES,
     MARKS,
     MAXIMUM,
     OK,
@@ -30,8 +28,11 @@ from tools.board import (
     STAT,
     TEMPO,
     WINDOW,
+    heatmap,
     latency,
     marks_on_time,
+    series,
+    stat,
     thresholds,
     traces,
 )
@@ -49,14 +50,16 @@ def overhead() -> Json:
         [DATA_SOURCE, TEMPO, MARKS, EVENT, SOURCE, INSTANCE, SPLIT, WINDOW],
         marks_on_time(),
     )
-    return dashboard(heading, [Row("Latency"), *_latency(), Row("Stalls"), *_causes(), Row("Breakdown"), *_breakdown()])
+    return dashboard(
+        heading,
+        [Row("Latency"), *_figures(), *_latency(), Row("Stalls"), *_causes(), Row("Breakdown"), *_breakdown()],
+    )
 
 
-def _latency() -> list[Panel]:
+def _figures() -> list[Panel]:
     in_stalls = total(EPISODE, "$__range", "job, instance", 'severity="stall"')
     return [
-        Panel(
-            "stat",
+        stat(
             "p50, p90, p99, max",
             [
                 *(
@@ -68,55 +71,46 @@ def _latency() -> list[Panel]:
             "Percentiles over the whole range: 50 %, 90 % and 99 % of the samples were faster.",
             unit="s",
             width=9,
-            height=5,
             steps=SECONDS_STEPS,
-            options=STAT,
         ),
-        Panel(
-            "stat",
+        stat(
             "p99 a week before",
             [Query(latency(0.99, "$__range", earlier="1w"), "p99", instant=True)],
             "The same range, seven days earlier.",
             unit="s",
             width=3,
-            height=5,
             steps=SECONDS_STEPS,
-            options=STAT,
         ),
-        Panel(
-            "stat",
+        stat(
             "Samples",
             [Query(number(DURATION, "$__range"), instant=True)],
             "Number of measured requests.",
             width=3,
-            height=5,
             options={**STAT, "colorMode": "value"},
         ),
-        Panel(
-            "stat",
+        stat(
             "Slow samples",
             [Query(grown(BREACHES, "$__range", "severity"), "{{severity}}", instant=True)],
             "Samples at or above the threshold (degraded) or the stall threshold (stall).",
             width=4,
-            height=5,
             steps=((None, OK), (1, DEGRADED)),
-            options=STAT,
             colors=SEVERITIES,
         ),
-        Panel(
-            "stat",
+        stat(
             "Time in stalls",
             [Query(f"max(clamp_max({in_stalls} / $__range_s, 1)) or vector(0)", instant=True)],
             "Share of the range that the worst instance spent in stalls.",
             unit="percentunit",
             width=5,
-            height=5,
             decimals=2,
             steps=((None, OK), (0.001, DEGRADED), (0.01, STALL)),
-            options=STAT,
         ),
-        Panel(
-            "timeseries",
+    ]
+
+
+def _latency() -> list[Panel]:
+    return [
+        series(
             "Percentiles",
             [
                 Query(latency(0.5, "$window"), "p50"),
@@ -128,39 +122,26 @@ def _latency() -> list[Panel]:
             ],
             "Each point covers the window selected above. Dashed lines are the thresholds, and p99 a week before.",
             unit="s",
-            options=LEGEND,
-            custom=LINES,
             colors={"p50": OK, "before": OTHER, "degraded": DEGRADED, "stall": STALL},
             dashed=("before", "degraded", "stall"),
             link=traces(),
         ),
-        Panel(
-            "heatmap",
+        heatmap(
             "Latency heatmap",
-            [Query(buckets(DURATION, "$__interval"), "{{le}}", exemplars=True, heatmap=True, step="1m")],
+            Query(buckets(DURATION, "$__interval"), "{{le}}", exemplars=True, heatmap=True, step="1m"),
             "Number of samples by duration. A dot is one slow sample; it links to the trace of its episode.",
-            unit="s",
-            options={
-                "calculate": False,
-                "cellGap": 1,
-                "color": {"mode": "scheme", "scheme": "Blues", "steps": 64, "exponent": 0.5},
-                "exemplars": {"color": STALL},
-                "yAxis": {"axisPlacement": "left", "unit": "s"},
-                "tooltip": {"mode": "single", "yHistogram": True},
-                "legend": {"show": True},
-            },
+            scheme="Blues",
+            options={"exemplars": {"color": STALL}, "tooltip": {"mode": "single", "yHistogram": True}},
         ),
     ]
 
 
 def _causes() -> list[Panel]:
     return [
-        Panel(
-            "timeseries",
+        series(
             "Episodes per day",
             [Query(grown(EPISODES, "1d", "severity"), "{{severity}}", step="1d")],
             "Slow samples that follow each other closely are one episode. It is a stall if one of them is.",
-            options=LEGEND,
             custom=COLUMNS_OF_DAYS,
             colors=SEVERITIES,
             link=traces(' && span.severity = "${__field.labels.severity}"'),
@@ -189,50 +170,33 @@ def _causes() -> list[Panel]:
 
 def _breakdown() -> list[Panel]:
     return [
-        Panel(
-            "timeseries",
+        series(
             "p99 by $split",
             [Query(latency(0.99, "$window", "$split"), "{{$split}}"), *thresholds()],
             "Split by the attribute selected above. The observer defines the attributes.",
             unit="s",
-            options=LEGEND,
-            custom=LINES,
             link=traces(),
             colors=LIMITS,
             dashed=tuple(LIMITS),
         ),
-        Panel(
-            "timeseries",
+        series(
             "p99 by instance",
             [Query(latency(0.99, "$window", "job, instance"), "{{job}} {{instance}}"), *thresholds()],
             "An instance is the store of one otel-logtail (service.instance.id).",
             unit="s",
-            options=LEGEND,
-            custom=LINES,
             link=traces(),
             colors=LIMITS,
             dashed=tuple(LIMITS),
         ),
-        Panel(
-            "timeseries",
+        series(
             "Samples per minute by $split",
             [Query(f"{number(DURATION, '$__interval', '$split')} / ($__interval_ms / 60000)", "{{$split}}", step="1m")],
             "Measured traffic.",
-            options=LEGEND,
-            custom=LINES,
         ),
-        Panel(
-            "timeseries",
+        series(
             "Mean time in each stage",
-            [
-                Query(
-                    f"{total(STAGE, '$window', 'stage')} / scalar({number(DURATION, '$window')})",
-                    "{{stage}}",
-                )
-            ],
+            [Query(f"{total(STAGE, '$window', 'stage')} / scalar({number(DURATION, '$window')})", "{{stage}}")],
             "Mean time per sample in each stage. Stages may overlap, so the sum can exceed the total.",
             unit="s",
-            options=LEGEND,
-            custom=LINES,
         ),
     ]

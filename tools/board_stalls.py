@@ -12,7 +12,6 @@ from tools.board import (
     EPISODES,
     EVENT,
     INSTANCE,
-    LEGEND,
     LINES,
     LONGEST,
     MARKS,
@@ -23,7 +22,10 @@ from tools.board import (
     STAT,
     TEMPO,
     WINDOW,
+    heatmap,
     marks_on_time,
+    series,
+    stat,
     traces,
 )
 from tools.grafana import Heading, Json, Panel, Query, Traces, dashboard
@@ -61,18 +63,15 @@ def _episodes() -> list[Panel]:
             height=10,
             options={"showHeader": True, "cellHeight": "sm"},
         ),
-        Panel(
-            "timeseries",
+        series(
             "Episodes per hour",
             [Query(grown(EPISODES, "1h", "severity"), "{{severity}}", step="1h")],
             "Number of episodes that ended in each hour.",
-            options=LEGEND,
             custom=COLUMNS_OF_DAYS,
             colors=SEVERITIES,
             link=traces(' && span.severity = "${__field.labels.severity}"'),
         ),
-        Panel(
-            "timeseries",
+        series(
             "Episode duration",
             [
                 *(
@@ -86,32 +85,20 @@ def _episodes() -> list[Panel]:
             ],
             "Percentiles and the longest of the episodes that ended in the window selected above.",
             unit="s",
-            options=LEGEND,
             custom={**LINES, "showPoints": "always", "spanNulls": False},
             colors={"p50": OK, "max": STALL},
             link=traces(),
         ),
-        Panel(
-            "heatmap",
+        heatmap(
             "Duration heatmap",
-            [Query(buckets(EPISODE, "$__interval"), "{{le}}", exemplars=True, heatmap=True, step="5m")],
+            Query(buckets(EPISODE, "$__interval"), "{{le}}", exemplars=True, heatmap=True, step="5m"),
             "Number of episodes by duration.",
-            unit="s",
-            options={
-                "calculate": False,
-                "cellGap": 1,
-                "color": {"mode": "scheme", "scheme": "Reds", "steps": 64, "exponent": 0.5},
-                "yAxis": {"axisPlacement": "left", "unit": "s"},
-                "tooltip": {"mode": "single"},
-                "legend": {"show": True},
-            },
+            scheme="Reds",
         ),
-        Panel(
-            "timeseries",
+        series(
             "Slow samples per hour by cause",
             [Query(grown(BREACHES, "1h", "cause"), "{{cause}}", step="1h")],
             CAUSES,
-            options=LEGEND,
             custom=COLUMNS_OF_DAYS,
             link=traces(' && span.cause = "${__field.labels.cause}"'),
         ),
@@ -122,29 +109,23 @@ def _totals() -> list[Panel]:
     value = {**STAT, "colorMode": "value"}
     time_in = total(EPISODE, "$__range")
     return [
-        Panel(
-            "stat",
+        stat(
             "Number of episodes",
             [Query(grown(EPISODES, "$__range", "severity"), "{{severity}}", instant=True)],
             "Episodes that ended in the range.",
             width=5,
-            height=5,
             steps=((None, OK), (1, DEGRADED)),
-            options=STAT,
             colors=SEVERITIES,
         ),
-        Panel(
-            "stat",
+        stat(
             "Slow samples per episode",
             [Query(f"{grown(BREACHES, '$__range')} / {grown(EPISODES, '$__range')}", instant=True)],
             "Mean number of slow requests in an episode.",
             decimals=1,
             width=5,
-            height=5,
             options=value,
         ),
-        Panel(
-            "stat",
+        stat(
             "Mean and longest episode",
             [
                 Query(f"{time_in} / {number(EPISODE, '$__range')}", "mean", instant=True),
@@ -153,27 +134,22 @@ def _totals() -> list[Panel]:
             "Durations of the episodes that ended in the range.",
             unit="s",
             width=6,
-            height=5,
             options=value,
         ),
-        Panel(
-            "stat",
+        stat(
             "Time in episodes",
             [Query(time_in, instant=True)],
             "Sum over all instances and severities.",
             unit="s",
             width=4,
-            height=5,
             options=value,
         ),
-        Panel(
-            "stat",
+        stat(
             "Time in stalls",
             [Query(total(EPISODE, "$__range", more='severity="stall"'), instant=True)],
             "Sum over all instances, of the episodes that are stalls.",
             unit="s",
             width=4,
-            height=5,
             options=value,
         ),
     ]
