@@ -10,12 +10,18 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_logtail.model import (
     SourceInfo,
 )
 
 SCOPE = "otel_logtail"
+ITSELF = "otel-logtail"
+"""The service name of this program."""
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of the semantic conventions that names such as ``log.file.path`` and ``error.type`` are from."""
 
 _T = TypeVar("_T")
 
@@ -67,7 +73,14 @@ def resource_of(service: str, instance: str, encoding: Encoding) -> Resource:
     """Return the resource of a service. ``Resource.create`` would add a random instance id."""
     host = {"host.name": encoding.host} if encoding.host else {}
     own = {"service.name": service, "service.instance.id": instance}
-    return Resource({**host, **dict(encoding.resource), **own})
+    if service == ITSELF:  # the user's attribute is that of the observed program
+        own["service.version"] = encoding.version
+    return Resource({**host, **dict(encoding.resource), **own}, SCHEMA_URL)
+
+
+def scope_of(encoding: Encoding) -> InstrumentationScope:
+    """Return the instrumentation scope of everything that is sent."""
+    return InstrumentationScope(SCOPE, encoding.version, SCHEMA_URL)
 
 
 def only(kind: type[_T], items: Iterable[object]) -> list[_T]:

@@ -15,6 +15,7 @@ from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
+from opentelemetry.exporter.otlp.proto.common.version import __version__
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -28,7 +29,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, lacks_signal
 from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
-from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, has_logs
+from otel_logtail.exporters.otlp.encoding import ITSELF, Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
 
@@ -113,7 +114,7 @@ def make(context: ExporterContext) -> OtlpExporter:
             "the exporter otlp has nothing to send: OTEL_METRICS_EXPORTER and OTEL_TRACES_EXPORTER are none",
             hint="leave out --exporter otlp, or one of the variables",
         )
-    user_agent = f"otel-logtail/{context.version}"
+    user_agent = user_agent_of(context.version)
     senders: dict[Stream, Sender] = {}
     if "metrics" not in without:
         metrics = _sender(settings.metrics, "metrics", user_agent)
@@ -126,6 +127,11 @@ def make(context: ExporterContext) -> OtlpExporter:
         if has_logs(settings.form.events):
             senders[Stream.BREACHES] = logs
     return OtlpExporter(senders, encoding_of(settings.form, context), _address(settings.metrics))
+
+
+def user_agent_of(version: str) -> str:
+    """Return the User-Agent of requests: this program, then the package whose encoder it uses, as the SDK names it."""
+    return f"{ITSELF}/{version} OTel-OTLP-Exporter-Python/{__version__}"
 
 
 def _address(signal: Signal) -> str:
@@ -155,7 +161,7 @@ def ask(context: ExporterContext, timeout_s: float) -> list[tuple[SignalName, st
     for name, signal in signals.items():
         if signal is not None and name not in without:
             hasty = msgspec.structs.replace(signal, timeout_s=min(signal.timeout_s, timeout_s))
-            sender = _sender(hasty, name, f"otel-logtail/{context.version}")
+            sender = _sender(hasty, name, user_agent_of(context.version))
             try:
                 said.append((name, signal.endpoint, sender.send(_REQUESTS[name]())))
             finally:

@@ -20,12 +20,9 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, resource_of
+from otel_logtail.exporters.otlp.encoding import ITSELF, Encoding, resource_of, scope_of
 from otel_logtail.model import HealthRecord, HealthValue
-
-ITSELF = "otel-logtail"
 
 
 def encode_health(record: HealthRecord, encoding: Encoding) -> ExportMetricsServiceRequest:
@@ -35,7 +32,7 @@ def encode_health(record: HealthRecord, encoding: Encoding) -> ExportMetricsServ
 
 def health_data(record: HealthRecord, encoding: Encoding) -> MetricsData:
     """Return the health metrics of one moment as the SDK's record."""
-    scope = InstrumentationScope(SCOPE, encoding.version)
+    scope = scope_of(encoding)
     by_source: dict[str, dict[str, list[HealthValue]]] = {}
     for value in record.values:
         by_source.setdefault(value.source or ITSELF, {}).setdefault(value.name, []).append(value)

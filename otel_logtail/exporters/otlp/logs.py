@@ -14,7 +14,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.trace import TraceFlags
 
-from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, resource_of
+from otel_logtail.exporters.otlp.encoding import SCHEMA_URL, SCOPE, Encoding, resource_of
 from otel_logtail.exporters.otlp.spans import event_attributes
 from otel_logtail.model import BreachRecord, MarkRecord, Severity
 
@@ -47,8 +47,8 @@ def _encode(
         key = (record.source.name, record.source.instance)
         if key not in by_resource:
             resource = Resource(attributes=_pairs(resource_of(*key, encoding).attributes))
-            by_resource[key] = ScopeLogs(scope=scope)
-            request.resource_logs.append(ResourceLogs(resource=resource))
+            by_resource[key] = ScopeLogs(scope=scope, schema_url=SCHEMA_URL)
+            request.resource_logs.append(ResourceLogs(resource=resource, schema_url=SCHEMA_URL))
         by_resource[key].log_records.append(encode(record))
     for holder, logs in zip(request.resource_logs, by_resource.values(), strict=True):
         holder.scope_logs.append(logs)

@@ -32,10 +32,9 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_logtail.counts import SCALE
-from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, only, source_resource
+from otel_logtail.exporters.otlp.encoding import Encoding, only, scope_of, source_resource
 from otel_logtail.model import (
     Counts,
     Instrument,
@@ -88,7 +87,7 @@ def points_data(points: Iterable[Point], encoding: Encoding) -> MetricsData:
             metrics[key] = {}
         for one in data_points(point, encoding):
             metrics[key].setdefault(f"{point.source.event}.{one.suffix}", []).append(one)
-    scope = InstrumentationScope(SCOPE, encoding.version)
+    scope = scope_of(encoding)
     temporality = AggregationTemporality.DELTA if encoding.delta else AggregationTemporality.CUMULATIVE
     data = []
     for key, resource in resources.items():

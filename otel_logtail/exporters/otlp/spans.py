@@ -14,7 +14,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from otel_logtail.exporters.otlp.encoding import SCOPE, Encoding, source_resource
+from otel_logtail.exporters.otlp.encoding import Encoding, scope_of, source_resource
 from otel_logtail.model import Attributes, BreachRecord, Episode, EpisodeRecord, Part, PartRecord, Severity
 from otel_logtail.trace import ids_of
 
@@ -42,13 +42,18 @@ def weight_of(record: EpisodeRecord | PartRecord) -> int:
 
 def encode_episodes(records: Iterable[EpisodeRecord | PartRecord], encoding: Encoding) -> ExportTraceServiceRequest:
     """Return episodes and parts as one message."""
-    return encode_spans(spans_of(records, encoding))
+    request = encode_spans(spans_of(records, encoding))
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                span.flags |= TraceFlags.SAMPLED  # the encoder of the package omits it
+    return request
 
 
 def spans_of(records: Iterable[EpisodeRecord | PartRecord], encoding: Encoding) -> list[ReadableSpan]:
     """Return episodes and parts as one span each, with an event for each breach in the record."""
     resources: dict[tuple[str, str], Resource] = {}
-    scope = InstrumentationScope(SCOPE, encoding.version)
+    scope = scope_of(encoding)
     spans = []
     for record in records:
         key = (record.source.name, record.source.instance)

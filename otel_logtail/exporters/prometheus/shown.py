@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
-from otel_logtail.exporters.otlp.encoding import Encoding, resource_of
-from otel_logtail.exporters.otlp.health import ITSELF
+from otel_logtail.exporters.otlp.encoding import ITSELF, SCHEMA_URL, SCOPE, Encoding, resource_of
 from otel_logtail.exporters.otlp.metrics import data_points
 from otel_logtail.model import HealthRecord, Point
 from otel_logtail.trace import ids_of
@@ -59,6 +58,8 @@ class Shown:
 
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
+        scope = (("name", SCOPE), ("version", encoding.version), ("schema_url", SCHEMA_URL))
+        self._scope: Labels = tuple((f"otel_scope_{name}", text) for name, text in scope)
         self._lock = threading.Lock()
         self._families: dict[Family, dict[Labels, Series]] = {}
         self._targets: dict[tuple[str, str], Labels] = {}
@@ -71,7 +72,7 @@ class Shown:
                 target = (point.source.name, point.source.instance)
                 self._know(target)
                 self._newest_ns[target] = max(point.time_ns, self._newest_ns.get(target, 0))
-                labels = _labels(target, dict(point.series.attributes))
+                labels = self._labels(target, dict(point.series.attributes))
                 for one in data_points(point, self._encoding):
                     if one.is_gauge:
                         longest = _value(one.data)
@@ -92,7 +93,7 @@ class Shown:
             for value in record.values:
                 target = (value.source or ITSELF, record.instance)
                 self._know(target)
-                labels = _labels(target, dict(value.attributes))
+                labels = self._labels(target, dict(value.attributes))
                 kind = "counter" if value.monotonic else "gauge"
                 series = Series(record.time_ns, record.start_ns, float(value.value))
                 self._show(Family(value.name, value.unit, value.description, kind), labels, series)
@@ -134,6 +135,10 @@ class Shown:
             more = dict(resource_of(*target, self._encoding).attributes)
             del more["service.name"], more["service.instance.id"]
             self._targets[target] = tuple(_sanitized(more).items())
+
+    def _labels(self, target: tuple[str, str], attributes: Mapping[str, Any]) -> Labels:
+        job, instance = target
+        return tuple({**_sanitized(attributes), "job": job, "instance": instance, **dict(self._scope)}.items())
 
     def _show(self, family: Family, labels: Labels, series: Series) -> None:
         shown = self._families.setdefault(family, {})
@@ -202,8 +207,3 @@ def _sanitized(attributes: Mapping[str, Any]) -> dict[str, str]:
         text = str(value).lower() if isinstance(value, bool) else str(value)
         labels[name] = f"{labels[name]};{text}" if name in labels else text
     return labels
-
-
-def _labels(target: tuple[str, str], attributes: Mapping[str, Any]) -> Labels:
-    job, instance = target
-    return tuple({**_sanitized(attributes), "job": job, "instance": instance}.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -139,7 +140,7 @@ def test_metrics_and_traces_are_delivered_with_the_users_headers(
     assert exporter.export(episodes(episode([600]))) == Delivered()
     for metadata, body in receiver.requests:
         assert metadata["authorization"] == "Bearer t"
-        assert metadata["user-agent"].startswith("otel-logtail/")
+        assert re.match(r"otel-logtail/\S+ OTel-OTLP-Exporter-Python/[0-9.]+ grpc", metadata["user-agent"])
         assert b"headroom-proxy" in body
 
 

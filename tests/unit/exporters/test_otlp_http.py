@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import ssl
 import threading
@@ -165,7 +166,7 @@ def test_metrics_and_traces_are_posted_to_their_paths(receiver: Receiver, export
     _, headers, body = receiver.requests[0]
     assert headers["content-type"] == PROTOBUF
     assert headers["authorization"] == "Bearer t"
-    assert headers["user-agent"].startswith("otel-logtail/")
+    assert re.fullmatch(r"otel-logtail/\S+ OTel-OTLP-Exporter-Python/[0-9.]+", headers["user-agent"])
     assert "content-encoding" not in headers or headers["content-encoding"] == "identity"
     assert ExportMetricsServiceRequest.FromString(body).resource_metrics
 

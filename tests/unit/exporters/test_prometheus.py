@@ -18,7 +18,7 @@ from prometheus_client.samples import Sample
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp.encoding import Encoding
+from otel_logtail.exporters.otlp.encoding import SCHEMA_URL, Encoding
 from otel_logtail.exporters.prometheus.exporter import DEFAULT_PORT, PrometheusExporter, make
 from otel_logtail.exporters.prometheus.shown import RECENT_NS, Shown
 from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream
@@ -31,6 +31,7 @@ from tests.support.waiting import bound_s
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
 ENCODING = Encoding(version="1.2.3", host="box", resource=(("team", "x"), ("k8s.pod", "p")))
+READ = HealthValue("otel_logtail.bytes", "By", "Read.", True, (), 1234, "headroom-proxy")
 TARGET = {"job": "headroom-proxy", "instance": "6f1c"}
 
 
@@ -67,7 +68,8 @@ def test_durations_are_a_histogram_with_the_names_that_a_collector_would_show(
     assert value(samples, "log_overhead_duration_seconds_count", **mine) == 4
     assert value(samples, "log_overhead_duration_seconds_sum", **mine) == 3.101
     assert value(samples, "log_overhead_duration_seconds_created", **mine) == (T0 - 60_000 * MS) / 1e9
-    assert {tuple(sorted(set(s.labels) - {"le"})) for s in samples} == {("headroom_path", "instance", "job")}
+    labels = {name for s in samples for name in s.labels if not name.startswith("otel_scope_")}
+    assert labels == {"headroom_path", "instance", "job", "le"}
 
 
 def test_sums_stages_and_episodes_have_their_names_too(exporting: Callable[..., PrometheusExporter]) -> None:
@@ -171,6 +173,16 @@ def test_two_sources_of_one_store_are_two_jobs(exporting: Callable[..., Promethe
     assert {s.labels["job"] for s in found["target"].samples} == {"headroom-proxy", "other"}
 
 
+def test_each_series_has_the_labels_of_its_scope(exporting: Callable[..., PrometheusExporter]) -> None:
+    exporter = exporting(point([1]))
+    exporter.export(ExportBatch(Stream.SELF, (HealthRecord(0, "6f1c", T0, T0 + 1, (READ,)),)))
+    found = families(exporter.port)
+    assert not any(name.startswith("otel_scope") for sample in found.pop("target").samples for name in sample.labels)
+    labels = [sample.labels for family in found.values() for sample in family.samples]
+    assert {(of["otel_scope_name"], of["otel_scope_version"]) for of in labels} == {("otel_logtail", ENCODING.version)}
+    assert {of["otel_scope_schema_url"] for of in labels} == {SCHEMA_URL}
+
+
 def test_names_that_are_equal_as_labels_are_merged(exporting: Callable[..., PrometheusExporter]) -> None:
     evil = 'quote" back\\slash\nline'
     exporter = exporting(point([1], attributes=(("a.b", "1"), ("a_b", "2"), ("9", evil))))
@@ -185,15 +197,14 @@ def test_its_own_health_is_shown_as_it_is_now(exporting: Callable[..., Prometheu
         return ExportBatch(Stream.SELF, (HealthRecord(0, "6f1c", T0, T0 + 1, values),))
 
     pending = HealthValue("otel_logtail.exporter.pending", "{item}", "Waiting.", False, (("exporter", "otlp"),), 7)
-    read = HealthValue("otel_logtail.bytes", "By", "Read.", True, (), 1234, "headroom-proxy")
-    exporter.export(health(pending, read))
+    exporter.export(health(pending, READ))
     found = families(exporter.port)
     gauge = found["otel_logtail_exporter_pending"]
     assert (gauge.type, value(gauge.samples, gauge.name, exporter="otlp", job="otel-logtail")) == ("gauge", 7)
     counter = found["otel_logtail_bytes"]
     assert (counter.type, counter.unit) == ("counter", "bytes")
     assert value(counter.samples, "otel_logtail_bytes_total", **TARGET) == 1234
-    exporter.export(health(read))
+    exporter.export(health(READ))
     assert "otel_logtail_exporter_pending" not in families(exporter.port)
 
 
