@@ -7,7 +7,6 @@ ms.
 
 from __future__ import annotations
 
-from otel_logtail.query.breaches import SlowSample, slow_samples
 from otel_logtail.query.breakdown import Breakdown, breakdown
 from otel_logtail.query.episodes import EpisodeRow, EpisodeSpan, episode_spans, episodes, episodes_of
 from otel_logtail.query.hours import Extent, Hour, Hours, extent, hours
@@ -17,7 +16,7 @@ from otel_logtail.query.reader import Damage, Reader
 from otel_logtail.query.samples import SampleRow, samples
 from otel_logtail.query.schema import ColumnRow, schema
 from otel_logtail.query.selection import Selection
-from otel_logtail.query.slowest import SlowestRow, slowest
+from otel_logtail.query.slowest import SlowestRow, SlowSample, slow_samples, slowest
 from otel_logtail.query.sql import SqlResult, sql
 from otel_logtail.query.status import status
 from otel_logtail.query.summary import StageRow, Summary, stages, summary

@@ -1,4 +1,4 @@
-"""Answer ``query slowest``: the slowest samples, each with its stages and its trace."""
+"""The slowest samples of a range (``query slowest``), or of an episode, each with its stages and its trace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from otel_logtail.query.blocks import Kinds
-from otel_logtail.query.breach_pages import Breach, breach_rows
+from otel_logtail.query.breach_pages import COLUMNS, Breach, breach_rows
 from otel_logtail.query.reader import Reader, translated
 from otel_logtail.query.samples import SampleRow, SampleRows
 from otel_logtail.query.selection import Keep
@@ -24,6 +24,23 @@ class SlowestRow(SampleRow, frozen=True, gc=False):
     link_trace_id: str
 
 
+class SlowSample(msgspec.Struct, frozen=True, gc=False):
+    """One slow sample of an episode.
+
+    ``time`` is when it ended, and ``stages`` are in ms. ``trace_id`` is that of the trace context in its line; empty:
+    the line has none.
+    """
+
+    time: str
+    time_unix_nano: int
+    duration_ms: float
+    severity: str
+    cause: str
+    stage: str
+    stages: dict[str, float]
+    trace_id: str
+
+
 def slowest(reader: Reader, *, limit: int = 0, keep: Keep | None = None) -> Iterator[SlowestRow]:
     """Return the slowest of the slow samples in the range, the slowest first.
 
@@ -33,6 +50,30 @@ def slowest(reader: Reader, *, limit: int = 0, keep: Keep | None = None) -> Iter
         keep: The test whether a row is selected; None: every row is.
     """
     return _read(reader, _Rows(reader), limit, keep)
+
+
+def slow_samples(reader: Reader, span_id: str, *, limit: int) -> list[SlowSample]:
+    """Return the slowest samples of an episode, the slowest first; none if they have expired.
+
+    Args:
+        reader: The store. Its range is not used: an episode at a bound is complete.
+        span_id: The id of the episode, in hexadecimal.
+        limit: The maximum number.
+    """
+    rows = _Rows(reader)
+    with translated():
+        breaches = reader.conn.execute(
+            f"SELECT {COLUMNS} FROM breach WHERE span_id = ? ORDER BY duration_ns DESC, time_ns LIMIT ?",
+            (bytes.fromhex(span_id), limit),
+        ).fetchall()
+        found = filter(None, map(rows.row, breaches))
+        return [
+            SlowSample(
+                *(row.time, row.time_unix_nano, row.duration_ms, row.severity, row.cause, row.stage, row.stages),
+                trace_id=row.link_trace_id,
+            )
+            for row in found
+        ]
 
 
 def _read(reader: Reader, rows: _Rows, limit: int, keep: Keep | None) -> Iterator[SlowestRow]:

@@ -17,7 +17,7 @@ from otel_logtail.query.intervals import (
     series_of,
 )
 from otel_logtail.query.reader import Reader
-from otel_logtail.text import iso
+from otel_logtail.text import iso, parse_when
 
 _FIGURES = ("mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms")
 
@@ -42,6 +42,11 @@ class Summary(msgspec.Struct, frozen=True):
     time_in_stalls_ms: float
     from_: str | None = msgspec.field(name="from")
     to: str | None
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """The times of the first and the last sample; both 0 without a sample."""
+        return parse_when(self.from_ or "@0", 0), parse_when(self.to or "@0", 0)
 
 
 class StageRow(msgspec.Struct, frozen=True):

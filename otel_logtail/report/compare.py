@@ -76,37 +76,31 @@ def compare(
         threshold_ns: The threshold of slow samples today; None: the sources have different ones.
         tz: The time zone of days and hours; None: the local one.
     """
-    covered = [cover(side.hours.values(), tz) for side in sides]
+    covered = cover(sides[0].hours.values(), tz), cover(sides[1].hours.values(), tz)
     before, after, weights = match(*covered)
-    samples = [sum(hour.hour.count for hour in side if hour.hour) for side in (before, after)]
+    samples, total = _samples((before, after)), _samples(covered)
     hours = [sum(1 for hour in side if hour.hour) for side in (before, after)]
     days = (sum(hour.days for hour in covered[0]), sum(hour.days for hour in covered[1]))
     if min(hours) < _LEAST_HOURS or min(samples) < LEAST_SAMPLES:
-        total = [sum(hour.hour.count for hour in side if hour.hour) for side in covered]
-        return Comparison(
-            sentence=f"Too little data to compare: {_too_little(hours, samples, total)}.",
-            before=periods[0],
-            after=periods[1],
-            days=days,
-            samples=(total[0], total[1]),
-            figures=(),
-            causes=(),
-        )
+        sentence = f"Too little data to compare: {_too_little(hours, samples, total)}."
+        return Comparison(sentence, *periods, days, total, figures=(), causes=())
     table = _sides(sides, (before, after), weights, _other_days(others, after, tz), threshold_ns)
-    figures = figures_of(table)
-    notes = [*_notes(table, weights, covered, (before, after)), *_load(table)]
-    causes = causes_of(table)
+    figures, causes = figures_of(table), causes_of(table)
     return Comparison(
-        sentence=_sentence(figures, days, is_known=table.is_known),
-        before=periods[0],
-        after=periods[1],
-        days=days,
-        samples=(samples[0], samples[1]),
-        figures=figures,
-        causes=causes,
-        notes=tuple(notes),
+        _sentence(figures, days, is_known=table.is_known),
+        *periods,
+        days,
+        samples,
+        figures,
+        causes,
+        notes=(*_notes(table, weights, covered, (before, after)), *_load(table)),
         news=news_of((sides[0].hours.values(), sides[1].hours.values()), causes),
     )
+
+
+def _samples(sides: tuple[Sequence[Covered], Sequence[Covered]]) -> tuple[int, int]:
+    before, after = (sum(hour.hour.count for hour in side if hour.hour) for side in sides)
+    return before, after
 
 
 def _other_days(others: Hours | None, after: Sequence[Covered], tz: tzinfo | None) -> list[Bucket]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 
 import msgspec
@@ -13,7 +13,7 @@ from otel_logtail.model import Counts, Mark
 from otel_logtail.observer import Explanation
 from otel_logtail.plugins import explain
 from otel_logtail.query import EpisodeSpan, Extent, Reader, StageRow, Summary
-from otel_logtail.query.breakdown import Breaches, Labels
+from otel_logtail.query.breakdown import Breaches, Breakdown, Labels
 from otel_logtail.query.intervals import figures_ms
 from otel_logtail.report.calendar import Calendar, Slot
 from otel_logtail.report.deciding import Deciding, deciding
@@ -23,7 +23,6 @@ from otel_logtail.report.since import Since
 from otel_logtail.report.slo import IN_STALLS, Slo, default_slos
 from otel_logtail.report.stalls import DRAWN, Cause, LongStall, Stalls
 from otel_logtail.report.timeline import Timeline, timeline
-from otel_logtail.text import parse_when
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -77,8 +76,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def stalls_a_day(self) -> float | None:
         """The number of stalls in 24 hours; None: the log covers less than a day."""
-        summary = self.summary
-        first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
+        first_ns, last_ns = self.summary.span_ns
         return self.stalls * DAY_NS / (last_ns - first_ns) if last_ns - first_ns >= DAY_NS else None
 
 
@@ -116,29 +114,41 @@ class _Source(msgspec.Struct, frozen=True):
     stall_ns: int
 
 
-def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz: tzinfo | None) -> Report:
-    with reader.snapshot():
-        summary = query.summary(reader)
-        breakdown = query.breakdown(reader)
-        stages = tuple(part_of(stage.stage, stage) for stage in query.stages(reader))
-        calendar, stalls = Calendar(tz), Stalls(reader.bounds, tz)
-        spans = query.episode_spans(reader)
-        for episode in spans:
-            calendar.add(episode)
-            stalls.add(episode)
-        rows = query.episodes_of(reader, stalls.longest)
-        longest = tuple(LongStall(row, tuple(query.slow_samples(reader, row.span_id, limit=DRAWN))) for row in rows)
-        extent = query.extent(reader)
-        first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
-        found = {(source.threshold_ns / 1e6, source.stall_ns / 1e6) for source in settings}
-        thresholds_ms = found.pop() if len(found) == 1 else None
-        over_time = timeline(reader, (first_ns, last_ns), summary.count, calendar.began, thresholds_ms, tz)
-    hourly, slots = calendar.slots(first_ns // 10**9, last_ns // 10**9)
-    observers = {source.observer for source in settings}
-    counts = _total(breakdown.durations.values())
-    covered_ns = _covered_ns(reader, (first_ns, last_ns), spans) if summary.count else 0
-    measured = Measured(
-        summary=summary,
+class _Found(msgspec.Struct, frozen=True):
+    """The parts of a report that are in the store. ``thresholds_ms`` are None if the sources have different ones."""
+
+    summary: Summary
+    extent: Extent
+    breakdown: Breakdown
+    spans: Sequence[EpisodeSpan]
+    calendar: Calendar
+    stalls: Stalls
+    thresholds_ms: tuple[float, float] | None
+
+
+def _read(reader: Reader, settings: Sequence[_Source], tz: tzinfo | None) -> _Found:
+    calendar, stalls = Calendar(tz), Stalls(reader.bounds, tz)
+    spans = query.episode_spans(reader)
+    for episode in spans:
+        calendar.add(episode)
+        stalls.add(episode)
+    thresholds = {(source.threshold_ns / 1e6, source.stall_ns / 1e6) for source in settings}
+    return _Found(
+        summary=query.summary(reader),
+        extent=query.extent(reader),
+        breakdown=query.breakdown(reader),
+        spans=spans,
+        calendar=calendar,
+        stalls=stalls,
+        thresholds_ms=thresholds.pop() if len(thresholds) == 1 else None,
+    )
+
+
+def _measured(reader: Reader, found: _Found, counts: Counts, covered_ns: int) -> Measured:
+    """Return the figures that the targets of a report need."""
+    calendar, extent = found.calendar, found.extent
+    return Measured(
+        summary=found.summary,
         counts=counts,
         covered_s=covered_ns / 1e9,
         hours=len(extent.sampled),
@@ -146,32 +156,47 @@ def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz
         peaks_ms=[episode.peak_ms for episode in calendar.began],
         lengths_s=calendar.lengths_s,
         stalls=calendar.stalls,
-        periods=calendar.periods(*_covered_s(reader, extent, (first_ns, last_ns)), extent.sampled),
+        periods=calendar.periods(*_covered_s(reader, extent, found.summary.span_ns), extent.sampled),
     )
-    targets = slos or default_slos(thresholds_ms[0] if thresholds_ms else None)
+
+
+def _gather(reader: Reader, slos: Sequence[Slo], settings: Sequence[_Source], tz: tzinfo | None) -> Report:
+    found = _read(reader, settings, tz)
+    summary, breakdown, calendar, stalls = found.summary, found.breakdown, found.calendar, found.stalls
+    first_ns, last_ns = summary.span_ns
+    hourly, slots = calendar.slots(first_ns // 10**9, last_ns // 10**9)
+    counts = _total(breakdown.durations.values())
+    covered_ns = _covered_ns(reader, summary.span_ns, found.spans) if summary.count else 0
+    measured = _measured(reader, found, counts, covered_ns)
+    targets = slos or default_slos(found.thresholds_ms[0] if found.thresholds_ms else None)
     return Report(
         title=reader.source or (settings[0].name if len(settings) == 1 else "all sources"),
         summary=summary,
         counts=counts,
-        thresholds_ms=thresholds_ms,
+        thresholds_ms=found.thresholds_ms,
         shares=_shares(summary, covered_ns),
         stalls=calendar.stalls,
-        timeline=over_time,
+        timeline=timeline(reader, summary.span_ns, summary.count, calendar.began, found.thresholds_ms, tz),
         slots=slots,
         hourly=hourly,
         days=calendar.days(first_ns // 10**9, last_ns // 10**9),
         week=calendar.week(),
         deciding=deciding(summary, calendar.lengths_s[IN_STALLS]),
         peaks=calendar.peaks(),
-        causes=stalls.causes(breakdown.breaches, _explained(breakdown.breaches, observers)),
+        causes=stalls.causes(breakdown.breaches, _explained(breakdown.breaches, settings)),
         paths=_paths(breakdown.durations),
-        stages=stages,
-        longest=longest,
+        stages=tuple(part_of(stage.stage, stage) for stage in query.stages(reader)),
+        longest=_longest(reader, stalls),
         verdicts=tuple(judge(slo, measured) for slo in targets),
         are_default=not slos,
-        newest_ns=None if summary.count else _newest_ns(reader, extent),
+        newest_ns=None if summary.count else _newest_ns(reader, found.extent),
         bounds_ns=(reader.since_ns, reader.until_ns),
     )
+
+
+def _longest(reader: Reader, stalls: Stalls) -> tuple[LongStall, ...]:
+    rows = query.episodes_of(reader, stalls.longest)
+    return tuple(LongStall(row, tuple(query.slow_samples(reader, row.span_id, limit=DRAWN))) for row in rows)
 
 
 def _newest_ns(reader: Reader, extent: Extent) -> int | None:
@@ -229,8 +254,9 @@ def part_of(name: str, figures: Summary | StageRow) -> Part:
     return Part(name, figures.count, *(value or 0.0 for value in values))
 
 
-def _explained(breaches: Breaches, observers: Collection[str]) -> dict[str, Explanation]:
+def _explained(breaches: Breaches, settings: Sequence[_Source]) -> dict[str, Explanation]:
     """Return the meaning of each cause, unless two observers mean different things by it."""
+    observers = {source.observer for source in settings}
     found = {}
     for name in {cause for _, cause in breaches}:
         texts = {text for observer in observers if (text := explain(observer, name))}

@@ -8,7 +8,6 @@ from statistics import median
 import msgspec
 
 from otel_logtail.query import Summary
-from otel_logtail.text import parse_when
 
 
 class Deciding(msgspec.Struct, frozen=True):
@@ -34,7 +33,7 @@ def deciding(summary: Summary, lengths_s: Sequence[float]) -> Deciding:
         summary: The sum of the period.
         lengths_s: The duration of each stall.
     """
-    first_ns, last_ns = (parse_when(time, 0) if time else 0 for time in (summary.from_, summary.to))
+    first_ns, last_ns = summary.span_ns
     return Deciding(
         covered_s=(last_ns - first_ns) / 1e9,
         stalls=len(lengths_s),

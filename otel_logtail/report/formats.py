@@ -181,15 +181,7 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
     if report.summary.count:
         yield from _table([["figure", "value"], *headline(report)], "ll")
     if comparison is not None:
-        yield ""
-        yield f"#### {_text(comparison.sentence)}"
-        yield ""
-        yield _text(periods_of(comparison, tz))
-        if comparison.figures:
-            yield from _table(change_rows(comparison), CHANGE_SIDES)
-        if news := comparison.news.sentence:
-            yield f"\n{_text(news)}"
-        yield from (f"\nNote: {_text(note)}" for note in comparison.notes)
+        yield from _changes(comparison, tz)
     if report.causes:
         yield ""
         yield f"#### {_text(why_heading(report))}"
@@ -206,6 +198,18 @@ def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo
     for name in _PARTS:
         if parts := getattr(report, name):
             yield from _table(part_rows(name, parts), PART_SIDES)
+
+
+def _changes(comparison: Comparison, tz: tzinfo | None) -> Iterator[str]:
+    yield ""
+    yield f"#### {_text(comparison.sentence)}"
+    yield ""
+    yield _text(periods_of(comparison, tz))
+    if comparison.figures:
+        yield from _table(change_rows(comparison), CHANGE_SIDES)
+    if news := comparison.news.sentence:
+        yield f"\n{_text(news)}"
+    yield from (f"\nNote: {_text(note)}" for note in comparison.notes)
 
 
 def _table(rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:

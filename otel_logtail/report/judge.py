@@ -17,7 +17,8 @@ from otel_logtail.counts import SCALE
 from otel_logtail.model import Counts
 from otel_logtail.query import Summary
 from otel_logtail.query.intervals import percentiles_ns
-from otel_logtail.report.ratios import beta_below
+from otel_logtail.report.distributions import binomial, poisson
+from otel_logtail.report.ratios import number_above
 from otel_logtail.report.slo import IN_STALLS, Slo
 from otel_logtail.text import duration
 
@@ -157,7 +158,7 @@ def _judge_share(slo: Slo, figure: _Figure, measured: Measured) -> Verdict:
     if count >= needed:
         outcome = Outcome.MET if is_met else Outcome.MISSED
         return Verdict(slo.text, outcome, figure.text, _narrowly(relative), relative)
-    is_clear = figure.clusters >= _CLUSTERS and _binomial(count, float(allowed), figure.over) <= _CHANCE
+    is_clear = figure.clusters >= _CLUSTERS and binomial(count, float(allowed), figure.over) <= _CHANCE
     if not is_met and is_clear:
         return Verdict(slo.text, Outcome.MISSED, figure.text, "", relative)
     return Verdict(slo.text, Outcome.UNJUDGED, figure.text, _needs_samples(needed, measured), relative)
@@ -210,7 +211,7 @@ def _judge_time(slo: Slo, measured: Measured) -> Verdict:
         outcome = Outcome.MET if is_met else Outcome.MISSED
         return Verdict(slo.text, outcome, actual, _narrowly(relative), relative)
     expected = measured.covered_s * allowed / mean_s
-    if not is_met and len(lengths) >= _CLUSTERS and _poisson(expected, len(lengths)) <= _CHANCE:
+    if not is_met and len(lengths) >= _CLUSTERS and poisson(expected, len(lengths)) <= _CHANCE:
         return Verdict(slo.text, Outcome.MISSED, actual, "", relative)
     why = f"needs {_time(_EXPECTED * mean_s / allowed)} of log, has {_time(measured.covered_s)}"
     return Verdict(slo.text, Outcome.UNJUDGED, actual, why, relative)
@@ -247,26 +248,10 @@ def _judge_number(slo: Slo, measured: Measured) -> Verdict:
 
 
 def _number_over(counts: Counts, ms: float) -> int:
-    """Return the number of samples that are longer, to half a bucket."""
+    """Return the number of samples in the buckets above a limit."""
     if ms <= 0:
         return counts.count - counts.zeros
-    index = math.ceil(math.log2(ms / 1e3) * 2**SCALE) - 1
-    return sum(number for at, number in counts.exponential.items() if at > index)
-
-
-def _binomial(count: int, share: float, number: int) -> float:
-    """Return the probability of at least ``number`` among ``count``, each with this chance."""
-    return 1.0 if number <= 0 else beta_below(share, number, count - number + 1)
-
-
-def _poisson(expected: float, number: int) -> float:
-    """Return the probability of at least ``number`` events where so many are expected."""
-    below = (
-        sum(math.exp(-expected + at * math.log(expected) - math.lgamma(at + 1)) for at in range(number))
-        if expected
-        else 1.0
-    )
-    return max(0.0, 1.0 - below)
+    return int(number_above(counts.exponential, math.ceil(math.log2(ms / 1e3) * 2**SCALE) - 1))
 
 
 def _time(seconds: float) -> str:

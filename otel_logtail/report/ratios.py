@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import msgspec
 
 from otel_logtail.counts import SCALE, add_to
+from otel_logtail.report.distributions import TAIL, Z, beta_log_odds, expit, student_t
 
 Histogram = Mapping[int, float]
 """Counts by the index of an exponential bucket."""
 
-CONFIDENCE = 0.99
-_TAIL = (1 - CONFIDENCE) / 2
-_Z = 2.5758293035489  # the normal distribution's quantile at 1 - _TAIL
 BUCKET_LN = math.log(2) / 2**SCALE
 """The width of a bucket, as a logarithm."""
 
@@ -86,13 +83,13 @@ def rate_ratio(
     squares = sum(map(_squares, sides))
     spread = max(least, squares / numbers if numbers else 0.0)
     freedom = sum(_freedom([block.exposure for block in side]) for side in sides)
-    effective = spread * (student_t(freedom) / _Z) ** 2
+    effective = spread * (student_t(freedom) / Z) ** 2
     a, b = second / effective, first / effective
     longer = math.log(first_exposure / second_exposure)
     return Ratio(
         change=math.log(second / first) + longer if first and second else math.copysign(math.inf, second - first),
-        low=_beta_log_odds(_TAIL, a + 0.5, b + 0.5) + longer if second else -math.inf,
-        high=_beta_log_odds(1 - _TAIL, a + 0.5, b + 0.5) + longer if first else math.inf,
+        low=beta_log_odds(TAIL, a + 0.5, b + 0.5) + longer if second else -math.inf,
+        high=beta_log_odds(1 - TAIL, a + 0.5, b + 0.5) + longer if first else math.inf,
         spread=spread,
         freedom=freedom,
     )
@@ -161,8 +158,8 @@ def quantile_ratio(
     )
     first_at, second_at = first.index * BUCKET_LN, second.index * BUCKET_LN
     change = second_at - first_at
-    down = math.hypot(second_at - second_low, first_high - first_at, _Z * least_ln)
-    up = math.hypot(second_high - second_at, first_at - first_low, _Z * least_ln)
+    down = math.hypot(second_at - second_low, first_high - first_at, Z * least_ln)
+    up = math.hypot(second_high - second_at, first_at - first_low, Z * least_ln)
     return Ratio(change, change - down, change + up, freedom=freedom)
 
 
@@ -236,66 +233,7 @@ def _bounds(blocks: Sequence[Histogram], share: float, variance: float, freedom:
     number = math.fsum(total.values())
     half = student_t(freedom) * math.sqrt(variance) / (share * (1 - share))
     middle = math.log((1 - share) / share)
-    low = quantile_index(total, 1 - _expit(middle + half)) * BUCKET_LN
-    above = _expit(middle - half)
+    low = quantile_index(total, 1 - expit(middle + half)) * BUCKET_LN
+    above = expit(middle - half)
     high = math.inf if above * number < 0.5 else quantile_index(total, 1 - above) * BUCKET_LN
     return low, high
-
-
-def _expit(log_odds: float) -> float:
-    return 1 / (1 + math.exp(-log_odds))
-
-
-@lru_cache(maxsize=256)
-def student_t(freedom: float) -> float:
-    """Return the quantile of Student's t at the upper end of the interval."""
-    if math.isinf(freedom):
-        return _Z
-    low, high = 0.0, 700.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if beta_below(freedom / (freedom + middle * middle), freedom / 2, 0.5) / 2 > _TAIL:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-@lru_cache(maxsize=256)
-def _beta_log_odds(share: float, a: float, b: float) -> float:
-    """Return the log-odds of the quantile of a beta distribution. A value near 0 or 1 would lose its digits."""
-    low, high = -60.0, 60.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if beta_below(_expit(middle), a, b) < share:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def beta_below(x: float, a: float, b: float) -> float:
-    """Return the regularized incomplete beta function (Numerical Recipes, 6.4: Lentz's continued fraction)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
-    if x < (a + 1) / (a + b + 2):
-        return front * _fraction(x, a, b) / a
-    return 1 - front * _fraction(1 - x, b, a) / b
-
-
-def _fraction(x: float, a: float, b: float) -> float:
-    tiny = 1e-300
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or tiny)
-    value = d
-    for m in range(1, 10_000):
-        for step in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / (1 + step * d or tiny)
-            c = 1 + step / c or tiny
-            value *= c * d
-        if abs(c * d - 1) < 1e-12:
-            break
-    return value

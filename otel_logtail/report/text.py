@@ -68,8 +68,13 @@ def lines(
     if comparison is not None:
         yield ""
         yield from comparison_lines(comparison, width=width or _WIDTH, tz=tz)
-    if not report.summary.count:
-        return
+    if report.summary.count:
+        yield from _figures(report, width, tz)
+        yield ""
+        yield from sentence
+
+
+def _figures(report: Report, width: int | None, tz: tzinfo | None) -> Iterator[str]:
     yield ""
     yield from _table(headline(report), "lw", width)
     yield from _histogram(report, width)
@@ -86,8 +91,6 @@ def lines(
     if report.marks:
         yield ""
         yield from _table(mark_rows(report, tz), MARK_SIDES, width)
-    yield ""
-    yield from sentence
 
 
 def _targets(report: Report, width: int | None) -> Iterator[str]:

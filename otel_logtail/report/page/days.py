@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from otel_logtail.report.axis import DAY_S, labels, to_ns
 from otel_logtail.report.calendar import Slot
+from otel_logtail.report.findings import days_over, stalls_in_week
 from otel_logtail.report.page.html import Table, figure
 from otel_logtail.report.page.model import Model, Section
 from otel_logtail.report.page.scales import Time
 from otel_logtail.report.page.svg import Svg
-from otel_logtail.report.patterns import days_over, stalls_in_week
 from otel_logtail.report.slo import Slo, parse_slo
 from otel_logtail.report.words import count, day, weekday
 

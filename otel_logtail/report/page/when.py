@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import tzinfo
 
 from otel_logtail.report.axis import span
+from otel_logtail.report.findings import stalls_in_time
 from otel_logtail.report.page.html import Table, figure
 from otel_logtail.report.page.model import Model, Section
 from otel_logtail.report.page.stalls import anchor_of
 from otel_logtail.report.page.time_plot import key, time_plot
-from otel_logtail.report.patterns import stalls_in_time
 from otel_logtail.report.timeline import Timeline
 from otel_logtail.report.words import column
 from otel_logtail.text import parse_when

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from otel_logtail.report.distributions import student_t
 from otel_logtail.report.ratios import (
     Block,
     Varies,
@@ -14,7 +15,6 @@ from otel_logtail.report.ratios import (
     quantile_index,
     quantile_ratio,
     rate_ratio,
-    student_t,
 )
 
 BOTH = Varies()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from otel_logtail import query
 from otel_logtail.report.axis import coarser, edges, labels, span, to_ns, weekends
 from otel_logtail.report.data import Report, gather
+from otel_logtail.report.findings import stalls_in_time, stalls_in_week
 from otel_logtail.report.page.scales import spread
-from otel_logtail.report.patterns import stalls_in_time, stalls_in_week
 from otel_logtail.report.timeline import Bucket, Timeline, steps
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 
