@@ -65,6 +65,7 @@ WRONG = {
     "jsonl_file": Wrong("/nowhere/x.jsonl", "jsonl"),
     "jsonl_max_size": Wrong("big", "jsonl", JSONL),
     "jsonl_keep": Wrong("all", "jsonl", JSONL),
+    "sdk_exporter": Wrong("nothing", "sdk"),
     "config": Wrong("/nowhere/x.toml"),
     **{f"{name}_measure": Wrong("x", observer=name) for name in ("caddy", "haproxy", "jvm", "nginx", "traefik")},
     "asyncio_format": Wrong("%(nothing", observer="asyncio"),

@@ -1,0 +1,20 @@
+"""Any exporter that is installed for OpenTelemetry's Python SDK."""
+
+from __future__ import annotations
+
+from otel_logtail.exporter import EVENTS, HISTOGRAM, Exporter, ExporterContext, ExporterPlugin
+from otel_logtail.exporters.sdk.options import EXPORTER
+
+
+def make(context: ExporterContext) -> Exporter:
+    """Create the exporter."""
+    from otel_logtail.exporters.sdk.exporter import make
+
+    return make(context)
+
+
+SDK = ExporterPlugin(
+    summary="An exporter of OpenTelemetry's Python SDK (--sdk-exporter), from any installed package.",
+    make=make,
+    options=(EXPORTER, HISTOGRAM, EVENTS),
+)
