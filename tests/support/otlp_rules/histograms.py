@@ -112,7 +112,8 @@ def _check_exponential(name: str, point: Any) -> Faults:
 
 def _is_in(value: float, index: int, scale: int) -> bool:
     """Return whether a value is above the lower edge of a bucket, and not above its upper edge."""
-    low, high = (2.0 ** (number * 2.0**-scale) for number in (index, index + 1))
+    base: float = 2.0 ** (2.0**-scale)
+    low, high = base**index, base ** (index + 1)
     return low * (1 - _ROUNDING) <= value <= high * (1 + _ROUNDING)
 
 
