@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
+from typing import Literal
 
 import msgspec
 
@@ -483,12 +484,15 @@ class MarkRecord(msgspec.Struct, frozen=True):
 
 
 class HealthValue(msgspec.Struct, frozen=True):
-    """One number of the daemon's own health: a monotonic sum, or a gauge. ``source`` is empty if it belongs to none."""
+    """One number of the daemon's own health. ``source`` is empty if it belongs to none.
+
+    ``kind`` is the instrument: a counter only grows, an updowncounter can fall, values of a gauge do not add up.
+    """
 
     name: str
     unit: str
     description: str
-    monotonic: bool
+    kind: Literal["counter", "updowncounter", "gauge"]
     attributes: Attributes
     value: float
     source: str = ""

@@ -58,8 +58,8 @@ def _progress() -> list[Panel]:
             "Pending",
             [
                 Query(
-                    f"sum by (exporter, instance) (otel_logtail_exporter_pending{{{_MINE}}})",
-                    "{{exporter}} {{instance}}",
+                    f"sum by (otel_component_name, instance) (otel_logtail_exporter_pending{{{_MINE}}})",
+                    "{{otel_component_name}} {{instance}}",
                 )
             ],
             "Items in the store that are not delivered yet.",
@@ -77,7 +77,11 @@ def _progress() -> list[Panel]:
         ),
         series(
             "Delivered",
-            [Query(_rate("exporter_delivered", "exporter, instance"), "{{exporter}} {{instance}}")],
+            [
+                Query(
+                    _rate("exporter_delivered", "otel_component_name, instance"), "{{otel_component_name}} {{instance}}"
+                )
+            ],
             "Items accepted by the receivers, per second.",
         ),
         series(
@@ -91,7 +95,11 @@ def _progress() -> list[Panel]:
         ),
         series(
             "Failed deliveries",
-            [Query(_rate("exporter_failures", "exporter, instance"), "{{exporter}} {{instance}}")],
+            [
+                Query(
+                    _rate("exporter_failures", "otel_component_name, instance"), "{{otel_component_name}} {{instance}}"
+                )
+            ],
             "Failed delivery attempts per second.",
         ),
         series(

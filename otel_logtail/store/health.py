@@ -66,11 +66,15 @@ def behind(path: str, device: int, inode: int, offset: int, size: int) -> int:
 
 
 def _sum(name: str, unit: str, text: str, value: int, attributes: Attributes = (), source: str = "") -> HealthValue:
-    return HealthValue(f"otel_logtail.{name}", unit, text, True, attributes, value, source)
+    return HealthValue(f"otel_logtail.{name}", unit, text, "counter", attributes, value, source)
+
+
+def _current(name: str, unit: str, text: str, value: int, attributes: Attributes = (), source: str = "") -> HealthValue:
+    return HealthValue(f"otel_logtail.{name}", unit, text, "updowncounter", attributes, value, source)
 
 
 def _gauge(name: str, unit: str, text: str, value: float, attributes: Attributes = (), source: str = "") -> HealthValue:
-    return HealthValue(f"otel_logtail.{name}", unit, text, False, attributes, value, source)
+    return HealthValue(f"otel_logtail.{name}", unit, text, "gauge", attributes, value, source)
 
 
 def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
@@ -90,24 +94,24 @@ def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
             "SELECT path, device, inode, offset, size FROM file WHERE source = ? AND NOT done", (id_,)
         ).fetchall()
         unread = sum(behind(*file) for file in files)
-        yield _gauge("behind", "By", "Bytes of the logs that are still to be read.", unread, (), source)
+        yield _current("behind", "By", "Bytes of the logs that are still to be read.", unread, (), source)
 
 
 def _exporters(db: sqlite3.Connection) -> Iterator[HealthValue]:
     rows = db.execute("SELECT name, delivered, failures, skipped, refused FROM exporter ORDER BY name").fetchall()
     for name, delivered, failures, skipped, refused in rows:
-        whose = (("exporter", name),)
+        whose = (("otel.component.name", name),)
         held = db.execute("SELECT count(*) FROM refused WHERE exporter = ? AND held", (name,)).fetchone()[0]
-        yield _gauge("exporter.pending", "{item}", "Items that wait for delivery.", pending(db, name), whose)
+        yield _current("exporter.pending", "{item}", "Items that wait for delivery.", pending(db, name), whose)
         yield _sum("exporter.delivered", "{item}", "Items that the receiver has.", delivered, whose)
         yield _sum("exporter.failures", "{attempt}", "Deliveries that had to be tried again.", failures, whose)
         yield _sum("exporter.refused", "{item}", "Items that the receiver rejected or refused.", refused, whose)
-        yield _gauge("exporter.quarantined", "{item}", "Items that wait for `otel-logtail retry`.", held, whose)
+        yield _current("exporter.quarantined", "{item}", "Items that wait for `otel-logtail retry`.", held, whose)
         yield _sum("exporter.skipped", "{item}", "Items that it was not given: too old to act on.", skipped, whose)
     for name, stream, count in db.execute("SELECT exporter, stream, count FROM dropped ORDER BY 1, 2").fetchall():
-        attributes = (("exporter", name), ("stream", stream))
+        attributes = (("otel.component.name", name), ("stream", stream))
         yield _sum("dropped", "{item}", "Items that left the store before an exporter had them.", count, attributes)
 
 
 def _store(db: sqlite3.Connection, path: Path) -> Iterator[HealthValue]:
-    yield _gauge("store.size", "By", "Bytes of the store on disk.", size_on_disk(path))
+    yield _current("store.size", "By", "Bytes of the store on disk.", size_on_disk(path))

@@ -124,8 +124,8 @@ def test_exporters_are_told_apart_and_what_they_lack_is_counted(store: Store) ->
 def test_counters_and_current_values_are_sent_as_such(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(0, 1.0) + b"fake: reject=absurd\n", seal_s=20)
-    now = {name for (name, _, _), value in numbers(store.path).items() if not value.monotonic}
-    assert now == {"behind", "threshold", "store.size"}
+    kinds = {name: value.kind for (name, _, _), value in numbers(store.path).items() if value.kind != "counter"}
+    assert kinds == {"behind": "updowncounter", "threshold": "gauge", "store.size": "updowncounter"}
 
 
 def test_at_a_real_collector_the_numbers_are_those_of_the_store(tmp_path: Path) -> None:
@@ -156,14 +156,17 @@ def test_at_a_real_collector_the_numbers_are_those_of_the_store(tmp_path: Path) 
     assert told["store.size"] > 4096
     assert (last["threshold"].attributes, last["threshold"].raw["asDouble"]) == ({"severity": "stall"}, 2.0)
     for name, point in last.items():
-        gauge = name in ("behind", "threshold", "store.size", "exporter.pending", "exporter.quarantined")
-        assert (point.kind, point.monotonic, point.temporality) == (("gauge", False, 0) if gauge else ("sum", True, 2))
+        gauge = name == "threshold"
+        falls = name in ("behind", "store.size", "exporter.pending", "exporter.quarantined")
+        assert (point.kind, point.monotonic, point.temporality) == (
+            ("gauge", False, 0) if gauge else ("sum", not falls, 2)
+        )
         own = name.startswith(("exporter", "store"))
         assert point.resource["service.name"] == ("otel-logtail" if own else "headroom-proxy")
         assert point.resource["service.instance.id"]
         # of a source it is of now, and its intervals are of the log's time: no attribute that makes a target_info
-        assert ("host.name" in point.resource, len(point.resource)) == ((True, 3) if own else (False, 2))
+        assert ("host.name" in point.resource, len(point.resource)) == ((True, 4) if own else (False, 2))
         assert (point.start_ns > 0) is not gauge
-    assert last["exporter.pending"].attributes == {"exporter": "otlp"}
+    assert last["exporter.pending"].attributes == {"otel.component.name": "otlp"}
     assert "dropped" not in told
     assert "rejected" not in told

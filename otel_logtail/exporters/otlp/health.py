@@ -1,4 +1,4 @@
-"""The daemon's own health as OTLP metrics: always cumulative sums and current gauges. Pure.
+"""The daemon's own health as OTLP metrics: sums that are always cumulative, and gauges. Pure.
 
 The metrics of a source have the source's name and instance, but none of the other attributes of its resource. From
 these, Prometheus derives a series (``target_info``) that must not go back in time. Health has the current time, while
@@ -48,10 +48,12 @@ def health_data(record: HealthRecord, encoding: Encoding) -> MetricsData:
 def _metric(values: list[HealthValue], record: HealthRecord) -> Metric:
     first = values[0]
     points = [
-        NumberDataPoint(dict(value.attributes), record.start_ns if first.monotonic else 0, record.time_ns, value.value)
+        NumberDataPoint(
+            dict(value.attributes), 0 if first.kind == "gauge" else record.start_ns, record.time_ns, value.value
+        )
         for value in values
     ]
     data: Sum | Gauge = Gauge(points)
-    if first.monotonic:
-        data = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
+    if first.kind != "gauge":
+        data = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=first.kind == "counter")
     return Metric(first.name, first.description, first.unit, data)

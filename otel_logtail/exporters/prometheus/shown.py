@@ -94,7 +94,7 @@ class Shown:
                 target = (value.source or ITSELF, record.instance)
                 self._know(target)
                 labels = self._labels(target, dict(value.attributes))
-                kind = "counter" if value.monotonic else "gauge"
+                kind = "counter" if value.kind == "counter" else "gauge"
                 series = Series(record.time_ns, record.start_ns, float(value.value))
                 self._show(Family(value.name, value.unit, value.description, kind), labels, series)
 

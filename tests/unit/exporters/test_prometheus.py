@@ -31,7 +31,7 @@ from tests.support.waiting import bound_s
 
 CAPTURE = CAPTURES / "0.42.0-stall.log"
 ENCODING = Encoding(version="1.2.3", host="box", resource=(("team", "x"), ("k8s.pod", "p")))
-READ = HealthValue("otel_logtail.bytes", "By", "Read.", True, (), 1234, "headroom-proxy")
+READ = HealthValue("otel_logtail.bytes", "By", "Read.", "counter", (), 1234, "headroom-proxy")
 TARGET = {"job": "headroom-proxy", "instance": "6f1c"}
 
 
@@ -196,11 +196,16 @@ def test_its_own_health_is_shown_as_it_is_now(exporting: Callable[..., Prometheu
     def health(*values: HealthValue) -> ExportBatch:
         return ExportBatch(Stream.SELF, (HealthRecord(0, "6f1c", T0, T0 + 1, values),))
 
-    pending = HealthValue("otel_logtail.exporter.pending", "{item}", "Waiting.", False, (("exporter", "otlp"),), 7)
+    pending = HealthValue(
+        "otel_logtail.exporter.pending", "{item}", "Waiting.", "updowncounter", (("otel.component.name", "otlp"),), 7
+    )
     exporter.export(health(pending, READ))
     found = families(exporter.port)
     gauge = found["otel_logtail_exporter_pending"]
-    assert (gauge.type, value(gauge.samples, gauge.name, exporter="otlp", job="otel-logtail")) == ("gauge", 7)
+    assert (gauge.type, value(gauge.samples, gauge.name, otel_component_name="otlp", job="otel-logtail")) == (
+        "gauge",
+        7,
+    )
     counter = found["otel_logtail_bytes"]
     assert (counter.type, counter.unit) == ("counter", "bytes")
     assert value(counter.samples, "otel_logtail_bytes_total", **TARGET) == 1234
