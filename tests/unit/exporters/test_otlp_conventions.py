@@ -17,7 +17,7 @@ ENCODING = Encoding(version="1.2.3", resource=(("service.version", "0.42"),))
 
 
 def health(source: str) -> ExportBatch:
-    value = HealthValue("otel_logtail.bytes", "By", "Read.", True, (), 1234, source)
+    value = HealthValue("otel_logtail.bytes", "By", "Read.", "counter", (), 1234, source)
     return ExportBatch(Stream.SELF, (HealthRecord(0, "6f1c", T0, T0 + 1, (value,)),))
 
 
