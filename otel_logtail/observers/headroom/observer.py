@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from functools import lru_cache
 from typing import Annotated
 
@@ -42,6 +41,7 @@ from otel_logtail.errors import Drift
 from otel_logtail.model import Columns, Ignored, Mark, Observed, Rejected, Sample, Shape
 from otel_logtail.observer import Frame, Observer, ObserverContext, PathRule
 from otel_logtail.observers.headroom.start import NEEDLE, Starts
+from otel_logtail.observers.local_time import iso_ns
 
 STAGES = (
     "pre_upstream_wait",
@@ -76,12 +76,11 @@ _AFTER_ID = b"] STAGE_TIMINGS "
 _AFTER_TIME = b" - headroom.proxy - INFO - ["
 _TIME = 23  # bytes of "2026-11-23 18:16:10,245"
 _ID = _TIME + len(_AFTER_TIME)
-_SECOND = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),")
+_SECOND = 19  # bytes of "2026-11-23 18:16:10"
 _OTHER_LEVEL = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - headroom\.proxy - [A-Z]+ - \[")
 _FORMATTER = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - [\w.]+ - [A-Z]+ - ")
 _HOLES = b"\xef\xbb\xbf\0"  # a byte order mark, or the NULs that a truncation leaves before the next line
 
-_NAIVE_EPOCH = datetime(1970, 1, 1)
 _MILLISECONDS = {b"%03d" % ms: ms * 10**6 for ms in range(1000)}
 
 _IGNORED = Ignored()
@@ -171,8 +170,8 @@ class HeadroomObserver(Observer):
         millisecond_ns = _MILLISECONDS.get(line[20:_TIME])
         if not start or not line.startswith(_AFTER_ID, end) or millisecond_ns is None:
             return self._without_prefix(line)
-        second_ns = _naive_ns(line[:20])
-        if second_ns is None:
+        second_ns = iso_ns(line[:_SECOND])
+        if second_ns is None or line[10:20:9] != b" ,":
             return self._without_prefix(line)
 
         payload = line[end + len(_AFTER_ID) :]
@@ -346,20 +345,6 @@ def _logged_ns(local_ns: int, began_ns: int, took_ns: int) -> int:
     if late_ns > SLACK_NS or under_way_ns < -JITTER_NS or not _WEST_NS <= ahead_ns - late_ns <= _EAST_NS:
         return -1
     return began_ns + under_way_ns
-
-
-@lru_cache(maxsize=64)  # lines of one second follow each other
-def _naive_ns(second: bytes) -> int | None:
-    """Read ``2026-11-23 18:16:10,`` as UTC; -1: there is no such time, or it is before 1970; None: other text."""
-    match = _SECOND.fullmatch(second)
-    if match is None:
-        return None
-    try:
-        year, month, day, hour, minute, second_of_minute = map(int, match.groups())
-        since = datetime(year, month, day, hour, minute, second_of_minute) - _NAIVE_EPOCH
-    except ValueError:
-        return -1
-    return (since.days * 86_400 + since.seconds) * 10**9
 
 
 def _read_slowly(payload: bytes) -> tuple[_Request, int | None] | Ignored | Rejected:
