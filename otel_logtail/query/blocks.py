@@ -15,7 +15,8 @@ import msgspec
 from otel_logtail.model import Severity
 from otel_logtail.query.edges import Coverage
 from otel_logtail.query.reader import Damage, Reader
-from otel_logtail.store.rows import IDS, SampleColumns, decode_block, json_ids
+from otel_logtail.store.blocks import SampleColumns, decode_block
+from otel_logtail.store.rows import IDS, json_ids
 
 _BLOCKS = 64  # blocks read at a time: limits memory
 

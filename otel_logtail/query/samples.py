@@ -12,7 +12,8 @@ from otel_logtail.query.blocks import Kinds, Newest, in_range
 from otel_logtail.query.breach_pages import breach_rows
 from otel_logtail.query.reader import Reader, translated
 from otel_logtail.query.selection import Keep
-from otel_logtail.store.rows import OFFSET_BITS, SampleColumns
+from otel_logtail.store.blocks import SampleColumns
+from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.text import iso
 
 

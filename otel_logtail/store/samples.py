@@ -8,16 +8,9 @@ from collections.abc import Callable
 
 from otel_logtail.counts import SampleKey, extent, merge_attributes, sample_key
 from otel_logtail.model import OVERFLOW, Attributes, Batch, FileState, Samples, Severity, Shape
+from otel_logtail.store.blocks import decode_block, encode_columns
 from otel_logtail.store.connection import one
-from otel_logtail.store.rows import (
-    OFFSET_BITS,
-    decode_block,
-    encode_attributes,
-    encode_columns,
-    encode_json,
-    marks,
-    text_of_path,
-)
+from otel_logtail.store.rows import OFFSET_BITS, encode_attributes, encode_json, marks, text_of_path
 from otel_logtail.store.series import SeriesTable
 
 _MOST_KINDS = 2_000

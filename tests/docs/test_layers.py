@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": set(),
     "delivery": {"store"},
     "exporters": set(),
-    "query": {"store.rows", "store.connection", "store.health", "store.place"},
+    "query": {"store.blocks", "store.rows", "store.connection", "store.health", "store.place"},
     "report": {"query"},
     "daemon": {"tail", "engine", "store", "delivery"},
     "doctor": {
@@ -42,6 +42,7 @@ PURE = {
         "environment",
         "engine",
         "observers",
+        "store.blocks",
         "store.rows",
         "store.gaps",
         "store.totals",

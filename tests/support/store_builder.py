@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import otel_logtail
 from otel_logtail.counts import bounds, count
+from otel_logtail.store.blocks import SampleColumns, encode_block
 from otel_logtail.store.connection import SCHEMA_VERSION
-from otel_logtail.store.rows import SampleColumns, encode_block
 
 SECOND = 10**9
 NOON = 1_795_608_000 * SECOND  # 2026-11-25T12:00:00Z

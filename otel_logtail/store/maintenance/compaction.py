@@ -7,9 +7,10 @@ from itertools import groupby
 
 import msgspec
 
+from otel_logtail.store.blocks import SampleColumns, decode_block, encode_block
 from otel_logtail.store.connection import meta, set_meta, transaction
 from otel_logtail.store.maintenance.steps import NOTHING, Steps, Tuning
-from otel_logtail.store.rows import OFFSET_BITS, SampleColumns, decode_block, encode_block, marks
+from otel_logtail.store.rows import OFFSET_BITS, marks
 
 
 def compact(db: sqlite3.Connection, tuning: Tuning, until_ns: int) -> Steps:

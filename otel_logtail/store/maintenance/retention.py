@@ -19,11 +19,12 @@ import msgspec
 
 from otel_logtail.model import Instrument, Stream
 from otel_logtail.store import quarantine
+from otel_logtail.store.blocks import decode_block
 from otel_logtail.store.connection import one, transaction
 from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.maintenance.steps import NOTHING, Delivered, Done, Steps, Tuning
 from otel_logtail.store.progress import ALL, first_behind
-from otel_logtail.store.rows import OFFSET_BITS, decode_block
+from otel_logtail.store.rows import OFFSET_BITS
 from otel_logtail.store.streams import TABLES
 
 EVER_NS = ALL

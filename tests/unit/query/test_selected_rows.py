@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from otel_logtail import query
 from otel_logtail.query import Reader, Selection
-from otel_logtail.store.rows import decode_block, encode_block
+from otel_logtail.store.blocks import decode_block, encode_block
 from tests.support.store_builder import BLOCK, NOON, SECOND, Stall, Written, fill, make_file
 
 MS = 10**6

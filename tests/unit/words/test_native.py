@@ -24,7 +24,7 @@ from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom import observer as headroom
-from otel_logtail.store import rows
+from otel_logtail.store import blocks, rows
 from tests.support.places import CAPTURES, ROOT
 
 LOGS = sorted(CAPTURES.glob("*.log"))
@@ -181,10 +181,10 @@ def test_text_of_a_block(found: list[tuple[int, int, int, int, tuple[int | None,
     found = [row for row in found if max(*row[:4], *(ns or 0 for ns in row[4]), 0) < 2**63] or [(1, 2, 3, 4, ())]
     offsets, times, durations, kinds, stages = (list(column) for column in zip(*found, strict=True))
     samples = Samples(offsets, times, durations, [], [], [], [Shape()], stages)
-    text = rows.encode_columns(samples, kinds, offsets[0], min(times))
+    text = blocks.encode_columns(samples, kinds, offsets[0], min(times))
     with in_python(rows):
-        assert text == rows.encode_columns(samples, kinds, offsets[0], min(times))
-    back = rows.decode_block(offsets[0], min(times), text)
+        assert text == blocks.encode_columns(samples, kinds, offsets[0], min(times))
+    back = blocks.decode_block(offsets[0], min(times), text)
     assert [sample[:4] for sample in back] == list(zip(offsets, times, durations, kinds, strict=True))
     for sample, stage_ns in zip(back, stages, strict=True):
         assert [*sample[4], *[None] * (len(stage_ns) - len(sample[4]))] == list(stage_ns)
