@@ -29,7 +29,7 @@ from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.observer_file import is_file
 from otel_logtail.query import Reader, status
-from otel_logtail.store import facts
+from otel_logtail.store import sources as stored
 from otel_logtail.store.place import holder
 from otel_logtail.store.rows import path_of_text
 from otel_logtail.tail.discover import discover
@@ -108,7 +108,7 @@ def _known_sources(db: Path) -> Sequence[SourceSettings]:
                 "SELECT id, observer, name, event, threshold_ns, stall_ns, quiet_ns FROM source"
             ).fetchall()
             live = {id_: reader.conn.execute(paths, (id_,)).fetchall() for id_, *_ in rows}
-            texts = {id_: facts.options(reader.conn, id_) for id_, *_ in rows}
+            texts = {id_: stored.options(reader.conn, id_) for id_, *_ in rows}
     except (sqlite3.Error, UnicodeDecodeError, LogtailError):  # the check of the store reports it
         return ()
     return [
@@ -140,7 +140,7 @@ def _troubles(db: Path) -> Troubles:
         with Reader.open(db, traceless=True) as reader:
             sources = reader.conn.execute("SELECT id, name FROM source").fetchall()
             dropped = reader.conn.execute("SELECT exporter, max(time_ns) FROM dropped GROUP BY exporter").fetchall()
-            return Troubles({name: facts.problems(reader.conn, id_) for id_, name in sources}, dict(dropped))
+            return Troubles({name: stored.problems(reader.conn, id_) for id_, name in sources}, dict(dropped))
     except (sqlite3.Error, UnicodeDecodeError, ValueError, LogtailError):  # the check of the store reports it
         return Troubles()
 

@@ -155,7 +155,7 @@ def check_counts(status: Mapping[str, Any], problems: Mapping[str, Mapping[str, 
 
     Args:
         status: The answer ``query.status``.
-        problems: When lines of each source last had each problem (``store.facts``).
+        problems: When lines of each source last had each problem (``store.sources``).
         now_ns: The clock.
     """
     for source in status["sources"]:

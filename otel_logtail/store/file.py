@@ -58,6 +58,26 @@ class StoreFile(msgspec.Struct, frozen=True):
             what = "was deleted or moved" if now is None else "was replaced by another file"
             raise StoreGone(f"{self.path}{ending} {what} while it was in use", beside=bool(ending))
 
+    def check_all(self) -> None:
+        """Check the paths of all three files.
+
+        If only ``-wal`` or ``-shm`` is missing, its data is first written to the store, so that the store can be opened
+        again.
+
+        Raises:
+            StoreGone: a file is missing.
+            StoreUnavailable: a file is missing, and a snapshot of another program prevents that its data is written.
+        """
+        try:
+            self.check(with_companions=True)
+        except StoreGone as gone:
+            if gone.beside:
+                with translated(self.path):
+                    busy, _, _ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    raise StoreUnavailable(f"{gone}, and another program reads the store", hint=str(gone)) from None
+            raise
+
     def close(self) -> None:
         """Close the store and release its locks."""
         self.connection.close()

@@ -18,9 +18,8 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.counts import SampleKey
-from otel_logtail.errors import StoreGone, StoreUnavailable
 from otel_logtail.model import Batch, FileState, Samples, SourceInfo, Unfinished
-from otel_logtail.store import episodes, facts, files, health, home, marks
+from otel_logtail.store import episodes, files, health, home, marks, sources
 from otel_logtail.store.connection import meta, one, sync_each_commit, transaction, translated
 from otel_logtail.store.file import StoreFile, open_file
 from otel_logtail.store.maintenance import Limits, Maintenance
@@ -121,24 +120,8 @@ class Store:
             return meta(self._db, "set_aside") is not None
 
     def check_files(self) -> None:
-        """Check that the store's files are still at their paths.
-
-        If only ``-wal`` or ``-shm`` is missing, its data is first written to the store, so that the store can be opened
-        again.
-
-        Raises:
-            StoreGone: a file is missing.
-            StoreUnavailable: a file is missing, and a snapshot of another program prevents that its data is written.
-        """
-        try:
-            self._file.check(with_companions=True)
-        except StoreGone as gone:
-            if gone.beside:
-                with translated(self.path):
-                    busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if busy:
-                    raise StoreUnavailable(f"{gone}, and another program reads the store", hint=str(gone)) from None
-            raise
+        """Check that the store's files are still at their paths: :meth:`StoreFile.check_all`."""
+        self._file.check_all()
 
     def abandon(self) -> None:
         """Accept that the store is gone: later commits go to a file that only this process has open."""
@@ -174,16 +157,9 @@ class Store:
         options: Mapping[str, str] | None = None,
     ) -> SourceInfo:
         """Add the source, or give it the settings of this start; returns it with its id."""
+        info = SourceInfo(0, name, observer, event, self.instance, threshold_ns, stall_ns, quiet_ns)
         with translated(self.path), transaction(self._db):
-            self._db.execute(
-                "INSERT INTO source (name, observer, event, threshold_ns, stall_ns, quiet_ns) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET observer = excluded.observer, event = excluded.event,"
-                " threshold_ns = excluded.threshold_ns, stall_ns = excluded.stall_ns, quiet_ns = excluded.quiet_ns",
-                (name, observer, event, threshold_ns, stall_ns, quiet_ns),
-            )
-            id_ = int(one(self._db, "SELECT id FROM source WHERE name = ?", name))
-            facts.note_options(self._db, id_, options or {})
-            return SourceInfo(id_, name, observer, event, self.instance, threshold_ns, stall_ns, quiet_ns)
+            return sources.save(self._db, info, options or {})
 
     def first_look(self, source: int) -> bool:
         """Return whether this is the first scan of a source, and note that it was.
@@ -284,11 +260,16 @@ class Store:
         sealed = sum([self._write_one(batch) for batch in batches])
         too_many_marks = sum([self._add_marks(batch) for batch in batches]) > 0
         self._intervals.write()
-        self._count(batches)
-        closed, breaches = sum(len(batch.closed) for batch in batches), sum(len(batch.breaches) for batch in batches)
-        first_end_ns = self._intervals.first_end_ns(batches[-1].source)
-        repaired, overflowed = self._intervals.repaired, self.series.overflowed
-        return Committed(sealed, closed, breaches, repaired, overflowed, first_end_ns, too_many_marks)
+        sources.count(self._db, batches[-1].source, [batch.tally for batch in batches], time.time_ns())
+        return Committed(
+            sealed=sealed,
+            closed=sum(len(batch.closed) for batch in batches),
+            breaches=sum(len(batch.breaches) for batch in batches),
+            repaired=self._intervals.repaired,
+            overflowed=self.series.overflowed,
+            first_end_ns=self._intervals.first_end_ns(batches[-1].source),
+            too_many_marks=too_many_marks,
+        )
 
     def _write_one(self, batch: Batch) -> int:
         """Write one batch; returns how many intervals became final."""
@@ -308,30 +289,5 @@ class Store:
         """Add the marks of a batch; returns how many were rejected."""
         too_many = marks.add(self._db, batch.source, batch.marks) if batch.marks else 0
         if too_many:
-            facts.note_problems(self._db, batch.source, [f"rejected {marks.TOO_MANY}"], time.time_ns())
-            self._count_rejected([(batch.source, marks.TOO_MANY, too_many)])
+            sources.count_rejected(self._db, batch.source, {marks.TOO_MANY: too_many}, time.time_ns())
         return too_many
-
-    def _count(self, batches: Sequence[Batch]) -> None:
-        """Add to the counters of the source of these batches."""
-        source, tallies = batches[-1].source, [batch.tally for batch in batches]
-        if not any(tally.bytes or tally.oversized for tally in tallies):
-            return
-        names = ("bytes", "samples", "ignored", "drift", "oversized")
-        self._db.execute(
-            f"UPDATE source SET {', '.join(f'{name} = {name} + ?' for name in names)} WHERE id = ?",
-            (*(sum(getattr(tally, name) for tally in tallies) for name in names), source),
-        )
-        problems = {name for tally in tallies for name in ("drift", "oversized") if getattr(tally, name)}
-        problems |= {f"rejected {reason}" for tally in tallies for reason in tally.rejected}
-        if problems:
-            facts.note_problems(self._db, source, problems, time.time_ns())
-        rejected = [(source, *item) for tally in tallies for item in tally.rejected.items()]
-        if rejected:
-            self._count_rejected(rejected)
-
-    def _count_rejected(self, rejected: Sequence[tuple[int, str, int]]) -> None:
-        """Count lines by source and reason."""
-        self._db.executemany(
-            "INSERT INTO rejected VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count", rejected
-        )

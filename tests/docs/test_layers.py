@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"query"},
     "daemon": {"tail", "engine", "store", "delivery"},
     "doctor": {
-        *("tail", "engine", "query", "store.facts", "store.health", "store.home", "store.place", "store.rows"),
+        *("tail", "engine", "query", "store.health", "store.home", "store.place", "store.rows", "store.sources"),
         *("daemon.options", "daemon.settings", "daemon.build", "daemon.safety"),
     },
     "testing": {"engine", "store", "delivery"},

@@ -11,6 +11,7 @@ from otel_logtail.daemon.build import Parts, build
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.store import sources
 from otel_logtail.testing.wrappers import cri
 from tests.support.lines import line
 
@@ -89,7 +90,7 @@ def test_a_commit_that_fails_keeps_the_parts(tmp_path: Path, log: Path, monkeypa
     log.rename(tmp_path / "proxy.log.1")
     log.write_bytes(rest)
     with monkeypatch.context() as patch:
-        patch.setattr(parts.store, "_count", lambda batches: 1 / 0)
+        patch.setattr(sources, "count", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             step(parts, 1)
     assert [bool(kept) for kept in unfinished(parts)] == [True, False]

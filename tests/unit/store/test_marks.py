@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from otel_logtail.model import Mark, MarkRecord, Stream
-from otel_logtail.store import facts, marks
+from otel_logtail.store import marks, sources
 from otel_logtail.store.connection import connect, transaction
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
@@ -53,7 +53,7 @@ def test_only_so_many_marks_of_an_hour_are_stored(tmp_path: Path) -> None:
         assert len(stored(store.path)) == most + 1
         assert rows(store.path, "SELECT reason, count FROM rejected") == [(marks.TOO_MANY, 5)]
         with closing(connect(store.path)) as connection:
-            assert list(facts.problems(connection, piece.info.id)) == [f"rejected {marks.TOO_MANY}"]
+            assert list(sources.problems(connection, piece.info.id)) == [f"rejected {marks.TOO_MANY}"]
 
 
 def test_a_store_that_is_killed_before_any_statement_has_each_mark_once(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from otel_logtail.model import (
     Shape,
     Stream,
 )
+from otel_logtail.store import sources
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.series import MAX_SERIES
 from otel_logtail.store.writer import Store
@@ -138,7 +139,7 @@ def test_a_commit_that_failed_leaves_room(path: Path, monkeypatch: pytest.Monkey
         raise StoreFull("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_count", full)
+        patch.setattr(sources, "count", full)
         with pytest.raises(StoreFull):
             store.commit(counts(store, {"a": 1, "b": 1}))
     assert not store.commit(counts(store, {"c": 1, "d": 1})).overflowed
@@ -227,7 +228,7 @@ def test_kinds_of_samples_are_bounded_over_restarts_and_a_commit_that_failed(
         raise StoreFull("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_count", full)
+        patch.setattr(sources, "count", full)
         with pytest.raises(StoreFull):
             store.commit(routes(900, 903))
     store.commit(routes(0, 2))
