@@ -20,12 +20,14 @@ FROM python:3.13.9-slim-bookworm
 RUN install -d -m 2770 -o 10001 -g 0 /var/lib/otel-logtail
 COPY --from=build /opt/otel-logtail /opt/otel-logtail
 ENV PATH=/opt/otel-logtail/bin:$PATH \
-    OTEL_LOGTAIL_DB=/var/lib/otel-logtail/otel-logtail.db
+    OTEL_LOGTAIL_DB=/var/lib/otel-logtail/otel-logtail.db \
+    OTEL_LOGTAIL_HEALTH_PORT=13133
 USER 10001:0
 WORKDIR /
 VOLUME /var/lib/otel-logtail
-# Check that the store exists and can be read. This does not detect a daemon that hangs. The interval is long because one check
-# starts a Python process, which uses more CPU than an idle daemon in a minute.
-HEALTHCHECK --interval=5m --timeout=10s --start-period=1m CMD ["otel-logtail", "status", "--format", "json"]
+# Check that the daemon's main loop turns. bash is an essential package of Debian and opens the connection itself: the image has
+# no curl, and a Python process would use more CPU than an idle daemon in a minute. Commands and --once have no health port.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=1m \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$OTEL_LOGTAIL_HEALTH_PORT && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["otel-logtail"]
 CMD ["--help"]

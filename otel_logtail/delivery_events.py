@@ -79,6 +79,21 @@ class DeliveryEvents(Messages):
         """Return whether a stream fails, as far as was reported."""
         return stream in self._outages.get(exporter, ())
 
+    def failing(self, for_s: float) -> list[str]:
+        """Return a line for each reason for which streams of an exporter have failed for so long."""
+        found: dict[tuple[str, str], tuple[float, list[str]]] = {}
+        with self._lock:
+            for exporter, failing in self._outages.items():
+                for stream, outage in failing.items():
+                    seconds, streams = found.setdefault((exporter, outage.reason), (0.0, []))
+                    seconds = max(seconds, self._clock_s() - outage.since_s)
+                    found[exporter, outage.reason] = seconds, [*streams, stream]
+        return [
+            self.redact(f"{exporter}: no delivery of {', '.join(streams)} for {span(seconds)}: {reason}")
+            for (exporter, reason), (seconds, streams) in found.items()
+            if seconds >= for_s
+        ]
+
     @event("exporter.recovered")
     def exporter_works(self, exporter: str, stream: str = "", receiver: str = "", waiting: int = 0) -> Message | None:
         """Deliveries of a stream succeed; ``waiting`` items of the exporter were not delivered until now."""

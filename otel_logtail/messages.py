@@ -92,10 +92,17 @@ class Messages:
         """Return text without secrets."""
         return self.log.redact(text)
 
-    def troubles(self) -> list[str]:
-        """Return the warnings whose condition is not over, the oldest first."""
+    def troubles(self, *kinds: str) -> list[str]:
+        """Return the warnings whose condition is not over, the oldest first.
+
+        If there are ``kinds``, the key of the condition starts with one of them.
+        """
         with self._lock:
-            return [self.redact(found.text) for found in self._going_on.values() if found.level != "info"]
+            return [
+                self.redact(found.text)
+                for key, found in self._going_on.items()
+                if found.level != "info" and key.startswith(kinds or "")
+            ]
 
     def forget(self, key: str) -> None:
         """End a condition without a message."""

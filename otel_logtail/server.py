@@ -1,4 +1,4 @@
-"""A small HTTP server for scrapes and pages: one thread, few connections, a deadline for each of them.
+"""A small HTTP server for scrapes, pages and health checks: one thread, few connections, a deadline for each of them.
 
 A client sends one GET request, and its connection is closed after the answer. Invariants: no client can make the
 server start a thread, keep more than ``CONNECTIONS`` connections or much more than ``REQUEST_BYTES`` of a request, or

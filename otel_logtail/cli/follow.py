@@ -6,15 +6,17 @@ import gc
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
-from pathlib import Path
 
 from otel_logtail.cli.errors import log_errors, logs_in_one_line, redact_logs
+from otel_logtail.cli.health import health_server, read_status
 from otel_logtail.cli.signals import Signals
 from otel_logtail.daemon.build import Parts, build
+from otel_logtail.daemon.health import HealthSite
 from otel_logtail.daemon.loop import RETRY_STORE_S, Loop
 from otel_logtail.daemon.paths import home_directory
 from otel_logtail.daemon.settings import Settings
@@ -53,8 +55,15 @@ def run(settings: Settings) -> int:
         log_errors(reporter.log)
     for text in settings.warnings:
         reporter.ignored(text)
-    supervisor, first_looks = Supervisor(os.environ), FirstLooks()
-    signals = Signals(once=settings.once)
+    supervisor = Supervisor(os.environ, is_probed=settings.health_port is not None)
+    health = HealthSite(supervisor, reporter, partial(read_status, settings.db), settings.exporters)
+    with health_server(settings, health):
+        return _follow(settings, reporter, supervisor, health)
+
+
+def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, health: HealthSite) -> int:
+    """Run until stopped; if the store is deleted, start again with a new one."""
+    first_looks, signals = FirstLooks(), Signals(once=settings.once)
     while True:
         watcher = _watcher(reporter, once=settings.once)
         make = partial(
@@ -66,14 +75,15 @@ def run(settings: Settings) -> int:
             first_looks=first_looks,
         )
         try:
-            parts = _build_when_ready(make, watcher, reporter, settings.db, patient=not settings.once)
+            parts = _build_when_ready(make, watcher, reporter, supervisor, settings)
         except LogtailError as problem:
             watcher.close()
             raise settings.explain(problem) from None
         except BaseException:
             watcher.close()
             raise
-        if style.form == "text":  # until here, an error is an answer to the user who started the daemon
+        health.drains = parts.drains
+        if reporter.log.style.form == "text":  # until here, an error is an answer to the user who started the daemon
             log_errors(reporter.log)
         running = Loop(parts, watcher, reporter, supervisor)
         try:
@@ -103,9 +113,9 @@ def _watcher(reporter: Reporter, *, once: bool) -> Watcher:
 
 
 def _build_when_ready(
-    make: Callable[[], Parts], watcher: Watcher, reporter: Reporter, db: Path, *, patient: bool
+    make: Callable[[], Parts], watcher: Watcher, reporter: Reporter, supervisor: Supervisor, settings: Settings
 ) -> Parts:
-    """Build the parts; with ``patient``, log a fault of the store that may pass, and wait until it is over.
+    """Build the parts; without ``--once``, log a fault of the store that may pass, and wait until it is over.
 
     Some damage shows only in use. It is noted, so that the next try finds the damage and moves the store away.
     """
@@ -114,12 +124,14 @@ def _build_when_ready(
         try:
             parts = make()
         except StoreUnavailable as problem:
-            if not patient:
+            if settings.once:
                 raise
-            reporter.store_failed(str(problem))
+            why = str(problem)
+            reporter.store_failed(why)
+            supervisor.turned(time.monotonic(), partial(str, why))
             watcher.wait(RETRY_STORE_S)
         except StoreCorrupt:
-            suspect(db)
+            suspect(settings.db)
             repairs += 1
             if repairs > _REPAIRS:
                 raise

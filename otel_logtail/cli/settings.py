@@ -10,7 +10,17 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from otel_logtail.cli.complete import complete_exporters, complete_observers
-from otel_logtail.daemon.options import CONFIG, EXPORTER, EXPORTING, FOLLOWING, LOGGING, OBSERVER, SUGGESTED, Several
+from otel_logtail.daemon.options import (
+    CONFIG,
+    EXPORTER,
+    EXPORTING,
+    FOLLOWING,
+    HEALTH,
+    LOGGING,
+    OBSERVER,
+    SUGGESTED,
+    Several,
+)
 from otel_logtail.option import Choice, Flag, Option, Options
 from otel_logtail.plugins import exporters, observers, options_of
 
@@ -70,6 +80,8 @@ def _sections() -> Iterator[tuple[str | None, Option[Any]]]:
         yield "Observing", option
     for option in (*EXPORTING, *options_of(exporters())):
         yield "Exporting", option
+    for option in HEALTH:
+        yield "Health", option
     for option in LOGGING:
         yield "Logging", option
 

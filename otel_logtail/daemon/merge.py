@@ -108,6 +108,8 @@ def _settings(
         once=both.get(options.ONCE) or False,
         limits=Limits(both.require(options.RETENTION) or None, both.require(options.MAX_DB_SIZE) or None),
         max_series=both.require(options.MAX_SERIES),
+        health_port=both.get(options.HEALTH_PORT),
+        health_host=both.require(options.HEALTH_HOST),
         exporters=chosen,
         exporters_from_now=both.require(options.EXPORTER_FROM) == "now",
         exporter_options=_exporter_options(given, config, chosen),

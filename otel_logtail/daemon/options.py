@@ -181,7 +181,22 @@ LOG_FORMAT = Option(
 VERBOSE = Option("verbose", Flag(), "Log each file read and each delivery, too.", short="-v")
 QUIET = Option("quiet", Flag(), "Log warnings and errors only.", short="-q")
 LOGGING: tuple[Option[Any], ...] = (LOG_FORMAT, VERBOSE, QUIET)
-OF_A_RUN: tuple[Option[Any], ...] = (DB, RETENTION, MAX_DB_SIZE, MAX_SERIES, EXPORT_INTERVAL, EXPORTER_FROM, *LOGGING)
+
+HEALTH_PORT = Option(
+    "health_port",
+    Integer(1, 65535, metavar="PORT"),
+    "Port for health checks over HTTP, e.g. 13133: /livez, /readyz and /status. Default: none. Not with --once.",
+)
+HEALTH_HOST = Option(
+    "health_host", Text("ADDRESS", "127.0.0.1"), "Address that the health port listens on.", default="127.0.0.1"
+)
+HEALTH: tuple[Option[Any], ...] = (HEALTH_PORT, HEALTH_HOST)
+
+OF_A_RUN: tuple[Option[Any], ...] = (
+    *(DB, RETENTION, MAX_DB_SIZE, MAX_SERIES, EXPORT_INTERVAL, EXPORTER_FROM),
+    *HEALTH,
+    *LOGGING,
+)
 """Settings that a configuration has at its top."""
 
 EXPORTER = Option(
@@ -199,5 +214,5 @@ CONFIG = Option(
 
 FOLLOWING: tuple[Option[Any], ...] = (*OF_A_SOURCE, ONCE, DB, RETENTION, MAX_DB_SIZE, MAX_SERIES)
 EXPORTING: tuple[Option[Any], ...] = (EXPORTER, EXPORTER_FROM, EXPORT_INTERVAL)
-ALL: tuple[Option[Any], ...] = (CONFIG, *FOLLOWING, *EXPORTING, *LOGGING)
+ALL: tuple[Option[Any], ...] = (CONFIG, *FOLLOWING, *EXPORTING, *HEALTH, *LOGGING)
 """All settings, in the order of ``--help``."""

@@ -85,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_series: int = _default(options.MAX_SERIES)
     drain_s: float = 5.0
     limits: Limits = Limits()
+    health_port: int | None = None
+    health_host: str = options.HEALTH_HOST.default
     places: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
     log_format: str = options.LOG_FORMAT.default

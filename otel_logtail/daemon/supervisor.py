@@ -1,4 +1,6 @@
-"""Messages to systemd over its socket (sd_notify): ready, alive, stopping, and one line of status.
+"""The state of the main loop, and messages about it to systemd over its socket (sd_notify).
+
+The messages are: ready, alive, stopping, and one line of status.
 
 Without ``NOTIFY_SOCKET`` nothing is sent. A datagram that cannot be sent is dropped: systemd reacts to the silence, and
 following logs is not affected.
@@ -10,6 +12,7 @@ import math
 import os
 import socket
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from otel_logtail.text import printable
 
@@ -18,11 +21,17 @@ STATUS_S = 30.0
 
 
 class Supervisor:
-    """The supervisor that started this process, if it listens. Only the main loop uses it."""
+    """The supervisor that started this process, if it listens. Only the main loop uses it; others may read its state.
 
-    def __init__(self, environ: Mapping[str, str], pid: int | None = None) -> None:
+    ``is_probed`` means that health checks watch the main loop, which then turns every 30 s at least.
+    """
+
+    def __init__(self, environ: Mapping[str, str], pid: int | None = None, *, is_probed: bool = False) -> None:
+        self.state: Literal["starting", "running", "stopping"] = "starting"
+        self.turned_s: float | None = None
+        """The time of the last turn; None before the first one."""
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
-        self._ready = False
+        self._is_probed = is_probed
         self._told_s = -math.inf
         timeout_s = _watchdog_s(environ, os.getpid() if pid is None else pid)
         self._watched = timeout_s is not None
@@ -31,25 +40,28 @@ class Supervisor:
 
     def ready(self, status: str) -> None:
         """Report that everything is found and watched. It is sent once, however often it is called."""
-        if not self._ready:
-            self._ready = True
+        if self.state == "starting":
+            self.state = "running"
             self._send("READY=1", f"STATUS={printable(status)}")
 
     def turned(self, now_s: float, status: Callable[[], str]) -> None:
         """Note a turn of the main loop, and report it when it is time to."""
-        if self._ready and self._address and now_s - self._told_s >= self._every_s:
+        self.turned_s = now_s
+        if self.state == "running" and self._address and now_s - self._told_s >= self._every_s:
             self._told_s = now_s
             self._send(*(["WATCHDOG=1"] if self._watched else []), f"STATUS={printable(status())}")
 
     def due_s(self, now_s: float) -> float:
-        """Return the maximum wait of the main loop until its next turn; infinite without a watchdog."""
-        if not (self._ready and self._watched and self._address):
-            return math.inf
-        return max(self._told_s + self._every_s - now_s, 0.0)
+        """Return the maximum wait of the main loop until its next turn; infinite if nothing watches the turns."""
+        due_s = STATUS_S if self._is_probed else math.inf
+        if self.state == "running" and self._watched and self._address:
+            due_s = min(due_s, self._told_s + self._every_s - now_s)
+        return max(due_s, 0.0)
 
     def stopping(self) -> None:
         """Report that the program stops."""
-        if self._ready:
+        was_ready, self.state = self.state == "running", "stopping"
+        if was_ready:
             self._send("STOPPING=1", "STATUS=stopping")
 
     def _send(self, *fields: str) -> None:

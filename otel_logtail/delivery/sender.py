@@ -36,6 +36,8 @@ class Drain:
         self.name = exporter.name
         self.damage: StoreCorrupt | None = None
         """Damage of the store that was found here: the daemon has to stop."""
+        self.busy_since_s: float | None = None
+        """The start of the export that has not returned yet."""
         self._exporter = exporter
         self._outbox = outbox
         self._reporter = reporter
@@ -181,6 +183,7 @@ class Drain:
     def export(self, batch: ExportBatch) -> Delivery:
         """Send a batch; does not raise."""
         self._report_repaired()
+        self.busy_since_s = time.monotonic()
         try:
             delivery = self._exporter.export(batch)
             if not isinstance(delivery, Delivery):
@@ -191,6 +194,8 @@ class Drain:
         except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not lose data or end the thread
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
             return Retry(self._reporter.redact(f"{type(problem).__name__}: {problem}"), isolate=True)
+        finally:
+            self.busy_since_s = None
 
     @property
     def accepted(self) -> int:

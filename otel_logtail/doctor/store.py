@@ -17,7 +17,7 @@ from typing import Any
 from otel_logtail.check import FAIL, NOTE, OK, WARN, Check, is_recent
 from otel_logtail.errors import LogtailError
 from otel_logtail.query import Reader
-from otel_logtail.store.health import size_on_disk, wal_size
+from otel_logtail.store.health import BEHIND_BYTES, size_on_disk, wal_size
 from otel_logtail.store.home import here, recorded
 from otel_logtail.store.place import holder, readers
 from otel_logtail.text import size, span
@@ -29,7 +29,6 @@ _RESTART = "sudo systemctl restart otel-logtail, or restart the daemon: it check
 _START = "sudo systemctl start otel-logtail, or run otel-logtail with its options"
 _FULL = 16 << 20
 _SPARE = 256 << 20
-_BEHIND = 16 << 20
 _LARGE_WAL = 32 << 20
 """A write-ahead log of this size, in bytes, means that a process holds a snapshot."""
 
@@ -203,5 +202,5 @@ def _check_reading(source: Mapping[str, Any], area: str) -> Iterator[Check]:
     if source["no_sample"]:
         yield Check(WARN, area, f"no sample in {size(source['bytes'])} of log", source["no_sample"])
     behind = sum(max(0, file["size"] - file["offset"]) for file in source["files"])
-    if behind > _BEHIND:
+    if behind > BEHIND_BYTES:
         yield Check(WARN, area, f"{size(behind)} are still to be read", "check again: does it decrease?")

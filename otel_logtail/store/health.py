@@ -56,6 +56,10 @@ def _size(path: str) -> int:
         return 0
 
 
+BEHIND_BYTES = 16 << 20
+"""The unread bytes of a source from which it counts as behind; reading them takes about a second."""
+
+
 def behind(path: str, device: int, inode: int, offset: int, size: int) -> int:
     """Return the unread bytes of a file. If the file is no longer at its path, its size at the last scan counts."""
     try:

@@ -87,6 +87,20 @@ def test_no_service_of_the_name_space_sets_its_variables(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
+def test_its_probes_ask_the_port_on_which_it_answers(name: str) -> None:
+    container = ours(name)
+    options = dict(word.removeprefix("--").split("=", 1) for word in container["args"] if "=" in word)
+    (port,) = container["ports"]
+    assert (port["name"], str(port["containerPort"])) == ("health", options["health-port"])
+    assert options["health-host"] == "$(POD_IP)", "the kubelet asks the pod's address"
+    probes = {kind: container[kind]["httpGet"] for kind in container if kind.endswith("Probe")}
+    expected = {"livenessProbe": {"path": "/livez", "port": "health"}}
+    if name == "daemonset.yaml":  # a sidecar that is not ready takes the program beside it out of its Service
+        expected["readinessProbe"] = {"path": "/readyz", "port": "health"}
+    assert probes == expected
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_the_program_takes_its_command_line(name: str) -> None:
     command = [sys.executable, "-m", "otel_logtail", "service", "hex", *ours(name)["args"]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

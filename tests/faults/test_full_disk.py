@@ -14,6 +14,8 @@ import pytest
 from tests.support.daemon import NOBODY, Daemon
 from tests.support.disk import fill, small_disk
 from tests.support.lines import line, lines
+from tests.support.ports import free_port
+from tests.support.scraping import probe
 from tests.support.tailing import append_bytes, rotate
 
 
@@ -50,12 +52,16 @@ def test_a_disk_that_gets_full_stops_reading_until_there_is_room(tmp_path: Path,
 def test_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path, disk: Path) -> None:
     log = tmp_path / "proxy.log"
     append_bytes(log, lines(0, 100))
-    ballast = fill(disk)
-    with Daemon(tmp_path, "--from-start", db=disk / "store.db", log=log).launch() as daemon:
+    ballast, port = fill(disk), free_port()
+    with Daemon(tmp_path, "--from-start", "--health-port", port, db=disk / "store.db", log=log).launch() as daemon:
         daemon.wait_until(lambda: "no room left" in daemon.said())
+        assert probe(port, "/livez") == (200, "ok\n")
+        status, reasons = probe(port, "/readyz")
+        assert (status, "no room left" in reasons) == (503, True), reasons
         append_bytes(log, lines(100, 200))
         ballast.unlink()
         daemon.reads(0, 200)
+        daemon.wait_until(lambda: probe(port, "/readyz") == (200, "ok\n"))
         assert daemon.said().count("reading stops") == daemon.said().count("can be written again") == 1
         daemon.stop()
         fill(disk)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
 
+from otel_logtail.server import Server
 from tests.support.image import Image, built, context, steps
 from tests.support.places import ROOT
+from tests.support.ports import free_port
+from tests.support.waiting import bound_s
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 CAPTURES = ROOT / "tests" / "captures"
@@ -66,10 +71,32 @@ def test_without_a_home_what_would_lie_there_has_to_be_named(image: Image) -> No
         assert (done.returncode, done.stderr.splitlines()[1:]) == (2, [hint]), done.stderr
 
 
-def test_its_health_is_asked_of_the_store(image: Image) -> None:
-    assert image.run(*image.health).returncode == 0
-    gone = image.run("env", "OTEL_LOGTAIL_DB=/var/lib/otel-logtail/none.db", *image.health, check=False)
+def test_its_health_is_asked_of_the_daemon_and_without_another_python(image: Image) -> None:
+    assert image.environ["OTEL_LOGTAIL_HEALTH_PORT"] == "13133"
+    assert image.health[0] == "bash"
+    port = f"OTEL_LOGTAIL_HEALTH_PORT={free_port()}"
+    follow = [*image.entrypoint, "--observer", "headroom", "--path", "/logs/0.42.0-stall.log"]
+    both = f"{shlex.join(follow)} & until {shlex.join(image.health)}; do sleep 0.1; done; kill $!; wait $!"
+    image.run("env", port, "bash", "-c", both)
+    gone = image.run("env", port, *image.health, check=False)
     assert gone.returncode != 0, "a check that can't fail shows nothing"
+
+
+@pytest.mark.parametrize(("status", "code"), [("200 OK", 0), ("503 Service Unavailable", 1)])
+def test_its_health_is_the_status_of_the_answer(status: str, code: int) -> None:
+    def app(environ: dict[str, object], start: Callable[..., object]) -> list[bytes]:
+        start(status if environ["PATH_INFO"] == "/livez" else "404 Not Found", [])
+        return [b"hung: 200\n"]
+
+    (check,) = [step.rest for step in steps(DOCKERFILE) if step.name == "HEALTHCHECK"]
+    server = Server("health", "127.0.0.1", 0, app)
+    server.start()
+    try:
+        environ = {"PATH": os.environ["PATH"], "OTEL_LOGTAIL_HEALTH_PORT": str(server.port)}
+        done = subprocess.run(json.loads(check.partition("CMD ")[2]), env=environ, check=False, timeout=bound_s(60))
+    finally:
+        server.close()
+    assert done.returncode == code
 
 
 def test_all_its_destinations_are_there(image: Image) -> None:

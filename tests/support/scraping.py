@@ -1,7 +1,8 @@
-"""Scrapes of the Prometheus exporter."""
+"""Scrapes of the Prometheus exporter, and health checks."""
 
 from __future__ import annotations
 
+from http.client import HTTPConnection
 from urllib.request import Request, urlopen
 
 from prometheus_client.core import Metric
@@ -18,6 +19,17 @@ def scrape(port: int, accept: str = OPENMETRICS) -> str:
     ) as answer:
         text: str = answer.read().decode()
         return text
+
+
+def probe(port: int, path: str) -> tuple[int, str]:
+    """Return the status and the body of the answer to a health check."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=bound_s(10))
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
 def families(port: int) -> dict[str, Metric]:

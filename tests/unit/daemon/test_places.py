@@ -53,6 +53,8 @@ WRONG = {
     "exporter_from": Wrong("yesterday"),
     "export_interval": Wrong("10"),
     "log_format": Wrong("xml"),
+    "health_port": Wrong("x"),
+    "health_host": Wrong("$(POD_IP)"),
     "otlp_endpoint": Wrong("localhost", "otlp"),
     "otlp_protocol": Wrong("smoke", "otlp"),
     "histogram": Wrong("round", "otlp"),
@@ -75,7 +77,7 @@ WRONG = {
 }
 NO_NUMBER = {"threshold_ms", "stall_ms", "quiet_ms"}
 """Options whose values are numbers: the command line's parser refuses other words, in words of its own."""
-ANY_TEXT = {"source", "postgresql_databases"}
+ANY_TEXT = {"source", "postgresql_databases", "health_host"}
 """Options that are wrong only as a variable or a flag in which Kubernetes did not replace a name."""
 YES_OR_NO = {"from_start", "once", "verbose", "quiet"}
 """Options without a value: only a variable can be wrong."""

@@ -1,0 +1,57 @@
+"""The health port of a daemon: the server, and the status that it shows."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from otel_logtail.daemon.health import HealthSite
+from otel_logtail.daemon.options import HEALTH_HOST, HEALTH_PORT
+from otel_logtail.daemon.settings import Settings
+from otel_logtail.errors import UsageError
+
+
+@contextmanager
+def health_server(settings: Settings, site: HealthSite) -> Iterator[None]:
+    """Answer health checks meanwhile, if the settings have a port for them; a run with ``--once`` needs none.
+
+    Raises:
+        UsageError: the port is taken, or the address is not one of this machine.
+    """
+    if settings.health_port is None or settings.once:
+        yield
+        return
+    from otel_logtail.server import Server  # most runs have no port
+
+    host, port = settings.health_host, settings.health_port
+    try:
+        server = Server("health", host, port, site)
+    except OSError as problem:
+        is_taken = problem.errno == errno.EADDRINUSE
+        raise settings.explain(
+            UsageError(
+                f"cannot listen on {host} port {port} for health checks: {problem.strerror or problem}",
+                hint=f"another port: {HEALTH_PORT.flag}; another address: {HEALTH_HOST.flag}",
+                setting=(HEALTH_PORT if is_taken else HEALTH_HOST).name,
+            )
+        ) from None
+    server.start()
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def read_status(db: Path) -> Mapping[str, Any]:
+    """Return the answer of ``otel-logtail status`` from the store as it is now.
+
+    Raises:
+        StoreError: there is no store yet, or it cannot be read.
+    """
+    from otel_logtail import query  # most runs ask no question
+
+    with query.Reader.open(db) as reader:
+        return query.status(reader)
