@@ -22,8 +22,7 @@ def test_it_answers_until_the_daemon_is_killed_and_after_a_restart(tmp_path: Pat
         daemon.reads(0, 50)
         daemon.wait_until(lambda: probe(port, "/readyz") == (200, "ok\n"))
         assert probe(port, "/livez") == (200, "ok\n")
-        expected = daemon.ask("status")
-        daemon.wait_until(lambda: json.loads(probe(port, "/status")[1]) == expected)
+        daemon.wait_until(lambda: json.loads(probe(port, "/status")[1]) == daemon.ask("status"))
         daemon.kill()
         with pytest.raises(ConnectionRefusedError):
             probe(port, "/livez")
