@@ -233,7 +233,7 @@ def test_it_does_not_answer_to_names_that_anyone_may_point_here(asked: Asked, ho
         assert asked.get(path, f"Host: {host}") == (403, "ask by an address or as localhost\n")
 
 
-def test_a_checker_without_a_host_is_no_browser(asked: Asked) -> None:
+def test_a_checker_without_a_host_is_answered(asked: Asked) -> None:
     assert asked.get("/livez", "User-Agent: check") == (200, "ok\n")
 
 
