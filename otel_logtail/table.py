@@ -156,6 +156,13 @@ def lay_out(rows: Sequence[Row], sides: str, width: int | None = None, indent: s
             yield (indent + line).rstrip()
 
 
+def left_out(titles: Sequence[str]) -> str:
+    """Return the sentence about columns that a table has no room for."""
+    number = len(titles)
+    columns, them = ("column", "it") if number == 1 else ("columns", "them")
+    return f"{number} {columns} left out ({', '.join(titles)}): a wider terminal or --format json has {them}"
+
+
 def records(heading: Row, rows: Iterable[Row], width: int, paint: Paint | None = None) -> Iterator[str]:
     """Yield rows as records, a value on each line after its title, with an empty line between two records.
 

@@ -1,4 +1,4 @@
-"""Exit codes and error messages of commands: one line and a hint on stderr.
+"""Exit codes and error messages of commands: the fault, a hint, and the usage of the command, on stderr.
 
 Every exception of a command is translated in one place (`ended`). A closed pipe on stdout is not an error.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import typer
 
-from otel_logtail.errors import LogtailError
+from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.redact import Redactor, secrets_of
 
 if TYPE_CHECKING:
@@ -59,14 +59,30 @@ def log_errors(log: Log) -> None:
     _log = log
 
 
-def say_error(message: str, hint: str = "") -> None:
-    """Write an error and a hint to stderr."""
+_command: Any = None
+"""The context of the command that runs; its usage is part of errors about its arguments."""
+
+
+def set_command(context: Any) -> Any:
+    """From now on, errors about arguments show the usage of this command; returns the command before it."""
+    global _command
+    before, _command = _command, context
+    return before
+
+
+def say_error(message: str, hint: str = "", context: Any = None) -> None:
+    """Write an error, a hint and the usage of a command to stderr, with an empty line between them."""
     if _log is not None:
         _log.write("error", message, "run.failed", {}, hint)
         return
     say(f"otel-logtail: error: {' '.join(message.split(chr(10)))}")
     if hint:
+        say("")
         say(f"hint: {hint}")
+    if context is not None:
+        say("")
+        for line in context.get_usage().splitlines():
+            say(line)
 
 
 @contextmanager
@@ -101,11 +117,12 @@ def stop_early(number: int, *, once: bool) -> NoReturn:
 
 def ended(problem: BaseException) -> int:
     """Print the error that ended a command, and return the exit code."""
+    command = set_command(None)
     if isinstance(problem, LogtailError):
         from otel_logtail.daemon.settings import explain
 
         named = explain(problem, _variables())
-        say_error(str(named), named.hint)
+        say_error(str(named), named.hint, command if isinstance(problem, UsageError) else None)
         return problem.exit_code
     if isinstance(problem, typer.Exit):
         return problem.exit_code
@@ -157,13 +174,7 @@ def _of_the_arguments(problem: BaseException, message: str) -> int:
 
     name = "otel-logtail" if context is None else context.command_path
     what, hint = explained(problem, context, message)
-    say_error(what)
-    say("")
-    say(f"hint: {hint or f'{name} --help shows the options and commands'}")
-    if context is not None:
-        say("")
-        for line in context.get_usage().splitlines():
-            say(line)
+    say_error(what, hint or f"{name} --help shows the options and commands", context)
     return code
 
 

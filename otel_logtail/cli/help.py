@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from otel_logtail.cli.errors import set_command
 from otel_logtail.cli.given import moved
 from otel_logtail.table import cells, wrap
 
@@ -47,6 +48,13 @@ class _Sectioned:
             if hasattr(problem, "ctx") and problem.ctx is None:
                 problem.ctx = ctx
             raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an error about the value of an argument shows its usage."""
+        before = set_command(ctx)
+        answer = super().invoke(ctx)  # type: ignore[misc]
+        set_command(before)
+        return answer
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write the description, without the example."""

@@ -1,4 +1,4 @@
-"""`otel-logtail mark`: add a point in time that may explain a change, such as a deployment."""
+"""`otel-logtail mark`: add or remove a point in time that may explain a change, such as a deployment."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from otel_logtail.errors import LogtailError, UsageError
 
 if TYPE_CHECKING:
     from otel_logtail.model import Mark
+    from otel_logtail.store.marks import Removed
+
+_SECOND_NS = 10**9
 
 
 @errors_as_exit()
 def mark(
-    text: Annotated[str, typer.Argument(help="Name of the mark, e.g. 'upgrade 0.42'.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Name of the mark, e.g. 'upgrade 0.42'.")],
     when: Annotated[
-        str, typer.Option("--time", metavar="WHEN", help="Its time: 2026-11-20T10:00, 90m (ago), @seconds.")
-    ] = "now",
+        str | None,
+        typer.Option("--time", metavar="WHEN", help="Its time: 2026-11-20T10:00, 90m (ago), @seconds. Default: now."),
+    ] = None,
     source: Annotated[
         str | None, typer.Option("--source", metavar="NAME", help="Only for this source. Default: for all.")
     ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the mark with this text, and this --time if there are several.")
+    ] = False,
     db: Db = None,
 ) -> None:
     """Write a mark to the store, such as a deployment.
@@ -36,12 +43,32 @@ def mark(
     from otel_logtail.model import Mark
     from otel_logtail.text import brief, local, parse_past
 
-    time_ns = parse_past(when, time.time_ns(), where="--time")
-    found = Mark(time_ns, brief(text))
-    if not found.text:
+    now_ns = time.time_ns()
+    time_ns = None if when is None else parse_past(when, now_ns, where="--time")
+    name = brief(text)
+    if not name:
         raise UsageError("the text of the mark is empty", hint="otel-logtail mark 'upgrade 0.42'")
+    if remove:
+        _remove(store_at(db), name, time_ns, source)
+        return
+    found = Mark(now_ns if time_ns is None else time_ns, name)
     _add(store_at(db), found, source)
-    say(f"marked {local(time_ns)}: {found.text}")
+    say(f"marked {local(found.time_ns)}: {found.text}")
+
+
+def _check(path: Path, source: str | None) -> None:
+    """Check the store and the name of a source.
+
+    Raises:
+        UsageError: the store has no such source, or none at all.
+    """
+    from otel_logtail.query import Reader
+
+    with Reader.open(path, source=source) as reader:
+        reader.source_id()
+        has_sources = reader.conn.execute("SELECT 1 FROM source LIMIT 1").fetchone() is not None
+    if not has_sources:
+        raise UsageError(f"the store {path} has no source yet", hint="start the daemon first: it adds its sources")
 
 
 def _add(path: Path, found: Mark, source: str | None) -> None:
@@ -53,18 +80,54 @@ def _add(path: Path, found: Mark, source: str | None) -> None:
     """
     from contextlib import closing
 
-    from otel_logtail.query import Reader
     from otel_logtail.store import marks
     from otel_logtail.store.connection import connect, transaction, translated
 
-    with Reader.open(path, source=source) as reader:  # checks the store and the name of the source
-        reader.source_id()
-        has_sources = reader.conn.execute("SELECT 1 FROM source LIMIT 1").fetchone() is not None
-    if not has_sources:
-        raise UsageError(f"the store {path} has no source yet", hint="start the daemon first: it adds its sources")
+    _check(path, source)
     with translated(path), closing(connect(path)) as writer, transaction(writer):
         added = marks.add_by_hand(writer, found, source)
     if not added:
         raise LogtailError(
             f"not stored: the hour of this mark has {marks.MOST_PER_HOUR} marks", hint="choose another --time"
         )
+
+
+def _remove(path: Path, text: str, time_ns: int | None, source: str | None) -> None:
+    """Remove a mark, and print which receivers have it.
+
+    Raises:
+        UsageError: there is no such mark, or there are several.
+    """
+    from contextlib import closing
+
+    from otel_logtail.store import marks
+    from otel_logtail.store.connection import connect, transaction, translated
+    from otel_logtail.text import local
+
+    _check(path, source)
+    around = None if time_ns is None else _to_the_second(time_ns)
+    with translated(path), closing(connect(path)) as writer, transaction(writer):
+        found = marks.remove(writer, text, around, source)
+    if len(found.times_ns) != 1:
+        raise _not_one(text, found)
+    say(f"removed {local(found.times_ns[0])}: {text}")
+    if found.sent_by:
+        say(f"already sent by {', '.join(found.sent_by)}: a receiver keeps the mark until you delete it there")
+
+
+def _to_the_second(time_ns: int) -> tuple[int, int]:
+    """Return the range of times that a user means who may have left out the fraction of a second."""
+    return (time_ns, time_ns + (_SECOND_NS if time_ns % _SECOND_NS == 0 else 10**6))
+
+
+def _not_one(text: str, found: Removed) -> UsageError:
+    """Return the error of a text that no mark has, or marks at several times."""
+    from otel_logtail.text import iso
+
+    if not found.times_ns:
+        return UsageError(f"no such mark: '{text}'", hint="otel-logtail query marks lists all of them")
+    times = [iso(time_ns) for time_ns in found.times_ns]
+    return UsageError(
+        f"{len(times)} marks have the text '{text}'",
+        hint=f"add the time of one of them: --time {' or '.join(times[-5:])}",
+    )

@@ -16,7 +16,7 @@ import msgspec
 
 from otel_logtail.cli.errors import say
 from otel_logtail.cli.streams import encodable, is_colored, takes_all
-from otel_logtail.table import Paint, cells, records, row_lines, widths_of, wrap
+from otel_logtail.table import Paint, cells, left_out, records, row_lines, widths_of, wrap
 from otel_logtail.text import printable
 
 Row = Sequence[object]
@@ -81,8 +81,7 @@ class Table:
             number += len(piece)
         if omitted := heading[shown:]:
             self._out.flush()
-            columns = f"{len(omitted)} column{'s' * (len(omitted) > 1)} left out ({', '.join(omitted)})"
-            say(f"{columns}: --format json has {'them' if len(omitted) > 1 else 'it'}")
+            say(left_out(omitted))
         return number
 
     def _write(self, *parts: Iterable[str]) -> None:

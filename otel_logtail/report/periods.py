@@ -62,6 +62,15 @@ def other(compare: str, later: Period, first_ns: int, now_ns: int) -> Period:
     if compare.strip().lower() == "previous":
         return previous(later, first_ns)
     found = parse_range(compare, now_ns, "--compare")
+    if found.since_ns >= later.until_ns:
+        start, end, since, until = (
+            local(at_ns)[:19].replace(" ", "T")
+            for at_ns in (later.since_ns, later.until_ns, found.since_ns, found.until_ns)
+        )
+        raise UsageError(
+            f"--compare {compare}: this period is later than that of the report",
+            hint=f"report the later one: --since {since} --until {until} --compare {start}..{end}",
+        )
     start_ns, end_ns = max(found.since_ns, later.since_ns), min(found.until_ns, later.until_ns)
     if start_ns < end_ns:
         first, last = (local(at_ns)[:10] for at_ns in (start_ns, end_ns - 1))

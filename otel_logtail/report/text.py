@@ -31,7 +31,7 @@ from otel_logtail.report.rows import (
 )
 from otel_logtail.report.since import since_sentence
 from otel_logtail.report.words import NONE, SPACE, count, measured
-from otel_logtail.table import GAP, lay_out, row_lines, widths_of, wrap
+from otel_logtail.table import GAP, lay_out, left_out, row_lines, widths_of, wrap
 from otel_logtail.text import printable, short
 
 _BLOCK = "█"
@@ -41,6 +41,8 @@ _WIDTH = 100  # of text that is not for a terminal
 _MAX_SLOTS = 31
 _INDENT = "  "
 _CAUSE_SIDES = "wlrrr"
+_BAR = "bar"
+_CAUSES = ("cause", _BAR, "time in stalls", "stalls", "slow samples")
 
 
 def lines(
@@ -141,7 +143,8 @@ def _histogram(report: Report, width: int | None) -> Iterator[str]:
         [f"{short(bar.from_ms)} –", short(bar.to_ms), f"{bar.count:,}", severity_of(bar, report.thresholds_ms)]
         for bar in bars
     ]
-    yield from _with_bars(rows, "rrrl", [length(bar.count, most) for bar in bars], width)
+    lengths = [length(bar.count, most) for bar in bars]
+    yield from _with_bars(rows, "rrrl", lengths, width, ("from", "to", "samples", "severity", _BAR))
 
 
 def _calendar(report: Report, width: int | None) -> Iterator[str]:
@@ -153,7 +156,8 @@ def _calendar(report: Report, width: int | None) -> Iterator[str]:
         [slot.label, f"{slot.stalls} stall{'' if slot.stalls == 1 else 's'}", f"{slot.degraded} degraded"]
         for slot in slots
     ]
-    yield from _with_bars(rows, "lrr", [(slot.stalls + slot.degraded) / most for slot in slots], width)
+    shares = [(slot.stalls + slot.degraded) / most for slot in slots]
+    yield from _with_bars(rows, "lrr", shares, width, ("time", "stalls", "degraded", _BAR))
 
 
 def _causes(report: Report, width: int) -> Iterator[str]:
@@ -179,9 +183,12 @@ def _causes(report: Report, width: int) -> Iterator[str]:
         if cause.stalls and cause.advice:
             text = " ".join(filter(None, (cause.advice, cause.hint)))
             yield from (f"      {part}" for part in _wrapped(printable(text), width - 6))
+    yield from _left_out(_CAUSES[len(widths) :] if rows else (), width)
 
 
-def _with_bars(rows: Sequence[Sequence[str]], sides: str, shares: Sequence[float], width: int | None) -> Iterator[str]:
+def _with_bars(
+    rows: Sequence[Sequence[str]], sides: str, shares: Sequence[float], width: int | None, titles: Sequence[str]
+) -> Iterator[str]:
     """Yield the lines of a table with a bar behind each row; a share of 1 is the longest bar."""
     if not rows:
         return
@@ -189,9 +196,27 @@ def _with_bars(rows: Sequence[Sequence[str]], sides: str, shares: Sequence[float
     widths = widths_of([[printable(cell) for cell in row] for row in rows], sides, room - _SHORTEST - GAP)
     longest = max(_SHORTEST, min(_LONGEST, room - sum(widths) - GAP * len(widths)))
     bars = ([*row, _BLOCK * ceil(longest * share)] for row, share in zip(rows, shares, strict=True))
-    yield from _table(list(bars), f"{sides}l", width)
+    yield from _table(list(bars), f"{sides}l", width, titles)
 
 
-def _table(rows: Sequence[Sequence[str]], sides: str, width: int | None = None) -> Iterator[str]:
-    """Yield the lines of a table, without its last columns if they do not fit the width."""
-    return lay_out([[printable(cell) for cell in row] for row in rows], sides, width, _INDENT)
+def _table(
+    rows: Sequence[Sequence[str]], sides: str, width: int | None = None, titles: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield the lines of a table, and which of its last columns do not fit the width.
+
+    Args:
+        rows: The rows; the first one has the titles of the columns, unless ``titles`` are given.
+        sides: As in :func:`widths_of`.
+        width: The width of a line; None: no limit.
+        titles: The titles of columns that have none in the first row.
+    """
+    shown = [[printable(cell) for cell in row] for row in rows]
+    yield from lay_out(shown, sides, width, _INDENT)
+    if width is not None and rows:
+        yield from _left_out((titles or rows[0])[len(widths_of(shown, sides, width - len(_INDENT))) :], width)
+
+
+def _left_out(titles: Sequence[str], width: int) -> Iterator[str]:
+    """Yield the sentence about columns without room; a bar repeats a number beside it."""
+    if named := [title for title in titles if title != _BAR]:
+        yield from (_INDENT + line for line in _wrapped(f"({left_out(named)})", width - len(_INDENT)))

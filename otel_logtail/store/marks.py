@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from otel_logtail.model import Mark, MarkRecord, SourceInfo
+from otel_logtail.model import Mark, MarkRecord, SourceInfo, Stream
 from otel_logtail.store.connection import one
 from otel_logtail.store.records import read_sources
 
@@ -51,6 +52,39 @@ def add_by_hand(db: sqlite3.Connection, mark: Mark, source: str | None) -> int:
     """Add a mark to one source, or to all (None); returns how many sources have it now."""
     ids = [id_ for (id_,) in db.execute("SELECT id FROM source WHERE name = coalesce(?, name) ORDER BY id", (source,))]
     return sum(not add(db, id_, (mark,)) for id_ in ids)
+
+
+class Removed(NamedTuple):
+    """Marks that were deleted: their times, and the exporters whose receivers have them."""
+
+    times_ns: tuple[int, ...]
+    sent_by: tuple[str, ...]
+
+
+def remove(db: sqlite3.Connection, text: str, around: tuple[int, int] | None, source: str | None) -> Removed:
+    """Delete the marks with a text, unless their times differ; returns their times in order, also if none is deleted.
+
+    Args:
+        db: The connection.
+        text: The text of the marks.
+        around: The range of their times, ``[since, until)``; None: any time.
+        source: The name of their source; None: all sources.
+    """
+    since_ns, until_ns = around or (-(2**63), 2**63 - 1)
+    rows = db.execute(
+        "SELECT m.id, m.time_ns FROM mark AS m JOIN source AS s ON s.id = m.source WHERE m.text = ? AND m.time_ns >= ?"
+        " AND m.time_ns < ? AND s.name = coalesce(?, s.name) ORDER BY m.id",
+        (text, since_ns, until_ns, source),
+    ).fetchall()
+    times_ns = tuple(sorted({time_ns for _, time_ns in rows}))
+    if len(times_ns) != 1:
+        return Removed(times_ns, ())
+    db.executemany("DELETE FROM mark WHERE id = ?", [(id_,) for id_, _ in rows])
+    sent_by = db.execute(
+        "SELECT exporter FROM cursor WHERE stream = ? AND position >= ? ORDER BY exporter",
+        (Stream.MARKS.value, rows[0][0]),
+    )
+    return Removed(times_ns, tuple(name for (name,) in sent_by))
 
 
 def uid_of(source: str, mark: Mark) -> bytes:

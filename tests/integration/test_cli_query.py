@@ -134,11 +134,12 @@ def test_an_empty_range_is_a_heading_and_a_note(store: Path) -> None:
 def test_an_error_is_one_line_and_a_hint(store: Path, words: list[str], error: str, hint: str) -> None:
     result = run(*words)
     assert (result.exit_code, result.stdout) == (2, "")
-    first, second = result.stderr.splitlines()
+    first, second, *usage = filter(None, result.stderr.splitlines())
     assert first.startswith("otel-logtail: error: ")
     assert error in first
     assert second.startswith("hint: ")
     assert hint in second
+    assert [text.partition(" ")[0] for text in usage] == ["Usage:"] * (not error.startswith("no store"))
 
 
 @pytest.mark.parametrize("words", [["--severity", "awful"], ["--format", "xml"], ["--limit", "-1"], ["--what"]])

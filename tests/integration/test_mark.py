@@ -92,6 +92,32 @@ def test_a_mark_that_cannot_be_stored_is_one_error(
     assert daemon.rows("SELECT count(*) FROM mark") == [(0,)]
 
 
+def test_a_mark_by_mistake_is_removed_and_the_receivers_that_have_it_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    daemon = Daemon(tmp_path, "--from-start", "--exporter", "jsonl", "--jsonl-file", file)
+    daemon.write(lines(0, 20))
+    daemon.once()
+    for text in ("upgrade 0.41", "twice", "twice"):
+        mark(daemon, text, *(("--time", "2h") if text == "twice" else ()))
+        mark(daemon, text)
+    daemon.once()
+    mark(daemon, "not sent yet", "--time", "1h")
+    assert mark(daemon, "not sent yet", "--remove").stderr.count("\n") == 1
+    several = mark(daemon, "twice", "--remove", check=False)
+    assert (several.returncode, "marks have the text 'twice'\n\nhint: add the time" in several.stderr) == (2, True)
+    newest = several.stderr.splitlines()[2].split()[-1]
+    removed = mark(daemon, "twice", "--remove", "--time", newest)
+    assert removed.stderr.startswith("removed 2")
+    assert "already sent by jsonl" in removed.stderr
+    again = mark(daemon, "twice", "--remove", "--time", newest, check=False)
+    assert (again.returncode, "no such mark: 'twice'" in again.stderr) == (2, True)
+    mark(daemon, "upgrade 0.42")
+    daemon.once()
+    sent = [body for _, body, _, _ in records(file)]
+    assert "not sent yet" not in sent
+    assert sent[-1] == "upgrade 0.42"
+
+
 def test_a_mark_needs_a_store(tmp_path: Path) -> None:
     done = run("mark", "x", "--db", tmp_path / "none.db", home=tmp_path, check=False)
     assert done.returncode == 2

@@ -134,7 +134,7 @@ def test_a_mistake_in_a_configuration_has_its_line(folder: Path, observer: str, 
 def test_a_mistake_on_the_command_line_names_the_flag(folder: Path) -> None:
     done = run(folder, "--observer", "./acme.py:Nothing", "--path", "acme.log", "--once")
     assert done.returncode == 2
-    assert f"error: {folder}/acme.py has no 'Nothing' (--observer)\nhint: it defines Acme\n" in done.stderr
+    assert f"error: {folder}/acme.py has no 'Nothing' (--observer)\n\nhint: it defines Acme\n" in done.stderr
 
 
 def test_doctor_checks_its_logs_if_the_file_is_given(folder: Path) -> None:

@@ -56,7 +56,7 @@ def test_each_observer_is_shown(tmp_path: Path, name: str) -> None:
 
 def test_an_unknown_observer_cannot_be_shown(tmp_path: Path) -> None:
     done = run(tmp_path, "observers", "show", "nothing", code=2)
-    assert "error: unknown observer 'nothing'\nhint: known: " in done.stderr
+    assert "error: unknown observer 'nothing'\n\nhint: known: " in done.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("--format", "json")])
@@ -81,4 +81,7 @@ def test_a_written_observer_runs_as_printed(tmp_path: Path) -> None:
     assert [(sample["duration_ms"], sample["source"]) for sample in samples] == [(734.0, "acme"), (12.0, "acme")]
     assert run(tmp_path, "observers", "show", "./acme.py:Acme").stdout.startswith("acme: The duration of each request")
     again = run(tmp_path, "observers", "new", "acme", "--sample", "app.log", code=2)
-    assert again.stderr == "otel-logtail: error: acme.py exists\nhint: delete it, or use another name\n"
+    hint = "hint: delete it, or use another name"
+    assert again.stderr.startswith(
+        f"otel-logtail: error: acme.py exists\n\n{hint}\n\nUsage: otel-logtail observers new "
+    )

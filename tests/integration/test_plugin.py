@@ -21,6 +21,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.observer import ObserverContext, ObserverPlugin
 from otel_logtail.observers.headroom.observer import HeadroomObserver
+from tests.support.command import USAGE
 from tests.support.places import CAPTURES, ROOT
 from tests.support.waiting import bound_s
 
@@ -118,7 +119,7 @@ def test_a_plug_ins_usage_error_is_one_like_ours(installed: Path, tmp_path: Path
     command = [str(installed / "otel-logtail"), "--observer", "acme", "--path", log, "--exporter", "csv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(60), check=False)
     assert done.returncode == 2
-    assert done.stderr == ("otel-logtail: error: --csv-file is missing\nhint: pass --csv-file PATH\n")
+    assert done.stderr == ("otel-logtail: error: --csv-file is missing\n\nhint: pass --csv-file PATH\n" + USAGE)
 
 
 def refused(installed: Path, *arguments: object, **environ: str) -> str:
@@ -131,7 +132,8 @@ def refused(installed: Path, *arguments: object, **environ: str) -> str:
     assert done.returncode == 2, done.stderr
     start = "otel-logtail: error: "
     assert done.stderr.startswith(start), done.stderr
-    return done.stderr.removeprefix(start)
+    assert done.stderr.endswith(USAGE)
+    return done.stderr.removeprefix(start).removesuffix(USAGE)
 
 
 def test_the_options_of_an_exporter_are_flags_with_help(installed: Path, tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_the_options_of_an_exporter_are_flags_with_help(installed: Path, tmp_pat
 
 def test_a_wrong_value_of_an_option_names_its_place(installed: Path, tmp_path: Path) -> None:
     common = ("--observer", "acme", "--path", tmp_path / "access.log", "--exporter", "csv", "--csv-file", "/x")
-    why = "expected , or ;\nhint: use , or ;\n"
+    why = "expected , or ;\n\nhint: use , or ;\n"
     assert refused(installed, *common, "--csv-separator", "x") == f"invalid --csv-separator 'x': {why}"
     by_variable = refused(installed, *common, OTEL_LOGTAIL_CSV_SEPARATOR="x")
     assert by_variable == f"invalid OTEL_LOGTAIL_CSV_SEPARATOR 'x': {why}"
@@ -157,7 +159,7 @@ def test_a_wrong_value_of_an_option_names_its_place(installed: Path, tmp_path: P
     assert refused(installed, "--config", file) == f"{file}:5: exporter.csv.separator 'x': {why}"
     file.write_text(f"{source}[exporter.csv]\nseperator = ';'\n")
     error = refused(installed, "--config", file)
-    assert error == f"{file}:4: exporter.csv.seperator is not known\nhint: did you mean separator?\n"
+    assert error == f"{file}:4: exporter.csv.seperator is not known\n\nhint: did you mean separator?\n"
 
 
 LINES = (
@@ -223,7 +225,7 @@ def test_thresholds_that_an_observer_suggests_are_shown_and_can_be_overridden(in
 
 def test_a_wrong_value_of_an_observers_option_names_its_place(installed: Path, tmp_path: Path) -> None:
     common = ("--observer", "acme", "--path", tmp_path / "access.log")
-    why = "expected total or db\nhint: use total or db\n"
+    why = "expected total or db\n\nhint: use total or db\n"
     assert refused(installed, *common, "--acme-part", "x") == f"invalid --acme-part 'x': {why}"
     by_variable = refused(installed, *common, OTEL_LOGTAIL_ACME_PART="x")
     assert by_variable == f"invalid OTEL_LOGTAIL_ACME_PART 'x': {why}"
@@ -237,31 +239,32 @@ def test_a_wrong_value_of_an_observers_option_names_its_place(installed: Path, t
     [
         (
             "[source.web]\nobserver = 'acme'\nprt = 'db'\n",
-            "3: source.web.prt is not known\nhint: did you mean part?\n",
+            "3: source.web.prt is not known\n\nhint: did you mean part?\n",
         ),
         (
             "[source.web]\nobserver = 'acme'\nacme_part = 'db'\n",
-            "3: source.web.acme_part is not known\nhint: write part: the table has the observer\n",
+            "3: source.web.acme_part is not known\n\nhint: write part: the table has the observer\n",
         ),
         (
             "[source.proxy]\nobserver = 'headroom'\npart = 'db'\n",
-            "3: source.proxy.part is not known\nhint: it is an option of acme: leave it out, or change the observer\n",
+            "3: source.proxy.part is not known\n\n"
+            "hint: it is an option of acme: leave it out, or change the observer\n",
         ),
         (
             "[source.web]\npart = 'db'\n",
-            "2: source.web.part is not known\nhint: it is an option of acme: add observer = NAME\n",
+            "2: source.web.part is not known\n\nhint: it is an option of acme: add observer = NAME\n",
         ),
         (
             "[source.web]\nobserver = 'amce'\npart = 'db'\n",
-            "2: source.web.observer: unknown observer 'amce'\nhint: did you mean acme? known: acme, ",
+            "2: source.web.observer: unknown observer 'amce'\n\nhint: did you mean acme? known: acme, ",
         ),
         (
             "acme_part = 'db'\n[source.web]\nobserver = 'acme'\n",
-            "1: acme_part is not known\nhint: put it under the [source.NAME] of acme\n",
+            "1: acme_part is not known\n\nhint: put it under the [source.NAME] of acme\n",
         ),
         (
             "part = 'db'\n[source.web]\nobserver = 'acme'\n",
-            "1: part is not known\nhint: put it under the [source.NAME] of acme\n",
+            "1: part is not known\n\nhint: put it under the [source.NAME] of acme\n",
         ),
     ],
     ids=["misspelled", "with the name", "of another", "without one", "unknown", "at the top", "its key at the top"],
@@ -277,12 +280,12 @@ def test_a_key_that_the_observer_of_a_source_does_not_have_is_refused(
 def test_a_flag_of_an_observer_that_is_not_used_is_refused(installed: Path, tmp_path: Path) -> None:
     common = ("--observer", "headroom", "--path", tmp_path / "proxy.log")
     error = refused(installed, *common, "--acme-part", "db")
-    assert error == "--acme-part is for acme, and that is not chosen\nhint: add --observer acme\n"
+    assert error == "--acme-part is for acme, and that is not chosen\n\nhint: add --observer acme\n"
     file = tmp_path / "x.toml"
     file.write_text("[source.web]\nobserver = 'acme'\n")
     error = refused(installed, "--config", file, "--acme-part", "db")
     assert error == (
-        "--acme-part beside --config: the file has the sources\nhint: write it in the file, under [source.NAME]\n"
+        "--acme-part beside --config: the file has the sources\n\nhint: write it in the file, under [source.NAME]\n"
     )
 
 

@@ -131,6 +131,21 @@ def test_the_page_loads_again_and_stays_where_it_was(chromium: Browser, tmp_path
         wait_until(lambda: shows(chromium, "scrollY === 600"))
 
 
+def test_what_is_open_stays_open(chromium: Browser, serving: Serving) -> None:
+    chromium.open(serving.address + "/", 1280)
+    opened = "[...document.querySelectorAll('details')].map((fold) => fold.open)"
+    assert not any(chromium.evaluate(opened))
+    chromium.evaluate("document.querySelectorAll('details').forEach((fold, at) => { fold.open = at % 2 === 0; })")
+    before = chromium.evaluate(opened)
+    assert before.count(True) > 1
+    chromium.open(serving.address + "/", 1280)
+    assert chromium.evaluate(opened) == before
+    assert chromium.messages == []
+    chromium.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = false; })")
+    chromium.open(serving.address + "/", 1280)
+    assert not any(chromium.evaluate(opened))
+
+
 def test_a_page_at_a_place_in_it_loads_again_too(chromium: Browser, tmp_path: Path) -> None:
     with serve(tmp_path, 1) as serving:
         chromium.call("Page.navigate", url=serving.address + "/#place")

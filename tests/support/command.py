@@ -14,6 +14,9 @@ from typing import Any
 from tests.support.places import CAPTURES
 from tests.support.waiting import bound_s
 
+USAGE = "\nUsage: otel-logtail [OPTIONS] COMMAND [ARGS]...\n"
+"""The end of an error about an argument of the daemon."""
+
 
 def run(
     *arguments: object, home: Path, check: bool = True, environ: Mapping[str, str] | None = None

@@ -214,10 +214,14 @@ def keys_of(stream: TextIO | None = None) -> int | None:
 
 
 def follow_lines(feed: Feed, write: Callable[[Moment | Waiting], None]) -> None:
-    """Pass a moment about every second, until the process ends."""
+    """Pass a moment about every second, until the process ends; why there is none, once."""
+    why = ""
     while True:
         before_s = time.process_time()
-        write(feed.read(time.time_ns(), STEPS_S[DEFAULT_ZOOM], 1))
+        found = feed.read(time.time_ns(), STEPS_S[DEFAULT_ZOOM], 1)
+        if not isinstance(found, Waiting) or found.why != why:
+            write(found)
+        why = found.why if isinstance(found, Waiting) else ""
         time.sleep(max(0.0, _next(before_s) - time.monotonic()))
 
 

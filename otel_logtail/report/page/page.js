@@ -14,4 +14,12 @@
     for (; fold; fold = fold.parentElement) if (fold.tagName === "DETAILS") fold.open = true;
   };
   addEventListener("hashchange", open); open();
+  if (location.protocol === "file:") return;
+  const folds = [...document.querySelectorAll("details")], kept = `open ${location.pathname}`;
+  const name = (fold) => fold.id || `${fold.parentElement.getAttribute("aria-label")} ${fold.firstChild.textContent}`;
+  const before = JSON.parse(sessionStorage.getItem(kept) ?? "[]");
+  for (const fold of folds) if (before.includes(name(fold))) fold.open = true;
+  addEventListener("pagehide", () => {
+    sessionStorage.setItem(kept, JSON.stringify(folds.filter((fold) => fold.open).map(name)));
+  });
 })();

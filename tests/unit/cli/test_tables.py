@@ -142,7 +142,7 @@ def test_a_table_fits_the_terminal_by_leaving_out_the_last_columns() -> None:
 def test_columns_that_are_left_out_are_named_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     rows([SAMPLE], "table", 100)
     left_out = "attributes, stages (ms), file, offset, id"
-    assert capsys.readouterr().err == f"5 columns left out ({left_out}): --format json has them\n"
+    assert capsys.readouterr().err == f"5 columns left out ({left_out}): a wider terminal or --format json has them\n"
     rows([SAMPLE], "table")
     rows([SAMPLE], "table", 300)
     assert capsys.readouterr().err == ""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import USAGE
 from tests.support.forked import run
 from tests.support.places import CAPTURES
 
@@ -22,28 +23,28 @@ def once(folder: Path, *arguments: object, **environ: str) -> tuple[int, str]:
     [
         (
             ["--histogram", "foo"],
-            "invalid --histogram 'foo': expected explicit or exponential\nhint: use explicit or exponential\n",
+            "invalid --histogram 'foo': expected explicit or exponential\n\nhint: use explicit or exponential\n",
         ),
         (
             ["--events", "foo"],
-            "invalid --events 'foo': expected span, log, both or spans\nhint: use span, log, both or spans\n",
+            "invalid --events 'foo': expected span, log, both or spans\n\nhint: use span, log, both or spans\n",
         ),
         (
             ["--otlp-protocol", "grpc"],
-            "--otlp-protocol is for otlp, and that is not chosen\nhint: add --exporter otlp\n",
+            "--otlp-protocol is for otlp, and that is not chosen\n\nhint: add --exporter otlp\n",
         ),
         (
             ["--events", "log", "--exporter", "console"],
-            "--events is for jsonl or otlp, and that is not chosen\nhint: add --exporter jsonl or otlp\n",
+            "--events is for jsonl or otlp, and that is not chosen\n\nhint: add --exporter jsonl or otlp\n",
         ),
         (
             ["--jsonl-file", "x"],
-            "--jsonl-file is for jsonl, and that is not chosen\nhint: add --exporter jsonl\n",
+            "--jsonl-file is for jsonl, and that is not chosen\n\nhint: add --exporter jsonl\n",
         ),
     ],
 )
 def test_a_flag_is_refused(tmp_path: Path, arguments: list[str], said: str) -> None:
-    assert once(tmp_path, *arguments) == (2, f"otel-logtail: error: {said}")
+    assert once(tmp_path, *arguments) == (2, f"otel-logtail: error: {said}{USAGE}")
     assert not (tmp_path / "s.db").exists()
 
 

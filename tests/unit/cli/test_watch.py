@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_logtail.cli.watch import terminal
 from otel_logtail.cli.watch.feed import Feed
 from otel_logtail.cli.watch.model import STEPS_S, Column, Moment, Recent, Waiting
 from otel_logtail.cli.watch.plot import ASCII, Glyphs, plot, sparkline
@@ -260,6 +261,22 @@ def test_nothing_stays_open_between_two_reads(hour: Path, tmp_path: Path) -> Non
             assert isinstance(feed.read(NOON + SECOND, 60, 60), Moment)
             writer.execute("INSERT INTO meta VALUES (?, '')", (f"key{number}",))
             assert writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+
+
+def test_lines_repeat_moments_but_not_why_there_is_none(hour: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "REFRESH_S", 0)
+    moment, none, gone = moment_of(hour), Waiting(NOW, "no store yet: /x"), Waiting(NOW, "store removed: /x")
+    shown: list[Moment | Waiting] = [none, none, moment, moment, gone, gone, moment, gone]
+    reads = iter(shown)
+
+    class Reads(Feed):
+        def read(self, now_ns: int, step_s: int, columns: int) -> Moment | Waiting:
+            return next(reads)
+
+    written: list[Moment | Waiting] = []
+    with pytest.raises(StopIteration):
+        terminal.follow_lines(Reads(hour), written.append)
+    assert written == [none, moment, moment, gone, moment, gone]
 
 
 def test_a_store_that_is_not_there_removed_or_replaced(tmp_path: Path) -> None:

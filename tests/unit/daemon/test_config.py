@@ -9,6 +9,7 @@ import pytest
 from otel_logtail.daemon.config import read_config
 from otel_logtail.errors import UsageError
 from otel_logtail.plugins import OBSERVERS, names
+from tests.support.command import USAGE
 from tests.support.forked import ask, run
 from tests.support.places import CAPTURES, ROOT
 
@@ -229,7 +230,7 @@ def check_error(folder: Path, config: str, *arguments: object, message: str, hin
     file = folder / "x.toml"
     file.write_text(config)
     done = run("--config", file, *arguments, "--db", folder / "s.db", home=folder, check=False, environ=environ)
-    assert done.stderr == f"otel-logtail: error: {message.format(file=file)}\nhint: {hint}\n"
+    assert done.stderr == f"otel-logtail: error: {message.format(file=file)}\n\nhint: {hint}\n{USAGE}"
     assert (done.returncode, done.stdout) == (2, "")
     assert not (folder / "s.db").exists()
 

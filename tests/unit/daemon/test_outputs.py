@@ -12,6 +12,7 @@ from otel_logtail.daemon.safety import Read, check_outputs
 from otel_logtail.daemon.settings import Settings
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
+from tests.support.command import USAGE
 from tests.support.forked import run
 from tests.support.places import CAPTURES
 
@@ -75,7 +76,7 @@ def test_the_program_refuses_and_writes_nothing(
         check=False,
     )
     why = why.format(log=log, output=written, path=tmp_path / path)
-    message = f"otel-logtail: error: {option} {written}: {why}\nhint: name another file: a log is only read\n"
+    message = f"otel-logtail: error: {option} {written}: {why}\n\nhint: name another file: a log is only read\n{USAGE}"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == before
 

@@ -14,6 +14,7 @@ import typer
 from otel_logtail.cli.errors import ended
 from otel_logtail.cli.main import app
 from otel_logtail.plugins import find_exporter
+from tests.support.command import USAGE
 from tests.support.forked import run
 from tests.support.places import CAPTURES
 
@@ -119,7 +120,8 @@ def error_of(
     assert code == 2, said
     (error,) = [text for text in said.splitlines() if text.startswith("otel-logtail: error: ")]
     assert "\nhint: " in said
-    return error, said.partition("\nhint: ")[2]
+    assert said.endswith(USAGE)
+    return error, said.partition("\nhint: ")[2].removesuffix(USAGE)
 
 
 def daemon(option: str, tmp_path: Path) -> list[str]:
@@ -281,8 +283,8 @@ def test_a_machine_without_time_zones_reports_it_and_has_utc(tmp_path: Path) -> 
     refused = run(*daemon, "Europe/Vienna", home=tmp_path, check=False, environ=environ)
     assert refused.returncode == 2
     assert refused.stderr == (
-        "otel-logtail: error: invalid --timezone 'Europe/Vienna': this machine has no time zone database\n"
-        "hint: install the system's tzdata package, or: pip install tzdata\n"
+        "otel-logtail: error: invalid --timezone 'Europe/Vienna': this machine has no time zone database\n\n"
+        "hint: install the system's tzdata package, or: pip install tzdata\n" + USAGE
     )
     for name in ("UTC", "utc", "Etc/UTC"):
         run(*daemon, name, home=tmp_path, environ=environ)

@@ -19,6 +19,7 @@ from otel_logtail.store.points import MAX_EXEMPLARS
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
 from tests.support import forked
+from tests.support.command import USAGE
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
 from tests.support.places import CAPTURES
 
@@ -225,7 +226,7 @@ def test_a_destination_of_a_new_store_gets_no_totals(tmp_path: Path) -> None:
 def test_another_beginning_is_a_usage_error(tmp_path: Path) -> None:
     done = command(tmp_path, "--exporter", "console", "--exporter-from", "yesterday")
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == "otel-logtail: error: invalid --exporter-from 'yesterday': expected start or now\nhint: use start or now\n"
+    assert done.stderr == (
+        "otel-logtail: error: invalid --exporter-from 'yesterday': expected start or now\n\nhint: use start or now\n"
+        + USAGE
     )

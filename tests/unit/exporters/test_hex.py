@@ -577,7 +577,7 @@ def test_a_wrong_address_is_one_line_and_exit_2(tmp_path: Path) -> None:
     wrong = run("--observer", "headroom", "--exporter", "hex", "--hex-url", "http://x", home=tmp_path, check=False)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith(
-        "otel-logtail: error: --hex-url: 'http://x' is not the address of a WebSocket\nhint:"
+        "otel-logtail: error: --hex-url: 'http://x' is not the address of a WebSocket\n\nhint:"
     )
 
 

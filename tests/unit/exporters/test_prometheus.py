@@ -22,6 +22,7 @@ from otel_logtail.exporters.otlp.encoding import SCHEMA_URL, Encoding
 from otel_logtail.exporters.prometheus.exporter import DEFAULT_PORT, PrometheusExporter, make
 from otel_logtail.exporters.prometheus.shown import RECENT_NS, Shown
 from otel_logtail.model import Delivered, ExportBatch, HealthRecord, HealthValue, Instrument, Point, Stream
+from tests.support.command import USAGE
 from tests.support.daemon import Program
 from tests.support.otlp_items import LABELS, MS, SOURCE, T0, breach, intervals, point
 from tests.support.places import CAPTURES
@@ -295,7 +296,9 @@ def test_without_its_package_the_error_shows_how_to_install_it() -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "otel-logtail: error: the exporter prometheus needs the package prometheus-client, which is not installed",
+        "",
         "hint: pip install prometheus-client, or: pipx inject otel-logtail prometheus-client",
+        *USAGE.splitlines(),
     ]
 
 

@@ -15,6 +15,7 @@ from otel_logtail.report.blocks import cover, match
 from otel_logtail.report.compare import Comparison, compare
 from otel_logtail.report.figures import Figure, Word
 from otel_logtail.report.periods import DAY_NS, WEEK_NS, Period, before, other, parse_range, previous
+from otel_logtail.text import parse_when
 
 UTC = timezone.utc
 START = datetime(2026, 9, 7, tzinfo=UTC)  # a Monday
@@ -277,6 +278,17 @@ def test_periods_that_overlap_are_one_error(compare_with: str, days: str) -> Non
     with pytest.raises(UsageError, match=f": both periods include {days}$") as caught:
         other(compare_with, later, 0, NOW)
     assert caught.value.hint.endswith("a day at the end of a range is included")
+
+
+def test_a_later_period_is_an_error_with_the_command_that_compares_the_two() -> None:
+    reported = parse_range("2026-11-01..2026-11-07", NOW, "--compare")
+    with pytest.raises(UsageError, match=r"this period is later than that of the report$") as caught:
+        other("2026-11-08..2026-11-14", reported, 0, NOW)
+    words = caught.value.hint.partition(": ")[2].split()
+    assert words[::2] == ["--since", "--until", "--compare"]
+    since_ns, until_ns = (parse_when(word, NOW) for word in words[1:4:2])
+    assert (since_ns, until_ns) == (reported.until_ns, reported.until_ns + 7 * DAY_NS)
+    assert other(words[5], Period(since_ns, until_ns), 0, NOW) == reported
 
 
 def test_periods_that_touch_can_be_compared() -> None:

@@ -38,6 +38,7 @@ from tests.support.captures import EXPECTED, read_episodes, read_log
 from tests.support.command import run as run_anew
 from tests.support.forked import ask, run
 from tests.support.lines import line
+from tests.support.moments import proxy_store
 from tests.support.places import CAPTURES
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 from tests.support.waiting import bound_s
@@ -313,6 +314,19 @@ def test_the_text_fits_a_terminal_and_plain_ones_get_plain_bars(tmp_path: Path) 
     assert "#" in text.stdout
 
 
+def test_a_narrow_terminal_gets_the_names_of_the_columns_it_has_no_room_for(tmp_path: Path) -> None:
+    report = report_of(proxy_store(tmp_path))
+    for width in (80, 60, 50):
+        shown = list(lines(report, width=width, tz=timezone.utc))
+        assert max(map(len, shown[shown.index("", shown.index("") + 1) :])) <= width  # behind the targets
+        text = " ".join(" ".join(shown).split())
+        heading = next(row.split() for row in shown if row.split()[:1] == ["start"])
+        omitted = [title for title in ("samples", "cause", "stage", "source") if title not in heading]
+        note = f"left out ({', '.join(omitted)}): a wider terminal or --format json has "
+        assert (note in text) == bool(omitted), width
+    assert "left out" not in " ".join(lines(report, tz=timezone.utc))
+
+
 def hostile(folder: Path, where: str = "https://evil.example") -> Report:
     """A report of names that would like to be more than text."""
     evil = f'<script src="{where}/x.js"></script><img src="{where}/x.png"/>&\x1b[2J\'"'
@@ -518,6 +532,7 @@ def test_a_page_takes_the_place_of_nothing_else(
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"otel-logtail: error: cannot write --html {page}: {why}",
+        "",
         "hint: pass a new file in a directory that you can write to",
     ]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
@@ -527,7 +542,7 @@ def test_a_page_takes_the_place_of_nothing_else(
 def test_an_output_that_cannot_be_a_file_is_one_error(name: str, small_store: Path, tmp_path: Path) -> None:
     words = ["report", "--since", "@0", "--db", small_store, "--html", name]
     done = run(*words, home=tmp_path, check=False)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2), done.stderr
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 3), done.stderr
     assert "cannot write --html " in done.stderr
 
 

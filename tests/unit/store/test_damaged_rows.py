@@ -265,7 +265,7 @@ def test_labels_that_are_damaged_end_in_one_line(store: Store, piece: Piece, wor
         with closing(sqlite3.connect(store.path)) as conn, conn:
             conn.execute(f"UPDATE {table} SET {column} = '{{'")
     code, _, err = run(store.path, *words)
-    first, second = err.splitlines()
+    first, _, second = err.splitlines()
     assert (code, second.startswith("hint: ")) == (1, True)
     assert first.startswith("otel-logtail: error: the store is damaged: ")
 

@@ -155,3 +155,23 @@ def test_a_record_survives_the_quarantine(tmp_path: Path) -> None:
         assert outbox.trial(Stream.MARKS, id_) == batch
         (item,) = batch.items
         assert msgspec.structs.asdict(item)["text"] == "é" * 98 + "…"
+
+
+def test_a_mark_is_removed_from_all_sources_and_may_be_added_again(tmp_path: Path) -> None:
+    with opened(tmp_path / "store.db") as store:
+        for source in ("a", "b"):
+            Piece(store, source=source).commit(line(0, 0.1))
+        with closing(connect(store.path)) as conn, transaction(conn):
+            for mark in (Mark(NOON, "wrong"), Mark(NOON, "right"), Mark(NOON + HOUR, "right")):
+                assert marks.add_by_hand(conn, mark, None) == 2
+            assert marks.remove(conn, "wrong", None, "c") == ((), ())
+            assert marks.remove(conn, "wrong", None, None) == ((NOON,), ())
+            assert marks.remove(conn, "right", None, None) == ((NOON, NOON + HOUR), ())  # which one is not given
+            assert marks.remove(conn, "right", (NOON, NOON + SECOND), "a") == ((NOON,), ())
+            assert marks.add_by_hand(conn, Mark(NOON + 1, "wrong"), "b") == 1
+        assert [(source, text) for _, source, text in stored(store.path)] == [
+            ("b", "right"),
+            ("a", "right"),
+            ("b", "right"),
+            ("b", "wrong"),
+        ]
