@@ -131,7 +131,7 @@ def test_the_page_loads_again_and_stays_where_it_was(chromium: Browser, tmp_path
         wait_until(lambda: shows(chromium, "scrollY === 600"))
 
 
-def test_what_is_open_stays_open(chromium: Browser, serving: Serving) -> None:
+def test_open_folds_stay_open(chromium: Browser, serving: Serving) -> None:
     chromium.open(serving.address + "/", 1280)
     opened = "[...document.querySelectorAll('details')].map((fold) => fold.open)"
     assert not any(chromium.evaluate(opened))
