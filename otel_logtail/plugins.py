@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import SHARED_OPTIONS, Exporter, ExporterContext, ExporterPlugin
+from otel_logtail.installed import EntryPoint, entry_points
 from otel_logtail.observer import Explanation, Observer, ObserverContext, ObserverPlugin
 from otel_logtail.observer_file import is_file, load
 from otel_logtail.option import File, Option, distinct
@@ -28,27 +27,20 @@ class Plugin(msgspec.Struct, frozen=True):
     package: str
 
 
-@cache
-def _points(group: str) -> Sequence[EntryPoint]:
-    """Return the entry points of a group, by name. Finding them takes a moment."""
-    return sorted(entry_points(group=group), key=lambda point: point.name)
-
-
 def names(group: str) -> list[str]:
     """Return the names that are registered in an entry point group."""
-    return sorted({point.name for point in _points(group)})
+    return sorted({point.name for point in entry_points(group)})
 
 
 def describe(group: str) -> list[Plugin]:
     """Return what is registered in an entry point group, by name. One that cannot be loaded has the reason."""
     found = []
-    for point in _points(group):
+    for point in entry_points(group):
         try:
             what = _load(point, _KINDS[group]).summary
         except UsageError as problem:
             what = f"can't be loaded: {str(problem).partition(': ')[2]}"
-        package = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
-        found.append(Plugin(point.name, what.partition("\n")[0], package))
+        found.append(Plugin(point.name, what.partition("\n")[0], point.package))
     return found
 
 
@@ -161,7 +153,7 @@ def make_exporter(name: str, context: ExporterContext) -> Exporter:
 
 def _find(group: str, name: str) -> Any:
     kind = _KINDS[group]
-    for point in _points(group):
+    for point in entry_points(group):
         if point.name == name:
             return _load(point, kind)
     raise UsageError(f"unknown {kind} '{name}'", hint=f"known: {', '.join(names(group)) or 'none'}", setting=kind)

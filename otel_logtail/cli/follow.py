@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 
 from otel_logtail.cli.errors import log_errors, logs_in_one_line, redact_logs
 from otel_logtail.cli.health import health_server, read_status
@@ -24,6 +21,7 @@ from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.installed import version
 from otel_logtail.log import Form, Style, is_journal
 from otel_logtail.redact import Redactor, secrets_of
 from otel_logtail.store.damage import suspect
@@ -37,7 +35,7 @@ _REPAIRS = 2
 
 def context_of_exporters() -> ExporterContext:
     """Return what exporters are created from, without their options."""
-    return ExporterContext(os.environ, host=socket.gethostname(), version=version())
+    return ExporterContext(os.environ, host=os.uname().nodename, version=version())
 
 
 def run(settings: Settings) -> int:
@@ -138,11 +136,3 @@ def _build_when_ready(
         else:
             reporter.store_works()
             return parts
-
-
-def version() -> str:
-    """Return the installed version."""
-    try:
-        return version_of("otel-logtail")
-    except PackageNotFoundError:  # a checkout
-        return "0"

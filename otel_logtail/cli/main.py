@@ -5,55 +5,53 @@ Heavy imports are inside the commands, so that ``--help`` is fast.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from typing import Annotated, Any, NoReturn
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from otel_logtail.cli.detect import detect
-from otel_logtail.cli.doctor import doctor
 from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process, stop_early
-from otel_logtail.cli.exporters import exporters
 from otel_logtail.cli.given import TAKES_ALL
 from otel_logtail.cli.help import Group, give_help
-from otel_logtail.cli.mark import mark
-from otel_logtail.cli.observers.command import observers_app
-from otel_logtail.cli.prune import prune
-from otel_logtail.cli.query import query_app, status
-from otel_logtail.cli.report import ReportCommand, report
-from otel_logtail.cli.retry import retry
-from otel_logtail.cli.service.command import service_app
-from otel_logtail.cli.settings import given_by, takes_all_settings
-from otel_logtail.cli.watch.command import watch
+from otel_logtail.cli.settings import given_by, with_settings
 from otel_logtail.daemon.options import ONCE
 
-app = typer.Typer(
-    name="otel-logtail",
-    cls=Group,
-    rich_markup_mode=None,
-    epilog="Each option --some-name is also the variable OTEL_LOGTAIL_SOME_NAME. OTEL_* variables are honored, too.",
-    pretty_exceptions_enable=False,
-)
+
+class _Listed(NamedTuple):
+    """A command or a group of commands: its panel in the help, and the place of its function or app in this room."""
+
+    panel: str
+    place: str
+    needs_settings: bool = False
+    """True if it needs the options of a daemon before its name, or behind it."""
+    cls: str = ""
+    """The name of a class of its own in the same module."""
+
+
+_EPILOG = "Each option --some-name is also the variable OTEL_LOGTAIL_SOME_NAME. OTEL_* variables are honored, too."
 _ASK, _SET_UP, _MAINTAIN = "Questions", "Setup", "Maintenance"
+_COMMANDS = {
+    "report": _Listed(_ASK, "report:report", cls="ReportCommand"),
+    "query": _Listed(_ASK, "query:query_app"),
+    "watch": _Listed(_ASK, "watch.command:watch"),
+    "status": _Listed(_ASK, "query:status"),
+    "detect": _Listed(_SET_UP, "detect:detect"),
+    "doctor": _Listed(_SET_UP, "doctor:doctor", needs_settings=True),
+    "observers": _Listed(_SET_UP, "observers.command:observers_app"),
+    "exporters": _Listed(_SET_UP, "exporters:exporters"),
+    "service": _Listed(_SET_UP, "service.command:service_app", needs_settings=True),
+    "mark": _Listed(_MAINTAIN, "mark:mark"),
+    "prune": _Listed(_MAINTAIN, "prune:prune"),
+    "retry": _Listed(_MAINTAIN, "retry:retry"),
+    "demo": _Listed(_SET_UP, "main:demo"),
+}
 
-app.command(cls=ReportCommand, rich_help_panel=_ASK)(report)
-app.add_typer(query_app, rich_help_panel=_ASK)
-app.command(rich_help_panel=_ASK)(watch)
-app.command(rich_help_panel=_ASK)(status)
-app.command(rich_help_panel=_SET_UP)(detect)
-app.command(rich_help_panel=_SET_UP)(doctor)
-app.add_typer(observers_app, rich_help_panel=_SET_UP)
-app.command(rich_help_panel=_SET_UP)(exporters)
-app.add_typer(service_app, rich_help_panel=_SET_UP)
-app.command(rich_help_panel=_MAINTAIN)(mark)
-app.command(rich_help_panel=_MAINTAIN)(prune)
-app.command(rich_help_panel=_MAINTAIN)(retry)
 
-
-@app.callback(invoke_without_command=True)
 @errors_as_exit()
-@takes_all_settings
 def follow(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
@@ -64,7 +62,7 @@ def follow(
     Example: otel-logtail --observer headroom --otlp-endpoint http://localhost:4318
     """
     if version:
-        from otel_logtail.cli.follow import version as installed
+        from otel_logtail.installed import version as installed
 
         typer.echo(f"otel-logtail {installed()}")
         raise typer.Exit
@@ -81,7 +79,6 @@ def follow(
         raise typer.Exit(run(settings_of(given)))
 
 
-@app.command(rich_help_panel=_SET_UP)
 @errors_as_exit()
 def demo() -> None:
     """Follow a captured log for half a minute; no collector.
@@ -94,18 +91,64 @@ def demo() -> None:
     raise typer.Exit(shown.run(sys.stdout))
 
 
-give_help(app)
+def program(words: Sequence[str] | None = None) -> typer.Typer:
+    """Return the program.
+
+    Args:
+        words: Its arguments: what they cannot reach is left out, because building it takes longer than a question to
+            the store. None: everything is built, as errors and completion need it.
+    """
+    names, has_settings = _reached(words)
+    app = typer.Typer(
+        name="otel-logtail",
+        cls=Group,
+        rich_markup_mode=None,
+        epilog=_EPILOG,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(invoke_without_command=True)(with_settings(follow, all_of_them=has_settings))
+    for name in names:
+        panel, place, _, cls = _COMMANDS[name]
+        file, _, attribute = place.partition(":")
+        module = import_module(f"otel_logtail.cli.{file}")
+        found = getattr(module, attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, rich_help_panel=panel)
+        else:
+            app.command(cls=getattr(module, cls) if cls else None, rich_help_panel=panel)(found)
+    give_help(app)
+    return app
+
+
+def _reached(words: Sequence[str] | None) -> tuple[Sequence[str], bool]:
+    """Return the commands that arguments may name, and whether they may hold an option of the daemon."""
+    if words and words[0] in _COMMANDS:
+        return words[:1], _COMMANDS[words[0]].needs_settings
+    if words == ["--version"]:
+        return (), False
+    if not words or not {"-h", "--help", *_COMMANDS}.isdisjoint(words):
+        return tuple(_COMMANDS), True
+    return (), True
 
 
 def main() -> NoReturn:
     """Run the command of the console script; any exception becomes one line and an exit code."""
     prepare_process()
-    command = typer.main.get_command(app)
     try:
-        code = command.main(prog_name="otel-logtail", standalone_mode=False)
+        code = _run(None if "_OTEL_LOGTAIL_COMPLETE" in os.environ else sys.argv[1:])
         sys.stdout.flush()
     except SystemExit as end:  # typer exits with 1 if the reader of --help is gone
         code = ended(end.__context__) if isinstance(end.__context__, BrokenPipeError) else end.code
     except BaseException as problem:  # noqa: BLE001 - each becomes one line
         code = ended(problem)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(words: Sequence[str] | None) -> Any:
+    """Run the command that the arguments name; arguments that are wrong are parsed once more by the whole program."""
+    try:
+        return typer.main.get_command(program(words)).main(prog_name="otel-logtail", standalone_mode=False)
+    except Exception as problem:
+        if words is None or not hasattr(problem, "format_message"):
+            raise
+    return _run(None)

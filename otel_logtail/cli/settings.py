@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, TypeVar
+from functools import wraps
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
@@ -59,16 +60,21 @@ def help_of(option: Option[Any]) -> str:
     return f"{option.help} Default {values}." if values else option.help
 
 
-def takes_all_settings(command: Command) -> Command:
-    """Give a command, which has a context and further parameters, all options of a daemon.
+def with_settings(command: Command, *, all_of_them: bool) -> Command:
+    """Return a command that takes all options of a daemon in place of its ``**settings``, or none of them.
 
     The command finds them with :func:`given_by`.
     """
+
+    @wraps(command)
+    def taking(*args: Any, **kwargs: Any) -> None:
+        command(*args, **kwargs)
+
     own = inspect.signature(command, eval_str=True)
     parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    settings = [_parameter(option, panel) for panel, option in _sections()]
-    command.__signature__ = own.replace(parameters=[*parameters, *settings])  # type: ignore[attr-defined]
-    return command
+    settings = [_parameter(option, panel) for panel, option in _sections()] if all_of_them else []
+    taking.__signature__ = own.replace(parameters=[*parameters, *settings])  # type: ignore[attr-defined]
+    return cast(Command, taking)
 
 
 def _sections() -> Iterator[tuple[str | None, Option[Any]]]:

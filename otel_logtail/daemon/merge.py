@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from otel_logtail.daemon import options
-from otel_logtail.daemon.config import Config, read_config
 from otel_logtail.daemon.paths import default_db, home_directory
 from otel_logtail.daemon.settings import Settings, SourceSettings, explain, read_source
 from otel_logtail.daemon.zones import unknown_local_zone
@@ -22,6 +21,9 @@ from otel_logtail.observer import ObserverPlugin
 from otel_logtail.option import Option, Options
 from otel_logtail.plugins import OBSERVERS, exporters, names, observers, options_of
 from otel_logtail.store.maintenance import Limits
+
+if TYPE_CHECKING:
+    from otel_logtail.daemon.config import Config
 
 
 def settings_of(given: Options, *, without_source: bool = False, is_template: bool = False) -> Settings:
@@ -42,6 +44,8 @@ def settings_of(given: Options, *, without_source: bool = False, is_template: bo
         if not is_template:
             _check_placeholders(given)
         if path := given.get(options.CONFIG):
+            from otel_logtail.daemon.config import read_config  # most runs have no file
+
             config = read_config(Path(path), given.environ, home_directory())
             places = {**config.places, **places}
             settings = _settings(given, config, config.sources, places, ignored)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from otel_logtail.daemon.paths import default_db
+from otel_logtail.daemon.paths import STORE, default_db
 from otel_logtail.daemon.source import SourceRun
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
@@ -83,6 +83,6 @@ def next_command(runs: Sequence[SourceRun], db: Path, now_ns: int) -> str:
 
 def _is_default(db: Path) -> bool:
     try:
-        return db == default_db()
+        return db.name == STORE and db == default_db()
     except UsageError:  # there is no home directory, and so no default
         return False

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from otel_logtail.errors import UsageError
 
+STORE = "otel-logtail.db"
+"""The name of the default store."""
+
 
 def home_directory() -> str:
     """Return the user's home directory; empty if ``HOME`` is not set and the system does not list the user."""
@@ -24,4 +27,4 @@ def default_db() -> Path:
         raise UsageError("there is no home directory for the store", hint="pass the store with --db")
     from platformdirs import user_state_path
 
-    return user_state_path("otel-logtail") / "otel-logtail.db"
+    return user_state_path("otel-logtail") / STORE

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -67,6 +66,8 @@ class Supervisor:
     def _send(self, *fields: str) -> None:
         if not self._address:
             return
+        import socket  # most runs have no supervisor
+
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
                 sender.setblocking(False)  # a full queue must not hold up the main loop

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -88,9 +88,9 @@ class Framing:
             return _with_priority(line)
         match = None
         if line[10:11] == b"T":
-            match = _ISO.match(line)
+            match = _pattern(_ISO).match(line)
         elif line[3:4] == b" ":
-            match = _TRADITIONAL.match(line)
+            match = _pattern(_TRADITIONAL).match(line)
         if match is None or (self.mode == AUTO and _is_level(match)):
             return None
         return Wrapped(line[match.end() :], _frame_of_syslog(match))
@@ -106,27 +106,31 @@ _STAMP = rb"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9})
 _NAMED = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: \d|[0-3]\d) \d\d:\d\d:\d\d"
 _HOST = rb"(?P<host>[\w.:%-]*[\w%-])"
 _TAG = rb"(?P<tag>[^ \[\]:]+)(?:\[[^\] ]*\])?:(?: |$)"
-_ISO = re.compile(_STAMP + rb" " + _HOST + rb" " + _TAG)
-_TRADITIONAL = re.compile(_NAMED + rb" " + _HOST + rb" " + _TAG)
+_ISO = _STAMP + rb" " + _HOST + rb" " + _TAG
+_TRADITIONAL = _NAMED + rb" " + _HOST + rb" " + _TAG
 
 # what a program sends to a socket, or writes to a file in that form: RFC 3164, the host may be missing, and RFC 5424
 _ELEMENT = rb'\[[^ =\]"]+(?: [^ =\]"]+="(?:[^"\\\]]|\\.)*")*\]'
-_BSD = re.compile(rb"<\d{1,3}>(?:" + _STAMP + rb"|" + _NAMED + rb") (?:" + _HOST + rb" )?" + _TAG)
-_IETF = re.compile(
+_BSD = rb"<\d{1,3}>(?:" + _STAMP + rb"|" + _NAMED + rb") (?:" + _HOST + rb" )?" + _TAG
+_IETF = (
     rb"<\d{1,3}>1 (?:" + _STAMP + rb"|-) [^ ]+ [^ ]+ [^ ]+ [^ ]+ (?:-|(?:" + _ELEMENT + rb")+)(?: (?:\xef\xbb\xbf)?|$)"
 )
 
-_CRI = re.compile(_STAMP + rb" (?P<stream>stdout|stderr) (?P<tag>[PF])(?::[^ ]*)?(?: |$)")
+_CRI = _STAMP + rb" (?P<stream>stdout|stderr) (?P<tag>[PF])(?::[^ ]*)?(?: |$)"
 _CRI_PARTS = (b" stdout P", b" stderr P")
 
 _STREAMS = (b" stdout ", b" stderr ", b'","stream":"std')
 
 _DOCKER_BEGIN = b'{"log":"'
 _DOCKER_STREAM = b'","stream":"'
-_DOCKER_END = re.compile(
-    _DOCKER_STREAM + rb'(?P<stream>stdout|stderr)"(?:,"attrs":\{.*\})?,"time":"' + _STAMP + rb'"\}', re.DOTALL
-)
+_DOCKER_END = rb"(?s)" + _DOCKER_STREAM + rb'(?P<stream>stdout|stderr)"(?:,"attrs":\{.*\})?,"time":"' + _STAMP + rb'"\}'
 _ODD_END = rb"\\n" + _DOCKER_STREAM
+
+
+@cache
+def _pattern(text: bytes) -> re.Pattern[bytes]:
+    """Compile a pattern when a line first needs it: the lines of most logs have one form."""
+    return re.compile(text)
 
 
 def _is_level(match: re.Match[bytes]) -> bool:
@@ -134,12 +138,12 @@ def _is_level(match: re.Match[bytes]) -> bool:
 
 
 def _with_priority(line: bytes) -> Wrapped | None:
-    match = _IETF.match(line) or _BSD.match(line)
+    match = _pattern(_IETF).match(line) or _pattern(_BSD).match(line)
     return None if match is None else Wrapped(line[match.end() :], _frame_of_syslog(match))
 
 
 def _cri(line: bytes) -> Wrapped | None:
-    match = _CRI.match(line)
+    match = _pattern(_CRI).match(line)
     if match is None:
         return None
     second, fraction, zone, stream, tag = match.groups()
@@ -149,7 +153,7 @@ def _cri(line: bytes) -> Wrapped | None:
 def _docker(line: bytes) -> Wrapped | None:
     begin = len(_DOCKER_BEGIN) - 1
     end = line.find(_DOCKER_STREAM, begin + 1)
-    match = _DOCKER_END.fullmatch(line, end) if end >= 0 else None
+    match = _pattern(_DOCKER_END).fullmatch(line, end) if end >= 0 else None
     text = None if match is None else _text_of(line[begin : end + 1])
     if match is None or text is None:
         return None
@@ -181,7 +185,7 @@ _decode = msgspec.json.Decoder(str).decode
 
 def _frame_of_syslog(match: re.Match[bytes]) -> Frame:
     """Return the time and the zone of a prefix; those of the traditional form are unknown."""
-    second, fraction, offset = (None, None, None) if match.re is _TRADITIONAL else match.group(*_OF_STAMP)
+    second, fraction, offset = (None, None, None) if match.re.pattern == _TRADITIONAL else match.group(*_OF_STAMP)
     if second is None:
         return _UNKNOWN
     second_ns, zone = _second(second, offset)

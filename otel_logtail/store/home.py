@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import sqlite3
 import uuid
 from pathlib import Path
@@ -46,7 +45,7 @@ class Change(msgspec.Struct, frozen=True):
 
 def here(path: Path) -> Home:
     """Return the home of a store at this path."""
-    return Home(_machine(), socket.gethostname(), os.path.realpath(path))
+    return Home(_machine(), os.uname().nodename, os.path.realpath(path))
 
 
 def recorded(connection: sqlite3.Connection) -> Home | None:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module, resources
+from importlib import import_module
 from pathlib import Path
 
 from otel_logtail.errors import StoreError
@@ -20,7 +20,7 @@ Step = Callable[[sqlite3.Connection], None]
 def steps() -> dict[int, Step]:
     """Return the migrations by the version that each leads to."""
     found: dict[int, Step] = {}
-    for file in resources.files(migrations).iterdir():
+    for file in Path(migrations.__path__[0]).iterdir():
         number, _, _ = file.name.partition("_")
         if not number.isdecimal():
             continue
@@ -101,4 +101,4 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _schema() -> str:
-    return resources.files("otel_logtail.store").joinpath("schema.sql").read_text()
+    return Path(__file__).with_name("schema.sql").read_text()

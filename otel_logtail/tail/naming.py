@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from otel_logtail.tail.directories import FILE, LINK, Folders, Names
 
@@ -21,12 +21,18 @@ _DATE = (
     r"(?:19|20)\d\d(?P<dash>-?)(?:0[1-9]|1[0-2])(?P=dash)(?:0[1-9]|[12]\d|3[01])[-_.T:\d]*"
     r"(?:(?<=\d\.\d{3})-(?P<reason>[a-z][a-z0-9_-]*))?"
 )
-_BEHIND = re.compile(rf"[.-](?:(?P<number>\d{{1,6}})|(?P<date>{_DATE}|\d{{9,}}))")
-_BEFORE_EXTENSION = re.compile(rf"\.(?P<number>\d{{1,3}})|[.-](?P<date>{_DATE})")
-_ROTATED_END = re.compile(rf"(?:\.\d{{1,6}}|[.-](?:{_DATE}|\d{{9,}}))$")
-_ROTATED_MIDDLE = re.compile(rf"(?:\.\d{{1,3}}|[.-]{_DATE})(?P<extension>\.[A-Za-z]+)$")
+_BEHIND = rf"[.-](?:(?P<number>\d{{1,6}})|(?P<date>{_DATE}|\d{{9,}}))"
+_BEFORE_EXTENSION = rf"\.(?P<number>\d{{1,3}})|[.-](?P<date>{_DATE})"
+_ROTATED_END = rf"(?:\.\d{{1,6}}|[.-](?:{_DATE}|\d{{9,}}))$"
+_ROTATED_MIDDLE = rf"(?:\.\d{{1,3}}|[.-]{_DATE})(?P<extension>\.[A-Za-z]+)$"
 _REASONS = ("size", "time")
 """No program names the file that it writes to after one of these reasons for a rotation."""
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern when a name first needs it: there may be no rotated file."""
+    return re.compile(text)
 
 
 def is_compressed(path: str) -> bool:
@@ -94,10 +100,10 @@ def _rotated_as(other: str, name: str, stem: str, extension: str) -> re.Match[st
         return None
     plain = plain_name(other)
     if plain.startswith(name):
-        return _BEHIND.fullmatch(plain[len(name) :])
+        return _pattern(_BEHIND).fullmatch(plain[len(name) :])
     if extension and plain.endswith(extension):
         # proxy-8787.log is another live file, not proxy.log rotated
-        return _BEFORE_EXTENSION.fullmatch(plain[len(stem) : -len(extension)])
+        return _pattern(_BEFORE_EXTENSION).fullmatch(plain[len(stem) : -len(extension)])
     return None
 
 
@@ -122,9 +128,9 @@ def is_rotated_in(folder: str, name: str) -> bool:
 @lru_cache(maxsize=1 << 14)  # the same names are checked at each scan, and there may be thousands
 def _rotated_from(name: str) -> tuple[bool, str]:
     """Return whether a name by itself is that of a rotated file, and the name without a number in its middle."""
-    if is_compressed(name) or _ROTATED_END.search(name):
+    if is_compressed(name) or _pattern(_ROTATED_END).search(name):
         return True, name
-    middle = _ROTATED_MIDDLE.search(name)
+    middle = _pattern(_ROTATED_MIDDLE).search(name)
     if middle is None:
         return False, name
     return middle["reason"] in _REASONS, name[: middle.start()] + middle["extension"]

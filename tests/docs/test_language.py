@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer.main
 
-from otel_logtail.cli.main import app
+from otel_logtail.cli.main import program
 from tests.support.places import ROOT
 
 PHRASES = {
@@ -244,7 +244,7 @@ def commands(command: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def test_help_is_plain_english() -> None:
-    found = list(commands(typer.main.get_command(app), "otel-logtail"))
+    found = list(commands(typer.main.get_command(program()), "otel-logtail"))
     assert len(found) > 100
     assert [(name, *hit) for name, text in found for hit in hits(text)] == []
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from otel_logtail.cli.main import app
+from otel_logtail.cli.main import program
 from otel_logtail.cli.settings import declared
 from otel_logtail.option import Choice, Flag, Option
 from tools.reference import PAGE, page
@@ -30,7 +30,7 @@ def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, str
             yield from commands(command, (*names, name))
 
 
-@pytest.mark.parametrize(("name", "text"), list(commands(typer.main.get_command(app))))
+@pytest.mark.parametrize(("name", "text"), list(commands(typer.main.get_command(program()))))
 def test_a_command_opens_with_a_verb_and_fits_in_a_line(name: str, text: str) -> None:
     summary = text.partition("\n")[0]
     assert re.match(r"(Check|Delete|Find|Follow|List|Print|Query|Report|Run|Send|Show|Watch|Write) ", summary)

@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import sysconfig
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ import otel_logtail
 from otel_logtail import plugins
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.installed import EntryPoint, entry_points
 from otel_logtail.observer import ObserverContext, ObserverPlugin
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 from tests.support.command import USAGE
@@ -348,18 +348,18 @@ def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
 
 def test_a_name_that_is_not_the_exporters_own_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cursors are kept under its own name: with another one nothing would be found again."""
-    (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "console"]
+    (point,) = [point for point in entry_points(plugins.EXPORTERS) if point.name == "console"]
     renamed = type(point)("mine", point.value, point.group)
-    monkeypatch.setattr(plugins, "_points", lambda group: [renamed])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [renamed])
     with pytest.raises(UsageError, match="the exporter 'mine' calls itself 'console'"):
         plugins.make_exporter("mine", ExporterContext({}))
 
 
 def test_an_option_that_is_not_named_after_its_exporter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its flag could be one of the program's own."""
-    (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "otlp"]
+    (point,) = [point for point in entry_points(plugins.EXPORTERS) if point.name == "otlp"]
     renamed = type(point)("mine", point.value, point.group)
-    monkeypatch.setattr(plugins, "_points", lambda group: [renamed])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [renamed])
     with pytest.raises(UsageError, match="the name of its option 'otlp_endpoint' does not start with 'mine_'"):
         plugins.find_exporter("mine")
     assert plugins.exporters() == {}
@@ -389,9 +389,9 @@ def test_an_option_that_is_not_named_after_its_exporter_is_refused(monkeypatch: 
 def test_an_entry_point_without_a_declaration_is_one_error(
     group: str, value: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (point,) = [point for point in entry_points(group=plugins.OBSERVERS) if point.name == "headroom"]
+    (point,) = [point for point in entry_points(plugins.OBSERVERS) if point.name == "headroom"]
     wrong = type(point)("headroom", value, group)
-    monkeypatch.setattr(plugins, "_points", lambda asked: [wrong] if asked == group else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda asked: [wrong] if asked == group else [])
     find = plugins.find_observer if group == plugins.OBSERVERS else plugins.find_exporter
     with pytest.raises(UsageError) as problem:
         find("headroom")
@@ -405,7 +405,7 @@ def test_causes_that_reports_cannot_show_are_one_error(causes: object, monkeypat
     plugin = ObserverPlugin(summary="", make=plugins.find_observer("headroom").make, causes=causes)  # type: ignore[arg-type]
     point = EntryPoint("mine", "otel_logtail.observers.headroom:MINE", plugins.OBSERVERS)
     monkeypatch.setattr("otel_logtail.observers.headroom.MINE", plugin, raising=False)
-    monkeypatch.setattr(plugins, "_points", lambda group: [point])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
     with pytest.raises(UsageError, match="its causes are not a mapping of names to Explanation"):
         plugins.find_observer("mine")
     assert plugins.explain("mine", "wait") is None
@@ -423,9 +423,9 @@ def test_a_cause_is_explained_by_its_observer_and_no_file_of_a_store_is_run(tmp_
 
 
 def test_an_observer_with_another_name_than_its_entry_points_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    (point,) = [point for point in entry_points(group=plugins.OBSERVERS) if point.name == "headroom"]
+    (point,) = [point for point in entry_points(plugins.OBSERVERS) if point.name == "headroom"]
     renamed = type(point)("mine", point.value, point.group)
-    monkeypatch.setattr(plugins, "_points", lambda group: [renamed])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [renamed])
     with pytest.raises(UsageError, match="the observer 'mine' calls itself 'headroom'"):
         plugins.make_observer("mine", ObserverContext())
 
@@ -440,9 +440,9 @@ def test_an_observer_with_a_marker_that_no_line_can_hold_is_refused(
 
 
 def test_one_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    (point,) = [point for point in entry_points(group=plugins.EXPORTERS) if point.name == "otlp"]
+    (point,) = [point for point in entry_points(plugins.EXPORTERS) if point.name == "otlp"]
     broken = type(point)("broken", "otel_logtail.nowhere:make", point.group)
-    monkeypatch.setattr(plugins, "_points", lambda group: [broken, point])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken, point])
     listed = plugins.describe(plugins.EXPORTERS)
     assert [(one.name, one.what) for one in listed if one.name == "broken"] == [
         ("broken", "can't be loaded: No module named 'otel_logtail.nowhere'")

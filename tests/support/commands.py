@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
-from otel_logtail.cli.main import app
+from otel_logtail.cli.main import program
 
-ROOT: Any = typer.main.get_command(app)
+ROOT: Any = typer.main.get_command(program())
 
 
 def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

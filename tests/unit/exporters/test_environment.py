@@ -13,7 +13,7 @@ import typer
 from msgspec import structs
 
 from otel_logtail import environment
-from otel_logtail.cli.main import app
+from otel_logtail.cli.main import program
 from otel_logtail.cli.settings import given_by
 from otel_logtail.daemon.merge import settings_of
 from otel_logtail.errors import UsageError
@@ -161,7 +161,7 @@ def service_links(service: str) -> dict[str, str]:
 
 def variables_of_ours() -> list[str]:
     """All variables that the program reads: of its own options, and OpenTelemetry's."""
-    own = [parameter.envvar for parameter in typer.main.get_command(app).params if parameter.envvar]
+    own = [parameter.envvar for parameter in typer.main.get_command(program()).params if parameter.envvar]
     return sorted({*map(str, own), *asked(), "III_URL", "III_TOKEN", "HEX_DIR", "HEADROOM_WORKSPACE_DIR"})
 
 
@@ -229,7 +229,7 @@ def test_an_address_with_a_placeholder_is_an_error_that_shows_it(where: str, pla
                 patch.delenv(name)
         for name, text in environ.items():
             patch.setenv(name, text)
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(program())
         given = [where, value] if where.startswith("--") else []
         with command.make_context("otel-logtail", [*parameters, *given]) as context:
             settings = settings_of(given_by(context))
