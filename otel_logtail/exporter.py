@@ -124,4 +124,4 @@ class ExporterPlugin(msgspec.Struct, frozen=True, kw_only=True):
         """
         for option in self.options:
             if isinstance(option.kind, File) and (path := context.get(option)) is not None:
-                yield option, path
+                yield from ((option, one) for one in option.kind.paths(path).values())

@@ -185,11 +185,13 @@ class File(msgspec.Struct, frozen=True):
     r"""A file that the plug-in writes. A followed log is refused, and a service unit makes the file writable.
 
     ``beside`` are endings of further files that are written (``-wal``). ``rotated`` is a pattern for the endings of the
-    file's rotated names (``\.\d+``). In the configuration, a relative path starts at the folder of the configuration.
+    file's rotated names (``\.\d+``). ``signals`` are the words for ``{signal}`` in the file's name, which is then the
+    name of several files. In the configuration, a relative path starts at the folder of the configuration.
     """
 
     beside: tuple[str, ...] = ()
     rotated: str = r"(?!)"
+    signals: tuple[str, ...] = ()
     metavar: str = "PATH"
     example: str = "/var/lib/otel-logtail/file"
 
@@ -201,6 +203,12 @@ class File(msgspec.Struct, frozen=True):
             return Path(text).expanduser().absolute()
         except RuntimeError:
             raise ValueError("the home directory is unknown") from None
+
+    def paths(self, path: Path) -> dict[str, Path]:
+        """Return the file of each signal, or the one file under the empty name."""
+        if not self.signals or "{signal}" not in path.name:
+            return {"": path}
+        return {signal: path.with_name(path.name.replace("{signal}", signal)) for signal in self.signals}
 
 
 class Option(msgspec.Struct, Generic[T], frozen=True):

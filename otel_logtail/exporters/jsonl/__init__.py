@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from otel_logtail.check import Check, check_writable
 from otel_logtail.exporter import EVENTS, HISTOGRAM, Exporter, ExporterContext, ExporterPlugin
-from otel_logtail.exporters.jsonl.options import FILE, KEEP, MAX_SIZE
+from otel_logtail.exporters.jsonl.options import FILE, KEEP, KIND, MAX_SIZE
 
 
 def make(context: ExporterContext) -> Exporter:
@@ -17,9 +17,10 @@ def make(context: ExporterContext) -> Exporter:
 
 
 def probe(context: ExporterContext, is_running: bool) -> Iterator[Check]:
-    """Check that the file can be continued."""
+    """Check that each file can be continued."""
     make(context).close()  # opens nothing, but refuses a file of another program
-    yield check_writable(context.require(FILE), f"fix its permissions, or name another file with {FILE.flag}")
+    for path in KIND.paths(context.require(FILE)).values():
+        yield check_writable(path, f"fix its permissions, or name another file with {FILE.flag}")
 
 
 JSONL = ExporterPlugin(

@@ -1,7 +1,9 @@
 """OTLP as JSON lines in a file, in the format of the collector's file exporter and its otlpjsonfile receiver.
 
-A line is one whole request. The file is opened for each batch, so that it may be moved or removed meanwhile. Delivered
-lines are synced to the disk; an incomplete line that a crash left is removed before the next one is written.
+A line is one whole request. If the name of the file contains ``{signal}``, each signal has a file of its own, as the
+specification of such files requires (docs/decisions/0132). A file is opened for each batch, so that it may be moved or
+removed meanwhile. Delivered lines are synced to the disk; an incomplete line that a crash left is removed before the
+next one is written.
 
 The file is rotated before it grows beyond its limit: ``x.jsonl`` becomes ``x.jsonl.1``, that one ``x.jsonl.2``, and the
 oldest is removed. A single line may be larger than the limit. A new file has the permissions of the one before it.
@@ -21,24 +23,27 @@ from google.protobuf.json_format import MessageToDict  # type: ignore[import-unt
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.jsonl.file import LineFile, see_that_it_is_ours
-from otel_logtail.exporters.jsonl.options import FILE, KEEP, MAX_SIZE
+from otel_logtail.exporters.jsonl.options import FILE, KEEP, KIND, MAX_SIZE
 from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
 
+_SIGNALS = {Stream.EPISODES: "traces", Stream.PARTS: "traces", Stream.BREACHES: "logs", Stream.MARKS: "logs"}
+"""The signal of each stream; the others are metrics."""
+
 _IDS = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
 class JsonlExporter(Exporter):
-    """Writes to a file, and keeps a number of rotated files."""
+    """Writes to a file, or to one for each signal, and keeps a number of rotated files."""
 
     name = "jsonl"
 
     def __init__(self, path: Path, encoding: Encoding, wants: frozenset[Stream], *, max_bytes: int, keep: int) -> None:
         self.wants = wants
         self.form = encoding.form
-        self._path = path
+        self._paths = KIND.paths(path)
         self._encoding = encoding
         self._max_bytes = max_bytes
         self._keep = keep
@@ -46,6 +51,7 @@ class JsonlExporter(Exporter):
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Append the batch's requests and sync them to the disk."""
+        path = self._paths.get("") or self._paths[_SIGNALS.get(batch.stream, "metrics")]
         delivered = synced = 0
         file: LineFile | None = None
         try:
@@ -53,18 +59,18 @@ class JsonlExporter(Exporter):
                 if self._closed:
                     raise OSError("the exporter is closed")
                 line = to_json(request.message) + b"\n"
-                file = file or LineFile(self._path)
+                file = file or LineFile(path)
                 if file.size and file.size + len(line) > self._max_bytes:
                     file.close()
                     synced = delivered
-                    self._rotate()
-                    file = LineFile(self._path, file.mode)
+                    self._rotate(path)
+                    file = LineFile(path, file.mode)
                 file.append(line)
                 delivered += request.count
             if file is not None:
                 file.close()
         except OSError as problem:
-            why = Retry(f"{self._path} can't be written: {problem.strerror or problem}")
+            why = Retry(f"{path} can't be written: {problem.strerror or problem}")
             if file is not None and file.give_up():
                 synced = delivered
             return Partial(synced, why) if synced else why
@@ -74,15 +80,15 @@ class JsonlExporter(Exporter):
         """Stop after the current line."""
         self._closed = True
 
-    def _rotate(self) -> None:
-        names = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._keep + 1))]
+    def _rotate(self, path: Path) -> None:
+        names = [path, *(path.with_name(f"{path.name}.{n}") for n in range(1, self._keep + 1))]
         if os.path.lexists(names[-1]):
             see_that_it_is_ours(names[-1])  # it is removed
         for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
             if newer.exists():
                 newer.replace(older)
         if self._keep == 0:
-            self._path.unlink()
+            path.unlink()
 
 
 def to_json(message: ExportRequest) -> bytes:
@@ -117,12 +123,8 @@ def make(context: ExporterContext) -> JsonlExporter:
             raise UsageError(f"{where} {path}: {path.parent} is not a directory", hint="name a file in a directory")
     except OSError as problem:
         raise UsageError(f"{where} {path}: {problem.strerror}", hint="its directory must be there") from problem
-    if os.path.lexists(path):
-        try:
-            see_that_it_is_ours(path)
-        except OSError as problem:
-            hint = "name a new file; --exporter console writes to stdout"
-            raise UsageError(f"{where} {path} can't be used: {problem.strerror}", hint=hint) from problem
+    for one in KIND.paths(path).values():
+        _check_file(one, where)
     return JsonlExporter(
         path,
         encoding_of(form, context),
@@ -130,3 +132,12 @@ def make(context: ExporterContext) -> JsonlExporter:
         max_bytes=context.require(MAX_SIZE),
         keep=context.require(KEEP),
     )
+
+
+def _check_file(path: Path, where: str) -> None:
+    if os.path.lexists(path):
+        try:
+            see_that_it_is_ours(path)
+        except OSError as problem:
+            hint = "name a new file; --exporter console writes to stdout"
+            raise UsageError(f"{where} {path} can't be used: {problem.strerror}", hint=hint) from problem

@@ -143,7 +143,9 @@ def check(folder: Path, patterns: list[str], *, db: str = "s.db", trusted: bool 
         (["*.log"], True, {"jsonl_file": "proxy-stdio-1.log"}, ""),
         (["proxy.log"], True, {"jsonl_file": "proxy.jsonl"}, ""),
         (["proxy.log"], True, {"jsonl_file": "proxy.log.jsonl"}, ""),
+        (["*.log"], True, {"jsonl_file": "{signal}.jsonl"}, ""),
         # and such that one finds
+        (["*.log"], True, {"jsonl_file": "{signal}.log"}, ("metrics.log", "would be followed as a log, by *.log")),
         (["*"], True, {}, ("s.db", "would be followed as a log, by *")),
         (["*-wal"], True, {}, ("s.db-wal", "would be followed as a log, by *-wal")),
         (["**/*.log"], True, {"jsonl_file": "a/b/o.log"}, ("a/b/o.log", "would be followed as a log, by **/*.log")),

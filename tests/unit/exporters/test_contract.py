@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import sqlite3
 import tempfile
@@ -618,6 +619,9 @@ class WatchedPrometheus(PrometheusExporter):
 class Scraper(Receiver):
     """A Prometheus: it scrapes when it chooses, and gets the newest values."""
 
+    OTHERS = re.compile("job$|instance$|otel_scope_")
+    """Labels of the source and of the program."""
+
     def __init__(self) -> None:
         self._shown: WatchedPrometheus | None = None
         self._seen: Sequence[Told] = ()
@@ -650,7 +654,7 @@ class Scraper(Receiver):
             text = answer.read().decode()
         return [
             (
-                (sample.name, tuple(sorted((k, v) for k, v in sample.labels.items() if k not in ("job", "instance")))),
+                (sample.name, tuple(sorted((k, v) for k, v in sample.labels.items() if not self.OTHERS.match(k)))),
                 sample.value,
             )
             for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]

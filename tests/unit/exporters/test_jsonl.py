@@ -17,9 +17,9 @@ import pytest
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.jsonl.exporter import JsonlExporter, make
-from otel_logtail.model import Delivered, ExportBatch, Instrument, Partial, Retry, Stream
+from otel_logtail.model import Delivered, ExportBatch, Instrument, MarkRecord, Partial, Retry, Stream
 from tests.support.collector import Collector, find_collector
-from tests.support.otlp_items import LABELS, T0, breach, episode, episodes, intervals, point
+from tests.support.otlp_items import LABELS, SOURCE, T0, breach, episode, episodes, intervals, part, point
 from tests.support.places import ROOT
 from tests.support.waiting import bound_s
 
@@ -214,6 +214,35 @@ def test_it_is_rotated_by_size_and_the_oldest_leaves(tmp_path: Path) -> None:
     assert len(kept) > 2 * each
 
 
+def test_each_signal_has_its_own_file_and_rotation(tmp_path: Path) -> None:
+    to = exporter(tmp_path / "x.{signal}.jsonl", events="both", jsonl_max_size="2500", jsonl_keep="1")
+    stall, slow = episode([600, 2500]), breach(1, 600, time_ns=T0)
+    mark = MarkRecord(1, SOURCE, b"1" * 16, T0, "started")
+    for batch in (
+        *(points(second) for second in range(1, 6)),
+        episodes(stall),
+        ExportBatch(Stream.PARTS, (part([600, 2500]),)),
+        ExportBatch(Stream.BREACHES, (slow,)),
+        ExportBatch(Stream.MARKS, (mark,)),
+    ):
+        assert to.export(batch) == Delivered()
+    kinds = {file.name: {key for line in lines(file) for key in line} for file in tmp_path.iterdir()}
+    assert kinds == {
+        "x.metrics.jsonl": {"resourceMetrics"},
+        "x.metrics.jsonl.1": {"resourceMetrics"},
+        "x.traces.jsonl": {"resourceSpans"},
+        "x.traces.jsonl.1": {"resourceSpans"},
+        "x.logs.jsonl": {"resourceLogs"},
+    }
+    assert len(lines(tmp_path / "x.logs.jsonl")) == 2
+
+
+def test_a_file_of_another_program_is_refused_for_each_signal(tmp_path: Path) -> None:
+    (tmp_path / "x.logs.jsonl").write_text("a note")
+    with pytest.raises(UsageError, match=r"x\.logs\.jsonl can't be used: it holds something else"):
+        exporter(tmp_path / "x.{signal}.jsonl")
+
+
 def test_without_rotated_files_the_file_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     to = exporter(path, jsonl_max_size="1500", jsonl_keep="0")
@@ -291,7 +320,7 @@ def test_what_cannot_be_meant_is_a_usage_error(tmp_path: Path, options: dict[str
 CONFIG = """
 receivers:
   otlp_json_file:
-    include: [{folder}/x.jsonl*]
+    include: [{folder}/x.*]
     start_at: beginning
     poll_interval: 50ms
 exporters:
@@ -312,7 +341,8 @@ service:
 """
 
 
-def test_the_collector_reads_the_same_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x.jsonl", "x.{signal}.jsonl"])
+def test_the_collector_reads_the_same_back(tmp_path: Path, name: str) -> None:
     """Its otlpjsonfile receiver, over the live file and a rotated one."""
     binary = find_collector()
     out, received = tmp_path / "out", tmp_path / "received"
@@ -320,7 +350,7 @@ def test_the_collector_reads_the_same_back(tmp_path: Path) -> None:
     received.mkdir()
     config = tmp_path / "collector.yaml"
     config.write_text(CONFIG.format(folder=out))
-    to = exporter(out / "x.jsonl", events="both", jsonl_max_size="3kB")
+    to = exporter(out / name, events="both", jsonl_max_size="3kB")
     stall = episode([600, 2500])
     counted = point([600, 700, 2500], id=9, instrument=Instrument.BREACHES, attributes=LABELS)
     for batch in (points(1, 2), intervals(counted), episodes(stall), ExportBatch(Stream.BREACHES, stall.breaches)):
