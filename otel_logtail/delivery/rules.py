@@ -21,8 +21,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of delivery. Times are in seconds.
 
     Args:
-        batch_items: The most items of a batch. An interval with its totals is about 20 KB in memory, and its request
-            as much again.
+        batch_items: The most items of a batch, some 50 intervals with one sample. An item with its totals may be
+            20 KB in memory, and its request as much again.
         repeats: How many times as many points a batch of repeats may hold: a repeat has no counts of its own.
         first_backoff_s: The first wait after a failure.
         last_backoff_s: The longest wait, unless the receiver requests a longer one.
@@ -38,7 +38,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         clock: The source of time.
     """
 
-    batch_items: int = 100
+    batch_items: int = 300
     repeats: int = 4
     first_backoff_s: float = 0.5
     last_backoff_s: float = 30.0

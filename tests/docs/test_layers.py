@@ -57,6 +57,7 @@ PURE = {
     ),
     *("exporters.hex.options", "exporters.otlp.options", "exporters.jsonl.options", "exporters.prometheus.options"),
     *("exporters.otlp.answer", "exporters.otlp.encode", "exporters.otlp.encoding", "exporters.otlp.metrics"),
+    "exporters.otlp.points",
     *("exporters.otlp.spans", "exporters.otlp.logs", "daemon.toml_lines", "daemon.pace"),
     *("exporters.otlp.health", "exporters.sdk.records", "exporters.sdk.options"),
     *("option", "trace", "table"),

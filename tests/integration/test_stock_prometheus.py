@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from otel_logtail import counts
+from otel_logtail.delivery.sender import Drain
 from otel_logtail.engine.scan import Thresholds
+from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.model import Delivered, Retry, Stream
@@ -26,6 +28,7 @@ from otel_logtail.store.writer import Store
 from tests.support import pieces
 from tests.support.pieces import INTERVAL, SECOND, THRESHOLDS, Piece, line
 from tests.support.prometheus import Prometheus, find_prometheus
+from tests.support.said import Said
 from tests.support.waiting import bound_s
 
 COUNT = "log_overhead_duration_seconds_count"
@@ -162,6 +165,30 @@ def test_a_backlog_is_taken_whole(tmp_path: Path, prometheus: Prometheus, now_ns
         daemon.send_health(time.time_ns())
     assert total(prometheus, COUNT, now_ns) == grown(prometheus, COUNT, now_ns) == 900
     assert prometheus.own(OUT_OF_ORDER) == 0
+
+
+def test_a_batch_that_it_has_already_is_refused_and_nothing_waits_or_is_quarantined(
+    tmp_path: Path, prometheus: Prometheus, now_ns: int
+) -> None:
+    """The process was killed before the cursor moved; now more intervals follow."""
+    with Daemon(tmp_path, prometheus) as daemon:
+        for life in range(2):
+            daemon.piece.commit(
+                b"".join(line(3000 + 10 * n + 300 * life, 0.02) for n in range(30)), seal_s=3300 + 300 * life
+            )
+            if not life:
+                batch = daemon.outbox.read(Stream.INTERVALS, 300)
+                assert batch is not None
+                assert daemon.exporter.export(batch) == Delivered()
+        outbox, said = Outbox.open(daemon.store.path, daemon.exporter.name), Said()
+        outbox.register(daemon.exporter.wants, time.time_ns(), form=daemon.exporter.form)
+        drain = Drain(daemon.exporter, outbox, Reporter(said, clock_s=lambda: 0.0))
+        drain.start()
+        drain.stop(bound_s(60))
+        drain.join()
+        assert (daemon.outbox.pending(), daemon.outbox.keeps_refused()) == (0, False)
+    assert total(prometheus, COUNT, now_ns) == grown(prometheus, COUNT, now_ns) == 60
+    assert "out of order sample" in said.getvalue()
 
 
 @pytest.mark.parametrize("size", [1, 100])

@@ -83,6 +83,9 @@ _WITHOUT: dict[type[ExportResponse], str] = {
 }
 """The setting for a receiver that does not accept a signal: Prometheus, a collector without such a pipeline."""
 
+_TOO_LATE = re.compile("out of order sample|too old sample|out of bounds|duplicate sample for timestamp")
+"""The messages of prometheus/prometheus, storage/interface.go, for samples that it never accepts."""
+
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
 _TLS_SPOKEN = "if this port uses TLS, use https:// in the endpoint"
 _TEMPORALITY = "the receiver does not accept this temporality: set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
@@ -100,6 +103,11 @@ def lacks_signal(outcome: Outcome) -> bool:
     """Return whether an answer is that of a receiver without the signal, such as a collector without its pipeline."""
     statuses = "|".join(sorted(_NO_SUCH_SIGNAL))
     return isinstance(outcome, Retry) and re.match(rf"\S+ answered ({statuses})\b", outcome.why) is not None
+
+
+def has_later_points(refused: Refused) -> bool:
+    """Return whether the receiver has a later point of a series, and accepts no earlier one (Prometheus' wording)."""
+    return _TOO_LATE.search(refused.why) is not None
 
 
 def judge_response(response: ExportResponse) -> Delivered:

@@ -1,13 +1,13 @@
 """Cuts a batch into messages: the same items are always the same messages. Pure.
 
-- The items keep their order. No series occurs twice in one request, so a receiver never gets two timestamps of a
-  series at once (Prometheus rejects a whole request because of one sample).
+- The items keep their order. In one request, the times of a series grow and those of a source never go back: what is
+  out of order within a request, receivers drop without an error (docs/decisions/0148).
 - Equal resources and scopes are merged here, since the encoder of the OpenTelemetry package drops all but the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -80,11 +80,32 @@ def _points(points: Sequence[Point], encoding: Encoding, encoder: Encoder[_M]) -
     # as a delta, a point that fills a gap is empty
     kept = [(i, p) for i, p in enumerate(points, 1) if p.delta.count or not encoding.delta]
     told = sent = 0
-    for group in groups([p for _, p in kept], encoding.max_records, key=metrics.identity, weight=metrics.weight_of):
+    for group in _in_order([p for _, p in kept], encoding.max_records):
         for request in fit(group, encoder.points, encoding, encoder.size):
             sent += request.count
             yield Request(kept[sent - 1][0] - told, request.message)
             told = kept[sent - 1][0]
+
+
+def _in_order(points: Iterable[Point], most: int) -> Iterator[list[Point]]:
+    """Yield runs of points in their order, of at most ``most`` data points (or one point).
+
+    In a run, the times of a series grow, and those of a source never go back.
+    """
+    run: list[Point] = []
+    total = 0
+    latest_ns: dict[Hashable, int] = {}
+    for point in points:
+        series, source, weight = metrics.identity(point), point.source.id, metrics.weight_of(point)
+        is_behind = point.time_ns <= latest_ns.get(series, -1) or point.time_ns < latest_ns.get(source, -1)
+        if run and (is_behind or total + weight > most):
+            yield run
+            run, total, latest_ns = [], 0, {}
+        run.append(point)
+        total += weight
+        latest_ns[series] = latest_ns[source] = point.time_ns
+    if run:
+        yield run
 
 
 def without_exemplars(batch: ExportBatch) -> ExportBatch:

@@ -28,8 +28,9 @@ _T = TypeVar("_T")
 Events = Literal["span", "log", "both", "spans"]
 """The form of breaches: events of their episode's span, log records, both of these, or child spans."""
 
-MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
-"""A gRPC receiver accepts messages of 4 MiB by default; the margin is for the overhead of the protocol."""
+MAX_BYTES = 1_000_000 - 64 * 1024
+"""Kafka, which a collector may send to, accepts messages of 1,000,000 bytes by default, and a gRPC receiver 4 MiB. The
+margin is for the overhead of the protocol."""
 
 MAX_RECORDS = 4000
 """The most points, spans and span events of one request, which limits memory here and at the receiver."""

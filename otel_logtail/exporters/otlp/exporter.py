@@ -27,11 +27,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otel_logtail.environment import unwanted
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, lacks_signal
+from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, has_later_points, lacks_signal
 from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp.encoding import ITSELF, Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
-from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Stream
+from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Refused, Stream
 
 _REQUESTS: dict[SignalName, type[ExportRequest]] = {
     "metrics": ExportMetricsServiceRequest,
@@ -63,16 +63,20 @@ class OtlpExporter(Exporter):
         self.form = encoding.form
         self.receiver = receiver
         self._senders = senders
-        self._encoding = encoding
+        self.encoding = encoding
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send the batch, in as many requests as necessary, up to the first that is not accepted."""
         done = rejected = 0
         why = ""
-        for request in requests(batch, self._encoding):
+        for request in requests(batch, self.encoding):
             outcome = self._senders[batch.stream].send(request.message)
             if batch.stream is Stream.MARKS and self._does_without_marks(outcome):
                 outcome = Delivered(rejected=request.count, why=_NO_MARKS)
+            elif isinstance(outcome, Refused) and request.count == 1 and has_later_points(outcome):
+                # it was sent before and the answer was lost, or another process writes the same series: to send it
+                # again is useless, and the next point includes its counts
+                outcome = Delivered(rejected=1, why=outcome.why)
             if not isinstance(outcome, Delivered):
                 return Partial(done, outcome, rejected=rejected, why=why) if done else outcome
             done += request.count
@@ -86,7 +90,7 @@ class OtlpExporter(Exporter):
 
         A receiver that accepts nothing at all now (a wrong URL, a gateway that starts) may accept marks later.
         """
-        if has_logs(self._encoding.events) or not lacks_signal(outcome):
+        if has_logs(self.encoding.events) or not lacks_signal(outcome):
             return False
         others: tuple[tuple[Stream, SignalName], ...] = (Stream.INTERVALS, "metrics"), (Stream.EPISODES, "traces")
         return any(

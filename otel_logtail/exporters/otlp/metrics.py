@@ -153,7 +153,7 @@ def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint
         start_time_unix_nano=start_ns,
         time_unix_nano=point.time_ns,
         count=counts.count,
-        exemplars=_exemplars(point, start_ns),
+        exemplars=exemplars(point, start_ns),
         sum=counts.sum_ns / 1e9,
         bucket_counts=counts.explicit,
         explicit_bounds=[bound / 1e9 for bound in point.series.bounds_ns],
@@ -182,11 +182,11 @@ def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHist
         flags=0,
         min=_seconds(counts, counts.min_ns),
         max=_seconds(counts, counts.max_ns),
-        exemplars=_exemplars(point, start_ns),
+        exemplars=exemplars(point, start_ns),
     )
 
 
-def _exemplars(point: Point, start_ns: int) -> list[Exemplar]:
+def exemplars(point: Point, start_ns: int) -> list[Exemplar]:
     """Return those within (start, time] of the data point: intervals are [start, end), late lines are before.
 
     An exemplar leads to the trace of its line, which shows the request itself; without one, to the episode.

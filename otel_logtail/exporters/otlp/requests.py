@@ -10,7 +10,7 @@ from otel_logtail.exporters.otlp.encode import Encoder, Request, encode
 from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.health import encode_health
 from otel_logtail.exporters.otlp.logs import encode_breaches, encode_marks
-from otel_logtail.exporters.otlp.metrics import encode_points
+from otel_logtail.exporters.otlp.points import encode_points
 from otel_logtail.exporters.otlp.spans import encode_episodes
 from otel_logtail.model import ExportBatch, Stream
 

@@ -182,7 +182,10 @@ class OtlpReceiver(Receiver):
     def options(self) -> dict[str, str]: ...
 
     def exporter(self) -> Exporter:
-        return otlp.make(ExporterContext({}, {**self.options(), "events": "both"}, host="box", version="1.2.3"))
+        made = otlp.make(ExporterContext({}, {**self.options(), "events": "both"}, host="box", version="1.2.3"))
+        # a batch is several requests
+        made.encoding = msgspec.structs.replace(made.encoding, max_records=16)
+        return made
 
     def told(self, item: Item) -> Iterable[Told]:
         return otlp_told(item)

@@ -40,13 +40,13 @@ def times(path: Path) -> list[int]:
     for line in lines(path):
         (resource,) = line["resourceMetrics"]  # type: ignore[misc]
         for metric in resource["scopeMetrics"][0]["metrics"]:  # type: ignore[has-type]
-            found += [(int(p["timeUnixNano"]) - T0) // 10**9 for p in metric["histogram"]["dataPoints"]]
+            found += [(T0 - int(p["timeUnixNano"])) // 10**9 for p in metric["histogram"]["dataPoints"]]
     return found
 
 
 def points(*seconds: int) -> ExportBatch:
-    """One series: a request, and so a line, for each."""
-    return intervals(*(point([1], id=n, time_ns=T0 + n * 10**9) for n in seconds))
+    """One series at times that go back: a request, and so a line, for each."""
+    return intervals(*(point([1], id=n, time_ns=T0 - n * 10**9) for n in seconds))
 
 
 def test_a_line_is_a_whole_request_with_ids_in_hex_and_numbers_for_enumerations(tmp_path: Path) -> None:
@@ -363,8 +363,8 @@ def test_the_collector_reads_the_same_back(tmp_path: Path, name: str) -> None:
     found = sorted((one.name, one.time_ns, one.value) for one in metrics)
     assert found == [
         ("log.overhead.breaches", T0, 3),
-        ("log.overhead.duration", T0 + 10**9, 1),
-        ("log.overhead.duration", T0 + 2 * 10**9, 1),
+        ("log.overhead.duration", T0 - 2 * 10**9, 1),
+        ("log.overhead.duration", T0 - 10**9, 1),
     ]
     assert {one.resource["service.name"] for one in metrics} == {"headroom-proxy"}
     assert (span.trace_id, span.span_id) == (stall.episode.trace_id.hex(), stall.episode.span_id.hex())

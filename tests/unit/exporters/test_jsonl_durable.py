@@ -59,7 +59,7 @@ def test_it_is_on_the_disk_across_rotations_too(folder: Path, monkeypatch: pytes
     disk = Disk(folder, monkeypatch)
     exporter = exporter_to(folder / "x.jsonl", jsonl_max_size="1KiB", jsonl_keep="9")
     for number in range(1, 9):
-        batch = intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in range(number, number + 3)))
+        batch = intervals(*(point([1] * n, id=n, time_ns=T0 - n) for n in range(number, number + 3)))
         assert exporter.export(batch) == Delivered()  # three lines each: rotated within a batch
         assert disk.after_a_power_cut() == {path.name: path.read_bytes() for path in folder.iterdir()}
     assert (folder / "x.jsonl.5").exists()
@@ -78,7 +78,7 @@ def test_data_accepted_before_a_failure_is_on_the_disk(folder: Path, monkeypatch
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", full)
-    answer = exporter.export(intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in (1, 2, 3))))
+    answer = exporter.export(intervals(*(point([1] * n, id=n, time_ns=T0 - n) for n in (1, 2, 3))))
     assert getattr(answer, "count", 0) == 2
     assert disk.after_a_power_cut()["x.jsonl"].count(b"\n") == 2
 
@@ -114,6 +114,6 @@ def test_data_synced_before_a_rotation_is_confirmed_though_the_next_file_fails(
         sync(fd)
 
     monkeypatch.setattr(os, "fsync", broken)
-    answer = exporter.export(intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in range(1, 4))))
+    answer = exporter.export(intervals(*(point([1] * n, id=n, time_ns=T0 - n) for n in range(1, 4))))
     on_disk = [content.count(b"\n") for content in disk.after_a_power_cut().values()]
     assert [getattr(answer, "count", 0)] == on_disk == [1]

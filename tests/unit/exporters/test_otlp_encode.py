@@ -13,11 +13,13 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_logtail.counts import SCALE, count
+from otel_logtail.exporters.otlp import metrics
 from otel_logtail.exporters.otlp import requests as otlp
 from otel_logtail.exporters.otlp.encode import Request
 from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding, ExportRequest
 from otel_logtail.exporters.otlp.metrics import MAX_BUCKETS, downscale
-from otel_logtail.model import Counts, ExportBatch, Instrument, Stream
+from otel_logtail.exporters.otlp.points import encode_points
+from otel_logtail.model import Counts, ExportBatch, Instrument, Point, Stream
 from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, part, point
 
 ENCODING = Encoding(version="1.2.3", host="box")
@@ -140,7 +142,7 @@ def test_the_resource_is_the_source_this_machine_and_the_users_attributes() -> N
     assert (scope.name, scope.version) == ("otel_logtail", "1.2.3")
 
 
-def test_a_series_that_occurs_twice_starts_a_new_request() -> None:
+def test_a_request_holds_many_times_of_a_series_in_their_order() -> None:
     a, b = (("headroom.path", "/a"),), (("headroom.path", "/b"),)
     batch = intervals(
         point([1], attributes=a, time_ns=T0),
@@ -148,7 +150,22 @@ def test_a_series_that_occurs_twice_starts_a_new_request() -> None:
         point([1, 1], attributes=a, time_ns=T0 + 1),
         point([1, 1, 1], attributes=a, time_ns=T0 + 2),
     )
-    assert [request.count for request in otlp.requests(batch, ENCODING)] == [2, 1, 1]
+    (metric,) = metrics_of(only(batch))
+    found = [(values(list(d.attributes)), d.time_unix_nano - T0, d.count) for d in metric.histogram.data_points]
+    assert found == [(dict(a), 0, 1), (dict(b), 0, 1), (dict(a), 1, 2), (dict(a), 2, 3)]
+
+
+def test_a_time_of_a_series_or_source_that_goes_back_starts_a_new_request() -> None:
+    a, b = (("headroom.path", "/a"),), (("headroom.path", "/b"),)
+    other = msgspec.structs.replace(SOURCE, id=2, name="other")
+    batch = intervals(
+        point([1], attributes=a, time_ns=T0 + 2),
+        point([1], attributes=b, time_ns=T0 + 1),  # of one source
+        point([1], attributes=b, time_ns=T0 + 1),  # the same time of a series
+        point([1], attributes=a, time_ns=T0, source=other),
+        point([1], attributes=a, time_ns=T0 + 1),
+    )
+    assert [request.count for request in otlp.requests(batch, ENCODING)] == [1, 1, 3]
 
 
 def test_the_same_series_with_other_bounds_starts_a_new_request() -> None:
@@ -159,13 +176,15 @@ def test_the_same_series_with_other_bounds_starts_a_new_request() -> None:
 _series = st.sampled_from([(("headroom.path", "/a"),), (("headroom.path", "/b"),), (("headroom.path", "/c"),)])
 
 
-@given(st.lists(st.tuples(_series, st.sampled_from(list(Instrument))), max_size=30), st.integers(1, 8))
-def test_requests_hold_all_points_in_order_each_series_at_most_once(
-    kinds: list[tuple[tuple[tuple[str, str], ...], Instrument]], most: int
+@given(
+    st.lists(st.tuples(_series, st.sampled_from(list(Instrument)), st.integers(0, 20)), max_size=30), st.integers(1, 20)
+)
+def test_requests_hold_all_points_in_order_and_times_grow(
+    kinds: list[tuple[tuple[tuple[str, str], ...], Instrument, int]], most: int
 ) -> None:
     points = [
-        point([1], id=number, attributes=attributes, instrument=instrument, time_ns=T0 + number)
-        for number, (attributes, instrument) in enumerate(kinds)
+        point([1], id=number, attributes=attributes, instrument=instrument, time_ns=T0 + past_ns)
+        for number, (attributes, instrument, past_ns) in enumerate(kinds)
     ]
     requests = list(otlp.requests(intervals(*points), Encoding("1", max_records=most)))
     assert sum(request.count for request in requests) == len(points)
@@ -177,9 +196,37 @@ def test_requests_hold_all_points_in_order_each_series_at_most_once(
             for metric in metrics_of(request)
             for data in (*metric.histogram.data_points, *metric.sum.data_points)
         ]
-        assert len({(name, attributes) for name, attributes, _ in sent}) == len(sent)
         assert len(sent) <= max(most, 2)
         assert {time_ns for _, _, time_ns in sent} == {one.time_ns for one in expected}
+        times: dict[tuple[str, str], int] = {}
+        for name, attributes, time_ns in sent:
+            assert time_ns > times.get((name, attributes), 0)
+            times[name, attributes] = time_ns
+        in_order = [one.time_ns for one in expected]
+        assert in_order == sorted(in_order)
+
+
+_linked = msgspec.structs.replace(breach(2, 700, time_ns=T0), trace=bytes(range(24)))
+_points = st.builds(
+    lambda instrument, durations_ms, last, exemplars, attributes, id_: msgspec.structs.replace(
+        point(durations_ms, delta_ms=durations_ms[:last], id=id_, instrument=instrument, attributes=attributes),
+        exemplars=exemplars if instrument is Instrument.DURATION else (),
+    ),
+    st.sampled_from(list(Instrument)),
+    st.lists(st.integers(0, 100_000), max_size=5),
+    st.integers(0, 5),
+    st.sampled_from([(), (breach(1, 600, time_ns=T0 - 1),), (breach(1, 600, time_ns=T0 - 20_000 * MS), _linked)]),
+    _series,
+    st.integers(0, 3),
+)
+
+
+@given(st.lists(_points, max_size=12), st.booleans(), st.booleans())
+def test_points_are_encoded_as_by_the_opentelemetry_package(
+    points: list[Point], exponential: bool, delta: bool
+) -> None:
+    encoding = msgspec.structs.replace(ENCODING, exponential=exponential, delta=delta)
+    assert encode_points(points, encoding) == metrics.encode_points(points, encoding)
 
 
 def test_a_request_stays_under_its_size_and_nothing_is_lost_by_splitting() -> None:

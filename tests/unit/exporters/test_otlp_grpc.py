@@ -207,7 +207,7 @@ def test_rejected_points_are_delivered_and_counted_with_the_receivers_reason(
 def test_items_accepted_before_a_refusal_are_partial(receiver: Receiver, exporting: Exporting) -> None:
     receiver.answers.append(lambda _: ExportMetricsServiceResponse())
     receiver.answers.append(fail(grpc.StatusCode.INVALID_ARGUMENT, "no"))
-    batch = intervals(*(point([1] * n, id=n, time_ns=T0 + n) for n in (1, 2, 3)))
+    batch = intervals(*(point([1] * n, id=n, time_ns=T0 - n) for n in (1, 2, 3)))
     answer = exporting(receiver.target).export(batch)
     assert answer == Partial(1, Refused(f"{receiver.target} answered INVALID_ARGUMENT: no"))
     assert len(receiver.requests) == 2

@@ -1,0 +1,141 @@
+"""Encodes points as OTLP metrics: any number of points of each series in one message. Pure.
+
+Name, description, attributes and bounds are the same in all points of a series. They are encoded once, with the SDK's
+data classes (:mod:`otel_logtail.exporters.otlp.metrics`). Each point is a copy of that template with its own numbers:
+a tenth of the CPU time of data classes for each point (docs/decisions/0148).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    ExponentialHistogramDataPoint,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+
+from otel_logtail.exporters.otlp import metrics
+from otel_logtail.exporters.otlp.encoding import Encoding
+from otel_logtail.model import Counts, Point, SeriesKey, SourceInfo
+
+_Fill = Callable[[Any, Point, int, Counts], None]
+"""Sets the numbers of a copy: the data point, our point, the start of the counts, and the counts."""
+
+
+class _Template(NamedTuple):
+    """One metric of a series: the metric without data points, and a data point without numbers."""
+
+    metric: Metric
+    field: str
+    point: Any
+    fill: _Fill
+    is_maximum: bool
+
+
+def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
+    """Return the points as one message, those of each metric in their order."""
+    request = ExportMetricsServiceRequest()
+    scopes: dict[tuple[str, str], ScopeMetrics] = {}
+    found: dict[tuple[str, str, str], Any] = {}
+    for point in points:
+        source = point.source
+        start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
+        for template in _templates(source, point.series, encoding):
+            if template.is_maximum and not point.delta.count:
+                continue  # a repeated point has no counts of its own
+            key = (source.name, source.instance, template.metric.name)
+            if key not in found:
+                if key[:2] not in scopes:
+                    request.resource_metrics.append(_resource(source, point.series, encoding))
+                    scopes[key[:2]] = request.resource_metrics[-1].scope_metrics[0]
+                scopes[key[:2]].metrics.append(template.metric)
+                found[key] = getattr(scopes[key[:2]].metrics[-1], template.field).data_points
+            data = found[key].add()
+            data.CopyFrom(template.point)
+            template.fill(data, point, start_ns, counts)
+    return request
+
+
+@lru_cache(maxsize=64)
+def _resource(source: SourceInfo, series: SeriesKey, encoding: Encoding) -> ResourceMetrics:
+    """Return the resource and the scope of a source, without metrics."""
+    own: ResourceMetrics = metrics.encode_points([_example(source, series)], encoding).resource_metrics[0]
+    del own.scope_metrics[0].metrics[:]
+    return own
+
+
+@lru_cache(maxsize=2048)
+def _templates(source: SourceInfo, series: SeriesKey, encoding: Encoding) -> tuple[_Template, ...]:
+    """Return the metrics of a series."""
+    request = metrics.encode_points([_example(source, series)], encoding)
+    return tuple(map(_template, request.resource_metrics[0].scope_metrics[0].metrics))
+
+
+def _template(metric: Metric) -> _Template:
+    field = metric.WhichOneof("data") or ""
+    container = getattr(metric, field).data_points
+    example = container.pop()
+    # the numbers of the example; attributes, bounds and scale stay
+    for name in ("bucket_counts", "positive", "min", "max", "time_unix_nano", "start_time_unix_nano"):
+        if name in example.DESCRIPTOR.fields_by_name:
+            example.ClearField(name)
+    if field == "gauge":
+        return _Template(metric, field, example, _fill_maximum, True)
+    if field == "histogram":
+        return _Template(metric, field, example, _fill_explicit, False)
+    if field == "exponential_histogram":
+        return _Template(metric, field, example, _fill_exponential, False)
+    return _Template(metric, field, example, _fill_time if example.HasField("as_double") else _fill_number, False)
+
+
+def _example(source: SourceInfo, series: SeriesKey) -> Point:
+    """Return a point with all metrics of its series."""
+    one = Counts(1, 1, 1, 1, [1] + [0] * len(series.bounds_ns), {0: 1})
+    return Point(1, source, series, 0, 0, 1, one, one)
+
+
+def _fill_number(data: NumberDataPoint, point: Point, start_ns: int, counts: Counts) -> None:
+    data.start_time_unix_nano, data.time_unix_nano, data.as_int = start_ns, point.time_ns, counts.count
+
+
+def _fill_time(data: NumberDataPoint, point: Point, start_ns: int, counts: Counts) -> None:
+    data.start_time_unix_nano, data.time_unix_nano, data.as_double = start_ns, point.time_ns, counts.sum_ns / 1e9
+
+
+def _fill_maximum(data: NumberDataPoint, point: Point, start_ns: int, counts: Counts) -> None:
+    data.time_unix_nano, data.as_double = point.time_ns, point.delta.max_ns / 1e9
+
+
+def _fill_explicit(data: HistogramDataPoint, point: Point, start_ns: int, counts: Counts) -> None:
+    _fill_histogram(data, point, start_ns, counts)
+    data.bucket_counts.extend(counts.explicit)
+
+
+def _fill_exponential(data: ExponentialHistogramDataPoint, point: Point, start_ns: int, counts: Counts) -> None:
+    _fill_histogram(data, point, start_ns, counts)
+    data.scale, buckets = metrics.downscale(counts.exponential)
+    data.zero_count = counts.zeros
+    if buckets.bucket_counts:
+        data.positive.offset = buckets.offset
+        data.positive.bucket_counts.extend(buckets.bucket_counts)
+
+
+def _fill_histogram(data: Any, point: Point, start_ns: int, counts: Counts) -> None:
+    data.start_time_unix_nano, data.time_unix_nano = start_ns, point.time_ns
+    data.count, data.sum = counts.count, counts.sum_ns / 1e9
+    if counts.count:
+        data.min, data.max = counts.min_ns / 1e9, counts.max_ns / 1e9
+    for own in metrics.exemplars(point, start_ns) if point.exemplars else ():
+        data.exemplars.add(
+            time_unix_nano=own.time_unix_nano,
+            as_double=own.value,
+            span_id=(own.span_id or 0).to_bytes(8, "big"),
+            trace_id=(own.trace_id or 0).to_bytes(16, "big"),
+        )
