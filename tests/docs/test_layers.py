@@ -95,6 +95,19 @@ def ours(module: str) -> Iterator[str]:
         yield next((c for c in candidates if c in MODULES or f"{c}.__init__" in MODULES), "__init__")
 
 
+ONE_OF_MANY = ("observers", "exporters")
+"""Rooms with one package for each program or receiver, which do not import each other."""
+
+SHARE = {f"exporters.{name}": "exporters.otlp" for name in ("jsonl", "prometheus", "sdk")}
+"""Packages that use the encoding of another one."""
+
+
+def package_of(module: str) -> str:
+    """Return the package of a program or receiver, such as ``observers.nginx``; empty if the module is in none."""
+    room, *inner = module.removesuffix(".__init__").split(".")
+    return f"{room}.{inner[0]}" if room in ONE_OF_MANY and inner and (ROOT / room / inner[0]).is_dir() else ""
+
+
 def is_in(module: str, rooms: set[str]) -> bool:
     return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
@@ -111,6 +124,24 @@ def test_a_module_imports_only_what_its_room_may(module: str) -> None:
         return
     allowed = WORDS if room in WORDS else WORDS | {room} | MAY_IMPORT[room]
     assert {name for name in ours(module) if not is_in(name, allowed)} == set()
+
+
+def test_a_room_imports_only_rooms_above_it() -> None:
+    above: set[str] = set()
+    for room, allowed in MAY_IMPORT.items():
+        assert {name.split(".")[0] for name in allowed} <= above, room
+        above.add(room)
+
+
+def test_packages_of_programs_and_receivers_do_not_import_each_other() -> None:
+    found = {
+        (package, other)
+        for module in MODULES
+        if (package := package_of(module))
+        for other in map(package_of, ours(module))
+        if other not in ("", package)
+    }
+    assert found == set(SHARE.items())
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if is_in(module, PURE)])

@@ -154,8 +154,8 @@ def test_the_table_of_imports_is_that_of_the_layers() -> None:
     section = (
         (ROOT / ARCHITECTURE).read_text().split("## Who may import whom")[1].split("|---|---|")[1].split("\n\n")[0]
     )
-    rows = re.findall(r"^\| ([a-z]+) \| ([a-z., ]+) \|$", section, flags=re.MULTILINE)
-    table = {room: set(allowed.split(", ")) - {"words"} for room, allowed in rows}
+    rows = re.findall(r"^\| ([a-z, ]+) \| ([a-z., ]+) \|$", section, flags=re.MULTILINE)
+    table = {room: set(allowed.split(", ")) - {"words"} for rooms, allowed in rows for room in rooms.split(", ")}
     assert table == {**MAY_IMPORT, "cli": {"everything"}}
 
 
