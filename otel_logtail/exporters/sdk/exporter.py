@@ -102,7 +102,7 @@ class _Reasons(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the text of a record, without its traceback."""
         if record.thread == self._own:
-            self.last = printable(record.getMessage())
+            self.last = printable(record.getMessage()).rstrip(".")
         elif logging.lastResort is not None:
             logging.lastResort.handle(record)
 

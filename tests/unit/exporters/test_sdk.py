@@ -129,7 +129,7 @@ def scripted(*results: object) -> ToSdkExporter:
 
 
 def test_the_reason_of_a_failure_is_the_last_one_that_was_logged() -> None:
-    exporter = scripted(Result.FAILURE, "no\x1b route", Result.FAILURE, Result.SUCCESS, Result.FAILURE, None)
+    exporter = scripted(Result.FAILURE, "no\x1b route.", Result.FAILURE, Result.SUCCESS, Result.FAILURE, None)
     none = Retry("the exporter returned FAILURE, and logged no reason", isolate=True)
     batch = intervals(point([1]))
     assert exporter.wants == {Stream.INTERVALS}
