@@ -16,15 +16,16 @@ from tests.support.places import ROOT
 from tests.support.waiting import CALM_S, bound_s, wait_until
 
 
-def find_program(name: str) -> Path:
-    """Return the binary that a script of this name finds or builds.
+def find_program(name: str, *, build: bool = True) -> Path:
+    """Return the binary that a script of this name finds or builds, or only finds.
 
     Without one the test is skipped, with a word on how to get it. ``REQUIRE_<NAME>=1`` makes that a failure, so that a
     build machine can't skip by accident.
     """
     script = ROOT / "scripts" / name
     # a build, where there is Go and no program yet, takes minutes, and is kept for the next time
-    found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=1200)
+    command = [sys.executable, str(script), *([] if build else ["--no-build"])]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
     if found.returncode == 0:
         return Path(found.stdout.strip())
     message = found.stderr.strip() or f"{script} ended with {found.returncode}"
