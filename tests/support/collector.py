@@ -86,6 +86,7 @@ class ReceivedSpan:
     attributes: Mapping[str, Any]
     events: tuple[ReceivedEvent, ...]
     dropped_events: int
+    parent_id: str = ""
 
 
 class Collector(RealProgram):
@@ -220,6 +221,7 @@ def _spans(line: Mapping[str, Any]) -> list[ReceivedSpan]:
                 for event in raw.get("events", [])
             ),
             dropped_events=raw.get("droppedEventsCount", 0),
+            parent_id=raw.get("parentSpanId", ""),
         )
         for resource in line.get("resourceSpans", [])
         for scope in resource["scopeSpans"]

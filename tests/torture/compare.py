@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from otel_logtail import query
 from tests.support.collector import Collector, ReceivedPoint, ReceivedSpan
+from tests.torture.parts import faults, stored_breaches, stored_parts
 from tests.torture.picky import Picky, Series
 from tests.torture.stored import number_of
 
@@ -82,6 +84,7 @@ def compare(
     _store(book, db, lines, slow)
     _points(book, collector.metrics(), lines, slow, picky.rejected_counts)
     _spans(book, collector.spans(), slow, picky.withheld)
+    _parts(book, db, collector.spans(), picky.withheld)
     for complaint in complaints:
         book.wrong(f"it said: {complaint}")
     return Result(kills, lines, book.lost, book.doubled, tuple(book.details))
@@ -137,6 +140,15 @@ def _spans(book: _Book, received: Iterable[ReceivedSpan], slow: set[int], withhe
     book.total("breaches that did not fit into their span", sum(span.dropped_events for span in spans.values()), 0)
     book.total("ids of span events", len({str(event.attributes["log.record.uid"]) for event in events}), len(slow))
     book.numbers("span events", (number_of(_ns(float(event.attributes["value_ms"]))) for event in events), slow)
+
+
+def _parts(book: _Book, db: Path, spans: Iterable[ReceivedSpan], withheld: Mapping[str, set[int]]) -> None:
+    if stored_parts(db) < 2:
+        book.wrong("the store has no episode in parts")
+    lines = set().union(*withheld.values())
+    expected = {uid: breach for uid, breach in stored_breaches(db).items() if breach.line not in lines}
+    for fault in islice(faults(spans, expected, withheld.keys()), 10):
+        book.wrong(fault)
 
 
 def _ns(ms: float) -> int:

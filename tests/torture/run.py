@@ -77,6 +77,8 @@ class Torture:
                         print(f"{done} kills, {self._upstream}", file=sys.stderr, flush=True)
             finally:
                 self._upstream.stop()
+            self._upstream.write_burst()
+            self._kill()
             self._relay.loses = 0.0
             self._relay.set_cut(False)
             if not self._up:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,9 +19,18 @@ from tests.torture.writer import TRACEBACK, Writer
 QUIET_S = 0.2
 
 
-def line_of(number: int, *, slow: bool) -> bytes:
-    """A line as headroom writes it, now."""
-    now, took_ns = time.time(), duration_ns(number, slow=slow)
+BURST = 300
+"""Breaches of a long episode, which has parts: a part has 128 breaches at most."""
+
+
+def burst_of(numbers: Iterable[int], now: float) -> bytes:
+    """Breaches that are one episode however slow the machine is: one each millisecond."""
+    return b"".join(line_of(number, slow=True, now=now + place / 1000) for place, number in enumerate(numbers))
+
+
+def line_of(number: int, *, slow: bool, now: float | None = None) -> bytes:
+    """A line as headroom writes it at a time, by default now."""
+    now, took_ns = time.time() if now is None else now, duration_ns(number, slow=slow)
     name = f"hr_{int(now - took_ns / 1e9)}_{number:06d}"
     total_ms = took_ns / 1e6
     return (
@@ -40,7 +50,7 @@ class Upstream(Writer, threading.Thread):
     """Writes and rotates until told to stop.
 
     ``slow`` has the numbers of the lines that are breaches: bursts of them with pauses in between that are longer than
-    the quiet window, so that each burst is an episode that fits into one span.
+    the quiet window. Each burst is an episode: most fit into one span, and a long one has parts.
     """
 
     def __init__(self, log: Path, stored: Stored, seed: int) -> None:
@@ -66,6 +76,14 @@ class Upstream(Writer, threading.Thread):
         if self.failed is not None:
             raise self.failed
 
+    def write_burst(self) -> None:
+        """Write a long episode at once, after it was stopped."""
+        numbers = range(self.lines + 1, self.lines + BURST + 1)
+        with self.log.open("ab", buffering=0) as log:
+            log.write(burst_of(numbers, time.time()))
+        self.lines += BURST
+        self.slow.update(numbers)
+
     def run(self) -> None:
         try:
             for pauses in self.steps():
@@ -83,7 +101,7 @@ class Upstream(Writer, threading.Thread):
     def next_line(self) -> bytes:
         now_s = time.monotonic()
         if not self._slow_left and now_s >= self._no_slow_before_s and self.chance.random() < 0.05:
-            self._slow_left = self.chance.randint(1, 12)
+            self._slow_left = BURST if self.chance.random() < 0.1 else self.chance.randint(1, 12)
         slow = self._slow_left > 0
         self.lines += 1
         if slow:
