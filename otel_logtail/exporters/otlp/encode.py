@@ -39,7 +39,7 @@ class Request(msgspec.Struct, Generic[_M], frozen=True):
 class Encoder(msgspec.Struct, Generic[_M], frozen=True):
     """The functions that make messages of items: those of OTLP, or the records of OpenTelemetry's SDK.
 
-    ``size`` returns the bytes of a message.
+    ``size`` returns the bytes of a message. ``has_many`` is true if a message may have several points of a series.
     """
 
     points: Callable[[Sequence[Point], Encoding], _M]
@@ -48,6 +48,7 @@ class Encoder(msgspec.Struct, Generic[_M], frozen=True):
     marks: Callable[[Sequence[MarkRecord], Encoding], _M]
     health: Callable[[HealthRecord, Encoding], _M]
     size: Callable[[_M], int]
+    has_many: bool = True
 
 
 def encode(batch: ExportBatch, encoding: Encoding, encoder: Encoder[_M]) -> Iterator[Request[_M]]:
@@ -80,17 +81,17 @@ def _points(points: Sequence[Point], encoding: Encoding, encoder: Encoder[_M]) -
     # as a delta, a point that fills a gap is empty
     kept = [(i, p) for i, p in enumerate(points, 1) if p.delta.count or not encoding.delta]
     told = sent = 0
-    for group in _in_order([p for _, p in kept], encoding.max_records):
+    for group in _in_order([p for _, p in kept], encoding.max_records, has_many=encoder.has_many):
         for request in fit(group, encoder.points, encoding, encoder.size):
             sent += request.count
             yield Request(kept[sent - 1][0] - told, request.message)
             told = kept[sent - 1][0]
 
 
-def _in_order(points: Iterable[Point], most: int) -> Iterator[list[Point]]:
+def _in_order(points: Iterable[Point], most: int, *, has_many: bool) -> Iterator[list[Point]]:
     """Yield runs of points in their order, of at most ``most`` data points (or one point).
 
-    In a run, the times of a series grow, and those of a source never go back.
+    In a run, the times of a series grow, and those of a source never go back. ``has_many``: a series may occur again.
     """
     run: list[Point] = []
     total = 0
@@ -98,7 +99,8 @@ def _in_order(points: Iterable[Point], most: int) -> Iterator[list[Point]]:
     for point in points:
         series, source, weight = metrics.identity(point), point.source.id, metrics.weight_of(point)
         is_behind = point.time_ns <= latest_ns.get(series, -1) or point.time_ns < latest_ns.get(source, -1)
-        if run and (is_behind or total + weight > most):
+        is_again = series in latest_ns and not has_many
+        if run and (is_behind or is_again or total + weight > most):
             yield run
             run, total, latest_ns = [], 0, {}
         run.append(point)

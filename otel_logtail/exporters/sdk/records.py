@@ -72,5 +72,6 @@ SDK: Encoder[Records] = Encoder(
     breaches=lambda breaches, encoding: log_records(encode_breaches(breaches, encoding)),
     marks=lambda marks, encoding: log_records(encode_marks(marks, encoding)),
     health=health_data,
+    has_many=False,  # the SDK collects each series once in a call
     size=lambda _: 0,  # a record has none until the exporter encodes it; the number of records limits it
 )
