@@ -148,6 +148,11 @@ class Reporter(FileEvents, DeliveryEvents):
         """An environment variable has no valid value, and is ignored."""
         return say("warning", f"ignoring the variable {text}")
 
+    @event("detector.failed")
+    def detector_failed(self, detector: str, why: str) -> Message:
+        """A resource detector raised an error, or took too long."""
+        return say("warning", f"resource detector {detector} failed: {why}; its attributes are missing")
+
     @event("run.interrupted")
     def interrupted(self, read: int, unread: int) -> Message:
         """A signal ended a run with ``--once``.

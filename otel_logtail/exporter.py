@@ -17,7 +17,7 @@ what takes time::
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,11 +52,13 @@ SHARED_OPTIONS = (HISTOGRAM, EVENTS)
 class ExporterContext(Options, frozen=True):
     """The options that an exporter was given, and the environment.
 
-    ``host`` is the name of this machine, ``version`` the version of otel-logtail.
+    ``host`` is the name of this machine, ``version`` the version of otel-logtail. ``detected`` are the attributes that
+    resource detectors found; some describe this process and not the followed program.
     """
 
     host: str = ""
     version: str = "0"
+    detected: Mapping[str, Any] = {}
 
 
 class Exporter(Protocol):

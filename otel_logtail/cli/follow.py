@@ -6,8 +6,9 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from otel_logtail.cli.errors import log_errors, logs_in_one_line, redact_logs
 from otel_logtail.cli.health import health_server, read_status
@@ -33,9 +34,9 @@ _REPAIRS = 2
 """How often a corrupt store is opened again: the first time it is read through, the second time it is moved away."""
 
 
-def context_of_exporters() -> ExporterContext:
+def context_of_exporters(detected: Mapping[str, Any] | None = None) -> ExporterContext:
     """Return what exporters are created from, without their options."""
-    return ExporterContext(os.environ, host=os.uname().nodename, version=version())
+    return ExporterContext(os.environ, host=os.uname().nodename, version=version(), detected=detected or {})
 
 
 def run(settings: Settings) -> int:
@@ -62,12 +63,13 @@ def run(settings: Settings) -> int:
 def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, health: HealthSite) -> int:
     """Run until stopped; if the store is deleted, start again with a new one."""
     first_looks, signals = FirstLooks(), Signals(once=settings.once)
+    context = context_of_exporters(_detected(reporter) if settings.exporters else None)
     while True:
         watcher = _watcher(reporter, once=settings.once)
         make = partial(
             build,
             settings,
-            exporter_context=context_of_exporters(),
+            exporter_context=context,
             home=home_directory(),
             reporter=reporter,
             first_looks=first_looks,
@@ -92,6 +94,13 @@ def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, heal
                 raise
         finally:
             running.close()
+
+
+def _detected(reporter: Reporter) -> Mapping[str, Any]:
+    """Return the attributes of the resource detectors that the environment requests."""
+    from otel_logtail.exporters import detectors  # few environments request any
+
+    return detectors.detect(os.environ, reporter)
 
 
 def _style(settings: Settings) -> Style:

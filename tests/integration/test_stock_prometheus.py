@@ -6,10 +6,11 @@ It rejects data that is older than the last sample of a series, and with it the 
 
 from __future__ import annotations
 
+import io
 import random
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from otel_logtail.delivery.sender import Drain
 from otel_logtail.engine.scan import Thresholds
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext
+from otel_logtail.exporters.detectors import VARIABLE, detect
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.model import Delivered, Retry, Stream
 from otel_logtail.store.outbox import Outbox
@@ -55,7 +57,13 @@ class Daemon:
     """A daemon's actions, step by step and without waiting: commits, closing, sending, and sometimes its health."""
 
     def __init__(
-        self, folder: Path, prometheus: Prometheus, *, thresholds: Thresholds = THRESHOLDS, **options: str
+        self,
+        folder: Path,
+        prometheus: Prometheus,
+        *,
+        thresholds: Thresholds = THRESHOLDS,
+        detected: Mapping[str, object] | None = None,
+        **options: str,
     ) -> None:
         self.stack = ExitStack()
         self.store = Store.open(folder / "store.db")
@@ -66,7 +74,9 @@ class Daemon:
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=test",
         }
-        self.exporter: Exporter = make(ExporterContext(environ, options, host="box", version="1"))
+        self.exporter: Exporter = make(
+            ExporterContext(environ, options, host="box", version="1", detected=detected or {})
+        )
         self.stack.callback(self.exporter.close)
         self.outbox = Outbox.open(self.store.path, self.exporter.name)
         self.stack.callback(self.outbox.close)
@@ -148,6 +158,36 @@ def test_a_minute_with_late_lines_and_breaches_is_taken_whole(
     ]
     assert dict(info)["host_name"] == "box"
     assert dict(info)["deployment_environment"] == "test"
+
+
+def test_with_detectors_a_restart_continues_the_series_and_an_upgrade_of_the_system_is_a_reset(
+    tmp_path: Path, prometheus: Prometheus, now_ns: int
+) -> None:
+    rng = random.Random(10)  # noqa: S311 - not for secrets
+    found = detect({VARIABLE: "host,os,process"}, Reporter(io.StringIO()))
+    assert {"host.arch", "os.type", "process.pid"} <= found.keys()
+    lives = [found, {**found, "process.pid": 2}, {**found, "process.pid": 3, "os.version": "newer"}]
+    for life, detected in enumerate(lives):
+        with Daemon(tmp_path, prometheus, detected=detected) as daemon:
+            daemon.send_health(time.time_ns())
+            write(daemon, [3400 + life * 30 + n / 4 for n in range(100)], rng, [0, 0, 8])
+            if life < 2:
+                assert resets(prometheus, now_ns) <= {0.0}, "another process id is not another series"
+            daemon.send_health(time.time_ns())
+    with Daemon(tmp_path, prometheus, detected=lives[-1]) as daemon:
+        daemon.piece.seal(3540)
+        daemon.send()
+    assert grown(prometheus, COUNT, now_ns) == 300
+    assert max(resets(prometheus, now_ns)) == 1
+    assert prometheus.own(OUT_OF_ORDER) == 0
+    infos = [dict(labels) for labels in prometheus.instant("target_info", time.time())]
+    ours = {info["process_pid"]: info for info in infos if info["job"] == "otel-logtail"}
+    assert ours.keys() == {str(found["process.pid"]), "2", "3"}
+    assert ours["3"]["host_arch"] == found["host.arch"]
+    of_the_program = [info for info in infos if info["job"] == "fake-source"]
+    assert {info["os_version"] for info in of_the_program} <= {found["os.version"], "newer"}
+    assert [name for info in of_the_program for name in info if name.startswith("process_")] == []
+    assert {info["deployment_environment"] for info in infos} == {"test"}
 
 
 def test_a_backlog_is_taken_whole(tmp_path: Path, prometheus: Prometheus, now_ns: int) -> None:

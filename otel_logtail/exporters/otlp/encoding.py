@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -39,14 +39,16 @@ ExportRequest = ExportMetricsServiceRequest | ExportTraceServiceRequest | Export
 
 
 class Encoding(msgspec.Struct, frozen=True):
-    """The form of requests. ``resource`` holds the attributes that the user gave.
+    """The form of requests.
 
-    ``events`` is the form of breaches. ``exemplars`` is true if points have them.
+    ``resource`` are the attributes of every resource that the user gave or that were detected, ``own`` those of
+    ``otel-logtail`` itself. ``events`` is the form of breaches. ``exemplars`` is true if points have them.
     """
 
     version: str
     host: str = ""
-    resource: tuple[tuple[str, str], ...] = ()
+    resource: tuple[tuple[str, Any], ...] = ()
+    own: tuple[tuple[str, Any], ...] = ()
     exponential: bool = False
     delta: bool = False
     events: Events = "span"
@@ -56,7 +58,10 @@ class Encoding(msgspec.Struct, frozen=True):
 
     @property
     def form(self) -> str:
-        """The settings that are part of a series at a receiver: kind of histogram, temporality, resource, scope."""
+        """The settings that are part of a series at a receiver: kind of histogram, temporality, resource, scope.
+
+        ``own`` changes with each start, and is in no resource of a source.
+        """
         return repr((self.exponential, self.delta, sorted(self.resource), self.host, self.version))
 
 
@@ -74,9 +79,23 @@ def resource_of(service: str, instance: str, encoding: Encoding) -> Resource:
     """Return the resource of a service. ``Resource.create`` would add a random instance id."""
     host = {"host.name": encoding.host} if encoding.host else {}
     own = {"service.name": service, "service.instance.id": instance}
+    process: dict[str, Any] = {}
     if service == ITSELF:  # the user's attribute is that of the observed program
         own["service.version"] = encoding.version
-    return Resource({**host, **dict(encoding.resource), **own}, SCHEMA_URL)
+        process = dict(encoding.own)
+    return Resource({**host, **process, **dict(encoding.resource), **own}, SCHEMA_URL)
+
+
+_OF_A_PROCESS = ("process.", "container.", "oci.", "k8s.", "aws.ecs.", "faas.", "thread.", "webengine.")
+_OF_ITS_MACHINE = ("k8s.cluster.", "k8s.node.")
+
+
+def describes_process(attribute: str) -> bool:
+    """Return whether an attribute is about one process or what it runs in, and not about its machine.
+
+    The followed program is another process, and usually runs in another container or pod.
+    """
+    return attribute.startswith(_OF_A_PROCESS) and not attribute.startswith(_OF_ITS_MACHINE)
 
 
 def scope_of(encoding: Encoding) -> InstrumentationScope:

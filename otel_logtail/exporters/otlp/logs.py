@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.trace import TraceFlags
@@ -92,4 +92,6 @@ def _value(value: object) -> AnyValue:
         return AnyValue(double_value=value)
     if isinstance(value, bool):  # of the series beyond the limit
         return AnyValue(bool_value=value)
+    if isinstance(value, tuple):  # of a resource
+        return AnyValue(array_value=ArrayValue(values=map(_value, value)))
     return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(string_value=str(value))

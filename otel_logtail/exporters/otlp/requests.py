@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.config import Form
 from otel_logtail.exporters.otlp.encode import Encoder, Request, encode
-from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, has_logs
+from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, describes_process, has_logs
 from otel_logtail.exporters.otlp.health import encode_health
 from otel_logtail.exporters.otlp.logs import encode_breaches, encode_marks
 from otel_logtail.exporters.otlp.points import encode_points
@@ -25,11 +25,14 @@ OTLP: Encoder[ExportRequest] = Encoder(
 
 
 def encoding_of(form: Form, context: ExporterContext) -> Encoding:
-    """Return the form of requests."""
+    """Return the form of requests. An attribute that the user gave wins over one that was detected."""
+    given = dict(form.resource)
+    shared = {name: value for name, value in context.detected.items() if not describes_process(name)}
     return Encoding(
         version=context.version,
         host=context.host,
-        resource=form.resource,
+        resource=tuple({**shared, **given}.items()),
+        own=tuple((name, value) for name, value in context.detected.items() if describes_process(name)),
         exponential=form.exponential,
         delta=form.delta,
         events=form.events,
