@@ -11,6 +11,9 @@ from urllib.parse import unquote
 
 from otel_logtail.errors import UsageError
 
+DETECTORS = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
+"""The names of resource detectors, which :mod:`exporters.detectors` runs."""
+
 _SIGNALS = ("metrics", "traces", "logs")
 _OF_ANY_SIGNAL = r"OTEL_EXPORTER_OTLP_(?:(?:METRICS|TRACES|LOGS)_)?"
 

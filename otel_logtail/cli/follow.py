@@ -8,17 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_logtail.cli.errors import log_errors, logs_in_one_line, redact_logs
-from otel_logtail.cli.health import health_server, read_status
+from otel_logtail.cli.health import health_site
 from otel_logtail.cli.signals import Signals
 from otel_logtail.daemon.build import Parts, build
-from otel_logtail.daemon.health import HealthSite
 from otel_logtail.daemon.loop import RETRY_STORE_S, Loop
 from otel_logtail.daemon.paths import home_directory
 from otel_logtail.daemon.settings import Settings
 from otel_logtail.daemon.supervisor import Supervisor
+from otel_logtail.environment import DETECTORS
 from otel_logtail.errors import LogtailError, StoreCorrupt, StoreGone, StoreUnavailable
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
@@ -29,6 +29,9 @@ from otel_logtail.store.damage import suspect
 from otel_logtail.tail.descriptors import DESCRIPTORS
 from otel_logtail.tail.firstlook import FirstLooks
 from otel_logtail.tail.watch import TimedWatcher, WatchdogWatcher, Watcher
+
+if TYPE_CHECKING:
+    from otel_logtail.daemon.health import HealthSite
 
 _REPAIRS = 2
 """How often a corrupt store is opened again: the first time it is read through, the second time it is moved away."""
@@ -55,12 +58,11 @@ def run(settings: Settings) -> int:
     for text in settings.warnings:
         reporter.ignored(text)
     supervisor = Supervisor(os.environ, is_probed=settings.health_port is not None)
-    health = HealthSite(supervisor, reporter, partial(read_status, settings.db), settings.exporters)
-    with health_server(settings, health):
-        return _follow(settings, reporter, supervisor, health)
+    with health_site(settings, supervisor, reporter) as site:
+        return _follow(settings, reporter, supervisor, site)
 
 
-def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, health: HealthSite) -> int:
+def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, site: HealthSite | None) -> int:
     """Run until stopped; if the store is deleted, start again with a new one."""
     first_looks, signals = FirstLooks(), Signals(once=settings.once)
     context = context_of_exporters(_detected(reporter) if settings.exporters else None)
@@ -82,7 +84,8 @@ def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, heal
         except BaseException:
             watcher.close()
             raise
-        health.drains = parts.drains
+        if site is not None:
+            site.drains = parts.drains
         if reporter.log.style.form == "text":  # until here, an error is an answer to the user who started the daemon
             log_errors(reporter.log)
         running = Loop(parts, watcher, reporter, supervisor)
@@ -98,7 +101,9 @@ def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, heal
 
 def _detected(reporter: Reporter) -> Mapping[str, Any]:
     """Return the attributes of the resource detectors that the environment requests."""
-    from otel_logtail.exporters import detectors  # few environments request any
+    if not os.environ.get(DETECTORS, "").strip():
+        return {}
+    from otel_logtail.exporters import detectors
 
     return detectors.detect(os.environ, reporter)
 

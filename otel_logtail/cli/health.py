@@ -5,27 +5,34 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from otel_logtail.daemon.health import HealthSite
 from otel_logtail.daemon.options import HEALTH_HOST, HEALTH_PORT
 from otel_logtail.daemon.settings import Settings
+from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.errors import UsageError
+from otel_logtail.events import Reporter
+
+if TYPE_CHECKING:
+    from otel_logtail.daemon.health import HealthSite
 
 
 @contextmanager
-def health_server(settings: Settings, site: HealthSite) -> Iterator[None]:
+def health_site(settings: Settings, supervisor: Supervisor, reporter: Reporter) -> Iterator[HealthSite | None]:
     """Answer health checks meanwhile, if the settings have a port for them; a run with ``--once`` needs none.
 
     Raises:
         UsageError: the port is taken, or the address is not one of this machine.
     """
     if settings.health_port is None or settings.once:
-        yield
+        yield None
         return
-    from otel_logtail.server import Server  # most runs have no port
+    from otel_logtail.daemon.health import HealthSite  # most runs have no port
+    from otel_logtail.server import Server
 
+    site = HealthSite(supervisor, reporter, partial(read_status, settings.db), settings.exporters)
     host, port = settings.health_host, settings.health_port
     try:
         server = Server("health", host, port, site)
@@ -40,7 +47,7 @@ def health_server(settings: Settings, site: HealthSite) -> Iterator[None]:
         ) from None
     server.start()
     try:
-        yield
+        yield site
     finally:
         server.close()
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+from otel_logtail.environment import DETECTORS
 from otel_logtail.events import Reporter
 
-VARIABLE = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
 GROUP = "opentelemetry_resource_detector"
 
 TIMEOUT_S = 5.0
@@ -33,7 +33,7 @@ def detect(environ: Mapping[str, str], reporter: Reporter, timeout_s: float = TI
 
     If several detectors have an attribute, the last one in the list wins.
     """
-    wanted = _wanted(environ.get(VARIABLE, ""), reporter)
+    wanted = _wanted(environ.get(DETECTORS, ""), reporter)
     runs = [_Run(name) for name in wanted]
     until_s = time.monotonic() + timeout_s
     found: dict[str, Any] = {}
@@ -78,7 +78,7 @@ def _wanted(value: str, reporter: Reporter) -> list[str]:
         elif name in installed:
             wanted.append(name)
         else:
-            reporter.ignored(f"{VARIABLE}: there is no detector {name!r}; installed: {', '.join(installed)}")
+            reporter.ignored(f"{DETECTORS}: there is no detector {name!r}; installed: {', '.join(installed)}")
     return [name for name in wanted if name not in _WITHOUT_EFFECT]
 
 

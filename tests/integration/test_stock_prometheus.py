@@ -20,9 +20,10 @@ import pytest
 from otel_logtail import counts
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.engine.scan import Thresholds
+from otel_logtail.environment import DETECTORS
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.exporters.detectors import VARIABLE, detect
+from otel_logtail.exporters.detectors import detect
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.model import Delivered, Retry, Stream
 from otel_logtail.store.outbox import Outbox
@@ -164,7 +165,7 @@ def test_with_detectors_a_restart_continues_the_series_and_an_upgrade_of_the_sys
     tmp_path: Path, prometheus: Prometheus, now_ns: int
 ) -> None:
     rng = random.Random(10)  # noqa: S311 - not for secrets
-    found = detect({VARIABLE: "host,os,process"}, Reporter(io.StringIO()))
+    found = detect({DETECTORS: "host,os,process"}, Reporter(io.StringIO()))
     assert {"host.arch", "os.type", "process.pid"} <= found.keys()
     lives = [found, {**found, "process.pid": 2}, {**found, "process.pid": 3, "os.version": "newer"}]
     for life, detected in enumerate(lives):

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.resources import Resource
 
+from otel_logtail.environment import DETECTORS
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters import detectors
-from otel_logtail.exporters.detectors import GROUP, VARIABLE, detect
+from otel_logtail.exporters.detectors import GROUP, detect
 from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encoding import ITSELF, Encoding, describes_process, resource_of
 from otel_logtail.exporters.otlp.logs import encode_marks
@@ -69,13 +70,13 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def found_by(value: str, *, redact: Callable[[str], str] = str, timeout_s: float = 60.0) -> tuple[dict[str, Any], str]:
     said = Said()
-    found = detect({VARIABLE: value}, Reporter(said, COMMAND, redact=redact), timeout_s)
+    found = detect({DETECTORS: value}, Reporter(said, COMMAND, redact=redact), timeout_s)
     return found, said.getvalue()
 
 
 def test_nothing_is_detected_unless_it_is_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detectors, "entry_points", None)
-    for environ in ({}, {VARIABLE: " , "}):
+    for environ in ({}, {DETECTORS: " , "}):
         assert detect(environ, Reporter(Said())) == {}
 
 
@@ -99,7 +100,7 @@ def test_a_name_that_is_not_installed_is_ignored_with_the_names_that_are() -> No
     assert found == {"cloud.region": "us", "team": "a"}
     (warning,) = said.splitlines()
     assert warning == (
-        rf"otel-logtail: warning: ignoring the variable {VARIABLE}: there is no detector 'host\x1b'; installed:"
+        rf"otel-logtail: warning: ignoring the variable {DETECTORS}: there is no detector 'host\x1b'; installed:"
         " broken, forged, hangs, k8s, machine, missing, newer, otel, process, service_instance"
     )
 
