@@ -7,14 +7,22 @@ counts that it no longer holds are read from the store.
 from __future__ import annotations
 
 import sqlite3
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
 from otel_logtail.counts import add
 from otel_logtail.model import Batch, Counts
 from otel_logtail.store.connection import one
-from otel_logtail.store.rows import COUNTS, counts_or_mean, counts_row, counts_to_read, decode_bounds, marks
+from otel_logtail.store.rows import (
+    COUNTS,
+    counts_or_mean,
+    counts_row,
+    counts_to_read,
+    decode_bounds,
+    marks,
+    whole_in_all,
+)
 from otel_logtail.store.series import SeriesTable
 
 NO_BREACHES = (0, 0)
@@ -154,10 +162,23 @@ class OpenIntervals:
     def _repair(self, places: list[_Place]) -> None:
         """Replace damaged counts once, before they become final, instead of in each of their readers.
 
-        Counts in memory are as good as when this process read or wrote them.
+        Counts in memory are as good as when this process read or wrote them. Places are in order of their ends.
         """
-        for place in places:
-            if place not in self._memory:
-                before, counts = self.repaired, self._read(place)
-                if self.repaired > before:
-                    self._db.execute(_PUT, (*place, *counts_row(counts), *NO_BREACHES))
+        unseen = {place for place in places if place not in self._memory}
+        if not unseen:
+            return
+        rows: dict[int, list[tuple[Any, ...]]] = {}
+        for row in self._db.execute(
+            f"SELECT {counts_to_read()}, series, start_ns, end_ns FROM open_interval WHERE end_ns BETWEEN ? AND ?",
+            (places[0][2], places[-1][2]),
+        ):
+            if row[-3:] in unseen:
+                rows.setdefault(row[-3], []).append(row)
+        for series, own in rows.items():
+            bounds_ns = decode_bounds(one(self._db, "SELECT bounds FROM series WHERE id = ?", series))
+            whole = set(whole_in_all([row[:-3] for row in own], bounds_ns)[1])
+            damaged = [row for number, row in enumerate(own) if number not in whole]
+            for *columns, _, start_ns, end_ns in damaged:
+                counts, _ = counts_or_mean(columns, bounds_ns)
+                self._db.execute(_PUT, (series, start_ns, end_ns, *counts_row(counts), *NO_BREACHES))
+            self.repaired += len(damaged)
