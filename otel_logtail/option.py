@@ -85,65 +85,59 @@ class Integer(msgspec.Struct, frozen=True):
         return number
 
 
-class Duration(msgspec.Struct, frozen=True):
-    """A time within bounds, in nanoseconds; the bounds are durations, too, and no upper bound is empty.
+class _Amount(msgspec.Struct, frozen=True):
+    """A time or a number of bytes within bounds; the bounds are texts of this kind, too, and no upper bound is empty.
 
     ``endless`` is the value of ``none``, if that word is accepted.
     """
 
     endless: int | None = None
-    least: str = "1ms"
+    least: str = ""
     most: str = ""
+    examples: str = ""
+    metavar: str = ""
+
+    @property
+    def example(self) -> str:
+        """Return examples and the bounds."""
+        none = "" if self.endless is None else ", or none"
+        bounds = f"{self.least} to {self.most}" if self.most else f"at least {self.least}"
+        return f"{self.examples}{none} ({bounds})"
+
+    def within(self, text: str, parse: Callable[[str], int]) -> int:
+        """Return the value of a text."""
+        if text.lower() == "none" and self.endless is not None:
+            return self.endless
+        value = parse(text)
+        if value < parse(self.least):
+            raise ValueError("the value is too small")
+        if value > (parse(self.most) if self.most else _LARGEST):
+            raise ValueError("the value is too large")
+        return value
+
+
+class Duration(_Amount, frozen=True):
+    """A time within bounds, in nanoseconds."""
+
+    least: str = "1ms"
     examples: str = "90s, 10min or 1d12h"
     metavar: str = "DURATION"
 
-    @property
-    def example(self) -> str:
-        """Return durations and the bounds."""
-        return _example(self)
-
     def parse(self, text: str) -> int:
         """Return nanoseconds."""
-        return _parse(self, text, parse_duration)
+        return self.within(text, parse_duration)
 
 
-class Size(msgspec.Struct, frozen=True):
-    """A number of bytes within bounds; the bounds are sizes, too, and no upper bound is empty.
+class Size(_Amount, frozen=True):
+    """A number of bytes within bounds."""
 
-    ``endless`` is the value of ``none``, if that word is accepted.
-    """
-
-    endless: int | None = None
     least: str = "1B"
-    most: str = ""
     examples: str = "100MiB or 1GB"
     metavar: str = "SIZE"
 
-    @property
-    def example(self) -> str:
-        """Return sizes and the bounds."""
-        return _example(self)
-
     def parse(self, text: str) -> int:
         """Return bytes."""
-        return _parse(self, text, parse_size)
-
-
-def _example(kind: Duration | Size) -> str:
-    none = "" if kind.endless is None else ", or none"
-    bounds = f"{kind.least} to {kind.most}" if kind.most else f"at least {kind.least}"
-    return f"{kind.examples}{none} ({bounds})"
-
-
-def _parse(kind: Duration | Size, text: str, parse: Callable[[str], int]) -> int:
-    if text.lower() == "none" and kind.endless is not None:
-        return kind.endless
-    value = parse(text)
-    if value < parse(kind.least):
-        raise ValueError("the value is too small")
-    if value > (parse(kind.most) if kind.most else _LARGEST):
-        raise ValueError("the value is too large")
-    return value
+        return self.within(text, parse_size)
 
 
 class Choice(msgspec.Struct, frozen=True):

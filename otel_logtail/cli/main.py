@@ -38,7 +38,7 @@ _COMMANDS = {
     "report": _Listed(_ASK, "report:report", cls="ReportCommand"),
     "query": _Listed(_ASK, "query:query_app"),
     "watch": _Listed(_ASK, "watch.command:watch"),
-    "status": _Listed(_ASK, "query:status"),
+    "status": _Listed(_ASK, "status:status"),
     "detect": _Listed(_SET_UP, "detect:detect"),
     "doctor": _Listed(_SET_UP, "doctor:doctor", needs_settings=True),
     "observers": _Listed(_SET_UP, "observers.command:observers_app"),

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.complete import complete_sources
+from otel_logtail.cli.complete import complete_columns, complete_sources
 from otel_logtail.cli.settings import flag
 from otel_logtail.daemon.options import DB
 from otel_logtail.daemon.paths import default_db
 from otel_logtail.errors import UsageError
 
 if TYPE_CHECKING:
+    from otel_logtail.model import Severity
     from otel_logtail.query import Reader
 
 
@@ -33,6 +34,9 @@ SERVE_PORT = 4319
 
 ROWS, OUTPUT = "Rows", "Output"
 """Panels of the help."""
+
+TABLE_LIMIT = 50
+"""The rows of a table if no limit is given."""
 
 Db = Annotated[str | None, flag(DB)]
 Since = Annotated[
@@ -66,6 +70,58 @@ Slos = Annotated[
     ),
 ]
 OutputFormat = Annotated[Format, typer.Option("--format", help="Output format.", rich_help_panel=OUTPUT)]
+
+
+class SeverityName(str, Enum):
+    """Severities, as users write them."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    STALL = "stall"
+
+
+Severities = Annotated[
+    list[SeverityName] | None,
+    typer.Option("--severity", help="Only this severity; can be repeated.", rich_help_panel=ROWS),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=0,
+        help=f"Number of rows; 0: all. Default: {TABLE_LIMIT} in a table, else all.",
+        rich_help_panel=ROWS,
+    ),
+]
+Where = Annotated[
+    str,
+    typer.Option(
+        "--where",
+        metavar="EXPRESSION",
+        help="SQL that selects rows, e.g. 'duration_ms > 2000'.",
+        show_default=False,
+        rich_help_panel=ROWS,
+    ),
+]
+Sort = Annotated[
+    str,
+    typer.Option(
+        "--sort",
+        metavar="COLUMN",
+        help="Column to sort by; the largest first: -duration_ms.",
+        show_default=False,
+        autocompletion=complete_columns,
+        rich_help_panel=ROWS,
+    ),
+]
+
+
+def severities_of(names: list[SeverityName] | None) -> frozenset[Severity]:
+    """Return the severities of the option --severity."""
+    from otel_logtail.model import Severity
+
+    return frozenset(Severity[name.name] for name in names or ())
 
 
 def store_at(db: str | None) -> Path:

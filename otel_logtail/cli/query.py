@@ -1,4 +1,4 @@
-"""The commands that read the store: those of ``query``, and ``status``.
+"""The commands of ``query``, which read the store.
 
 Answers go to stdout, notes about them to stderr. Slow imports are inside the commands, so that ``--help`` is fast.
 """
@@ -7,68 +7,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.complete import complete_columns
 from otel_logtail.cli.errors import errors_as_exit, say, say_error
-from otel_logtail.cli.options import ROWS, Db, Format, OutputFormat, Since, Source, Until, open_reader
+from otel_logtail.cli.options import (
+    ROWS,
+    TABLE_LIMIT,
+    Db,
+    Format,
+    Limit,
+    OutputFormat,
+    Severities,
+    Since,
+    Sort,
+    Source,
+    Until,
+    Where,
+    open_reader,
+    severities_of,
+)
 
 if TYPE_CHECKING:
     import msgspec
 
     from otel_logtail.cli.tables import Column
-    from otel_logtail.model import Severity
-    from otel_logtail.query import Damage, Reader
-
-_TABLE_LIMIT = 50
-
-
-class SeverityName(str, Enum):
-    """Severities, as users write them."""
-
-    OK = "ok"
-    DEGRADED = "degraded"
-    STALL = "stall"
-
-
-_Severities = Annotated[
-    list[SeverityName] | None,
-    typer.Option("--severity", help="Only this severity; can be repeated.", rich_help_panel=ROWS),
-]
-_Limit = Annotated[
-    int | None,
-    typer.Option(
-        "--limit",
-        metavar="N",
-        min=0,
-        help=f"Number of rows; 0: all. Default: {_TABLE_LIMIT} in a table, else all.",
-        rich_help_panel=ROWS,
-    ),
-]
-_Where = Annotated[
-    str,
-    typer.Option(
-        "--where",
-        metavar="EXPRESSION",
-        help="SQL that selects rows, e.g. 'duration_ms > 2000'.",
-        show_default=False,
-        rich_help_panel=ROWS,
-    ),
-]
-_Sort = Annotated[
-    str,
-    typer.Option(
-        "--sort",
-        metavar="COLUMN",
-        help="Column to sort by; the largest first: -duration_ms.",
-        show_default=False,
-        autocompletion=complete_columns,
-        rich_help_panel=ROWS,
-    ),
-]
+    from otel_logtail.query import Damage
 
 query_app = typer.Typer(name="query", help="Query the samples and episodes in the store.")
 
@@ -79,11 +44,11 @@ def samples(
     db: Db = None,
     since: Since = None,
     until: Until = None,
-    severity: _Severities = None,
+    severity: Severities = None,
     source: Source = None,
-    where: _Where = "",
-    sort: _Sort = "",
-    limit: _Limit = None,
+    where: Where = "",
+    sort: Sort = "",
+    limit: Limit = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Show the newest samples, oldest first.
@@ -95,7 +60,7 @@ def samples(
 
     asked = _Asked(query.SampleRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
-        rows = query.samples(reader, severities=_severities(severity), limit=asked.newest, keep=asked.keep)
+        rows = query.samples(reader, severities=severities_of(severity), limit=asked.newest, keep=asked.keep)
         number = asked.write(rows, answers.sample_columns())
     _note("samples", number, asked.cut, ranged=bool(since or until), where=where)
     _exit_if_damaged(reader.damage)
@@ -108,7 +73,7 @@ def slowest(
     since: Since = None,
     until: Until = None,
     source: Source = None,
-    where: _Where = "",
+    where: Where = "",
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="Number of rows; 0: all.", rich_help_panel=ROWS)
     ] = 20,
@@ -134,11 +99,11 @@ def episodes(
     db: Db = None,
     since: Since = None,
     until: Until = None,
-    severity: _Severities = None,
+    severity: Severities = None,
     source: Source = None,
-    where: _Where = "",
-    sort: _Sort = "",
-    limit: _Limit = None,
+    where: Where = "",
+    sort: Sort = "",
+    limit: Limit = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Show the newest episodes in the range, oldest first.
@@ -146,10 +111,12 @@ def episodes(
     Example: otel-logtail query episodes --since 7d --sort -peak_ms --limit 10
     """
     from otel_logtail import query
+    from otel_logtail.cli import answers
 
     asked = _Asked(query.EpisodeRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
-        number = _write_episodes(reader, _severities(severity), asked)
+        rows = query.episodes(reader, severities=severities_of(severity), limit=asked.newest, keep=asked.keep)
+        number = asked.write(rows, answers.episode_columns())
     _note("episodes", number, asked.cut, ranged=bool(since or until), where=where)
 
 
@@ -160,9 +127,9 @@ def stalls(
     since: Since = None,
     until: Until = None,
     source: Source = None,
-    where: _Where = "",
-    sort: _Sort = "",
-    limit: _Limit = None,
+    where: Where = "",
+    sort: Sort = "",
+    limit: Limit = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Show the newest episodes with a stall, oldest first.
@@ -170,11 +137,13 @@ def stalls(
     Example: otel-logtail query stalls --since 24h --sort -duration_ms
     """
     from otel_logtail import query
+    from otel_logtail.cli import answers
     from otel_logtail.model import Severity
 
     asked = _Asked(query.EpisodeRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
-        number = _write_episodes(reader, frozenset({Severity.STALL}), asked)
+        rows = query.episodes(reader, severities={Severity.STALL}, limit=asked.newest, keep=asked.keep)
+        number = asked.write(rows, answers.episode_columns())
     _note("stalls", number, asked.cut, ranged=bool(since or until), where=where)
 
 
@@ -185,9 +154,9 @@ def marks(
     since: Since = None,
     until: Until = None,
     source: Source = None,
-    where: _Where = "",
-    sort: _Sort = "",
-    limit: _Limit = None,
+    where: Where = "",
+    sort: Sort = "",
+    limit: Limit = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
     """Show the newest marks in the range, oldest first.
@@ -284,33 +253,13 @@ def schema(form: OutputFormat = Format.TABLE) -> None:
     answers.write_records(sys.stdout, query.ColumnRow, query.schema(), form.value, answers.SCHEMA_COLUMNS)
 
 
-@errors_as_exit()
-def status(db: Db = None, form: OutputFormat = Format.TABLE) -> None:
-    """Show progress, deliveries, pending data and errors.
-
-    Example: otel-logtail status
-    """
-    from otel_logtail import query
-    from otel_logtail.cli import answers
-
-    with open_reader(db) as reader:
-        answer = query.status(reader)
-    answers.write_status(sys.stdout, answer, form.value)
-
-
-def _severities(names: list[SeverityName] | None) -> frozenset[Severity]:
-    from otel_logtail.model import Severity
-
-    return frozenset(Severity[name.name] for name in names or ())
-
-
 class _Asked:
     """The rows that are selected, and the form in which they are written."""
 
     def __init__(self, kind: type[msgspec.Struct], where: str, sort: str, limit: int | None, form: Format) -> None:
         from otel_logtail.query import Selection
 
-        shown = limit if limit is not None else _TABLE_LIMIT if form is Format.TABLE else 0
+        shown = limit if limit is not None else TABLE_LIMIT if form is Format.TABLE else 0
         self._kind, self._form = kind, form
         self._selection = Selection(kind, where=where, sort=sort, limit=shown)
         self.newest, self.keep = self._selection.newest, self._selection.keep
@@ -322,20 +271,12 @@ class _Asked:
         return write_records(sys.stdout, self._kind, self._selection.ordered(rows), self._form.value, columns)
 
 
-def _write_episodes(reader: Reader, severities: frozenset[Severity], asked: _Asked) -> int:
-    from otel_logtail import query
-    from otel_logtail.cli import answers
-
-    rows = query.episodes(reader, severities=severities, limit=asked.newest, keep=asked.keep)
-    return asked.write(rows, answers.episode_columns())
-
-
 def _note(noun: str, number: int, cut: str = "", *, ranged: bool = False, where: str = "") -> None:
     """Log on stderr that an answer is empty, or that the default limit may have cut it to the ``cut`` rows."""
     sys.stdout.flush()
     if not number:
         say(f"no {noun}{' in this range' if ranged else ''}{' match --where' if where else ''}")
-    elif cut and number == _TABLE_LIMIT:
+    elif cut and number == TABLE_LIMIT:
         say(f"the {cut} {number} {noun}; --limit 0 shows all")
 
 

@@ -15,14 +15,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from otel_logtail.cli import query
+from otel_logtail.cli import status
 from otel_logtail.cli.query import query_app
 from otel_logtail.daemon.paths import default_db
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 
 app = typer.Typer()
 app.add_typer(query_app, name="query")
-app.command("status")(query.status)
+app.command("status")(status.status)
 
 
 @pytest.fixture
