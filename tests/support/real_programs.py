@@ -86,6 +86,12 @@ class RealProgram:
         """Return whether it takes requests."""
         raise NotImplementedError
 
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
     def stop(self, timeout: float = CALM_S) -> None:
         """End it in order (SIGTERM): its data is complete afterwards."""
         if self._process is not None:
