@@ -55,9 +55,10 @@ class Checker:
             self._note(metrics.check_metric(metric))
             self._note(self._descriptors.check(scope, metric))
             for described in metrics.points_of(resource, scope, metric):
-                if described.series in seen:
-                    self._note([Fault("a series occurs once in a request", described.series)])
-                seen.add(described.series)
+                key = described.series, described.point.time_unix_nano
+                if key in seen:
+                    self._note([Fault("a point occurs once in a request", key)])
+                seen.add(key)
                 self._note(metrics.check_point(described))
                 self._note(histograms.check_histogram(described))
                 self._note(self._sequences.check(described))

@@ -17,7 +17,7 @@ RULES = {
     "a metric has one descriptor": "metrics/data-model.md#opentelemetry-protocol-data-model-producer-recommendations",
     "a metric has points": "metrics/data-model.md#metric-points",
     "a metric has a temporality": "metrics/data-model.md#temporality",
-    "a series occurs once in a request": "metrics/data-model.md#single-writer",
+    "a point occurs once in a request": "metrics/data-model.md#single-writer",
     "a point has a time": "metrics/data-model.md#metric-points",
     "a sum or histogram has a start": "metrics/data-model.md#temporality",
     "a point starts before it ends": "metrics/data-model.md#temporality",

@@ -28,7 +28,7 @@ class Sequences:
 
     def check(self, described: Described) -> Faults:
         """Check the next point of a series."""
-        series, point, _ = described
+        series, point, monotonic = described
         seen = self._seen.setdefault(series, set())
         data = point.SerializeToString(deterministic=True)
         if data in seen:
@@ -48,7 +48,7 @@ class Sequences:
         if series.temporality == CUMULATIVE and point.start_time_unix_nano != last.start_time_unix_nano:
             if point.start_time_unix_nano < last.time_unix_nano:
                 yield Fault("a new start is not before the last point", (series, last.time_unix_nano))
-        elif series.temporality == CUMULATIVE:
+        elif series.temporality == CUMULATIVE and (monotonic or series.kind != "sum"):
             yield from _check_growth(series, last, point)
 
 

@@ -154,7 +154,7 @@ BREAKS: dict[str, Callable[[Sent], object]] = {
     "a metric has one descriptor": lambda s: change(metric(s, message=1), unit="ms"),
     "a metric has points": lambda s: replace_list(metric(s).histogram.data_points, []),
     "a metric has a temporality": lambda s: change(metric(s).histogram, aggregation_temporality=0),
-    "a series occurs once in a request": lambda s: add(metric(s).histogram.data_points),
+    "a point occurs once in a request": lambda s: add(metric(s).histogram.data_points),
     "a point has a time": lambda s: change(breaches(s), time_unix_nano=0),
     "a sum or histogram has a start": lambda s: change(breaches(s), start_time_unix_nano=0),
     "a point starts before it ends": lambda s: change(breaches(s), start_time_unix_nano=T0 + 1),
@@ -245,6 +245,14 @@ def test_correct_messages_break_no_rule() -> None:
 def test_a_message_that_is_sent_again_unchanged_breaks_no_rule() -> None:
     sent = good()
     assert broken_rules([*sent, *copy.deepcopy(sent)]) == {}
+
+
+def test_a_sum_that_is_not_monotonic_may_fall() -> None:
+    sent = good()
+    change(breaches(sent, 1), as_int=0)
+    for number in (0, 1):
+        metric(sent, "breaches", number).sum.is_monotonic = False
+    assert broken_rules(sent) == {}
 
 
 @pytest.mark.parametrize("rule", RULES)
