@@ -35,7 +35,8 @@ def once(folder: Path, *arguments: object, **environ: str) -> tuple[int, str]:
         ),
         (
             ["--events", "log", "--exporter", "console"],
-            "--events is for jsonl or otlp, and that is not chosen\n\nhint: add --exporter jsonl or otlp\n",
+            "--events is for jsonl or otlp or sdk, and that is not chosen\n\n"
+            "hint: add --exporter jsonl or otlp or sdk\n",
         ),
         (
             ["--jsonl-file", "x"],
