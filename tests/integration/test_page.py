@@ -270,8 +270,12 @@ def test_a_tooltip_is_shown_at_once_and_a_link_opens_its_stall(chromium: Browser
     assert chromium.messages == []
 
 
-def test_the_first_200_pixels_hold_the_answer(chromium: Browser, tmp_path: Path) -> None:
-    chromium.open(made(a_month(tmp_path), tmp_path, "stalls<3/day").as_uri(), 1280)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("state", [a_month, marks_a_day_apart], ids=["month", "marks"])
+def test_the_first_200_pixels_hold_the_answer(
+    state: Callable[[Path], Path], width: int, chromium: Browser, tmp_path: Path
+) -> None:
+    chromium.open(made(state(tmp_path), tmp_path, "stalls<3/day").as_uri(), width)
     bottoms = chromium.evaluate(
         "[...document.querySelectorAll('header :is(h1, .kicker, .value)')].map((e) => e.getBoundingClientRect().bottom)"
     )

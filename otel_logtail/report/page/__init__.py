@@ -42,7 +42,6 @@ BEGINS = b'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"
 SECTIONS: tuple[Make, ...] = (
     source_section,
     when_section,
-    mark_section,
     day_sections,
     of_one_source(cause_section),
     of_one_source(stall_section),
@@ -50,6 +49,7 @@ SECTIONS: tuple[Make, ...] = (
     distribution_section,
     of_one_source(stage_section),
     of_one_source(path_section),
+    mark_section,
     detail_section,
 )
 """The sections in their order; the head comes before them, and the foot after them."""

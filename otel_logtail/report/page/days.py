@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from otel_logtail.report.axis import DAY_S, labels, to_ns
 from otel_logtail.report.calendar import Slot
 from otel_logtail.report.findings import days_over, stalls_in_week
+from otel_logtail.report.page import marks
 from otel_logtail.report.page.html import Table, figure
 from otel_logtail.report.page.model import Model, Section
 from otel_logtail.report.page.scales import Time
@@ -20,6 +21,7 @@ _TOP, _TALL = 16.0, 112.0
 _CELL = 18.0
 _LABELS = 5
 _WIDEST = 6.0  # per cent
+_NAMES = 2.0  # the width of a character of a name, in per cent of a plot of half the width
 
 
 def day_sections(model: Model) -> Iterator[Section]:
@@ -56,14 +58,16 @@ def _target(model: Model) -> Slo | None:
 
 
 def _days(model: Model, target: Slo | None, *, is_stall: bool) -> Svg:
-    """Plot the number of each day, and the limit; days that missed it are solid."""
+    """Plot the number of each day, the marks, and the limit; days that missed it are solid."""
     days = model.report.days
     numbers = [slot.stalls if is_stall else slot.degraded for slot in days]
     starts = [datetime.fromisoformat(slot.label) for slot in days]
     time = Time(to_ns(starts[0], model.tz), to_ns(starts[-1] + timedelta(days=1), model.tz), model.tz)
     limit = float(target.bound) if target else 0.0
     most = max(*numbers, limit, 1.0)
-    base, step = _TOP + _TALL, _step(most)
+    names = marks.place(model.report.marks, time, _NAMES)
+    top = _TOP + marks.height(names)
+    base, step = top + _TALL, _step(most)
     plot = Svg(base + 22, f"{'stalls' if is_stall else 'degraded episodes'} by day")
     for number in range(0, math.floor(most) + 1, step):
         y = base - _TALL * number / most
@@ -78,6 +82,7 @@ def _days(model: Model, target: Slo | None, *, is_stall: bool) -> Svg:
             bar = min(wide * 0.76, _WIDEST)
             corner = (wide * (at + 0.5) - bar / 2, base - tall)
             plot.rect(corner, bar, tall, kind, f"{day(starts[at])}\n{_events(slot)}")
+    marks.draw(plot, names, top, base)
     if target is not None:
         y = base - _TALL * limit / most
         plot.line((0, y), (100, y), "ink")

@@ -13,7 +13,6 @@ from otel_logtail.report.page.scales import LABEL, Time
 from otel_logtail.report.page.svg import Svg
 from otel_logtail.report.rows import mark_rows
 
-_CHARACTER = 1.0  # the width of a character of a name, in per cent of a plot of 640 pixels
 _LONGEST = 24  # characters of a name above a plot
 _LAST = 80.0  # a name right of this place is left of its line
 _ROWS = 2
@@ -28,20 +27,27 @@ class Name(msgspec.Struct, frozen=True):
     is_left: bool
 
 
-def place(marks: Sequence[Mark], time: Time) -> list[Name]:
-    """Return the marks of a plot. Names that would overlap are in two rows; the newest ones get their places first."""
+def place(marks: Sequence[Mark], time: Time, wide: float = 1.0) -> list[Name]:
+    """Return the marks of a plot. Names that would overlap are in two rows; the newest ones get their places first.
+
+    Args:
+        marks: The marks, the oldest first.
+        time: The axis.
+        wide: The width of a character of a name, in per cent of the plot.
+    """
     found: list[Name] = []
     taken: list[tuple[int, float, float]] = []
     for mark in reversed([mark for mark in marks if time.start_ns <= mark.time_ns <= time.end_ns]):
         x = time.x(mark.time_ns)
-        width = _CHARACTER * (min(len(mark.text), _LONGEST) + 2)
-        start, end = (x - width, x) if x > _LAST else (x, x + width)
+        width = wide * (min(len(mark.text), _LONGEST) + 2)
+        is_left = x > _LAST or (x > 50 and x + width > 100)
+        start, end = (x - width, x) if is_left else (x, x + width)
         free = [
             row
             for row in range(_ROWS)
             if not any(row == other and start < right and left < end for other, left, right in taken)
         ]
-        found.append(Name(mark, x, free[0] if free else None, x > _LAST))
+        found.append(Name(mark, x, free[0] if free else None, is_left))
         if free:
             taken.append((free[0], start, end))
     return found[::-1]
