@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UPSTREAMS := $(VENV)/.upstreams
 
-.PHONY: help demo stack test check contract bench format dashboards collector prometheus torture dist lock newest clean
+.PHONY: help demo stack test check contract bench format dashboards pictures collector prometheus torture dist lock newest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -64,6 +64,9 @@ format: $(INSTALLED)  ## Format the code
 
 dashboards: $(INSTALLED)  ## Generate Grafana's dashboards from tools/dashboards.py
 	@$(BIN)/python -m tools.dashboards
+
+pictures: $(INSTALLED)  ## Draw the pictures of the README again (needs Chromium)
+	@$(BIN)/python -m tests.support.pictures
 
 collector:  ## Find or build the collector that the tests use (a build needs Go 1.25 and takes some minutes)
 	@scripts/collector
