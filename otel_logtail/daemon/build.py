@@ -25,7 +25,7 @@ from otel_logtail.store.maintenance import Maintenance
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from otel_logtail.tail.checkpoints import Checkpoints
-from otel_logtail.tail.discover import check_paths
+from otel_logtail.tail.discover import check_paths, with_rotated
 from otel_logtail.tail.firstlook import FirstLooks, Found
 from otel_logtail.tail.patterns import expand
 from otel_logtail.tail.tailer import Tail
@@ -50,6 +50,10 @@ class ResolvedSource(msgspec.Struct, frozen=True):
     def read(self) -> Read:
         """The files that are read for this source."""
         return Read(self.patterns, self.rule, self.is_trusted)
+
+    def with_rotated(self) -> ResolvedSource:
+        """Return the source with the rotated files of patterns that match nothing else."""
+        return msgspec.structs.replace(self, patterns=with_rotated(self.patterns, self.rule))
 
     def check(self, *, once: bool) -> None:
         """Check that the patterns can match a file; with ``once``, that a file matches now.
@@ -130,6 +134,8 @@ def build(
         StoreError: the store can't be used.
     """
     asked = [resolve(source, exporter_context, home) for source in settings.sources]
+    if settings.once:
+        asked = [source.with_rotated() if source.is_trusted else source for source in asked]
     readable = _readable(asked, reporter, once=settings.once)
     check_outputs(settings, [source.read for source in asked])
     first_looks = first_looks or FirstLooks()

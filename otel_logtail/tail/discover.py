@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
 from otel_logtail.tail.directories import FILE, LINK, Folders, Listing
-from otel_logtail.tail.naming import is_rotated_in, is_rotated_name, rotated_of
+from otel_logtail.tail.naming import is_compressed, is_rotated_in, is_rotated_name, plain_name, rotated_of
 from otel_logtail.tail.patterns import Part, Patterns, as_written
 
 
@@ -81,6 +81,19 @@ def _without_rotated(found: Collection[str], named: Collection[str], folders: Fo
             except OSError:
                 continue
     return [path for path in found if path not in rotated]
+
+
+def with_rotated(patterns: Iterable[str], rule: PathRule) -> list[str]:
+    """Return the patterns. One that matches rotated files and nothing else is replaced by the names of these files.
+
+    Such a user selects the old files, to read them once: ``--path 'proxy.log.*.gz'``.
+    """
+    found = []
+    for text in patterns:
+        names = [] if discover([text], rule, trusted=True) else sorted(filter(os.path.isfile, glob.glob(text)))
+        names = [name for name in names if not (is_compressed(name) and plain_name(name) in names)]
+        found += [glob.escape(name) for name in names if not rule.is_copy(os.path.basename(name))] or [text]
+    return found
 
 
 def _hint(patterns: Patterns) -> str:

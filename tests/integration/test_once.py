@@ -90,6 +90,21 @@ def test_the_error_of_a_pattern_for_rotated_files_only_names_the_way_to_read_the
     assert "only rotated files are there: name the path that they had, without wildcards" in done.stderr
 
 
+def test_a_pattern_that_matches_only_rotated_files_reads_these(tmp_path: Path) -> None:
+    (tmp_path / "proxy.log").write_bytes(lines(5, 9))
+    (tmp_path / "proxy[1].log.1").write_bytes(lines(20, 21))
+    for number, part in ((1, lines(2, 5)), (2, lines(0, 2))):
+        (tmp_path / f"proxy.log.{number}.gz").write_bytes(gzip.compress(part))
+    (tmp_path / "proxy.log.2").write_bytes(lines(0, 2))
+    assert once(tmp_path, tmp_path / "proxy.log.*")[-2].startswith("read 5 new samples, ")
+    for name in ("s.db", "proxy.log.2"):
+        (tmp_path / name).unlink()
+    assert once(tmp_path, tmp_path / "proxy.log.*.gz")[-2].startswith("read 5 new samples, ")
+    assert once(tmp_path, tmp_path / "proxy.log.[12].gz")[-1].startswith("read 0 new samples, ")
+    assert once(tmp_path, tmp_path / "proxy[[]*.1")[-2].startswith("read 1 new sample, ")
+    assert once(tmp_path, tmp_path / "proxy.log")[-2].startswith("read 4 new samples, ")  # the old ones are known
+
+
 def test_undelivered_data_is_named_in_place_of_success(tmp_path: Path) -> None:
     done = run(
         *("--observer", "headroom", "--path", CAPTURES / f"{CAPTURE}.log", "--once", "--db", tmp_path / "s.db"),
