@@ -33,8 +33,9 @@ from otel_logtail.store.outbox import Outbox
 class Sender(Protocol):
     """The worker that runs the lanes of one exporter."""
 
-    given_up: bool
-    """True if the exporter was closed, so that its answers are not the receiver's."""
+    @property
+    def given_up(self) -> bool:
+        """True if the exporter was closed, so that its answers are not the receiver's."""
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send a batch; does not raise."""
@@ -53,6 +54,15 @@ class Sender(Protocol):
         """Note that nothing in a lane waits because of a failure."""
 
 
+class Decided(msgspec.Struct):
+    """How often something was accepted; items that the receiver has (no repeats); too old ones; refusals in a row."""
+
+    accepted: int = 0
+    delivered: int = 0
+    skipped: int = 0
+    refusals: int = 0
+
+
 class Lane:
     """The delivery of one stream to one exporter's receiver; used by the exporter's thread alone."""
 
@@ -62,14 +72,7 @@ class Lane:
         self.stream = stream
         self.not_before_s: float | None = None
         """The time of the next attempt, if the last one failed."""
-        self.refusals = 0
-        """The items that were refused in a row."""
-        self.skipped = 0
-        """The items that were not sent, since they are too old for the receiver."""
-        self.accepted = 0
-        """How often something was accepted."""
-        self.delivered = 0
-        """The items that the receiver has, without repeats."""
+        self.decided = Decided()
         self._outbox = outbox
         self._reporter = reporter
         self._sender = sender
@@ -91,7 +94,7 @@ class Lane:
     @property
     def refuses_everything(self) -> bool:
         """True if the receiver refused the last items, however many were tried."""
-        return self.refusals >= self._rules.refusals_in_a_row
+        return self.decided.refusals >= self._rules.refusals_in_a_row
 
     def due_s(self) -> float | None:
         """Return the time of the next attempt that needs no new items; None if there is none."""
@@ -110,7 +113,7 @@ class Lane:
         if self.not_before_s is not None and self._rules.clock.monotonic() < self.not_before_s:
             return None
         try:
-            self._trials.load(self.accepted)
+            self._trials.load(self.decided.accepted)
             self._send_all()
         except LogtailError as problem:
             self.wait_after(Retry(str(problem)))
@@ -183,7 +186,7 @@ class Lane:
         )
         self._report(delivered, skipped)
         new = sum(item.id > 0 for item in batch.items[:count])  # the others are repeats
-        self.delivered += max(0, new - skipped - delivered.rejected)
+        self.decided.delivered += max(0, new - skipped - delivered.rejected)
         self._reporter.delivered(self._outbox.exporter, self.stream.value, count)
         if count == len(batch.items):
             self._isolation.grow()
@@ -194,7 +197,7 @@ class Lane:
         """Log what the receiver decided, beyond accepting it."""
         exporter = self._outbox.exporter
         if skipped:
-            self.skipped += skipped
+            self.decided.skipped += skipped
             self._reporter.skips(exporter)
         if delivered.rejected:
             self._reporter.rejects(exporter, self.stream.value, delivered.why)
@@ -206,8 +209,8 @@ class Lane:
         """Quarantine the one item of a batch; return whether its stream continues now."""
         exporter, now_ns = self._outbox.exporter, self._rules.clock.time_ns()
         report_dropped(self._reporter, self._outbox.set_aside(batch, why, now_ns, held=True))
-        self.refusals += 1
-        if self.refusals <= self._rules.refusals_in_a_row:
+        self.decided.refusals += 1
+        if self.decided.refusals <= self._rules.refusals_in_a_row:
             self._reporter.quarantined(exporter, describe(batch.items[0]), why)
         if not self.refuses_everything:
             self._works()
@@ -234,9 +237,9 @@ class Lane:
         """Take the one item of a batch out of the stream; return whether the next item is sent now."""
         if self._trials.are_full:
             return False
-        if self._trials.make_room(self.accepted) and not self.blocked:
+        if self._trials.make_room(self.decided.accepted) and not self.blocked:
             self._works()
-        is_first = self._trials.add(batch, retry, self.accepted)
+        is_first = self._trials.add(batch, retry, self.decided.accepted)
         self._isolation.start_next_item()
         return is_first and retry.isolate
 
@@ -262,11 +265,11 @@ class Lane:
                 self._trials.due_s = float("inf")
                 return Turn()
             self._reporter.exporter_failed(self._outbox.exporter, delivery.why, self.stream.value, is_about_data=True)
-        turn = self._trials.settle(id_, item, delivery, self.accepted)
+        turn = self._trials.settle(id_, item, delivery, self.decided.accepted)
         if isinstance(delivery, Delivered):
             self._report(delivery, int(turn.is_skipped))
             if turn.is_accepted:
-                self.delivered += max(0, int(item.id > 0) - delivery.rejected)
+                self.decided.delivered += max(0, int(item.id > 0) - delivery.rejected)
         return turn
 
     def _note_failure(self, retry: Retry) -> None:
@@ -277,8 +280,8 @@ class Lane:
             pass  # the store itself failed, which the tail reports
 
     def _succeeded(self) -> None:
-        self.accepted += 1
-        self.refusals = 0
+        self.decided.accepted += 1
+        self.decided.refusals = 0
         self._isolation.succeed()
         self._trials.prove()
         self._works()

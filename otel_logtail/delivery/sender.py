@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
-import msgspec
-
+from otel_logtail.delivery.ending import Ending
 from otel_logtail.delivery.lane import Lane
+from otel_logtail.delivery.receiver import Receiver
 from otel_logtail.delivery.rules import RULES, Rules
 from otel_logtail.errors import LogtailError, StoreCorrupt
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
-from otel_logtail.model import Delivery, ExportBatch, Partial, Refused, Retry, Stream
+from otel_logtail.model import Delivery, ExportBatch, Retry, Stream
 from otel_logtail.store.outbox import Outbox
 
 HEALTH_S = 60.0
@@ -33,24 +32,14 @@ class Drain:
     """The delivery worker of one exporter."""
 
     def __init__(self, exporter: Exporter, outbox: Outbox, reporter: Reporter, rules: Rules = RULES) -> None:
-        self.name = exporter.name
         self.damage: StoreCorrupt | None = None
         """Damage of the store that was found here: the daemon has to stop."""
-        self.busy_since_s: float | None = None
-        """The start of the export that has not returned yet."""
-        self._exporter = exporter
+        self._receiver = Receiver(exporter, outbox, reporter)
         self._outbox = outbox
         self._reporter = reporter
-        self._receiver = getattr(exporter, "receiver", "")  # a plug-in need not inherit from Exporter
-        self._waited: dict[Stream, int] = {}  # the items that waited when a stream that failed was accepted again
-        self._tells_health = Stream.SELF in exporter.wants
-        self._health_due_s = 0.0
+        self._ending = Ending()
         self._work = threading.Event()
-        self._stop = threading.Event()
-        self._deadline_s = float("inf")
-        self._patience_s = 0.0
-        self.given_up = False
-        """True if the exporter was closed while it was sending; see :class:`lane.Sender`."""
+        self._health_due_s = 0.0 if Stream.SELF in exporter.wants else None
         # a stream that fails waits by itself: a receiver may accept spans and not metrics
         self._lanes = [
             Lane(stream, outbox, reporter, self, rules)
@@ -59,6 +48,21 @@ class Drain:
         ]
         self._resumed = not self._lanes
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
+
+    @property
+    def name(self) -> str:
+        """The name of the exporter."""
+        return self._receiver.name
+
+    @property
+    def given_up(self) -> bool:
+        """True if the exporter was closed while it was sending; see :class:`lane.Sender`."""
+        return self._receiver.is_closed
+
+    @property
+    def busy_since_s(self) -> float | None:
+        """The start of the export that has not returned yet."""
+        return self._receiver.busy_since_s
 
     def start(self) -> None:
         """Start with the data that is pending in the store."""
@@ -74,33 +78,24 @@ class Drain:
 
         ``while_taken`` starts the time again whenever the receiver accepts something, until :meth:`hurry`.
         """
-        self._patience_s = within_s if while_taken else 0.0
-        self._deadline_s = time.monotonic() + within_s
-        self._stop.set()
+        self._ending.request(within_s, while_taken=while_taken)
         self._work.set()
 
     def hurry(self) -> None:
         """Do not extend the time of a stop any more; may be called from a signal handler."""
-        self._patience_s = 0.0
+        self._ending.hurry()
 
     def join(self) -> None:
         """Wait until the worker has stopped; an export that still hangs at the deadline is given up."""
         if self._thread.ident is not None:
-            while self._thread.is_alive() and (left_s := self._deadline_s - time.monotonic()) > 0:
+            while self._thread.is_alive() and (left_s := self._ending.deadline_s - time.monotonic()) > 0:
                 self._thread.join(left_s)
             if self._thread.is_alive():
-                self.given_up = True
-                self._close_exporter()
+                self._receiver.close()
                 self._thread.join(1.0)
         if not self._thread.is_alive():
-            self._close_exporter()
+            self._receiver.close()
             self._outbox.close()
-
-    def _close_exporter(self) -> None:
-        try:
-            self._exporter.close()
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not keep the others from being closed
-            self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
 
     def _run(self) -> None:
         stopping = False
@@ -108,29 +103,29 @@ class Drain:
             while True:
                 self._work.wait(self._pause_s())
                 self._work.clear()
-                if not stopping and self._stop.is_set():
+                if not stopping and self._ending.is_requested:
                     stopping = True
                     for lane in self._lanes:
                         lane.hasten()  # one more try, now
                 if self._resumed or self._resume():
                     for lane in self._lanes:
                         self.damage = lane.run() or self.damage
-                if self._tells_health and (stopping or time.monotonic() >= self._health_due_s):
+                if self._health_due_s is not None and (stopping or time.monotonic() >= self._health_due_s):
                     self._tell_health()
                 if stopping and (not any(lane.failing for lane in self._lanes) or self.over()):
                     return
         except Exception as problem:  # noqa: BLE001 - the last resort of a thread: logged, not swallowed
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
         finally:
-            if skipped := sum(lane.skipped for lane in self._lanes):
+            if skipped := sum(lane.decided.skipped for lane in self._lanes):
                 self._reporter.skipped(self.name, skipped)
 
     def _pause_s(self) -> float | None:
         """Return the time until the next attempt or check; None: wait for :meth:`notify`."""
         due_s = [at_s for lane in self._lanes if (at_s := lane.due_s()) is not None]
         if due_s:
-            due_s.append(self._deadline_s)
-        if self._tells_health:
+            due_s.append(self._ending.deadline_s)
+        if self._health_due_s is not None:
             due_s.append(self._health_due_s)
         if self._may_be_released():
             due_s.append(time.monotonic() + RELEASED_S)
@@ -159,86 +154,41 @@ class Drain:
         first = self._lanes[0]
         if first.not_before_s is not None and time.monotonic() < first.not_before_s:
             return False
-        try:
-            told = self._outbox.told()
-            self._report_repaired()
-            self._exporter.resume(told)
-        except LogtailError as problem:
-            why = str(problem)
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not end the thread
-            why = self._reporter.redact(f"{type(problem).__name__}: {problem}")
-            self._reporter.crashed(self.name, why)
-        else:
+        why = self._receiver.resume()
+        if why is None:
             self._resumed = True
-            return True
-        first.wait_after(Retry(why))
-        return False
-
-    def _report_repaired(self) -> None:
-        if repaired := self._outbox.take_repaired():
-            self._reporter.counts_repaired(self.name, repaired)
+        else:
+            first.wait_after(Retry(why))
+        return self._resumed
 
     # --- for the lanes ----------------------------------------------------------------------------------------
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send a batch; does not raise."""
-        self._report_repaired()
-        self.busy_since_s = time.monotonic()
-        try:
-            delivery = self._exporter.export(batch)
-            if not isinstance(delivery, Delivery):
-                raise TypeError(f"export() returned {delivery!r}")
-            if not isinstance(delivery, Retry | Refused):
-                self._accepted(batch.stream)
-            return without_secrets(delivery, self._reporter.redact)
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not lose data or end the thread
-            self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
-            return Retry(self._reporter.redact(f"{type(problem).__name__}: {problem}"), isolate=True)
-        finally:
-            self.busy_since_s = None
+        return self._receiver.export(batch)
 
     @property
     def accepted(self) -> int:
         """How often the receiver accepted something, in any stream."""
-        return sum(lane.accepted for lane in self._lanes)
+        return sum(lane.decided.accepted for lane in self._lanes)
 
     @property
     def delivered(self) -> int:
         """The items that the receiver accepted since the start."""
-        return sum(lane.delivered for lane in self._lanes)
+        return sum(lane.decided.delivered for lane in self._lanes)
 
     def over(self) -> bool:
         """Return whether the time for sending is over."""
-        return self._stop.is_set() and time.monotonic() >= self._deadline_s
+        return self._ending.is_over
 
     def progressed(self) -> None:
         """Note that something was accepted: with patience, the time of a stop starts again."""
-        if self._patience_s:
-            self._deadline_s = time.monotonic() + self._patience_s
+        self._ending.progressed()
 
     def works(self) -> None:
         """Log that a stream, or the whole exporter, works again."""
         if not any(lane.refuses_everything for lane in self._lanes):
             self._reporter.exporter_takes_again(self.name)
         for lane in self._lanes:
-            if not lane.failing and self._reporter.fails(self.name, lane.stream.value):
-                waited = self._waited.pop(lane.stream, 0)
-                self._reporter.exporter_works(self.name, lane.stream.value, self._receiver, waited)
-
-    def _accepted(self, stream: Stream) -> None:
-        self._reporter.connected(self.name, self._receiver)
-        if stream not in self._waited and self._reporter.fails(self.name, stream.value):
-            try:
-                self._waited[stream] = self._outbox.pending()  # the cursor does not move before this is over
-            except LogtailError:
-                pass  # the tail reports what is wrong with the store
-
-
-def without_secrets(delivery: Delivery, redact: Callable[[str], str]) -> Delivery:
-    """Return the same outcome without secrets, so that it can be stored and shown."""
-    changes: dict[str, object] = {}
-    if isinstance(delivery, Partial):
-        changes["rest"] = without_secrets(delivery.rest, redact)
-    if why := getattr(delivery, "why", ""):
-        changes["why"] = redact(why)
-    return msgspec.structs.replace(delivery, **changes)
+            if not lane.failing:
+                self._receiver.works(lane.stream)

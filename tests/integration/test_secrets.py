@@ -18,7 +18,7 @@ import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 import pytest
 
 from otel_logtail.cli.errors import redact_logs
-from otel_logtail.delivery.sender import without_secrets
+from otel_logtail.delivery.receiver import without_secrets
 from otel_logtail.model import Delivered, Partial, Refused, Retry
 from otel_logtail.redact import GONE, Redactor, secrets_of
 from tests.support.command import run as run_anew

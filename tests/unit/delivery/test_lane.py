@@ -86,7 +86,7 @@ class Steps:
 
     @property
     def accepted(self) -> int:
-        return self.lane.accepted + self.others
+        return self.lane.decided.accepted + self.others
 
     def over(self) -> bool:
         return False
@@ -341,7 +341,7 @@ def test_an_item_on_trial_that_became_too_old_is_skipped_and_counted(steps: Step
     put_on_trial(steps, 1)
     steps.judge = lambda ids: Delivered(skipped=1)
     steps.wait()
-    assert (steps.kept(), steps.lane.skipped) == ([], 1)
+    assert (steps.kept(), steps.lane.decided.skipped) == ([], 1)
     assert rows(steps.store.path, "SELECT skipped, delivered FROM exporter") == [(1, 3)]
 
 
@@ -372,12 +372,12 @@ def test_what_is_on_trial_of_another_stream_or_exporter_is_not_touched(steps: St
 
 def test_delivered_items_are_counted_as_in_the_store(steps: Steps) -> None:
     put_on_trial(steps, 1, 2)
-    assert (steps.lane.delivered, steps.store.undelivered(["fake"])) == (3, 2)
+    assert (steps.lane.decided.delivered, steps.store.undelivered(["fake"])) == (3, 2)
     steps.judge = lambda ids: Delivered(rejected=len(ids))
     while steps.kept():
         steps.wait()
-    assert (steps.lane.delivered, steps.store.undelivered(["fake"])) == (3, 0)
+    assert (steps.lane.decided.delivered, steps.store.undelivered(["fake"])) == (3, 0)
     steps.judge = lambda ids: Delivered()
     steps.write()
     steps.run()
-    assert rows(steps.store.path, "SELECT delivered FROM exporter") == [(steps.lane.delivered,)] == [(4,)]
+    assert rows(steps.store.path, "SELECT delivered FROM exporter") == [(steps.lane.decided.delivered,)] == [(4,)]
