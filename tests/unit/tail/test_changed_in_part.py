@@ -152,6 +152,15 @@ def settle(follower: Follower) -> None:
         follower.look().read()
 
 
+def change(follower: Follower, files: Callable[[], None], *, away: bool) -> None:
+    """Change files while they are followed, or while the program is stopped."""
+    if away:
+        follower.restart(before=files)
+    else:
+        files()
+    settle(follower)
+
+
 def nothing_comes_twice(follower: Follower, expected: list[str]) -> None:
     assert follower.lines == expected
     follower.follow_over_grace()
@@ -228,11 +237,7 @@ def test_after_it_was_rotated(
     log.rename(backup)
     append(log, *NEW[:5])
     follower.follow_over_grace()
-    if away:
-        follower.restart(before=lambda: write(backup, edit(backup.read_bytes())))
-    else:
-        write(backup, edit(backup.read_bytes()))
-    settle(follower)
+    change(follower, lambda: write(backup, edit(backup.read_bytes())), away=away)
     append(log, *NEW[5:])
     follower.follow()
     nothing_comes_twice(follower, old + NEW)
@@ -250,11 +255,7 @@ def test_compressed_after_it_was_changed(
         log.unlink()
         append(log, *NEW[:5])
 
-    if away:
-        follower.restart(before=rotate_edit_and_compress)
-    else:
-        rotate_edit_and_compress()
-    settle(follower)
+    change(follower, rotate_edit_and_compress, away=away)
     append(log, *NEW[5:])
     follower.follow()
     nothing_comes_twice(follower, old + NEW)
@@ -277,11 +278,7 @@ def test_changed_appended_to_rotated_and_compressed_before_any_scan(
         rotate(log, compress=gzip.compress, suffix=".gz")
         append(log, *NEW[5:])
 
-    if away:
-        follower.restart(before=change_and_rotate)
-    else:
-        change_and_rotate()
-    settle(follower)
+    change(follower, change_and_rotate, away=away)
     nothing_comes_twice(follower, old + NEW)
 
 
@@ -317,11 +314,7 @@ def test_rotated_file_is_changed_appended_to_and_compressed(
         squeeze(backup, gzip.compress, ".gz")
         append(log, *NEW[5:])
 
-    if away:
-        follower.restart(before=change_and_compress)
-    else:
-        change_and_compress()
-    settle(follower)
+    change(follower, change_and_compress, away=away)
     nothing_comes_twice(follower, old + NEW)
 
 
@@ -574,11 +567,7 @@ def test_another_log_with_the_same_header_is_read_from_its_start(
 ) -> None:
     new = [*old[:header], *NEW]
     content = "".join(line + "\n" for line in new).encode()
-    if away:
-        follower.restart(before=lambda: write(log, content))
-    else:
-        write(log, content)
-    settle(follower)
+    change(follower, lambda: write(log, content), away=away)
     assert follower.lines == old + new
 
 
@@ -594,11 +583,7 @@ def test_lines_that_are_written_again_hide_no_new_ones(
     new = lines_of(500_000, 501_000)
     new[place:place] = traceback
     content = "".join(line + "\n" for line in new).encode()
-    if away:
-        follower.restart(before=lambda: write(log, content))
-    else:
-        write(log, content)
-    settle(follower)
+    change(follower, lambda: write(log, content), away=away)
     read = follower.lines[len(old) + len(traceback) :]
     assert [line for line in read if line not in traceback] == lines_of(500_000, 501_000)
 
@@ -615,11 +600,7 @@ def test_lines_that_are_written_all_the_time_hide_no_new_ones(
     before = len(old) + len(follower.follow())
     new = with_two_more(lines_of(500_000, 503_000))
     content = "".join(line + "\n" for line in new).encode()
-    if away:
-        follower.restart(before=lambda: write(log, content))
-    else:
-        write(log, content)
-    settle(follower)
+    change(follower, lambda: write(log, content), away=away)
     assert follower.lines[before:] == new
 
 
