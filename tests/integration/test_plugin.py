@@ -132,8 +132,11 @@ def refused(installed: Path, *arguments: object, **environ: str) -> str:
     assert done.returncode == 2, done.stderr
     start = "otel-logtail: error: "
     assert done.stderr.startswith(start), done.stderr
-    assert done.stderr.endswith(USAGE)
-    return done.stderr.removeprefix(start).removesuffix(USAGE)
+    usage = (
+        USAGE.replace("[OPTIONS] COMMAND [ARGS]...", "service systemd [OPTIONS]") if "service" in arguments else USAGE
+    )
+    assert done.stderr.endswith(usage)
+    return done.stderr.removeprefix(start).removesuffix(usage)
 
 
 def test_the_options_of_an_exporter_are_flags_with_help(installed: Path, tmp_path: Path) -> None:
