@@ -174,14 +174,17 @@ def services_that_collide() -> list[str]:
 
 
 def test_the_services_whose_names_collide_are_known() -> None:
-    assert services_that_collide() == ["otel-exporter-prometheus", "otel-logtail-prometheus"]
+    assert services_that_collide() == ["otel-exporter-prometheus", "otel-logtail-health", "otel-logtail-prometheus"]
 
 
-@pytest.mark.parametrize("service", ["otel-exporter-prometheus", "otel-logtail-prometheus", "otel-logtail"])
+@pytest.mark.parametrize(
+    "service", ["otel-exporter-prometheus", "otel-logtail-health", "otel-logtail-prometheus", "otel-logtail"]
+)
 def test_what_kubernetes_sets_for_a_service_is_not_the_users_word(tmp_path: Path, service: str) -> None:
     command = ["--observer", "headroom", "--path", CAPTURES / "0.42.0-stall.log", "--once", "--db", tmp_path / "s.db"]
     done = run(*command, home=tmp_path, environ=service_links(service))
-    assert ("enableServiceLinks: false" in done.stderr) == (service == "otel-logtail-prometheus")
+    of_options = ("otel-logtail-health", "otel-logtail-prometheus")
+    assert ("enableServiceLinks: false" in done.stderr) == (service in of_options)
     port = free_port()
     own = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(port)} if service == "otel-logtail-prometheus" else {}
     flags = () if own else ("--prometheus-port", port)
