@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UPSTREAMS := $(VENV)/.upstreams
 
-.PHONY: help demo stack test check contract bench format dashboards pictures collector prometheus torture dist lock newest clean
+.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture dist lock newest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -45,6 +45,9 @@ $(UPSTREAMS): $(INSTALLED) tests/upstreams.txt
 
 test: $(UPSTREAMS)  ## Run all tests (with a real collector where there is one: see `make collector`)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+core: $(INSTALLED)  ## Run the tests of reading, storing, delivery and queries (a minute)
+	$(BIN)/python -m pytest -q $(CORE)
 
 check: $(INSTALLED)  ## Lint, formatting, types, layers
 	$(BIN)/ruff check .
