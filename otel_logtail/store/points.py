@@ -227,10 +227,12 @@ class PointReader:
         if not point.id or point.series.instrument is not Instrument.DURATION or point.delta.max_ns < threshold_ns:
             return point
         start_ns, end_ns, first, last = self._spans[point.id]
+        attributes = encode_attributes(point.series.attributes)
         worst = read_breaches(
             self._db,
-            "b.id BETWEEN ? AND ? AND b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?",
-            (first, last or ALL, start_ns, end_ns, point.source.id, encode_attributes(point.series.attributes)),
+            "b.id BETWEEN ? AND ? AND b.time_ns >= ? AND b.time_ns < ? AND b.source = ? AND k.attributes = ?"
+            " AND b.duration_ns BETWEEN ? AND ?",  # others are of a series with other bounds, between two restarts
+            (first, last or ALL, start_ns, end_ns, point.source.id, attributes, point.delta.min_ns, point.delta.max_ns),
             MAX_EXEMPLARS,
             order="b.duration_ns DESC, b.id",
         )

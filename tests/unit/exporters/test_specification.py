@@ -158,8 +158,8 @@ class History:
         self.send_all()
         self.store.close()
         self.thresholds = self.chance.choice(self.THRESHOLDS)
-        exponential, _ = self.chance.choice(METRICS)
-        self.encoding = msgspec.structs.replace(self.encoding, exponential=exponential)
+        exponential, delta = self.chance.choice(METRICS)
+        self.encoding = msgspec.structs.replace(self.encoding, exponential=exponential, delta=delta)
         self.checker.other_settings()
         self.start()
 

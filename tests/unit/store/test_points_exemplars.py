@@ -87,6 +87,16 @@ def test_a_breach_is_an_exemplar_of_the_point_that_counts_it_and_of_no_other(
     assert found == {16 * SECOND // 10: [SECOND, SECOND // 2], 3 * SECOND // 4: [3 * SECOND // 4]}
 
 
+def test_thresholds_that_change_and_change_back_add_no_exemplar_beyond_the_values_of_a_point(store: Store) -> None:
+    Piece(store).commit(line(1, 0.6))
+    Piece(store, thresholds=Thresholds(SECOND // 2, 5 * SECOND // 2)).commit(line(2, 2.3))
+    piece = Piece(store)
+    piece.commit(line(3, 0.7))
+    piece.seal(100)
+    found = sorted([breach.duration_ns * 10 // SECOND for breach in p.exemplars] for p in points_of(store))
+    assert found == [[6, 7], [23]]
+
+
 def test_an_interval_that_grows_in_many_commits_has_the_worst_of_all_of_them(store: Store) -> None:
     piece, other = Piece(store), Piece(store, source="other", live="/logs/other.log")
     for n in range(8):
