@@ -36,6 +36,7 @@ from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
+from tests.support.memory import place
 from tests.support.pieces import INTERVAL, NOON, SECOND, Piece, line
 
 KEYS = ["", "a", "b"]
@@ -101,7 +102,7 @@ class Receiver:
 class SeriesMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = Path(tempfile.mkdtemp(dir=place()))
         self.path = self.folder / "store.db"
         self.thresholds = THRESHOLDS[0]
         self.encoding = Encoding("1", "box")

@@ -32,6 +32,7 @@ from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.tailer import Tail
 from tests.model.test_tail_model import TailMachine
+from tests.support.memory import place
 from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import use_connection
 from tests.support.tailing import RULE
@@ -180,7 +181,7 @@ class StoreMachine(TailMachine):
     def begin(self, from_start: bool, there: bool) -> None:
         if there:
             self.log.touch()
-        self.state = Path(tempfile.mkdtemp())
+        self.state = Path(tempfile.mkdtemp(dir=place()))
         self.follower = StoreFollower(self.log, self.state / "store.db", from_start=from_start)  # type: ignore[assignment]
         self.follower.look()
 

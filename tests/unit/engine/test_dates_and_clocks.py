@@ -15,6 +15,7 @@ from otel_logtail.engine.engine import Now
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
+from tests.support.memory import place
 from tests.support.pieces import INTERVAL, NOON, SECOND, Piece, line, rows
 
 HOUR, DAY = 3600, 86_400
@@ -78,7 +79,7 @@ class Life:
 
 @contextmanager
 def living(*, clock_s: float = 0) -> Iterator[Life]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=place()) as folder:
         store = Store.open(Path(folder) / "store.db")
         try:
             yield Life(store, clock_s=clock_s)

@@ -40,6 +40,7 @@ from tests.support.lives import (
     outbox_of,
     points_of,
 )
+from tests.support.memory import place
 from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows, use_connection
 
@@ -101,7 +102,7 @@ MINUTES = st.one_of(st.none(), st.integers(-1, 41 * 60).map(lambda minute: ns(mi
 def test_merging_and_compaction_change_no_answer_and_touch_nothing_that_an_exporter_still_has_to_get(
     samples: list[tuple[int, float, str]], span: tuple[int | None, int | None], data: st.DataObject
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, living(folder) as life, outbox_of(life) as outbox:
+    with tempfile.TemporaryDirectory(dir=place()) as folder, living(folder) as life, outbox_of(life) as outbox:
         for second, duration_s, key in samples:  # in any order: some are late
             seal = data.draw(st.one_of(st.none(), st.just(second)))
             life.say((second, duration_s), seal=seal, key=key)
@@ -415,7 +416,7 @@ def sealed(path: Path) -> dict[int, dict[int, tuple[int, Counts]]]:
 @SLOW
 @given(st.lists(st.sampled_from(["say", "say", "late", "read", "advance", "drop", "silent"]), max_size=40), st.data())
 def test_sums_stay_true_through_drops_also_between_reading_and_advancing(ops: list[str], data: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as folder, living(folder) as life, outbox_of(life) as outbox:
+    with tempfile.TemporaryDirectory(dir=place()) as folder, living(folder) as life, outbox_of(life) as outbox:
         ever: dict[int, dict[int, tuple[int, Counts]]] = {}
         receiver, now, batch = Receiver(), 0, None
         for op in ops:

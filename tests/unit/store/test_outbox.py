@@ -30,6 +30,7 @@ from otel_logtail.store.records import BATCH_EVENTS
 from otel_logtail.store.rows import STEP_NS, counts_of
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import fake_mark
+from tests.support.memory import place
 from tests.support.pieces import ATTRIBUTES, INTERVAL, LIVE, NOON, SECOND, Piece, line, opened, rows
 
 MINUTE = 60 * SECOND
@@ -94,7 +95,7 @@ EVENTS = st.tuples(st.integers(0, 60), st.sampled_from([0.01, 0.6, 3.0]), st.sam
 def test_totals_are_running_sums_whatever_the_batches_and_however_often_they_are_read(
     events: list[tuple[tuple[int, float, str], bool]], data: st.DataObject
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, opened(Path(folder, "store.db")) as store:
+    with tempfile.TemporaryDirectory(dir=place()) as folder, opened(Path(folder, "store.db")) as store:
         piece = Piece(store)
         seen: list[Point] = []
         with outbox_of(store.path) as outbox:
