@@ -64,6 +64,7 @@ def test_memory_does_not_grow_with_what_is_unpacked(tmp_path: Path) -> None:
                     bomb.write(block)
                 bomb.write(b"\n" + lines(age * 10 + 5, age * 10 + 10))
         daemon.write(lines(30, 35))
+        daemon.is_measured = True
         daemon.start()
         daemon.wait_for(durations(10, 35))
         assert daemon.peak_mib() < 80

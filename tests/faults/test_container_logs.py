@@ -197,6 +197,7 @@ def test_a_line_that_never_ends_is_counted_and_holds_up_nothing(tmp_path: Path, 
     part = wrap(b"x" * 16_384, "stdout", True)
     expected = Counter[int]()
     with followed(tmp_path) as daemon:
+        daemon.is_measured = True
         daemon.start()
         for number in range(0, 100, 10):
             daemon.write(part * 20, *pieces(wrap, number, stream="stderr"))

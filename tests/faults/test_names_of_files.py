@@ -10,8 +10,8 @@ import pytest
 
 from otel_logtail.observer import PathRule
 from otel_logtail.store.rows import path_of_text, text_of_path
-from tests.support.command import run, run_each
 from tests.support.following import Following
+from tests.support.forked import run
 from tests.support.places import CAPTURES
 from tests.support.tailing import rotate
 
@@ -75,18 +75,19 @@ def test_a_log_in_a_folder_of_that_name_is_read_once_and_reaches_every_exporter(
             file.write(b"".join(lines[:half] if pattern == log else []))
             file.write(b"".join(lines[half:] if pattern == log else []))
     as_json, at = ("--format", "json"), ("--db", db)
-    (in_samples, _), (in_episodes, _), *others = run_each(
+    questions = [
         *(("query", what, *at, *as_json) for what in ("samples", "episodes")),
         *(("status", *at), ("status", *at, *as_json), ("query", "samples", *at, "--format", "csv"), ("doctor", *at)),
-        home=tmp_path,
-        environ=environ,
+    ]
+    in_samples, in_episodes, *others = (
+        run(*question, home=tmp_path, environ=environ, check=False) for question in questions
     )
-    samples, episodes = json.loads(in_samples), json.loads(in_episodes)
+    samples, episodes = json.loads(in_samples.stdout), json.loads(in_episodes.stdout)
     assert len(samples) == expected
     assert {sample["file"] for sample in samples} == {text_of_path(str(log))}
     assert all(json.loads(line) for line in sent.read_bytes().splitlines())
     assert len(episodes) == 2
-    assert all(printed and "Traceback" not in errors for printed, errors in others)
+    assert all(done.stdout and "Traceback" not in done.stderr for done in others)
 
 
 @pytest.mark.parametrize("name", [b"x\xff.log", b"proxy\xfe-1.log", b"new\nline.log"], ids=repr)

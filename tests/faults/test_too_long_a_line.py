@@ -56,6 +56,7 @@ def test_a_long_line_that_is_still_being_written_is_skipped_to_its_end(tmp_path:
 
 def test_memory_does_not_grow_with_a_line(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--from-start") as daemon:
+        daemon.is_measured = True
         daemon.start()
         daemon.write(lines(0, 1))
         daemon.wait_for(durations(0, 1))

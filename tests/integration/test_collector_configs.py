@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.captures import check_spans, read_episodes, read_log
 from tests.support.collector import CONFIGS, Collector, find_collector
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.places import CAPTURES
 from tests.support.prometheus import Prometheus, find_prometheus
 from tests.support.waiting import bound_s

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.plugins import OBSERVERS, names
-from tests.support.command import run, run_each
+from tests.support.forked import run
 from tests.support.places import CAPTURES
 
 STALL = CAPTURES / "0.42.0-stall.log"
@@ -118,6 +118,6 @@ def test_a_log_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 def test_every_format_has_the_same_values(tmp_path: Path) -> None:
     forms = ("json", "jsonl", "csv")
-    answers = run_each(*(("detect", STALL, "--format", form) for form in forms), home=tmp_path, environ={})
-    assert json.loads(answers[0][0])[0] == json.loads(answers[1][0])
-    assert answers[2][0].splitlines()[1].startswith(f"{STALL},headroom,46,537,")
+    answers = [run("detect", STALL, "--format", form, home=tmp_path) for form in forms]
+    assert json.loads(answers[0].stdout)[0] == json.loads(answers[1].stdout)
+    assert answers[2].stdout.splitlines()[1].startswith(f"{STALL},headroom,46,537,")

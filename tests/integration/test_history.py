@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.captures import Truth, read_episodes, read_log
 from tests.support.collector import Collector, find_collector
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.history import HOUR_S, deliver, write_history
 from tests.support.prometheus import Labels, Prometheus, find_prometheus
 

@@ -17,7 +17,7 @@ import pytest
 from otel_logtail.store.rows import STEP_NS
 from tests.support.captures import EXPECTED, Truth, check_spans, read_episodes, read_log
 from tests.support.collector import Collector, ReceivedPoint
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.places import CAPTURES
 
 

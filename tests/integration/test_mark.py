@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.store.marks import MOST_PER_HOUR, TOO_MANY
-from tests.support.command import ask, run
 from tests.support.daemon import Daemon
+from tests.support.forked import ask, run
 from tests.support.lines import line, lines, started
 
 

@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,35 +32,6 @@ def run(
         timeout=bound_s(180),
         check=check,
     )
-
-
-FORKING = """
-import json, os, sys
-from otel_logtail.__main__ import main
-
-for number, words in enumerate(json.loads(sys.argv[1])):
-    if os.fork() == 0:
-        for descriptor, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{sys.argv[2]}/{number}.{name}", os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
-        sys.argv[1:] = words
-        main()
-        sys.exit()
-    os.wait()
-"""
-
-
-def run_each(*commands: Iterable[object], home: Path, environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Run commands, each in a process forked from one start; return the output and the errors of each."""
-    words = [[str(word) for word in command] for command in commands]
-    with tempfile.TemporaryDirectory(dir=home) as out:
-        subprocess.run(
-            [sys.executable, "-c", FORKING, json.dumps(words), out],
-            env={**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "TZ": "UTC", **environ},
-            timeout=bound_s(180),
-            check=True,
-        )
-        files = [(Path(out, f"{number}.out"), Path(out, f"{number}.err")) for number in range(len(words))]
-        return [(printed.read_text(), errors.read_text()) for printed, errors in files]
 
 
 def ask(db: Path, *arguments: object, home: Path) -> Any:

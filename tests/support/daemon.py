@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.support.forked import completed
+from tests.support import forked
 from tests.support.lines import durations
 from tests.support.waiting import CALM_S, bound_s, wait_until
 
@@ -39,6 +39,9 @@ class Program:
     A new start continues where the last process stopped. ``said()`` is everything that all of them have printed.
     """
 
+    is_measured = False
+    """True before the start if the test measures its memory: it is then no fork of a process that has imported all."""
+
     def __init__(
         self,
         folder: Path,
@@ -54,7 +57,7 @@ class Program:
         self._program = program
         self._stderr = folder / "stderr.txt"
         self._stderr.touch()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | forked.Process | None = None
 
     def __enter__(self: P) -> P:
         return self
@@ -91,10 +94,16 @@ class Program:
     def launch(self: P) -> P:
         """Start it, and wait for nothing."""
         assert not self.lives, "it is running"
+        command, environ = self.command(), self.environ()
+        if self._forks(command):
+            streams = (os.devnull, str(self._stderr), str(self._stderr))
+            words = command[1 + len(MODULE) :]
+            self._process = forked.start(words, environ=environ, streams=streams, folder=self.folder)
+            return self
         with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                self.command(),
-                env=self.environ(),
+                command,
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
@@ -103,20 +112,24 @@ class Program:
             )
         return self
 
+    def _forks(self, command: list[str]) -> bool:
+        """Return whether it is the program itself, started as usual: then it is forked, which takes a tenth."""
+        is_usual = command[: 1 + len(MODULE)] == [sys.executable, *MODULE] and self._preparation() is None
+        return is_usual and not self.is_measured and forked.can_fork(self._environ)
+
     def _preparation(self) -> Callable[[], None] | None:
         """Return a function for the new process to call before the program starts."""
         return None
 
     def once(self, *, code: int = 0) -> str:
         """Run it with ``--once``; return what it printed."""
-        done = subprocess.run(
-            self.command("--once"),
-            env=self.environ(),
-            capture_output=True,
-            text=True,
-            timeout=bound_s(60),
-            check=False,
-        )
+        command, environ = self.command("--once"), self.environ()
+        if self._forks(command):
+            done = forked.completed(command[1 + len(MODULE) :], environ)
+        else:
+            done = subprocess.run(
+                command, env=environ, capture_output=True, text=True, timeout=bound_s(60), check=False
+            )
         with self._stderr.open("a") as stderr:
             stderr.write(done.stderr)
         self._check_words()
@@ -125,7 +138,7 @@ class Program:
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run another command beside it, to its end."""
-        return completed(arguments, self.environ())
+        return forked.completed(arguments, self.environ())
 
     def ask(self, *arguments: object) -> Any:
         """Return the answer to a query of its store."""
@@ -157,7 +170,7 @@ class Program:
         wait_until(lambda: process.poll() is not None, within_s, told=self.said)
         self._process = None
         self._check_words()
-        return process.returncode
+        return process.wait()
 
     def stop(self) -> None:
         """Stop it in order."""
@@ -178,7 +191,7 @@ class Program:
         (kib,) = [row.split()[1] for row in status.splitlines() if row.startswith("VmHWM:")]
         return int(kib) / 1024
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> subprocess.Popen[bytes] | forked.Process:
         assert self._process is not None, "it is not running"
         return self._process
 

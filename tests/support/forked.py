@@ -10,11 +10,15 @@ from __future__ import annotations
 import atexit
 import functools
 import json
+import math
 import os
+import select
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,28 +28,51 @@ import pytest
 from tests.support.waiting import bound_s
 
 SERVER = """
-import gc, importlib, json, os, socket, sys, time, warnings
+import gc, importlib, json, os, select, signal, socket, sys, time, warnings
 
 for name in (
-    "cli.answers", "cli.doctor", "cli.follow", "cli.main", "cli.service.command", "daemon.config", "doctor", "events",
-    "observers.headroom.observer", "plugins", "query", "report.page", "report.text", "store.maintenance",
-    "store.quarantine", "store.writer",
+    "otel_logtail.cli.answers", "otel_logtail.cli.doctor", "otel_logtail.cli.follow", "otel_logtail.cli.main",
+    "otel_logtail.cli.service.command", "otel_logtail.daemon.config", "otel_logtail.doctor", "otel_logtail.events",
+    "otel_logtail.exporters.otlp.exporter", "otel_logtail.exporters.otlp.http",
+    "otel_logtail.observers.headroom.observer", "otel_logtail.plugins", "otel_logtail.query",
+    "otel_logtail.report.page", "otel_logtail.report.text", "otel_logtail.store.maintenance",
+    "otel_logtail.store.quarantine", "otel_logtail.store.writer", "watchdog.observers",
 ):
-    importlib.import_module(f"otel_logtail.{name}")
+    importlib.import_module(name)
 
 gc.collect()
 gc.freeze()  # what is imported is neither copied nor freed by the processes that are forked
 jobs = socket.socket(fileno=int(sys.argv[1]))
-requests = jobs.makefile("rb")
-while line := requests.readline():
-    if not (child := os.fork()):
-        break
-    jobs.sendall(b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-else:
-    requests.close()
-    jobs.close()
-    sys.exit()
+requests = jobs.makefile("rb", buffering=0)
+ended, wakes = os.pipe()
+os.set_blocking(wakes, False)
+signal.signal(signal.SIGCHLD, lambda number, frame: None)
+signal.set_wakeup_fd(wakes)
+running = set()
+texts = [(stream.encoding, stream.errors) for stream in (sys.stdin, sys.stdout, sys.stderr)]  # as the locale has it
+while True:
+    readable, _, _ = select.select([jobs, ended], [], [])
+    if ended in readable:
+        os.read(ended, 4096)
+        while running:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if not child:
+                break
+            running.remove(child)
+            jobs.sendall(b"%d %d\\n" % (child, os.waitstatus_to_exitcode(status)))
+    if jobs in readable:
+        line = requests.readline()
+        if not line:
+            sys.exit()
+        if not (child := os.fork()):
+            break
+        running.add(child)
+        jobs.sendall(b"%d started\\n" % child)
 
+signal.set_wakeup_fd(-1)
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+os.close(ended)
+os.close(wakes)
 job = json.loads(line)
 requests.close()
 jobs.close()
@@ -70,8 +97,9 @@ for number, place in enumerate(job["streams"]):
         continue
     os.dup2(opened, number)
     os.close(opened)
-    errors = "backslashreplace" if number == 2 else "strict"
-    streams.append(open(number, "r" if number == 0 else "w", errors=errors, closefd=False))
+    encoding, errors = texts[number]
+    mode, lines = ("r" if number == 0 else "w"), (1 if number == 2 else -1)
+    streams.append(open(number, mode, buffering=lines, encoding=encoding, errors=errors, closefd=False))
 sys.stdin, sys.stdout, sys.stderr = streams
 sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams
 
@@ -84,37 +112,118 @@ UNREAD = "|"
 """A stream that is a pipe without a reader."""
 
 
-class Server:
-    """The process that forks, one command at a time."""
+LOCALE = ("LC_ALL", "LC_CTYPE", "LANG", "PYTHONUTF8", "PYTHONCOERCECLOCALE")
+"""Variables that an interpreter reads once: each of their values has a server of its own."""
+OTHERS = ("LD_", "PYTHON", "OTEL_PYTHON", "OTEL_SDK", "OTEL_LOGTAIL_PURE", "GRPC_")
+"""Beginnings of the names of others that act when a process or an interpreter starts."""
 
-    def __init__(self) -> None:
+
+def can_fork(environ: Mapping[str, str]) -> bool:
+    """Return whether a process with these variables, beside those of the test, may be forked."""
+    return not any(name.startswith(OTHERS) for name in environ if name not in (*LOCALE, "PYTHONWARNINGS"))
+
+
+class Process:
+    """A forked process, with what the tests use of :class:`subprocess.Popen`."""
+
+    def __init__(self, server: Server, pid: int) -> None:
+        self._server = server
+        self.pid = pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Return the exit code; None while it runs."""
+        return self._server.codes.get(self.pid)
+
+    def poll(self) -> int | None:
+        """Return the exit code if it has ended by now."""
+        return self._server.code_of(self.pid, 0)
+
+    def wait(self, timeout: float = math.inf) -> int:
+        """Wait for its end, and return the exit code."""
+        code = self._server.code_of(self.pid, timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it, if it runs."""
+        self.send_signal(9)
+
+
+class Server:
+    """The process that forks, and reports when a process starts and ends."""
+
+    def __init__(self, locale: Mapping[str, str]) -> None:
         self._socket, theirs = socket.socketpair()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HEADROOM"))}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", SERVER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=inherited,
+                env={**inherited, **locale},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._answers = self._socket.makefile("rb")
+        self._lock = threading.Lock()
+        self._received = b""
+        self._started: list[int] = []
+        self.codes: dict[int, int] = {}
+
+    def start(self, job: Mapping[str, object]) -> Process:
+        """Fork a process."""
+        with self._lock:
+            self._socket.sendall(json.dumps(job).encode() + b"\n")
+            end_s = time.monotonic() + bound_s(60)
+            while not self._started:
+                if time.monotonic() > end_s:
+                    self.close()
+                    pytest.fail(f"{job['words']} did not start")
+                self._receive(0.1)
+            return Process(self, self._started.pop())
+
+    def code_of(self, pid: int, within_s: float) -> int | None:
+        """Return the exit code of a process; None if it does not end in time."""
+        end_s = time.monotonic() + within_s
+        while True:
+            with self._lock:
+                self._receive(0)
+                if pid in self.codes or time.monotonic() >= end_s:
+                    return self.codes.get(pid)
+            select.select([self._socket], [], [], min(0.1, within_s))  # another thread may receive the answer
+
+    def _receive(self, timeout_s: float) -> None:
+        """Take what the server has reported within this time."""
+        if not select.select([self._socket], [], [], timeout_s)[0]:
+            return
+        data = self._socket.recv(65536)
+        assert data, "the process that forks has ended"
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            pid, _, word = line.partition(b" ")
+            if word == b"started":
+                self.codes.pop(int(pid), None)  # a number that is used again
+                self._started.append(int(pid))
+            else:
+                self.codes[int(pid)] = int(word)
 
     def run(self, job: Mapping[str, object]) -> int:
         """Run one command and return its exit code."""
-        self._socket.settimeout(bound_s(60))
-        self._socket.sendall(json.dumps(job).encode() + b"\n")
         try:
-            return int(self._answers.readline())
-        except (TimeoutError, ValueError):
+            return self.start(job).wait(bound_s(180))
+        except subprocess.TimeoutExpired:
             self.close()
             pytest.fail(f"{job['words']} did not exit")
 
     def close(self) -> None:
         """Stop the process and what it has forked."""
         server.cache_clear()
-        self._answers.close()
         self._socket.close()
         try:
             os.killpg(self._process.pid, 9)
@@ -124,30 +233,56 @@ class Server:
 
 
 @functools.cache
-def server() -> Server:
-    """Return the server of this test process."""
-    made = Server()
+def server(locale: tuple[tuple[str, str], ...] = ()) -> Server:
+    """Return the server of this test process for a locale."""
+    made = Server(dict(locale))
     atexit.register(made.close)
     return made
 
 
-def exit_code(
-    words: list[str],
+def start(
+    words: Iterable[str],
     *,
     environ: Mapping[str, str],
     streams: tuple[str | None, str | None, str | None] = (os.devnull, os.devnull, os.devnull),
-) -> int:
-    """Run a command and return its exit code.
+    folder: Path | None = None,
+) -> Process:
+    """Start a command.
 
     Args:
         words: Its arguments.
         environ: Its whole environment.
         streams: The paths of its standard input, output and error; or ``CLOSED`` or ``UNREAD``.
+        folder: Its working directory, if it is not that of the test.
     """
+    return _server_for(environ).start(_job(words, environ, streams, folder))
+
+
+def exit_code(
+    words: Iterable[str],
+    *,
+    environ: Mapping[str, str],
+    streams: tuple[str | None, str | None, str | None] = (os.devnull, os.devnull, os.devnull),
+) -> int:
+    """Run a command, with the arguments of :func:`start`, and return its exit code."""
+    return _server_for(environ).run(_job(words, environ, streams, None))
+
+
+def _server_for(environ: Mapping[str, str]) -> Server:
+    own = ((name, environ[name]) for name in LOCALE if environ.get(name, os.environ.get(name)) != os.environ.get(name))
+    return server(tuple(own))
+
+
+def _job(
+    words: Iterable[str],
+    environ: Mapping[str, str],
+    streams: tuple[str | None, str | None, str | None],
+    folder: Path | None,
+) -> dict[str, object]:
     umask = os.umask(0)
     os.umask(umask)
-    job = {"words": words, "environ": dict(environ), "streams": streams, "cwd": os.getcwd(), "umask": umask}
-    return server().run(job)
+    cwd = os.getcwd() if folder is None else str(folder)
+    return {"words": [*words], "environ": dict(environ), "streams": streams, "cwd": cwd, "umask": umask}
 
 
 def run(

@@ -18,7 +18,7 @@ import pytest
 
 from otel_logtail.counts import bounds
 from tests.support.collector import Collector, find_collector
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.prometheus import Prometheus, find_prometheus
 from tools import dashboards, replay
 
