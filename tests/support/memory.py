@@ -1,6 +1,6 @@
 """Folders in memory: a test of a store waits for the disk longer than it computes, and all workers share one disk.
 
-What is read and written is the same. A test of files (rotation, identity, holes, a full disk) keeps the file system of
+Reads and writes are the same. A test of files (rotation, identity, holes, a full disk) keeps the file system of
 the machine, and so does each test that runs the program.
 """
 
