@@ -17,7 +17,7 @@ from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import StoreUnavailable, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext
-from otel_logtail.model import Stream
+from otel_logtail.model import FileState, Stream
 from otel_logtail.observer import Observer, PathRule
 from otel_logtail.plugins import advice, make_exporter, make_observer
 from otel_logtail.store.home import here
@@ -235,7 +235,7 @@ class _Builder:
 
     def _source_run(self, source: ResolvedSource, store: Store, interval_ns: int) -> SourceRun:
         """Build one source, which continues where the store has it."""
-        settings, first_looks = source.settings, self._first_looks
+        settings = source.settings
         info = store.source(
             source.name,
             source.observer.name,
@@ -245,16 +245,7 @@ class _Builder:
             quiet_ns=settings.quiet_ns,
             options=settings.as_texts(),
         )
-        if store.first_look(info.id):
-            first_looks.due.add(source.name)
-        files, unread = store.files(info.id), frozenset[str]()
-        from_start = settings.from_start or self._settings.once or store.replaces
-        if source.name in first_looks.due and (source.name in first_looks.kept or not from_start):
-            found = source.first_look(first_looks)
-            files, unread = store.add_files(info.id, found.states), found.unread
-            self._reporter.follows_each([(state.path, state.offset) for state in files if not state.done])
-        first_looks.due.discard(source.name)
-        stop = self._stop
+        (files, unread), stop = self._files_of(source, store, info.id), self._stop
         tail = Tail(
             source.patterns,
             source.rule,
@@ -279,6 +270,20 @@ class _Builder:
             framing=settings.framing,
             advice=advice(settings.observer),
         )
+
+    def _files_of(self, source: ResolvedSource, store: Store, id_: int) -> tuple[list[FileState], frozenset[str]]:
+        """Return the known files of a source, and the live paths that its first scan could not open."""
+        first_looks = self._first_looks
+        if store.first_look(id_):
+            first_looks.due.add(source.name)
+        files, unread = store.files(id_), frozenset[str]()
+        from_start = source.settings.from_start or self._settings.once or store.replaces
+        if source.name in first_looks.due and (source.name in first_looks.kept or not from_start):
+            found = source.first_look(first_looks)
+            files, unread = store.add_files(id_, found.states), found.unread
+            self._reporter.follows_each([(state.path, state.offset) for state in files if not state.done])
+        first_looks.due.discard(source.name)
+        return files, unread
 
     def _drain(self, exporter: Exporter) -> Drain:
         """Build the delivery worker of an exporter, and register its cursor."""

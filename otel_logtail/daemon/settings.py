@@ -137,24 +137,13 @@ def read_source(given: Options) -> SourceSettings:
     own = {option.name for option in plugin.options} if plugin else set()
     suggested = _suggested(plugin, observer)
     threshold_ns = _first(options.THRESHOLD_MS, given, suggested)
-    stall_ns = given.get(options.STALL_MS)
-    if stall_ns is not None and stall_ns <= threshold_ns:
-        raise invalid(
-            given.where(options.STALL_MS),
-            given.options[options.STALL_MS.name],
-            f"not above the threshold of {threshold_ns / 1e6:g} ms",
-            "leave it out for 4 times the threshold",
-        )
-    if stall_ns is None:
-        suggested_ns = suggested.get(options.STALL_MS) or 0
-        stall_ns = suggested_ns if suggested_ns > threshold_ns else 4 * threshold_ns
     return SourceSettings(
         observer=observer,
         name=given.get(options.SOURCE) or "",
         event=given.require(options.EVENT),
         patterns=options.PATH.kind.parse(given.options.get(options.PATH.name, "")),
         threshold_ns=threshold_ns,
-        stall_ns=stall_ns,
+        stall_ns=_stall_ns(given, suggested, threshold_ns),
         quiet_ns=_first(options.QUIET_MS, given, suggested),
         from_start=given.get(options.FROM_START) or False,
         timezone=given.get(options.TIMEZONE),
@@ -162,6 +151,22 @@ def read_source(given: Options) -> SourceSettings:
         options={name: text for name, text in given.options.items() if name in own},
         places={name: place for name, place in given.places.items() if name in own},
     )
+
+
+def _stall_ns(given: Options, suggested: Options, threshold_ns: int) -> int:
+    """Return the stall threshold: the given one, a suggested one above the threshold, or four times the threshold."""
+    stall_ns = given.get(options.STALL_MS)
+    if stall_ns is None:
+        suggested_ns = suggested.get(options.STALL_MS) or 0
+        return suggested_ns if suggested_ns > threshold_ns else 4 * threshold_ns
+    if stall_ns <= threshold_ns:
+        raise invalid(
+            given.where(options.STALL_MS),
+            given.options[options.STALL_MS.name],
+            f"not above the threshold of {threshold_ns / 1e6:g} ms",
+            "leave it out for 4 times the threshold",
+        )
+    return stall_ns
 
 
 def _declared(observer: str) -> ObserverPlugin | None:

@@ -104,40 +104,30 @@ def _judge(path: Path, area: str, scanned: Scanned, *, written_s: float, now_s: 
     if scanned.drifted is not None:
         offset, why = scanned.drifted
         return Check(FAIL, area, f"{path} at byte {offset}: {why} ({tally.drift} such lines in {where})", _FORMAT_TODO)
-    newest_s = max(scanned.samples.logged_ns, default=0) / 1e9
-    if newest_s > now_s + _AHEAD_S:
-        return Check(
-            WARN,
-            area,
-            f"{path}: its newest sample is {span(newest_s - now_s)} ahead of this machine's clock",
-            "set the clocks; if the hour is wrong, pass the zone of the log with --timezone",
-        )
-    if newest_s > written_s + _AHEAD_S:
-        return Check(
-            WARN,
-            area,
-            f"{path}: its newest sample is {span(newest_s - written_s)} later than the file was written",
-            "if the hour is wrong, pass the zone of the log with --timezone",
-        )
     samples = f"{tally.samples} samples in {where}"
-    if tally.rejected:
-        reasons = ", ".join(f"{count} as {reason}" for reason, count in sorted(tally.rejected.items()))
-        return Check(
-            WARN,
-            area,
-            f"{path}: {samples}; rejected: {reasons}",
-            "lines that can't be true, perhaps a client's text in the log; they are counted, and never samples",
-        )
+    for found, todo in _oddities(scanned, samples, written_s, now_s):
+        return Check(WARN, area, f"{path}: {found}", todo)
+    return Check(OK, area, f"{path}: {samples}")
+
+
+def _oddities(scanned: Scanned, samples: str, written_s: float, now_s: float) -> Iterator[tuple[str, str]]:
+    """Yield each odd finding in a part of a log, the worst first, and what to do about it."""
+    newest_s = max(scanned.samples.logged_ns, default=0) / 1e9
+    zone = "if the hour is wrong, pass the zone of the log with --timezone"
+    if newest_s > now_s + _AHEAD_S:
+        ahead = f"its newest sample is {span(newest_s - now_s)} ahead of this machine's clock"
+        yield ahead, f"set the clocks; {zone}"
+    if newest_s > written_s + _AHEAD_S:
+        yield f"its newest sample is {span(newest_s - written_s)} later than the file was written", zone
+    if rejected := scanned.tally.rejected:
+        reasons = ", ".join(f"{count} as {reason}" for reason, count in sorted(rejected.items()))
+        todo = "lines that can't be true, perhaps a client's text in the log; they are counted, and never samples"
+        yield f"{samples}; rejected: {reasons}", todo
     unknown = sum(
         ns[shape.stages.index("unknown")] is not None
         for shape, ns in zip(scanned.samples.shapes, scanned.samples.stage_ns, strict=True)
         if "unknown" in shape.stages
     )
     if unknown:
-        return Check(
-            WARN,
-            area,
-            f"{path}: {samples}; {unknown} have stages that have no name here",
-            "their time is counted under 'unknown'; look for a newer otel-logtail",
-        )
-    return Check(OK, area, f"{path}: {samples}")
+        todo = "their time is counted under 'unknown'; look for a newer otel-logtail"
+        yield f"{samples}; {unknown} have stages that have no name here", todo

@@ -12,20 +12,30 @@ Invariants:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
-from otel_logtail.engine.episodes import close_over, coalesce
+from otel_logtail.engine.episodes import Growth, close_over, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes, aggregate_growth
 from otel_logtail.engine.joiner import Joiner
-from otel_logtail.engine.marks import FoundMarks, MarkFinder
-from otel_logtail.engine.scan import IMPOSSIBLE, Scanned, Thresholds, scan, without
+from otel_logtail.engine.marks import MarkFinder
+from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
 from otel_logtail.exporter import REPEAT_NS
-from otel_logtail.model import Batch, Chunk, Counts, Episode, IntervalKey, OpenEpisodes, SourceInfo, Tally, Unfinished
+from otel_logtail.model import (
+    Attributes,
+    Batch,
+    Chunk,
+    Counts,
+    Episode,
+    IntervalKey,
+    OpenEpisodes,
+    SourceInfo,
+    Unfinished,
+)
 from otel_logtail.observer import Observer
 
 LATE_NS = 300 * 10**9
@@ -120,37 +130,33 @@ class Engine:
         scanned = self._scan(chunk, joiner)
         if stored:
             scanned = without(scanned, stored, chunk.after.doubt)
-        samples, hits = scanned.samples, scanned.hits
         before = self.open_episodes(live)
         logged_ns, in_order = scanned.in_order()
         open_, breaches, closed, parts, growth = coalesce(
             before, logged_ns, in_order, live=live, attributes=attributes, quiet_ns=info.quiet_ns
         )
-        if in_order is not hits:
-            found = {hit.offset: hit for hit in hits}
+        if in_order is not scanned.hits:
+            found = {hit.offset: hit for hit in scanned.hits}
             breaches = tuple(msgspec.structs.replace(breach, hit=found[breach.hit.offset]) for breach in breaches)
-        lengths = self._lengths
-        counts = aggregate(
-            samples, hits, attributes=attributes, interval_ns=lengths.interval_ns, bounds_ns=lengths.bounds_ns
-        )
-        self._add_episodes(counts, closed)
-        counts |= aggregate_growth(growth, interval_ns=lengths.interval_ns)
+        counts = self._count(scanned, attributes, closed, growth)
+        oversized = scanned.tally.oversized + chunk.oversized
+        tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=oversized)
         marked = self._marks.find(chunk.buffer, chunk.start, chunk.end, chunk.base)
         return Batch(
             source=info.id,
             file=msgspec.structs.replace(chunk.after, parts=joiner.parts),
             continued=chunk.continued,
             attributes=attributes,
-            samples=samples,
+            samples=scanned.samples,
             breaches=breaches,
             counts=counts,
             open_episodes={} if open_ == before else {live: open_},
             closed=closed,
             parts=parts,
             marks=marked.marks,
-            tally=_tally(scanned.tally, chunk, marked),
+            tally=marked.counted_in(tally),
             drifted=scanned.drifted or marked.drifted,
-            seal_until_ns=self._seal_behind(live, samples.logged_ns, now, waiting),
+            seal_until_ns=self._seal_behind(live, scanned.samples.logged_ns, now, waiting),
         )
 
     def _scan(self, chunk: Chunk, joiner: Joiner) -> Scanned:
@@ -164,6 +170,21 @@ class Engine:
             thresholds=self._lengths.thresholds,
             joiner=joiner,
         )
+
+    def _count(
+        self, scanned: Scanned, attributes: Attributes, closed: Sequence[Episode], growth: Sequence[Growth]
+    ) -> Mapping[IntervalKey, Counts]:
+        """Return what a chunk adds to the counts of intervals."""
+        lengths = self._lengths
+        counts = aggregate(
+            *(scanned.samples, scanned.hits),
+            attributes=attributes,
+            interval_ns=lengths.interval_ns,
+            bounds_ns=lengths.bounds_ns,
+        )
+        self._add_episodes(counts, closed)
+        counts |= aggregate_growth(growth, interval_ns=lengths.interval_ns)
+        return counts
 
     def tick(self, now: Now) -> Batch | None:
         """Return what is over by now, if all logs are read to their end; None: nothing is."""
@@ -266,21 +287,6 @@ class Engine:
 
 
 _NONE = OpenEpisodes()
-
-
-def _tally(scanned: Tally, chunk: Chunk, found: FoundMarks) -> Tally:
-    """Return the counters of a chunk: of its samples, its marks and the bytes that were skipped before it."""
-    rejected = scanned.rejected
-    if found.rejected:
-        rejected = {**rejected, IMPOSSIBLE: rejected.get(IMPOSSIBLE, 0) + found.rejected}
-    return Tally(
-        bytes=chunk.advanced,
-        samples=scanned.samples,
-        ignored=scanned.ignored,
-        drift=scanned.drift + found.drift,
-        oversized=scanned.oversized + chunk.oversized,
-        rejected=rejected,
-    )
 
 
 def _both(open_: OpenEpisodes) -> list[Episode]:

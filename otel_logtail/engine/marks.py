@@ -13,7 +13,8 @@ import msgspec
 from otel_logtail.engine.checks import LATEST_NS, is_text
 from otel_logtail.engine.framing import NONE, Framing, may_be_wrapped
 from otel_logtail.engine.lines import find_lines
-from otel_logtail.model import Mark
+from otel_logtail.engine.scan import IMPOSSIBLE
+from otel_logtail.model import Mark, Tally
 from otel_logtail.observer import Frame, Observer
 from otel_logtail.text import brief
 
@@ -31,6 +32,13 @@ class FoundMarks(msgspec.Struct, frozen=True):
     rejected: int = 0
     drift: int = 0
     drifted: tuple[int, str] | None = None
+
+    def counted_in(self, tally: Tally) -> Tally:
+        """Return the counters of a chunk together with those of its marks."""
+        rejected = tally.rejected
+        if self.rejected:
+            rejected = {**rejected, IMPOSSIBLE: rejected.get(IMPOSSIBLE, 0) + self.rejected}
+        return msgspec.structs.replace(tally, drift=tally.drift + self.drift, rejected=rejected)
 
 
 NO_MARKS = FoundMarks()
