@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -39,6 +40,7 @@ def status(daemon: Daemon) -> Any:
 QUESTIONS = {
     "samples": ("samples", "--format", "jsonl"),
     "newest samples": ("samples", "--format", "jsonl", "--limit", "100000"),
+    "condition": ("samples", "--format", "jsonl", "--where", "duration_ms > 0"),
     "breaches": ("samples", "--format", "jsonl", "--severity", "degraded"),
     "SQL": ("sql", "SELECT id, time, duration_ms, attributes FROM samples", "--format", "jsonl"),
 }
@@ -70,6 +72,22 @@ def test_a_pager_that_is_left_open_holds_nothing_up(tmp_path: Path, question: tu
             writer.execute("INSERT INTO meta VALUES ('odd', '1')")
             writer.commit()
             assert writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+        daemon.stop()
+
+
+def test_conditions_are_answered_while_the_daemon_has_much_to_read(tmp_path: Path) -> None:
+    each, rounds = 2000, 4
+    with Daemon(tmp_path, "--from-start") as daemon:
+        daemon.write(lines(0, each, ms=600))
+        daemon.start()
+        daemon.wait_for_more_than(0)
+        for number in range(1, rounds):
+            daemon.write(lines(number * each, (number + 1) * each, ms=600))
+            for question in ("samples", "slowest", "episodes"):
+                assert daemon.ask("query", question, "--where", "duration_ms < 0") == []  # all rows are read for it
+        assert len(daemon.ask("query", "samples", "--where", "duration_ms > 0", "--limit", "3")) == 3
+        daemon.wait_until(lambda: daemon.counter("samples") == rounds * each)
+        assert not re.search("snapshot|held by another program", daemon.said())
         daemon.stop()
 
 
