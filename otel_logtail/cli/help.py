@@ -56,6 +56,10 @@ class _Sectioned:
         set_command(before)
         return answer
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage; typer writes a required argument in braces."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]  # type: ignore[misc]
+
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write the description, without the example."""
         text, _ = _parts(self)

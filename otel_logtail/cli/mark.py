@@ -34,7 +34,7 @@ def mark(
     ] = False,
     db: Db = None,
 ) -> None:
-    """Write a mark to the store, such as a deployment.
+    """Write or remove a mark, such as a deployment.
 
     Reports show marks, and what changed since the newest one. A running daemon exports the mark.
 

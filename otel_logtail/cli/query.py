@@ -221,7 +221,9 @@ def stages(
 @query_app.command()
 @errors_as_exit()
 def sql(
-    statement: Annotated[str, typer.Argument(help="One statement that reads, e.g. 'SELECT * FROM minutes'.")],
+    statement: Annotated[
+        str, typer.Argument(metavar="STATEMENT", help="One statement that reads, e.g. 'SELECT * FROM minutes'.")
+    ],
     db: Db = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
