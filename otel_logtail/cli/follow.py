@@ -77,7 +77,7 @@ def _follow(settings: Settings, reporter: Reporter, supervisor: Supervisor, site
             first_looks=first_looks,
         )
         try:
-            parts = _build_when_ready(make, watcher, reporter, supervisor, settings)
+            parts = build_when_ready(make, watcher, reporter, supervisor, settings)
         except LogtailError as problem:
             watcher.close()
             raise settings.explain(problem) from None
@@ -124,7 +124,7 @@ def _watcher(reporter: Reporter, *, once: bool) -> Watcher:
         return TimedWatcher()
 
 
-def _build_when_ready(
+def build_when_ready(
     make: Callable[[], Parts], watcher: Watcher, reporter: Reporter, supervisor: Supervisor, settings: Settings
 ) -> Parts:
     """Build the parts; without ``--once``, log a fault of the store that may pass, and wait until it is over.

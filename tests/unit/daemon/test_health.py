@@ -13,17 +13,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from otel_logtail.cli.follow import build_when_ready
 from otel_logtail.cli.health import read_status
 from otel_logtail.daemon.health import FRESH_S, LATE_S, MOST_REASONS, STUCK_S, HealthSite
+from otel_logtail.daemon.settings import Settings
 from otel_logtail.daemon.supervisor import STATUS_S, Supervisor
 from otel_logtail.delivery.sender import Drain
-from otel_logtail.errors import StoreError
+from otel_logtail.errors import StoreError, StoreUnavailable
 from otel_logtail.events import Reporter
 from otel_logtail.model import ExportBatch, Stream
 from otel_logtail.query import Reader, status
 from otel_logtail.server import answer
 from otel_logtail.store.health import BEHIND_BYTES
 from otel_logtail.store.outbox import Outbox
+from otel_logtail.tail.watch import TimedWatcher
 from otel_logtail.testing import FakeExporter
 from tests.support.moments import proxy_store
 from tests.support.pieces import opened
@@ -102,6 +105,30 @@ def test_a_main_loop_with_nothing_to_do_turns_often_enough() -> None:
     supervisor = Supervisor({}, is_probed=True)
     assert supervisor.due_s(5.0) == STATUS_S < LATE_S
     assert Supervisor({}).due_s(5.0) == float("inf")
+
+
+def test_waiting_for_the_store_counts_as_turns(asked: Asked, tmp_path: Path) -> None:
+    tries = iter([StoreUnavailable("no room left"), StoreUnavailable("no room left"), None])
+    parts: Any = object()
+
+    def make() -> Any:
+        turned = asked.supervisor.turned_s
+        if (problem := next(tries)) is not None:
+            raise problem
+        assert turned is not None
+        assert turned > 0.0
+        return parts
+
+    class Impatient(TimedWatcher):
+        def wait(self, timeout_s: float) -> None:
+            reasons.extend(asked.reporter.troubles("store"))
+
+    reasons: list[str] = []
+    asked.supervisor.turned_s = 0.0
+    settings = Settings(db=tmp_path / "s.db", sources=())
+    assert build_when_ready(make, Impatient(), asked.reporter, asked.supervisor, settings) is parts
+    assert reasons == ["no room left; reading stops until it can be written"] * 2
+    assert asked.reporter.troubles() == []
 
 
 def test_one_that_stops_is_not_ready_any_more(asked: Asked) -> None:
