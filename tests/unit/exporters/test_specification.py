@@ -12,11 +12,13 @@ import pytest
 from otel_logtail.engine.scan import Thresholds
 from otel_logtail.exporters.otlp.encoding import Encoding, Events
 from otel_logtail.exporters.otlp.requests import requests
+from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.writer import Store
 from tests.support.forked import run
 from tests.support.otlp_rules import Checker, broken_rules
 from tests.support.otlp_sent import NOW_NS, drained, opened_outbox, streams_of
-from tests.support.pieces import Piece, line
+from tests.support.pieces import SECOND, Piece, line
 from tests.support.places import CAPTURES
 from tests.support.receiver import flags, receiving
 
@@ -163,6 +165,11 @@ class History:
         self.checker.other_settings()
         self.start()
 
+    def maintain(self) -> None:
+        """Merge intervals, as after some days."""
+        tuning = Tuning(merges=((20 * SECOND, 30 * SECOND), (60 * SECOND, 90 * SECOND)))
+        self.store.maintenance(Limits(), ["otlp"], tuning).run()
+
     def finish(self) -> dict[str, str]:
         for later_s in (100, 101):  # the second line after the quiet window closes an episode
             self.piece.commit(line(self.now_s + later_s, 0.001, logged=self.now_s + later_s), self.now_s + 99)
@@ -175,5 +182,7 @@ class History:
 def test_a_random_history_keeps_all_rules(tmp_path: Path, seed: int) -> None:
     history = History(tmp_path / "store.db", seed)
     for _ in range(25):
-        history.chance.choice((history.write, history.write, history.send, history.kill, history.restart))()
+        history.chance.choice(
+            (history.write, history.write, history.send, history.kill, history.restart, history.maintain)
+        )()
     assert history.finish() == {}
