@@ -12,8 +12,8 @@ import otel_logtail
 
 ROOT = Path(otel_logtail.__file__).parent
 
-WORDS = {path.stem for path in ROOT.glob("*.py")} - {"__main__"}
-"""Modules that every room may import; they import only each other."""
+WORDS = {path.stem for path in ROOT.glob("*.py")} - {"__main__"} | {"model"}
+"""Modules that every room may import, and the package of records; they import only each other."""
 
 MAY_IMPORT: dict[str, set[str]] = {
     "tail": set(),
@@ -114,7 +114,7 @@ def is_in(module: str, rooms: set[str]) -> bool:
 
 def test_each_room_is_in_the_table() -> None:
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert rooms == {*MAY_IMPORT, "cli"}
+    assert rooms - WORDS == {*MAY_IMPORT, "cli"}
 
 
 @pytest.mark.parametrize("module", MODULES)
