@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.daemon import Daemon
 from tests.support.lines import SLOW_MS, durations, lines
+from tests.support.ports import free_port
 from tests.support.receiver import Answer, Hang, Request, Take, flags, receiving
+from tests.support.scraping import probe
+
+
+def shown(port: int) -> dict[str, Any]:
+    """Return the exporter as ``/status`` shows it."""
+    exporter: dict[str, Any]
+    (exporter,) = json.loads(probe(port, "/status")[1])["exporters"]
+    return exporter
 
 
 @pytest.mark.parametrize(
@@ -22,8 +33,14 @@ def test_everything_comes_once_it_answers_again(tmp_path: Path, protocol: str, s
             return Hang() if hangs else Take()
 
         receiver.judge = judge
+        port = free_port()
         daemon = Daemon(
-            tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="300"
+            tmp_path,
+            *flags(protocol),
+            "--from-start",
+            *("--health-port", port),
+            endpoint=receiver.endpoint,
+            OTEL_EXPORTER_OTLP_TIMEOUT="300",
         )
         with daemon:
             daemon.write(lines(0, 20), lines(20, 30, ms=SLOW_MS), lines(60, 70))
@@ -32,6 +49,9 @@ def test_everything_comes_once_it_answers_again(tmp_path: Path, protocol: str, s
             daemon.write(lines(70, 1000))  # the log is read all the same
             daemon.wait_for(durations(0, 20) + durations(20, 30, ms=SLOW_MS) + durations(60, 1000))
             assert receiver.taken == []
+            assert probe(port, "/livez") == (200, "ok\n")
+            daemon.wait_until(lambda: said in (shown(port)["last_error"] or ""))
+            assert shown(port)["pending"] > 0
             hangs = False
             daemon.wait_until(lambda: receiver.counted() == 970)
             daemon.wait_until(lambda: receiver.breaches() == durations(20, 30, ms=SLOW_MS))

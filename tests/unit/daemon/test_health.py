@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sqlite3
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +239,29 @@ def test_the_status_is_that_of_the_command(tmp_path: Path, asked: Asked) -> None
     code, body = asked.get("/status")
     assert (code, json.loads(body)) == (200, json.loads(msgspec.json.encode(expected)))
     assert not [*store.parent.glob("*-journal")]
+
+
+def test_the_status_takes_no_lock_from_the_daemon(tmp_path: Path) -> None:
+    """Closing any descriptor of a file would release all POSIX locks that this process has on it."""
+    path = tmp_path / "store.db"
+    with opened(path), closing(sqlite3.connect(path)) as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM source").fetchone()
+        before = held_locks(path)
+        assert {kind for kind, _ in before} == {"POSIX", "FLOCK"}
+        assert read_status(path)["sources"] == []
+        assert held_locks(path) == before
+
+
+def held_locks(path: Path) -> list[tuple[str, str]]:
+    """Return the kind and the range of each lock of this process on the store and the files beside it."""
+    inodes = {str(file.stat().st_ino) for file in path.parent.iterdir()}
+    rows = (row.split() for row in Path("/proc/locks").read_text().splitlines())
+    return sorted(
+        (row[1], " ".join(row[3:]))
+        for row in rows
+        if row[4] == str(os.getpid()) and row[5].rpartition(":")[2] in inodes
+    )
 
 
 def test_checks_in_a_row_read_the_store_once(asked: Asked) -> None:
