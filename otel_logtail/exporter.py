@@ -27,7 +27,7 @@ from otel_logtail.option import Choice, File, Option, Options
 
 if TYPE_CHECKING:  # ``--help`` needs no records
     from otel_logtail.check import Check
-    from otel_logtail.model import Delivery, ExportBatch, Point, Stream
+    from otel_logtail.model import Attributes, Delivery, ExportBatch, Point, Stream
 
 REPEAT_NS = 120 * 10**9
 """How long a series may be idle before its last point is sent again: twice within the 5 minutes of Prometheus. While
@@ -83,6 +83,14 @@ class Exporter(Protocol):
         points are like those of idle series (id 0), ordered by time. They must not be sent.
         """
         return  # a statement, so that the method is not abstract
+
+    def component(self, stream: Stream) -> Attributes:
+        """Return the attributes of a stream's exports in the own telemetry, sorted by name."""
+        return (("otel.component.type", f"{type(self).__module__}.{type(self).__qualname__}"),)
+
+    def records(self, batch: ExportBatch) -> int:
+        """Return the number of data points, spans or log records that carry a batch, for the own telemetry."""
+        return len(batch.items)
 
     @abstractmethod
     def export(self, batch: ExportBatch) -> Delivery:

@@ -47,6 +47,8 @@ class Drain:
             if stream in exporter.wants and stream is not Stream.SELF
         ]
         self._resumed = not self._lanes
+        if hasattr(exporter, "component"):  # a plug-in need not inherit from Exporter
+            outbox.operations.describe(exporter)
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
     @property

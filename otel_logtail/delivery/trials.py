@@ -118,7 +118,7 @@ class Trials:
         if not (tried or passed):
             return False  # nothing was accepted since: `are_full` limits their number
         id_ = min(tried or passed)
-        batch = self._outbox.trial(self._stream, id_)
+        batch = self._outbox.trial(id_)
         what = "an item" if batch is None else describe(batch.items[0])
         self._quarantine(id_, what, f"more than {quarantine.MOST_ON_TRIAL} items fail each time", keep_why=True)
         return True
@@ -143,7 +143,7 @@ class Trials:
             return None
         waiting = [(one.tries, id_) for id_, one in self._trials.items()]
         self._last = min((one for one in waiting if one > self._last), default=min(waiting))
-        return self._last[1], self._outbox.trial(self._stream, self._last[1])
+        return self._last[1], self._outbox.trial(self._last[1])
 
     def drop_lost(self, id_: int) -> Turn:
         """Quarantine an item whose batch cannot be read, or forget it if it was deleted (and counted as dropped)."""

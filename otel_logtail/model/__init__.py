@@ -27,6 +27,7 @@ from otel_logtail.model.batch import Part as Part
 from otel_logtail.model.batch import SeriesKey as SeriesKey
 from otel_logtail.model.batch import Tally as Tally
 from otel_logtail.model.batch import Unfinished as Unfinished
+from otel_logtail.model.items import HEALTH_NAMES as HEALTH_NAMES
 from otel_logtail.model.items import BreachRecord as BreachRecord
 from otel_logtail.model.items import Dropped as Dropped
 from otel_logtail.model.items import EpisodeRecord as EpisodeRecord

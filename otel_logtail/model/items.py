@@ -129,19 +129,26 @@ class MarkRecord(msgspec.Struct, frozen=True):
     text: str
 
 
+HEALTH_NAMES = ("otel_logtail.", "otel.sdk.")
+"""The names of health metrics start with one of these."""
+
+
 class HealthValue(msgspec.Struct, frozen=True):
     """One number of the daemon's own health. ``source`` is empty if it belongs to none.
 
-    ``kind`` is the instrument: a counter only grows, an updowncounter can fall, values of a gauge do not add up.
+    ``kind`` is the instrument: a counter only grows, an updowncounter can fall, values of a gauge do not add up. The
+    value of a histogram is its sum, with its bounds and the counts of its buckets.
     """
 
     name: str
     unit: str
     description: str
-    kind: Literal["counter", "updowncounter", "gauge"]
+    kind: Literal["counter", "updowncounter", "gauge", "histogram"]
     attributes: Attributes
     value: float
     source: str = ""
+    bounds: tuple[float, ...] = ()
+    buckets: tuple[int, ...] = ()
 
 
 class HealthRecord(msgspec.Struct, frozen=True):

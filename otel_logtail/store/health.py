@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_logtail.model import Attributes, HealthRecord, HealthValue, Severity
+from otel_logtail.store import operations
 from otel_logtail.store.progress import undelivered
 
 _COUNTERS = (
@@ -102,16 +103,15 @@ def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
 
 
 def _exporters(db: sqlite3.Connection) -> Iterator[HealthValue]:
-    rows = db.execute("SELECT name, delivered, failures, skipped, refused FROM exporter ORDER BY name").fetchall()
-    for name, delivered, failures, skipped, refused in rows:
+    rows = db.execute("SELECT name, failures, skipped FROM exporter ORDER BY name").fetchall()
+    for name, failures, skipped in rows:
         whose = (("otel.component.name", name),)
         held = db.execute("SELECT count(*) FROM refused WHERE exporter = ? AND held", (name,)).fetchone()[0]
         yield _current("exporter.pending", "{item}", "Items that wait for delivery.", pending(db, name), whose)
-        yield _sum("exporter.delivered", "{item}", "Items that the receiver has.", delivered, whose)
         yield _sum("exporter.failures", "{attempt}", "Deliveries that had to be tried again.", failures, whose)
-        yield _sum("exporter.refused", "{item}", "Items that the receiver rejected or refused.", refused, whose)
         yield _current("exporter.quarantined", "{item}", "Items that wait for `otel-logtail retry`.", held, whose)
         yield _sum("exporter.skipped", "{item}", "Items that it was not given: too old to act on.", skipped, whose)
+    yield from operations.values(db)
     for name, stream, count in db.execute("SELECT exporter, stream, count FROM dropped ORDER BY 1, 2").fetchall():
         attributes = (("otel.component.name", name), ("stream", stream))
         yield _sum("dropped", "{item}", "Items that left the store before an exporter had them.", count, attributes)

@@ -19,6 +19,7 @@ from otel_logtail.store import health, marks, progress, quarantine
 from otel_logtail.store.connection import connect, one, snapshot, sync_each_commit, transaction, translated
 from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.marker import Marker, Sent
+from otel_logtail.store.operations import REFUSED, Operations
 from otel_logtail.store.points import PointReader
 from otel_logtail.store.records import read_breaches, read_episodes, read_parts, read_sources
 from otel_logtail.store.streams import TABLES
@@ -45,6 +46,7 @@ class Outbox:
         self._marker = Marker(path, exporter)
         self._cursors = Cursors(db, exporter)
         self._points = PointReader(db, exporter)
+        self.operations = Operations(db, exporter)
         self._generation = 0
 
     @classmethod
@@ -153,6 +155,7 @@ class Outbox:
 
     def _batch(self, stream: Stream, items: tuple[Item, ...]) -> ExportBatch:
         batch = ExportBatch(stream, items)
+        self.operations.begin(stream)
         if stream is Stream.INTERVALS:
             self._points.await_answer(batch)
         return batch
@@ -199,6 +202,7 @@ class Outbox:
             if skipped:
                 progress.note_skipped(self._db, self.exporter, skipped)
             if skipped < len(items):
+                self.operations.finish(ExportBatch(batch.stream, items[skipped:]), rejected=rejected)
                 new = sum(item.id > 0 for item in items) - skipped
                 progress.note_success(self._db, self.exporter, new, rejected, why, now_ns)
         self._answered(batch, count, sent)
@@ -223,6 +227,8 @@ class Outbox:
             if self._still_holds():
                 sent = self._have(batch.stream, batch.items)
                 dropped = quarantine.add(self._db, self.exporter, item, why, now_ns, held=held)
+                if held:
+                    self.operations.finish(batch, error=REFUSED)
             progress.note_error(self._db, self.exporter, why, now_ns)
         self._answered(batch, 1, sent)
         return dropped
@@ -257,21 +263,23 @@ class Outbox:
         with translated(self.path):
             return quarantine.trials(self._db, self.exporter, stream)
 
-    def trial(self, stream: Stream, id_: int) -> ExportBatch | None:
+    def trial(self, id_: int) -> ExportBatch | None:
         """Return an item on trial as it was sent; None if it is gone or unreadable."""
         with translated(self.path):
-            return quarantine.trial(self._db, stream, id_)
+            return quarantine.trial(self._db, id_)
 
     def trial_over(self, id_: int, delivered: Delivered, now_ns: int) -> None:
         """Remove an item on trial: the receiver has decided about it, or it is too old to be sent."""
         with translated(self.path), transaction(self._db):
+            batch = quarantine.trial(self._db, id_)
             item = one(self._db, "SELECT item FROM refused WHERE id = ?", id_) or 0
             quarantine.remove(self._db, id_)
             if delivered.skipped:
                 progress.note_skipped(self._db, self.exporter, 1)
-            else:
-                rejected, why = delivered.rejected, delivered.why
-                progress.note_success(self._db, self.exporter, int(item > 0), rejected, why, now_ns)
+                return
+            self.operations.finish_trial(batch, rejected=delivered.rejected)
+            new = int(item > 0)
+            progress.note_success(self._db, self.exporter, new, delivered.rejected, delivered.why, now_ns)
 
     def trial_failed(self, id_: int, tries: int, why: str, now_ns: int) -> None:
         """Note that an item on trial failed again, for the ``tries``-th time while others were accepted."""
@@ -285,6 +293,7 @@ class Outbox:
         Returns the items that were deleted to make space in the quarantine.
         """
         with translated(self.path), transaction(self._db):
+            self.operations.finish_trial(quarantine.trial(self._db, id_), error=REFUSED)
             dropped = quarantine.hold(self._db, self.exporter, stream, id_, why, now_ns)
             if why:
                 progress.note_error(self._db, self.exporter, why, now_ns)

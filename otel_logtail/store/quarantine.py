@@ -100,13 +100,14 @@ def trials(db: sqlite3.Connection, exporter: str, stream: Stream) -> dict[int, i
     )
 
 
-def trial(db: sqlite3.Connection, stream: Stream, id_: int) -> ExportBatch | None:
+def trial(db: sqlite3.Connection, id_: int) -> ExportBatch | None:
     """Return an item on trial as a batch; None if it is gone or can't be read."""
-    row = db.execute("SELECT data FROM refused WHERE id = ? AND NOT held", (id_,)).fetchone()
+    row = db.execute("SELECT stream, data FROM refused WHERE id = ? AND NOT held", (id_,)).fetchone()
     if row is None:
         return None
+    stream = Stream(row[0])
     try:
-        return ExportBatch(stream, (msgspec.msgpack.decode(row[0], type=TABLES[stream].record),))
+        return ExportBatch(stream, (msgspec.msgpack.decode(row[1], type=TABLES[stream].record),))
     except msgspec.MsgspecError:
         return None  # damaged on disk, or written by a version with other items
 

@@ -1,4 +1,4 @@
--- The store, schema version 7. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
+-- The store, schema version 8. One writer (the daemon, one transaction per piece of log), any number of readers (WAL).
 --
 -- Invariants:
 --   * the data of a piece of log (samples, breaches, intervals, episodes, counters) and the position behind it (file)
@@ -232,6 +232,17 @@ CREATE TABLE exporter (                   -- a destination, and its results (sho
   last_error_ns   INTEGER,
   last_seen_ns    INTEGER NOT NULL DEFAULT 0, -- when a daemon last ran with it: its data is kept for a week more
   generation      INTEGER NOT NULL DEFAULT 0  -- grows when undelivered data is deleted: a batch in flight is then obsolete
+) WITHOUT ROWID;
+
+CREATE TABLE operation (                  -- finished exports: the metrics otel.sdk.exporter.*
+  exporter  TEXT NOT NULL REFERENCES exporter,
+  signal    TEXT NOT NULL,                -- metric_data_point, span, log
+  component TEXT NOT NULL,                -- JSON object: further attributes, such as otel.component.type
+  error     TEXT NOT NULL,                -- error.type; empty: success
+  records   INTEGER NOT NULL,             -- data points, spans or log records
+  sum_ns    INTEGER NOT NULL,             -- duration of all exports
+  buckets   TEXT NOT NULL,                -- JSON array: number of exports by duration (operations.BOUNDS_NS)
+  PRIMARY KEY (exporter, signal, component, error)
 ) WITHOUT ROWID;
 
 CREATE TABLE dropped (                    -- undelivered data that was deleted

@@ -12,6 +12,7 @@ import opentelemetry.semconv._incubating.attributes as incubating
 import opentelemetry.semconv.attributes as stable
 import pytest
 import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
+from opentelemetry.semconv._incubating.metrics import otel_metrics
 
 from tests.support.sent import Family, Sent, Told, everything
 from tools.registry import FILES, FOLDER, Registry, Signal, type_of
@@ -106,6 +107,19 @@ def check_type(attribute: Mapping[str, Any]) -> None:
 
 def test_the_page_is_generated_from_the_registry() -> None:
     assert PAGE.read_text() == page(REGISTRY), "run: python -m tools.telemetry"
+
+
+class Meter:
+    """Takes the instrument that a function of the package of conventions creates."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda **given: (name.removeprefix("create_").replace("_", ""), given["unit"], given["description"])
+
+
+@pytest.mark.parametrize("signal", [one for one in SIGNALS if one.name.startswith("otel.")], ids=lambda one: one.name)
+def test_a_metric_of_opentelemetry_is_as_its_conventions_define_it(signal: Signal) -> None:
+    create = getattr(otel_metrics, f"create_{signal.name.replace('.', '_')}")
+    assert create(Meter()) == (signal.raw["instrument"], signal.raw["unit"], signal.brief)
 
 
 # --- the output of the program ---

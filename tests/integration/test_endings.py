@@ -115,7 +115,7 @@ from otel_logtail.cli.main import main
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.startswith("otel_logtail."):
+        if name.startswith(HEALTH_NAMES):
             sys.meta_path.remove(self)
             raise {problem}
 

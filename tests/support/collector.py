@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from otel_logtail.model import HEALTH_NAMES
 from tests.support.places import ROOT
 from tests.support.ports import free_ports
 from tests.support.real_programs import RealProgram, find_program
@@ -141,11 +142,11 @@ class Collector(RealProgram):
         return [point for point in self._of_logs() if point.kind == "gauge"]
 
     def _of_logs(self) -> list[ReceivedPoint]:
-        return [point for point in self._all_points() if not point.name.startswith("otel_logtail.")]
+        return [point for point in self._all_points() if not point.name.startswith(HEALTH_NAMES)]
 
     def health(self) -> list[ReceivedPoint]:
         """Every point of the daemon's own health."""
-        return [point for point in self._all_points() if point.name.startswith("otel_logtail.")]
+        return [point for point in self._all_points() if point.name.startswith(HEALTH_NAMES)]
 
     def _all_points(self) -> list[ReceivedPoint]:
         return [point for line in self.lines() for point in _points(line)]

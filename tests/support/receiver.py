@@ -32,6 +32,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
+from otel_logtail.model import HEALTH_NAMES
 from tests.support.certificates import Pair
 from tests.support.lines import MS
 from tests.support.waiting import bound_s
@@ -81,7 +82,7 @@ class Request(NamedTuple):
         if self.signal != "metrics":
             return False
         scopes = [scope for resource in self.message.resource_metrics for scope in resource.scope_metrics]
-        return all(metric.name.startswith("otel_logtail.") for scope in scopes for metric in scope.metrics)
+        return all(metric.name.startswith(HEALTH_NAMES) for scope in scopes for metric in scope.metrics)
 
     @property
     def spans(self) -> list[Any]:

@@ -17,6 +17,7 @@ from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, only
+from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.exporters.prometheus.shown import Shown
 from otel_logtail.model import ExportBatch, HealthRecord, Point, Stream
@@ -39,6 +40,8 @@ ENCODINGS = (
     Encoding("1.2.3", host="web-1", events="both"),
     Encoding("1.2.3", host="web-1", events="spans", exponential=True, delta=True),
 )
+
+OTLP = make(ExporterContext(environ={"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs.test:4318"}))
 
 
 class Sent(NamedTuple):
@@ -100,16 +103,18 @@ def batches(outbox: Outbox) -> Iterator[ExportBatch]:
 
 
 def lose(parts: Parts, store: Path) -> None:
-    """Let an exporter skip an item, lose one to the quarantine, and lose the others to the size limit."""
+    """Let an exporter skip, reject and quarantine items of each signal, and lose the others to the size limit."""
     outbox = Outbox.open(store, "lame")
     outbox.register([*Stream], time.time_ns())
-    for held in (True, False):
-        batch = outbox.read(Stream.EPISODES, 1)
-        assert batch is not None
-        if held:
-            outbox.set_aside(batch, "never", time.time_ns(), held=True)
-        else:
-            outbox.advance(batch, 1, time.time_ns(), skipped=1)
+    outbox.operations.describe(OTLP)
+    for stream in (Stream.INTERVALS, Stream.EPISODES, Stream.BREACHES):
+        for number in range(3):
+            batch = outbox.read(stream, 1)
+            assert batch is not None
+            if number == 0:
+                outbox.set_aside(batch, "never", time.time_ns(), held=True)
+            else:
+                outbox.advance(batch, 1, time.time_ns(), skipped=number == 1, rejected=number == 2)
     outbox.close()
     parts.store.maintenance(Limits(max_bytes=1), ["lame"]).run()
 
@@ -177,6 +182,7 @@ def everything(folder: Path) -> Told:
     for number, encoding in enumerate(ENCODINGS):
         outbox = Outbox.open(store, f"otlp-{number}")
         outbox.register([*Stream], time.time_ns())
+        outbox.operations.describe(OTLP)
         for batch in batches(outbox):
             found += of_requests(request.message for request in requests(batch, encoding))
             shown.put(item for item in batch.items if isinstance(item, Point))

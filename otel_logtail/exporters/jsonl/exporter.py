@@ -24,6 +24,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.jsonl.file import LineFile, see_that_it_is_ours
 from otel_logtail.exporters.jsonl.options import FILE, KEEP, KIND, MAX_SIZE
+from otel_logtail.exporters.otlp.component import records_of
 from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
@@ -48,6 +49,10 @@ class JsonlExporter(Exporter):
         self._max_bytes = max_bytes
         self._keep = keep
         self._closed = False
+
+    def records(self, batch: ExportBatch) -> int:
+        """Return the number of data points, spans or log records of a batch."""
+        return records_of(batch, self._encoding)
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Append the batch's requests and sync them to the disk."""

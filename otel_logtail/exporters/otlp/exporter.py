@@ -28,10 +28,11 @@ from otel_logtail.environment import unwanted
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, has_later_points, lacks_signal
-from otel_logtail.exporters.otlp.config import Signal, SignalName, read_settings
+from otel_logtail.exporters.otlp.component import component_of, records_of
+from otel_logtail.exporters.otlp.config import Settings, Signal, SignalName, read_settings
 from otel_logtail.exporters.otlp.encoding import ITSELF, Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.requests import encoding_of, requests
-from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Refused, Stream
+from otel_logtail.model import Attributes, Delivered, Delivery, ExportBatch, Partial, Refused, Stream
 
 _REQUESTS: dict[SignalName, type[ExportRequest]] = {
     "metrics": ExportMetricsServiceRequest,
@@ -58,12 +59,27 @@ class OtlpExporter(Exporter):
 
     name = "otlp"
 
-    def __init__(self, senders: Mapping[Stream, Sender], encoding: Encoding, receiver: str = "") -> None:
+    def __init__(
+        self,
+        senders: Mapping[Stream, Sender],
+        encoding: Encoding,
+        receiver: str = "",
+        components: Mapping[Stream, Attributes] | None = None,
+    ) -> None:
         self.wants = frozenset(senders)
         self.form = encoding.form
         self.receiver = receiver
         self._senders = senders
         self.encoding = encoding
+        self._components = components or {}
+
+    def component(self, stream: Stream) -> Attributes:
+        """Return the type of a stream's exporter and the address of its receiver."""
+        return self._components.get(stream, ())
+
+    def records(self, batch: ExportBatch) -> int:
+        """Return the number of data points, spans or log records of a batch."""
+        return records_of(batch, self.encoding)
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Send the batch, in as many requests as necessary, up to the first that is not accepted."""
@@ -130,7 +146,16 @@ def make(context: ExporterContext) -> OtlpExporter:
         senders[Stream.MARKS] = logs
         if has_logs(settings.form.events):
             senders[Stream.BREACHES] = logs
-    return OtlpExporter(senders, encoding_of(settings.form, context), _address(settings.metrics))
+    components = {stream: component_of(*_signal_of(stream, settings)) for stream in senders}
+    return OtlpExporter(senders, encoding_of(settings.form, context), _address(settings.metrics), components)
+
+
+def _signal_of(stream: Stream, settings: Settings) -> tuple[Signal, SignalName]:
+    if stream in (Stream.EPISODES, Stream.PARTS):
+        return settings.traces, "traces"
+    if stream in (Stream.BREACHES, Stream.MARKS) and settings.logs is not None:
+        return settings.logs, "logs"
+    return settings.metrics, "metrics"
 
 
 def user_agent_of(version: str) -> str:

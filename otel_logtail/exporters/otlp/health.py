@@ -13,6 +13,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
+    Histogram,
+    HistogramDataPoint,
     Metric,
     MetricsData,
     NumberDataPoint,
@@ -47,6 +49,11 @@ def health_data(record: HealthRecord, encoding: Encoding) -> MetricsData:
 
 def _metric(values: list[HealthValue], record: HealthRecord) -> Metric:
     first = values[0]
+    if first.kind == "histogram":
+        histograms = [_histogram(value, record) for value in values]
+        return Metric(
+            first.name, first.description, first.unit, Histogram(histograms, AggregationTemporality.CUMULATIVE)
+        )
     points = [
         NumberDataPoint(
             dict(value.attributes), 0 if first.kind == "gauge" else record.start_ns, record.time_ns, value.value
@@ -57,3 +64,17 @@ def _metric(values: list[HealthValue], record: HealthRecord) -> Metric:
     if first.kind != "gauge":
         data = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=first.kind == "counter")
     return Metric(first.name, first.description, first.unit, data)
+
+
+def _histogram(value: HealthValue, record: HealthRecord) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=dict(value.attributes),
+        start_time_unix_nano=record.start_ns,
+        time_unix_nano=record.time_ns,
+        count=sum(value.buckets),
+        sum=value.value,
+        bucket_counts=value.buckets,
+        explicit_bounds=value.bounds,
+        min=None,  # type: ignore[arg-type] # not known, which the encoder takes and the SDK's record does not
+        max=None,  # type: ignore[arg-type]
+    )

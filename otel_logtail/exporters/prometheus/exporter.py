@@ -19,13 +19,14 @@ import msgspec
 from otel_logtail.environment import check_resolved, usable
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
+from otel_logtail.exporters.otlp.component import records_of
 from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encode import without_exemplars
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.requests import encoding_of
 from otel_logtail.exporters.prometheus.options import HOST, PORT
 from otel_logtail.exporters.prometheus.shown import Shown
-from otel_logtail.model import Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
+from otel_logtail.model import Attributes, Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
 from otel_logtail.server import Server
 
 DEFAULT_HOST = "127.0.0.1"
@@ -44,7 +45,8 @@ class PrometheusExporter(Exporter):
         from prometheus_client import CollectorRegistry, make_wsgi_app
 
         self._exemplars = encoding.exemplars
-        self._shown = Shown(msgspec.structs.replace(encoding, delta=False, exponential=False))
+        self._encoding = msgspec.structs.replace(encoding, delta=False, exponential=False)
+        self._shown = Shown(self._encoding)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._shown)
         self._server = Server("scrape", host, port, make_wsgi_app(registry))
@@ -58,6 +60,14 @@ class PrometheusExporter(Exporter):
         """Show the totals of the last run, and start to answer."""
         self._shown.put(points)
         self._server.start()
+
+    def component(self, stream: Stream) -> Attributes:
+        """Return the type of the exporter by the semantic conventions."""
+        return (("otel.component.type", "prometheus_http_text_metric_exporter"),)
+
+    def records(self, batch: ExportBatch) -> int:
+        """Return the number of data points of a batch."""
+        return records_of(batch, self._encoding)
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Show the batch from now on."""

@@ -6,6 +6,7 @@ import re
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +14,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
 from otel_logtail.exporters.otlp.encoding import ITSELF, SCHEMA_URL, SCOPE, Encoding, resource_of
 from otel_logtail.exporters.otlp.metrics import data_points
-from otel_logtail.model import HealthRecord, Point
+from otel_logtail.model import HEALTH_NAMES, HealthRecord, Point
 from otel_logtail.trace import ids_of
 
 if TYPE_CHECKING:
@@ -87,15 +88,20 @@ class Shown:
     def put_health(self, record: HealthRecord) -> None:
         """Show the daemon's own numbers instead of the last ones."""
         with self._lock:
-            own = [family for family in self._families if family.name.startswith("otel_logtail.")]
+            own = [family for family in self._families if family.name.startswith(HEALTH_NAMES)]
             for family in own:
                 del self._families[family]
             for value in record.values:
                 target = (value.source or ITSELF, record.instance)
                 self._know(target)
                 labels = self._labels(target, dict(value.attributes))
-                kind = "counter" if value.kind == "counter" else "gauge"
+                kind = "gauge" if value.kind == "updowncounter" else value.kind
                 series = Series(record.time_ns, record.start_ns, float(value.value))
+                if value.kind == "histogram":
+                    buckets = tuple(accumulate(value.buckets))
+                    series = Series(
+                        record.time_ns, record.start_ns, float(buckets[-1]), value.value, value.bounds, buckets
+                    )
                 self._show(Family(value.name, value.unit, value.description, kind), labels, series)
 
     def collect(self) -> Iterator[Metric]:

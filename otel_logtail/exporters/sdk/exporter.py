@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
 from otel_logtail.exporter import HISTOGRAM, Exporter, ExporterContext
+from otel_logtail.exporters.otlp.component import records_of
 from otel_logtail.exporters.otlp.config import Form, read_form
 from otel_logtail.exporters.otlp.encode import encode
 from otel_logtail.exporters.otlp.encoding import Encoding
@@ -52,6 +53,10 @@ class ToSdkExporter(Exporter):
         self._encoding = encoding
         self._why = ""
         self._closed = False
+
+    def records(self, batch: ExportBatch) -> int:
+        """Return the number of data points, spans or log records of a batch."""
+        return records_of(batch, self._encoding)
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Pass the batch on, up to the first call that is not a success."""

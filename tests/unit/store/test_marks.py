@@ -152,7 +152,7 @@ def test_a_record_survives_the_quarantine(tmp_path: Path) -> None:
         assert batch is not None
         outbox.set_aside(batch, "why", NOON, held=False)
         (id_,) = outbox.trials(Stream.MARKS)
-        assert outbox.trial(Stream.MARKS, id_) == batch
+        assert outbox.trial(id_) == batch
         (item,) = batch.items
         assert msgspec.structs.asdict(item)["text"] == "é" * 98 + "…"
 

@@ -1,0 +1,137 @@
+"""The finished exports of an exporter: how many records they carried, how long they took, and how they ended.
+
+They are the metrics ``otel.sdk.exporter.*`` of OpenTelemetry's conventions. An export is finished once the receiver has
+decided about a batch, or an item is quarantined. It began with the first attempt, so its duration includes all waits.
+
+:meth:`Operations.finish` works inside the transaction of its caller, which moves the cursor: so a batch that is sent
+again after a crash is counted once.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from otel_logtail.model import Attributes, ExportBatch, HealthValue, Stream
+from otel_logtail.store.rows import encode_attributes
+
+BOUNDS_NS = tuple(
+    ms * 10**6 for ms in (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000, 600_000, 3_600_000)
+)
+"""Bounds of the durations: one request takes milliseconds, and an export that waits for its receiver takes hours."""
+
+SIGNALS = {
+    Stream.INTERVALS: "metric_data_point",
+    Stream.EPISODES: "span",
+    Stream.PARTS: "span",
+    Stream.BREACHES: "log",
+    Stream.MARKS: "log",
+}
+UNITS = {
+    "metric_data_point": ("{data_point}", "metric data points"),
+    "span": ("{span}", "spans"),
+    "log": ("{log_record}", "log records"),
+}
+"""The unit of each signal, and its records in words."""
+
+REJECTED, REFUSED = "rejected", "refused"
+"""Values of ``error.type``: records of an accepted request that the receiver rejected, and quarantined items."""
+
+
+class Described(Protocol):
+    """The parts of an exporter that its own telemetry needs."""
+
+    def component(self, stream: Stream) -> Attributes:
+        """Return the attributes of a stream's exports, such as ``otel.component.type``."""
+
+    def records(self, batch: ExportBatch) -> int:
+        """Return the number of data points, spans or log records of a batch."""
+
+
+class Operations:
+    """The exports of one exporter; used by the exporter's thread alone."""
+
+    def __init__(self, db: sqlite3.Connection, exporter: str, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self._db = db
+        self._exporter = exporter
+        self._clock = clock
+        self._begun_ns: dict[Stream, int] = {}
+        self._exporter_of: Described | None = None
+
+    def describe(self, exporter: Described) -> None:
+        """Take the attributes and the number of records of each batch from the exporter."""
+        self._exporter_of = exporter
+
+    def begin(self, stream: Stream) -> None:
+        """Note that an export of this stream begins, unless one is under way."""
+        self._begun_ns.setdefault(stream, self._clock())
+
+    def finish(self, batch: ExportBatch, *, error: str = "", rejected: int = 0) -> None:
+        """Count an export. ``rejected`` is the number of its records that the receiver did not accept."""
+        begun_ns = self._begun_ns.pop(batch.stream, None)
+        self._finish(batch, error, rejected, None if begun_ns is None else max(0, self._clock() - begun_ns))
+
+    def finish_trial(self, batch: ExportBatch | None, *, error: str = "", rejected: int = 0) -> None:
+        """Count the records of an item that was on trial; None: it was lost. The start of its export is not stored."""
+        if batch is not None:
+            self._finish(batch, error, rejected, None)
+
+    def _finish(self, batch: ExportBatch, error: str, rejected: int, took_ns: int | None) -> None:
+        records = self._records(batch)
+        if rejected:
+            error, rejected = REJECTED, min(rejected, records)
+            self._add(batch.stream, "", records - rejected, None)
+            records = rejected
+        self._add(batch.stream, error, records, took_ns)
+
+    def _records(self, batch: ExportBatch) -> int:
+        return len(batch.items) if self._exporter_of is None else self._exporter_of.records(batch)
+
+    def _component(self, stream: Stream) -> Attributes:
+        return () if self._exporter_of is None else self._exporter_of.component(stream)
+
+    def _add(self, stream: Stream, error: str, records: int, took_ns: int | None) -> None:
+        """Add records to those with this result, and an export unless ``took_ns`` is None."""
+        key = self._exporter, SIGNALS[stream], encode_attributes(self._component(stream)), error
+        row = self._db.execute(
+            "SELECT records, sum_ns, buckets FROM operation"
+            " WHERE exporter = ? AND signal = ? AND component = ? AND error = ?",
+            key,
+        ).fetchone()
+        before, sum_ns, buckets = row or (0, 0, "[]")
+        counts = json.loads(buckets) or [0] * (len(BOUNDS_NS) + 1)
+        if took_ns is not None:
+            counts[bisect_left(BOUNDS_NS, took_ns)] += 1
+        self._db.execute(
+            "INSERT OR REPLACE INTO operation VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*key, before + records, sum_ns + (took_ns or 0), json.dumps(counts, separators=(",", ":"))),
+        )
+
+
+def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
+    """Yield the metrics of all exporters."""
+    rows = db.execute(
+        "SELECT exporter, signal, component, error, records, sum_ns, buckets FROM operation ORDER BY 1, 2, 3, 4"
+    )
+    for exporter, signal, component, error, records, sum_ns, buckets in rows.fetchall():
+        failed = {"error.type": error} if error else {}
+        named = {"otel.component.name": exporter, **json.loads(component), **failed}
+        attributes = tuple(sorted(named.items()))
+        unit, text = UNITS[signal]
+        name = f"otel.sdk.exporter.{signal}.exported"
+        yield HealthValue(name, unit, f"The number of {text} for which the export has finished, either successful or failed.", "counter", attributes, records)
+        if any(counts := json.loads(buckets)):
+            yield HealthValue(
+                "otel.sdk.exporter.operation.duration",
+                "s",
+                "The duration of exporting a batch of telemetry records.",
+                "histogram",
+                attributes,
+                sum_ns / 1e9,
+                bounds=tuple(bound / 1e9 for bound in BOUNDS_NS),
+                buckets=tuple(counts),
+            )
