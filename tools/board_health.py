@@ -25,25 +25,46 @@ def _rate(metric: str, by: str) -> str:
     return f"sum by ({by}) (rate(otel_logtail_{metric}_total{{{_MINE}}}[$window]))"
 
 
-def _since(metric: str) -> str:
+_EXPORTED = "otel_sdk_exporter_{}_exported_total"
+_REFUSED = f'{{__name__=~"{_EXPORTED.format(".+")}", error_type!="", {_MINE}}}'
+_EXPORTS = f"otel_sdk_exporter_operation_duration_seconds{{}}{{{{{_MINE}}}}}"
+
+
+def _total(metric: str) -> str:
+    return f"otel_logtail_{metric}_total{{{_MINE}}}"
+
+
+def _since(name: str) -> str:
     # some of these begin with their first event instead of a 0; they never decrease for one store
-    name = f"otel_logtail_{metric}_total{{{_MINE}}}"
     before = f"(sum(last_over_time({name}[1h] offset $__range)) or vector(0))"
     return f"sum(last_over_time({name}[$__range])) - {before} or vector(0)"
 
 
 def _problems() -> list[Panel]:
     return [
-        stat(title, [Query(_since(metric), instant=True)], text, width=4, steps=ANY_IS_BAD)
-        for title, metric, text in (
-            ("Drift", "drift", "Lines that cannot be parsed: the log format changed, so samples are missing."),
-            ("Rejected", "rejected", "Lines that can be parsed but cannot be true: forged or out of range."),
-            ("Oversized", "oversized", "Lines that are too long and were skipped."),
-            ("Refused", "exporter_refused", "Items that a receiver rejected or refused."),
-            ("Failures", "exporter_failures", "Deliveries that failed and were retried."),
-            ("Dropped", "dropped", "Items deleted from the store before an exporter had sent them."),
+        stat(title, [Query(_since(name), instant=True)], text, width=4, steps=ANY_IS_BAD)
+        for title, name, text in (
+            ("Drift", _total("drift"), "Lines that cannot be parsed: the log format changed, so samples are missing."),
+            ("Rejected", _total("rejected"), "Lines that can be parsed but cannot be true: forged or out of range."),
+            ("Oversized", _total("oversized"), "Lines that are too long and were skipped."),
+            ("Refused", _REFUSED, "Points, spans and log records that a receiver rejected or refused."),
+            ("Failures", _total("exporter_failures"), "Deliveries that failed and were retried."),
+            ("Dropped", _total("dropped"), "Items deleted from the store before an exporter had sent them."),
         )
     ]
+
+
+def _delivered(signal: str) -> str:
+    name = _EXPORTED.format(signal)
+    return f'sum by (otel_component_name, instance) (rate({name}{{{_MINE}, error_type=""}}[$window]))'
+
+
+def _export_duration() -> str:
+    native, classic = (f"rate({_EXPORTS.format(part)}[$window])" for part in ("", "_bucket"))
+    return (
+        f"histogram_quantile(0.99, sum by (otel_component_name) ({native}))"
+        f" or histogram_quantile(0.99, sum by (le, otel_component_name) ({classic}))"
+    )
 
 
 def _progress() -> list[Panel]:
@@ -78,11 +99,16 @@ def _progress() -> list[Panel]:
         series(
             "Delivered",
             [
-                Query(
-                    _rate("exporter_delivered", "otel_component_name, instance"), "{{otel_component_name}} {{instance}}"
-                )
+                Query(_delivered(signal), f"{{{{otel_component_name}}}} {{{{instance}}}}: {text}")
+                for signal, text in (("metric_data_point", "points"), ("span", "spans"), ("log", "log records"))
             ],
-            "Items accepted by the receivers, per second.",
+            "Records accepted by the receivers, per second.",
+        ),
+        series(
+            "Export duration (p99)",
+            [Query(_export_duration(), "{{otel_component_name}}")],
+            "From the first attempt to the receiver's decision.",
+            unit="s",
         ),
         series(
             "Lines without a sample",

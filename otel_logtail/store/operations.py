@@ -123,7 +123,14 @@ def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
         attributes = tuple(sorted(named.items()))
         unit, text = UNITS[signal]
         name = f"otel.sdk.exporter.{signal}.exported"
-        yield HealthValue(name, unit, f"The number of {text} for which the export has finished, either successful or failed.", "counter", attributes, records)
+        yield HealthValue(
+            name,
+            unit,
+            f"The number of {text} for which the export has finished, either successful or failed.",
+            "counter",
+            attributes,
+            records,
+        )
         if any(counts := json.loads(buckets)):
             yield HealthValue(
                 "otel.sdk.exporter.operation.duration",

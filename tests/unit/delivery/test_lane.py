@@ -270,7 +270,7 @@ def test_an_item_that_was_released_has_all_its_tries_again(steps: Steps) -> None
 
 
 def test_an_item_that_is_quarantined_again_counts_as_refused_again(steps: Steps) -> None:
-    """``exporter.refused`` counts decisions of the receiver, and never falls."""
+    """The counter of refused items counts decisions of the receiver, and never falls."""
     put_on_trial(steps, 1)
     for time in (1, 2):
         while not steps.kept()[0][1]:
