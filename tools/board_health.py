@@ -59,12 +59,9 @@ def _delivered(signal: str) -> str:
     return f'sum by (otel_component_name, instance) (rate({name}{{{_MINE}, error_type=""}}[$window]))'
 
 
-def _export_duration() -> str:
-    native, classic = (f"rate({_EXPORTS.format(part)}[$window])" for part in ("", "_bucket"))
-    return (
-        f"histogram_quantile(0.99, sum by (otel_component_name) ({native}))"
-        f" or histogram_quantile(0.99, sum by (le, otel_component_name) ({classic}))"
-    )
+def _time_in_exports() -> str:
+    native, classic = (f"rate({_EXPORTS.format(part)}[$window])" for part in ("", "_sum"))
+    return f"sum by (otel_component_name, instance) ({classic} or histogram_sum({native}))"
 
 
 def _progress() -> list[Panel]:
@@ -105,9 +102,9 @@ def _progress() -> list[Panel]:
             "Records accepted by the receivers, per second.",
         ),
         series(
-            "Export duration (p99)",
-            [Query(_export_duration(), "{{otel_component_name}}")],
-            "From the first attempt to the receiver's decision.",
+            "Time in exports",
+            [Query(_time_in_exports(), "{{otel_component_name}} {{instance}}")],
+            "Seconds of exporting per second. An export counts when it ends, so a peak follows each outage.",
             unit="s",
         ),
         series(
