@@ -13,7 +13,9 @@ CALM_S = 30.0
 
 
 SLOWEST_S = 0.05
-"""The longest pause between two checks of a condition."""
+"""The longest pause between two checks of a condition that is checked in no time."""
+LONGEST_S = 0.3
+"""The longest pause between two checks of any condition."""
 
 
 def bound_s(calm_s: float = CALM_S) -> float:
@@ -26,14 +28,18 @@ def wait_until(
 ) -> None:
     """Check a condition until it holds; fail with the text of ``told`` when the bound is over.
 
-    The pause between two checks grows with the time waited so far, by a twentieth of it: most conditions open a store,
-    and most waits of all workers run at the same time.
+    The pause between two checks grows with the time waited so far, by a twentieth of it, and is three times as long as
+    the check: most conditions open a store or run a command, and most waits of all workers run at the same time.
     """
     start_s = time.monotonic()
-    while not holds():
-        waited_s = time.monotonic() - start_s
+    while True:
+        checked_s = time.monotonic()
+        if holds():
+            return
+        now_s = time.monotonic()
+        waited_s = now_s - start_s
         if waited_s > bound_s(within_s):
             if holds():  # this process may have been stopped between the check and the clock
                 return
             pytest.fail(f"not within {bound_s(within_s):.0f} s\n{told()}")
-        time.sleep(max(every_s, min(waited_s / 20, SLOWEST_S)))
+        time.sleep(max(every_s, min(waited_s / 20, SLOWEST_S), min(3 * (now_s - checked_s), LONGEST_S)))

@@ -32,7 +32,7 @@ from otel_logtail.store import quarantine
 from otel_logtail.store.connection import connect, sync_each_commit, transaction
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.testing import fake_mark
-from tests.support.mortal import Killed, MortalConnection
+from tests.support.mortal import MortalConnection
 from tests.support.pieces import NOON, Piece, line, opened, rows
 
 TABLES: dict[Stream, tuple[str, type]] = {
@@ -46,18 +46,19 @@ RULES = Rules(first_backoff_s=0.0, last_backoff_s=0.0, tries=2)
 Judge = Callable[[ExportBatch], Delivery]
 
 
-class Mortal(MortalConnection):
-    """A connection whose process is killed before its k-th statement; until then it records the current action."""
+class Watched(MortalConnection):
+    """A connection that calls a function before each statement."""
 
-    dead = False
+    def __init__(self, connection: sqlite3.Connection, before: Callable[[], None]) -> None:
+        super().__init__(connection, -1)
+        self._before = before
 
     def _live(self) -> None:
-        self.dead = self._left == 0
-        super()._live()
+        self._before()
 
     @property
     def in_transaction(self) -> bool:
-        return not self.dead and self._connection.in_transaction
+        return self._connection.in_transaction
 
 
 class Receiver:
@@ -86,13 +87,13 @@ class Receiver:
     def works(self) -> None:
         """Nothing is notified."""
 
-    def run(self, path: Path, dies_at: int | None = None) -> None:
-        """Have all streams sent until nothing is due, or until the process dies."""
+    def run(self, path: Path, before: Callable[[], None] | None = None) -> None:
+        """Have all streams sent until nothing is due. ``before`` is called before each statement."""
         with closing(Outbox.open(path, "fake")) as outbox:
             outbox.register(STREAMS, time.time_ns())
         db = connect(path)
         sync_each_commit(db, False)
-        outbox = Outbox(path, "fake", db if dies_at is None else cast(sqlite3.Connection, Mortal(db, dies_at)))
+        outbox = Outbox(path, "fake", db if before is None else cast(sqlite3.Connection, Watched(db, before)))
         try:
             lanes = [Lane(stream, outbox, Reporter(self.said), self, RULES) for stream in STREAMS]
             for _ in range(4):
@@ -141,32 +142,35 @@ def test_killed_before_any_statement_nothing_is_lost(begun: Path, tmp_path: Path
         stream: {id_ for (id_,) in rows(begun, f"SELECT id FROM {table}")} for stream, (table, _) in TABLES.items()
     }
     assert all(numbered.values())
-    for dies_at in range(10_000):
-        path = tmp_path / f"{dies_at}.db"
-        shutil.copy(begun, path)
-        first = Receiver(JUDGES[name])
-        try:
-            first.run(path, dies_at)
-            died = False
-        except Killed:
-            died = True
-        with closing(connect(path)) as db, transaction(db):
+    first, deaths = Receiver(JUDGES[name]), list[tuple[Path, int]]()
+
+    def leave() -> None:
+        """Copy the store as a process leaves it that is killed now, and note how much the receiver has."""
+        left = tmp_path / f"{len(deaths)}.db"
+        for end in ("", "-wal"):
+            shutil.copy(f"{path}{end}", f"{left}{end}")
+        deaths.append((left, len(first.took)))
+
+    path = tmp_path / "first.db"
+    shutil.copy(begun, path)
+    first.run(path, leave)
+    at_the_end = (path, len(first.took))
+    assert len(deaths) > 100
+    assert ISOLATED[name] in first.said.getvalue()
+    assert "internal error:" not in first.said.getvalue()
+    for left, number in (*deaths, at_the_end):
+        with closing(connect(left)) as db, transaction(db):
             quarantine.release(db, None)
         second = Receiver(lambda _: Delivered())
-        second.run(path)
-        assert "internal error:" not in (first.said.getvalue() + second.said.getvalue())
-        took = first.took + second.took
+        second.run(left)
+        assert "internal error:" not in second.said.getvalue()
+        took = first.took[:number] + second.took
         for stream, ids in numbered.items():
             of_stream = {item.id for item in took if isinstance(item, TABLES[stream][1])}
-            assert of_stream - {0} == ids, (dies_at, stream)
+            assert of_stream - {0} == ids, (left.name, stream)
         check_totals(took)
-        assert rows(path, "SELECT * FROM refused") == []
-        path.unlink()
-        if not died:
-            assert dies_at > 100
-            assert ISOLATED[name] in first.said.getvalue()
-            return
-    pytest.fail("it never came to its end")
+        assert rows(left, "SELECT * FROM refused") == []
+        left.unlink()
 
 
 def check_totals(took: list[Item]) -> None:
