@@ -237,7 +237,7 @@ class StoreMachine(TailMachine):
 
 TestStoreModel = StoreMachine.TestCase
 TestStoreModel.settings = settings(
-    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "200")),
+    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "100")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -473,9 +473,8 @@ def test_status_shows_sources_exporters_and_the_store(tmp_path: Path, path: Path
     with closing(sqlite3.connect(path)) as writer:
         writer.execute("UPDATE source SET drift = 2, oversized = 1, ignored = 9")
         writer.execute("INSERT INTO rejected VALUES (1, 'time', 3), (1, 'bounds', 4)")
-        writer.execute(
-            "UPDATE file SET path = ?, device = ?, inode = ?", (str(log), log.stat().st_dev, log.stat().st_ino)
-        )
+        seen = (str(log), str(log), log.stat().st_dev, log.stat().st_ino)
+        writer.execute("UPDATE file SET live = ?, path = ?, device = ?, inode = ?", seen)
         writer.execute(
             "INSERT INTO file (id, source, live, path, device, inode, offset, size, head_length, head_digest,"
             " anchor_length, anchor_digest, done) VALUES (7, 1, ?, '/gone.log', 1, 1, 5, 6, 0, x'', 0, x'', 0),"
