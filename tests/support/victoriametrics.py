@@ -24,7 +24,7 @@ class VictoriaMetrics(RealProgram):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._binary = find_program("victoriametrics")
+        self._binary = find_program("victoriametrics", build=False)
         self._port = free_port()
         self.endpoint = f"http://127.0.0.1:{self._port}/opentelemetry"
 
