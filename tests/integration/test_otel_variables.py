@@ -60,6 +60,7 @@ ELSEWHERE = {
     *(f"OTEL_{signal}_EXPORTER" for signal in SIGNALS),
     "OTEL_EXPORTER_PROMETHEUS_HOST",  # both in tests/unit/exporters/test_prometheus.py
     "OTEL_EXPORTER_PROMETHEUS_PORT",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",  # in tests/unit/exporters/test_detectors.py
 }
 """Variables with their own tests below."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 
 from otel_logtail import environment
+from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
+from otel_logtail.exporters.detectors import detect
 from otel_logtail.exporters.otlp.config import read_settings
 from otel_logtail.exporters.prometheus import exporter as prometheus
 from otel_logtail.option import Options
@@ -43,6 +46,7 @@ def asked() -> set[str]:
     environment.service_name(environ)
     environment.export_interval(environ)
     environment.asks_for_otlp(environ)
+    detect(environ, Reporter(io.StringIO()))
     environ.values_["OTEL_EXPORTER_PROMETHEUS_PORT"] = str(free_port())
     prometheus.make(ExporterContext(environ)).close()
     return {name for name in environ.asked if name.startswith("OTEL_")}
