@@ -172,6 +172,11 @@ class Row:
 
     title: str
 
+    def json(self, id_: int, y: int) -> Json:
+        """Return the row at its position."""
+        position = {"x": 0, "y": y, "w": COLUMNS, "h": 1}
+        return {"id": id_, "type": "row", "title": self.title, "collapsed": False, "gridPos": position, "panels": []}
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -233,6 +238,21 @@ class Heading:
     annotations: Sequence[Annotation] = ()
 
 
+_OURS: Json = {
+    "title": "otel-logtail",
+    "type": "dashboards",
+    "tags": ["otel-logtail"],
+    "asDropdown": False,
+    "includeVars": True,
+    "keepTime": True,
+    "targetBlank": False,
+    "icon": "external link",
+    "tooltip": "",
+    "url": "",
+}
+"""The links to our dashboards, at the top of each."""
+
+
 def dashboard(heading: Heading, parts: Iterable[Panel | Row]) -> Json:
     """Return a dashboard whose panels flow from left to right, in lines that fit the columns."""
     panels: list[Json] = []
@@ -240,16 +260,7 @@ def dashboard(heading: Heading, parts: Iterable[Panel | Row]) -> Json:
     for id_, part in enumerate(parts, 1):
         if isinstance(part, Row):
             x, y, line = 0, y + line, 0
-            panels.append(
-                {
-                    "id": id_,
-                    "type": "row",
-                    "title": part.title,
-                    "collapsed": False,
-                    "gridPos": {"x": 0, "y": y, "w": COLUMNS, "h": 1},
-                    "panels": [],
-                }
-            )
+            panels.append(part.json(id_, y))
             y += 1
             continue
         if x + part.width > COLUMNS:
@@ -272,20 +283,7 @@ def dashboard(heading: Heading, parts: Iterable[Panel | Row]) -> Json:
         "timepicker": {},
         "fiscalYearStartMonth": 0,
         "annotations": {"list": [one.json() for one in heading.annotations]},
-        "links": [
-            {
-                "title": "otel-logtail",
-                "type": "dashboards",
-                "tags": ["otel-logtail"],
-                "asDropdown": False,
-                "includeVars": True,
-                "keepTime": True,
-                "targetBlank": False,
-                "icon": "external link",
-                "tooltip": "",
-                "url": "",
-            }
-        ],
+        "links": [_OURS],
         "templating": {"list": [variable.json() for variable in heading.variables]},
         "panels": panels,
     }

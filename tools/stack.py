@@ -137,34 +137,42 @@ def grow(path: Path, stop: threading.Event) -> None:
                 growing.write(line)
 
 
+def _start_prometheus(stack: ExitStack, folder: Path) -> str:
+    """Start Prometheus and return its address."""
+    at = port(9090)
+    for name in ("prometheus.yml", "prometheus-rules.yml"):
+        shutil.copy(CONFIGS / name, folder)
+    flags = ("--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage")
+    command = [
+        str(find("prometheus")),
+        *("--config.file=prometheus.yml", "--storage.tsdb.path=data", *flags),
+        f"--web.listen-address=127.0.0.1:{at}",
+    ]
+    process = start(stack, "prometheus", command, folder)
+    until_ready(process, at, "/-/ready", folder / "prometheus.log")
+    return f"http://127.0.0.1:{at}"
+
+
+def _start_collector(stack: ExitStack, folder: Path, prometheus: str, **ports: str) -> None:
+    health, scrape = port(13133), port(8889)
+    configs = [f"--config={CONFIGS / name}" for name in ("collector.yaml", "to-prometheus.yaml")]
+    environ: Mapping[str, str] = {
+        **ports,
+        "HEALTH_PORT": str(health),
+        "PROMETHEUS_PORT": str(scrape),
+        "OTLP_FILE": str(folder / "otel-logtail.jsonl"),
+        "PROMETHEUS_URL": prometheus,
+    }
+    process = start(stack, "collector", [str(find("collector")), *configs], folder, **environ)
+    until_ready(process, health, "/", folder / "collector.log")
+
+
 def serve(folder: Path, say: Callable[[str], None], ended: threading.Event) -> None:
     """Start everything, print the addresses, and wait. Everything is stopped when this returns."""
     with ExitStack() as stack:
-        prometheus_port, http, grpc, health, scrape, viewer = map(port, (9090, 4318, 4317, 13133, 8889, 3000))
-        url = f"http://127.0.0.1:{prometheus_port}"
-        for name in ("prometheus.yml", "prometheus-rules.yml"):
-            shutil.copy(CONFIGS / name, folder)
-        flags = ("--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage")
-        command = [
-            str(find("prometheus")),
-            *("--config.file=prometheus.yml", "--storage.tsdb.path=data", *flags),
-            f"--web.listen-address=127.0.0.1:{prometheus_port}",
-        ]
-        process = start(stack, "prometheus", command, folder)
-        until_ready(process, prometheus_port, "/-/ready", folder / "prometheus.log")
-
-        configs = [f"--config={CONFIGS / name}" for name in ("collector.yaml", "to-prometheus.yaml")]
-        environ: Mapping[str, str] = {
-            "OTLP_HTTP_PORT": str(http),
-            "OTLP_GRPC_PORT": str(grpc),
-            "HEALTH_PORT": str(health),
-            "PROMETHEUS_PORT": str(scrape),
-            "OTLP_FILE": str(folder / "otel-logtail.jsonl"),
-            "PROMETHEUS_URL": url,
-        }
-        process = start(stack, "collector", [str(find("collector")), *configs], folder, **environ)
-        until_ready(process, health, "/", folder / "collector.log")
-
+        http, grpc, viewer = map(port, (4318, 4317, 3000))
+        url = _start_prometheus(stack, folder)
+        _start_collector(stack, folder, url, OTLP_HTTP_PORT=str(http), OTLP_GRPC_PORT=str(grpc))
         log, db = folder / "proxy-8787.log", folder / "store.db"
         log.write_bytes(b"".join(replay.day(int(time.time()) - replay.DAY_S)))
         own = [sys.executable, "-m", "otel_logtail", "--observer", "headroom", "--path", str(log), "--from-start"]

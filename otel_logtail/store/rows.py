@@ -225,42 +225,20 @@ def file_of(row: FileRow) -> FileState:
 
 def episode_columns(source: int, episode: Episode) -> tuple[object, ...]:
     """Return the source's id and the columns of :data:`EPISODE`."""
-    return (
-        source,
-        text_of_path(episode.live),
-        encode_attributes(episode.attributes),
-        episode.trace_id,
-        episode.span_id,
-        episode.start_ns,
-        episode.end_ns,
-        episode.last_ns,
-        episode.count,
-        episode.peak_ns,
-        int(episode.severity),
-        episode.cause,
-        episode.stage,
-    )
+    numbers = (episode.start_ns, episode.end_ns, episode.last_ns, episode.count, episode.peak_ns)
+    return (*_owner(source, episode), *numbers, int(episode.severity), episode.cause, episode.stage)
 
 
 def part_columns(source: int, episode: Episode, part: Part) -> tuple[object, ...]:
     """Return the source's id and the columns of :data:`PART`."""
-    return (
-        source,
-        text_of_path(episode.live),
-        encode_attributes(episode.attributes),
-        episode.trace_id,
-        episode.span_id,
-        part.number,
-        part.span_id,
-        part.begun_ns,
-        part.start_ns,
-        part.end_ns,
-        part.count,
-        part.peak_ns,
-        int(part.severity),
-        part.cause,
-        part.stage,
-    )
+    numbers = (part.begun_ns, part.start_ns, part.end_ns, part.count, part.peak_ns)
+    ids = (*_owner(source, episode), part.number, part.span_id)
+    return (*ids, *numbers, int(part.severity), part.cause, part.stage)
+
+
+def _owner(source: int, episode: Episode) -> tuple[object, ...]:
+    live, attributes = text_of_path(episode.live), encode_attributes(episode.attributes)
+    return source, live, attributes, episode.trace_id, episode.span_id
 
 
 def part_of(row: PartRow) -> Part:
@@ -272,20 +250,8 @@ def part_of(row: PartRow) -> Part:
 def episode_of(row: EpisodeRow) -> Episode:
     """Return the episode in the columns of :data:`EPISODE`."""
     live, attributes, trace_id, span_id, start_ns, end_ns, last_ns, count, peak_ns, severity, cause, stage = row
-    return Episode(
-        live=live,
-        attributes=decode_attributes(attributes),
-        trace_id=trace_id,
-        span_id=span_id,
-        start_ns=start_ns,
-        end_ns=end_ns,
-        last_ns=last_ns,
-        count=count,
-        peak_ns=peak_ns,
-        severity=Severity(severity),
-        cause=cause,
-        stage=stage,
-    )
+    ids = (live, decode_attributes(attributes), trace_id, span_id)
+    return Episode(*ids, start_ns, end_ns, last_ns, count, peak_ns, Severity(severity), cause, stage)
 
 
 _encode = msgspec.json.Encoder().encode
