@@ -134,7 +134,8 @@ def parse_past(text: str, now_ns: int, *, where: str) -> int:
 
 def iso(time_ns: int) -> str:
     """Return a time as the store's views show it: ISO 8601, UTC, nine decimals."""
-    return f"{_EPOCH + timedelta(seconds=time_ns // 10**9):%Y-%m-%dT%H:%M:%S}.{time_ns % 10**9:09d}Z"
+    seconds, rest_ns = divmod(time_ns, 10**9)
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]}.{rest_ns:09d}Z"
 
 
 def moment(time_ns: int) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -55,7 +54,8 @@ class Condition:
     def __init__(self, text: str, columns: Sequence[str]) -> None:
         self._text = text
         self._columns = columns
-        self._used = [name.lower() in text.lower() for name in columns]
+        self._used = [place for place, name in enumerate(columns) if name.lower() in text.lower()]
+        self._values: list[object] = [None] * len(columns)
         self._selects = self._pauses = 0
         self._conn = sqlite3.connect(":memory:", isolation_level=None)
         self._conn.set_progress_handler(self._is_too_long, _STEPS)
@@ -65,21 +65,24 @@ class Condition:
         _check_names(text, columns)
         row = f"(SELECT {', '.join(f'? AS {_quoted(name)}' for name in columns)})"
         self._statement = f"SELECT 1 FROM {row} WHERE ({text}\n)"
-        values = [None] * len(columns)
         # a text that closes our parenthesis, to add another clause, is valid in one of the two places at most
-        self._run(f"SELECT ({text}\n) FROM {row}", values)
-        self._run(self._statement, values)
+        self._run(f"SELECT ({text}\n) FROM {row}", self._values)
+        self._run(self._statement, self._values)
 
     def holds(self, record: msgspec.Struct) -> bool:
         """Return whether the condition is true for a record, whose fields are the columns."""
         fields = msgspec.structs.astuple(record)
-        values = [as_sql(field) if used else None for used, field in zip(self._used, fields, strict=True)]
+        values = self._values.copy()
+        for place in self._used:
+            values[place] = as_sql(fields[place])
         return self._run(self._statement, values) is not None
 
     def _run(self, statement: str, values: Sequence[object]) -> object:
         self._selects = self._pauses = 0
-        with self._errors():
+        try:
             return self._conn.execute(statement, values).fetchone()
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as problem:
+            raise self._explained(str(problem)) from None
 
     def _is_too_long(self) -> bool:
         self._pauses += 1
@@ -94,13 +97,6 @@ class Condition:
         if action == sqlite3.SQLITE_FUNCTION and (function or "").lower() in _FUNCTIONS:
             return sqlite3.SQLITE_OK
         return sqlite3.SQLITE_DENY
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, sqlite3.Warning, ValueError) as problem:
-            raise self._explained(str(problem)) from None
 
     def _explained(self, message: str) -> UsageError:
         if column := re.fullmatch(r"no such column: (.*)", message, re.DOTALL):
