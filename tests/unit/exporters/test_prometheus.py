@@ -220,6 +220,20 @@ def test_the_plain_text_format_has_the_same_numbers(exporting: Callable[..., Pro
     assert 'log_overhead_duration_seconds_bucket{headroom_path="/v1/messages",instance="6f1c"' in text
 
 
+NATIVE_FIRST = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""The formats that Prometheus 3.16 accepts with ``scrape_native_histograms``, shortened."""
+
+
+def test_a_prometheus_that_prefers_native_histograms_gets_openmetrics(
+    exporting: Callable[..., PrometheusExporter],
+) -> None:
+    port = exporting(point([100])).port
+    assert scrape(port, NATIVE_FIRST) == scrape(port)
+
+
 def test_nothing_is_served_before_the_totals_are_known() -> None:
     exporter = PrometheusExporter("127.0.0.1", 0, ENCODING)
     try:
