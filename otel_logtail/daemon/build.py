@@ -11,9 +11,10 @@ import msgspec
 
 from otel_logtail.daemon.safety import Read, check_outputs
 from otel_logtail.daemon.settings import INTERVAL_NS, UNTOLD_NS, Settings, SourceSettings, explain
-from otel_logtail.daemon.source import SourceRun
+from otel_logtail.daemon.source import SourceRun, clock
 from otel_logtail.daemon.sources import Sources
 from otel_logtail.delivery.sender import Drain
+from otel_logtail.engine.engine import Engine
 from otel_logtail.errors import StoreUnavailable, UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext
@@ -260,16 +261,14 @@ class _Builder:
             stopping=lambda: stop.is_set,
         )
         self._resources.callback(tail.close)
-        return SourceRun(
-            info,
-            source.observer,
-            tail,
-            store,
-            self._reporter,
+        engine = Engine(
+            *(info, source.observer),
             interval_ns=interval_ns,
+            unfinished=store.unfinished(info.id),
+            now=clock(),
             framing=settings.framing,
-            advice=advice(settings.observer),
         )
+        return SourceRun(engine, tail, store, self._reporter, advice(settings.observer))
 
     def _files_of(self, source: ResolvedSource, store: Store, id_: int) -> tuple[list[FileState], frozenset[str]]:
         """Return the known files of a source, and the live paths that its first scan could not open."""

@@ -14,10 +14,8 @@ import msgspec
 from otel_logtail.daemon.silence import Silence
 from otel_logtail.daemon.totals import Totals
 from otel_logtail.engine.engine import Engine, Now
-from otel_logtail.engine.framing import AUTO
 from otel_logtail.events import Reporter
-from otel_logtail.model import Batch, Chunk, SourceInfo
-from otel_logtail.observer import Observer
+from otel_logtail.model import Batch, Chunk
 from otel_logtail.store.marks import TOO_MANY
 from otel_logtail.store.writer import Committed, Store
 from otel_logtail.tail.held import SETTLE_S
@@ -53,33 +51,15 @@ class _Read(msgspec.Struct, frozen=True):
 class SourceRun:
     """One source: its tail, its engine, and the store."""
 
-    def __init__(
-        self,
-        info: SourceInfo,
-        observer: Observer,
-        tail: Tail,
-        store: Store,
-        reporter: Reporter,
-        *,
-        interval_ns: int,
-        framing: str = AUTO,
-        advice: str = "",
-    ) -> None:
-        self.info = info
+    def __init__(self, engine: Engine, tail: Tail, store: Store, reporter: Reporter, advice: str = "") -> None:
+        self.info = engine.info
         self.tail = tail
-        self.engine = Engine(
-            info,
-            observer,
-            interval_ns=interval_ns,
-            unfinished=store.unfinished(info.id),
-            now=_now(),
-            framing=framing,
-        )
+        self.engine = engine
         self._store = store
         self._reporter = reporter
         self._read_bytes = CHUNK_BYTES
         self.totals = Totals()
-        self._silence = Silence(info.name, advice, reporter, is_over=store.has_samples(info.id))
+        self._silence = Silence(engine.info.name, advice, reporter, is_over=store.has_samples(engine.info.id))
 
     def step(self, now_s: float) -> bool | None:
         """Read and commit one chunk, or small chunks of many live paths together.
@@ -94,7 +74,7 @@ class SourceRun:
         size = 0
         with closing(self.tail.read_each(self.engine.come_to_ns, now_s, self._read_bytes)) as chunks:
             for tail, chunk in chunks:
-                now = _now()
+                now = clock()
                 # the first live path is the furthest behind
                 waiting = [read[0].tail.live] if read else self.tail.behind(self.engine.come_to_ns, tail.live)
                 read.append(_Read(tail, chunk, self._feed(chunk, now, waiting), now, self._silence.lines_of(chunk)))
@@ -131,7 +111,7 @@ class SourceRun:
         """
         if self.tail.ready:
             return False
-        now = _now()
+        now = clock()
         self._say_ahead(now)
         batch = self.engine.tick(now)
         if batch is not None:
@@ -141,13 +121,13 @@ class SourceRun:
     def finish(self, now_ns: int) -> None:
         """Close open intervals and finished episodes by the machine's clock: no more lines are read for now."""
         self._silence.end()
-        now = msgspec.structs.replace(_now(), wall_ns=now_ns)
+        now = msgspec.structs.replace(clock(), wall_ns=now_ns)
         while (batch := self.engine.finish(now)) is not None:
             self._commit([batch], [now])
 
     def due_s(self) -> float:
         """Return the seconds until :meth:`tick` has something to do if no line arrives; infinite if nothing is open."""
-        due_s = self.engine.due_s(_now())
+        due_s = self.engine.due_s(clock())
         return min(due_s, SETTLE_S) if self.tail.waiting else due_s
 
     def _commit(self, batches: Sequence[Batch], nows: Sequence[Now]) -> Committed:
@@ -179,5 +159,6 @@ class SourceRun:
             self._reporter.not_ahead(self.info.name)
 
 
-def _now() -> Now:
+def clock() -> Now:
+    """Return the time by both clocks of this machine."""
     return Now(time.time_ns(), time.monotonic_ns())

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from otel_logtail import query
-from otel_logtail.daemon.source import SourceRun
+from otel_logtail.daemon.source import SourceRun, clock
+from otel_logtail.engine.engine import Engine
 from otel_logtail.events import Reporter
 from otel_logtail.model import Mark, Observed, Sample, Shape
 from otel_logtail.observer import Frame, Observer, PathRule
@@ -93,9 +94,9 @@ class StoreFollower:
             trusted=True,
             from_start=not self.store.first_look(self.info.id) or self.from_start or self.store.replaces,
         )
-        self.run = SourceRun(
-            self.info, NumberObserver(), tail, self.store, Reporter(self.stderr), interval_ns=10 * SECOND
-        )
+        unfinished = self.store.unfinished(self.info.id)
+        engine = Engine(self.info, NumberObserver(), interval_ns=10 * SECOND, unfinished=unfinished, now=clock())
+        self.run = SourceRun(engine, tail, self.store, Reporter(self.stderr))
 
     def look(self, hints: Iterable[Path] | None = None, *, after_s: float = 0.0) -> StoreFollower:
         self.now_s += SETTLE_S + after_s
