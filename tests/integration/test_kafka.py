@@ -204,6 +204,21 @@ def test_a_gateway_without_prometheus_waits_between_attempts(fleet: Fleet) -> No
     fleet.wait_until(lambda: fleet.total("kept", source) == 1)
 
 
+def test_a_prometheus_that_hangs_and_is_killed_loses_nothing(fleet: Fleet) -> None:
+    source = "hangs"
+    fleet.prometheus.pause()
+    try:
+        for number in range(5):
+            fleet.send_gauge(source, "held", time.time_ns(), str(number))
+        # a client that waits for longer than 5 s, the default limit of the gateway's exporter, has no answer
+        with pytest.raises(TimeoutError):
+            urllib.request.urlopen(f"{fleet.prometheus.url}/-/ready", timeout=7)  # noqa: S310 - http
+    finally:
+        fleet.prometheus.kill()
+        fleet.prometheus.start()
+    fleet.wait_until(lambda: fleet.total("held", source) == 5)
+
+
 def test_a_large_message_arrives_and_a_larger_one_is_logged(fleet: Fleet) -> None:
     source, now_ns = "large", time.time_ns()
     labels = [secrets.token_hex(1500) for _ in range(1200)]  # 3.6 MB, half of it after compression

@@ -7,7 +7,6 @@ that a failure, so that a build machine can't skip by accident).
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -120,11 +119,6 @@ class Collector(RealProgram):
             **self._environ,
         }
         return [str(self._binary), *(f"--config={CONFIGS / name}" for name in self._configs)], environ
-
-    def pause(self) -> None:
-        """Make it hang (SIGSTOP): it takes connections, and never answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
 
     def lines(self) -> list[Mapping[str, Any]]:
         """Return the messages written so far, in order of arrival, without an incomplete last line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -105,6 +106,11 @@ class RealProgram:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def pause(self) -> None:
+        """Make it hang (SIGSTOP): it takes connections, and never answers."""
+        assert self._process is not None, "it is not running"
+        self._process.send_signal(signal.SIGSTOP)
 
     def wait_until(self, predicate: Callable[[], object], timeout: float = CALM_S) -> None:
         """Wait until ``predicate()`` is true; fail if the process ends instead."""
