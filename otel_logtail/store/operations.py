@@ -117,14 +117,14 @@ def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
     rows = db.execute(
         "SELECT exporter, signal, component, error, records, sum_ns, buckets FROM operation ORDER BY 1, 2, 3, 4"
     )
+    durations: dict[Attributes, tuple[int, list[int]]] = {}
     for exporter, signal, component, error, records, sum_ns, buckets in rows.fetchall():
         failed = {"error.type": error} if error else {}
         named = {"otel.component.name": exporter, **json.loads(component), **failed}
         attributes = tuple(sorted(named.items()))
         unit, text = UNITS[signal]
-        name = f"otel.sdk.exporter.{signal}.exported"
         yield HealthValue(
-            name,
+            f"otel.sdk.exporter.{signal}.exported",
             unit,
             f"The number of {text} for which the export has finished, either successful or failed.",
             "counter",
@@ -132,13 +132,17 @@ def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
             records,
         )
         if any(counts := json.loads(buckets)):
-            yield HealthValue(
-                "otel.sdk.exporter.operation.duration",
-                "s",
-                "The duration of exporting a batch of telemetry records.",
-                "histogram",
-                attributes,
-                sum_ns / 1e9,
-                bounds=tuple(bound / 1e9 for bound in BOUNDS_NS),
-                buckets=tuple(counts),
-            )
+            # signals of one component, such as a file, are one series
+            before_ns, before = durations.get(attributes, (0, [0] * len(counts)))
+            durations[attributes] = before_ns + sum_ns, [one + more for one, more in zip(before, counts, strict=True)]
+    for attributes, (sum_ns, counts) in durations.items():
+        yield HealthValue(
+            "otel.sdk.exporter.operation.duration",
+            "s",
+            "The duration of exporting a batch of telemetry records.",
+            "histogram",
+            attributes,
+            sum_ns / 1e9,
+            bounds=tuple(bound / 1e9 for bound in BOUNDS_NS),
+            buckets=tuple(counts),
+        )

@@ -65,6 +65,8 @@ def _check_values(name: str, point: Any) -> Faults:
         if point.HasField("min") or point.HasField("max"):
             yield Fault("a count of 0 has no minimum and no maximum", (name, point.min, point.max))
         return
+    if not (point.HasField("min") and point.HasField("max")):
+        return  # both are optional
     if point.min > point.max:
         yield Fault("the minimum is at most the maximum", (name, point.min, point.max))
     margin = max(1e-6, abs(point.sum) * _ROUNDING)
@@ -83,7 +85,7 @@ def _check_explicit(name: str, point: Any) -> Faults:
         yield Fault("bounds increase", (name, bounds))
     if not all(map(math.isfinite, bounds)):
         yield Fault("bounds are finite", (name, bounds))
-    filled = _filled(counts)
+    filled = _filled(counts) if point.HasField("min") else []
     if filled and bisect_left(bounds, point.min) != filled[0]:  # a bound belongs to the bucket below it
         yield Fault("the minimum is in the first bucket that is not empty", (name, point.min, filled[0]))
     if filled and bisect_left(bounds, point.max) != filled[-1]:
@@ -101,7 +103,7 @@ def _check_exponential(name: str, point: Any) -> Faults:
     filled = _filled(counts)
     if counts and filled[:1] + filled[-1:] != [0, len(counts) - 1]:
         yield Fault("the first and the last exponential bucket are not empty", (name, len(counts), filled))
-    if not filled:
+    if not filled or not point.HasField("min"):
         return
     first, last = point.positive.offset + filled[0], point.positive.offset + filled[-1]
     if not point.zero_count and not _is_in(point.min, first, point.scale):

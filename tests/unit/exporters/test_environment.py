@@ -58,6 +58,7 @@ ANYTHING_GOES = {
     *(f"{E}{part}CLIENT_{name}" for part in ANY for name in ("CERTIFICATE", "KEY")),
     *("OTEL_SERVICE_NAME", "OTEL_EXPORTER_PROMETHEUS_HOST"),
     *(f"OTEL_{signal}_EXPORTER" for signal in SIGNALS),  # names of other SDKs' exporters
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",  # names of packages' detectors
 }
 """Addresses, files, names: a wrong one is an error, or cannot be recognized."""
 

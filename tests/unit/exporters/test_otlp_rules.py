@@ -247,6 +247,15 @@ def test_a_message_that_is_sent_again_unchanged_breaks_no_rule() -> None:
     assert broken_rules([*sent, *copy.deepcopy(sent)]) == {}
 
 
+def test_a_histogram_needs_no_minimum_and_no_maximum() -> None:
+    sent = good()
+    for data in (durations(sent), exponential(sent)):
+        del data.exemplars[:]
+        data.ClearField("min")
+        data.ClearField("max")
+    assert broken_rules(sent) == {}
+
+
 def test_a_sum_that_is_not_monotonic_may_fall() -> None:
     sent = good()
     change(breaches(sent, 1), as_int=0)

@@ -21,6 +21,7 @@ from tests.support.otlp_sent import NOW_NS, drained, opened_outbox, streams_of
 from tests.support.pieces import SECOND, Piece, line
 from tests.support.places import CAPTURES
 from tests.support.receiver import flags, receiving
+from tests.support.sent import read
 
 MS = 10**6
 LOGS = (
@@ -82,6 +83,16 @@ def test_any_form_of_metrics_with_any_form_of_breaches_keeps_all_rules(stores: d
             encoding = encoding_of(form, events)
             with opened_outbox(stores["0.42.0-stall.log"], encoding, f"{form} {events}") as outbox:
                 assert broken_rules(drained(outbox, encoding)) == {}, (form, events)
+
+
+def test_all_captures_in_one_store_keep_all_rules(tmp_path: Path) -> None:
+    """Every sample of a millisecond is a breach, the sources have few series, and episodes have parts."""
+    parts = read(tmp_path)
+    parts.store.close()
+    for form, events in zip(METRICS, BREACHES, strict=True):
+        encoding = encoding_of(form, events)
+        with opened_outbox(tmp_path / "store.db", encoding, f"{form}") as outbox:
+            assert broken_rules(drained(outbox, encoding)) == {}, (form, events)
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
