@@ -32,7 +32,7 @@ def health_site(settings: Settings, supervisor: Supervisor, reporter: Reporter) 
     from otel_logtail.daemon.health import HealthSite  # most runs have no port
     from otel_logtail.server import Server
 
-    site = HealthSite(supervisor, reporter, partial(read_status, settings.db), settings.exporters)
+    site = HealthSite(supervisor, reporter, partial(read_status, settings.db))
     host, port = settings.health_host, settings.health_port
     try:
         server = Server("health", host, port, site)

@@ -22,7 +22,7 @@ from otel_logtail.delivery.sender import Drain
 from otel_logtail.errors import LogtailError
 from otel_logtail.events import Reporter
 from otel_logtail.store.health import BEHIND_BYTES
-from otel_logtail.text import number, printable, size, span
+from otel_logtail.text import printable, size, span
 
 LATE_S = 60.0
 """The time without a turn of the main loop from which the daemon counts as hung: that of the systemd unit."""
@@ -47,7 +47,6 @@ class HealthSite:
         supervisor: It has the time of the last turn.
         reporter: It has the conditions that last.
         read_status: Returns the answer to ``status`` from the store.
-        exporters: The exporters of this run; the store may have others.
         clock_s: A clock that is never set, in seconds: that of the main loop.
     """
 
@@ -56,7 +55,6 @@ class HealthSite:
         supervisor: Supervisor,
         reporter: Reporter,
         read_status: Callable[[], Mapping[str, Any]],
-        exporters: Sequence[str],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.drains: Sequence[Drain] = ()
@@ -64,7 +62,6 @@ class HealthSite:
         self._supervisor = supervisor
         self._reporter = reporter
         self._read_status = read_status
-        self._exporters = exporters
         self._clock_s = clock_s
         self._status: tuple[float, Mapping[str, Any]] = (0.0, {})
 
@@ -92,7 +89,7 @@ class HealthSite:
     def _readyz(self) -> tuple[str, str, bytes]:
         reasons = [*self._hung(), *self._not_reading(), *self._stuck()]
         try:
-            reasons += _behind(self._newest()) + self._quarantined(self._newest())
+            reasons += _behind(self._newest())
         except LogtailError as problem:
             reasons.append(str(problem))
         return _checked(reasons)
@@ -131,13 +128,6 @@ class HealthSite:
             *(f"{exporter}: no answer for {span(took_s)}" for exporter, took_s in took if took_s >= STUCK_S),
             *self._reporter.failing(STUCK_S),
             *self._reporter.troubles(_REFUSED),
-        ]
-
-    def _quarantined(self, status: Mapping[str, Any]) -> list[str]:
-        return [
-            f"{each['name']}: {number(each['quarantined'], 'item')} in quarantine (`otel-logtail retry`)"
-            for each in status["exporters"]
-            if each["quarantined"] and each["name"] in self._exporters
         ]
 
 

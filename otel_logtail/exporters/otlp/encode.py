@@ -1,7 +1,7 @@
 """Cuts a batch into messages: the same items are always the same messages. Pure.
 
-- The items keep their order. In one request, the times of a series grow and those of a source never go back: what is
-  out of order within a request, receivers drop without an error (docs/decisions/0148).
+- The items keep their order. In a request of a backlog, the times of a series grow and those of a source never go back:
+  what is out of order within a request, receivers drop without an error (docs/decisions/0148).
 - Equal resources and scopes are merged here, since the encoder of the OpenTelemetry package drops all but the last.
 """
 
@@ -27,6 +27,10 @@ from otel_logtail.model import (
 
 _T = TypeVar("_T")
 _M = TypeVar("_M")
+
+BACKLOG = 200
+"""From so many points on, a batch is a backlog, and a request holds many times of a series. Live data has the form that
+every SDK sends, a series once in a request: this is what all receivers are tested with."""
 
 
 class Request(msgspec.Struct, Generic[_M], frozen=True):
@@ -81,7 +85,8 @@ def _points(points: Sequence[Point], encoding: Encoding, encoder: Encoder[_M]) -
     # as a delta, a point that fills a gap is empty
     kept = [(i, p) for i, p in enumerate(points, 1) if p.delta.count or not encoding.delta]
     told = sent = 0
-    for group in _in_order([p for _, p in kept], encoding.max_records, has_many=encoder.has_many):
+    has_many = encoder.has_many and len(kept) >= BACKLOG
+    for group in _in_order([p for _, p in kept], encoding.max_records, has_many=has_many):
         for request in fit(group, encoder.points, encoding, encoder.size):
             sent += request.count
             yield Request(kept[sent - 1][0] - told, request.message)

@@ -49,7 +49,7 @@ class Asked:
         self.broken: StoreError | None = None
         self.supervisor = Supervisor({}, is_probed=True)
         self.reporter = Reporter(io.StringIO(), clock_s=lambda: self.now_s)
-        self.site = HealthSite(self.supervisor, self.reporter, self.read, ["otlp"], lambda: self.now_s)
+        self.site = HealthSite(self.supervisor, self.reporter, self.read, lambda: self.now_s)
 
     def read(self) -> Mapping[str, Any]:
         self.times_read += 1
@@ -182,10 +182,9 @@ def test_a_receiver_that_refuses_everything_is_a_reason_at_once(asked: Asked) ->
     assert asked.reasons() == []
 
 
-def test_quarantined_items_are_a_reason_if_the_exporter_runs(asked: Asked) -> None:
-    assert asked.reasons() == []
+def test_quarantined_items_do_not_make_it_unready(asked: Asked) -> None:
     asked.quarantined["otlp"] = 1
-    assert asked.reasons() == ["otlp: 1 item in quarantine (`otel-logtail retry`)"]
+    assert asked.reasons() == []
 
 
 def test_a_store_that_cannot_be_read_is_a_reason(asked: Asked) -> None:
@@ -235,7 +234,7 @@ def test_the_status_is_that_of_the_command(tmp_path: Path, asked: Asked) -> None
     store = proxy_store(tmp_path)
     with Reader.open(store) as reader:
         expected = msgspec.to_builtins(status(reader))
-    asked.site = HealthSite(asked.supervisor, asked.reporter, lambda: read_status(store), [])
+    asked.site = HealthSite(asked.supervisor, asked.reporter, lambda: read_status(store))
     code, body = asked.get("/status")
     assert (code, json.loads(body)) == (200, json.loads(msgspec.json.encode(expected)))
     assert not [*store.parent.glob("*-journal")]

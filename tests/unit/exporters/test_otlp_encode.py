@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_logtail.counts import SCALE, count
 from otel_logtail.exporters.otlp import metrics
 from otel_logtail.exporters.otlp import requests as otlp
-from otel_logtail.exporters.otlp.encode import Request
+from otel_logtail.exporters.otlp.encode import BACKLOG, Request
 from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding, ExportRequest
 from otel_logtail.exporters.otlp.metrics import MAX_BUCKETS, downscale
 from otel_logtail.exporters.otlp.points import encode_points
@@ -142,7 +142,7 @@ def test_the_resource_is_the_source_this_machine_and_the_users_attributes() -> N
     assert (scope.name, scope.version) == ("otel_logtail", "1.2.3")
 
 
-def test_a_request_holds_many_times_of_a_series_in_their_order() -> None:
+def test_live_data_has_each_series_once_in_a_request() -> None:
     a, b = (("headroom.path", "/a"),), (("headroom.path", "/b"),)
     batch = intervals(
         point([1], attributes=a, time_ns=T0),
@@ -150,22 +150,33 @@ def test_a_request_holds_many_times_of_a_series_in_their_order() -> None:
         point([1, 1], attributes=a, time_ns=T0 + 1),
         point([1, 1, 1], attributes=a, time_ns=T0 + 2),
     )
-    (metric,) = metrics_of(only(batch))
-    found = [(values(list(d.attributes)), d.time_unix_nano - T0, d.count) for d in metric.histogram.data_points]
-    assert found == [(dict(a), 0, 1), (dict(b), 0, 1), (dict(a), 1, 2), (dict(a), 2, 3)]
+    assert [request.count for request in otlp.requests(batch, ENCODING)] == [2, 1, 1]
+
+
+def test_a_backlog_has_many_times_of_a_series_in_a_request_in_their_order() -> None:
+    points = [point([1] * (n + 1), time_ns=T0 + n) for n in range(BACKLOG)]
+    (metric,) = metrics_of(only(intervals(*points)))
+    found = [(data.time_unix_nano - T0, data.count) for data in metric.histogram.data_points]
+    assert found == [(n, n + 1) for n in range(BACKLOG)]
+
+
+def _others() -> list[Point]:
+    """Return so many points of other series that a batch is a backlog; each request may have one of them."""
+    return [point([1], id=n, attributes=(("headroom.path", f"/{n}"),), time_ns=T0 - 1) for n in range(BACKLOG)]
 
 
 def test_a_time_of_a_series_or_source_that_goes_back_starts_a_new_request() -> None:
     a, b = (("headroom.path", "/a"),), (("headroom.path", "/b"),)
     other = msgspec.structs.replace(SOURCE, id=2, name="other")
     batch = intervals(
+        *_others(),
         point([1], attributes=a, time_ns=T0 + 2),
         point([1], attributes=b, time_ns=T0 + 1),  # of one source
         point([1], attributes=b, time_ns=T0 + 1),  # the same time of a series
         point([1], attributes=a, time_ns=T0, source=other),
         point([1], attributes=a, time_ns=T0 + 1),
     )
-    assert [request.count for request in otlp.requests(batch, ENCODING)] == [1, 1, 3]
+    assert [request.count for request in otlp.requests(batch, ENCODING)] == [BACKLOG + 1, 1, 3]
 
 
 def test_the_same_series_with_other_bounds_starts_a_new_request() -> None:
@@ -182,7 +193,7 @@ _series = st.sampled_from([(("headroom.path", "/a"),), (("headroom.path", "/b"),
 def test_requests_hold_all_points_in_order_and_times_grow(
     kinds: list[tuple[tuple[tuple[str, str], ...], Instrument, int]], most: int
 ) -> None:
-    points = [
+    points = _others() + [
         point([1], id=number, attributes=attributes, instrument=instrument, time_ns=T0 + past_ns)
         for number, (attributes, instrument, past_ns) in enumerate(kinds)
     ]
