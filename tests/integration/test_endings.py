@@ -115,7 +115,7 @@ from otel_logtail.cli.main import main
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.startswith(HEALTH_NAMES):
+        if name.startswith("otel_logtail."):
             sys.meta_path.remove(self)
             raise {problem}
 
