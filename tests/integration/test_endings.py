@@ -115,14 +115,16 @@ from otel_logtail.cli.main import main
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.startswith("otel_logtail."):
+        plugins = ("otel_logtail.observers", "otel_logtail.exporters")
+        if name.startswith("otel_logtail.") and not name.startswith(plugins):
             sys.meta_path.remove(self)
             raise {problem}
 
 sys.meta_path.insert(0, Finder())
 main()
 """
-"""The program itself, where the first of its own modules that a command imports can't be."""
+"""The program itself, where the first of its own modules that a command imports can't be. A plug-in that can't be is
+another error."""
 
 
 @pytest.mark.parametrize("names", [(), *COMMANDS], ids=lambda names: " ".join(names) or "follow")
