@@ -69,17 +69,19 @@ class Receiver:
                     value = point.as_double if kind == "gauge" else point.as_int if kind == "sum" else point.count
                     name = (*target, metric.name, kind, *sorted(attributes.items()))
                     time_ms = point.time_unix_nano // 1_000_000
-                    assert name not in new, "a series twice in a request"
-                    if name in self.last:
-                        last_ms, last = self.last[name]
+                    before = new.get(name) or self.last.get(name)
+                    if before is not None:
+                        last_ms, last = before
+                        assert name not in new or time_ms > last_ms, "points of a series in a request go back"
                         if time_ms < last_ms or (time_ms == last_ms and value != last):
                             return False
                     if kind == "gauge":
                         more = 0
-                    elif name in self.last:
+                    elif before is not None:
                         start_ms = point.start_time_unix_nano // 1_000_000
-                        assert start_ms == self.starts[name] or start_ms > last_ms, "a start in the past of the series"
-                        assert value >= last or start_ms > self.starts[name], "a fall under one start"
+                        started_ms = starts.get(name, self.starts.get(name))
+                        assert start_ms == started_ms or start_ms > last_ms, "a start in the past of the series"
+                        assert value >= last or start_ms > started_ms, "a fall under one start"
                         more = value - last if value >= last else value
                     else:
                         assert value == 0, "a series begins with a 0"
