@@ -45,9 +45,12 @@ PURE = {
         "store.blocks",
         "store.rows",
         "store.gaps",
+        "store.streams",
         "store.totals",
     ),
     *(
+        "report.distributions",
+        "report.ratios",
         "report.slo",
         "report.bars",
         "report.words",
