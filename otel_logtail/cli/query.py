@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from otel_logtail.cli.tables import Column
     from otel_logtail.query import Damage
 
-query_app = typer.Typer(name="query", help="Query the samples and episodes in the store.")
+query_app = typer.Typer(
+    name="query",
+    help="Query the samples and episodes in the store.\n\nExample: otel-logtail query slowest --since 24h",
+)
 
 
 @query_app.command()

@@ -161,7 +161,7 @@ def _calendar(report: Report, width: int | None) -> Iterator[str]:
 
 
 def _causes(report: Report, width: int) -> Iterator[str]:
-    """Yield a line for each cause, and below those with stalls what to do about them."""
+    """Yield a line for each cause, and below those of stalls, or of slow samples if none is a stall, what to do."""
     yield ""
     yield from _wrapped(why_heading(report), width)
     longest = max(_SHORTEST, min(_LONGEST, width - 45)) // 2
@@ -180,7 +180,7 @@ def _causes(report: Report, width: int) -> Iterator[str]:
     widths = widths_of(cells, _CAUSE_SIDES, width - len(_INDENT)) if cells else []
     for row, cause in zip(cells, report.causes, strict=True):
         yield from (_INDENT + line for line in row_lines(row, _CAUSE_SIDES, widths))
-        if cause.stalls and cause.advice:
+        if cause.advice and (cause.stalls or not report.stalls):
             text = " ".join(filter(None, (cause.advice, cause.hint)))
             yield from (f"      {part}" for part in _wrapped(printable(text), width - 6))
     yield from _left_out(_CAUSES[len(widths) :] if rows else (), width)

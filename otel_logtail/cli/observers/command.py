@@ -15,7 +15,9 @@ from otel_logtail.cli.exporters import list_plugins
 from otel_logtail.cli.options import Format, OutputFormat
 
 observers_app = typer.Typer(
-    name="observers", help="List the available observers, show one, or write one.", invoke_without_command=True
+    name="observers",
+    help="List the available observers, show one, or write one.\n\nExample: otel-logtail observers show nginx",
+    invoke_without_command=True,
 )
 
 

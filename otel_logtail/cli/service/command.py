@@ -38,7 +38,9 @@ class _Kinds(Group):
         return super().resolve_command(ctx, args)
 
 
-service_app = typer.Typer(name="service", cls=_Kinds, help="Print the file for a service manager.")
+_HELP = "Print the file for a service manager.\n\nExample: otel-logtail service systemd --observer headroom"
+
+service_app = typer.Typer(name="service", cls=_Kinds, help=_HELP)
 
 _DAEMONS_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
 _HEX_DEFAULT = ("--observer", "headroom", "--exporter", "hex", "--event", "headroom.overhead")

@@ -49,7 +49,7 @@ def test_all_commands_of_a_group_are_listed_with_their_summary(names: tuple[str,
         assert re.search(rf"^  {name} +{re.escape(summary)}$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("names", [(), *COMMANDS], ids=path_of)
+@pytest.mark.parametrize("names", NODES, ids=path_of)
 def test_the_example_is_a_command_line_of_the_command(names: tuple[str, ...], tmp_path: Path) -> None:
     example = shlex.split(example_of(NODES[names]))
     assert example[:1] == ["otel-logtail"]
