@@ -34,6 +34,7 @@ EVIL = "<script>alert(1)</script>&\"'" + "a-name-without-an-end" * 4
 STAGES = ("read", "compress", "wait")
 
 WIDTHS = (1280, 390)
+MOST_BYTES = 300_000
 PAPER = 720  # A4 without its margins
 
 FAULTS = """(() => {
@@ -234,7 +235,9 @@ def made(db: Path, folder: Path, *slos: str) -> Path:
 def test_nothing_is_cut_or_on_top_of_each_other(
     state: Callable[[Path], Path], chromium: Browser, tmp_path: Path
 ) -> None:
-    url = made(state(tmp_path), tmp_path, "stalls<3/day", "p99<500ms", "stalled<0.1%").as_uri()
+    path = made(state(tmp_path), tmp_path, "stalls<3/day", "p99<500ms", "stalled<0.1%")
+    assert path.stat().st_size <= MOST_BYTES
+    url = path.as_uri()
     for width in WIDTHS:
         for dark in (False, True):
             chromium.open(url, width, dark=dark)
