@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import tzinfo
 
+from otel_logtail.model import Mark
 from otel_logtail.report.axis import span
 from otel_logtail.report.calendar import Slot
 from otel_logtail.report.compare import Comparison
@@ -25,6 +26,8 @@ from otel_logtail.text import parse_when, printable
 _IN_P99 = 100  # samples from which p99 is more than the maximum
 _LEAST, _SHARE = 3, 0.4  # a heading names a day with so many of the longest stalls, and this share of them
 _LEAST_STALLS = 5  # from which a pattern in the time is not by chance alone
+_DEVIATIONS = 3  # standard deviations of the number of stalls in a part of the time
+_LONGEST_NAME = 24  # characters of the name of a mark
 _MOST_HOURS = 6
 _DAYS = (("on weekdays", range(5)), ("at weekends", range(5, 7)), ("", range(7)))
 
@@ -126,6 +129,29 @@ def stalls_in_time(line: Timeline, tz: tzinfo | None) -> str:
     times = span(line.buckets[start].start_ns, line.buckets[end - 1].end_ns, tz)
     number = f"all {total:,}" if within == total else f"{within:,} of {total:,}"
     return f"{number} stalls {'from' if ' to ' in times else 'on'} {times}"
+
+
+def stalls_around_mark(line: Timeline, marks: Sequence[Mark]) -> str:
+    """Return whether most stalls came before or after the newest mark: two thirds, and more than the time explains."""
+    stalls = sum(bucket.stalls for bucket in line.buckets)
+    if (
+        stalls < _LEAST_STALLS
+        or not marks
+        or not line.buckets[0].start_ns < marks[-1].time_ns < line.buckets[-1].end_ns
+    ):
+        return ""
+    mark, start_ns, end_ns = marks[-1], line.buckets[0].start_ns, line.buckets[-1].end_ns
+    before = sum(bucket.stalls for bucket in line.buckets if bucket.end_ns <= mark.time_ns)
+    after = sum(bucket.stalls for bucket in line.buckets if bucket.start_ns >= mark.time_ns)
+    if before + after < stalls:  # on which side is not certain for those of the bucket that holds the mark
+        return ""
+    part = (mark.time_ns - start_ns) / (end_ns - start_ns)
+    by_chance = _DEVIATIONS * math.sqrt(stalls * part * (1 - part))
+    for number, expected, side in ((before, part, "before"), (after, 1 - part, "after")):
+        if number >= max(2 * stalls / 3, expected * stalls + by_chance):
+            text = mark.text if len(mark.text) <= _LONGEST_NAME else f"{mark.text[: _LONGEST_NAME - 1]}…"
+            return f"{f'all {stalls:,}' if number == stalls else f'{number:,} of {stalls:,}'} stalls came {side} {text}"
+    return ""
 
 
 def _shortest(numbers: Sequence[int], needed: int) -> tuple[int, int] | None:

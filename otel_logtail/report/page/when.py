@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import tzinfo
 
 from otel_logtail.report.axis import span
-from otel_logtail.report.findings import stalls_in_time
+from otel_logtail.report.findings import stalls_around_mark, stalls_in_time
 from otel_logtail.report.page.html import Table, figure
 from otel_logtail.report.page.model import Model, Section
 from otel_logtail.report.page.stalls import anchor_of
@@ -26,7 +26,7 @@ def when_section(model: Model) -> Iterator[Section]:
         (parse_when(s.episode.start, 0), f"#{anchor_of(s.episode)}") for s in report.longest if not report.sources
     ]
     plot = time_plot(line, report.thresholds_ms, model.tz, found=report.marks, stalls=stalls)
-    found = stalls_in_time(line, model.tz)
+    found = stalls_in_time(line, model.tz) or stalls_around_mark(line, report.marks)
     yield Section(
         heading=f"When: {found}" if found else "When",
         sub=_explained(line),

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail import query
+from otel_logtail.model import Mark
 from otel_logtail.report.axis import coarser, edges, labels, span, to_ns, weekends
 from otel_logtail.report.data import Report, gather
-from otel_logtail.report.findings import stalls_in_time, stalls_in_week
+from otel_logtail.report.findings import stalls_around_mark, stalls_in_time, stalls_in_week
 from otel_logtail.report.page.scales import spread
 from otel_logtail.report.timeline import Bucket, Timeline, steps
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
@@ -163,6 +164,34 @@ def line_of(*stalls: int) -> Timeline:
 )
 def test_most_stalls_in_a_short_time_are_a_finding(stalls: tuple[int, ...], expected: str) -> None:
     assert stalls_in_time(line_of(*stalls), timezone.utc).replace("\u00a0", " ") == expected
+
+
+@pytest.mark.parametrize(
+    ("stalls", "day", "expected"),
+    [
+        ((6, 4, 6, 4, 6, 4, 0, 1, 0, 0), 6, "30 of 31 stalls came before upgrade 0.42"),
+        ((0, 0, 0, 0, 2, 3, 2, 3, 2, 3), 4, "all 15 stalls came after upgrade 0.42"),
+        ((6, 4, 6, 4, 6, 4, 0, 1, 0, 0), 9, ""),  # nearly all of the time is before it
+        ((6, 4, 6, 4, 6, 4, 5, 2, 6, 4), 6, ""),
+        ((1, 1, 1, 1, 1, 1, 0, 0, 0, 0), 6, ""),  # too few
+        ((6, 4, 6, 4, 6, 4, 0, 1, 0, 0), 30, ""),
+        ((), 6, ""),
+    ],
+)
+def test_most_stalls_on_one_side_of_the_newest_mark_are_a_finding(
+    stalls: tuple[int, ...], day: int, expected: str
+) -> None:
+    start = NOON - 12 * HOUR
+    marks = [Mark(start, "first"), Mark(start + day * DAY, "upgrade 0.42")]
+    assert stalls_around_mark(line_of(*stalls), marks) == expected
+    assert stalls_around_mark(line_of(*stalls), []) == ""
+
+
+def test_the_stalls_of_the_bucket_that_holds_the_mark_have_no_side() -> None:
+    line, start = line_of(6, 4, 6, 4, 6, 4, 0, 1, 0, 0), NOON - 12 * HOUR
+    assert stalls_around_mark(line, [Mark(start + 5 * DAY + HOUR, "x")]) == ""
+    found = stalls_around_mark(line, [Mark(start + 6 * DAY + HOUR, "a name that a heading has no room for")])
+    assert found == "30 of 31 stalls came before a name that a heading h…"
 
 
 def test_most_stalls_in_some_hours_are_a_finding() -> None:
