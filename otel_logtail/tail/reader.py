@@ -17,6 +17,7 @@ from otel_logtail.tail.descriptors import DESCRIPTORS, Descriptors
 from otel_logtail.tail.naming import is_compressed
 
 _BLOCK_BYTES = 1 << 18
+_LEAST_BYTES = io.DEFAULT_BUFFER_SIZE  # unpacked at once; from Python 3.12 on, gzip fills a block for 1 KiB, too
 
 
 class Reader(Protocol):
@@ -164,7 +165,7 @@ class CompressedReader(_Holder):
             self._rewind()
         kept = self._kept
         while self._start + len(kept) < offset + length:
-            more = self._more()
+            more = self._more(offset + length - self._start - len(kept))
             if not more:
                 break
             kept += more
@@ -178,11 +179,11 @@ class CompressedReader(_Holder):
     def read_into(self, view: memoryview, offset: int) -> int:
         return _copy(self, view, offset)
 
-    def _more(self) -> bytes:
+    def _more(self, missing: int) -> bytes:
         if self.damage or self._stream is None:
             return b""
         try:
-            return self._stream.read1(_BLOCK_BYTES)
+            return self._stream.read1(min(max(missing, _LEAST_BYTES), _BLOCK_BYTES))
         except Exception as problem:  # each codec has errors of its own
             if isinstance(problem, OSError) and problem.errno is not None:
                 raise
