@@ -87,7 +87,9 @@ def _offset_ns(zone: tzinfo | None, minute: int) -> int:
     """Return how far a zone is ahead of UTC in a minute of its wall time."""
     wall = _EPOCH + timedelta(minutes=minute)
     try:
-        offset = wall.astimezone().utcoffset() if zone is None else wall.replace(tzinfo=zone).utcoffset()
+        if zone is not None:
+            return (wall.replace(tzinfo=zone).utcoffset() or timedelta()) // _MICROSECOND * 1000
+        # astimezone() has the offset after the change for a skipped hour, from Python 3.12 on
+        return minute * _MINUTE_NS - round(wall.timestamp()) * 10**9
     except (OverflowError, ValueError, OSError):  # the machine's zone has no rules for the last years
-        offset = None
-    return (offset or timedelta()) // _MICROSECOND * 1000
+        return 0
