@@ -37,6 +37,10 @@ def page(registry: Registry) -> str:
         chosen = [one for one in signals if one.type == kind and one.name.startswith(start)]
         of_samples = {one.name for one in registry.attributes(_OF_SAMPLES)}
         parts += _metrics(chosen, of_samples) if kind == "metric" else (_section(one, of_samples) for one in chosen)
+        if start == "ot":
+            parts.append("### Attributes of health metrics\n")
+            used = {attribute.name: attribute for one in chosen for attribute in one.attributes}
+            parts.append("\n".join(_table(used[name] for name in sorted(used))) + "\n")
     parts += _attributes(registry)
     return "\n".join(parts)
 
