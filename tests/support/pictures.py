@@ -148,7 +148,7 @@ def session(folder: Path) -> str:
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "HEADROOM", "NO_COLOR"))
     }
-    own = {"HOME": str(folder), "TZ": "UTC", "FORCE_COLOR": "1", "PYTHONPATH": str(ROOT)}
+    own = {"HOME": str(folder), "TZ": "UTC", "FORCE_COLOR": "1", "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}
     parts = []
     for command in COMMANDS:
         done = subprocess.run(
@@ -157,7 +157,7 @@ def session(folder: Path) -> str:
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             timeout=bound_s(60),
             check=True,
         )
