@@ -70,6 +70,10 @@ class Operations:
         """Note that an export of this stream begins, unless one is under way."""
         self._begun_ns.setdefault(stream, self._clock())
 
+    def put_off(self, stream: Stream) -> None:
+        """Forget the start of an export: its item is on trial, and the next export is another one."""
+        self._begun_ns.pop(stream, None)
+
     def finish(self, batch: ExportBatch, *, error: str = "", rejected: int = 0) -> None:
         """Count an export. ``rejected`` is the number of its records that the receiver did not accept."""
         begun_ns = self._begun_ns.pop(batch.stream, None)

@@ -229,6 +229,8 @@ class Outbox:
                 dropped = quarantine.add(self._db, self.exporter, item, why, now_ns, held=held)
                 if held:
                     self.operations.finish(batch, error=REFUSED)
+                else:
+                    self.operations.put_off(batch.stream)
             progress.note_error(self._db, self.exporter, why, now_ns)
         self._answered(batch, 1, sent)
         return dropped
