@@ -11,6 +11,7 @@ import json
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +63,8 @@ PHRASES = {
 OPENINGS = ("Of", "With", "What", "Whether", "Where", "Whose", "Whatever", "Whoever")
 """Words that do not open a sentence: write subject, verb, object."""
 
-PHRASE = re.compile("|".join(rf"(?P<p{i}>\b(?:{pattern})\b)" for i, pattern in enumerate(PHRASES)), re.IGNORECASE)
+_EACH = "|".join(rf"(?P<p{i}>{pattern})" for i, pattern in enumerate(PHRASES))
+PHRASE = re.compile(rf"\b(?:{_EACH})\b", re.IGNORECASE)
 OPENING = re.compile(rf"(?:^|(?<=[.!?] )|(?<=[.] [(]))(?:{'|'.join(OPENINGS)})\b")
 QUESTION = re.compile(r"\b[a-z]+\?(?=\s|\)|$)")
 CODE = re.compile(r"``.+?``|`[^`]*`|\]\([^)]*\)|<[^>\s]*>|https?://\S+")
@@ -195,10 +197,12 @@ def hits(text: str, *, is_prose: bool = True) -> Iterator[tuple[str, str]]:
 FOLDERS = ("docs", "otel_logtail", "tests", "benchmarks", "tools", "scripts", "examples", "collector-config", ".ci")
 
 
-def files() -> Iterator[Path]:
-    yield from (path for path in ROOT.iterdir() if path.is_file() and path.name in FILES)
+@cache
+def files() -> list[Path]:
+    found = [path for path in ROOT.iterdir() if path.is_file() and path.name in FILES]
     for folder in FOLDERS:
-        yield from (path for path in sorted((ROOT / folder).rglob("*")) if path.is_file() and is_text(path))
+        found += (path for path in sorted((ROOT / folder).rglob("*")) if path.is_file() and is_text(path))
+    return found
 
 
 FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "Dockerfile", "pyproject.toml", "setup.py")
