@@ -144,7 +144,8 @@ class Stopwatch:
             self._written += 1
             began_s = time.monotonic()
             daemon.write(line(self._written, ms=600, at=datetime.now(timezone.utc)))
-            wait_until(partial(self._look, took, number, began_s), told=lambda: f"{took}\n{daemon.said()}")
+            look = partial(self._look, took, number, began_s)
+            wait_until(look, told=lambda: f"{took}\n{daemon.said()}", every_s=0.01)
         return {destination: statistics.median(values) for destination, values in took.items()}
 
     def _look(self, took: dict[str, list[float]], number: int, began_s: float) -> bool:

@@ -206,7 +206,9 @@ class Program:
         assert "Traceback" not in said, said
         assert "internal error" not in said, said
 
-    def wait_until(self, holds: Callable[[], object], within_s: float = CALM_S, *, every_s: float = 0.01) -> None:
+    def wait_until(
+        self, holds: Callable[[], object], within_s: float = CALM_S, *, every_s: float | None = None
+    ) -> None:
         """Wait for something that it does; fail if it ends instead."""
 
         def holds_while_running() -> object:

@@ -24,12 +24,17 @@ def bound_s(calm_s: float = CALM_S) -> float:
 
 
 def wait_until(
-    holds: Callable[[], object], within_s: float = CALM_S, *, told: Callable[[], str] = str, every_s: float = 0.01
+    holds: Callable[[], object],
+    within_s: float = CALM_S,
+    *,
+    told: Callable[[], str] = str,
+    every_s: float | None = None,
 ) -> None:
     """Check a condition until it holds; fail with the text of ``told`` when the bound is over.
 
     The pause between two checks grows with the time waited so far, by a twentieth of it, and is three times as long as
-    the check: most conditions open a store or run a command, and most waits of all workers run at the same time.
+    the check: most conditions open a store or run a command, and most waits of all workers run at the same time. A test
+    that measures a delay gives ``every_s``; then the pause does not depend on the check.
     """
     start_s = time.monotonic()
     while True:
@@ -42,4 +47,5 @@ def wait_until(
             if holds():  # this process may have been stopped between the check and the clock
                 return
             pytest.fail(f"not within {bound_s(within_s):.0f} s\n{told()}")
-        time.sleep(max(every_s, min(waited_s / 20, SLOWEST_S), min(3 * (now_s - checked_s), LONGEST_S)))
+        own_s = min(3 * (now_s - checked_s), LONGEST_S) if every_s is None else every_s
+        time.sleep(max(0.01 if every_s is None else every_s, min(waited_s / 20, SLOWEST_S), own_s))
