@@ -16,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from otel_logtail.cli import status
+from otel_logtail.cli.help import give_help
 from otel_logtail.cli.query import query_app
 from otel_logtail.daemon.paths import default_db
 from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
@@ -23,6 +24,7 @@ from tests.support.store_builder import NOON, SECOND, Stall, Written, make_file
 app = typer.Typer()
 app.add_typer(query_app, name="query")
 app.command("status")(status.status)
+give_help(app)
 
 
 @pytest.fixture
