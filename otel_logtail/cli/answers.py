@@ -18,6 +18,9 @@ from otel_logtail.text import duration, local, pairs, parse_when, size
 
 Format = Literal["table", "json", "jsonl", "csv"]
 
+_IN_NO_TEXT = "\ud800"
+"""A character that no stream encodes. Without an escape character, Python 3.10 refuses to write a NUL."""
+
 # --- values -------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +161,7 @@ def write_rows(
         return Table(out, columns or every, width=width, complete=not columns).write(keys, rows)
     number = 0
     if form == "csv":
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv.writer(out, lineterminator="\n", escapechar=_IN_NO_TEXT)
         writer.writerow(keys)
         for row in rows:
             writer.writerow([safe(cell, out) if isinstance(cell, str) else cell for cell in map(_csv_cell, row)])

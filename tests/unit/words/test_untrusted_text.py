@@ -138,8 +138,10 @@ def test_json_stays_json_with_the_same_text(to: type[io.TextIOWrapper], encoding
 
 def test_a_file_gets_csv_as_it_is() -> None:
     text = HOSTILE.replace("\udcff", "\U000e0001")
-    rows = list(csv.reader(io.StringIO(written("csv", to=io.TextIOWrapper), newline="")))
-    assert rows[2] == ["2", text]
+    content = written("csv", to=io.TextIOWrapper)
+    assert content.count("\0") == text.count("\0") > 0
+    rows = list(csv.reader(io.StringIO(content.replace("\0", "NUL"), newline="")))  # Python 3.10 reads no NUL
+    assert rows[2] == ["2", text.replace("\0", "NUL")]
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl"])
