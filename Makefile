@@ -4,6 +4,8 @@ VENV ?= .venv
 # Versions of tools and libraries in .venv, written by `make lock`. Pass CONSTRAINTS= for the newest ones.
 CONSTRAINTS ?= constraints.txt
 NEWEST := build/newest
+LOWEST := build/lowest
+UV := build/lock/bin/uv
 # Tests of reading, storing, delivery and queries that take a minute together.
 CORE := tests/unit/words tests/unit/observers tests/unit/engine/test_intervals.py tests/unit/engine/test_scan.py \
 	tests/unit/store/test_writer.py tests/unit/tail/test_live.py tests/unit/query tests/integration/test_main_job.py \
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UPSTREAMS := $(VENV)/.upstreams
 
-.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture dist lock newest clean
+.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture dist lock newest lowest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -85,10 +87,12 @@ torture: $(INSTALLED)  ## Kill the daemon 1,000 times under rotation, then run 1
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
 
-lock:  ## Update constraints.txt to the newest versions that pyproject.toml allows
+$(UV):
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
+
+lock: $(UV)  ## Update constraints.txt to the newest versions that pyproject.toml allows
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
 		--custom-compile-command 'make lock' --no-annotate --output-file constraints.txt \
 		pyproject.toml tests/upstreams.txt
 
@@ -96,6 +100,12 @@ newest:  ## Run the checks and the core tests with the newest versions instead o
 	rm -rf $(NEWEST)
 	$(MAKE) check VENV=$(NEWEST) CONSTRAINTS=
 	$(NEWEST)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup $(CORE)
+
+lowest: $(UV)  ## Run the core tests with the lowest versions that pyproject.toml declares
+	rm -rf $(LOWEST)
+	$(UV) pip compile --quiet --resolution lowest-direct --python $(PYTHON) --extra dev --no-annotate \
+		--output-file $(LOWEST).txt pyproject.toml
+	$(MAKE) core VENV=$(LOWEST) CONSTRAINTS=$(LOWEST).txt
 
 clean:  ## Remove the virtual environment, builds and caches
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
