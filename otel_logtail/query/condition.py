@@ -56,10 +56,10 @@ class Condition:
         self._columns = columns
         self._used = [place for place, name in enumerate(columns) if name.lower() in text.lower()]
         self._values: list[object] = [None] * len(columns)
-        self._selects = self._pauses = 0
+        self._guard = _Guard()
         self._conn = sqlite3.connect(":memory:", isolation_level=None)
-        self._conn.set_progress_handler(self._is_too_long, _STEPS)
-        self._conn.set_authorizer(self._authorize)
+        self._conn.set_progress_handler(self._guard.is_too_long, _STEPS)
+        self._conn.set_authorizer(self._guard.authorize)
         if sys.version_info >= (3, 11):
             self._conn.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _LONGEST_PATTERN)
         _check_names(text, columns)
@@ -68,6 +68,9 @@ class Condition:
         # a text that closes our parenthesis, to add another clause, is valid in one of the two places at most
         self._run(f"SELECT ({text}\n) FROM {row}", self._values)
         self._run(self._statement, self._values)
+
+    def __del__(self) -> None:
+        self._conn.close()
 
     def holds(self, record: msgspec.Struct) -> bool:
         """Return whether the condition is true for a record, whose fields are the columns."""
@@ -78,25 +81,11 @@ class Condition:
         return self._run(self._statement, values) is not None
 
     def _run(self, statement: str, values: Sequence[object]) -> object:
-        self._selects = self._pauses = 0
+        self._guard.start()
         try:
             return self._conn.execute(statement, values).fetchone()
         except (sqlite3.Error, sqlite3.Warning, ValueError) as problem:
             raise self._explained(str(problem)) from None
-
-    def _is_too_long(self) -> bool:
-        self._pauses += 1
-        return self._pauses > 1  # the instructions before the first pause are those of other rows
-
-    def _authorize(self, action: int, name: str | None, function: str | None, *_: str | None) -> int:
-        if action == sqlite3.SQLITE_SELECT:
-            self._selects += 1
-            return sqlite3.SQLITE_OK if self._selects <= _SELECTS else sqlite3.SQLITE_DENY
-        if action == sqlite3.SQLITE_READ:
-            return sqlite3.SQLITE_DENY if name else sqlite3.SQLITE_OK  # a column of our row is in no table
-        if action == sqlite3.SQLITE_FUNCTION and (function or "").lower() in _FUNCTIONS:
-            return sqlite3.SQLITE_OK
-        return sqlite3.SQLITE_DENY
 
     def _explained(self, message: str) -> UsageError:
         if column := re.fullmatch(r"no such column: (.*)", message, re.DOTALL):
@@ -111,6 +100,36 @@ class Condition:
         if "prohibited" in message or "not authorized" in message or "no such table" in message:
             message = "only an expression over the columns of a row is allowed"
         return invalid(WHERE, _shortened(self._text), message, f"{_EXAMPLE}; columns: {', '.join(self._columns)}")
+
+
+class _Guard:
+    """The limits of one statement: SQLite asks what the statement may do.
+
+    It does not refer to the condition, so the connection is closed as soon as the condition is not used any more.
+    """
+
+    def __init__(self) -> None:
+        self._selects = self._pauses = 0
+
+    def start(self) -> None:
+        """A statement starts."""
+        self._selects = self._pauses = 0
+
+    def is_too_long(self) -> bool:
+        """Return whether the statement is stopped."""
+        self._pauses += 1
+        return self._pauses > 1  # the instructions before the first pause are those of other rows
+
+    def authorize(self, action: int, name: str | None, function: str | None, *_: str | None) -> int:
+        """Return whether the statement may do this."""
+        if action == sqlite3.SQLITE_SELECT:
+            self._selects += 1
+            return sqlite3.SQLITE_OK if self._selects <= _SELECTS else sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_READ:
+            return sqlite3.SQLITE_DENY if name else sqlite3.SQLITE_OK  # a column of our row is in no table
+        if action == sqlite3.SQLITE_FUNCTION and (function or "").lower() in _FUNCTIONS:
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
 
 
 def unknown_column(where: str, text: str, column: str, columns: Sequence[str]) -> UsageError:

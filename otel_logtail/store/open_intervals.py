@@ -132,7 +132,7 @@ class OpenIntervals:
             self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (log_ns, source))
         if not places:
             return 0
-        self._repair(places)
+        self._repair(source, until_ns)
         # in order of time, so that an exporter reads the intervals of each series in order
         cursor = self._db.execute(
             f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach)"
@@ -159,20 +159,18 @@ class OpenIntervals:
         self.repaired += not is_whole  # SQLite cannot detect this damage. It is no reason to stop reading the log
         return counts
 
-    def _repair(self, places: list[_Place]) -> None:
+    def _repair(self, source: int, until_ns: int) -> None:
         """Replace damaged counts once, before they become final, instead of in each of their readers.
 
-        Counts in memory are as good as when this process read or wrote them. Places are in order of their ends.
+        Counts in memory are as good as when this process read or wrote them.
         """
-        unseen = {place for place in places if place not in self._memory}
-        if not unseen:
-            return
         rows: dict[int, list[tuple[Any, ...]]] = {}
         for row in self._db.execute(
-            f"SELECT {counts_to_read()}, series, start_ns, end_ns FROM open_interval WHERE end_ns BETWEEN ? AND ?",
-            (places[0][2], places[-1][2]),
+            f"SELECT {counts_to_read('o')}, series, o.start_ns, end_ns"
+            " FROM open_interval AS o JOIN series AS s ON s.id = o.series WHERE o.end_ns <= ? AND s.source = ?",
+            (until_ns, source),
         ):
-            if row[-3:] in unseen:
+            if row[-3:] not in self._memory:
                 rows.setdefault(row[-3], []).append(row)
         for series, own in rows.items():
             bounds_ns = decode_bounds(one(self._db, "SELECT bounds FROM series WHERE id = ?", series))

@@ -83,8 +83,9 @@ _WITHOUT: dict[type[ExportResponse], str] = {
 }
 """The setting for a receiver that does not accept a signal: Prometheus, a collector without such a pipeline."""
 
-_TOO_LATE = re.compile("out of order sample|too old sample|out of bounds|duplicate sample for timestamp")
-"""The messages of prometheus/prometheus, storage/interface.go, for samples that it never accepts."""
+_HAS_LATER = re.compile("out of order sample|duplicate sample for timestamp")
+"""The messages of prometheus/prometheus, storage/interface.go, for a sample of a series that has a later one. (The
+messages "out of bounds" and "too old sample" concern the age of a sample: another setting may accept it.)"""
 
 _HTTP_SPOKEN = "is this an HTTP port? then use --otlp-protocol http/protobuf"
 _TLS_SPOKEN = "if this port uses TLS, use https:// in the endpoint"
@@ -107,7 +108,7 @@ def lacks_signal(outcome: Outcome) -> bool:
 
 def has_later_points(refused: Refused) -> bool:
     """Return whether the receiver has a later point of a series, and accepts no earlier one (Prometheus' wording)."""
-    return _TOO_LATE.search(refused.why) is not None
+    return _HAS_LATER.search(refused.why) is not None
 
 
 def judge_response(response: ExportResponse) -> Delivered:

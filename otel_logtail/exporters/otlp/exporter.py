@@ -89,10 +89,9 @@ class OtlpExporter(Exporter):
             outcome = self._senders[batch.stream].send(request.message)
             if batch.stream is Stream.MARKS and self._does_without_marks(outcome):
                 outcome = Delivered(rejected=request.count, why=_NO_MARKS)
-            elif isinstance(outcome, Refused) and request.count == 1 and has_later_points(outcome):
-                # it was sent before and the answer was lost, or another process writes the same series: to send it
-                # again is useless, and the next point includes its counts
-                outcome = Delivered(rejected=1, why=outcome.why)
+            elif isinstance(outcome, Refused) and request.count == 1 and self._is_superseded(batch.stream, outcome):
+                point = batch.items[done : done + 1]
+                outcome = Delivered(rejected=self.records(ExportBatch(batch.stream, point)), why=outcome.why)
             if not isinstance(outcome, Delivered):
                 return Partial(done, outcome, rejected=rejected, why=why) if done else outcome
             done += request.count
@@ -100,6 +99,14 @@ class OtlpExporter(Exporter):
             if outcome.rejected or not rejected:  # a rejection is more important than a warning
                 why = outcome.why or why
         return Delivered(rejected=rejected, why=why)
+
+    def _is_superseded(self, stream: Stream, outcome: Refused) -> bool:
+        """Return whether the receiver has a later total of the one series that it refused.
+
+        The point was sent before and the answer was lost, or another process writes the series. To send the point again
+        is useless, and the next one includes its counts.
+        """
+        return stream is Stream.INTERVALS and not self.encoding.delta and has_later_points(outcome)
 
     def _does_without_marks(self, outcome: Outcome) -> bool:
         """Return whether the receiver accepts another signal and no logs, and only marks are log records.

@@ -1,8 +1,9 @@
 """Encodes points as OTLP metrics: any number of points of each series in one message. Pure.
 
-Name, description, attributes and bounds are the same in all points of a series. They are encoded once, with the SDK's
-data classes (:mod:`otel_logtail.exporters.otlp.metrics`). Each point is a copy of that template with its own numbers:
-a tenth of the CPU time of data classes for each point (docs/decisions/0148).
+Name, description and bounds are the same in all points of an instrument, and attributes in all points of a series. They
+are encoded once, with the SDK's data classes (:mod:`otel_logtail.exporters.otlp.metrics`). Each point is a copy of its
+instrument's template with its series' attributes and its own numbers: a tenth of the CPU time of data classes for each
+point (docs/decisions/0148).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     ExponentialHistogramDataPoint,
     HistogramDataPoint,
@@ -23,14 +25,18 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from otel_logtail.exporters.otlp import metrics
 from otel_logtail.exporters.otlp.encoding import Encoding
-from otel_logtail.model import Counts, Point, SeriesKey, SourceInfo
+from otel_logtail.model import Attributes, Counts, Instrument, Point, SeriesKey, SourceInfo
+
+_PLAIN = Encoding("")
+_NO_SERIES = SeriesKey(Instrument.BREACHES)
+_NO_SOURCE = SourceInfo(0, "", "", "", "", 0, 0, 0)
 
 _Fill = Callable[[Any, Point, int, Counts], None]
 """Sets the numbers of a copy: the data point, our point, the start of the counts, and the counts."""
 
 
 class _Template(NamedTuple):
-    """One metric of a series: the metric without data points, and a data point without numbers."""
+    """One metric of an instrument: the metric without data points, and a data point without attributes and numbers."""
 
     metric: Metric
     field: str
@@ -47,35 +53,47 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
     for point in points:
         source = point.source
         start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
-        for template in _templates(source, point.series, encoding):
+        series = point.series
+        attributes = _attributes(series.attributes)
+        for template in _templates(source, series.instrument, series.bounds_ns, encoding):
             if template.is_maximum and not point.delta.count:
                 continue  # a repeated point has no counts of its own
             key = (source.name, source.instance, template.metric.name)
             if key not in found:
                 if key[:2] not in scopes:
-                    request.resource_metrics.append(_resource(source, point.series, encoding))
+                    request.resource_metrics.append(_resource(source, encoding))
                     scopes[key[:2]] = request.resource_metrics[-1].scope_metrics[0]
                 scopes[key[:2]].metrics.append(template.metric)
                 found[key] = getattr(scopes[key[:2]].metrics[-1], template.field).data_points
             data = found[key].add()
             data.CopyFrom(template.point)
+            data.attributes.extend(attributes)
             template.fill(data, point, start_ns, counts)
     return request
 
 
 @lru_cache(maxsize=64)
-def _resource(source: SourceInfo, series: SeriesKey, encoding: Encoding) -> ResourceMetrics:
+def _resource(source: SourceInfo, encoding: Encoding) -> ResourceMetrics:
     """Return the resource and the scope of a source, without metrics."""
-    own: ResourceMetrics = metrics.encode_points([_example(source, series)], encoding).resource_metrics[0]
+    own: ResourceMetrics = metrics.encode_points([_example(source, _NO_SERIES)], encoding).resource_metrics[0]
     del own.scope_metrics[0].metrics[:]
     return own
 
 
-@lru_cache(maxsize=2048)
-def _templates(source: SourceInfo, series: SeriesKey, encoding: Encoding) -> tuple[_Template, ...]:
-    """Return the metrics of a series."""
-    request = metrics.encode_points([_example(source, series)], encoding)
+@lru_cache(maxsize=1024)
+def _templates(
+    source: SourceInfo, instrument: Instrument, bounds_ns: tuple[int, ...], encoding: Encoding
+) -> tuple[_Template, ...]:
+    """Return the metrics of an instrument of a source."""
+    request = metrics.encode_points([_example(source, SeriesKey(instrument, (), bounds_ns))], encoding)
     return tuple(map(_template, request.resource_metrics[0].scope_metrics[0].metrics))
+
+
+@lru_cache(maxsize=8192)  # more series than that make each point a little slower, and memory is bounded
+def _attributes(attributes: Attributes) -> tuple[KeyValue, ...]:
+    """Return attributes as they are in a data point."""
+    request = metrics.encode_points([_example(_NO_SOURCE, SeriesKey(Instrument.BREACHES, attributes))], _PLAIN)
+    return tuple(request.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points[0].attributes)
 
 
 def _template(metric: Metric) -> _Template:

@@ -310,6 +310,17 @@ def test_a_point_older_than_those_that_prometheus_has_is_rejected_and_not_quaran
     assert isinstance(exporter.export(two), Refused)  # only one of them may be the late one
 
 
+@pytest.mark.parametrize(
+    ("message", "temporality"), [("out of bounds", "cumulative"), ("out of order sample", "delta")]
+)
+def test_a_refused_point_whose_counts_no_later_one_has_or_that_may_be_accepted_later_is_quarantined(
+    receiver: Receiver, exporting: Exporting, message: str, temporality: str
+) -> None:
+    receiver.answers.append(reply(400, Status(message=message).SerializeToString(), PROTOBUF))
+    exporter = exporting(receiver.url, METRICS_TEMPORALITY_PREFERENCE=temporality)
+    assert isinstance(exporter.export(intervals(point([1], id=1, delta_ms=[1]))), Refused)
+
+
 def test_rejections_of_several_requests_add_up(receiver: Receiver, exporting: Exporting) -> None:
     partials = [
         ExportMetricsPartialSuccess(rejected_data_points=1, error_message="too old"),

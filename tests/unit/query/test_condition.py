@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.errors import UsageError
+from otel_logtail.query import condition
 from otel_logtail.query.condition import Condition
 
 
@@ -169,7 +170,7 @@ def test_a_value_that_an_expression_cannot_use_is_one_error() -> None:
 
 def test_an_expression_that_takes_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     allow: Callable[..., int] = lambda *_: sqlite3.SQLITE_OK  # noqa: E731
-    monkeypatch.setattr(Condition, "_authorize", allow)
+    monkeypatch.setattr(condition._Guard, "authorize", allow)
     endless = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n)"
     with pytest.raises(UsageError, match="interrupted"):
         Condition(endless, COLUMNS)

@@ -124,6 +124,23 @@ def test_a_silent_series_with_a_damaged_total_is_repeated_and_told_all_the_same(
         assert (outbox.take_repaired(), outbox.take_repaired()) == (1, 0)
 
 
+def test_all_intervals_that_end_together_are_repaired_before_they_become_final(tmp_path: Path) -> None:
+    """More of them than a transaction usually makes final."""
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        for port in (8787, 8788, 8789):
+            Piece(store, live=f"/logs/fake-{port}.log").commit(line(1, 0.1) + line(2, 3, cause=str(port)))
+        ((number, ends),) = rows(path, "SELECT count(*), count(DISTINCT end_ns) FROM open_interval")
+        assert (int(str(number)) > 4, ends) == (True, 1)
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("UPDATE open_interval SET exponential = '{bad'")
+    with opened(path) as store:
+        store._intervals.most_closed = 4
+        Piece(store).seal(1000)
+    assert rows(path, "SELECT count(*) FROM interval WHERE exponential = '{bad'") == [(0,)]
+    assert rows(path, "SELECT count(*) FROM interval") == [(number,)]
+
+
 def test_an_exporter_that_begins_behind_damaged_counts_counts_them(store: Store, piece: Piece) -> None:
     damage(store.path, "interval", DAMAGES["cut off"], second_interval())
     with closing(Outbox.open(store.path, "fake")) as outbox:
