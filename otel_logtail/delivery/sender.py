@@ -150,6 +150,8 @@ class Drain:
             self.export(self._outbox.health(time.time_ns()))
         except LogtailError:
             pass  # the tail reports what is wrong with the store
+        except Exception as problem:  # noqa: BLE001 - a row that can't be read must not end the deliveries
+            self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
 
     def _resume(self) -> bool:
         """Pass the totals that the receiver has to the exporter; return whether the exporter took them."""

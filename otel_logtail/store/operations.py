@@ -9,15 +9,16 @@ again after a crash is counted once.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from otel_logtail.model import Attributes, ExportBatch, HealthValue, Stream
-from otel_logtail.store.rows import encode_attributes
+from otel_logtail.store.rows import MOST, decode_attributes, encode_attributes, encode_json
 
 BOUNDS_NS = tuple(
     ms * 10**6 for ms in (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000, 600_000, 3_600_000)
@@ -37,6 +38,9 @@ UNITS = {
     "log": ("{log_record}", "log records"),
 }
 """The unit of each signal, and its records in words."""
+
+_TOO_MANY = 1 << 53
+"""No exporter finishes as many exports: such a number is damaged."""
 
 REJECTED, REFUSED = "rejected", "refused"
 """Values of ``error.type``: records of an accepted request that the receiver rejected, and quarantined items."""
@@ -102,30 +106,60 @@ class Operations:
         """Add records to those with this result, and an export unless ``took_ns`` is None."""
         key = self._exporter, SIGNALS[stream], encode_attributes(self._component(stream)), error
         row = self._db.execute(
-            "SELECT records, sum_ns, buckets FROM operation"
-            " WHERE exporter = ? AND signal = ? AND component = ? AND error = ?",
-            key,
+            f"SELECT {_NUMBERS} FROM operation WHERE exporter = ? AND signal = ? AND component = ? AND error = ?", key
         ).fetchone()
-        before, sum_ns, buckets = row or (0, 0, "[]")
-        counts = json.loads(buckets) or [0] * (len(BOUNDS_NS) + 1)
+        before, sum_ns, counts = _numbers(*(row or (0, 0, b"[]")))
         if took_ns is not None:
             counts[bisect_left(BOUNDS_NS, took_ns)] += 1
         self._db.execute(
             "INSERT OR REPLACE INTO operation VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*key, before + records, sum_ns + (took_ns or 0), json.dumps(counts, separators=(",", ":"))),
+            (*key, min(before + records, MOST), min(sum_ns + (took_ns or 0), MOST), encode_json(counts)),
         )
+
+
+# the texts are read as bytes: a flipped bit can make them invalid UTF-8, which would fail the whole query
+_NUMBERS = "records, sum_ns, CAST(buckets AS BLOB)"
+_NAMES = ", ".join(f"CAST({name} AS BLOB)" for name in ("exporter", "signal", "component", "error"))
+
+
+def _numbers(records: object, sum_ns: object, buckets: bytes) -> tuple[int, int, list[int]]:
+    """Return the numbers of a row; a damaged one, which SQLite does not detect, counts as empty."""
+    number = _whole(records) or 0
+    whole_ns = _whole(sum_ns)
+    try:
+        counts = msgspec.json.decode(buckets, type=list[int])
+    except (msgspec.MsgspecError, ValueError):
+        counts = []
+    if whole_ns is None or len(counts) != len(BOUNDS_NS) + 1 or not all(0 <= count < _TOO_MANY for count in counts):
+        return number, 0, [0] * (len(BOUNDS_NS) + 1)
+    return number, whole_ns, counts
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _series(exporter: bytes, signal: bytes, component: bytes, error: bytes) -> tuple[str, Attributes] | None:
+    """Return the signal and the attributes of a row; None if one of them is damaged."""
+    try:
+        name, failed = signal.decode(), error.decode()
+        named: dict[str, Any] = {"otel.component.name": exporter.decode(), **dict(decode_attributes(component))}
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    if failed:
+        named["error.type"] = failed
+    return (name, tuple(sorted(named.items()))) if name in UNITS else None
 
 
 def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
     """Yield the metrics of all exporters."""
-    rows = db.execute(
-        "SELECT exporter, signal, component, error, records, sum_ns, buckets FROM operation ORDER BY 1, 2, 3, 4"
-    )
+    rows = db.execute(f"SELECT {_NUMBERS}, {_NAMES} FROM operation ORDER BY exporter, signal, component, error")
     durations: dict[Attributes, tuple[int, list[int]]] = {}
-    for exporter, signal, component, error, records, sum_ns, buckets in rows.fetchall():
-        failed = {"error.type": error} if error else {}
-        named = {"otel.component.name": exporter, **json.loads(component), **failed}
-        attributes = tuple(sorted(named.items()))
+    for row in rows.fetchall():
+        records, sum_ns, counts = _numbers(*row[:3])
+        if (series := _series(*row[3:])) is None:
+            continue  # it belongs to no exporter any more
+        signal, attributes = series
         unit, text = UNITS[signal]
         yield HealthValue(
             f"otel.sdk.exporter.{signal}.exported",
@@ -135,7 +169,7 @@ def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
             attributes,
             records,
         )
-        if any(counts := json.loads(buckets)):
+        if any(counts):
             # signals of one component, such as a file, are one series
             before_ns, before = durations.get(attributes, (0, [0] * len(counts)))
             durations[attributes] = before_ns + sum_ns, [one + more for one, more in zip(before, counts, strict=True)]

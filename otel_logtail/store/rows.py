@@ -64,7 +64,7 @@ def encode_attributes(attributes: Attributes) -> str:
     return msgspec.json.encode(dict(attributes)).decode()
 
 
-def decode_attributes(text: str) -> Attributes:
+def decode_attributes(text: str | bytes) -> Attributes:
     """Return the attributes that :func:`encode_attributes` wrote."""
     return tuple(msgspec.json.decode(text, type=dict[str, bool | int | str]).items())
 

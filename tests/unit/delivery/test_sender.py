@@ -915,6 +915,20 @@ def test_an_exporter_with_a_bug_loses_nothing(
     assert running.said.lines()[0] == f"error: fake: internal error: {said}"
 
 
+def test_health_that_cannot_be_read_delays_no_data(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(outbox: Outbox, now_ns: int) -> ExportBatch:
+        raise ValueError("a damaged row")
+
+    monkeypatch.setattr(Outbox, "health", fail)
+    running = run(wants=BREACHES | {Stream.SELF})
+    assert running.said.wait_for("error: fake: internal error: ValueError: a damaged row")
+    Piece(store).commit(breaches(3))
+    running.drain.notify()
+    assert running.exporter.wait_for(has(Stream.BREACHES, 3))
+
+
 def test_a_negative_part_is_none(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(3))
     running = run([Partial(-1, Retry("what?"))])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.model import Delivered, Stream
-from otel_logtail.store.operations import Operations, values
+from otel_logtail.store.operations import BOUNDS_NS, Operations, values
 from otel_logtail.store.outbox import Outbox
 from tests.support.pieces import NOON, Piece, line, opened
 
@@ -78,3 +78,97 @@ def test_the_duration_is_from_the_first_attempt_to_the_decision(outbox: Outbox) 
         (histogram,) = [value for value in values(conn) if value.kind == "histogram"]
     assert (histogram.value, sum(histogram.buckets)) == (4.0, 1)
     assert histogram.buckets[histogram.bounds.index(5.0)] == 1
+
+
+def test_only_the_items_that_were_decided_and_sent_are_counted(outbox: Outbox) -> None:
+    batch = outbox.read(Stream.BREACHES, 3)
+    assert batch is not None
+    assert len(batch.items) == 3
+    outbox.advance(batch, 2, NOON, skipped=1)
+    assert exported(outbox) == {"": 1}
+
+
+# --- damage that SQLite does not detect ---
+
+
+def damage(outbox: Outbox, what: str) -> None:
+    with closing(sqlite3.connect(outbox.path)) as conn, conn:
+        assert conn.execute(f"UPDATE operation SET {what}").rowcount == 1
+
+
+def deliver(outbox: Outbox) -> None:
+    batch = outbox.read(Stream.BREACHES, 1)
+    assert batch is not None
+    outbox.advance(batch, 1, NOON)
+
+
+def durations(outbox: Outbox) -> list[int]:
+    with closing(sqlite3.connect(outbox.path)) as conn:
+        return [sum(value.buckets) for value in values(conn) if value.kind == "histogram"]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "buckets = substr(buckets, 1, 3)",
+        "buckets = x'ff00'",
+        "buckets = CAST(x'5bff5d' AS TEXT)",
+        "buckets = '[0,1]'",
+        "buckets = replace(buckets, '0,', '\"a\",')",
+        "buckets = replace(buckets, '0,', '-1,')",
+        "buckets = replace(buckets, '0,', '9223372036854775807,')",
+        "sum_ns = 'x'",
+        "sum_ns = -5",
+    ],
+)
+def test_damaged_durations_count_as_none_and_are_replaced(outbox: Outbox, what: str) -> None:
+    deliver(outbox)
+    damage(outbox, what)
+    assert (exported(outbox), durations(outbox)) == ({"": 1}, [])
+    deliver(outbox)
+    assert (exported(outbox), durations(outbox)) == ({"": 2}, [1])
+
+
+@pytest.mark.parametrize("what", ["records = 'x'", "records = -1", "records = x'00'"])
+def test_a_damaged_number_of_records_starts_again(outbox: Outbox, what: str) -> None:
+    deliver(outbox)
+    damage(outbox, what)
+    assert exported(outbox) == {"": 0}
+    deliver(outbox)
+    assert (exported(outbox), durations(outbox)) == ({"": 1}, [2])
+
+
+def test_numbers_stay_within_the_integers_of_sqlite(outbox: Outbox) -> None:
+    deliver(outbox)
+    damage(outbox, f"records = {2**63 - 1}, sum_ns = {2**63 - 1}")
+    deliver(outbox)
+    assert (exported(outbox), durations(outbox)) == ({"": 2**63 - 1}, [2])
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "component = '{'",
+        "component = '[]'",
+        "component = CAST(x'7bff7d' AS TEXT)",
+        "signal = 'spam'",
+        "error = CAST(x'ff' AS TEXT)",
+    ],
+)
+def test_a_row_with_a_damaged_name_is_left_out_and_harms_no_other(outbox: Outbox, what: str) -> None:
+    deliver(outbox)
+    damage(outbox, what)
+    assert (exported(outbox), durations(outbox)) == ({}, [])
+    deliver(outbox)
+    assert (exported(outbox), durations(outbox)) == ({"": 1}, [1])
+
+
+def test_signals_of_one_component_are_one_histogram_even_if_one_is_damaged(outbox: Outbox) -> None:
+    deliver(outbox)
+    for signal, buckets in (("span", "[0,1,2]"), ("metric_data_point", [1] * (len(BOUNDS_NS) + 1))):
+        with closing(sqlite3.connect(outbox.path)) as conn, conn:
+            row = "exporter, ?, component, error, records, sum_ns, ?"
+            conn.execute(
+                f"INSERT INTO operation SELECT {row} FROM operation WHERE signal = 'log'", (signal, str(buckets))
+            )
+    assert durations(outbox) == [len(BOUNDS_NS) + 2]
