@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
@@ -57,13 +58,14 @@ def _context(record: logs_pb2.LogRecord) -> Context:
     return set_span_in_context(span, Context())
 
 
-def _mapping(pairs: Iterable[KeyValue]) -> dict[str, str | bool | int | float]:
+def _mapping(pairs: Iterable[KeyValue]) -> dict[str, Any]:
     return {pair.key: _value(pair.value) for pair in pairs}
 
 
-def _value(value: AnyValue) -> str | bool | int | float:
-    found: str | bool | int | float = getattr(value, value.WhichOneof("value") or "string_value")
-    return found
+def _value(value: AnyValue) -> Any:
+    if value.HasField("array_value"):  # of a resource
+        return tuple(map(_value, value.array_value.values))
+    return getattr(value, value.WhichOneof("value") or "string_value")
 
 
 SDK: Encoder[Records] = Encoder(

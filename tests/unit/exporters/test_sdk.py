@@ -8,13 +8,16 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
+from otel_logtail.exporters.otlp.encode import encode
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.exporters.sdk.exporter import ToSdkExporter, make
+from otel_logtail.exporters.sdk.records import SDK
 from otel_logtail.model import Delivered, ExportBatch, MarkRecord, Partial, Retry, Stream
 from otel_logtail.testing import ExporterContract, Fault, Receiver
 from tests.support import sdk_package
@@ -74,6 +77,16 @@ def test_the_sdks_otlp_exporter_sends_the_same_messages(batch: ExportBatch, monk
     for message in (*receiver.messages, *expected):
         _normalize(message)
     assert receiver.messages == expected
+
+
+def test_the_resource_of_log_records_has_a_list_as_a_tuple(caplog: pytest.LogCaptureFixture) -> None:
+    resource = (("host.ip", ("10.0.0.1", "::1")), ("none", ()), ("ports", (1, 2)), ("text", "x"))
+    form = msgspec.structs.replace(ENCODING, resource=resource)
+    for stream in ("breaches", "marks"):
+        (request,) = encode(BATCHES[stream], form, SDK)
+        (attributes, *_) = [one.resource.attributes for one in request.message]  # type: ignore[union-attr]
+        assert {name: attributes[name] for name, _ in resource} == dict(resource)
+    assert not caplog.records
 
 
 def _normalize(message: Any) -> None:
