@@ -153,6 +153,11 @@ class Reporter(FileEvents, DeliveryEvents):
         """A resource detector raised an error, or took too long."""
         return say("warning", f"resource detector {detector} failed: {why}; its attributes are missing")
 
+    @event("detector.ignored")
+    def attributes_ignored(self, detector: str, attributes: str) -> Message:
+        """A resource detector found attributes that are neither a value nor a flat list."""
+        return say("warning", f"resource detector {detector}: ignoring {attributes}: neither a value nor a flat list")
+
     @event("run.interrupted")
     def interrupted(self, read: int, unread: int) -> Message:
         """A signal ended a run with ``--once``.

@@ -42,9 +42,11 @@ def detect(environ: Mapping[str, str], reporter: Reporter, timeout_s: float = TI
         why = f"no result within {timeout_s:g} s" if run.thread.is_alive() else run.why
         if why:
             reporter.detector_failed(run.name, why)
-        else:
-            found |= run.attributes
-    return {name: _redacted(value, reporter.redact) for name, value in found.items() if not name.startswith(_NOT_OURS)}
+            continue
+        found |= run.attributes
+        if run.unusable:
+            reporter.attributes_ignored(run.name, ", ".join(run.unusable))
+    return {name: _redacted(value, reporter.redact) for name, value in found.items()}
 
 
 class _Run:
@@ -53,15 +55,20 @@ class _Run:
     def __init__(self, name: str) -> None:
         self.name = name
         self.attributes: dict[str, Any] = {}
-        self.why = ""
+        self.unusable: list[str] = []
+        self.why = "it stopped without a result"
         self.thread = threading.Thread(target=self._run, name=f"detector-{name}", daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
         try:
             (entry, *_) = entry_points(group=GROUP, name=self.name)
-            self.attributes = dict(entry.load()().detect().attributes)
-        except Exception as problem:  # noqa: BLE001 - another package's bug must not stop the daemon
+            found = entry.load()().detect().attributes
+            ours = {name: value for name, value in found.items() if not name.startswith(_NOT_OURS)}
+            self.attributes = {name: value for name, value in ours.items() if _is_usable(value)}
+            self.unusable = sorted(ours.keys() - self.attributes.keys())
+            self.why = ""
+        except BaseException as problem:  # noqa: BLE001 - another package's bug, or its sys.exit, ends this thread only
             self.why = f"{type(problem).__name__}: {problem}"
 
 
@@ -80,6 +87,12 @@ def _wanted(value: str, reporter: Reporter) -> list[str]:
         else:
             reporter.ignored(f"{DETECTORS}: there is no detector {name!r}; installed: {', '.join(installed)}")
     return [name for name in wanted if name not in _WITHOUT_EFFECT]
+
+
+def _is_usable(value: Any) -> bool:
+    """Return whether a value can be hashed and sent: the SDK also keeps mappings and nested lists."""
+    values = value if isinstance(value, tuple | list) else [value]
+    return all(isinstance(one, str | bool | int | float) for one in values)
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:

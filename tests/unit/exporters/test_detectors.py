@@ -20,12 +20,13 @@ from otel_logtail.exporters.detectors import GROUP, detect
 from otel_logtail.exporters.otlp.config import read_form
 from otel_logtail.exporters.otlp.encoding import ITSELF, Encoding, describes_process, resource_of
 from otel_logtail.exporters.otlp.logs import encode_marks
-from otel_logtail.exporters.otlp.requests import encoding_of
+from otel_logtail.exporters.otlp.requests import encoding_of, requests
 from otel_logtail.exporters.prometheus.shown import Shown
 from otel_logtail.log import COMMAND
 from otel_logtail.model import HealthRecord, HealthValue, MarkRecord, SourceInfo, Stream
 from otel_logtail.store.outbox import Outbox
 from tests.support.daemon import Program
+from tests.support.otlp_items import intervals, point
 from tests.support.pieces import Piece, line, opened
 from tests.support.places import CAPTURES
 from tests.support.said import Said
@@ -34,11 +35,18 @@ from tests.support.waiting import bound_s
 RELEASED = threading.Event()
 
 
-def detector(*found: dict[str, Any], hangs: bool = False) -> type:
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def detector(*found: dict[str, Any], hangs: bool = False, raises: BaseException | None = None) -> type:
     class Detector:
         def detect(self) -> Resource:
             if hangs:
                 RELEASED.wait()
+            if raises is not None:
+                raise raises
             if not found:
                 raise ConnectionError("no metadata\nserver")
             return Resource(found[0])
@@ -53,6 +61,11 @@ INSTALLED = {
     "k8s": detector({"k8s.pod.name": "p", "k8s.node.name": "node-7", "k8s.cluster.name": "c1"}),
     "forged": detector({"service.instance.id": "random", "telemetry.sdk.name": "opentelemetry", "service.name": "x"}),
     "broken": detector(),
+    "exits": detector(raises=SystemExit(3)),
+    "nested": detector(
+        {"owner": {"team": "a"}, "owners": [{"team": "a"}], "pairs": [["a", 1]], "raw": b"x", "gone": [None]}
+        | {"text": "a", "truth": True, "count": 3, "share": 0.5, "list": ["a", "b"], "none": []},
+    ),
     "hangs": detector({"cloud.zone": "never"}, hangs=True),
     "otel": detector({"team": "never"}),
     "service_instance": detector({"team": "never"}),
@@ -97,7 +110,7 @@ def test_a_star_stands_for_all_others() -> None:
     assert found["cloud.region"] == "eu", "newer is first, and the machine's is among the others"
     assert {"process.pid", "k8s.pod.name", "team"} <= found.keys()
     assert found["team"] == "a"
-    assert said.count("resource detector") == 2
+    assert said.count("resource detector") == 4
 
 
 def test_a_name_that_is_not_installed_is_ignored_with_the_names_that_are() -> None:
@@ -106,7 +119,8 @@ def test_a_name_that_is_not_installed_is_ignored_with_the_names_that_are() -> No
     (warning,) = said.splitlines()
     assert warning == (
         rf"otel-logtail: warning: ignoring the variable {DETECTORS}: there is no detector 'host\x1b'; installed:"
-        " broken, forged, hangs, k8s, machine, missing, newer, otel, process, service_instance"
+        " broken, exits, forged, hangs, k8s, machine, missing, nested, newer, otel, process,"
+        " service_instance"
     )
 
 
@@ -121,6 +135,30 @@ def test_one_that_fails_or_hangs_does_not_take_the_others_with_it() -> None:
         " its attributes are missing",
         "otel-logtail: warning: resource detector missing failed: KeyError: 'missing'; its attributes are missing",
     ]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_that_exits_or_fails_without_a_text_is_a_warning_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INSTALLED, "broken", detector(raises=MuteError()))
+    found, said = found_by("exits,broken,newer")
+    assert found == {"cloud.region": "us", "team": "a"}
+    assert said.splitlines() == [
+        "otel-logtail: warning: resource detector exits failed: SystemExit: 3; its attributes are missing",
+        "otel-logtail: warning: resource detector broken failed: it stopped without a result;"
+        " its attributes are missing",
+    ]
+
+
+def test_what_cannot_be_sent_is_ignored_with_its_names() -> None:
+    found, said = found_by("nested")
+    assert found == {"text": "a", "truth": True, "count": 3, "share": 0.5, "list": ("a", "b"), "none": ()}
+    assert said == (
+        "otel-logtail: warning: resource detector nested: ignoring gone, owner, owners, pairs, raw:"
+        " neither a value nor a flat list\n"
+    )
+    (request,) = requests(intervals(point([1])), encoding("nested"))
+    (metrics,) = request.message.resource_metrics
+    assert {pair.key for pair in metrics.resource.attributes} >= found.keys()
 
 
 def test_what_identifies_the_series_is_not_detected() -> None:
