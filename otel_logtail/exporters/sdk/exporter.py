@@ -59,16 +59,25 @@ class ToSdkExporter(Exporter):
         return records_of(batch, self._encoding)
 
     def export(self, batch: ExportBatch) -> Delivery:
-        """Pass the batch on, up to the first call that is not a success."""
+        """Pass the batch on, up to the first call that is not a success.
+
+        A SUCCESS counts only if the shutdown has not begun: some packages return it without sending after that.
+        """
         exporter = self._exporters[_SIGNAL[batch.stream]]
         done = 0
         for request in encode(batch, self._encoding, SDK):
-            if not self._call(exporter, request.message):
-                retry = Retry(self._why or "the exporter returned FAILURE, and logged no reason", isolate=True)
+            succeeded = not self._closed and self._call(exporter, request.message)
+            if self._closed or not succeeded:
+                retry = self._retry()
                 return Partial(done, retry) if done else retry
             done += request.count
         self._why = ""
         return Delivered()
+
+    def _retry(self) -> Retry:
+        if self._closed:
+            return Retry("the exporter is closed")
+        return Retry(self._why or "the exporter returned FAILURE, and logged no reason", isolate=True)
 
     def _call(self, exporter: SdkExporter, records: Records) -> bool:
         """Return whether the exporter succeeded; else note the reason.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import threading
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -125,6 +127,8 @@ class Scripted:
 
     def export(self, _data: Any, /) -> Any:
         result = self.results.pop(0)
+        if callable(result):
+            return result()
         if isinstance(result, BaseException):
             raise result
         if isinstance(result, str):
@@ -138,7 +142,11 @@ class Scripted:
 
 
 def scripted(*results: object) -> ToSdkExporter:
-    return ToSdkExporter({"metrics": Scripted(*results)}, ENCODING, frozenset({Stream.INTERVALS, Stream.EPISODES}))
+    return over(Scripted(*results))
+
+
+def over(package: Scripted) -> ToSdkExporter:
+    return ToSdkExporter({"metrics": package}, ENCODING, frozenset({Stream.INTERVALS, Stream.EPISODES}))
 
 
 def test_the_reason_of_a_failure_is_the_last_one_that_was_logged() -> None:
@@ -164,6 +172,39 @@ def test_calls_before_a_failure_are_delivered() -> None:
     exporter = scripted(Result.SUCCESS, "full")
     batch = intervals(point([1]), point([1, 1], time_ns=T0 + 1))
     assert exporter.export(batch) == Partial(1, Retry("full", isolate=True))
+
+
+def test_a_success_after_the_shutdown_does_not_count() -> None:
+    """Some packages return SUCCESS after ``shutdown`` and send nothing."""
+    batch = intervals(*(point([1], time_ns=T0 + number) for number in range(3)))
+
+    def close() -> Result:
+        exporter.close()
+        return Result.SUCCESS
+
+    package = Scripted(Result.SUCCESS, close, Result.SUCCESS)
+    exporter = over(package)
+    assert exporter.export(batch) == Partial(1, Retry("the exporter is closed"))
+    assert exporter.export(batch) == Retry("the exporter is closed")
+    assert package.results == [Result.SUCCESS], "a closed exporter is not called"
+
+
+def test_only_a_warning_of_the_own_thread_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning of another thread is printed, as it is while no call runs."""
+    printed = io.StringIO()
+    last = logging.StreamHandler(printed)
+    monkeypatch.setattr(logging, "lastResort", last)
+
+    def warn_elsewhere() -> Result:
+        thread = threading.Thread(target=logging.getLogger("elsewhere").warning, args=("disk is full",))
+        thread.start()
+        thread.join()
+        return Result.FAILURE
+
+    exporter = scripted(warn_elsewhere)
+    none = Retry("the exporter returned FAILURE, and logged no reason", isolate=True)
+    assert exporter.export(intervals(point([1]))) == none
+    assert printed.getvalue() == "disk is full\n"
 
 
 @pytest.mark.parametrize(
