@@ -40,6 +40,11 @@ _QUOTED = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)"|`[^`]*`|\[[^]]*\]|--[^\
 """A text, a name in quotes (the group), a name in other quotes, or a comment."""
 
 
+_TIME_WITH_A_SPACE = re.compile(r"'([0-9]{4}-[0-9]{2}-[0-9]{2}) +([0-9]{2}:[0-9:.]*)")
+_SQL_TIME = re.compile(r"\b(?:datetime|strftime)\s*\(", re.IGNORECASE)
+"""A function of SQLite whose results have a space between date and time."""
+
+
 class Condition:
     """An SQL expression over named columns.
 
@@ -141,9 +146,15 @@ def unknown_column(where: str, text: str, column: str, columns: Sequence[str]) -
 
 
 def _check_names(text: str, columns: Sequence[str]) -> None:
-    """Raise the error of a name in double quotes that is not a column: SQLite would take it as a text."""
+    """Raise the error of a name in double quotes that is not a column, or of a time with a space.
+
+    SQLite takes such a name as a text. It compares such a time with the texts of the columns and selects wrong rows.
+    """
     known = {name.lower() for name in columns}
     for quoted in _QUOTED.finditer(text):
+        if (spaced := _TIME_WITH_A_SPACE.match(quoted[0])) and not _SQL_TIME.search(text):
+            why = "times are texts with a T between date and time, so this one compares with none"
+            raise invalid(WHERE, _shortened(text), why, f"write '{spaced[1]}T{spaced[2]}' (in UTC)")
         name = quoted[1]
         if name is not None and name.replace('""', '"').lower() not in known:
             problem = unknown_column(WHERE, text, quoted[0], columns)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from otel_logtail.errors import invalid
 from otel_logtail.query.condition import Condition, as_sql, unknown_column
 
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -40,6 +41,8 @@ class Selection:
         self._is_descending = sort.startswith("-")
         self._sort = sort.removeprefix("-")
         self._limit = limit
+        if sort == "-":
+            raise invalid(SORT, sort, "the column is missing", f"columns: {', '.join(columns)}")
         if self._sort and self._sort not in columns:
             raise unknown_column(SORT, sort, self._sort, columns)
 

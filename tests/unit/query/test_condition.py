@@ -148,6 +148,29 @@ def test_quotes_of_columns_texts_and_comments_are_valid(text: str) -> None:
     assert Condition(text, COLUMNS).holds(WAIT)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("end > '2026-11-23 18:17:02'", "write '2026-11-23T18:17:02' (in UTC)"),
+        ("end BETWEEN '2026-11-23T18:00' AND '2026-11-23 19:00Z'", "write '2026-11-23T19:00' (in UTC)"),
+        ("end LIKE '2026-11-23 18:%'", "write '2026-11-23T18:' (in UTC)"),
+    ],
+    ids=["seconds", "minutes", "pattern"],
+)
+def test_a_time_with_a_space_is_one_error(text: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="a T between date and time") as refused:
+        Condition(text, COLUMNS)
+    assert refused.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    "text", ["end > '2026-11-23T18:17'", "datetime(end) > '2026-11-23 18:17:02'", "end > '2026-11-23'"]
+)
+def test_a_time_that_compares_right_is_valid(text: str) -> None:
+    row = Row(1, 5.0, "", {}, end="2026-11-23T18:17:02.500000000Z")
+    assert Condition(text, COLUMNS).holds(row) == ("datetime" not in text)
+
+
 def test_an_error_repeats_the_start_of_a_long_expression() -> None:
     with pytest.raises(UsageError) as refused:
         Condition("x" * 20_000, COLUMNS)

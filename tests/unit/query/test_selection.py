@@ -45,6 +45,13 @@ def test_without_a_column_rows_stay_as_they_are_read() -> None:
     assert list(selection.ordered(iter([Row(2, ""), Row(1, "")]))) == [Row(2, ""), Row(1, "")]
 
 
+def test_a_minus_without_a_column_is_one_error() -> None:
+    with pytest.raises(UsageError) as refused:
+        Selection(Row, sort="-")
+    assert str(refused.value) == "invalid --sort '-': the column is missing"
+    assert refused.value.hint == "columns: number, text, pairs"
+
+
 @pytest.mark.parametrize("sort", ["numbr", "-numbr"])
 def test_an_unknown_column_names_the_closest_one(sort: str) -> None:
     with pytest.raises(UsageError) as refused:
