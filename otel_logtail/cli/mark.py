@@ -108,11 +108,13 @@ def _remove(path: Path, text: str, time_ns: int | None, source: str | None) -> N
     around = None if time_ns is None else _to_the_second(time_ns)
     with translated(path), closing(connect(path)) as writer, transaction(writer):
         found = marks.remove(writer, text, around, source)
+        existing = marks.times_of(writer, text, source)
     if len(found.times_ns) != 1:
-        raise _not_one(text, found)
+        raise _not_one(text, time_ns, found, existing)
     say(f"removed {local(found.times_ns[0])}: {text}")
     if found.sent_by:
-        say(f"already sent by {', '.join(found.sent_by)}: a receiver keeps the mark until you delete it there")
+        names = ", ".join(found.sent_by)
+        say(f"may already have been sent by {names}: a receiver keeps the mark until you delete it there")
 
 
 def _to_the_second(time_ns: int) -> tuple[int, int]:
@@ -120,14 +122,15 @@ def _to_the_second(time_ns: int) -> tuple[int, int]:
     return (time_ns, time_ns + (_SECOND_NS if time_ns % _SECOND_NS == 0 else 10**6))
 
 
-def _not_one(text: str, found: Removed) -> UsageError:
-    """Return the error of a text that no mark has, or marks at several times."""
+def _not_one(text: str, time_ns: int | None, found: Removed, existing: tuple[int, ...]) -> UsageError:
+    """Return the error of a text that no mark has, none at this time, or marks at several times."""
     from otel_logtail.text import iso
 
-    if not found.times_ns:
+    if not existing:
         return UsageError(f"no such mark: '{text}'", hint="otel-logtail query marks lists all of them")
-    times = [iso(time_ns) for time_ns in found.times_ns]
+    times = " or ".join(map(iso, (found.times_ns or existing)[-5:]))
+    if time_ns is not None and not found.times_ns:
+        return UsageError(f"no mark '{text}' at {iso(time_ns)}", hint=f"use a time that exists: --time {times}")
     return UsageError(
-        f"{len(times)} marks have the text '{text}'",
-        hint=f"add the time of one of them: --time {' or '.join(times[-5:])}",
+        f"{len(found.times_ns)} marks have the text '{text}'", hint=f"add the time of one of them: --time {times}"
     )

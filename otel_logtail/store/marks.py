@@ -55,7 +55,7 @@ def add_by_hand(db: sqlite3.Connection, mark: Mark, source: str | None) -> int:
 
 
 class Removed(NamedTuple):
-    """Marks that were deleted: their times, and the exporters whose receivers have them."""
+    """Marks that were deleted: their times, and the exporters whose receivers may have them."""
 
     times_ns: tuple[int, ...]
     sent_by: tuple[str, ...]
@@ -64,6 +64,8 @@ class Removed(NamedTuple):
 def remove(db: sqlite3.Connection, text: str, around: tuple[int, int] | None, source: str | None) -> Removed:
     """Delete the marks with a text, unless their times differ; returns their times in order, also if none is deleted.
 
+    Marks at the start of the range go before all others in it.
+
     Args:
         db: The connection.
         text: The text of the marks.
@@ -71,11 +73,8 @@ def remove(db: sqlite3.Connection, text: str, around: tuple[int, int] | None, so
         source: The name of their source; None: all sources.
     """
     since_ns, until_ns = around or (-(2**63), 2**63 - 1)
-    rows = db.execute(
-        "SELECT m.id, m.time_ns FROM mark AS m JOIN source AS s ON s.id = m.source WHERE m.text = ? AND m.time_ns >= ?"
-        " AND m.time_ns < ? AND s.name = coalesce(?, s.name) ORDER BY m.id",
-        (text, since_ns, until_ns, source),
-    ).fetchall()
+    rows = [row for row in _of_text(db, text, source) if since_ns <= row[1] < until_ns]
+    rows = [row for row in rows if row[1] == since_ns] or rows
     times_ns = tuple(sorted({time_ns for _, time_ns in rows}))
     if len(times_ns) != 1:
         return Removed(times_ns, ())
@@ -85,6 +84,20 @@ def remove(db: sqlite3.Connection, text: str, around: tuple[int, int] | None, so
         (Stream.MARKS.value, rows[0][0]),
     )
     return Removed(times_ns, tuple(name for (name,) in sent_by))
+
+
+def times_of(db: sqlite3.Connection, text: str, source: str | None) -> tuple[int, ...]:
+    """Return the times of the marks with a text in order, of one source or of all (None)."""
+    return tuple(sorted({time_ns for _, time_ns in _of_text(db, text, source)}))
+
+
+def _of_text(db: sqlite3.Connection, text: str, source: str | None) -> list[tuple[int, int]]:
+    """Return id and time of the marks with a text, in the order of their ids."""
+    return db.execute(
+        "SELECT m.id, m.time_ns FROM mark AS m JOIN source AS s ON s.id = m.source WHERE m.text = ?"
+        " AND s.name = coalesce(?, s.name) ORDER BY m.id",
+        (text, source),
+    ).fetchall()
 
 
 def uid_of(source: str, mark: Mark) -> bytes:

@@ -108,14 +108,29 @@ def test_a_mark_by_mistake_is_removed_and_the_receivers_that_have_it_are_named(t
     newest = several.stderr.splitlines()[2].split()[-1]
     removed = mark(daemon, "twice", "--remove", "--time", newest)
     assert removed.stderr.startswith("removed 2")
-    assert "already sent by jsonl" in removed.stderr
+    assert "may already have been sent by jsonl" in removed.stderr
     again = mark(daemon, "twice", "--remove", "--time", newest, check=False)
-    assert (again.returncode, "no such mark: 'twice'" in again.stderr) == (2, True)
+    assert again.returncode == 2
+    assert f"no mark 'twice' at {newest}\n\nhint: use a time that exists: --time 2" in again.stderr
+    unknown = mark(daemon, "thrice", "--remove", "--time", newest, check=False)
+    assert (unknown.returncode, "no such mark: 'thrice'" in unknown.stderr) == (2, True)
     mark(daemon, "upgrade 0.42")
     daemon.once()
     sent = [body for _, body, _, _ in records(file)]
     assert "not sent yet" not in sent
     assert sent[-1] == "upgrade 0.42"
+
+
+def test_the_hint_of_two_marks_in_one_second_selects_each_of_them(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.write(line(0))
+    daemon.once()
+    for time in ("2026-11-20T11:00:00", "2026-11-20T11:00:00.5"):
+        mark(daemon, "twice", "--time", time)
+    several = mark(daemon, "twice", "--remove", check=False)
+    first, second = several.stderr.splitlines()[2].partition("--time ")[2].split(" or ")
+    mark(daemon, "twice", "--remove", "--time", first)
+    assert [row["time"] for row in ask(daemon.db, "query", "marks", home=tmp_path)] == [second]
 
 
 def test_a_mark_needs_a_store(tmp_path: Path) -> None:
