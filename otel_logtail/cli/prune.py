@@ -11,7 +11,7 @@ from otel_logtail.cli.errors import errors_as_exit, say
 from otel_logtail.cli.options import Db, store_at
 from otel_logtail.cli.settings import flag, given_by
 from otel_logtail.daemon.options import MAX_DB_SIZE, RETENTION
-from otel_logtail.errors import StoreError
+from otel_logtail.errors import StoreCorrupt, StoreError
 
 if TYPE_CHECKING:
     from otel_logtail.store.maintenance import Limits
@@ -37,9 +37,29 @@ def prune(
     path = store_at(db)
     if not path.is_file():
         raise StoreError(f"no store at {path}", hint="pass the store with --db")
+    _check(path)
     before = size_on_disk(path)
     _prune(path, limits)
     say(f"{path}: {before} bytes before, {size_on_disk(path)} now")
+
+
+def _check(path: Path) -> None:
+    """Refuse a file of another program, which would be moved away like a damaged store.
+
+    Raises:
+        StoreCorrupt: the file is not a store, and no store was opened at its path before.
+    """
+    from otel_logtail.query import Reader
+    from otel_logtail.store.lock import was_opened
+
+    try:
+        with Reader.open(path, traceless=True):
+            pass
+    except StoreCorrupt:
+        if not was_opened(path.resolve()):
+            raise
+    except StoreError:
+        pass  # an older store is migrated; any other error is found again when the store is opened
 
 
 def _prune(path: Path, limits: Limits) -> None:

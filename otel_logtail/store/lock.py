@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from otel_logtail.errors import StoreError, StoreLocked, StoreUnavailable
-from otel_logtail.ownfile import open_own
+from otel_logtail.ownfile import open_own, read_own
 from otel_logtail.store.place import file_system, holder
 
 Identity = tuple[int, int] | None
@@ -28,6 +28,11 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 def lock_file(path: Path) -> Path:
     """Return the lock file of a store."""
     return path.with_name(path.name + ".lock")
+
+
+def was_opened(path: Path) -> bool:
+    """Return whether a store was opened at this path before, as its lock file shows."""
+    return _OPENED in (read_own(lock_file(path)) or "")
 
 
 def take(path: Path) -> tuple[int, bool]:
