@@ -83,7 +83,8 @@ def _source(given: Options, *, without_source: bool) -> tuple[SourceSettings, ..
             "no observer given", hint=f"pass {options.OBSERVER.flag} {' | '.join(names(OBSERVERS))}; --help shows all"
         )
     source = read_source(given)
-    return (msgspec.structs.replace(source, name=source.name or service_name(given.environ)),)
+    name = source.name or options.SOURCE.parse(service_name(given.environ), "OTEL_SERVICE_NAME")
+    return (msgspec.structs.replace(source, name=name),)
 
 
 def _settings(

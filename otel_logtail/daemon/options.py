@@ -67,6 +67,21 @@ class Name(msgspec.Struct, frozen=True):
         return text
 
 
+class SourceName(msgspec.Struct, frozen=True):
+    """The name of a source. The store and all receivers hold it as UTF-8."""
+
+    metavar: str = "NAME"
+    example: str = "headroom-proxy"
+
+    def parse(self, text: str) -> str:
+        """Return the name."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("not valid UTF-8") from None
+        return text
+
+
 class Several(msgspec.Struct, frozen=True):
     """Several texts, joined by ``separator``. ``in_variable`` is a pattern for what separates them in a variable."""
 
@@ -97,7 +112,7 @@ PATH = Option(
 )
 SOURCE = Option(
     "source",
-    Text("NAME", "headroom-proxy"),
+    SourceName(),
     "Name of the source, sent as service.name. Default: OTEL_SERVICE_NAME, else the observer's.",
 )
 EVENT = Option("event", Name(), "Name of the metrics and spans.", default="log.overhead")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import UsageError, invalid
 from otel_logtail.text import local, parse_when
 
 DAY_NS = 86_400 * 10**9
@@ -90,13 +90,11 @@ def parse_range(text: str, now_ns: int, where: str) -> Period:
     """
     start, dots, end = text.partition("..")
     if not dots or not start.strip() or not end.strip():
-        raise UsageError(
-            f"{where} {text}: expected 'previous' or a range", hint="use previous, or 2026-11-01..2026-11-07"
-        )
+        raise invalid(where, text, "expected 'previous' or a range", "use previous, or 2026-11-01..2026-11-07")
     since_ns = parse_when(start.strip(), now_ns, where=where)
     until_ns = parse_when(end.strip(), now_ns, where=where)
     if len(end.strip()) == len("2026-11-07") and end.strip().count("-") == 2:
         until_ns += DAY_NS
     if since_ns >= until_ns:
-        raise UsageError(f"{where} {text}: the range is empty", hint="put the earlier time first")
+        raise invalid(where, text, "the range is empty", "put the earlier time first")
     return Period(since_ns, until_ns)

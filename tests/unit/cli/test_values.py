@@ -35,12 +35,30 @@ def test_an_empty_variable_is_not_set(tmp_path: Path, option: str, value: str) -
     run("--observer", "headroom", "--path", LOG, "--once", *store, home=tmp_path, environ={variable: value})
 
 
+@pytest.mark.parametrize("place", ["--source", "OTEL_LOGTAIL_SOURCE", "OTEL_SERVICE_NAME"])
+def test_a_name_of_a_source_that_is_not_utf_8_is_an_error(tmp_path: Path, place: str) -> None:
+    words, variables = ((place, "a\udcff"), {}) if place == "--source" else ((), {place: "a\udcff"})
+    once = ("--observer", "headroom", "--path", LOG, "--once", "--db", tmp_path / "s.db", *words)
+    done = run(*once, home=tmp_path, check=False, environ=variables)
+    assert done.stderr.startswith(rf"otel-logtail: error: invalid {place} 'a\udcff': not valid UTF-8"), done.stderr
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+
+
 def test_prune_deletes_nothing_with_an_empty_retention(tmp_path: Path) -> None:
     store = make_file(tmp_path / "s.db", [Written(NOON, SECOND)])
     before = store.read_bytes()
     done = run("prune", "--db", store, "--retention", "", home=tmp_path, check=False)
     assert (done.returncode, store.read_bytes()) == (2, before)
     assert done.stderr.startswith("otel-logtail: error: invalid --retention '': ")
+
+
+def test_pruning_refuses_a_file_of_another_program(tmp_path: Path) -> None:
+    letter = tmp_path / "letter.db"
+    letter.write_bytes(b"letter\n" * 100)
+    done = run("prune", "--db", letter, home=tmp_path / "home", check=False)
+    assert (done.returncode, "letter.db is not a store" in done.stderr) == (1, True)
+    assert letter.read_bytes() == b"letter\n" * 100
+    assert list(tmp_path.iterdir()) == [letter]
 
 
 @pytest.mark.parametrize("by_variable", [False, True])

@@ -280,6 +280,17 @@ def test_periods_that_overlap_are_one_error(compare_with: str, days: str) -> Non
     assert caught.value.hint.endswith("a day at the end of a range is included")
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", "expected 'previous' or a range"), ("2026-11-07T10:00..2026-11-07T10:00", "the range is empty")],
+    ids=["empty", "empty range"],
+)
+def test_a_text_that_is_not_a_range_is_one_error(text: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        other(text, parse_range("2026-11-08..2026-11-14", NOW, "--compare"), 0, NOW)
+    assert str(caught.value) == f"invalid --compare {text!r}: {why}"
+
+
 def test_a_later_period_is_an_error_with_the_command_that_compares_the_two() -> None:
     reported = parse_range("2026-11-01..2026-11-07", NOW, "--compare")
     with pytest.raises(UsageError, match=r"this period is later than that of the report$") as caught:
