@@ -125,6 +125,7 @@ class HealthSite:
         now_s = self._clock_s()
         took = [(drain.name, now_s - since_s) for drain in self.drains if (since_s := drain.busy_since_s) is not None]
         return [
+            *(f"{drain.name}: the delivery worker has ended" for drain in self.drains if drain.has_ended),
             *(f"{exporter}: no answer for {span(took_s)}" for exporter, took_s in took if took_s >= STUCK_S),
             *self._reporter.failing(STUCK_S),
             *self._reporter.troubles(_REFUSED),

@@ -10,8 +10,9 @@ import msgspec
 from otel_logtail.errors import LogtailError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
-from otel_logtail.model import Delivery, ExportBatch, Partial, Refused, Retry, Stream
+from otel_logtail.model import Attributes, Delivery, ExportBatch, Partial, Refused, Retry, Stream
 from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.rows import decode_attributes, encode_attributes
 
 
 class Receiver:
@@ -36,7 +37,7 @@ class Receiver:
             self._exporter.resume(told)
         except LogtailError as problem:
             return str(problem)
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not end the thread
+        except BaseException as problem:  # noqa: BLE001 - a plug-in's bug, or its sys.exit(), must not end the thread
             return self._crashed(problem)
         return None
 
@@ -51,10 +52,31 @@ class Receiver:
             if not isinstance(delivery, Retry | Refused):
                 self._accepted(batch.stream)
             return without_secrets(delivery, self._reporter.redact)
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not lose data or end the thread
+        except BaseException as problem:  # noqa: BLE001 - a plug-in's bug, or its sys.exit(), must not end the thread
             return Retry(self._crashed(problem), isolate=True)
         finally:
             self.busy_since_s = None
+
+    def component(self, stream: Stream) -> Attributes:
+        """Return the exporter's attributes for the own telemetry; does not raise, since it is asked with the cursor."""
+        try:
+            # a plug-in need not inherit from Exporter, and may use the name for something else
+            found = self._exporter.component(stream) if hasattr(self._exporter, "component") else ()
+            return decode_attributes(encode_attributes(found))
+        except BaseException as problem:  # noqa: BLE001 - an accepted batch would be sent again
+            self._crashed(problem)
+        return ()
+
+    def records(self, batch: ExportBatch) -> int:
+        """Return the number of records of a batch for the own telemetry; does not raise either."""
+        try:
+            found = self._exporter.records(batch) if hasattr(self._exporter, "records") else len(batch.items)
+            if isinstance(found, int) and found >= 0:
+                return found
+            raise TypeError(f"records() returned {found!r}")
+        except BaseException as problem:  # noqa: BLE001 - an accepted batch would be sent again
+            self._crashed(problem)
+        return len(batch.items)
 
     def works(self, stream: Stream) -> None:
         """Log that a stream works again, if it failed before."""
@@ -66,7 +88,7 @@ class Receiver:
         self.is_closed = True
         try:
             self._exporter.close()
-        except Exception as problem:  # noqa: BLE001 - a plug-in's bug must not keep the others from being closed
+        except (Exception, SystemExit) as problem:  # noqa: BLE001 - a plug-in's bug must not keep the others from being closed
             self._crashed(problem)
 
     def _accepted(self, stream: Stream) -> None:
@@ -81,7 +103,7 @@ class Receiver:
         if repaired := self._outbox.take_repaired():
             self._reporter.counts_repaired(self.name, repaired)
 
-    def _crashed(self, problem: Exception) -> str:
+    def _crashed(self, problem: BaseException) -> str:
         """Log a bug of the plug-in; returns it as text without secrets."""
         why = f"{type(problem).__name__}: {problem}"
         self._reporter.crashed(self.name, why)

@@ -47,8 +47,7 @@ class Drain:
             if stream in exporter.wants and stream is not Stream.SELF
         ]
         self._resumed = not self._lanes
-        if hasattr(exporter, "component"):  # a plug-in need not inherit from Exporter
-            outbox.operations.describe(exporter)
+        outbox.operations.describe(self._receiver)
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
     @property
@@ -65,6 +64,11 @@ class Drain:
     def busy_since_s(self) -> float | None:
         """The start of the export that has not returned yet."""
         return self._receiver.busy_since_s
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the worker has ended although no stop was requested, which is a bug."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._ending.is_requested
 
     def start(self) -> None:
         """Start with the data that is pending in the store."""
@@ -116,7 +120,7 @@ class Drain:
                     self._tell_health()
                 if stopping and (not any(lane.failing for lane in self._lanes) or self.over()):
                     return
-        except Exception as problem:  # noqa: BLE001 - the last resort of a thread: logged, not swallowed
+        except BaseException as problem:  # noqa: BLE001 - the last resort of a thread: logged, not swallowed
             self._reporter.crashed(self.name, f"{type(problem).__name__}: {problem}")
         finally:
             if skipped := sum(lane.decided.skipped for lane in self._lanes):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ from otel_logtail.tail.watch import TimedWatcher
 from otel_logtail.testing import FakeExporter
 from tests.support.moments import proxy_store
 from tests.support.pieces import opened
+from tests.support.said import Said
 from tests.support.waiting import wait_until
 
 HANGS = "\x1b[31mno\nanswer"
@@ -225,6 +227,27 @@ def test_an_export_that_does_not_return_is_a_reason(asked: Asked, tmp_path: Path
         export.join()
         assert asked.reasons() == []
         drain.join()
+
+
+def test_a_delivery_worker_that_has_ended_is_a_reason(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "store.db") as store:
+        exporter, said = FakeExporter(wants=frozenset({Stream.BREACHES})), Said()
+        stopped, dead = (Drain(exporter, Outbox.open(store.path, exporter.name), Reporter(said)) for _ in range(2))
+        asked.site.drains = [stopped, dead]
+        assert asked.reasons() == []  # not started yet
+        stopped.start()
+        assert asked.reasons() == []
+        stopped.stop(10.0)
+        stopped.join()
+        assert asked.reasons() == []
+        monkeypatch.setattr(dead, "_pause_s", lambda: sys.exit(1))
+        dead.start()
+        wait_until(lambda: dead.has_ended)
+        assert asked.reasons() == ["fake: the delivery worker has ended"]
+        assert said.lines() == ["error: fake: internal error: SystemExit: 1"]
+        dead.join()
 
 
 # --- who may ask, and what ---

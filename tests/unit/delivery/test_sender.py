@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -902,6 +903,7 @@ def test_a_part_that_is_the_whole_is_delivered(
     [
         (ValueError("oops"), "ValueError: oops"),
         (lambda batch: None, "TypeError: export() returned None"),
+        (lambda batch: sys.exit(3), "SystemExit: 3"),
     ],
 )
 def test_an_exporter_with_a_bug_loses_nothing(
@@ -913,6 +915,57 @@ def test_an_exporter_with_a_bug_loses_nothing(
     running.end()
     assert running.ids() == [1, 2, 3]
     assert running.said.lines()[0] == f"error: fake: internal error: {said}"
+
+
+class Foreign:
+    """An exporter that does not inherit, and uses our names for something else."""
+
+    name, wants = "fake", BREACHES
+
+    def __init__(self, component: object, records: object) -> None:
+        self.component, self.records = component, records
+        self.batches: list[ExportBatch] = []
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        self.batches.append(batch)
+        return Delivered()
+
+    def close(self) -> None:
+        pass
+
+    def resume(self, points: object) -> None:
+        pass
+
+
+def fails(_: object) -> object:
+    raise KeyError("no")
+
+
+@pytest.mark.parametrize(
+    ("component", "records", "counted", "why"),
+    [
+        ("pump", lambda _: 1, 1, "TypeError: 'str' object is not callable"),
+        (lambda _: 7, lambda _: 1, 1, "TypeError: 'int' object is not iterable"),
+        (lambda _: (("a", 1.5),), lambda _: 1, 1, "ValidationError: "),
+        (lambda _: sys.exit(4), lambda _: 1, 1, "SystemExit: 4"),
+        (lambda _: (), fails, 3, "KeyError: 'no'"),
+        (lambda _: (), lambda _: None, 3, "TypeError: records() returned None"),
+        (lambda _: (), lambda _: -1, 3, "TypeError: records() returned -1"),
+        (lambda _: (), [1], 3, "TypeError: 'list' object is not callable"),
+        (fails, fails, 3, "KeyError: 'no'"),
+    ],
+)
+def test_an_accepted_batch_is_sent_once_even_if_the_exporter_cannot_describe_it(
+    store: Store, component: object, records: object, counted: int, why: str
+) -> None:
+    Piece(store).commit(breaches(3))
+    running = Running(store, cast("FakeExporter", Foreign(component, records)), SHORT)
+    running.end()
+    (batch,) = cast("Foreign", running.exporter).batches
+    assert ([item.id for item in batch.items], position(store)) == ([1, 2, 3], 3)
+    (said,) = running.said.lines()
+    assert said.startswith(f"error: fake: internal error: {why}")
+    assert rows(store.path, "SELECT component, records FROM operation") == [("{}", counted)]
 
 
 def test_health_that_cannot_be_read_delays_no_data(
