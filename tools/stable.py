@@ -16,20 +16,27 @@ from typer.testing import CliRunner
 import otel_logtail
 from otel_logtail import testing
 from otel_logtail.cli.main import program
+from otel_logtail.daemon import options
+from otel_logtail.option import Option
+from otel_logtail.plugins import exporters, observers
 from otel_logtail.query import schema
 from tools.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "docs" / "stable.txt"
 _LOG = ROOT / "tests" / "captures" / "0.42.0-stall.log"
-_QUESTIONS = (
+_MARK = "2026-11-23T18:16:55Z"
+"""A time within the log."""
+
+_OF_A_STORE = (
     "report --since 2026-11-01",
-    *(f"query {name}" for name in ("summary", "samples", "slowest", "episodes", "stalls", "stages")),
+    *(f"query {name}" for name in ("summary", "samples", "slowest", "episodes", "stalls", "stages", "marks")),
     "status",
     "doctor",
 )
-_NAMED_BY_A_LOG = {"attributes", "stages"}
-"""Objects whose keys come from a log."""
+_OF_NO_STORE = (f"detect {_LOG}", "observers", "observers show headroom", "exporters", "query schema")
+_NAMED_ELSEWHERE = {"attributes", "stages", "rejected_by", "thresholds", "todo", "tried"}
+"""Objects whose keys come from a log, an observer or the options."""
 
 
 def names() -> Iterator[str]:
@@ -38,6 +45,7 @@ def names() -> Iterator[str]:
         public = (name for name in dir(module) if not name.startswith("_") and name != "annotations")
         yield from (f"python {module.__name__}.{name}" for name in public if not ismodule(getattr(module, name)))
     yield from _commands(typer.main.get_command(program()), "otel-logtail")
+    yield from _settings()
     yield from (f"view {row.view}.{row.column}" for row in schema())
     for signal in Registry.load().signals():
         yield f"{signal.type} {signal.name}"
@@ -53,19 +61,42 @@ def _commands(command: Any, name: str) -> Iterator[str]:
         yield from _commands(below, f"{name} {of}")
 
 
+def _settings() -> Iterator[str]:
+    """Yield each key of the configuration, and each variable."""
+    tables: list[tuple[str, str, Iterable[Option[Any]]]] = [
+        ("", "", options.OF_A_RUN),
+        ("[source] ", "", [option for option in options.OF_A_SOURCE if option is not options.SOURCE]),
+        *((f"[source] {name}: ", name, plugin.options) for name, plugin in observers().items()),
+        *((f"[exporter.{name}] ", name, plugin.options) for name, plugin in exporters().items()),
+    ]
+    for table, plugin, declared in tables:
+        yield from (f"key {table}{option.key_of(plugin)}" for option in declared)
+        yield from (f"variable {option.variable}" for option in declared)
+    yield f"variable {options.SOURCE.variable}"
+
+
 def _json() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
-        db = str(Path(folder) / "store.db")
+        db, file = (str(Path(folder) / name) for name in ("store.db", "out.jsonl"))
         runner = CliRunner(env={**os.environ, "HOME": folder})
-        runner.invoke(program(), ["--observer", "headroom", "--path", str(_LOG), "--once", "--db", db])
-        for question in _QUESTIONS:
-            answer = runner.invoke(program(), [*question.split(), "--format", "json", "--db", db])
-            for path in sorted(set(_keys(json.loads(answer.stdout)))):
-                yield f"json {question.partition(' --')[0]} {path}"
+
+        def run(*arguments: str) -> str:
+            done = runner.invoke(program(), arguments)
+            assert done.exit_code in (0, 1), done.output  # doctor: a check may fail on this machine
+            return done.stdout
+
+        output = ("--exporter", "jsonl", "--jsonl-file", file)
+        run("--observer", "headroom", "--path", str(_LOG), "--once", "--db", db, *output)
+        run("mark", "deployed", "--time", _MARK, "--db", db)
+        stores = [(question, ("--db", db)) for question in _OF_A_STORE]
+        for question, more in (*stores, *((question, ()) for question in _OF_NO_STORE)):
+            answer = run(*question.split(), "--format", "json", *more)
+            for path in sorted(set(_keys(json.loads(answer)))):
+                yield f"json {question.partition(' --')[0].removesuffix(f' {_LOG}')} {path}"
 
 
 def _keys(value: Any, path: str = "") -> Iterator[str]:
-    if isinstance(value, dict) and path.rpartition(".")[2] not in _NAMED_BY_A_LOG:
+    if isinstance(value, dict) and path.rpartition(".")[2] not in _NAMED_ELSEWHERE:
         for key, inside in value.items():
             yield f"{path}.{key}"
             yield from _keys(inside, f"{path}.{key}")
