@@ -23,7 +23,7 @@ from otel_logtail.daemon.safety import check_outputs
 from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.doctor.destinations import check_deliveries, check_receiver
 from otel_logtail.doctor.logs import check_logs
-from otel_logtail.doctor.machine import check_machine
+from otel_logtail.doctor.machine import check_machine, versions
 from otel_logtail.doctor.store import check_counts, check_store
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.exporter import ExporterContext
@@ -52,6 +52,7 @@ def examine(settings: Settings, context: ExporterContext, home: str) -> Iterator
 
     If the settings have no sources, those in the store are checked, with the default paths of their observers.
     """
+    yield versions(context.version)
     db = settings.db
     yield from _made("store", check_store(db, settings.limits.max_bytes))
     running = holder(db) is not None

@@ -1,8 +1,10 @@
-"""Checks of the machine: file system events, and descriptors."""
+"""Checks of the machine: versions, file system events, and descriptors."""
 
 from __future__ import annotations
 
+import platform
 import resource
+import sqlite3
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -11,6 +13,21 @@ from otel_logtail.tail.watch import WatchdogWatcher
 
 _LIMITS = Path("/proc/sys/fs/inotify")
 _RESERVE = 100
+
+
+def versions(version: str) -> Check:
+    """Return the versions of the program and of the parts below it, which a report of a fault needs.
+
+    Args:
+        version: That of the program.
+    """
+    parts = (
+        f"otel-logtail {version}",
+        f"Python {platform.python_version()}",
+        f"SQLite {sqlite3.sqlite_version}",
+        f"{platform.system()} {platform.release()} {platform.machine()}",
+    )
+    return Check(OK, "versions", ", ".join(parts))
 
 
 def check_machine(directories: Collection[str], files: int) -> Iterator[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import re
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -59,7 +61,7 @@ def test_all_checks_pass_beside_a_running_daemon_which_continues(tmp_path: Path)
             daemon.wait_for(durations(0, 101 + number))
         assert {check["area"] for check in found.checks} == {
             *("store", "daemon", "disk", "source headroom-proxy", "logs of headroom-proxy", "events"),
-            *("exporter otlp", "clock"),
+            *("exporter otlp", "clock", "versions"),
         }
         assert found.only("daemon") == ("ok", f"running as pid {daemon.pid}", "")
         marks, taken, delivered = found.of("exporter otlp")
@@ -83,6 +85,13 @@ def test_nothing_is_written_and_no_file_is_made(tmp_path: Path) -> None:
     assert [check["area"] for check in found.bad()] == ["daemon"]
     assert found.only("daemon") == ("warn", "no daemon has this store: nothing is followed now", START)
     assert found.code == 0
+
+
+def test_the_first_line_has_the_versions_that_a_report_of_a_fault_needs(tmp_path: Path) -> None:
+    first = doctor(Daemon(tmp_path)).checks[0]
+    python, sqlite = platform.python_version(), sqlite3.sqlite_version
+    own = f"otel-logtail {version('otel-logtail')}, Python {python}, SQLite {sqlite}, {platform.system()} "
+    assert (first["level"], first["area"], first["what"].startswith(own)) == ("ok", "versions", True)
 
 
 def test_without_the_daemons_options_it_checks_the_sources_in_the_store(tmp_path: Path) -> None:
