@@ -133,6 +133,7 @@ def build_when_ready(
     """
     repairs = 0
     while True:
+        supervisor.building()
         try:
             parts = make()
         except StoreUnavailable as problem:

@@ -109,7 +109,7 @@ class HealthSite:
         return self._status[1]
 
     def _hung(self) -> list[str]:
-        if self._supervisor.turned_s is None:  # a start may migrate a large store, or wait for disk space
+        if self._supervisor.turned_s is None:  # the parts are built: no turn is due
             return []
         late_s = self._clock_s() - self._supervisor.turned_s
         return [f"hung: the main loop has not turned for {span(late_s)}"] if late_s > LATE_S else []

@@ -28,7 +28,7 @@ class Supervisor:
     def __init__(self, environ: Mapping[str, str], pid: int | None = None, *, is_probed: bool = False) -> None:
         self.state: Literal["starting", "running", "stopping"] = "starting"
         self.turned_s: float | None = None
-        """The time of the last turn; None before the first one."""
+        """The time of the last turn; None while the parts are built, and until the first turn after that."""
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._is_probed = is_probed
         self._told_s = -math.inf
@@ -42,6 +42,10 @@ class Supervisor:
         if self.state == "starting":
             self.state = "running"
             self._send("READY=1", f"STATUS={printable(status)}")
+
+    def building(self) -> None:
+        """Note that the parts are built: this may migrate a large store, which takes longer than a turn."""
+        self.turned_s = None
 
     def turned(self, now_s: float, status: Callable[[], str]) -> None:
         """Note a turn of the main loop, and report it when it is time to."""
