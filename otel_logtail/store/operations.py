@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from otel_logtail.model import Attributes, ExportBatch, HealthValue, Stream
+from otel_logtail.model import Attributes, ExportBatch, HealthValue, Item, Point, Stream
 from otel_logtail.store.rows import MOST, decode_attributes, encode_attributes, encode_json
 
 BOUNDS_NS = tuple(
@@ -97,7 +97,14 @@ class Operations:
         self._add(batch.stream, error, records, took_ns)
 
     def _records(self, batch: ExportBatch) -> int:
-        return len(batch.items) if self._exporter_of is None else self._exporter_of.records(batch)
+        """Return the number of records, without repeats: these are sent while a log is idle.
+
+        Else the number of an exporter would grow although none of its pending data is delivered.
+        """
+        batch = ExportBatch(batch.stream, tuple(item for item in batch.items if not _is_repeat(item)))
+        if not batch.items or self._exporter_of is None:
+            return len(batch.items)
+        return self._exporter_of.records(batch)
 
     def _component(self, stream: Stream) -> Attributes:
         return () if self._exporter_of is None else self._exporter_of.component(stream)
@@ -133,6 +140,11 @@ def _numbers(records: object, sum_ns: object, buckets: bytes) -> tuple[int, int,
     if whole_ns is None or len(counts) != len(BOUNDS_NS) + 1 or not all(0 <= count < _TOO_MANY for count in counts):
         return number, 0, [0] * (len(BOUNDS_NS) + 1)
     return number, whole_ns, counts
+
+
+def _is_repeat(item: Item) -> bool:
+    """Return whether an item is the last point of an idle series; a series starts with a 0, which has the same id."""
+    return isinstance(item, Point) and not item.id and bool(item.total.count)
 
 
 def _whole(value: object) -> int | None:

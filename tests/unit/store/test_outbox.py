@@ -229,6 +229,24 @@ def test_nothing_is_repeated_before_its_time_or_twice(store: Store, outbox: Outb
     assert rows(store.path, "SELECT delivered FROM exporter") == [(2,)]  # a repeated point is not an item
 
 
+def test_repeats_do_not_count_as_exported(store: Store, outbox: Outbox) -> None:
+    """Else an exporter of an idle log would never seem stuck, although its spans are."""
+    piece = Piece(store)
+    piece.commit(line(1, 0.1), seal_s=10)
+    exported = "SELECT records FROM operation WHERE signal = 'metric_data_point'"
+    first = deliver(outbox)
+    assert first is not None
+    assert rows(store.path, exported) == [(len(first.items),)]  # with the 0 of each series
+    piece.seal(70)
+    repeats = outbox.silent(MINUTE, 1000)
+    assert repeats is not None
+    outbox.advance(repeats, len(repeats.items), NOON)
+    assert rows(store.path, exported) == [(len(first.items),)]
+    piece.commit(line(71, 0.1), seal_s=80)
+    assert (more := deliver(outbox)) is not None
+    assert rows(store.path, exported) == [(len(first.items) + len(more.items),)]
+
+
 def test_nothing_is_repeated_while_points_wait(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.1, key="a"), seal_s=10)
