@@ -11,6 +11,7 @@ here (DNS rebinding). A client without ``Host`` is not a browser.
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -34,6 +35,9 @@ FRESH_S = 2.0
 """The time for which the store's status is shown again, so that many checks cost no more than one."""
 
 MOST_REASONS = 10
+
+_HOST = re.compile(r"(?:\[(?P<bracketed>[^][]+)\]|(?P<name>[^][:]*))(?::\d*)?")
+"""A name or address, with or without a port; an address with colons is in brackets."""
 
 _NOT_READING = ("store", "read ")
 _REFUSED = "refuse "
@@ -142,7 +146,10 @@ def _behind(status: Mapping[str, Any]) -> list[str]:
 
 def _is_address(host: str) -> bool:
     """Return whether the ``Host`` of a request is empty, localhost or an address, with or without a port."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found["bracketed"] or found["name"]
     if name.lower() in ("", "localhost"):
         return True
     try:

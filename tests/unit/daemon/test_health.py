@@ -307,7 +307,20 @@ def test_it_answers_to_addresses(asked: Asked, host: str) -> None:
     assert asked.get("/livez", f"Host: {host}")[0] == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:13133", "127.0.0.1.evil.example", "[evil]", "1.2.3"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "evil.example",
+            "evil.example:13133",
+            "127.0.0.1.evil.example",
+            "[evil]",
+            "1.2.3",
+            "127.0.0.1:1.evil.example",
+        ),
+        *("[::1].evil.example", "[::1].evil.example:1", "[::1]:1.evil.example", "[::1]]", "[::1", "[]", "::1"),
+    ],
+)
 def test_it_does_not_answer_to_names_that_anyone_may_point_here(asked: Asked, host: str) -> None:
     for path in ("/livez", "/readyz", "/status", "/"):
         assert asked.get(path, f"Host: {host}") == (403, "ask by an address or as localhost\n")
