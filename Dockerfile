@@ -21,13 +21,15 @@ RUN install -d -m 2770 -o 10001 -g 0 /var/lib/otel-logtail
 COPY --from=build /opt/otel-logtail /opt/otel-logtail
 ENV PATH=/opt/otel-logtail/bin:$PATH \
     OTEL_LOGTAIL_DB=/var/lib/otel-logtail/otel-logtail.db \
-    OTEL_LOGTAIL_HEALTH_PORT=13133
+    OTEL_LOGTAIL_HEALTH_PORT=13143
 USER 10001:0
 WORKDIR /
 VOLUME /var/lib/otel-logtail
 # Check that the daemon's main loop turns. bash is an essential package of Debian and opens the connection itself: the image has
 # no curl, and a Python process would use more CPU than an idle daemon in a minute. Commands and --once have no health port.
+# If the daemon listens on all addresses, the check uses that of loopback. The port is not 13133, which a collector has: with
+# --network host both are on the same addresses.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=1m \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$OTEL_LOGTAIL_HEALTH_PORT && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+    CMD ["bash", "-c", "h=${OTEL_LOGTAIL_HEALTH_HOST:-127.0.0.1}; case $h in 0.0.0.0) h=127.0.0.1;; ::) h=::1;; esac; exec 3<>/dev/tcp/$h/$OTEL_LOGTAIL_HEALTH_PORT && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["otel-logtail"]
 CMD ["--help"]

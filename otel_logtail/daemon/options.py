@@ -200,7 +200,7 @@ LOGGING: tuple[Option[Any], ...] = (LOG_FORMAT, VERBOSE, QUIET)
 HEALTH_PORT = Option(
     "health_port",
     Integer(1, 65535, metavar="PORT"),
-    "Port for health checks over HTTP, e.g. 13133: /livez, /readyz and /status. Default: none. Not with --once.",
+    "Port for health checks over HTTP, e.g. 13143: /livez, /readyz and /status. Default: none. Not with --once.",
 )
 HEALTH_HOST = Option(
     "health_host", Text("ADDRESS", "127.0.0.1"), "Address that the health port listens on.", default="127.0.0.1"

@@ -25,7 +25,7 @@ SOURCE = '[source.a]\nobserver = "nginx"\n'
 RIGHT = {
     "durations": f'retention = "none"\nexport_interval = "1m30s"\n{SOURCE}',
     "spaces and capitals": f'retention = " 1 D 12 h "\nmax_db_size = "1 gib"\n{SOURCE}',
-    "numbers": f'max_series = 10\nhealth_port = "13133"\n{SOURCE}threshold_ms = 0.5\nstall_ms = 7\n',
+    "numbers": f'max_series = 10\nhealth_port = "13143"\n{SOURCE}threshold_ms = 0.5\nstall_ms = 7\n',
     "a text of a number": f"{SOURCE}[exporter.jsonl]\nfile = 'a'\nkeep = '3'\nmax_size = 4096\n",
     "an option of an observer": f'{SOURCE}measure = "overhead"\nfrom_start = true\n',
     "an exporter without keys": f"{SOURCE}[exporter.console]\n",

@@ -72,7 +72,6 @@ def test_without_a_home_what_would_lie_there_has_to_be_named(image: Image) -> No
 
 
 def test_its_health_is_asked_of_the_daemon_and_without_another_python(image: Image) -> None:
-    assert image.environ["OTEL_LOGTAIL_HEALTH_PORT"] == "13133"
     assert image.health[0] == "bash"
     port = f"OTEL_LOGTAIL_HEALTH_PORT={free_port()}"
     follow = [*image.entrypoint, "--observer", "headroom", "--path", "/logs/0.42.0-stall.log"]
@@ -82,21 +81,49 @@ def test_its_health_is_asked_of_the_daemon_and_without_another_python(image: Ima
     assert gone.returncode != 0, "a check that can't fail shows nothing"
 
 
+def test_no_collector_beside_it_has_its_health_port() -> None:
+    (environ,) = [step.rest for step in steps(DOCKERFILE) if step.name == "ENV" and "HEALTH_PORT" in step.rest]
+    ours = re.findall(r"OTEL_LOGTAIL_HEALTH_PORT=(\d+)", environ)
+    assert len(ours) == 1
+    for file in (ROOT / "collector-config").glob("*.yaml"):
+        ports = set(re.findall(r"(?<!\d)\d{4,5}(?!\d)", file.read_text()))
+        assert not ports & {*ours}, f"with --network host both listen on the same addresses: {file.name}"
+
+
+def checked_health(port: int, **environ: str) -> int:
+    """Return the exit code of the check."""
+    (check,) = [step.rest for step in steps(DOCKERFILE) if step.name == "HEALTHCHECK"]
+    environ |= {"PATH": os.environ["PATH"], "OTEL_LOGTAIL_HEALTH_PORT": str(port)}
+    command = json.loads(check.partition("CMD ")[2])
+    return subprocess.run(command, env=environ, check=False, timeout=bound_s(60)).returncode
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.2", "0.0.0.0"])  # noqa: S104
+def test_its_health_is_asked_at_the_address_that_the_daemon_listens_on(host: str) -> None:
+    def app(_environ: dict[str, object], start: Callable[..., object]) -> list[bytes]:
+        start("200 OK", [])
+        return [b"ok\n"]
+
+    server = Server("health", host or "127.0.0.1", 0, app)
+    server.start()
+    try:
+        assert checked_health(server.port, OTEL_LOGTAIL_HEALTH_HOST=host) == 0
+    finally:
+        server.close()
+
+
 @pytest.mark.parametrize(("status", "code"), [("200 OK", 0), ("503 Service Unavailable", 1)])
 def test_its_health_is_the_status_of_the_answer(status: str, code: int) -> None:
     def app(environ: dict[str, object], start: Callable[..., object]) -> list[bytes]:
         start(status if environ["PATH_INFO"] == "/livez" else "404 Not Found", [])
         return [b"hung: 200\n"]
 
-    (check,) = [step.rest for step in steps(DOCKERFILE) if step.name == "HEALTHCHECK"]
     server = Server("health", "127.0.0.1", 0, app)
     server.start()
     try:
-        environ = {"PATH": os.environ["PATH"], "OTEL_LOGTAIL_HEALTH_PORT": str(server.port)}
-        done = subprocess.run(json.loads(check.partition("CMD ")[2]), env=environ, check=False, timeout=bound_s(60))
+        assert checked_health(server.port) == code
     finally:
         server.close()
-    assert done.returncode == code
 
 
 def test_all_its_destinations_are_there(image: Image) -> None:

@@ -66,7 +66,7 @@ class Asked:
         self.supervisor.turned(self.now_s, str)
 
     def get(self, path: str, *fields: str, method: str = "GET") -> tuple[int, str]:
-        request = "\r\n".join([f"{method} {path} HTTP/1.1", *(fields or ["Host: 127.0.0.1:13133"]), "", ""])
+        request = "\r\n".join([f"{method} {path} HTTP/1.1", *(fields or ["Host: 127.0.0.1:13143"]), "", ""])
         head, _, body = answer(self.site, request.encode()).partition(b"\r\n\r\n")
         assert b"X-Content-Type-Options: nosniff" in head
         return int(head.split()[1]), body.decode()
@@ -302,7 +302,7 @@ def test_checks_in_a_row_read_the_store_once(asked: Asked) -> None:
     assert asked.times_read == 2
 
 
-@pytest.mark.parametrize("host", ["10.1.2.3:13133", "localhost", "[::1]:13133", "127.0.0.1", "LOCALHOST:1"])
+@pytest.mark.parametrize("host", ["10.1.2.3:13143", "localhost", "[::1]:13143", "127.0.0.1", "LOCALHOST:1"])
 def test_it_answers_to_addresses(asked: Asked, host: str) -> None:
     assert asked.get("/livez", f"Host: {host}")[0] == 200
 
@@ -312,7 +312,7 @@ def test_it_answers_to_addresses(asked: Asked, host: str) -> None:
     [
         *(
             "evil.example",
-            "evil.example:13133",
+            "evil.example:13143",
             "127.0.0.1.evil.example",
             "[evil]",
             "1.2.3",
