@@ -137,6 +137,11 @@ class DeliveryEvents(Messages):
         """The number of items that an exporter skipped, when it ends."""
         return say("info", f"{exporter}: {count} items were skipped, too old for it")
 
+    @event("exporter.unanswered")
+    def unanswered(self, exporter: str, seconds: float) -> Message:
+        """A run with ``--once`` is over, and the last request has no answer."""
+        return say("warning", f"{exporter}: no answer for {span(seconds)}; giving up")
+
     @event("exporter.quarantined")
     def quarantined(self, exporter: str, item: str, why: str) -> Message:
         """The receiver does not accept an item, although it accepts others."""

@@ -24,6 +24,11 @@ class Ending:
         """Do not extend the time any more; may be called from a signal handler."""
         self._patience_s = 0.0
 
+    @property
+    def is_patient(self) -> bool:
+        """True if the time starts again whenever something is accepted: the run ends by itself."""
+        return self._patience_s > 0
+
     def progressed(self) -> None:
         """Note that something was accepted."""
         if self._patience_s:

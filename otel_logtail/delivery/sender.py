@@ -97,6 +97,8 @@ class Drain:
             while self._thread.is_alive() and (left_s := self._ending.deadline_s - time.monotonic()) > 0:
                 self._thread.join(left_s)
             if self._thread.is_alive():
+                if self._ending.is_patient and (since_s := self.busy_since_s) is not None:
+                    self._reporter.unanswered(self.name, time.monotonic() - since_s)
                 self._receiver.close()
                 self._thread.join(1.0)
         if not self._thread.is_alive():

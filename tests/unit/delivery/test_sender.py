@@ -309,6 +309,17 @@ def test_an_export_that_hangs_is_given_up_at_the_end_and_loses_nothing(store: St
     assert rows(store.path, "SELECT last_error, failures FROM exporter") == [(None, 0)]
 
 
+def test_a_run_that_ends_by_itself_names_the_receiver_that_does_not_answer(store: Store) -> None:
+    Piece(store).commit(breaches(3))
+    exporter = Hanging()
+    running = Running(store, exporter, SHORT)
+    assert exporter.began.wait(bound_s(10))
+    running.drain.stop(0.05, while_taken=True)
+    running.drain.join()
+    (line_of_it,) = running.said.lines()
+    assert re.search(rf"{exporter.name}: no answer for [0-9.]+ .*; giving up$", line_of_it)
+
+
 def test_a_delivery_is_idle_when_the_failed_item_is_gone(store: Store, run: Callable[..., Running]) -> None:
     Piece(store).commit(breaches(3))
     came, gone = threading.Event(), threading.Event()
