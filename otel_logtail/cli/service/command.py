@@ -208,7 +208,7 @@ def _daemon(
     configured = [] if settings.config is None else [str(settings.config.parent)]
     configured += [str(Path(path_of(s.observer)).parent) for s in settings.sources if is_file(s.observer)]
     # A virtual environment needs the interpreter that it was made with, and a checkout may be elsewhere.
-    own = str(Path(__file__).resolve().parent)
+    own = str(Path(__file__).resolve().parents[3])  # the folder that contains the package otel_logtail
     uses = [program] if program else [*command[:1], sys.prefix, sys.base_prefix, own]
     files = [path for option, path in settings.files({}) if option.name in settings.places]
     # The exporter of a file may be chosen by a variable of the service.

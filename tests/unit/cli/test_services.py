@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from otel_logtail.cli.service import command
 from otel_logtail.cli.service.units import Daemon, launchd_plist, systemd_unit
+from otel_logtail.daemon.settings import Settings
+from otel_logtail.option import Options
 from tests.support.places import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -104,6 +107,13 @@ def test_the_variables_of_the_service_may_choose_the_exporter() -> None:
     assert unit["ReadWritePaths"] == ['"-/srv/out"']
     assert "<string>--events</string>" in service("launchd", "--program", AT, *HEADROOM, *more)
     assert "--events" in service("hex", "--program", AT, *HEADROOM, *more)
+
+
+def test_a_checkout_below_tmp_is_used_from_the_folder_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "__file__", "/tmp/checkout/otel_logtail/cli/service/command.py")
+    settings = Settings(db=Path("/data/s.db"), sources=())
+    unit = command._daemon((), Options(), settings, (), "alice", "", "")
+    assert '"-/tmp/checkout"' in fields(systemd_unit(unit))["BindReadOnlyPaths"]
 
 
 def test_the_folder_that_systemd_makes_needs_no_further_permission() -> None:
