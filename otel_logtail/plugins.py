@@ -70,7 +70,7 @@ def make_observer(name: str, context: ObserverContext) -> Observer:
     Raises:
         UsageError: there is none, it can't be loaded, its options are wrong, or its marker is none.
     """
-    observer = find_observer(name).make(context)
+    observer: Observer = _make(find_observer(name), "observer", name, context)
     if observer.name != name and not is_file(name):
         raise UsageError(
             f"the observer '{name}' calls itself '{observer.name}'", hint="ask its author to give it one name"
@@ -142,13 +142,24 @@ def make_exporter(name: str, context: ExporterContext) -> Exporter:
     Raises:
         UsageError: there is none, it can't be loaded, or its options are wrong.
     """
-    exporter = find_exporter(name).make(context)
+    exporter: Exporter = _make(find_exporter(name), "exporter", name, context)
     if exporter.name != name:  # the store keeps cursors under one name, and looks for them under the other
         exporter.close()
         raise UsageError(
             f"the exporter '{name}' calls itself '{exporter.name}'", hint="ask its author to give it one name"
         )
     return exporter
+
+
+def _make(plugin: Any, kind: str, name: str, context: ObserverContext | ExporterContext) -> Any:
+    try:
+        return plugin.make(context)
+    except ImportError as problem:
+        package = f"its package {problem.name.partition('.')[0]}" if problem.name else "one of its packages"
+        raise UsageError(
+            f"the {kind} '{name}' can't be created: {package} can't be imported: {problem}",
+            hint="install otel-logtail, or the package that brings the plug-in, again with its dependencies",
+        ) from problem
 
 
 def _find(group: str, name: str) -> Any:

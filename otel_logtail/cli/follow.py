@@ -119,8 +119,8 @@ def _style(settings: Settings) -> Style:
 def _watcher(reporter: Reporter, *, once: bool) -> Watcher:
     try:
         return TimedWatcher() if once else WatchdogWatcher()
-    except OSError as problem:
-        reporter.watcher_failed(problem.strerror or str(problem))
+    except (OSError, ImportError) as problem:
+        reporter.watcher_failed(getattr(problem, "strerror", "") or str(problem))
         return TimedWatcher()
 
 

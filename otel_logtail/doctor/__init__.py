@@ -91,6 +91,8 @@ def _made(area: str, checks: Iterator[Check]) -> Iterator[Check]:
         yield from checks
     except (OSError, sqlite3.Error, UnicodeDecodeError, LogtailError) as problem:
         yield Check(FAIL, area, f"the check failed: {problem}", getattr(problem, "hint", ""))
+    except Exception as problem:  # noqa: BLE001 - a broken package must not end the other checks
+        yield Check(FAIL, area, f"the check failed: {type(problem).__name__}: {problem}")
 
 
 def _status(db: Path) -> Mapping[str, Any]:

@@ -32,7 +32,14 @@ HOSTILE = (
 
 
 DONE = Activity(seconds=3, bytes=3, samples=3, slow=3, episodes=3, behind=3, exporters={HOSTILE: Deliveries(3, 3)})
-VALUES = {"str": HOSTILE, "int": 3, "float": 3.0, "bool": True, "Sequence[tuple[str, int]]": [(HOSTILE, 3)], "Activity": DONE}
+VALUES = {
+    "str": HOSTILE,
+    "int": 3,
+    "float": 3.0,
+    "bool": True,
+    "Sequence[tuple[str, int]]": [(HOSTILE, 3)],
+    "Activity": DONE,
+}
 ANSWERS = {"troubles", "redact", "fails", "failing"}
 """Methods that log nothing."""
 
