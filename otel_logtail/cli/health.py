@@ -14,6 +14,7 @@ from otel_logtail.daemon.settings import Settings
 from otel_logtail.daemon.supervisor import Supervisor
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
+from otel_logtail.text import reason_of
 
 if TYPE_CHECKING:
     from otel_logtail.daemon.health import HealthSite
@@ -40,7 +41,7 @@ def health_site(settings: Settings, supervisor: Supervisor, reporter: Reporter) 
         is_taken = problem.errno == errno.EADDRINUSE
         raise settings.explain(
             UsageError(
-                f"cannot listen on {host} port {port} for health checks: {problem.strerror or problem}",
+                f"cannot listen on {host} port {port} for health checks: {reason_of(problem)}",
                 hint=f"another port: {HEALTH_PORT.flag}; another address: {HEALTH_HOST.flag}",
                 setting=(HEALTH_PORT if is_taken else HEALTH_HOST).name,
             )

@@ -4,8 +4,9 @@
 - ``/readyz`` is 200 if nothing is wrong, else 503 with a line for each reason.
 - ``/status`` is the JSON of ``otel-logtail status --format json``.
 
-It answers to addresses and ``localhost`` only, so a page of another site cannot read it by a name that it has pointed
-here (DNS rebinding). A client without ``Host`` is not a browser.
+``/livez`` discloses nothing and answers to any name, such as that of a container. The others answer to addresses and
+``localhost`` only, so a page of another site cannot read them by a name that it has pointed here (DNS rebinding). A
+client without ``Host`` is not a browser.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class HealthSite:
     def _answer(self, environ: Mapping[str, Any]) -> tuple[str, str, bytes]:
         answers = {"/livez": self._livez, "/readyz": self._readyz, "/status": self._show_status}
         answer = answers.get(environ["PATH_INFO"])
-        if not _is_address(environ.get("HTTP_HOST", "")):
-            return _text("403 Forbidden", ["ask by an address or as localhost"])
+        if answer != self._livez and not _is_address(environ.get("HTTP_HOST", "")):
+            return _text("403 Forbidden", ["the Host header must be an IP address or localhost"])
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _text("405 Method Not Allowed", ["only GET and HEAD"])
         return answer() if answer else _text("404 Not Found", answers)

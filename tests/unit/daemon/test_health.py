@@ -322,8 +322,12 @@ def test_it_answers_to_addresses(asked: Asked, host: str) -> None:
     ],
 )
 def test_it_does_not_answer_to_names_that_anyone_may_point_here(asked: Asked, host: str) -> None:
-    for path in ("/livez", "/readyz", "/status", "/"):
-        assert asked.get(path, f"Host: {host}") == (403, "ask by an address or as localhost\n")
+    for path in ("/readyz", "/status", "/"):
+        assert asked.get(path, f"Host: {host}") == (403, "the Host header must be an IP address or localhost\n")
+
+
+def test_liveness_is_answered_to_the_name_of_a_container(asked: Asked) -> None:
+    assert asked.get("/livez", "Host: otel-logtail:13133") == (200, "ok\n")
 
 
 def test_a_checker_without_a_host_is_answered(asked: Asked) -> None:
