@@ -116,7 +116,7 @@ def report(
     from otel_logtail.report.slo import parse_slo
     from otel_logtail.report.traces import parse_trace_url
 
-    slos = [parse_slo(text) for text in slo or ()]
+    slos = list(dict.fromkeys(parse_slo(text) for text in slo or ()))
     marks = [parse_mark(text, time.time_ns()) for text in mark or ()]
     traces = None if trace_url is None else parse_trace_url(trace_url)
     question = Question(db, since, until, source, slos, compare, before, after, marks)

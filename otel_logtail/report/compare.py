@@ -152,12 +152,12 @@ def _too_little(hours: Sequence[int], samples: Sequence[int], total: Sequence[in
         return f"the period {empty[0]} has no samples" if len(empty) == 1 else "both periods have no samples"
     if not sum(samples):
         return "the periods share no hour of the day and kind of day (weekday or weekend)"
-    have = " and ".join(
-        f"{number} h with {count:,} samples {side}"
-        for number, count, side in zip(hours, samples, ("before", "after"), strict=True)
+    have = " ".join(
+        f"{side}: {count:,} sample{'' if count == 1 else 's'} in {number} clock hour{'' if number == 1 else 's'}."
+        for side, number, count in zip(("Before", "After"), hours, samples, strict=True)
     )
-    shared = "" if list(samples) == list(total) else " in the hours that both have"
-    return f"each side needs {_LEAST_HOURS} h with {LEAST_SAMPLES} samples. There are {have}{shared}"
+    shared = "" if list(samples) == list(total) else " Only the hours that both sides have are compared."
+    return f"each side needs {LEAST_SAMPLES} samples in {_LEAST_HOURS} clock hours. {have}{shared}".removesuffix(".")
 
 
 def _sentence(figures: Sequence[Figure], days: tuple[float, float], *, is_known: bool) -> str:

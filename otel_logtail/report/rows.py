@@ -40,7 +40,7 @@ def headline(report: Report) -> Rows:
     found = [
         ["p50, p90, p99", ", ".join(duration(ms) for ms in (summary.p50_ms, summary.p90_ms, summary.p99_ms))],
         ["mean, max", f"{duration(summary.mean_ms)}, {duration(summary.max_ms)}"],
-        ["slow samples", f"{slow:,} ({100 * slow / summary.count:.3g} %), {summary.stall:,} stall"],
+        ["slow samples", f"{slow:,} ({100 * slow / summary.count:.3g} %), {_stalls(summary.stall)}"],
         ["episodes", f"{summary.episodes:,} ({report.stalls:,} with a stall)"],
         ["time in episodes", times[0]],
         ["time in stalls", times[1]],
@@ -48,8 +48,12 @@ def headline(report: Report) -> Rows:
     for per in ("day", "hour"):
         number, when = report.peaks.get(f"stalls/{per}", (0, ""))
         if number:
-            found.append([f"worst {per}", f"{number:,} stall{'' if number == 1 else 's'}, {when}"])
+            found.append([f"worst {per}", f"{_stalls(number)}, {when}"])
     return found
+
+
+def _stalls(number: int) -> str:
+    return f"{number:,} stall{'' if number == 1 else 's'}"
 
 
 def _time(ms: float, share: float | None) -> str:
@@ -207,7 +211,11 @@ def periods_of(comparison: Comparison, tz: tzinfo | None) -> str:
 
 
 def _range(period: Period, tz: tzinfo | None) -> str:
-    return " to ".join(local(time_ns, tz)[: len("2026-11-01 00:00")] for time_ns in (period.since_ns, period.until_ns))
+    times = [local(time_ns, tz) for time_ns in (period.since_ns, period.until_ns)]
+    minutes = [text[: len("2026-11-01 00:00")] for text in times]
+    if minutes[0] == minutes[1]:
+        minutes = [text[: len("2026-11-01 00:00:00")] for text in times]
+    return " to ".join(minutes)
 
 
 def _when(text: str, tz: tzinfo | None) -> str:

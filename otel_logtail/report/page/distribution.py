@@ -60,7 +60,7 @@ def _sub(report: Report, times: float, *, has_earlier: bool) -> str:
     text = f"Latency by percentile{dotted}, and the share of all samples by duration."
     if figures.slow:
         percent = share(figures.slow / figures.samples)
-        text += f" Slow samples: {figures.slow:,} ({percent}), {figures.stall:,} stall."
+        text += f" Slow samples: {figures.slow:,} ({percent}), {count(figures.stall, 'stall')}."
     if times > 1 and report.thresholds_ms:
         text += f" Bars above {exact(report.thresholds_ms[0])} are drawn {digits(times, 2)} times taller."
     return text

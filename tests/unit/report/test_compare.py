@@ -129,7 +129,7 @@ def test_too_little_data_is_not_judged(days: float, samples: int) -> None:
     comparison = compared(make_hours("a", 0, 7), make_hours("b", 7, days, samples=samples, stalls=0))
     assert comparison.word is Word.UNJUDGED
     assert comparison.sentence.startswith(
-        "Too little data to compare: each side needs 6 h with 100 samples. There are "
+        "Too little data to compare: each side needs 100 samples in 6 clock hours. Before: "
     )
     assert comparison.figures == ()
 
@@ -145,7 +145,8 @@ def test_periods_that_share_no_hour_have_their_own_numbers_of_samples() -> None:
     partly = compared(some, make_hours("c", 15, 1, stalls=0))
     assert partly.samples == (26 * 40, 24 * 40)
     assert partly.sentence.endswith(
-        "There are 2 h with 80 samples before and 2 h with 80 samples after in the hours that both have."
+        "Before: 80 samples in 2 clock hours. After: 80 samples in 2 clock hours."
+        " Only the hours that both sides have are compared."
     )
 
 

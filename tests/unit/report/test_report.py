@@ -29,8 +29,11 @@ import pytest
 from otel_logtail import query
 from otel_logtail.query.intervals import percentiles_ns
 from otel_logtail.report.bars import histogram
+from otel_logtail.report.compare import Comparison
 from otel_logtail.report.data import Report, gather
 from otel_logtail.report.page import page
+from otel_logtail.report.periods import Period
+from otel_logtail.report.rows import periods_of
 from otel_logtail.report.slo import parse_slo
 from otel_logtail.report.text import lines
 from otel_logtail.text import parse_when
@@ -56,6 +59,21 @@ def report_of(
 ) -> Report:
     with query.Reader.open(path, since_ns=since_ns, until_ns=until_ns, source=source) as reader:
         return gather(reader, [parse_slo(slo) for slo in slos], tz=tz)
+
+
+def test_periods_within_a_minute_have_seconds() -> None:
+    seconds, minutes = (Period(NOON, NOON + length * SECOND) for length in (8, 90))
+    assert periods_of(Comparison("", seconds, minutes, (0, 0), (68, 43), (), ()), timezone.utc) == (
+        "before: 2026-11-25 12:00:00 to 2026-11-25 12:00:08, 68 samples; "
+        "after: 2026-11-25 12:00 to 2026-11-25 12:01, 43 samples"
+    )
+
+
+def test_a_target_that_is_given_twice_counts_once(tmp_path: Path) -> None:
+    db = make_file(tmp_path / "s.db", [Written(NOON, 3 * SECOND)])
+    targets = ("--slo", "max<2s", "--slo", "max<9s", "--slo", "max<2s")
+    done = run("report", "--since", "@0", "--db", db, *targets, "--format", "json", home=tmp_path, check=False)
+    assert [target["target"] for target in json.loads(done.stdout)["targets"]] == ["max<2s", "max<9s"]
 
 
 def follow(folder: Path, capture: str) -> Path:
@@ -445,7 +463,7 @@ def test_the_page_shows_what_the_text_shows(tmp_path: Path) -> None:
     for part in (
         "p99<500ms",
         "missed",
-        "11 (84.6 %), 11 stall",
+        "11 (84.6 %), 11 stalls",
         "pre_upstream_wait",
         "headroom.path=anthropic_messages",
     ):
