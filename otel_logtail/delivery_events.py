@@ -12,8 +12,8 @@ from otel_logtail.log import Log
 from otel_logtail.messages import Message, Messages, begin, end, event, say
 from otel_logtail.text import number, span
 
-_SIGNAL_PATH = re.compile(r"/v1/(metrics|traces|logs)\b")
-"""The part that differs between the URLs of one receiver."""
+_SIGNAL_OR_ADDRESS = re.compile(r"/v1/(metrics|traces|logs)\b|\bipv[46]:\S+:\d+: ")
+"""The parts that differ between errors of one receiver: the signal in a URL, and gRPC's last address of a name."""
 
 
 class _Outage(msgspec.Struct):
@@ -67,7 +67,7 @@ class DeliveryEvents(Messages):
         self, exporter: str, why: str, stream: str = "", *, is_about_data: bool = False
     ) -> Message | None:
         """A delivery failed; it is tried again. Streams that fail for the same reason are one message."""
-        reason = _SIGNAL_PATH.sub("", why)
+        reason = _SIGNAL_OR_ADDRESS.sub("", why)
         with self._lock:
             failing = self._outages.setdefault(exporter, {})
             if stream in failing:

@@ -37,6 +37,14 @@ def invalid(where: str, value: str | None, why: str, hint: str) -> UsageError:
     return UsageError(f"{'' if ': ' in where else 'invalid '}{where}{shown}: {why}", hint=hint)
 
 
+def missing_package(exporter: str, package: str) -> UsageError:
+    """Return the error for an exporter whose package is not installed."""
+    return UsageError(
+        f"the exporter {exporter} needs the package {package}, which is not installed",
+        hint=f"pip install {package}, or: pipx inject otel-logtail {package}",
+    )
+
+
 class Drift(LogtailError):
     """An observer cannot read a line: the upstream changed its format."""
 

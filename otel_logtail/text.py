@@ -149,6 +149,12 @@ def local(time_ns: int, tz: tzinfo | None = None) -> str:
     return moment.isoformat(sep=" ", timespec="milliseconds")
 
 
+def reason_of(problem: OSError) -> str:
+    """Return an error of the system without its number, in lower case as the other messages."""
+    text = problem.strerror or str(problem)
+    return text[:1].lower() + text[1:]
+
+
 def printable(text: str) -> str:
     """Return the text on one line, with escapes for characters that do not print.
 

@@ -18,6 +18,7 @@ from otel_logtail.report.page.episode import MOST_SAMPLES
 from otel_logtail.report.serve import REFRESH_S, Site
 from otel_logtail.report.stalls import LongStall
 from otel_logtail.server import App, Server
+from otel_logtail.text import reason_of
 
 HOST = "127.0.0.1"
 _EPISODES = 200
@@ -81,6 +82,5 @@ def _listen(port: int, app: App) -> Server:
     try:
         return Server("serve", HOST, port, app)
     except OSError as problem:
-        why = problem.strerror or str(problem)
         hint = "--serve 0 takes a free port" if problem.errno == errno.EADDRINUSE else "use a port above 1023"
-        raise UsageError(f"cannot listen on {HOST} port {port}: {why}", hint=hint) from None
+        raise UsageError(f"cannot listen on {HOST} port {port}: {reason_of(problem)}", hint=hint) from None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from otel_logtail.cli.given import by_store
+from otel_logtail.cli.given import TAKES_ALL, by_store
 
 
 def explained(problem: BaseException, context: Any, message: str) -> tuple[str, str]:
@@ -51,6 +51,9 @@ def _for_option(context: Any, option: str) -> str:
     """Return the closest option of the command, or the commands that have the option."""
     if option == "--config" and "--db" in _flags(context.command):
         return by_store(context.command_path)
+    name = str(context.info_name)
+    if name in TAKES_ALL and option in _flags(context.find_root().command):
+        return f"pass {option} before '{name}'"
     users = [path for path, command in _commands(context.find_root()) if option in _flags(command)]
     named = [path for path in users if set(path.split()[1:]) <= set(sys.argv[1:])]
     if named:

@@ -98,7 +98,7 @@ def with_rotated(patterns: Iterable[str], rule: PathRule) -> list[str]:
 
 def _hint(patterns: Patterns) -> str:
     """Return what to do if no file matches."""
-    if any(text for text in patterns.texts for _ in glob.iglob(f"{text}*")):
+    if any(is_rotated_name(path) for text in patterns.texts for path in glob.iglob(f"{text}*")):
         return "only rotated files are there: name the path that they had, without wildcards: --path DIR/NAME.log"
     return "name the log with --path"
 

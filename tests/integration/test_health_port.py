@@ -38,7 +38,7 @@ def test_a_port_that_is_taken_is_a_wrong_option(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with Daemon(tmp_path, "--health-port", port).launch() as daemon:
             assert daemon.ends() == 2
-            assert f"cannot listen on 127.0.0.1 port {port} for health checks" in daemon.said()
+            assert f"cannot listen on 127.0.0.1 port {port} for health checks: address already in use" in daemon.said()
             assert "hint: another port: --health-port" in daemon.said()
         with Daemon(tmp_path, "--from-start", "--health-port", port) as daemon:
             daemon.write(lines(0, 50))

@@ -98,7 +98,7 @@ def test_the_port_is_the_given_one_and_may_be_left_out(store: Path, tmp_path: Pa
         assert served.port == port
         taken = run("report", "--db", store, "--serve", port, home=tmp_path, check=False)
         assert taken.returncode == 2
-        assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in taken.stderr
+        assert f"cannot listen on 127.0.0.1 port {port}: address already in use" in taken.stderr
         assert "--serve 0" in taken.stderr
     for words in (["--serve"], ["--serve", "--source", "proxy"]):
         found = run("report", "--db", tmp_path / "nowhere.db", *words, home=tmp_path, check=False)

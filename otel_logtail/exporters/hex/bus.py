@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import missing_package
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.hex.config import read_bus
 from otel_logtail.exporters.hex.events import Event, HexItem, Outcome, event_of, happened_ns
@@ -75,9 +75,6 @@ def make(context: ExporterContext) -> HexExporter:
     settings = read_bus(context)
     try:
         from otel_logtail.exporters.hex.link import Link
-    except ImportError as problem:
-        raise UsageError(
-            f"the exporter 'hex' needs websockets: {problem}",
-            hint="pip install websockets, or: pipx inject otel-logtail websockets",
-        ) from None
+    except ImportError:
+        raise missing_package("hex", "websockets") from None
     return HexExporter(Link(settings), settings.max_age_ns, receiver=f"{settings.host}:{settings.port}")

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import msgspec
 
 from otel_logtail.environment import check_resolved, usable
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import UsageError, missing_package
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.component import records_of
 from otel_logtail.exporters.otlp.config import read_form
@@ -28,6 +28,7 @@ from otel_logtail.exporters.prometheus.options import HOST, PORT
 from otel_logtail.exporters.prometheus.shown import Shown
 from otel_logtail.model import Attributes, Delivered, Delivery, ExportBatch, HealthRecord, Point, Stream
 from otel_logtail.server import Server
+from otel_logtail.text import reason_of
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9464
@@ -93,18 +94,14 @@ def make(context: ExporterContext) -> PrometheusExporter:
     try:
         import prometheus_client  # noqa: F401 - an extra: if it is missing, that is an error now and not at the first scrape
     except ImportError as problem:
-        raise UsageError(
-            "the exporter prometheus needs the package prometheus-client, which is not installed",
-            hint="pip install prometheus-client, or: pipx inject otel-logtail prometheus-client",
-        ) from problem
+        raise missing_package("prometheus", "prometheus-client") from problem
     form = read_form(context)
     host, port = address_of(context)
     try:
         return PrometheusExporter(host, port, encoding_of(form, context))
     except OSError as problem:
-        why = problem.strerror or str(problem)
         raise UsageError(
-            f"the exporter prometheus can't listen on {host} port {port}: {why}",
+            f"the exporter prometheus can't listen on {host} port {port}: {reason_of(problem)}",
             hint="another port: --prometheus-port; another address: --prometheus-host",
             setting="prometheus_port" if problem.errno == errno.EADDRINUSE else "prometheus_host",
         ) from problem

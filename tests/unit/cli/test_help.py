@@ -101,6 +101,12 @@ def test_a_group_without_a_command_shows_its_help_or_answers(names: tuple[str, .
             "an option of 'otel-logtail query samples'",
             "query ",
         ),
+        (
+            ["doctor", "--observer", "x"],
+            "no such option: --observer",
+            "pass --observer before 'doctor'",
+            "doctor [OPTIONS]",
+        ),
         (["status", "--observer", "x"], "no such option: --observer", "otel-logtail status --help", "status [OPTIONS]"),
         (
             ["report", "--config", "x.toml"],

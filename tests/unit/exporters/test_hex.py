@@ -584,7 +584,9 @@ def test_a_wrong_address_is_one_line_and_exit_2(tmp_path: Path) -> None:
 def test_without_websockets_the_error_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "otel_logtail.exporters.hex.link")
     monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
-    with pytest.raises(UsageError, match="needs websockets") as caught:
+    with pytest.raises(
+        UsageError, match="the exporter hex needs the package websockets, which is not installed"
+    ) as caught:
         make(ExporterContext({}))
     assert "pipx inject otel-logtail websockets" in caught.value.hint
 

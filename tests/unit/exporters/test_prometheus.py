@@ -286,7 +286,7 @@ def test_a_port_in_use_is_one_clear_usage_error() -> None:
         with pytest.raises(UsageError) as caught:
             make(ExporterContext({}, {"prometheus_port": str(port)}))
     assert str(caught.value) == (
-        f"the exporter prometheus can't listen on 127.0.0.1 port {port}: Address already in use"
+        f"the exporter prometheus can't listen on 127.0.0.1 port {port}: address already in use"
     )
     assert "--prometheus-port" in caught.value.hint
 

@@ -136,6 +136,20 @@ def test_the_end_of_an_outage_has_its_length_and_what_waited(clock: Clock) -> No
     ]
 
 
+def test_the_addresses_of_one_name_are_one_outage(clock: Clock) -> None:
+    out = io.StringIO()
+    reporter = Reporter(out, clock_s=clock)
+    text = "failed to connect to all addresses; last error: UNKNOWN: {}: Failed to connect to remote host"
+    reporter.exporter_failed("otlp", text.format("ipv6:%5B::1%5D:4317"), "intervals")
+    reporter.exporter_failed("otlp", text.format("ipv4:127.0.0.1:4317"), "episodes")
+    assert out.getvalue().splitlines() == [
+        f"otel-logtail: warning: otlp: {text.format('ipv6:%5B::1%5D:4317')}; buffering, will retry"
+    ]
+    reporter.exporter_works("otlp", "intervals", "localhost:4317")
+    reporter.exporter_works("otlp", "episodes", "localhost:4317")
+    assert len(out.getvalue().splitlines()) == 2
+
+
 def test_a_receiver_that_was_down_at_the_start_is_connected_once(clock: Clock) -> None:
     out = io.StringIO()
     reporter = Reporter(out, clock_s=clock)
