@@ -69,8 +69,8 @@ def test_two_equal_weeks_show_no_difference(db: Path) -> None:
     ("words", "why"),
     [
         (("--compare", "previous", "--before", "1d"), "--compare excludes --before and --after"),
-        (("--compare", "yesterday"), "--compare yesterday: expected 'previous' or a range"),
-        (("--compare", "2026-11-09..2026-11-02"), "--compare 2026-11-09..2026-11-02: the range is empty"),
+        (("--compare", "yesterday"), "invalid --compare 'yesterday': expected 'previous' or a range"),
+        (("--compare", "2026-11-09..2026-11-02"), "invalid --compare '2026-11-09..2026-11-02': the range is empty"),
         (("--before", "2026-11-16", "--after", "2026-11-15"), "no later period from 2026-11-15"),
         (("--before", "2026-11-30"), "no later period from 2026-11-30"),
         (("--since", "2026-11-17", "--before", "2026-11-16"), "--since is not before 2026-11-16"),
