@@ -132,7 +132,9 @@ class OpenIntervals:
             self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (log_ns, source))
         if not places:
             return 0
-        self._repair(source, until_ns)
+        # beyond the limit, more intervals end together than these places
+        if len(places) == self.most_closed or not self._memory.keys() >= set(places):
+            self._repair(source, until_ns)
         # in order of time, so that an exporter reads the intervals of each series in order
         cursor = self._db.execute(
             f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach)"
