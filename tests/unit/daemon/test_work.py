@@ -74,19 +74,25 @@ def test_each_hour_has_one_line_with_the_new_work(tmp_path: Path) -> None:
         parts.close()
 
 
+def delivered(parts: Parts, watcher: TimedWatcher, reporter: Reporter) -> Turn:
+    """Read the log to its end and deliver everything; return the turn that did it."""
+    turn = Turn(parts, watcher, reporter, Supervisor({}), Pace())
+    turn.take(None)
+    parts.sources.finish(2**62)
+    for drain in parts.drains:
+        drain.start()
+        drain.stop(60.0)
+        drain.join()
+    return turn
+
+
 def test_deliveries_are_counted(tmp_path: Path) -> None:
     (tmp_path / "proxy.log").write_bytes(lines(0, 10, ms=900))
     reporter = Reporter(io.StringIO())
     parts = parts_of(tmp_path, reporter)
     try:
         watcher = TimedWatcher()
-        turn = Turn(parts, watcher, reporter, Supervisor({}), Pace())
-        turn.take(None)
-        parts.sources.finish(2**62)
-        for drain in parts.drains:
-            drain.start()
-            drain.stop(60.0)
-            drain.join()
+        turn = delivered(parts, watcher, reporter)
         done = turn.work.done(0.0).exporters["jsonl"]
         assert (done.delivered > 0, done.waiting) == (True, 0)
         watcher.close()
@@ -100,16 +106,10 @@ def test_repeats_are_not_counted_as_delivered(tmp_path: Path) -> None:
     parts = parts_of(tmp_path, reporter)
     try:
         watcher = TimedWatcher()
-        turn = Turn(parts, watcher, reporter, Supervisor({}), Pace())
-        turn.take(None)
-        parts.sources.finish(2**62)
-        for drain in parts.drains:
-            drain.start()
-            drain.stop(60.0)
-            drain.join()
+        turn = delivered(parts, watcher, reporter)
         with closing(connect(parts.store.path)) as connection:
-            ((delivered,),) = connection.execute("SELECT delivered FROM exporter").fetchall()
-        assert turn.work.done(0.0).exporters["jsonl"].delivered == delivered
+            ((stored,),) = connection.execute("SELECT delivered FROM exporter").fetchall()
+        assert turn.work.done(0.0).exporters["jsonl"].delivered == stored
         watcher.close()
     finally:
         parts.close()
