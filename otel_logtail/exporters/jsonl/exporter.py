@@ -26,12 +26,9 @@ from otel_logtail.exporters.jsonl.file import LineFile, see_that_it_is_ours
 from otel_logtail.exporters.jsonl.options import FILE, KEEP, KIND, MAX_SIZE
 from otel_logtail.exporters.otlp.component import records_of
 from otel_logtail.exporters.otlp.config import read_form
-from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest
+from otel_logtail.exporters.otlp.encoding import SIGNALS, Encoding, ExportRequest
 from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry, Stream
-
-_SIGNALS = {Stream.EPISODES: "traces", Stream.PARTS: "traces", Stream.BREACHES: "logs", Stream.MARKS: "logs"}
-"""The signal of each stream; the others are metrics."""
 
 _IDS = frozenset({"traceId", "spanId", "parentSpanId"})
 
@@ -56,7 +53,7 @@ class JsonlExporter(Exporter):
 
     def export(self, batch: ExportBatch) -> Delivery:
         """Append the batch's requests and sync them to the disk."""
-        path = self._paths.get("") or self._paths[_SIGNALS.get(batch.stream, "metrics")]
+        path = self._paths.get("") or self._paths[SIGNALS[batch.stream]]
         delivered = synced = 0
         file: LineFile | None = None
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from otel_logtail.exporters.otlp import metrics
-from otel_logtail.exporters.otlp.config import Signal, SignalName
-from otel_logtail.exporters.otlp.encoding import Encoding
+from otel_logtail.exporters.otlp.config import Signal
+from otel_logtail.exporters.otlp.encoding import Encoding, SignalName
 from otel_logtail.model import Attributes, EpisodeRecord, ExportBatch, PartRecord, Point
 
 _KINDS: dict[SignalName, str] = {"metrics": "metric", "traces": "span", "logs": "log"}

@@ -18,12 +18,11 @@ import msgspec
 from otel_logtail.environment import attributes, check_resolved, problem, unwanted, usable
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import EVENTS, HISTOGRAM
-from otel_logtail.exporters.otlp.encoding import Events, has_logs
+from otel_logtail.exporters.otlp.encoding import Events, SignalName, has_logs
 from otel_logtail.exporters.otlp.options import ENDPOINT, PROTOCOL
 from otel_logtail.option import Option, Options
 
 Protocol = Literal["grpc", "http/protobuf"]
-SignalName = Literal["metrics", "traces", "logs"]
 
 DEFAULT_TIMEOUT_MS = 10_000
 GRPC_PORT = 4317

@@ -66,18 +66,18 @@ def encode(batch: ExportBatch, encoding: Encoding, encoder: Encoder[_M]) -> Iter
             yield Request(1, encoder.health(record, encoding))
     elif batch.stream is Stream.BREACHES:
         breaches = only(BreachRecord, batch.items)
-        for group in groups(breaches, encoding.max_records, key=lambda breach: breach.id, weight=lambda _: 1):
+        for group in groups(breaches, encoding.max_records):
             yield from fit(group, encoder.breaches, encoding, encoder.size)
     elif batch.stream is Stream.MARKS:
         marks = only(MarkRecord, batch.items)
-        for found in groups(marks, encoding.max_records, key=lambda mark: mark.id, weight=lambda _: 1):
+        for found in groups(marks, encoding.max_records):
             yield from fit(found, encoder.marks, encoding, encoder.size)
     else:
         episodes: list[EpisodeRecord | PartRecord] = []
         episodes += (
             only(EpisodeRecord, batch.items) if batch.stream is Stream.EPISODES else only(PartRecord, batch.items)
         )
-        for records in groups(episodes, encoding.max_records, key=lambda record: record.id, weight=spans.weight_of):
+        for records in groups(episodes, encoding.max_records, spans.weight_of):
             yield from fit(records, encoder.episodes, encoding, encoder.size)
 
 
@@ -121,19 +121,15 @@ def without_exemplars(batch: ExportBatch) -> ExportBatch:
     return ExportBatch(batch.stream, items)
 
 
-def groups(
-    items: Sequence[_T], most: int, *, key: Callable[[_T], Hashable], weight: Callable[[_T], int]
-) -> Iterator[list[_T]]:
-    """Yield runs of items in their order: no key twice in a run, and a weight of at most ``most`` (or one item)."""
+def groups(items: Sequence[_T], most: int, weight: Callable[[_T], int] = lambda _: 1) -> Iterator[list[_T]]:
+    """Yield runs of items in their order, each with a weight of at most ``most`` (or one item)."""
     group: list[_T] = []
-    seen: set[Hashable] = set()
     total = 0
     for item in items:
-        if group and (key(item) in seen or total + weight(item) > most):
+        if group and total + weight(item) > most:
             yield group
-            group, seen, total = [], set(), 0
+            group, total = [], 0
         group.append(item)
-        seen.add(key(item))
         total += weight(item)
     if group:
         yield group

@@ -12,9 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_logtail.model import (
-    SourceInfo,
-)
+from otel_logtail.model import SourceInfo, Stream
 
 SCOPE = "otel_logtail"
 ITSELF = "otel-logtail"
@@ -24,6 +22,18 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions that names such as ``log.file.path`` and ``error.type`` are from."""
 
 _T = TypeVar("_T")
+
+SignalName = Literal["metrics", "traces", "logs"]
+
+SIGNALS: dict[Stream, SignalName] = {
+    Stream.INTERVALS: "metrics",
+    Stream.SELF: "metrics",
+    Stream.EPISODES: "traces",
+    Stream.PARTS: "traces",
+    Stream.BREACHES: "logs",
+    Stream.MARKS: "logs",
+}
+"""The signal that carries each stream."""
 
 Events = Literal["span", "log", "both", "spans"]
 """The form of breaches: events of their episode's span, log records, both of these, or child spans."""

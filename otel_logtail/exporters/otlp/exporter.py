@@ -29,9 +29,9 @@ from otel_logtail.errors import UsageError
 from otel_logtail.exporter import Exporter, ExporterContext
 from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, has_later_points, lacks_signal
 from otel_logtail.exporters.otlp.component import component_of, records_of
-from otel_logtail.exporters.otlp.config import Settings, Signal, SignalName, read_settings
-from otel_logtail.exporters.otlp.encoding import ITSELF, Encoding, ExportRequest, has_logs
-from otel_logtail.exporters.otlp.requests import encoding_of, requests
+from otel_logtail.exporters.otlp.config import Signal, read_settings
+from otel_logtail.exporters.otlp.encoding import ITSELF, SIGNALS, Encoding, ExportRequest, SignalName, has_logs
+from otel_logtail.exporters.otlp.requests import encoding_of, requests, streams_of
 from otel_logtail.model import Attributes, Delivered, Delivery, ExportBatch, Partial, Refused, Stream
 
 _REQUESTS: dict[SignalName, type[ExportRequest]] = {
@@ -141,28 +141,19 @@ def make(context: ExporterContext) -> OtlpExporter:
             "the exporter otlp has nothing to send: OTEL_METRICS_EXPORTER and OTEL_TRACES_EXPORTER are none",
             hint="leave out --exporter otlp, or one of the variables",
         )
-    user_agent = user_agent_of(context.version)
-    senders: dict[Stream, Sender] = {}
+    signals: dict[SignalName, Signal] = {}
     if "metrics" not in without:
-        metrics = _sender(settings.metrics, "metrics", user_agent)
-        senders |= {Stream.INTERVALS: metrics, Stream.SELF: metrics}
+        signals["metrics"] = settings.metrics
     if "traces" not in without:
-        senders[Stream.EPISODES] = senders[Stream.PARTS] = _sender(settings.traces, "traces", user_agent)
+        signals["traces"] = settings.traces
     if settings.logs is not None:
-        logs = _sender(settings.logs, "logs", user_agent)
-        senders[Stream.MARKS] = logs
-        if has_logs(settings.form.events):
-            senders[Stream.BREACHES] = logs
-    components = {stream: component_of(*_signal_of(stream, settings)) for stream in senders}
+        signals["logs"] = settings.logs
+    user_agent = user_agent_of(context.version)
+    made = {name: _sender(signal, name, user_agent) for name, signal in signals.items()}
+    carried = {stream: name for stream in streams_of(settings.form) if (name := SIGNALS[stream]) in made}
+    senders = {stream: made[name] for stream, name in carried.items()}
+    components = {stream: component_of(signals[name], name) for stream, name in carried.items()}
     return OtlpExporter(senders, encoding_of(settings.form, context), _address(settings.metrics), components)
-
-
-def _signal_of(stream: Stream, settings: Settings) -> tuple[Signal, SignalName]:
-    if stream in (Stream.EPISODES, Stream.PARTS):
-        return settings.traces, "traces"
-    if stream in (Stream.BREACHES, Stream.MARKS) and settings.logs is not None:
-        return settings.logs, "logs"
-    return settings.metrics, "metrics"
 
 
 def user_agent_of(version: str) -> str:

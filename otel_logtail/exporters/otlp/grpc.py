@@ -18,8 +18,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import Me
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from otel_logtail.exporters.otlp.answer import RESPONSES, Outcome, judge_grpc, judge_response
-from otel_logtail.exporters.otlp.config import Signal, SignalName
-from otel_logtail.exporters.otlp.encoding import ExportRequest
+from otel_logtail.exporters.otlp.config import Signal
+from otel_logtail.exporters.otlp.encoding import ExportRequest, SignalName
 from otel_logtail.exporters.otlp.tls import ask, explain, read_tls
 from otel_logtail.model import Retry
 

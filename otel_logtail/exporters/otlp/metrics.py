@@ -68,7 +68,7 @@ def identity(point: Point) -> Hashable:
 def weight_of(point: Point) -> int:
     """Return the number of data points of a point."""
     own = 2 if point.series.instrument is Instrument.EPISODES else 1
-    return own + _has_maximum(point)
+    return own + has_maximum(point)
 
 
 def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
@@ -99,7 +99,7 @@ def points_data(points: Iterable[Point], encoding: Encoding) -> MetricsData:
 def data_points(point: Point, encoding: Encoding) -> Iterator[Described]:
     """Yield the data points of a point."""
     instrument = point.series.instrument
-    start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
+    start_ns, counts = counted(point, encoding)
     number = NumberDataPoint(dict(point.series.attributes), start_ns, point.time_ns, counts.count)
     if instrument is Instrument.BREACHES:
         yield Described("breaches", "{sample}", "Samples that reached the threshold.", number)
@@ -121,14 +121,20 @@ def data_points(point: Point, encoding: Encoding) -> Iterator[Described]:
         yield from _maximum(point, "episode.max_duration", "The longest episode that ended in an interval.")
 
 
-def _has_maximum(point: Point) -> bool:
+def counted(point: Point, encoding: Encoding) -> tuple[int, Counts]:
+    """Return the start and the counts that a point carries: since the last point, or since the series' start."""
+    return (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
+
+
+def has_maximum(point: Point) -> bool:
+    """Return whether a point carries the maximum of its interval: a repeat has no counts of its own."""
     # not of stages: they are most of the points, and their maxima would make requests half as large again
     return point.delta.count > 0 and point.series.instrument in (Instrument.DURATION, Instrument.EPISODES)
 
 
 def _maximum(point: Point, suffix: str, text: str) -> Iterator[Described]:
     """Yield the longest duration among a point's own counts; repeated points have none."""
-    if _has_maximum(point):
+    if has_maximum(point):
         data = NumberDataPoint(dict(point.series.attributes), 0, point.time_ns, point.delta.max_ns / 1e9)
         yield Described(suffix, "s", text, data, is_gauge=True)
 

@@ -52,12 +52,12 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
     found: dict[tuple[str, str, str], Any] = {}
     for point in points:
         source = point.source
-        start_ns, counts = (point.previous_ns, point.delta) if encoding.delta else (point.start_ns, point.total)
+        start_ns, counts = metrics.counted(point, encoding)
         series = point.series
         attributes = _attributes(series.attributes)
         for template in _templates(source, series.instrument, series.bounds_ns, encoding):
-            if template.is_maximum and not point.delta.count:
-                continue  # a repeated point has no counts of its own
+            if template.is_maximum and not metrics.has_maximum(point):
+                continue
             key = (source.name, source.instance, template.metric.name)
             if key not in found:
                 if key[:2] not in scopes:

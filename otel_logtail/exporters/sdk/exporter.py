@@ -21,7 +21,7 @@ from otel_logtail.exporter import HISTOGRAM, Exporter, ExporterContext
 from otel_logtail.exporters.otlp.component import records_of
 from otel_logtail.exporters.otlp.config import Form, read_form
 from otel_logtail.exporters.otlp.encode import encode
-from otel_logtail.exporters.otlp.encoding import Encoding
+from otel_logtail.exporters.otlp.encoding import SIGNALS, Encoding
 from otel_logtail.exporters.otlp.requests import encoding_of, streams_of
 from otel_logtail.exporters.sdk.installed import SdkExporter, load
 from otel_logtail.exporters.sdk.records import SDK, Records
@@ -31,15 +31,6 @@ from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Retry,
 MAX_RECORDS = 512
 """The most records of one call: the batch size of the SDK's own processors, which exporters are made for."""
 
-_SIGNAL = {
-    Stream.INTERVALS: "metrics",
-    Stream.SELF: "metrics",
-    Stream.EPISODES: "traces",
-    Stream.PARTS: "traces",
-    Stream.BREACHES: "logs",
-    Stream.MARKS: "logs",
-}
-
 
 class ToSdkExporter(Exporter):
     """Sends with one exporter of the SDK for each signal."""
@@ -47,7 +38,7 @@ class ToSdkExporter(Exporter):
     name = "sdk"
 
     def __init__(self, exporters: Mapping[str, SdkExporter], encoding: Encoding, wants: frozenset[Stream]) -> None:
-        self.wants = frozenset(stream for stream in wants if _SIGNAL[stream] in exporters)
+        self.wants = frozenset(stream for stream in wants if SIGNALS[stream] in exporters)
         self.form = encoding.form
         self._exporters = exporters
         self._encoding = encoding
@@ -63,7 +54,7 @@ class ToSdkExporter(Exporter):
 
         A SUCCESS counts only if the shutdown has not begun: some packages return it without sending after that.
         """
-        exporter = self._exporters[_SIGNAL[batch.stream]]
+        exporter = self._exporters[SIGNALS[batch.stream]]
         done = 0
         for request in encode(batch, self._encoding, SDK):
             succeeded = not self._closed and self._call(exporter, request.message)
