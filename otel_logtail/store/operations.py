@@ -13,7 +13,7 @@ import sqlite3
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -115,31 +115,80 @@ class Operations:
         row = self._db.execute(
             f"SELECT {_NUMBERS} FROM operation WHERE exporter = ? AND signal = ? AND component = ? AND error = ?", key
         ).fetchone()
-        before, sum_ns, counts = _numbers(*(row or (0, 0, b"[]")))
+        before, durations = _numbers(*row) if row else (0, _NONE)
         if took_ns is not None:
-            counts[bisect_left(BOUNDS_NS, took_ns)] += 1
+            durations = durations.joined(_one(took_ns))
         self._db.execute(
-            "INSERT OR REPLACE INTO operation VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*key, min(before + records, MOST), min(sum_ns + (took_ns or 0), MOST), encode_json(counts)),
+            "INSERT OR REPLACE INTO operation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *key,
+                min(before + records, MOST),
+                min(durations.sum_ns, MOST),
+                encode_json(durations.counts),
+                *(durations.ends_ns or (None, None)),
+            ),
         )
 
 
+class _Durations(NamedTuple):
+    """The durations of some exports: ``ends_ns`` is the shortest and the longest, None if one is not known."""
+
+    sum_ns: int
+    counts: tuple[int, ...]
+    ends_ns: tuple[int, int] | None
+
+    def joined(self, other: _Durations) -> _Durations:
+        """Return the durations of both."""
+        if not any(self.counts):
+            return other
+        if not any(other.counts):
+            return self
+        return _Durations(
+            self.sum_ns + other.sum_ns,
+            tuple(one + more for one, more in zip(self.counts, other.counts, strict=True)),
+            self._joined_ends(other),
+        )
+
+    def _joined_ends(self, other: _Durations) -> tuple[int, int] | None:
+        if self.ends_ns is None or other.ends_ns is None:
+            return None
+        return min(self.ends_ns[0], other.ends_ns[0]), max(self.ends_ns[1], other.ends_ns[1])
+
+
+_NONE = _Durations(0, (0,) * (len(BOUNDS_NS) + 1), None)
+
+
+def _one(took_ns: int) -> _Durations:
+    at = bisect_left(BOUNDS_NS, took_ns)
+    counts = tuple(int(place == at) for place in range(len(BOUNDS_NS) + 1))
+    return _Durations(took_ns, counts, (took_ns, took_ns))
+
+
 # the texts are read as bytes: a flipped bit can make them invalid UTF-8, which would fail the whole query
-_NUMBERS = "records, sum_ns, CAST(buckets AS BLOB)"
+_NUMBERS = "records, sum_ns, CAST(buckets AS BLOB), min_ns, max_ns"
 _NAMES = ", ".join(f"CAST({name} AS BLOB)" for name in ("exporter", "signal", "component", "error"))
 
 
-def _numbers(records: object, sum_ns: object, buckets: bytes) -> tuple[int, int, list[int]]:
+def _numbers(records: object, sum_ns: object, buckets: bytes, min_ns: object, max_ns: object) -> tuple[int, _Durations]:
     """Return the numbers of a row; a damaged one, which SQLite does not detect, counts as empty."""
     number = _whole(records) or 0
     whole_ns = _whole(sum_ns)
     try:
-        counts = msgspec.json.decode(buckets, type=list[int])
+        counts = msgspec.json.decode(buckets, type=tuple[int, ...])
     except (msgspec.MsgspecError, ValueError):
-        counts = []
+        counts = ()
     if whole_ns is None or len(counts) != len(BOUNDS_NS) + 1 or not all(0 <= count < _TOO_MANY for count in counts):
-        return number, 0, [0] * (len(BOUNDS_NS) + 1)
-    return number, whole_ns, counts
+        return number, _NONE
+    return number, _Durations(whole_ns, counts, _ends(counts, _whole(min_ns), _whole(max_ns)))
+
+
+def _ends(counts: tuple[int, ...], min_ns: int | None, max_ns: int | None) -> tuple[int, int] | None:
+    """Return the shortest and the longest duration; None if they do not fit the counts."""
+    if min_ns is None or max_ns is None or min_ns > max_ns:
+        return None
+    filled = [place for place, count in enumerate(counts) if count]
+    ends = [bisect_left(BOUNDS_NS, min_ns), bisect_left(BOUNDS_NS, max_ns)]
+    return (min_ns, max_ns) if filled and ends == [filled[0], filled[-1]] else None
 
 
 def _is_repeat(item: Item) -> bool:
@@ -166,10 +215,10 @@ def _series(exporter: bytes, signal: bytes, component: bytes, error: bytes) -> t
 def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
     """Yield the metrics of all exporters."""
     rows = db.execute(f"SELECT {_NUMBERS}, {_NAMES} FROM operation ORDER BY exporter, signal, component, error")
-    durations: dict[Attributes, tuple[int, list[int]]] = {}
+    durations: dict[Attributes, _Durations] = {}
     for row in rows.fetchall():
-        records, sum_ns, counts = _numbers(*row[:3])
-        if (series := _series(*row[3:])) is None:
+        records, took = _numbers(*row[:5])
+        if (series := _series(*row[5:])) is None:
             continue  # it belongs to no exporter any more
         signal, attributes = series
         unit, text = UNITS[signal]
@@ -181,18 +230,18 @@ def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
             attributes,
             records,
         )
-        if any(counts):
+        if any(took.counts):
             # signals of one component, such as a file, are one series
-            before_ns, before = durations.get(attributes, (0, [0] * len(counts)))
-            durations[attributes] = before_ns + sum_ns, [one + more for one, more in zip(before, counts, strict=True)]
-    for attributes, (sum_ns, counts) in durations.items():
+            durations[attributes] = durations.get(attributes, _NONE).joined(took)
+    for attributes, took in durations.items():
         yield HealthValue(
             "otel.sdk.exporter.operation.duration",
             "s",
             "The duration of exporting a batch of telemetry records.",
             "histogram",
             attributes,
-            sum_ns / 1e9,
+            took.sum_ns / 1e9,
             bounds=tuple(bound / 1e9 for bound in BOUNDS_NS),
-            buckets=tuple(counts),
+            buckets=took.counts,
+            ends=None if took.ends_ns is None else (took.ends_ns[0] / 1e9, took.ends_ns[1] / 1e9),
         )

@@ -242,6 +242,8 @@ CREATE TABLE operation (                  -- finished exports: the metrics otel.
   records   INTEGER NOT NULL,             -- data points, spans or log records
   sum_ns    INTEGER NOT NULL,             -- duration of all exports
   buckets   TEXT NOT NULL,                -- JSON array: number of exports by duration (operations.BOUNDS_NS)
+  min_ns    INTEGER,                      -- the shortest and the longest export; NULL: none, or schema 8 counted some
+  max_ns    INTEGER,
   PRIMARY KEY (exporter, signal, component, error)
 ) WITHOUT ROWID;
 

@@ -67,6 +67,7 @@ def _metric(values: list[HealthValue], record: HealthRecord) -> Metric:
 
 
 def _histogram(value: HealthValue, record: HealthRecord) -> HistogramDataPoint:
+    least, greatest = value.ends or (None, None)  # the encoder takes None, the SDK's record does not
     return HistogramDataPoint(
         attributes=dict(value.attributes),
         start_time_unix_nano=record.start_ns,
@@ -75,6 +76,6 @@ def _histogram(value: HealthValue, record: HealthRecord) -> HistogramDataPoint:
         sum=value.value,
         bucket_counts=value.buckets,
         explicit_bounds=value.bounds,
-        min=None,  # type: ignore[arg-type] # not known, which the encoder takes and the SDK's record does not
-        max=None,  # type: ignore[arg-type]
+        min=least,  # type: ignore[arg-type]
+        max=greatest,  # type: ignore[arg-type]
     )

@@ -1,8 +1,8 @@
 """Stores of older versions are migrated with the same answers, completely or not at all; other databases are unchanged.
 
-``stores/N.db`` was written by schema N (3: migrated from 2 by the program of its day): the burst's capture, an exporter
-``otlp`` that had delivered nothing, and from 2 on an exporter ``hex`` that skipped everything as too old. Next to 1 are
-the answers of its day's queries; the other stores gave the same answers.
+``stores/N.db`` was written by schema N (3 and 8: migrated from 2 and 7 by the program of their day): the burst's
+capture, an exporter ``otlp`` that had delivered nothing, and from 2 on an exporter ``hex`` that skipped everything as
+too old. Next to 1 are the answers of its day's queries; the other stores gave the same answers.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import pytest
 
 from otel_logtail import query
 from otel_logtail.errors import StoreError
-from otel_logtail.model import Batch, BreachRecord, EpisodeRecord, Instrument, Point, Severity, Stream
+from otel_logtail.model import Batch, BreachRecord, EpisodeRecord, ExportBatch, Instrument, Point, Severity, Stream
 from otel_logtail.store import file as storefile
 from otel_logtail.store import migrate
 from otel_logtail.store.connection import SCHEMA_VERSION
 from otel_logtail.store.maintenance import Limits
+from otel_logtail.store.operations import BOUNDS_NS, Operations, values
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from tests.support.mortal import Killed, MortalConnection
@@ -232,6 +233,23 @@ def test_a_store_of_this_version_also_takes_a_migration_that_is_still_to_come(tm
     assert rows(new, "SELECT sum(count) FROM block") == [(1,)]
 
 
+def test_durations_that_schema_8_counted_have_no_shortest_and_no_longest(tmp_path: Path) -> None:
+    path = Path(shutil.copy(STORES / "8.db", tmp_path / "store.db"))
+    counts = [1, *[0] * len(BOUNDS_NS)]
+    with closing(sqlite3.connect(path)) as conn, conn:
+        row = ("otlp", "span", "{}", "", 1, 4_000_000, json.dumps(counts))
+        conn.execute("INSERT INTO operation VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    with opened(path), closing(sqlite3.connect(path)) as conn, conn:
+        operations = Operations(conn, "otlp", lambda: 0)
+        (histogram,) = [value for value in values(conn) if value.kind == "histogram"]
+        assert (histogram.value, sum(histogram.buckets), histogram.ends) == (0.004, 1, None)
+        batch = ExportBatch(Stream.EPISODES, ())
+        operations.begin(batch.stream)
+        operations.finish(batch)
+        (histogram,) = [value for value in values(conn) if value.kind == "histogram"]
+        assert (histogram.value, sum(histogram.buckets), histogram.ends) == (0.004, 2, None)
+
+
 def test_there_is_one_migration_for_each_version() -> None:
     assert [*migrate.steps()] == [*range(2, SCHEMA_VERSION + 1)]
 
@@ -243,6 +261,7 @@ FROZEN = {
     "0005_faults.sql": "0dd882625da35236",
     "0006_observers.sql": "43f1c3095b661c4f",
     "0007_marks_and_parts.sql": "aaa8e6f18e37443f",
+    "0008_operations.sql": "b897d26996359988",
 }
 """The first digits of the SHA-256 of the steps that stores out there have taken: a new column needs a new step."""
 

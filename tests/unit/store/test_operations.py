@@ -65,7 +65,7 @@ def test_an_item_that_is_not_sent_is_not_counted(outbox: Outbox) -> None:
 
 
 def test_the_duration_is_from_the_first_attempt_to_the_decision(outbox: Outbox) -> None:
-    now_ns = iter([-9_000_000_000, 0, 3_000_000_000, 4_000_000_000])
+    now_ns = iter([-9_000_000_000, 0, 3_000_000_000, 4_000_000_000, 5_000_000_000, 5_250_000_000])
     batch = outbox.read(Stream.BREACHES, 1)
     assert batch is not None
     with closing(sqlite3.connect(outbox.path)) as conn, conn:
@@ -75,9 +75,13 @@ def test_the_duration_is_from_the_first_attempt_to_the_decision(outbox: Outbox) 
         operations.begin(Stream.BREACHES)
         operations.begin(Stream.BREACHES)  # tried again, after 3 s
         operations.finish(batch)
-        (histogram,) = [value for value in values(conn) if value.kind == "histogram"]
-    assert (histogram.value, sum(histogram.buckets)) == (4.0, 1)
-    assert histogram.buckets[histogram.bounds.index(5.0)] == 1
+        (first,) = [value for value in values(conn) if value.kind == "histogram"]
+        operations.begin(Stream.BREACHES)
+        operations.finish(batch)
+        (both,) = [value for value in values(conn) if value.kind == "histogram"]
+    assert (first.value, sum(first.buckets), first.ends) == (4.0, 1, (4.0, 4.0))
+    assert first.buckets[first.bounds.index(5.0)] == 1
+    assert (both.value, sum(both.buckets), both.ends) == (4.25, 2, (0.25, 4.0))
 
 
 def test_only_the_items_that_were_decided_and_sent_are_counted(outbox: Outbox) -> None:
@@ -107,6 +111,11 @@ def durations(outbox: Outbox) -> list[int]:
         return [sum(value.buckets) for value in values(conn) if value.kind == "histogram"]
 
 
+def ends_of(outbox: Outbox) -> list[tuple[float, float] | None]:
+    with closing(sqlite3.connect(outbox.path)) as conn:
+        return [value.ends for value in values(conn) if value.kind == "histogram"]
+
+
 @pytest.mark.parametrize(
     "what",
     [
@@ -127,6 +136,18 @@ def test_damaged_durations_count_as_none_and_are_replaced(outbox: Outbox, what: 
     assert (exported(outbox), durations(outbox)) == ({"": 1}, [])
     deliver(outbox)
     assert (exported(outbox), durations(outbox)) == ({"": 2}, [1])
+
+
+@pytest.mark.parametrize(
+    "what", ["min_ns = 'x'", "max_ns = NULL", "min_ns = -1", "max_ns = min_ns - 1", "max_ns = 1 << 60"]
+)
+def test_damaged_ends_of_durations_are_left_out(outbox: Outbox, what: str) -> None:
+    deliver(outbox)
+    assert all(ends is not None for ends in ends_of(outbox))
+    damage(outbox, what)
+    assert ends_of(outbox) == [None]
+    deliver(outbox)
+    assert (durations(outbox), ends_of(outbox)) == ([2], [None])
 
 
 @pytest.mark.parametrize("what", ["records = 'x'", "records = -1", "records = x'00'"])
@@ -167,7 +188,7 @@ def test_signals_of_one_component_are_one_histogram_even_if_one_is_damaged(outbo
     deliver(outbox)
     for signal, buckets in (("span", "[0,1,2]"), ("metric_data_point", [1] * (len(BOUNDS_NS) + 1))):
         with closing(sqlite3.connect(outbox.path)) as conn, conn:
-            row = "exporter, ?, component, error, records, sum_ns, ?"
+            row = "exporter, ?, component, error, records, sum_ns, ?, min_ns, max_ns"
             conn.execute(
                 f"INSERT INTO operation SELECT {row} FROM operation WHERE signal = 'log'", (signal, str(buckets))
             )
