@@ -6,6 +6,7 @@ CONSTRAINTS ?= constraints.txt
 NEWEST := build/newest
 LOWEST := build/lowest
 UV := build/lock/bin/uv
+DOCS := build/docs
 # Tests of reading, storing, delivery and queries that take a minute together.
 CORE := tests/unit/words tests/unit/observers tests/unit/engine/test_intervals.py tests/unit/engine/test_scan.py \
 	tests/unit/store/test_writer.py tests/unit/tail/test_live.py tests/unit/query tests/integration/test_main_job.py \
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UPSTREAMS := $(VENV)/.upstreams
 
-.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture dist lock newest lowest clean
+.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture dist site lock newest lowest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -87,12 +88,22 @@ torture: $(INSTALLED)  ## Kill the daemon 1,000 times under rotation, then run 1
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
 
+# The extra `docs` without the project itself, which the site does not need.
+$(DOCS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt mkdocs-material
+	@touch $@
+
+site: $(DOCS)/.installed  ## Build the documentation site into build/site, and check that its pages request nothing from another host
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	$(DOCS)/bin/python -m tools.site
+
 $(UV):
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 lock: $(UV)  ## Update constraints.txt to the newest versions that pyproject.toml allows
-	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev --extra docs \
 		--custom-compile-command 'make lock' --no-annotate --output-file constraints.txt \
 		pyproject.toml tests/upstreams.txt
 
