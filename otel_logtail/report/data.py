@@ -232,6 +232,8 @@ def _is_complete(reader: Reader, extent: Extent) -> bool:
 
 def _covered_s(reader: Reader, extent: Extent, samples_ns: tuple[int, int]) -> tuple[int, int]:
     """Return the part of the range that the log covers: up to a bound of the range if the store has more beyond it."""
+    if not extent.sampled:
+        return 0, 0  # between a bound and the epoch would be half a million hours
     first_ns, last_ns = samples_ns
     since_ns, until_ns = reader.bounds
     if extent.first_ns is not None and extent.first_ns <= since_ns:

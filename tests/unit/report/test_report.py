@@ -273,6 +273,26 @@ def test_no_samples_is_not_judged_and_names_the_newest_one(tmp_path: Path) -> No
     assert [(v.outcome.value, v.why) for v in empty] == [("not judged", "no samples in this range")] * 2
 
 
+def test_a_range_without_samples_is_not_counted_from_the_epoch(tmp_path: Path) -> None:
+    class Counted(tzinfo):
+        asked = 0
+
+        def utcoffset(self, at: datetime | None) -> timedelta:
+            self.asked += 1
+            return timedelta(0)
+
+        def dst(self, at: datetime | None) -> timedelta:
+            return timedelta(0)
+
+        def tzname(self, at: datetime | None) -> str:
+            return "counted"
+
+    db, zone = make_file(tmp_path / "s.db", [Written(NOON, 10**6)]), Counted()
+    with query.Reader.open(db, since_ns=NOON - 48 * 3600 * SECOND, until_ns=NOON - 24 * 3600 * SECOND) as reader:
+        assert gather(reader, tz=zone).summary.count == 0
+    assert zone.asked < 100
+
+
 def test_the_verdict_comes_first_and_last_and_is_the_exit_code(tmp_path: Path) -> None:
     db = follow(tmp_path, "0.42.0-stall")
     command = ("report", "--since", "2026-11-01", "--db", db)
