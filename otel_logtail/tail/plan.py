@@ -6,7 +6,7 @@ that has lost its name is read on. An unfinished checkpoint without a file is fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -75,6 +75,7 @@ def make_plan(seen: Seen) -> Plan:
     hold: list[Held] = []
     begun: list[tuple[str, int]] = []
     nameless = {held.state.id: held for held in seen.held}
+    named = {reader.identity for reader in seen.readers.values()}
     for path in seen.readers:
         if path in seen.new:
             state, held = _new(seen, path)
@@ -85,12 +86,12 @@ def make_plan(seen: Seen) -> Plan:
             before = seen.claims[path]
             if before is None:
                 continue
-            state, held = _known(seen, path, before, nameless.pop(before.id, None))
+            state, held = _known(seen, path, before, nameless.pop(before.id, None), named)
             if state != before or before.id in moved:
                 update.append(state)
         if held is not None:
             hold.append(held)
-    _hold_nameless(seen, nameless.values(), hold)
+    _hold_nameless(seen, nameless.values(), hold, named)
     kept = {held.state.id for held in hold}
     lost = [s for s in seen.known.unfinished() if s.id not in kept and (seen.complete or s.id in nameless)]
     update += [msgspec.structs.replace(state, size=state.offset, done=True) for state in lost]
@@ -123,7 +124,9 @@ def _new(seen: Seen, path: str) -> tuple[FileState, Held | None]:
     return state, Held(reader, state, _quiet_since(seen, path, None), watched=not seen.is_first)
 
 
-def _known(seen: Seen, path: str, state: FileState, held: Held | None) -> tuple[FileState, Held | None]:
+def _known(
+    seen: Seen, path: str, state: FileState, held: Held | None, named: Collection[tuple[int, int]]
+) -> tuple[FileState, Held | None]:
     reader, is_live = seen.readers[path], path == seen.live
     here = {"path": seen.places[path], "device": reader.device, "inode": reader.inode}
     if held is None and not is_live and not _has_more(reader, state):
@@ -133,7 +136,7 @@ def _known(seen: Seen, path: str, state: FileState, held: Held | None) -> tuple[
         return state, None
     head = state.head if state.offset else fingerprint(reader.read_at(0, HEAD_BYTES))
     now = msgspec.structs.replace(state, live=seen.live, done=False, head=head, **here)
-    keep = held is not None and holds(held.reader, state) and _is_kept(held.reader, reader, live=is_live)
+    keep = held is not None and holds(held.reader, state) and _is_kept(held.reader, reader, named, live=is_live)
     return now, Held(
         held.reader if held and keep else reader,
         now,
@@ -149,9 +152,8 @@ def _quiet_since(seen: Seen, path: str, held: Held | None) -> float | None:
     return seen.now_s if held is None or held.quiet_since is None else held.quiet_since
 
 
-def _hold_nameless(seen: Seen, nameless: Iterable[Held], hold: list[Held]) -> None:
+def _hold_nameless(seen: Seen, nameless: Iterable[Held], hold: list[Held], named: Collection[tuple[int, int]]) -> None:
     """Add the open files that have no name any more: their unread bytes are read through the descriptors."""
-    named = {reader.identity for reader in seen.readers.values()}
     for held in nameless:
         if held.reader.identity not in named and (held.state.offset == 0 or holds(held.reader, held.state)):
             quiet_since = seen.now_s if held.quiet_since is None else held.quiet_since
@@ -183,15 +185,15 @@ def _change(seen: Seen, hold: Iterable[Held]) -> Literal["", "truncated", "rotat
     return "truncated" if before.reader.inode == now.reader.inode else "rotated"
 
 
-def _is_kept(reader: Reader, named: Reader, *, live: bool) -> bool:
+def _is_kept(reader: Reader, there: Reader, named: Collection[tuple[int, int]], *, live: bool) -> bool:
     """Return whether an open file is read on although its name may belong to another file with the same content.
 
     The writer may still have a renamed or compressed file open. If the live file was replaced, or the other file is
-    longer, the other one is read.
+    longer, the other one is read. If the open file has another name, it is read by that name.
     """
-    if reader.identity == named.identity:
+    if reader.identity == there.identity:
         return True
-    return not live and not named.read_at(reader.size(), 1)
+    return not live and reader.identity not in named and not there.read_at(reader.size(), 1)
 
 
 def _has_more(reader: Reader, state: FileState) -> bool:

@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -99,7 +100,48 @@ class Changing(Numbered):
         yield ()
 
 
-WRITERS: tuple[tuple[type[Numbered], int], ...] = ((Numbered, 60), (Changing, 25))
+class Stale(Numbered):
+    """Writes at its old offset, behind a hole of NULs, while its file is copied to dated names and truncated."""
+
+    MOST_COPIES = 60
+
+    def steps(self) -> Iterator[Pauses]:
+        self._is_short = self.chance.random() < 0.5
+        self._copies = 0
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT)
+        try:
+            while not self.ends():
+                for _ in range(self.chance.choice((1, 5, 20))):
+                    os.write(descriptor, self.next_line())
+                    if self.chance.random() < 0.3:
+                        yield ()
+                if self.chance.random() < 0.6 and self._copies < self.MOST_COPIES:
+                    yield from self._copy_and_truncate()
+                yield ()
+        finally:
+            os.close(descriptor)
+
+    def next_line(self) -> bytes:
+        line = super().next_line()
+        return line.replace(b"." * 400, b"") if self._is_short else line
+
+    def _copy_and_truncate(self) -> Iterator[Pauses]:
+        self._copies += 1
+        day = date(2020, 1, 1) + timedelta(days=self._copies)
+        copy = self.log.with_name(f"{self.log.name}-{day:%Y%m%d}")
+        data = self.log.read_bytes()
+        self._note(f"copied to {copy.name}")
+        if self.chance.random() < 0.5:
+            yield from self._write_slowly(copy, data)
+        else:
+            copy.write_bytes(data)
+            yield ()
+        os.truncate(self.log, 0)
+        self._note("truncated")
+        yield ()
+
+
+WRITERS: tuple[tuple[type[Numbered], int], ...] = ((Numbered, 60), (Changing, 25), (Stale, 15))
 """The writers, and how many rounds a run of each has."""
 
 
@@ -182,8 +224,9 @@ class Interleaved:
             self.follower.memory.checkpoints.update(chunk.after)
             offset = chunk.base
             for line in chunk.data.splitlines(keepends=True):
-                if line[7:9] == b" .":
-                    self._take(int(line[:7]), chunk.after, in_doubt=offset < chunk.after.doubt)
+                text = line.lstrip(b"\0")
+                if text[7:9] == b" .":
+                    self._take(int(text[:7]), chunk.after, in_doubt=offset < chunk.after.doubt)
                 offset += len(line)
             self._kill()
             tail.accept(chunk.after)
@@ -246,10 +289,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--writer", choices=[writer.__name__ for writer, _ in WRITERS], action="append")
     arguments = parser.parse_args()
+    writers = [each for each in WRITERS if arguments.writer is None or each[0].__name__ in arguments.writer]
     wrong = 0
     for seed in range(arguments.first, arguments.first + arguments.seeds):
-        for writer, rounds in WRITERS:
+        for writer, rounds in writers:
             with tempfile.TemporaryDirectory(prefix="interleaved-") as folder:
                 run = Interleaved(Path(folder), seed, writer, rounds=rounds)
                 lost, doubled = run.run()
@@ -259,7 +304,7 @@ def main() -> int:
                 print(f"seed {seed}, {writer.__name__}: {what}", flush=True)
                 if arguments.trace:
                     print("\n".join(run.trace))
-    print(f"{wrong} of {len(WRITERS) * arguments.seeds} runs went wrong")
+    print(f"{wrong} of {len(writers) * arguments.seeds} runs went wrong")
     return 1 if wrong else 0
 
 

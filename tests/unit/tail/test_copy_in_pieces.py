@@ -6,10 +6,12 @@ import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from otel_logtail.tail import identify, live
+from otel_logtail.model import FileState
+from otel_logtail.tail import identify, live, planner
 from otel_logtail.tail.held import GRACE_S
 from otel_logtail.tail.reader import Reader, ending
 from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
@@ -126,6 +128,40 @@ def test_a_live_file_that_is_cut_off_while_it_is_compared_with_its_copy_is_read_
     assert follower.follow_over_grace() == [*numbered(6, 5 + unread), "new"]
     follower.restart()
     assert follower.follow_over_grace() == []
+
+
+def _after_told_apart(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Run an action after the files were compared with the checkpoints, before it is decided which are read."""
+    pending = [happens]
+
+    def noting(*args: Any) -> dict[str, FileState | None]:
+        claims = identify.identify(*args)
+        if pending:
+            pending.pop()()
+        return claims
+
+    monkeypatch.setattr(planner, "identify", noting)
+
+
+def test_a_hole_that_appears_in_the_live_file_while_a_copy_with_one_is_told_apart_is_read_once(
+    log: Path, copy: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_behind_a_hole(*lines: str) -> None:
+        with log.open("r+b") as file:
+            file.seek(4096)
+            file.write("".join(f"{line}\n" for line in lines).encode())
+
+    append(log, "one")
+    follower.follow()
+    os.truncate(log, 0)
+    write_behind_a_hole("two")
+    follower.look()  # a new file: its first bytes are NULs, and nothing is read yet
+    copytruncate(log, copy)
+    _after_told_apart(monkeypatch, lambda: write_behind_a_hole("three", "four", "five"))
+    follower.follow_over_grace()
+    append(log, "six")
+    follower.follow_over_grace()
+    assert [line.lstrip("\0") for line in follower.lines] == ["one", "two", "three", "four", "five", "six"]
 
 
 def test_copy_that_is_cut_off_while_it_is_told_apart_is_read_once(
