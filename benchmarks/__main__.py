@@ -3,6 +3,8 @@
     python -m benchmarks                       some minutes
     python -m benchmarks --full                the long ones too: 10 GB of log, a store of 50 M samples
     python -m benchmarks --only ingest         some of the groups
+    python -m benchmarks --quick               ratios alone, against those in ratios.json: a minute, for CI
+    python -m benchmarks --quick --record      keep its ratios as those to compare with
     python -m benchmarks --size tiny           seconds: a test run, its figures mean nothing
 
 Prints a table, writes it as JSON, and exits with 1 if a target is missed by more than 10 %.
@@ -23,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import files, growth, ingest, latency, observers, rest, stages
+from benchmarks import files, growth, ingest, latency, observers, quick, rest, stages
 from benchmarks.figures import Figure, Machine, Report, at_most, table
 
 Measure = Callable[[Path, str], Iterator[Figure]]
@@ -38,6 +40,9 @@ GROUPS: dict[str, Measure] = {
     ),
     "files": lambda folder, size: files.measure(folder, files.TINY if size == "tiny" else files.Size()),
     "rest": lambda folder, size: rest.measure(folder, rest.TINY if size == "tiny" else rest.Size()),
+}
+QUICK: dict[str, Measure] = {
+    "quick": lambda folder, size: quick.measure(folder, quick.TINY if size == "tiny" else quick.Size()),
 }
 
 
@@ -66,7 +71,7 @@ def measure(groups: Sequence[str], size: str, folder: Path) -> Report:
 def _all_of(name: str, folder: Path, size: str) -> Iterator[Figure]:
     """Yield a group's figures. If the group fails, print why, fail the run, and continue with the others."""
     try:
-        yield from GROUPS[name](folder, size)
+        yield from {**GROUPS, **QUICK}[name](folder, size)
     except Exception as problem:  # noqa: BLE001 - any failure must keep the earlier figures
         traceback.print_exc()
         why = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
@@ -98,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="GROUP")
     parser.add_argument("--size", choices=("tiny", "usual", "full"), default="usual")
     parser.add_argument("--full", action="store_const", const="full", dest="size", help="the same as --size full")
+    parser.add_argument("--quick", action="store_const", const=list(QUICK), dest="only", help="ratios alone, a minute")
+    parser.add_argument("--record", action="store_true", help="keep the ratios of --quick in ratios.json")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where to write (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where logs and stores are made, some GB (the temporary folder)")
     chosen = parser.parse_args(arguments)
@@ -105,6 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = measure(chosen.only, chosen.size, chosen.folder)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    if chosen.record:
+        quick.record(report.figures)
     print(table(report.figures))
     machine = report.machine
     load = f"load {machine.load_before} before and {machine.load_after} after"

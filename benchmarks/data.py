@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=timezone.utc)
+START = datetime(2026, 11, 1, 12, 0, 0, tzinfo=timezone.utc)
 CAPTURES = Path(__file__).parent.parent / "tests" / "captures"
 MARKER = b"STAGE_TIMINGS"
 MB = 10**6
@@ -38,27 +38,32 @@ class Log(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def write_log(
-    path: Path, size: int, *, hits: float, a_second: int = 100, seed: int = 1, lines: int = 0, slow: float = 0.002
-) -> tuple[int, int]:
-    """Write a headroom log of about ``size`` bytes in which a share ``hits`` of the lines are samples.
+class Shape(msgspec.Struct, frozen=True):
+    """The content of a log."""
+
+    hits: float = 1.0
+    """Share of the lines that are samples; below 1 the gaps between samples are random."""
+
+    a_second: float = 1000.0
+    """Lines per second of the log's own time."""
+
+    slow: float = 0.002
+    """Share of the samples that are breaches."""
+
+    seed: int = 1
+
+
+def write_log(path: Path, size: int, shape: Shape, lines: int = 0) -> tuple[int, int]:
+    """Write a headroom log of at least so many bytes and lines.
 
     If there are samples, the last line is one: a program that has it has read the whole log.
-
-    Args:
-        path: The file to write.
-        size: Minimum number of bytes.
-        lines: Minimum number of lines.
-        slow: Share of the samples that are breaches.
-        hits: From 0 to 1; below 1 the gaps between samples are random.
-        a_second: Lines per second of the log's own time.
-        seed: Seed of the random numbers.
 
     Returns:
         (lines, samples).
     """
-    chance = random.Random(seed)  # noqa: S311 - data, no secret
-    lots = [_stages(chance, slow) for _ in range(_LOTS)]
+    hits = shape.hits
+    chance = random.Random(shape.seed)  # noqa: S311 - data, no secret
+    lots = [_stages(chance, shape.slow) for _ in range(_LOTS)]
     others, ends = _others(chance)
     widest = max(1, round(2 / hits) - 1) if hits else _OTHERS  # so that the mean is 1 / hits
     start_ms = round(START.timestamp() * 1000)
@@ -76,7 +81,7 @@ def write_log(
                 parts.append(others[ends[first] : ends[first + taken]])
                 gap, first = gap - taken, 0
             if hits:
-                now_ms = start_ms + lines * 1000 // a_second
+                now_ms = start_ms + int(lines * 1000 // shape.a_second)
                 if now_ms // 1000 != second:
                     second = now_ms // 1000
                     stamp = datetime.fromtimestamp(second, timezone.utc).strftime(_STAMP).encode()
@@ -126,21 +131,19 @@ def _others(chance: random.Random) -> tuple[bytes, list[int]]:
     return b"".join(lines), [0, *accumulate(map(len, lines))]
 
 
-def made(
-    folder: Path, name: str, size: int, *, hits: float, a_second: int = 1000, lines: int = 0, seed: int = 1
-) -> Log:
+def made(folder: Path, name: str, size: int, shape: Shape, lines: int = 0) -> Log:
     """A log of one file, live by its name."""
     path = _place(folder, name) / "proxy-8787.log"
-    found, samples = write_log(path, size, hits=hits, a_second=a_second, lines=lines, seed=seed)
+    found, samples = write_log(path, size, shape, lines)
     return Log(name, (path,), found, samples, path.stat().st_size)
 
 
-def many_files(folder: Path, name: str, size: int, files: int, *, hits: float) -> Log:
+def many_files(folder: Path, name: str, size: int, files: int, shape: Shape) -> Log:
     """The same over many live files, each of its own port."""
     place, paths, lines, samples = _place(folder, name), [], 0, 0
     for number in range(files):
         paths.append(place / f"proxy-{10_000 + number}.log")
-        more = write_log(paths[-1], size // files, hits=hits, a_second=1000, seed=number)
+        more = write_log(paths[-1], size // files, msgspec.structs.replace(shape, seed=number))
         lines, samples = lines + more[0], samples + more[1]
     return Log(name, tuple(paths), lines, samples, sum(path.stat().st_size for path in paths))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 TOLERANCE = 0.1
-"""A limit that is missed by no more than this share is reported but fails nothing, because machines differ."""
+"""A limit that is missed by no more than this share is reported but fails nothing, unless its bar has another one."""
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -15,6 +15,8 @@ class Bar(msgspec.Struct, frozen=True):
 
     value: float
     at_least: bool = False
+    tolerance: float = TOLERANCE
+    """The share of the bar by which it may be missed before the run fails."""
 
     def missed_by(self, value: float) -> float:
         """By which share of the bar it is missed; 0 or less: it is kept."""
@@ -57,7 +59,12 @@ class Figure(msgspec.Struct, frozen=True):
             return "not measured"
         if self.missed_by <= 0:
             return "met"
-        return "missed" if self.missed_by > TOLERANCE else "just missed"
+        return "missed" if self.fails else "just missed"
+
+    @property
+    def fails(self) -> bool:
+        """True if the bar is missed by more than its tolerance."""
+        return self.bar is not None and self.missed_by > self.bar.tolerance
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -83,8 +90,8 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> list[Figure]:
-        """The figures that miss their bar by more than the tolerance."""
-        return [figure for figure in self.figures if figure.missed_by > TOLERANCE]
+        """The figures that miss their bar by more than its tolerance."""
+        return [figure for figure in self.figures if figure.fails]
 
 
 def number(value: float | None) -> str:

@@ -9,10 +9,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from hashlib import blake2b
+from http.client import HTTPConnection
 from pathlib import Path
 
 import msgspec
@@ -83,9 +88,7 @@ def decode(log: Path) -> int:
 
 def store(log: Path, db: Path) -> tuple[int, float]:
     """Insert a row for each sample; returns how many, and the CPU seconds of inserting and committing alone."""
-    connection = sqlite3.connect(db, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection = _opened(db)
     connection.execute(
         "CREATE TABLE sample (id INTEGER PRIMARY KEY, time_ns INTEGER, duration_ns INTEGER, cause TEXT, stage TEXT,"
         " path TEXT, stages TEXT)"
@@ -121,9 +124,7 @@ def store(log: Path, db: Path) -> tuple[int, float]:
 
 def tail(log: Path, db: Path) -> None:
     """Follow a log by polling every 0.2 ms, and insert and commit one row per line, forever."""
-    connection = sqlite3.connect(db, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection = _opened(db)
     connection.execute("CREATE TABLE sample (id INTEGER PRIMARY KEY, line BLOB)")
     rest = b""
     with log.open("rb", buffering=0) as file:
@@ -136,6 +137,96 @@ def tail(log: Path, db: Path) -> None:
             connection.execute("BEGIN")
             connection.executemany("INSERT INTO sample (line) VALUES (?)", [(line,) for line in lines.split(b"\n")])
             connection.execute("COMMIT")
+
+
+def follow(log: Path, db: Path, lines: int) -> None:
+    """Follow a log by polling every 2 ms, insert and commit what has arrived, and return after so many lines."""
+    connection = _opened(db)
+    connection.execute("CREATE TABLE sample (id INTEGER PRIMARY KEY, line BLOB)")
+    with log.open("rb", buffering=0) as file:
+        while lines > 0:
+            found = file.read(_CHUNK).splitlines()
+            if not found:
+                time.sleep(0.002)
+                continue
+            connection.execute("BEGIN")
+            connection.executemany("INSERT INTO sample (line) VALUES (?)", [(line,) for line in found])
+            connection.execute("COMMIT")
+            lines -= len(found)
+
+
+def visit(folder: Path, db: Path) -> int:
+    """List, open, read and hash each log of a folder; insert a row for each and for each sample; returns how many."""
+    connection = _opened(db)
+    connection.execute("CREATE TABLE file (path TEXT PRIMARY KEY, inode INTEGER, size INTEGER, digest BLOB)")
+    connection.execute("CREATE TABLE sample (id INTEGER PRIMARY KEY, duration REAL)")
+    decode_ = msgspec.json.Decoder(Payload).decode
+    files, samples = [], []
+    for entry in os.scandir(folder):
+        with Path(entry.path).open("rb", buffering=0) as file:
+            found, text = os.fstat(file.fileno()), file.read(_CHUNK)
+        files.append((entry.path, found.st_ino, found.st_size, blake2b(text[:256]).digest()))
+        for line in text.splitlines():
+            payload = line.partition(MARKER)[2]
+            samples.append((decode_(payload).stages.total_pre_upstream,))
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO file VALUES (?, ?, ?, ?)", files)
+    connection.executemany("INSERT INTO sample (duration) VALUES (?)", samples)
+    connection.execute("COMMIT")
+    return len(samples)
+
+
+def send(port: int, intervals: int) -> None:
+    """Send six histograms for each interval to a receiver on this machine, a hundred intervals in a request."""
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint
+
+    series = [KeyValue(key=key, value={"string_value": key}) for key in ("path", "stage", "severity")]
+    template = HistogramDataPoint(explicit_bounds=range(16), attributes=series, start_time_unix_nano=1)
+    connection = HTTPConnection("127.0.0.1", port)
+    headers = {"Content-Type": "application/x-protobuf"}
+    for start in range(0, intervals, 100):
+        request = ExportMetricsServiceRequest()
+        metrics = request.resource_metrics.add().scope_metrics.add().metrics
+        series_points = [metrics.add(name=f"stage.{number}").histogram.data_points for number in range(6)]
+        for interval in range(start, min(start + 100, intervals)):
+            for points in series_points:
+                point = points.add()
+                point.CopyFrom(template)
+                point.time_unix_nano = point.count = interval
+                point.sum = 1.5
+                point.bucket_counts.extend(range(17))
+        connection.request("POST", "/v1/metrics", request.SerializeToString(), headers)
+        connection.getresponse().read()
+    connection.close()
+
+
+def write_counts(db: Path, rows: int) -> None:
+    """Write a table of counts as JSON, for :func:`add_up`."""
+    connection = _opened(db)
+    connection.execute("CREATE TABLE counts (id INTEGER PRIMARY KEY, buckets TEXT, exponential TEXT)")
+    one = (json.dumps([*range(17)]), json.dumps({str(number): number for number in range(30)}))
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO counts (buckets, exponential) VALUES (?, ?)", [one] * rows)
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def add_up(db: Path) -> int:
+    """Read all counts and add them up; returns the total."""
+    total = 0
+    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
+        for buckets, exponential in connection.execute("SELECT buckets, exponential FROM counts"):
+            total += sum(json.loads(buckets)) + sum(json.loads(exponential).values())
+    return total
+
+
+def _opened(db: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(db, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
 
 
 if __name__ == "__main__":

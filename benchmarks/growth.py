@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import data
-from benchmarks.data import MB, Log
+from benchmarks.data import MB, Log, Shape
 from benchmarks.figures import Figure, at_most
 from benchmarks.ingest import CLEAN, PROGRAM, check, ours
 from benchmarks.memory import nowhere
@@ -54,7 +54,7 @@ def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
     (empty / "proxy-8787.log").touch()
     nothing = Log("nothing", (empty / "proxy-8787.log",), 0, 0, 0)
     start_s = statistics.median(ours(nothing, folder).cpu_s for _ in range(size.runs * 2))
-    logs = [data.made(folder, f"log {number}", bytes_, hits=0.02) for number, bytes_ in enumerate(size.logs)]
+    logs = [data.made(folder, f"log {number}", bytes_, Shape(0.02)) for number, bytes_ in enumerate(size.logs)]
 
     def a_gb_s(costs: Sequence[Cost], log: Log) -> float:
         return (least_cpu_s(costs) - start_s) / log.bytes * 1e9
@@ -90,7 +90,7 @@ def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
 
 def _memory(folder: Path, size: Size) -> Iterator[Figure]:
     """The most memory with OTLP, of a dense backlog in which breaches are as many as in real logs."""
-    log = data.made(folder, "dense", size.dense, hits=1, a_second=10)
+    log = data.made(folder, "dense", size.dense, Shape(a_second=10))
     (folder / "receiver").mkdir()
     what = f"{log.samples:,} samples, 10/s of log time"
     with Collector(find_collector(), folder / "receiver") as collector:
@@ -114,9 +114,7 @@ def _exporting(folder: Path, size: Size) -> Iterator[Figure]:
             place = folder / f"rate-{a_second}"
             place.mkdir()
             path = place / "proxy-8787.log"
-            lines, samples = data.write_log(
-                path, 0, hits=1, a_second=a_second, lines=size.intervals * 10 * a_second, slow=0
-            )
+            lines, samples = data.write_log(path, 0, Shape(a_second=a_second, slow=0), size.intervals * 10 * a_second)
             log = Log(f"{a_second} a second", (path,), lines, samples, path.stat().st_size)
             alone, sent = [], []
             for _ in range(size.runs):
@@ -132,7 +130,7 @@ def _exporting(folder: Path, size: Size) -> Iterator[Figure]:
 def _larger_stores(folder: Path, size: Size) -> Iterator[Figure]:
     """A store of millions of samples: how large, how fast to ask, and how fast to read into."""
     base = folder / "million.db"
-    log = data.made(folder, "million", 0, hits=1, a_second=10, lines=size.million)
+    log = data.made(folder, "million", 0, Shape(a_second=10), size.million)
     _into(base, log)
     log.files[0].unlink()
     fresh = _size(base)
@@ -200,7 +198,7 @@ def _into_a_large_one(folder: Path, large: Path, samples: int, size: Size) -> It
     """The same log into an empty store and into a large one, in turn, from another file each time."""
     empty, full, before = [], [], samples
     for number in range(size.runs):
-        log = data.made(folder, f"into {number}", size.into, hits=1, seed=number)
+        log = data.made(folder, f"into {number}", size.into, Shape(seed=number))
         empty.append(ours(log, folder))
         full.append(_into(large, log))
         samples += log.samples

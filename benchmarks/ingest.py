@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import data, peers
-from benchmarks.data import MB, Log
+from benchmarks.data import MB, Log, Shape
 from benchmarks.figures import Bar, Figure, at_least, at_most
 from benchmarks.process import Cost, in_turn, least_cpu_s, ratio, run
 
@@ -99,19 +99,19 @@ def store_cpu_s(log: Log, folder: Path) -> float:
 def measure(folder: Path, size: Size) -> Iterator[Figure]:
     """Every figure of this group."""
     sets: tuple[tuple[Callable[[], Log], Against], ...] = (
-        (lambda: data.made(folder, "all hits", size.hits, hits=1), _all_hits),
-        (lambda: data.made(folder, "2 % hits", size.few, hits=0.02), _few_hits),
-        (lambda: data.made(folder, "0 hits", size.few, hits=0), _no_hits),
+        (lambda: data.made(folder, "all hits", size.hits, Shape()), _all_hits),
+        (lambda: data.made(folder, "2 % hits", size.few, Shape(0.02)), _few_hits),
+        (lambda: data.made(folder, "0 hits", size.few, Shape(0)), _no_hits),
         (lambda: data.captures(folder, "captures", size.captures), _captures),
-        (lambda: data.many_files(folder, "many files", size.many, size.files, hits=0.1), _many_files),
+        (lambda: data.many_files(folder, "many files", size.many, size.files, Shape(0.1)), _many_files),
     )
     for make, against in sets:
         log = make()
         yield from against(log, folder, size.runs)
         _remove(log)
     for log in (
-        data.made(folder, "all hits, peers", size.peers, hits=1),
-        data.made(folder, "2 % hits, peers", size.peers_few, hits=0.02),
+        data.made(folder, "all hits, peers", size.peers, Shape()),
+        data.made(folder, "2 % hits, peers", size.peers_few, Shape(0.02)),
     ):
         yield from against_peers(log, folder, size.runs)
         _remove(log)

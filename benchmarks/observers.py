@@ -47,7 +47,7 @@ TINY = Size(samples=500, runs=1)
 
 def measure(folder: Path, size: Size, observers: Sequence[str] = ()) -> Iterator[Figure]:
     """Yield a figure for each log of each observer (empty: of all observers)."""
-    base = data.made(folder, BASE, 0, hits=1, lines=size.samples).files[0]
+    base = data.made(folder, BASE, 0, data.Shape(), size.samples).files[0]
     start = _copy(base, folder / "start", 1)
     logs = {(BASE, base.name): base, **_logs(folder, size, observers or names(OBSERVERS))}
     measures: dict[str, Callable[[], Cost]] = {"start": lambda: _read(BASE, start, folder, 1)}

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.daemon import Following
-from benchmarks.data import write_log
+from benchmarks.data import Shape, write_log
 from benchmarks.figures import Figure, at_most
 from benchmarks.process import run
 from benchmarks.writer import line
@@ -47,7 +47,7 @@ def _idle(folder: Path, size: Size) -> Iterator[Figure]:
         for name, files in (("idle", 1), (f"idle with {size.files} files", size.files)):
             daemon = Following(folder / name.replace(" ", "-"), "--otlp-endpoint", collector.http_endpoint)
             for number in range(files):
-                write_log(daemon.log.with_name(f"proxy-{10_000 + number}.log"), 2000, hits=1, seed=number)
+                write_log(daemon.log.with_name(f"proxy-{10_000 + number}.log"), 2000, Shape(a_second=100, seed=number))
             found[name] = stack.enter_context(daemon)
         for daemon in found.values():
             daemon.wait_until(lambda daemon=daemon: daemon.samples() > 0)  # type: ignore[misc]

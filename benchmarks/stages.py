@@ -67,7 +67,7 @@ class Clock:
 def measure(folder: Path, size: str) -> Iterator[Figure]:
     """The shares of each stage, for a log of hits and one with few."""
     for name, hits, bytes_ in (("all hits", 1.0, 100 * MB), ("2 % hits", 0.02, 500 * MB)):
-        log = data.made(folder, name, bytes_ if size != "tiny" else MB, hits=hits)
+        log = data.made(folder, name, bytes_ if size != "tiny" else MB, data.Shape(hits))
         arguments = [
             "--observer",
             "headroom",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,12 +13,13 @@ import msgspec
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import data, observers, page, rest
+from benchmarks import data, observers, page, quick, rest
 from benchmarks.figures import Figure, at_least, at_most, table
 from benchmarks.floors import decode, store
 from benchmarks.growth import _report, multiply
-from benchmarks.ingest import TINY, check, measure, ours
+from benchmarks.ingest import ROOT, TINY, check, measure, ours
 from benchmarks.process import run
+from benchmarks.quick_work import Work
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,8 @@ def test_a_peer_that_is_not_there_is_named_in_the_table(figures: dict[str, Figur
 
 def test_the_same_seed_makes_the_same_log_with_the_counted_lines(tmp_path: Path) -> None:
     one, two = tmp_path / "one.log", tmp_path / "two.log"
-    lines, samples = data.write_log(one, 300_000, hits=0.3, seed=7)
-    assert (lines, samples) == data.write_log(two, 300_000, hits=0.3, seed=7)
+    lines, samples = data.write_log(one, 300_000, data.Shape(hits=0.3, seed=7))
+    assert (lines, samples) == data.write_log(two, 300_000, data.Shape(hits=0.3, seed=7))
     text = one.read_bytes()
     assert text == two.read_bytes()
     assert (text.count(b"\n"), text.count(data.MARKER)) == (lines, samples)
@@ -53,14 +55,14 @@ def test_the_same_seed_makes_the_same_log_with_the_counted_lines(tmp_path: Path)
 
 
 def test_the_floors_find_every_sample(tmp_path: Path) -> None:
-    log = data.made(tmp_path, "log", 3_000_000, hits=0.5)
+    log = data.made(tmp_path, "log", 3_000_000, data.Shape(hits=0.5))
     assert decode(log.files[0]) == log.samples
     rows, spent_s = store(log.files[0], tmp_path / "floor.db")
     assert (rows, spent_s > 0) == (log.samples, True)
 
 
 def test_a_run_that_loses_a_sample_is_rejected(tmp_path: Path) -> None:
-    log = data.made(tmp_path, "log", 100_000, hits=1)
+    log = data.made(tmp_path, "log", 100_000, data.Shape())
     ours(log, tmp_path)
     log.files[0].write_bytes(b"")
     with pytest.raises(RuntimeError, match="has"):
@@ -77,7 +79,7 @@ def test_the_cost_of_a_program_is_its_own_and_that_of_its_children() -> None:
 
 
 def test_a_store_is_multiplied_sample_by_sample(tmp_path: Path) -> None:
-    log = data.made(tmp_path, "log", 200_000, hits=1, a_second=10)
+    log = data.made(tmp_path, "log", 200_000, data.Shape(a_second=10))
     ours(log, tmp_path)
     multiply(tmp_path / "store.db", tmp_path / "large.db", 4)
     answer = run([*program_words(), "query", "summary", "--format", "json", "--db", str(tmp_path / "large.db")])
@@ -176,3 +178,34 @@ def test_the_page_shows_the_figures_of_the_run_that_is_kept() -> None:
     report = page.read(page.RESULTS)
     assert text == page.written(text, report)
     assert all(figure.name in text for figure in report.figures)
+
+
+def test_each_ratio_of_the_quick_run_is_recorded(tmp_path: Path) -> None:
+    out = tmp_path / "quick.json"
+    command = ["-m", "benchmarks", "--quick", "--size", "tiny", "--json", str(out), "--folder", str(tmp_path)]
+    run([sys.executable, *command], cwd=ROOT)  # it forks, which a process with threads should not
+    found = page.read(out).figures
+    assert {figure.name for figure in found} == set(quick.recorded())
+    assert all(figure.value and figure.bar is None for figure in found)
+
+
+@pytest.mark.parametrize(
+    ("costs", "value", "rounds", "fails"),
+    [
+        ([1.2], 1.2, 1, False),
+        ([1.4, 1.3, 1.1], 1.1, 3, False),
+        ([1.4, 1.4, 1.4], 1.4, 3, True),
+    ],
+)
+def test_a_ratio_fails_if_it_is_a_quarter_worse_in_three_rounds(
+    costs: list[float], value: float, rounds: int, fails: bool
+) -> None:
+    left = iter(costs)
+    found = quick.compared(Work("a pair", lambda: next(left), lambda: 1.0), expected=1.0, pairs=1)
+    assert (found.value, len(costs) - len(list(left)), found.fails) == (value, rounds, fails)
+
+
+def test_a_measured_process_that_fails_prints_why() -> None:
+    burn = "import os\nfrom benchmarks.forks import cpu_s\ncpu_s(lambda: {}['a key'])"
+    with pytest.raises(RuntimeError, match="KeyError: 'a key'"):
+        run([sys.executable, "-c", burn], cwd=ROOT)
