@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, reader_may_leave
+from otel_logtail.cli.errors import reader_may_leave
 from otel_logtail.cli.options import Format, OutputFormat
 
 if TYPE_CHECKING:
     from otel_logtail.cli.observers.detection import Detected
 
 
-@errors_as_exit()
 def detect(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Logs, e.g. /var/log/haproxy.log.")],
     form: OutputFormat = Format.TABLE,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, logs_in_one_line, reader_may_leave, redact_logs
+from otel_logtail.cli.errors import logs_in_one_line, reader_may_leave, redact_logs
 from otel_logtail.cli.options import Format, OutputFormat
 from otel_logtail.cli.settings import flag
 from otel_logtail.daemon.options import CONFIG, DB
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from otel_logtail.doctor import Check
 
 
-@errors_as_exit()
 def doctor(
     context: typer.Context,
     config: Annotated[Path | None, flag(CONFIG, variable=False)] = None,

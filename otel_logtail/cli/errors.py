@@ -59,17 +59,6 @@ def log_errors(log: Log) -> None:
     _log = log
 
 
-_command: Any = None
-"""The context of the command that runs; its usage is part of errors about its arguments."""
-
-
-def set_command(context: Any) -> Any:
-    """From now on, errors about arguments show the usage of this command; returns the command before it."""
-    global _command
-    before, _command = _command, context
-    return before
-
-
 def say_error(message: str, hint: str = "", context: Any = None) -> None:
     """Write an error, a hint and the usage of a command to stderr, with an empty line between them."""
     if _log is not None:
@@ -86,16 +75,22 @@ def say_error(message: str, hint: str = "", context: Any = None) -> None:
 
 
 @contextmanager
-def errors_as_exit() -> Iterator[None]:
-    """Turn exceptions into messages and exit codes; a closed pipe on stdout exits silently. Also a decorator.
+def errors_as_exit(context: Any) -> Iterator[None]:
+    """Turn the exceptions of a command into messages and exit codes; a closed pipe on stdout exits silently.
 
-    Stdout is flushed, so that a pipe that was closed late is detected here.
+    Stdout is flushed, so that a pipe that was closed late is detected here. Errors of typer about the arguments pass:
+    the program that parsed them may be a part of all commands (``main``).
+
+    Args:
+        context: Typer's context of the command.
     """
     try:
         yield
         sys.stdout.flush()
-    except Exception as problem:  # noqa: BLE001 - every error becomes one line
-        raise typer.Exit(ended(problem)) from None
+    except Exception as problem:
+        if hasattr(problem, "format_message"):
+            raise
+        raise typer.Exit(ended(problem, context)) from None
 
 
 @contextmanager
@@ -115,14 +110,13 @@ def stop_early(number: int, *, once: bool) -> NoReturn:
     raise SystemExit(128 + number if once else 0)
 
 
-def ended(problem: BaseException) -> int:
-    """Print the error that ended a command, and return the exit code."""
-    command = set_command(None)
+def ended(problem: BaseException, context: Any = None) -> int:
+    """Print the error that ended a command, and return the exit code; ``context`` is typer's of the command."""
     if isinstance(problem, LogtailError):
         from otel_logtail.daemon.settings import explain
 
         named = explain(problem, _variables())
-        say_error(str(named), named.hint, command if isinstance(problem, UsageError) else None)
+        say_error(str(named), named.hint, context if isinstance(problem, UsageError) else None)
         return problem.exit_code
     if isinstance(problem, typer.Exit):
         return problem.exit_code

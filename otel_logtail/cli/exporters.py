@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.options import Format, OutputFormat
 
 
-@errors_as_exit()
 def exporters(form: OutputFormat = Format.TABLE) -> None:
     """List the available exporters.
 

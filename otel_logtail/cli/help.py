@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from otel_logtail.cli.errors import set_command
+from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.given import moved
 from otel_logtail.table import cells, wrap
 
@@ -50,11 +50,9 @@ class _Sectioned:
             raise
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an error about the value of an argument shows its usage."""
-        before = set_command(ctx)
-        answer = super().invoke(ctx)  # type: ignore[misc]
-        set_command(before)
-        return answer
+        """Run the command; an exception becomes a message and an exit code."""
+        with errors_as_exit(ctx):
+            return super().invoke(ctx)  # type: ignore[misc]
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage; typer writes a required argument in braces."""

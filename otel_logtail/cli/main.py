@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from otel_logtail.cli.errors import ended, errors_as_exit, prepare_process, stop_early
+from otel_logtail.cli.errors import ended, prepare_process, stop_early
 from otel_logtail.cli.given import TAKES_ALL
 from otel_logtail.cli.help import Group, give_help
 from otel_logtail.cli.settings import given_by, with_settings
@@ -51,7 +51,6 @@ _COMMANDS = {
 }
 
 
-@errors_as_exit()
 def follow(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
@@ -79,7 +78,6 @@ def follow(
         raise typer.Exit(run(settings_of(given)))
 
 
-@errors_as_exit()
 def demo() -> None:
     """Follow a captured log for half a minute; no collector.
 

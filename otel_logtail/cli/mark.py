@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, say
+from otel_logtail.cli.errors import say
 from otel_logtail.cli.options import Db, store_at
 from otel_logtail.errors import LogtailError, UsageError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _SECOND_NS = 10**9
 
 
-@errors_as_exit()
 def mark(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Name of the mark, e.g. 'upgrade 0.42'.")],
     when: Annotated[

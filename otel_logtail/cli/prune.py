@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, say
+from otel_logtail.cli.errors import say
 from otel_logtail.cli.options import Db, store_at
 from otel_logtail.cli.settings import flag, given_by
 from otel_logtail.daemon.options import MAX_DB_SIZE, RETENTION
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from otel_logtail.store.maintenance import Limits
 
 
-@errors_as_exit()
 def prune(
     context: typer.Context,
     db: Db = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, say, say_error
+from otel_logtail.cli.errors import say, say_error
 from otel_logtail.cli.options import (
     ROWS,
     TABLE_LIMIT,
@@ -42,7 +42,6 @@ query_app = typer.Typer(
 
 
 @query_app.command()
-@errors_as_exit()
 def samples(
     db: Db = None,
     since: Since = None,
@@ -70,7 +69,6 @@ def samples(
 
 
 @query_app.command()
-@errors_as_exit()
 def slowest(
     db: Db = None,
     since: Since = None,
@@ -97,7 +95,6 @@ def slowest(
 
 
 @query_app.command()
-@errors_as_exit()
 def episodes(
     db: Db = None,
     since: Since = None,
@@ -124,7 +121,6 @@ def episodes(
 
 
 @query_app.command()
-@errors_as_exit()
 def stalls(
     db: Db = None,
     since: Since = None,
@@ -151,7 +147,6 @@ def stalls(
 
 
 @query_app.command()
-@errors_as_exit()
 def marks(
     db: Db = None,
     since: Since = None,
@@ -176,7 +171,6 @@ def marks(
 
 
 @query_app.command()
-@errors_as_exit()
 def summary(
     db: Db = None,
     since: Since = None,
@@ -199,7 +193,6 @@ def summary(
 
 
 @query_app.command()
-@errors_as_exit()
 def stages(
     db: Db = None,
     since: Since = None,
@@ -222,7 +215,6 @@ def stages(
 
 
 @query_app.command()
-@errors_as_exit()
 def sql(
     statement: Annotated[
         str, typer.Argument(metavar="STATEMENT", help="One statement that reads, e.g. 'SELECT * FROM minutes'.")
@@ -246,7 +238,6 @@ def sql(
 
 
 @query_app.command()
-@errors_as_exit()
 def schema(form: OutputFormat = Format.TABLE) -> None:
     """List the views for SQL, their columns and units.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, reader_may_leave, say, say_error
+from otel_logtail.cli.errors import reader_may_leave, say, say_error
 from otel_logtail.cli.help import Command
 from otel_logtail.cli.options import OUTPUT, SERVE_PORT, Db, Since, Slos, Source, Until
 from otel_logtail.cli.question import Question
@@ -47,7 +47,6 @@ class ReportCommand(Command):
         return super().parse_args(ctx, words)
 
 
-@errors_as_exit()
 def report(
     db: Db = None,
     since: Since = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit, redactor, say
+from otel_logtail.cli.errors import redactor, say
 from otel_logtail.cli.options import Db, store_at
 from otel_logtail.errors import UsageError
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from otel_logtail.store.quarantine import Quarantined
 
 
-@errors_as_exit()
 def retry(
     exporter: Annotated[
         str, typer.Option("--exporter", metavar="NAME", help="Only items of this exporter, e.g. otlp. Default: all.")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.options import Db, Format, OutputFormat, open_reader
 
 
-@errors_as_exit()
 def status(db: Db = None, form: OutputFormat = Format.TABLE) -> None:
     """Show progress, deliveries, pending data and errors.
 

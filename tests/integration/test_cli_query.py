@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -154,18 +153,6 @@ def test_without_a_name_the_store_is_in_the_state_directory(tmp_path: Path, monk
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_db().name == "otel-logtail.db"
     assert f"no store at {default_db()}" in run("query", "summary").stderr
-
-
-def test_a_reader_that_leaves_is_not_an_error(store: Path) -> None:
-    code = "import sys; from otel_logtail.cli.query import query_app; query_app(prog_name='query')"
-    read, write = os.pipe()
-    os.close(read)
-    try:
-        words = [sys.executable, "-c", code, "samples", "--format", "json"]
-        done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, check=False)
-    finally:
-        os.close(write)
-    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:

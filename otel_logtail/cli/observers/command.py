@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from otel_logtail.cli.complete import complete_observers
-from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.exporters import list_plugins
 from otel_logtail.cli.options import Format, OutputFormat
 
@@ -22,7 +21,6 @@ observers_app = typer.Typer(
 
 
 @observers_app.callback()
-@errors_as_exit()
 def observers(context: typer.Context, form: OutputFormat = Format.TABLE) -> None:
     """List the available observers, show one, or write one."""
     from otel_logtail.plugins import OBSERVERS
@@ -32,7 +30,6 @@ def observers(context: typer.Context, form: OutputFormat = Format.TABLE) -> None
 
 
 @observers_app.command()
-@errors_as_exit()
 def show(
     name: Annotated[
         str,
@@ -52,7 +49,6 @@ def show(
 
 
 @observers_app.command()
-@errors_as_exit()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the program, e.g. acme.")],
     sample: Annotated[

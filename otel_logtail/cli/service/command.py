@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.help import Group
 from otel_logtail.cli.settings import declared, given_by
 from otel_logtail.daemon.options import CONFIG, DB, OBSERVER, ONCE, PATH
@@ -54,7 +53,6 @@ _SYSTEMD_DB = "/var/lib/otel-logtail/otel-logtail.db"
 
 
 @service_app.command("systemd", context_settings=_DAEMONS_OPTIONS)
-@errors_as_exit()
 def systemd(
     context: typer.Context,
     user: Annotated[
@@ -87,7 +85,6 @@ def systemd(
 
 
 @service_app.command("launchd", context_settings=_DAEMONS_OPTIONS)
-@errors_as_exit()
 def launchd(
     context: typer.Context,
     user: Annotated[
@@ -107,7 +104,6 @@ def launchd(
 
 
 @service_app.command("hex", context_settings=_DAEMONS_OPTIONS)
-@errors_as_exit()
 def hex_(context: typer.Context, program: _Program = "") -> None:
     """Print the entry for hex's engine-workers.yaml.
 

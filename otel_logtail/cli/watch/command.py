@@ -7,11 +7,9 @@ import sys
 
 import typer
 
-from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.options import Db, Slos, Source, store_at
 
 
-@errors_as_exit()
 def watch(db: Db = None, source: Source = None, slo: Slos = None) -> None:
     """Show latency, episodes and exporters live.
 
