@@ -153,11 +153,11 @@ static double offset; /* log2(1e9) * PER_OCTAVE, by the C library that the twin 
 static int
 read_bounds(PyObject *bounds, Counted *into)
 {
-    if (!PyTuple_Check(bounds) || PyTuple_GET_SIZE(bounds) > MOST_BOUNDS)
+    if (!PyTuple_Check(bounds) || PyTuple_Size(bounds) > MOST_BOUNDS)
         return 0;
-    into->number = (int)PyTuple_GET_SIZE(bounds);
+    into->number = (int)PyTuple_Size(bounds);
     for (int i = 0; i < into->number; i++) {
-        into->bounds[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(bounds, i));
+        into->bounds[i] = PyLong_AsLongLong(PyTuple_GetItem(bounds, i));
         if (into->bounds[i] == -1 && PyErr_Occurred()) {
             PyErr_Clear();
             return 0;
@@ -228,7 +228,7 @@ result_of(const Counted *counted)
         PyObject *number = PyLong_FromLongLong(counted->explicit_[i]);
         if (number == NULL)
             goto failed;
-        PyList_SET_ITEM(explicit_, i, number);
+        PyList_SetItem(explicit_, i, number);
     }
     for (int i = counted->lowest; i <= counted->highest; i++) {
         if (counted->exponential[i] == 0)
@@ -254,7 +254,7 @@ count(PyObject *module, PyObject *args)
     PyObject *values, *bounds, *result = NULL;
     if (!PyArg_ParseTuple(args, "OO", &values, &bounds))
         return NULL;
-    PyObject *sequence = PySequence_Fast(values, "values are a sequence");
+    PyObject *sequence = PySequence_Tuple(values);
     if (sequence == NULL)
         return NULL;
     Counted counted = {.exponential = PyMem_Calloc(BUCKETS, sizeof(uint32_t)), .lowest = BUCKETS, .highest = -1};
@@ -262,11 +262,11 @@ count(PyObject *module, PyObject *args)
         PyErr_NoMemory();
         goto done;
     }
-    Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence);
+    Py_ssize_t size = PyTuple_Size(sequence);
     int simple = size > 0 && size < UINT32_MAX && read_bounds(bounds, &counted);
     start_count(&counted);
     for (Py_ssize_t i = 0; simple && i < size; i++)
-        simple = count_one(&counted, PySequence_Fast_GET_ITEM(sequence, i));
+        simple = count_one(&counted, PyTuple_GetItem(sequence, i));
     if (PyErr_Occurred())
         goto done;
     result = simple ? result_of(&counted) : Py_NewRef(Py_None);
@@ -286,18 +286,18 @@ count_columns(PyObject *module, PyObject *args)
     Counted counted = {.exponential = PyMem_Calloc(BUCKETS, sizeof(uint32_t)), .lowest = BUCKETS, .highest = -1};
     if (counted.exponential == NULL)
         return PyErr_NoMemory();
-    int simple = begin >= 0 && begin < end && end <= PyList_GET_SIZE(rows) && end - begin < UINT32_MAX
+    int simple = begin >= 0 && begin < end && end <= PyList_Size(rows) && end - begin < UINT32_MAX
                  && read_bounds(bounds, &counted);
     for (Py_ssize_t i = begin; simple && i < end; i++) {
-        PyObject *row = PyList_GET_ITEM(rows, i);
-        simple = PyTuple_Check(row) && PyTuple_GET_SIZE(row) == width;
+        PyObject *row = PyList_GetItem(rows, i);
+        simple = PyTuple_Check(row) && PyTuple_Size(row) == width;
     }
     if (!simple || (results = PyList_New(width)) == NULL)
         goto done;
     for (Py_ssize_t column = 0; column < width; column++) {
         start_count(&counted);
         for (Py_ssize_t i = begin; simple && i < end; i++) {
-            PyObject *value = PyTuple_GET_ITEM(PyList_GET_ITEM(rows, i), column);
+            PyObject *value = PyTuple_GetItem(PyList_GetItem(rows, i), column);
             simple = value == Py_None || count_one(&counted, value);
         }
         PyObject *result = simple && counted.count ? result_of(&counted) : Py_NewRef(Py_None);
@@ -305,7 +305,7 @@ count_columns(PyObject *module, PyObject *args)
             Py_CLEAR(results);
             goto done;
         }
-        PyList_SET_ITEM(results, column, result);
+        PyList_SetItem(results, column, result);
     }
 done:
     PyMem_Free(counted.exponential);
@@ -408,10 +408,10 @@ add_row(Counted *into, PyObject *row)
 {
     int64_t values[7];
     PyObject *text[2] = {NULL, NULL};
-    if (!PyTuple_Check(row) || PyTuple_GET_SIZE(row) != 7)
+    if (!PyTuple_Check(row) || PyTuple_Size(row) != 7)
         return 0;
     for (int i = 0; i < 7; i++) {
-        PyObject *value = PyTuple_GET_ITEM(row, i);
+        PyObject *value = PyTuple_GetItem(row, i);
         int overflow;
         if (i == 4 || i == 5) {
             if (!PyBytes_CheckExact(value))
@@ -433,9 +433,9 @@ add_row(Counted *into, PyObject *row)
         into->min = values[2];
     if (values[3] > into->max)
         into->max = values[3];
-    const char *explicit_ = PyBytes_AS_STRING(text[0]), *exponential = PyBytes_AS_STRING(text[1]);
-    return add_explicit(into, explicit_, explicit_ + PyBytes_GET_SIZE(text[0]), values[0])
-           && add_exponential(into, exponential, exponential + PyBytes_GET_SIZE(text[1]), values[0] - values[6]);
+    const char *explicit_ = PyBytes_AsString(text[0]), *exponential = PyBytes_AsString(text[1]);
+    return add_explicit(into, explicit_, explicit_ + PyBytes_Size(text[0]), values[0])
+           && add_exponential(into, exponential, exponential + PyBytes_Size(text[1]), values[0] - values[6]);
 }
 
 static PyObject *
@@ -452,9 +452,9 @@ sum_counts(PyObject *module, PyObject *args)
         return PyErr_NoMemory();
     counted.number = (int)bounds;
     start_count(&counted);
-    int simple = PyList_GET_SIZE(rows) > 0;
-    for (Py_ssize_t i = 0; simple && i < PyList_GET_SIZE(rows); i++)
-        simple = add_row(&counted, PyList_GET_ITEM(rows, i));
+    int simple = PyList_Size(rows) > 0;
+    for (Py_ssize_t i = 0; simple && i < PyList_Size(rows); i++)
+        simple = add_row(&counted, PyList_GetItem(rows, i));
     PyObject *result = simple ? result_of(&counted) : Py_NewRef(Py_None);
     PyMem_Free(counted.exponential);
     return result;
@@ -487,7 +487,7 @@ static int
 number_of(PyObject *list, Py_ssize_t index, int64_t *number)
 {
     int overflow;
-    PyObject *value = PyList_GET_ITEM(list, index);
+    PyObject *value = PyList_GetItem(list, index);
     if (!PyLong_CheckExact(value))
         return 0;
     *number = PyLong_AsLongLongAndOverflow(value, &overflow);
@@ -499,10 +499,10 @@ extent(PyObject *module, PyObject *values)
 {
     int64_t least, most, number, before;
     int rising = 1;
-    if (!PyList_Check(values) || PyList_GET_SIZE(values) == 0 || !number_of(values, 0, &before))
+    if (!PyList_Check(values) || PyList_Size(values) == 0 || !number_of(values, 0, &before))
         Py_RETURN_NONE;
     least = most = before;
-    for (Py_ssize_t i = 1; i < PyList_GET_SIZE(values); i++, before = number) {
+    for (Py_ssize_t i = 1; i < PyList_Size(values); i++, before = number) {
         if (!number_of(values, i, &number))
             Py_RETURN_NONE;
         rising &= before <= number;
@@ -526,7 +526,7 @@ places_from(PyObject *module, PyObject *args)
         Py_RETURN_NONE;
     if ((places = PyList_New(0)) == NULL)
         return NULL;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values); i++) {
+    for (Py_ssize_t i = 0; i < PyList_Size(values); i++) {
         if (!number_of(values, i, &number)) {
             Py_DECREF(places);
             Py_RETURN_NONE;
@@ -552,15 +552,15 @@ encode_samples(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O!O!O!O!LL", &PyList_Type, &offsets, &PyList_Type, &times, &PyList_Type, &durations,
                           &PyList_Type, &kinds, &PyList_Type, &rows, &first, &first_ns))
         return NULL;
-    Py_ssize_t size = PyList_GET_SIZE(offsets), width = 0;
-    if (size == 0 || PyList_GET_SIZE(times) != size || PyList_GET_SIZE(durations) != size
-        || PyList_GET_SIZE(kinds) != size || PyList_GET_SIZE(rows) != size)
+    Py_ssize_t size = PyList_Size(offsets), width = 0;
+    if (size == 0 || PyList_Size(times) != size || PyList_Size(durations) != size
+        || PyList_Size(kinds) != size || PyList_Size(rows) != size)
         Py_RETURN_NONE;
     for (Py_ssize_t i = 0; i < size; i++) {
-        PyObject *row = PyList_GET_ITEM(rows, i);
+        PyObject *row = PyList_GetItem(rows, i);
         if (!PyTuple_Check(row))
             Py_RETURN_NONE;
-        width += PyTuple_GET_SIZE(row);
+        width += PyTuple_Size(row);
     }
     char *text = PyMem_Malloc((size_t)(size * 4 + width) * (DIGITS + 1) + (size_t)size * 8 + 2);
     if (text == NULL)
@@ -585,12 +585,12 @@ encode_samples(PyObject *module, PyObject *args)
         at = put(at, kind);
         *at++ = ',';
         *at++ = '[';
-        PyObject *row = PyList_GET_ITEM(rows, i);
-        Py_ssize_t columns = PyTuple_GET_SIZE(row);
-        while (columns > 1 && PyTuple_GET_ITEM(row, columns - 1) == Py_None)
+        PyObject *row = PyList_GetItem(rows, i);
+        Py_ssize_t columns = PyTuple_Size(row);
+        while (columns > 1 && PyTuple_GetItem(row, columns - 1) == Py_None)
             columns--;
         for (Py_ssize_t column = 0; column < columns; column++) {
-            PyObject *value = PyTuple_GET_ITEM(row, column);
+            PyObject *value = PyTuple_GetItem(row, column);
             if (column)
                 *at++ = ',';
             if (value == Py_None) {
@@ -610,9 +610,7 @@ encode_samples(PyObject *module, PyObject *args)
         *at++ = ']';
     }
     *at++ = ']';
-    PyObject *result = PyUnicode_New(at - text, 127);
-    if (result != NULL)
-        memcpy(PyUnicode_1BYTE_DATA(result), text, (size_t)(at - text));
+    PyObject *result = PyUnicode_FromStringAndSize(text, at - text);
     PyMem_Free(text);
     return result;
 not_simple:

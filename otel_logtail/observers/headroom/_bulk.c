@@ -438,23 +438,23 @@ samples_of(const Row *rows, Py_ssize_t number, int64_t zone_ns)
         int64_t rest = row->total - ns[WAIT] - ns[READ] - compress;
         const int64_t shares[] = {ns[WAIT], ns[READ], compress, rest};
         const int64_t single[] = {ns[WAIT], ns[READ], ns[COPY], ns[COMPRESSION], ns[MEMORY], rest - ns[MEMORY]};
-        PyObject *cause = PyTuple_GET_ITEM(state.causes, first_of_the_largest(shares, 4));
-        PyObject *stage = PyTuple_GET_ITEM(state.longest, first_of_the_largest(single, 6));
-        PyList_SET_ITEM(causes, i, Py_NewRef(cause));
-        PyList_SET_ITEM(longest, i, Py_NewRef(stage));
+        PyObject *cause = PyTuple_GetItem(state.causes, first_of_the_largest(shares, 4));
+        PyObject *stage = PyTuple_GetItem(state.longest, first_of_the_largest(single, 6));
+        PyList_SetItem(causes, i, Py_NewRef(cause));
+        PyList_SetItem(longest, i, Py_NewRef(stage));
         PyObject *of_time = PyLong_FromLongLong(time_ns), *of_total = PyLong_FromLongLong(row->total);
         PyObject *of_logged = time_ns == logged_ns ? Py_XNewRef(of_time) : PyLong_FromLongLong(logged_ns);
         PyObject *of_stages = PyTuple_New(KNOWN + 1);
-        PyList_SET_ITEM(time, i, of_time);
-        PyList_SET_ITEM(total, i, of_total);
-        PyList_SET_ITEM(logged, i, of_logged);
-        PyList_SET_ITEM(stage_ns, i, of_stages);
+        PyList_SetItem(time, i, of_time);
+        PyList_SetItem(total, i, of_total);
+        PyList_SetItem(logged, i, of_logged);
+        PyList_SetItem(stage_ns, i, of_stages);
         if (!of_time || !of_total || !of_logged || !of_stages)
             goto failed;
         for (int stage_ = 0; stage_ <= KNOWN; stage_++) {
             int ran = stage_ < KNOWN && !(row->missing & 1 << stage_); /* a line with unknown ones is not decoded here */
             PyObject *value = ran ? PyLong_FromLongLong(ns[stage_]) : Py_NewRef(Py_None);
-            PyTuple_SET_ITEM(of_stages, stage_, value);
+            PyTuple_SetItem(of_stages, stage_, value);
             if (value == NULL)
                 goto failed;
         }
@@ -476,7 +476,7 @@ columns(PyObject *module, PyObject *lines)
     PyObject *kept = NULL, *result = NULL;
     if (!PyList_Check(lines) || state.causes == NULL)
         Py_RETURN_NONE;
-    Py_ssize_t number = PyList_GET_SIZE(lines), taken = 0;
+    Py_ssize_t number = PyList_Size(lines), taken = 0;
     Row *rows = PyMem_New(Row, number ? number : 1);
     if (rows == NULL || (kept = PyList_New(0)) == NULL) {
         PyErr_NoMemory();
@@ -484,11 +484,12 @@ columns(PyObject *module, PyObject *lines)
     }
     int64_t least = INT64_MAX, most = INT64_MIN, least_past = INT64_MAX;
     for (Py_ssize_t i = 0; i < number; i++) {
-        PyObject *line = PyList_GET_ITEM(lines, i);
+        PyObject *line = PyList_GetItem(lines, i);
         if (!PyBytes_CheckExact(line))
             goto done;
         Row *row = rows + taken;
-        int what = line_of(PyBytes_AS_STRING(line), PyBytes_AS_STRING(line) + PyBytes_GET_SIZE(line), row);
+        const char *text = PyBytes_AsString(line);
+        int what = line_of(text, text + PyBytes_Size(line), row);
         if (what == ODD)
             goto done;
         if (what == SESSION)
@@ -539,17 +540,17 @@ configure(PyObject *module, PyObject *args)
                           &told.longest, &PyTuple_Type, &told.stages, &told.max_ms, &quarter, &slack, &jitter, &west,
                           &east))
         return NULL;
-    if (PyTuple_GET_SIZE(told.texts) != 3 || PyTuple_GET_SIZE(told.causes) != 4 || PyTuple_GET_SIZE(told.longest) != 6
-        || PyTuple_GET_SIZE(told.stages) != KNOWN) {
+    if (PyTuple_Size(told.texts) != 3 || PyTuple_Size(told.causes) != 4 || PyTuple_Size(told.longest) != 6
+        || PyTuple_Size(told.stages) != KNOWN) {
         PyErr_SetString(PyExc_ValueError, "an event, two paths, 4 causes, 6 longest stages and 7 stages are known here");
         return NULL;
     }
-    if (text_of(PyTuple_GET_ITEM(told.texts, 0), &told.event) < 0
-        || text_of(PyTuple_GET_ITEM(told.texts, 1), &told.http) < 0
-        || text_of(PyTuple_GET_ITEM(told.texts, 2), &told.web_socket) < 0)
+    if (text_of(PyTuple_GetItem(told.texts, 0), &told.event) < 0
+        || text_of(PyTuple_GetItem(told.texts, 1), &told.http) < 0
+        || text_of(PyTuple_GetItem(told.texts, 2), &told.web_socket) < 0)
         return NULL;
     for (int i = 0; i < KNOWN; i++)
-        if (text_of(PyTuple_GET_ITEM(told.stages, i), &told.names[i]) < 0)
+        if (text_of(PyTuple_GetItem(told.stages, i), &told.names[i]) < 0)
             return NULL;
     told.quarter_ns = quarter;
     told.slack_ns = slack;
