@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -14,6 +13,7 @@ from otel_logtail.errors import StoreError
 from otel_logtail.model import Counts
 from otel_logtail.query import Reader, episodes
 from otel_logtail.query.intervals import percentiles_ns
+from otel_logtail.query.reader import STEPS
 from otel_logtail.query.recent import Slice, closed_after, closed_within, newest_id, progress, still_open
 from otel_logtail.report.answer import Answer
 from otel_logtail.report.data import gather
@@ -143,12 +143,14 @@ class Feed:
         self._judge_at_s: float | None = None
         self._interval_s = 0
         self._damage = ""
-        self._reading: sqlite3.Connection | None = None
+        self._is_interrupted = False
 
     def interrupt(self) -> None:
-        """End the statement that is running; a signal handler may call it."""
-        if self._reading is not None:
-            self._reading.interrupt()
+        """End the read that is running or about to start; a signal handler may call it.
+
+        SQLite checks it while a statement runs: ``sqlite3_interrupt`` would miss a statement that is about to start.
+        """
+        self._is_interrupted = True
 
     def read(self, now_ns: int, step_s: int, columns: int) -> Moment | Waiting:
         """Return the moment.
@@ -163,12 +165,10 @@ class Feed:
         """
         try:
             with Reader.open(self._path, source=self._source) as reader:
-                self._reading = reader.conn
+                reader.conn.set_progress_handler(lambda: self._is_interrupted, STEPS)
                 return self._read(reader, now_ns, step_s, columns)
         except StoreError as problem:
             return self._waiting(problem, now_ns)
-        finally:
-            self._reading = None
 
     def _waiting(self, problem: StoreError, now_ns: int) -> Waiting:
         if self._path.exists():

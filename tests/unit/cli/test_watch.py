@@ -306,6 +306,18 @@ def test_a_store_without_a_source_and_a_file_that_is_not_a_store(tmp_path: Path)
     assert isinstance(found, Waiting) and "is not a store" in found.why
 
 
+def test_a_statement_that_starts_after_an_interrupt_ends_too(hour: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(hour, tz=UTC)
+
+    def progress(reader: Reader) -> None:
+        feed.interrupt()
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+        reader.conn.execute(endless).fetchone()
+
+    monkeypatch.setattr("otel_logtail.cli.watch.feed.progress", progress)
+    assert isinstance(feed.read(NOW, 60, 60), Waiting)
+
+
 def test_one_source_alone(tmp_path: Path) -> None:
     samples = [Written(NOON, SECOND), Written(NOON, SECOND, source="other"), Written(NOON, SECOND, source="other")]
     path = make_file(tmp_path / "s.db", samples, [Stall(NOON - SECOND, NOON, source="other")])
