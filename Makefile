@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UPSTREAMS := $(VENV)/.upstreams
 
-.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture dist site lock newest lowest clean
+.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture fuzz dist site lock newest lowest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -84,6 +84,11 @@ torture: $(INSTALLED)  ## Kill the daemon 1,000 times under rotation, then run 1
 	$(BIN)/python -m tests.torture --kills $(KILLS)
 	$(BIN)/python -m tests.torture.interleaved --seeds 3000
 	TORTURE_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/model
+
+# atheris finds inputs by coverage; clang builds the C functions with the sanitizers.
+fuzz: $(INSTALLED)  ## Fuzz each parser for ten minutes, five hours in all (ARGS="--seconds 60 scan framing" for less)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/fuzz/requirements.txt
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist

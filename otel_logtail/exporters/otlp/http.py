@@ -47,22 +47,17 @@ class HttpSender:
         self._closed = Event()
         self._lines = Lines()
         self._attempt = Attempt()
-        self._session = requests.Session()
+        session = requests.Session()
         # requests would replace the header that the user set by a password from ~/.netrc
-        self._session.auth = lambda request: request
-        adapter = Adapter(self._attempt, self._lines, None if tls is None else tls.context)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        session.auth = lambda request: request
+        self._adapter = Adapter(self._attempt, self._lines, None if tls is None else tls.context)
         encoding = {"Content-Encoding": "gzip"} if signal.gzip else {}
         own = {"Content-Type": "application/x-protobuf", **encoding}
-        self._session.headers.update({"User-Agent": user_agent, **dict(signal.headers), **own})
+        session.headers.update({"User-Agent": user_agent, **dict(signal.headers), **own})
         # Created once: for a receiver nearby, reading the environment (proxies) is half the cost of a request.
-        self._request = self._session.prepare_request(requests.Request("POST", signal.endpoint))
-        # stream: the bytes of an answer are limited. Proxies are from the environment, certificates are not.
-        self._settings = self._session.merge_environment_settings(signal.endpoint, {}, True, True, None) | {
-            "verify": True,
-            "cert": None,
-        }
+        self._request = session.prepare_request(requests.Request("POST", signal.endpoint))
+        # proxies are from the environment, certificates are not
+        self._proxies = session.merge_environment_settings(signal.endpoint, {}, True, True, None)["proxies"]
 
     def send(self, message: ExportRequest) -> Outcome:
         """Post one message."""
@@ -92,7 +87,9 @@ class HttpSender:
     def _post(self, body: bytes) -> HttpAnswer:
         request = self._request.copy()
         request.prepare_body(body, None)
-        with self._session.send(request, timeout=None, allow_redirects=False, **self._settings) as response:
+        # not by the session, which would also parse the target of a redirect: that may be any bytes
+        # stream: the bytes of an answer are limited
+        with self._adapter.send(request, stream=True, timeout=None, proxies=self._proxies) as response:
             success = response.status_code == 200
             most = MAX_ANSWER if success else MAX_MESSAGE
             read = bytearray()
@@ -109,7 +106,7 @@ class HttpSender:
         """Close the connections, also while another thread waits for an answer."""
         self._closed.set()
         self._lines.close()
-        self._session.close()
+        self._adapter.close()
 
 
 def _root(error: BaseException) -> BaseException:

@@ -281,6 +281,12 @@ def test_a_redirect_is_not_followed_and_named(receiver: Receiver, exporting: Exp
     assert len(receiver.requests) == 1
 
 
+def test_a_redirect_to_bytes_that_are_not_utf_8_is_a_redirect(receiver: Receiver, exporting: Exporting) -> None:
+    answer = outcome(receiver, exporting, reply(307, headers={"Location": "http://else\xc8where/"}))
+    assert isinstance(answer, Retry)
+    assert "a redirect to http://else" in answer.why
+
+
 def test_rejected_points_are_delivered_and_counted_with_the_receivers_reason(
     receiver: Receiver, exporting: Exporting
 ) -> None:
