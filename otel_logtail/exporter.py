@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from otel_logtail.option import Choice, File, Option, Options
+from otel_logtail.option import Choice, File, Integer, Option, Options
 
 if TYPE_CHECKING:  # ``--help`` needs no records
     from otel_logtail.check import Check
@@ -39,13 +39,19 @@ HISTOGRAM = Option(
     Choice(("explicit", "exponential")),
     "Kind of histogram. Default: OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, else explicit.",
 )
+MAX_BUCKETS = Option(
+    "max_buckets",
+    Integer(2, 4096),
+    "Most buckets of an exponential histogram. Percentiles are within 9 % with 160, and within 1.1 % with 1280.",
+    default="160",
+)
 EVENTS = Option(
     "events",
     Choice(("span", "log", "both", "spans")),
     "Form of a breach: an event of its episode's span, a log record with the span's ids, both, or a child span.",
     default="span",
 )
-SHARED_OPTIONS = (HISTOGRAM, EVENTS)
+SHARED_OPTIONS = (HISTOGRAM, MAX_BUCKETS, EVENTS)
 """Options that several exporters have under one name. The name of any other option starts with that of its exporter."""
 
 

@@ -99,7 +99,8 @@ def _sources(db: sqlite3.Connection) -> Iterator[HealthValue]:
             "SELECT path, device, inode, offset, size FROM file WHERE source = ? AND NOT done", (id_,)
         ).fetchall()
         unread = sum(behind(*file) for file in files)
-        yield _current("behind", "By", "Bytes of the logs that are still to be read.", unread, (), source)
+        # a distance between two positions, as the lag of a Kafka consumer, is a gauge
+        yield _gauge("behind", "By", "Bytes of the logs that are still to be read.", unread, (), source)
 
 
 def _exporters(db: sqlite3.Connection) -> Iterator[HealthValue]:

@@ -123,7 +123,7 @@ def test_counters_and_current_values_are_sent_as_such(store: Store) -> None:
     piece = Piece(store)
     piece.commit(line(0, 1.0) + b"fake: reject=absurd\n", seal_s=20)
     kinds = {name: value.kind for (name, _, _), value in numbers(store.path).items() if value.kind != "counter"}
-    assert kinds == {"behind": "updowncounter", "threshold": "gauge", "store.size": "updowncounter"}
+    assert kinds == {"behind": "gauge", "threshold": "gauge", "store.size": "updowncounter"}
 
 
 def test_at_a_real_collector_the_numbers_are_those_of_the_store(tmp_path: Path) -> None:
@@ -163,8 +163,8 @@ def test_at_a_real_collector_the_numbers_are_those_of_the_store(tmp_path: Path) 
     assert told["store.size"] > 4096
     assert (last["threshold"].attributes, last["threshold"].raw["asDouble"]) == ({"severity": "stall"}, 2.0)
     for name, point in last.items():
-        gauge = name == "threshold"
-        falls = name in ("behind", "store.size", "exporter.pending", "exporter.quarantined")
+        gauge = name in ("threshold", "behind")
+        falls = name in ("store.size", "exporter.pending", "exporter.quarantined")
         kind = "gauge" if gauge else "histogram" if name.endswith("operation.duration") else "sum"
         sums = not falls and kind == "sum"
         assert (point.kind, point.monotonic, point.temporality) == (kind, sums, 0 if gauge else 2)

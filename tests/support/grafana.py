@@ -25,6 +25,7 @@ from tools import dashboards, replay
 HOUR_S, DAY_S = 3600, 24 * 3600
 STEP_S = {"": 900, "1m": 300, "5m": 300, "1h": HOUR_S, "1d": DAY_S}
 BOUNDS_S = [0.0, *(bound / 1e9 for bound in bounds(500_000_000, 2_000_000_000)), float("inf")]
+FINE = ("--histogram", "exponential", "--max-buckets", "1280")
 WITHIN = 0.011
 """The width of a bucket of the store and of a native histogram: 1.1 %."""
 
@@ -207,7 +208,7 @@ def world_in(home: Path) -> Iterator[World]:
                 (folder / "proxy-8788.log").unlink()
                 live.write_bytes(replay.made_up(end_s, days=2, seed=8789))
             if name != "captures":
-                stores[f"{name}, native"] = _deliver(folder, "native", "--histogram", "exponential", environ=direct)
+                stores[f"{name}, native"] = _deliver(folder, "native", *FINE, environ=direct)
         yield World(prometheus, home, stores, end_s, time.time())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otel_logtail.check import Check, check_writable
-from otel_logtail.exporter import EVENTS, HISTOGRAM, Exporter, ExporterContext, ExporterPlugin
+from otel_logtail.exporter import EVENTS, HISTOGRAM, MAX_BUCKETS, Exporter, ExporterContext, ExporterPlugin
 from otel_logtail.exporters.jsonl.options import FILE, KEEP, KIND, MAX_SIZE
 
 
@@ -26,6 +26,6 @@ def probe(context: ExporterContext, is_running: bool) -> Iterator[Check]:
 JSONL = ExporterPlugin(
     summary="OTLP as JSON lines in a file (--jsonl-file), rotated by size.",
     make=make,
-    options=(FILE, MAX_SIZE, KEEP, HISTOGRAM, EVENTS),
+    options=(FILE, MAX_SIZE, KEEP, HISTOGRAM, MAX_BUCKETS, EVENTS),
     probe=probe,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from otel_logtail.check import Check
 from otel_logtail.environment import asks_for_otlp
-from otel_logtail.exporter import EVENTS, HISTOGRAM, Exporter, ExporterContext, ExporterPlugin
+from otel_logtail.exporter import EVENTS, HISTOGRAM, MAX_BUCKETS, Exporter, ExporterContext, ExporterPlugin
 from otel_logtail.exporters.otlp.options import ENDPOINT, PROTOCOL
 
 
@@ -27,7 +27,7 @@ def probe(context: ExporterContext, is_running: bool) -> Iterator[Check]:
 OTLP = ExporterPlugin(
     summary="OTLP over HTTP or gRPC, to a collector or any backend that accepts OTLP (--otlp-endpoint).",
     make=make,
-    options=(ENDPOINT, PROTOCOL, HISTOGRAM, EVENTS),
+    options=(ENDPOINT, PROTOCOL, HISTOGRAM, MAX_BUCKETS, EVENTS),
     probe=probe,
     is_asked_for=lambda context: context.get(ENDPOINT) is not None or asks_for_otlp(context.environ),
 )

@@ -17,7 +17,7 @@ import msgspec
 
 from otel_logtail.environment import attributes, check_resolved, problem, unwanted, usable
 from otel_logtail.errors import UsageError
-from otel_logtail.exporter import EVENTS, HISTOGRAM
+from otel_logtail.exporter import EVENTS, HISTOGRAM, MAX_BUCKETS
 from otel_logtail.exporters.otlp.encoding import Events, SignalName, has_logs
 from otel_logtail.exporters.otlp.options import ENDPOINT, PROTOCOL
 from otel_logtail.option import Option, Options
@@ -71,6 +71,7 @@ class Form(msgspec.Struct, frozen=True):
 
     events: Events = "span"
     exponential: bool = False
+    max_buckets: int = 160
     delta: bool = False
     exemplars: bool = True
     resource: tuple[tuple[str, str], ...] = ()
@@ -128,6 +129,7 @@ def read_form(options: Options) -> Form:
     return Form(
         events=cast(Events, options.require(EVENTS)),
         exponential=_exponential(options),
+        max_buckets=options.require(MAX_BUCKETS),
         delta=_delta(environ),
         exemplars=usable(environ, "OTEL_METRICS_EXEMPLAR_FILTER").lower() != "always_off",
         resource=tuple((attributes(usable(environ, "OTEL_RESOURCE_ATTRIBUTES")) or {}).items()),

@@ -60,6 +60,7 @@ class Encoding(msgspec.Struct, frozen=True):
     resource: tuple[tuple[str, Any], ...] = ()
     own: tuple[tuple[str, Any], ...] = ()
     exponential: bool = False
+    max_buckets: int = 160
     delta: bool = False
     events: Events = "span"
     exemplars: bool = True
@@ -68,11 +69,12 @@ class Encoding(msgspec.Struct, frozen=True):
 
     @property
     def form(self) -> str:
-        """The settings that are part of a series at a receiver: kind of histogram, temporality, resource, scope.
+        """The settings that are part of a series at a receiver: histograms, temporality, resource and scope.
 
+        Finer buckets than those of the last point look like a reset to Prometheus, so their limit is part of it.
         ``own`` changes with each start, and is in no resource of a source.
         """
-        return repr((self.exponential, self.delta, sorted(self.resource), self.host, self.version))
+        return repr((self.exponential and self.max_buckets, self.delta, sorted(self.resource), self.host, self.version))
 
 
 def has_logs(events: Events) -> bool:

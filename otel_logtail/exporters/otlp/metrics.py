@@ -42,9 +42,6 @@ from otel_logtail.model import (
 )
 from otel_logtail.trace import ids_of
 
-MAX_BUCKETS = 1280
-"""The most buckets of an exponential histogram: 20 octaves at full resolution, so percentiles are within 1 %."""
-
 _DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
 _NO_BUCKETS = Buckets(0, ())
 
@@ -108,8 +105,10 @@ def data_points(point: Point, encoding: Encoding) -> Iterator[Described]:
         time_s = NumberDataPoint(dict(point.series.attributes), start_ns, point.time_ns, counts.sum_ns / 1e9)
         yield Described("episode.time", "s", "Time within episodes of at least this severity, open ones too.", time_s)
         return
-    make = _exponential if encoding.exponential else _explicit
-    histogram = make(point, start_ns, counts)
+    if encoding.exponential:
+        histogram: _DataPoint = _exponential(point, start_ns, counts, encoding.max_buckets)
+    else:
+        histogram = _explicit(point, start_ns, counts)
     if instrument is Instrument.DURATION:
         yield Described("duration", "s", "How long each sample took.", histogram)
         yield from _maximum(point, "max_duration", "The longest sample of an interval.")
@@ -173,8 +172,8 @@ def _seconds(counts: Counts, value_ns: int) -> float:
     return value_ns / 1e9 if counts.count else None  # type: ignore[return-value] # the SDK's record has float
 
 
-def _exponential(point: Point, start_ns: int, counts: Counts) -> ExponentialHistogramDataPoint:
-    scale, buckets = downscale(counts.exponential)
+def _exponential(point: Point, start_ns: int, counts: Counts, max_buckets: int) -> ExponentialHistogramDataPoint:
+    scale, buckets = downscale(counts.exponential, max_buckets)
     return ExponentialHistogramDataPoint(
         attributes=dict(point.series.attributes),
         start_time_unix_nano=start_ns,
@@ -211,7 +210,7 @@ def exemplars(point: Point, start_ns: int) -> list[Exemplar]:
     ]
 
 
-def downscale(sparse: Mapping[int, int], *, scale: int = SCALE, max_buckets: int = MAX_BUCKETS) -> tuple[int, Buckets]:
+def downscale(sparse: Mapping[int, int], max_buckets: int, *, scale: int = SCALE) -> tuple[int, Buckets]:
     """Return sparse counts by index as dense buckets, at the finest scale with at most ``max_buckets`` of them.
 
     The next coarser scale merges buckets 2i and 2i + 1 into i, so it shifts the index by one bit, also a negative one.

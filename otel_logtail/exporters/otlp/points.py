@@ -9,7 +9,7 @@ point (docs/decisions/0148).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -86,7 +86,7 @@ def _templates(
 ) -> tuple[_Template, ...]:
     """Return the metrics of an instrument of a source."""
     request = metrics.encode_points([_example(source, SeriesKey(instrument, (), bounds_ns))], encoding)
-    return tuple(map(_template, request.resource_metrics[0].scope_metrics[0].metrics))
+    return tuple(_template(metric, encoding) for metric in request.resource_metrics[0].scope_metrics[0].metrics)
 
 
 @lru_cache(maxsize=8192)  # more series than that make each point a little slower, and memory is bounded
@@ -96,7 +96,7 @@ def _attributes(attributes: Attributes) -> tuple[KeyValue, ...]:
     return tuple(request.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points[0].attributes)
 
 
-def _template(metric: Metric) -> _Template:
+def _template(metric: Metric, encoding: Encoding) -> _Template:
     field = metric.WhichOneof("data") or ""
     container = getattr(metric, field).data_points
     example = container.pop()
@@ -109,7 +109,8 @@ def _template(metric: Metric) -> _Template:
     if field == "histogram":
         return _Template(metric, field, example, _fill_explicit, False)
     if field == "exponential_histogram":
-        return _Template(metric, field, example, _fill_exponential, False)
+        fill = partial(_fill_exponential, max_buckets=encoding.max_buckets)
+        return _Template(metric, field, example, fill, False)
     return _Template(metric, field, example, _fill_time if example.HasField("as_double") else _fill_number, False)
 
 
@@ -136,9 +137,11 @@ def _fill_explicit(data: HistogramDataPoint, point: Point, start_ns: int, counts
     data.bucket_counts.extend(counts.explicit)
 
 
-def _fill_exponential(data: ExponentialHistogramDataPoint, point: Point, start_ns: int, counts: Counts) -> None:
+def _fill_exponential(
+    data: ExponentialHistogramDataPoint, point: Point, start_ns: int, counts: Counts, *, max_buckets: int
+) -> None:
     _fill_histogram(data, point, start_ns, counts)
-    data.scale, buckets = metrics.downscale(counts.exponential)
+    data.scale, buckets = metrics.downscale(counts.exponential, max_buckets)
     data.zero_count = counts.zeros
     if buckets.bucket_counts:
         data.positive.offset = buckets.offset

@@ -34,6 +34,7 @@ def encoding_of(form: Form, context: ExporterContext) -> Encoding:
         resource=tuple({**shared, **given}.items()),
         own=tuple((name, value) for name, value in context.detected.items() if describes_process(name)),
         exponential=form.exponential,
+        max_buckets=form.max_buckets,
         delta=form.delta,
         events=form.events,
         exemplars=form.exemplars,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_logtail.exporter import EVENTS, HISTOGRAM, Exporter, ExporterContext, ExporterPlugin
+from otel_logtail.exporter import EVENTS, HISTOGRAM, MAX_BUCKETS, Exporter, ExporterContext, ExporterPlugin
 from otel_logtail.exporters.sdk.options import EXPORTER
 
 
@@ -16,5 +16,5 @@ def make(context: ExporterContext) -> Exporter:
 SDK = ExporterPlugin(
     summary="An exporter of OpenTelemetry's Python SDK (--sdk-exporter), from any installed package.",
     make=make,
-    options=(EXPORTER, HISTOGRAM, EVENTS),
+    options=(EXPORTER, HISTOGRAM, MAX_BUCKETS, EVENTS),
 )

@@ -38,8 +38,8 @@ RULES = {
 }
 """The rules, and the section of the specification that each is from."""
 
-MOST_BUCKETS = 1280
-"""The project's limit (docs/decisions/0125). The SDK's default of 160 is the size of its aggregation in memory."""
+MOST_BUCKETS = 160
+"""The default of the SDK's aggregation, and of the program."""
 
 _ROUNDING = 1e-9
 

@@ -59,6 +59,7 @@ WRONG = {
     "otlp_endpoint": Wrong("localhost", "otlp"),
     "otlp_protocol": Wrong("smoke", "otlp"),
     "histogram": Wrong("round", "otlp"),
+    "max_buckets": Wrong("1", "otlp"),
     "events": Wrong("all", "otlp"),
     "hex_url": Wrong("localhost", "hex"),
     "hex_max_age": Wrong("old", "hex"),

@@ -17,7 +17,7 @@ from otel_logtail.exporters.otlp import metrics
 from otel_logtail.exporters.otlp import requests as otlp
 from otel_logtail.exporters.otlp.encode import BACKLOG, Request
 from otel_logtail.exporters.otlp.encoding import MAX_BYTES, Encoding, ExportRequest
-from otel_logtail.exporters.otlp.metrics import MAX_BUCKETS, downscale
+from otel_logtail.exporters.otlp.metrics import downscale
 from otel_logtail.exporters.otlp.points import encode_points
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, Stream
 from tests.support.otlp_items import BOUNDS, LABELS, MS, SOURCE, T0, breach, episode, episodes, intervals, part, point
@@ -374,13 +374,13 @@ def test_what_makes_points_other_series_is_their_form() -> None:
 
 def test_exponential_histograms_hold_the_same_counts() -> None:
     batch = intervals(point([0, 1, 500, 500, 60_000]))
-    (metric,) = metrics_of(only(batch, Encoding("1", exponential=True)))
+    (metric,) = metrics_of(only(batch, Encoding("1", exponential=True, max_buckets=1280)))
     assert (metric.name, metric.exponential_histogram.aggregation_temporality) == ("log.overhead.duration", 2)
     (data,) = metric.exponential_histogram.data_points
     assert (data.count, data.zero_count, sum(data.positive.bucket_counts)) == (5, 1, 4)
     assert (data.sum, data.min, data.max) == (61.001, 0.0, 60.0)
     assert data.scale == SCALE  # 1 ms to 60 s at the store's resolution
-    assert len(data.positive.bucket_counts) <= MAX_BUCKETS
+    assert len(data.positive.bucket_counts) <= 1280
     assert not data.negative.bucket_counts
 
 
@@ -392,7 +392,7 @@ def test_only_zeros_are_an_exponential_histogram_without_buckets() -> None:
 
 @given(st.dictionaries(st.integers(-3000, 3000), st.integers(1, 1000), max_size=60), st.integers(2, 160))
 def test_downscaling_keeps_every_count_in_a_bucket_that_holds_its_old_one(sparse: dict[int, int], most: int) -> None:
-    scale, buckets = downscale(sparse, max_buckets=most)
+    scale, buckets = downscale(sparse, most)
     shift = SCALE - scale
     assert sum(buckets.bucket_counts) == sum(sparse.values())
     assert len(buckets.bucket_counts) <= most
@@ -405,9 +405,24 @@ def test_downscaling_keeps_every_count_in_a_bucket_that_holds_its_old_one(sparse
         assert (max(sparse) >> (shift - 1)) - (min(sparse) >> (shift - 1)) >= most
 
 
-@given(st.lists(st.integers(1, 3600 * 10**9), min_size=1, max_size=50))
-def test_every_value_is_within_the_bounds_of_its_bucket(durations_ns: list[int]) -> None:
-    scale, buckets = downscale(count(durations_ns, ()).exponential)
+@pytest.mark.parametrize(("most", "width"), [(160, 0.0906), (1280, 0.0109)])
+def test_buckets_from_a_millisecond_to_a_quarter_of_an_hour_have_the_documented_width(most: int, width: float) -> None:
+    batch = intervals(point([1, 900_000]))
+    (metric,) = metrics_of(only(batch, Encoding("1", exponential=True, max_buckets=most)))
+    (data,) = metric.exponential_histogram.data_points
+    assert len(data.positive.bucket_counts) <= most
+    assert 2 ** (2**-data.scale) - 1 <= width
+
+
+def test_another_limit_on_buckets_is_another_form_of_exponential_histograms_only() -> None:
+    for exponential in (False, True):
+        forms = {Encoding("1", exponential=exponential, max_buckets=most).form for most in (160, 1280)}
+        assert len(forms) == 1 + exponential
+
+
+@given(st.lists(st.integers(1, 3600 * 10**9), min_size=1, max_size=50), st.sampled_from([160, 1280]))
+def test_every_value_is_within_the_bounds_of_its_bucket(durations_ns: list[int], most: int) -> None:
+    scale, buckets = downscale(count(durations_ns, ()).exponential, most)
     filled = {buckets.offset + place for place, n in enumerate(buckets.bucket_counts) if n}
     for duration_ns in durations_ns:
         value = duration_ns / 1e9
