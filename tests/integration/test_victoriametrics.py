@@ -134,11 +134,13 @@ def test_counts_sums_buckets_and_times_are_those_of_the_store(
 
 
 @pytest.mark.usefixtures("_now")
-def test_exponential_histograms_have_every_count_and_exact_quantiles(
-    tmp_path: Path, victoriametrics: VictoriaMetrics
+@pytest.mark.parametrize(("most", "error"), [("160", 0.09), ("1280", 0.02)])
+def test_exponential_histograms_have_every_count_and_good_quantiles(
+    tmp_path: Path, victoriametrics: VictoriaMetrics, most: str, error: float
 ) -> None:
-    sent = send(tmp_path, "exponential", victoriametrics.endpoint, {}, histogram="exponential")
-    found = victoriametrics.samples("exponential")
+    service = f"exponential-{most}"
+    sent = send(tmp_path, service, victoriametrics.endpoint, {}, histogram="exponential", max_buckets=most)
+    found = victoriametrics.samples(service)
     wanted = expected(sent.points, delta=False, buckets=False)
     assert stored(found, buckets=False) == {
         series: pytest.approx(values, rel=1e-12, abs=1e-12) for series, values in wanted.items()
@@ -147,6 +149,6 @@ def test_exponential_histograms_have_every_count_and_exact_quantiles(
     assert in_all(found, f"{DURATION}_bucket", delta=False) == 300
     last_ms = max(point.time_ns for point in sent.points) // 1_000_000
     for quantile in (0.5, 0.9, 0.99):
-        query = f'histogram_quantile({quantile}, sum by (vmrange) ({DURATION}_bucket{{service_name="exponential"}}))'
+        query = f'histogram_quantile({quantile}, sum by (vmrange) ({DURATION}_bucket{{service_name="{service}"}}))'
         exact = sorted(sent.durations)[int(quantile * 300)]
-        assert victoriametrics.ask(query, last_ms) == pytest.approx(exact, rel=0.02)
+        assert victoriametrics.ask(query, last_ms) == pytest.approx(exact, rel=error)

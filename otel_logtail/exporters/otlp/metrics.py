@@ -44,6 +44,8 @@ from otel_logtail.trace import ids_of
 
 _DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
 _NO_BUCKETS = Buckets(0, ())
+_ROOM = 20 << SCALE
+"""The buckets of 20 octaves, such as 1 ms to 15 minutes, at the store's resolution."""
 
 
 class Described(NamedTuple):
@@ -210,19 +212,21 @@ def exemplars(point: Point, start_ns: int) -> list[Exemplar]:
     ]
 
 
-def downscale(sparse: Mapping[int, int], max_buckets: int, *, scale: int = SCALE) -> tuple[int, Buckets]:
-    """Return sparse counts by index as dense buckets, at the finest scale with at most ``max_buckets`` of them.
+def downscale(sparse: Mapping[int, int], max_buckets: int) -> tuple[int, Buckets]:
+    """Return the scale and sparse counts by index as dense buckets, at most ``max_buckets`` of them.
 
-    The next coarser scale merges buckets 2i and 2i + 1 into i, so it shifts the index by one bit, also a negative one.
+    The scale has room for 20 octaves, and is coarser only if the counts need more: so buckets keep their bounds while a
+    series grows. The next coarser scale merges buckets 2i and 2i + 1 into i: it shifts the index by one bit, also a
+    negative one.
     """
-    if not sparse:
-        return scale, _NO_BUCKETS
-    low, high = min(sparse), max(sparse)
+    low, high = (min(sparse), max(sparse)) if sparse else (0, 0)
     shift = 0
-    while (high >> shift) - (low >> shift) >= max_buckets:
+    while max((high >> shift) - (low >> shift) + 1, _ROOM >> shift) > max_buckets:
         shift += 1
+    if not sparse:
+        return SCALE - shift, _NO_BUCKETS
     offset = low >> shift
     dense = [0] * ((high >> shift) - offset + 1)
     for index, number in sparse.items():
         dense[(index >> shift) - offset] += number
-    return scale - shift, Buckets(offset, dense)
+    return SCALE - shift, Buckets(offset, dense)

@@ -387,7 +387,7 @@ def test_exponential_histograms_hold_the_same_counts() -> None:
 def test_only_zeros_are_an_exponential_histogram_without_buckets() -> None:
     (metric,) = metrics_of(only(intervals(point([0, 0])), Encoding("1", exponential=True)))
     (data,) = metric.exponential_histogram.data_points
-    assert (data.count, data.zero_count, list(data.positive.bucket_counts), data.scale) == (2, 2, [], SCALE)
+    assert (data.count, data.zero_count, list(data.positive.bucket_counts), data.scale) == (2, 2, [], 3)
 
 
 @given(st.dictionaries(st.integers(-3000, 3000), st.integers(1, 1000), max_size=60), st.integers(2, 160))
@@ -397,12 +397,13 @@ def test_downscaling_keeps_every_count_in_a_bucket_that_holds_its_old_one(sparse
     assert sum(buckets.bucket_counts) == sum(sparse.values())
     assert len(buckets.bucket_counts) <= most
     expected: dict[int, int] = {}
-    for index, number in sparse.items():
-        expected[index // 2**shift] = expected.get(index // 2**shift, 0) + number
+    for index, own in sparse.items():
+        expected[index // 2**shift] = expected.get(index // 2**shift, 0) + own
     dense = {buckets.offset + place: n for place, n in enumerate(buckets.bucket_counts) if n}
     assert dense == expected
-    if shift:  # and no coarser than it must be
-        assert (max(sparse) >> (shift - 1)) - (min(sparse) >> (shift - 1)) >= most
+    if shift:  # and no coarser than it must be, with room for 20 octaves
+        number = (max(sparse) >> (shift - 1)) - (min(sparse) >> (shift - 1)) + 1 if sparse else 0
+        assert max(number, 1280 >> (shift - 1)) > most
 
 
 @pytest.mark.parametrize(("most", "width"), [(160, 0.0906), (1280, 0.0109)])
@@ -412,6 +413,12 @@ def test_buckets_from_a_millisecond_to_a_quarter_of_an_hour_have_the_documented_
     (data,) = metric.exponential_histogram.data_points
     assert len(data.positive.bucket_counts) <= most
     assert 2 ** (2**-data.scale) - 1 <= width
+
+
+def test_buckets_keep_their_bounds_while_a_series_grows() -> None:
+    durations_ns = [ms * 10**6 for ms in (5, 6, 40, 900, 0, 1, 30_000)]
+    grown = [count(durations_ns[:number], ()).exponential for number in range(1, len(durations_ns) + 1)]
+    assert {downscale(sparse, 160)[0] for sparse in grown} == {3}
 
 
 def test_another_limit_on_buckets_is_another_form_of_exponential_histograms_only() -> None:
