@@ -20,6 +20,7 @@ SITE = ROOT / "build" / "site"
 DECISIONS = "decisions/index.md"
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _CODE = re.compile(r"^( *)(```|~~~).*?^\1\2$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+_ITEM = re.compile(r"( {0,3})(?:[-*]|\d+\.) ")
 _FILES = "files/"
 """The folder of the site for files from outside of docs/."""
 _PAGES = {"README.md": "index.md", "docs/decisions": DECISIONS}
@@ -134,12 +135,29 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turn links to files of the repository into links to pages of the site."""
     uri = page.file.src_uri
     text = with_links(markdown, f"docs/{uri}", uri) if page.file.generated_by is None else markdown
-    return re.sub(r"^\|.*", _without_escapes, text, flags=re.MULTILINE)
+    return for_python_markdown(text)
 
 
-def _without_escapes(row: re.Match[str]) -> str:
-    """Return a row of a table without the backslash before a bar in code, which only GitHub requires."""
-    return re.sub(r"`[^`]*`", lambda code: code[0].replace("\\|", "|"), row[0])
+def for_python_markdown(text: str) -> str:
+    """Return a page of GitHub's Markdown in the form that Python-Markdown shows in the same way.
+
+    A list may follow a paragraph without an empty line, nested lists may have two or three spaces, and a bar in code
+    may have a backslash in a table.
+    """
+    lines: list[str] = []
+    in_code = in_list = False
+    for line in text.split("\n"):
+        in_code ^= line.startswith("```")
+        item = None if in_code else _ITEM.match(line)
+        if item and item[1]:
+            line = "    " + line.lstrip()
+        elif item and not in_list and lines and lines[-1].strip() and not lines[-1].startswith("#"):
+            lines.append("")
+        if not in_code and line.startswith("|"):
+            line = re.sub(r"`[^`]*`", lambda code: code[0].replace("\\|", "|"), line)
+        in_list = bool(item) or (in_list and (line[:1] in ("", " ") or bool(lines[-1].strip())))
+        lines.append(line)
+    return "\n".join(lines)
 
 
 # --- the check of the result ---

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.places import ROOT
-from tools.site import decisions, is_elsewhere, outside, page_of, problems, requests, shown, with_links
+from tools.site import (
+    decisions,
+    for_python_markdown,
+    is_elsewhere,
+    outside,
+    page_of,
+    problems,
+    requests,
+    shown,
+    with_links,
+)
 
 CONFIGURATION = (ROOT / "mkdocs.yml").read_text()
 PAGES = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md"))
@@ -46,6 +56,13 @@ def test_files_are_found_through_other_files() -> None:
     found = outside(["docs/hex.md", "CONTRIBUTING.md"])
     assert all(page_of(path).startswith("files/") and (ROOT / path).exists() for path in found)
     assert "docs/hex.md" not in found
+
+
+def test_lists_and_tables_are_shown_as_github_shows_them() -> None:
+    page = "Text:\n- one\n  more\n  - two\n- three\n\n```\nx\n- y\n```\n| `a\\|b` | c \\| d |\n\n# Four\n- five\n"
+    assert for_python_markdown(page) == (
+        "Text:\n\n- one\n  more\n    - two\n- three\n\n```\nx\n- y\n```\n| `a|b` | c \\| d |\n\n# Four\n- five\n"
+    )
 
 
 SITE_OF_TWO = {
