@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, out of the figures of one run.
+"""The tables of docs/explanation/performance.md, out of the figures of one run.
 
     python -m benchmarks.page build/bench.json    keep these figures, and update the page
 
@@ -18,7 +18,7 @@ from benchmarks.figures import Figure, Report, cells
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
-PAGE = HERE.parent / "docs" / "performance.md"
+PAGE = HERE.parent / "docs" / "explanation" / "performance.md"
 _TABLES = re.compile(r"(?<=<!-- figures: python -m benchmarks\.page -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 
 

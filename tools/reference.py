@@ -1,4 +1,4 @@
-"""Write the tables of options and views into docs/reference.md: ``python -m tools.reference``."""
+"""Write the generated tables of docs/reference: ``python -m tools.reference``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from otel_logtail.option import Option
 from otel_logtail.plugins import exporters, observers
 from otel_logtail.query import schema
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
-_TABLE = re.compile(r"(<!-- (options|views): python -m tools.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+_TABLE = re.compile(r"(<!-- (\w+): python -m tools.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def keys_of(option: Option[Any]) -> Iterator[str]:
@@ -33,7 +33,7 @@ def keys_of(option: Option[Any]) -> Iterator[str]:
             yield f"[exporter.{name}] {option.key_of(name)}"
 
 
-def table() -> str:
+def options() -> str:
     """Return the table of all options of the daemon."""
     lines = ["| option | key in the file | default | meaning |", "|---|---|---|---|"]
     for option in declared():
@@ -56,10 +56,19 @@ def views() -> str:
     return "\n".join(lines) + "\n"
 
 
+TABLES = {"options": options, "views": views}
+
+
+def pages() -> list[Path]:
+    """Return the pages that have a generated table."""
+    return [path for path in sorted(FOLDER.glob("*.md")) if _TABLE.search(path.read_text())]
+
+
 def page(text: str) -> str:
-    """Return the text of the page with the tables of now."""
-    return _TABLE.sub(lambda match: match[1] + (table() if match[2] == "options" else views()), text)
+    """Return the text of a page with the tables of now."""
+    return _TABLE.sub(lambda match: match[1] + TABLES[match[2]](), text)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    for path in pages():
+        path.write_text(page(path.read_text()))

@@ -1,4 +1,4 @@
-"""Record the names that docs/stability.md promises to keep in docs/stable.txt: ``python -m tools.stable``."""
+"""Record the names that docs/reference/stability.md promises to keep: ``python -m tools.stable``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from otel_logtail.query import schema
 from tools.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs" / "stable.txt"
+RECORD = ROOT / "docs" / "reference" / "stable.txt"
 _LOG = ROOT / "tests" / "captures" / "0.42.0-stall.log"
 _MARK = "2026-11-23T18:16:55Z"
 """A time within the log."""

@@ -1,4 +1,4 @@
-"""Write docs/telemetry.md from the registry in docs/telemetry: ``python -m tools.telemetry``."""
+"""Write docs/reference/telemetry.md from the registry in docs/telemetry: ``python -m tools.telemetry``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 
 from tools.registry import FOLDER, Attribute, Registry, Signal, type_of
 
-PAGE = FOLDER.with_suffix(".md")
+PAGE = FOLDER.parent / "reference" / "telemetry.md"
 
 _OPENING = """# Telemetry
 
-Everything that otel-logtail sends over OTLP. This page is generated from the registry in [telemetry/](telemetry), which
-has the form of OpenTelemetry's semantic conventions (Weaver): `python -m tools.telemetry` writes it. Tests compare the
-registry with the program's real output, in both directions.
+Everything that otel-logtail sends over OTLP. This page is generated from the registry in
+[docs/telemetry](../telemetry), which has the form of OpenTelemetry's semantic conventions (Weaver):
+`python -m tools.telemetry` writes it. Tests compare the registry with the program's real output, in both directions.
 
 `log.overhead` is the default of `--event`; another value replaces it in all names.
-[0134](decisions/0134-names.md) explains the names, and [dashboards.md](dashboards.md#names-in-prometheus) shows how
-they look in Prometheus.
+[0134](../decisions/0134-names.md) explains the names. They have other forms in Prometheus:
+[Names in Prometheus](dashboards.md#names-in-prometheus).
 """
 _OF_SAMPLES = "attributes.otel_logtail.sample"
 _HEADINGS = (

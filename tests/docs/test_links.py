@@ -39,5 +39,5 @@ def test_named_tests_exist(page: Path) -> None:
 def test_broken_links_are_found() -> None:
     page = ROOT / "README.md"
     assert is_broken(page, "docs/nowhere.md")
-    assert is_broken(page, "docs/operations.md#nowhere")
-    assert not is_broken(page, "docs/operations.md#start-at-boot")
+    assert is_broken(page, "docs/reference/store.md#nowhere")
+    assert not is_broken(page, "docs/reference/store.md#requirements")

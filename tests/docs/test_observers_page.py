@@ -1,4 +1,4 @@
-"""docs/observers.md: the table has each observer, and the observer of forty lines works as printed."""
+"""docs/reference/observers.md has each observer, and the one of forty lines in docs/how-to/observer.md works."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from otel_logtail.testing import ObserverContract, hex_escaped
 from tests.support.places import CAPTURES, ROOT
 from tests.support.waiting import bound_s
 
-PAGE = (ROOT / "docs" / "observers.md").read_text()
-(CODE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-(LOG,) = re.findall(r"^```\n(2026-.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = (ROOT / "docs" / "reference" / "observers.md").read_text()
+HOW_TO = (ROOT / "docs" / "how-to" / "observer.md").read_text()
+(CODE,) = re.findall(r"^```python\n(.*?)^```", HOW_TO, re.DOTALL | re.MULTILINE)
+(LOG,) = re.findall(r"^```\n(2026-.*?)^```", HOW_TO, re.DOTALL | re.MULTILINE)
 
 
 def row(name: str) -> list[str]:
@@ -31,7 +32,7 @@ def row(name: str) -> list[str]:
 
 
 def block(name: str) -> str:
-    match = re.search(rf"<!-- run: {name} -->\n```console\n(.*?)```", PAGE, re.DOTALL)
+    match = re.search(rf"<!-- run: {name} -->\n```console\n(.*?)```", PAGE + HOW_TO, re.DOTALL)
     assert match
     return match[1]
 
@@ -77,7 +78,7 @@ def test_a_row_has_the_default_paths(name: str) -> None:
 @pytest.mark.parametrize("name", names(OBSERVERS))
 def test_a_program_with_a_recommended_configuration_has_an_example(name: str) -> None:
     has_one = bool(observers()[name].configuration())
-    assert (f"[setup](../examples/{name})" in row(name)[0]) == has_one
+    assert (f"[setup](../../examples/{name})" in row(name)[0]) == has_one
 
 
 def test_detect_prints_what_the_page_shows() -> None:

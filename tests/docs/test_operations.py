@@ -1,4 +1,4 @@
-"""docs/operations.md: its commands work as printed, and its lists are complete."""
+"""Backup and move work as their pages show, and the lists of metrics, exit codes, messages and files are complete."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ from tests.support.places import ROOT
 from tests.support.waiting import wait_until
 from tools.registry import Registry
 
-DOC = (ROOT / "docs" / "operations.md").read_text()
+BACK_UP = (ROOT / "docs" / "how-to" / "back-up.md").read_text()
+REFERENCE = ROOT / "docs" / "reference"
 
 
 def commands(block: str) -> list[str]:
     """The lines behind ``$`` of the console block that is marked ``<!-- run: NAME -->``."""
-    match = re.search(rf"<!-- run: {block} -->\n```console\n(.*?)```", DOC, re.DOTALL)
+    match = re.search(rf"<!-- run: {block} -->\n```console\n(.*?)```", BACK_UP, re.DOTALL)
     assert match, f"there is no block {block}"
     return [line.removeprefix("$ ") for line in match[1].splitlines()]
 
 
-def cells(heading: str) -> list[str]:
-    """The first column of the table under a heading, without its quotes."""
-    section = DOC.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("|")]
+def cells(page: str) -> list[str]:
+    """The first column of the first table of a page, without its quotes."""
+    table = re.search(r"(?:^\|.*\n)+", (REFERENCE / f"{page}.md").read_text(), re.MULTILINE)
+    assert table
+    rows = [line.split("|")[1].strip() for line in table[0].splitlines()]
     return [cell.strip("`") for cell in rows[2:]]
 
 
@@ -43,7 +45,7 @@ def cells(heading: str) -> list[str]:
 def test_every_metric_of_our_own_is_explained() -> None:
     names = {one.name for one in Registry.load().signals() if one.type == "metric" and one.name.startswith("ot")}
     assert len(names) > 10
-    listed = cells("Metrics")
+    listed = cells("metrics")
     assert len(listed) == len(set(listed))
     assert names == set(listed)
 
@@ -51,7 +53,7 @@ def test_every_metric_of_our_own_is_explained() -> None:
 def test_every_exit_code_is_explained() -> None:
     own = [value for value in vars(errors).values() if isinstance(value, type)]
     codes = {kind.exit_code for kind in own if issubclass(kind, errors.LogtailError)} | {0, 130, 143}
-    assert {int(cell) for cell in cells("Exit codes")} == codes
+    assert {int(cell) for cell in cells("exit-codes")} == codes
 
 
 def loud() -> Iterator[str]:
@@ -66,7 +68,7 @@ def loud() -> Iterator[str]:
 
 
 def test_every_loud_message_is_explained() -> None:
-    said, listed = list(loud()), cells("Messages")
+    said, listed = list(loud()), cells("messages")
     assert len(said) > 15
     missing = [text for text in said if not any(text.startswith(cell) for cell in listed)]
     assert missing == []
@@ -155,7 +157,7 @@ def test_files_in_the_stores_directory_are_listed(tmp_path: Path) -> None:
         wait_until(lambda: program.count() == 10)
         there = {path.name.removeprefix("store") for path in tmp_path.iterdir() if path.name.startswith("store.db")}
         program.stop()
-    named = " ".join(cells("Requirements"))
+    named = " ".join(cells("store"))
     assert there == {".db", ".db-wal", ".db-shm", ".db.lock"}
     for ending in (*there, ".suspect", ".corrupt-"):
         assert ending in named, ending

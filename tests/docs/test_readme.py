@@ -97,7 +97,7 @@ def test_nothing_is_promised_from_an_index_that_does_not_have_it() -> None:
     """otel-logtail is not on PyPI: every command that installs it names a checkout."""
     texts = [
         ROOT / "README.md",
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("otel_logtail/**/*.py"),
         *ROOT.glob("examples/**/*.md"),
     ]

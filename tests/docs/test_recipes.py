@@ -22,7 +22,7 @@ from otel_logtail.model import Delivered, ExportBatch, MarkRecord, Stream
 from tests.support.otlp_items import SOURCE, T0, episode, episodes, intervals, point
 from tests.support.places import ROOT
 
-PAGE = (ROOT / "docs" / "backends.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "backends.md").read_text()
 KINDS: dict[str, Any] = {
     "metrics": ExportMetricsServiceRequest,
     "traces": ExportTraceServiceRequest,

@@ -1,9 +1,10 @@
-"""The table of options in docs/reference.md, and the texts of ``--help``, follow the declarations."""
+"""The generated tables of docs/reference, and the texts of ``--help``, follow the declarations."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +13,24 @@ import typer.main
 from otel_logtail.cli.main import program
 from otel_logtail.cli.settings import declared
 from otel_logtail.option import Choice, Flag, Option
-from tools.reference import PAGE, page
+from tools.reference import FOLDER, TABLES, page, pages
 
 OPTIONS = list(declared())
 
 
-def test_the_page_has_the_options_of_now() -> None:
-    text = PAGE.read_text()
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
+def test_a_page_has_the_tables_of_now(path: Path) -> None:
+    text = path.read_text()
     assert text == page(text), "run: python -m tools.reference"
+
+
+def test_each_table_is_on_one_page() -> None:
+    found = [name for path in pages() for name in re.findall(r"<!-- (\w+): python", path.read_text())]
+    assert sorted(found) == sorted(TABLES)
+
+
+def test_the_configuration_has_all_options() -> None:
+    text = (FOLDER / "configuration.md").read_text()
     assert all(f"| `{option.flag}" in text for option in OPTIONS)
 
 

@@ -39,10 +39,11 @@ def test_each_decision_is_in_their_list() -> None:
 
 def test_links_to_files_outside_of_docs_lead_to_pages_of_the_site() -> None:
     page = (
-        "See [a](../../LICENSE), [b](../plugins.md#tests), [c](../../examples/apache), `[d](../../LICENSE)`, [e](#f)."
+        "See [a](../../LICENSE), [b](../reference/plugins.md#tests), [c](../../examples/apache), "
+        "`[d](../../LICENSE)`, [e](#f)."
     )
     assert with_links(page, "docs/how-to/x.md", "how-to/x.md") == (
-        "See [a](../files/LICENSE.md), [b](../plugins.md#tests), [c](../files/examples/apache/README.md), "
+        "See [a](../files/LICENSE.md), [b](../reference/plugins.md#tests), [c](../files/examples/apache/README.md), "
         "`[d](../../LICENSE)`, [e](#f)."
     )
 
@@ -53,9 +54,9 @@ def test_a_file_is_shown_as_a_block_of_code() -> None:
 
 
 def test_files_are_found_through_other_files() -> None:
-    found = outside(["docs/hex.md", "CONTRIBUTING.md"])
+    found = outside(["docs/how-to/hex.md", "CONTRIBUTING.md"])
     assert all(page_of(path).startswith("files/") and (ROOT / path).exists() for path in found)
-    assert "docs/hex.md" not in found
+    assert "docs/how-to/hex.md" not in found
 
 
 def test_lists_and_tables_are_shown_as_github_shows_them() -> None:

@@ -32,7 +32,7 @@ from tests.support.prometheus import Prometheus, find_prometheus
 from tests.support.waiting import bound_s, wait_until
 
 TOPIC_CONFIG = re.compile(r"--config ([\w.]+=\d+)")
-SKIPPED = "failed to consume message, skipping"  # docs/fleet.md names it
+SKIPPED = "failed to consume message, skipping"  # docs/how-to/fleet.md names it
 DAY_NS = 24 * 3600 * 10**9
 
 
@@ -264,7 +264,7 @@ def test_programs_are_killed_while_the_log_grows_and_all_totals_are_right(fleet:
         caught_up()
 
         for gateway in fleet.gateways:
-            # docs/fleet.md: spans that wait in a gateway's tail sampling are lost if it is killed
+            # docs/how-to/fleet.md: spans that wait in a gateway's tail sampling are lost if it is killed
             stalls_arrived()
             gateway.kill()
             growing.stall()

@@ -21,7 +21,7 @@ from tests.support.command import ask, run
 from tests.support.otel_variables import SIGNALS, E, asked
 from tests.support.places import CAPTURES, ROOT
 
-PAGE = ROOT / "docs" / "otlp.md"
+PAGE = ROOT / "docs" / "reference" / "otlp.md"
 
 
 class Effect(NamedTuple):

@@ -455,7 +455,7 @@ def test_one_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch: pytest
 
 def blocks(language: str) -> list[str]:
     return re.findall(
-        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL | re.MULTILINE
+        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / "reference" / "plugins.md").read_text(), re.DOTALL | re.MULTILINE
     )
 
 

@@ -60,7 +60,7 @@ def drawn(moment: Moment | Waiting, width: int, height: int, glyphs: Glyphs | No
 
 
 def test_the_screen_in_the_documentation_is_the_one_that_is_drawn(hour: Path) -> None:
-    page = (ROOT / "docs" / "watch.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "watch.md").read_text()
     found = re.search(r"```text\n(.*?)```", page, re.DOTALL)
     assert found is not None
     screen = drawn(running(moment_of(hour)), 80, 24)
