@@ -454,9 +454,8 @@ def test_one_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch: pytest
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / "reference" / "plugins.md").read_text(), re.DOTALL | re.MULTILINE
-    )
+    page = (ROOT / "docs" / "reference" / "plugins.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
 def test_all_code_on_the_page_for_authors_is_the_examples() -> None:
