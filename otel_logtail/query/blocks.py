@@ -99,15 +99,21 @@ def in_range(reader: Reader, bounds: tuple[int, int], kinds: Kinds) -> Iterator[
     since_ns, until_ns = bounds
     waiting: list[tuple[int, int, SampleColumns]] = []
     taken = (since_ns, -1)
+    changed: set[tuple[int, ...]] = set()
     plan = _plan(reader, since_ns, until_ns)
     at = 0
     while at < len(plan):
         page = plan[at : at + _BLOCKS]
         at += len(page)
         blocks = _read(reader, [id_ for _, id_, _, _ in page])
-        for first_ns, id_, last_ns, count in page:
+        for place in page:
+            first_ns, id_, last_ns, count = place
             row = blocks.get(id_)
             if row is None or row[1:4] != (first_ns, last_ns, count):  # merged since the plan was made
+                if place in changed:  # another plan has the same: the index and its table differ
+                    reader.damage.block(id_, count)
+                    continue
+                changed.add(place)
                 plan, at = _plan(reader, taken[0], until_ns), 0
                 waiting.clear()
                 break
@@ -117,9 +123,9 @@ def in_range(reader: Reader, bounds: tuple[int, int], kinds: Kinds) -> Iterator[
                 yield sample
             for block in readable([row], reader.damage):
                 for sample in block.samples:
-                    place = (sample[1], sample[0])
-                    if taken < place and sample[1] < until_ns and kinds.get(sample[3]) is not None:
-                        heapq.heappush(waiting, (*place, sample))
+                    order = (sample[1], sample[0])
+                    if taken < order and sample[1] < until_ns and kinds.get(sample[3]) is not None:
+                        heapq.heappush(waiting, (*order, sample))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
@@ -150,6 +156,7 @@ class Newest:
         self._found: list[tuple[int, int, SampleColumns]] = []
         self._ids: set[int] = set()
         self._done: set[tuple[int, ...]] = set()
+        self._changed: set[tuple[int, ...]] = set()
 
     def read(self) -> list[SampleColumns]:
         """Return the samples, oldest first."""
@@ -178,9 +185,13 @@ class Newest:
                 if len(self._found) == self._limit and last_ns < self._found[0][0]:
                     return True  # all further blocks are older
                 row = blocks.get(id_)
-                if row is None or row[1:4] != (first_ns, last_ns, count):  # merged since the plan was made
+                if row is not None and row[1:4] == (first_ns, last_ns, count):
+                    self._add(row)
+                elif place in self._changed:  # another plan has the same: the index and its table differ
+                    self._reader.damage.block(id_, count)
+                else:  # merged since the plan was made
+                    self._changed.add(place)
                     return False
-                self._add(row)
                 self._done.add(place)
         return not is_cut
 

@@ -67,7 +67,8 @@ def fuzz(target: Target, seconds: int, environ: Mapping[str, str]) -> bool:
     )
     print(f"{target.name}: {_figures(run.stderr)}", flush=True)
     if run.returncode:
-        print(*(run.stdout + run.stderr).splitlines()[-_SHOWN_LINES:], sep="\n", flush=True)
+        lines = [line for line in (run.stdout + run.stderr).splitlines() if not line.startswith(("#", "INFO: "))]
+        print(*lines[-_SHOWN_LINES:], sep="\n", flush=True)
     return run.returncode == 0
 
 

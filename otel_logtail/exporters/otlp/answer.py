@@ -199,7 +199,7 @@ def retry_after_s(value: str, now_s: float) -> float:
         return float(min(int(value[:12]), MAX_AFTER_S))
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if date.tzinfo is None:
         date = date.replace(tzinfo=timezone.utc)

@@ -65,7 +65,7 @@ def _check_clock(signal: Signal) -> Iterator[Check]:
         connection.request("GET", "/")
         date = connection.getresponse().headers.get("Date")
         skew_s = time.time() - parsedate_to_datetime(date).timestamp() if date else None
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, OverflowError):
         return
     finally:
         connection.close()

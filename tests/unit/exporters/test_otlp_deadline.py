@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import resource
 import ssl
 import threading
@@ -60,6 +61,9 @@ ENDLESS: dict[str, Answer] = {
     "a body without end": after_request(lambda peer: peer.forever(b"\0" * 65536, first=HEAD + b"\r\n")),
     "chunks without end": after_request(lambda peer: peer.forever(b"ffff\r\n" + b"x" * 65535 + b"\r\n", first=CHUNKED)),
     "the length of a chunk without end": after_request(lambda peer: peer.forever(b"0" * 65536, first=CHUNKED)),
+    "a small body that unpacks to 64 MiB": after_request(
+        lambda peer: peer.send(HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(1 << 20)) * 64)
+    ),
     "trailers without end": after_request(lambda peer: peer.forever(b"X: y\r\n" * 9999, first=CHUNKED + b"0\r\n")),
 }
 

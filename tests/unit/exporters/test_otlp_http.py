@@ -388,6 +388,7 @@ def test_items_accepted_before_a_failure_are_partial(receiver: Receiver, exporti
         (formatdate(1_000_030, usegmt=True), 30.0),
         (formatdate(999_000, usegmt=True), 0.0),
         ("Wed, 99 Foo 2026 99:99:99 GMT", 0.0),
+        ("Wed, 21 Oct 20288888885 07:28:00 GMT", 0.0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, expected: float) -> None:
