@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
 
+from tests.support.real_programs import find_program
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 
@@ -24,6 +26,12 @@ def test_a_checker_of_workflows_finds_nothing() -> None:
         text=True,
         check=False,
     )
+    assert done.returncode == 0, done.stdout
+
+
+def test_another_checker_finds_no_wrong_key_expression_or_input() -> None:
+    checker = find_program("actionlint")
+    done = subprocess.run([checker, *WORKFLOWS], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
