@@ -28,7 +28,7 @@ from tests.support.receiver import receiving
 
 PACKAGE = Path(otel_logtail.__file__).parent
 ROOT = PACKAGE.parent
-PAGES = ("CONTRIBUTING.md", "docs/architecture.md", "docs/tail.md")
+PAGES = ("CONTRIBUTING.md", "docs/architecture.md", "docs/tail.md", "docs/explanation/threat-model.md")
 ARCHITECTURE = "docs/architecture.md"
 
 FILE_ENDINGS = (".py", ".md", ".txt", ".c", ".sql", ".toml", "/")
