@@ -70,6 +70,19 @@ class Fleet:
         query = f'last_over_time({metric}{{job="{source}"}}[2h])'
         return sum(self.prometheus.instant(query, time.time()).values())
 
+    def counted(self, source: str) -> float:
+        """Return the number of samples of one source in histograms of either kind."""
+        return self._of_durations("count", source)
+
+    def summed(self, source: str) -> float:
+        """Return the sum of the durations of one source in seconds."""
+        return self._of_durations("sum", source)
+
+    def _of_durations(self, part: str, source: str) -> float:
+        name, series = "log_overhead_duration_seconds", f'{{job="{source}"}}[2h]'
+        query = f"last_over_time({name}_{part}{series}) or histogram_{part}(last_over_time({name}{series}))"
+        return sum(self.prometheus.instant(query, time.time()).values())
+
     def spans(self, source: str) -> list[ReceivedSpan]:
         """Return the spans of one source, with repeats."""
         return [span for span in self.tempo.spans() if span.resource["service.name"] == source]
@@ -164,15 +177,16 @@ class Growing:
         self._thread.join()
 
 
-def test_everything_arrives(fleet: Fleet, tmp_path: Path) -> None:
-    source = "plain"
-    with Daemon(tmp_path, "--source", source, "--from-start", endpoint=fleet.agent.http_endpoint) as daemon:
+@pytest.mark.parametrize("histogram", ["explicit", "exponential"])
+def test_everything_arrives(fleet: Fleet, tmp_path: Path, histogram: str) -> None:
+    options = ("--source", histogram, "--histogram", histogram, "--from-start")
+    with Daemon(tmp_path, *options, endpoint=fleet.agent.http_endpoint) as daemon:
         daemon.write(lines(0, 1000), lines(1000, 1100, ms=SLOW_MS))
         daemon.once()
-    fleet.wait_until(lambda: fleet.total("log_overhead_duration_seconds_count", source) == 1100)
-    fleet.wait_until(lambda: fleet.total("log_overhead_breaches_total", source) == 100)
+    fleet.wait_until(lambda: fleet.counted(histogram) == 1100)
+    fleet.wait_until(lambda: fleet.total("log_overhead_breaches_total", histogram) == 100)
     total_ms = sum(20 + n / 1000 for n in range(1000)) + sum(SLOW_MS + n / 1000 for n in range(1000, 1100))
-    assert fleet.total("log_overhead_duration_seconds_sum", source) == pytest.approx(total_ms / 1000)
+    assert fleet.summed(histogram) == pytest.approx(total_ms / 1000)
 
 
 def test_a_rejected_message_does_not_stop_its_partition(fleet: Fleet) -> None:
@@ -235,7 +249,7 @@ def test_programs_are_killed_while_the_log_grows_and_all_totals_are_right(fleet:
     source = "kills"
 
     def counted() -> float:
-        return fleet.total("log_overhead_duration_seconds_count", source)
+        return fleet.counted(source)
 
     def caught_up() -> None:
         stored = growing.daemon.counter("samples")
@@ -277,7 +291,7 @@ def test_programs_are_killed_while_the_log_grows_and_all_totals_are_right(fleet:
         growing.daemon.wait_until(lambda: growing.daemon.counter("samples") == written)
         fleet.wait_until(lambda: counted() == written)
         growing.daemon.stop()
-        assert fleet.total("log_overhead_duration_seconds_sum", source) == pytest.approx(sum(growing.written_ms) / 1000)
+        assert fleet.summed(source) == pytest.approx(sum(growing.written_ms) / 1000)
         fleet.wait_until(lambda: fleet.total("log_overhead_breaches_total", source) == growing.stalls)
         fleet.wait_until(lambda: fleet.total("log_overhead_episodes_total", source) == growing.stalls)
         stalls_arrived()
