@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from tests.support.collector import Collector, find_collector
 from tests.support.daemon import Daemon
 from tests.support.lines import line
 from tests.support.ports import free_ports
+from tests.support.together import together
 from tests.support.waiting import wait_until
 
 E = "OTEL_EXPORTER_OTLP_"
@@ -119,37 +121,67 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-@pytest.mark.parametrize("wrong", CASES)
-def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything(
-    tmp_path: Path, site: Site, wrong: str, protocol: str
-) -> None:
+class Tried(NamedTuple):
+    """A daemon that stopped after several failures, and the directory that a new start continues in."""
+
+    folder: Path
+    said: str
+    status: dict[str, Any]
+
+
+def flags_of(wrong: str, protocol: str) -> tuple[str, ...]:
+    return ("--otlp-protocol", protocol, "--source", f"{wrong} {protocol}")
+
+
+def tried(site: Site, folder: Path, wrong: str, protocol: str) -> Tried:
     case = CASES[wrong]
-    source = f"{wrong} {protocol}"
-    flags = ("--otlp-protocol", protocol, "--source", source)
     environ = trusting(getattr(site, case.trust)) if case.trust else {}
     if case.shown:
         environ |= showing(getattr(site, case.shown))
     endpoint = site.endpoint(case.receiver, protocol)
-    with Daemon(tmp_path, *flags, "--from-start", endpoint=endpoint, **environ) as daemon:
+    with Daemon(folder, *flags_of(wrong, protocol), "--from-start", endpoint=endpoint, **environ) as daemon:
         daemon.write(line(1), line(2, ms=700), line(500))
         daemon.start()
         daemon.wait_until(lambda: case.says in daemon.said(), 60)
         daemon.wait_until(lambda: exporter(daemon)["failures"] > 2, 60)
         daemon.stop()
-    complaints = [text for text in daemon.said().splitlines() if "warning: " in text]
-    assert len(complaints) == 1, daemon.said()
+    return Tried(folder, daemon.said(), exporter(daemon))
+
+
+@pytest.fixture(scope="module")
+def attempts(
+    request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Tried]]:
+    """The daemons of all cases: each waits some seconds between its attempts."""
+    folder = tmp_path_factory.mktemp("attempts")
+    with together(
+        request,
+        test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything,
+        lambda wrong, protocol: tried(site, Path(tempfile.mkdtemp(dir=folder)), wrong, protocol),
+    ) as result_of:
+        yield result_of
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize("wrong", CASES)
+def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything(
+    attempts: Callable[..., Tried], site: Site, wrong: str, protocol: str
+) -> None:
+    case = CASES[wrong]
+    attempt = attempts(wrong=wrong, protocol=protocol)
+    complaints = [text for text in attempt.said.splitlines() if "warning: " in text]
+    assert len(complaints) == 1, attempt.said
     assert re.match(r"\S+Z warning: otlp: ", complaints[0])
-    status = exporter(daemon)
-    for told in (complaints[0], str(status["last_error"])):
+    for told in (complaints[0], str(attempt.status["last_error"])):
         assert case.says in told
         assert case.names in told
-    assert (status["delivered"], status["refused"]) == (0, 0)
+    assert (attempt.status["delivered"], attempt.status["refused"]) == (0, 0)
+    source = f"{wrong} {protocol}"
     assert delivered(site.collector, source) == (0, 0)
 
     better = "mutual" if case.receiver == "mutual" else "right"
     right = trusting(site.trust) | (showing(site.own) if better == "mutual" else {})
-    again = Daemon(tmp_path, *flags, endpoint=site.endpoint(better, protocol), **right)
+    again = Daemon(attempt.folder, *flags_of(wrong, protocol), endpoint=site.endpoint(better, protocol), **right)
     assert case.says not in again.once()
     wait_until(lambda: delivered(site.collector, source) == (3, 1))
     assert (exporter(again)["pending"], exporter(again)["last_error"]) == (0, None)

@@ -6,8 +6,9 @@ import base64
 import logging
 import socketserver
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.support.command import run as run_anew
 from tests.support.forked import run
 from tests.support.lines import line
 from tests.support.ports import free_port
+from tests.support.together import together
 
 SECRET = "s3cr3t-Canary/Token+9"  # noqa: S105 - a made-up one
 ENCODED = quote(SECRET, safe="")
@@ -156,11 +158,16 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: f"{case.exporter} {case.where.__name__} {case.status} {case.filler}"
-)
-def test_a_secret_is_in_no_message_and_not_in_the_store(tmp_path: Path, case: Case) -> None:
-    log, store = tmp_path / "proxy-8787.log", tmp_path / "store"
+class Run(NamedTuple):
+    """The messages and stored data of a daemon with a secret, by place, and its own messages."""
+
+    found: dict[str, str]
+    said: str
+    checked: str
+
+
+def run_of(case: Case, folder: Path) -> Run:
+    log, store = folder / "proxy-8787.log", folder / "store"
     log.write_bytes(line(1) + line(2, ms=700) + line(500))
     store.mkdir()
     db = store / "s.db"
@@ -171,11 +178,9 @@ def test_a_secret_is_in_no_message_and_not_in_the_store(tmp_path: Path, case: Ca
     receiver = echoing_grpc(case.status) if case.exporter == "grpc" else echoing(case.status, case.filler)
     with receiver as address:
         environ = {E + "TIMEOUT": "1000", **case.where(address)}
-        done = run(*daemon, "--once", home=tmp_path, environ=environ, check=False)
-        checked = run(*daemon, "doctor", home=tmp_path, environ=environ, check=False)
-    status = run("status", "--db", db, "--format", "json", home=tmp_path, environ=environ)
-    assert " otlp: " in done.stderr or " hex: " in done.stderr, done.stderr
-    assert "FAIL" in checked.stdout or case.exporter == "hex"
+        done = run(*daemon, "--once", home=folder, environ=environ, check=False)
+        checked = run(*daemon, "doctor", home=folder, environ=environ, check=False)
+    status = run("status", "--db", db, "--format", "json", home=folder, environ=environ)
     found = {
         "messages": done.stderr + done.stdout,
         "doctor": checked.stdout + checked.stderr,
@@ -183,6 +188,28 @@ def test_a_secret_is_in_no_message_and_not_in_the_store(tmp_path: Path, case: Ca
         **{file.name: file.read_bytes().decode("latin-1") for file in store.iterdir()},
     }
     assert db.name in found
+    return Run(found, done.stderr, checked.stdout)
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Run]]:
+    """The runs of all cases: each waits some seconds for its receiver."""
+    folder = tmp_path_factory.mktemp("runs")
+    with together(
+        request,
+        test_a_secret_is_in_no_message_and_not_in_the_store,
+        lambda case: run_of(case, Path(tempfile.mkdtemp(dir=folder))),
+    ) as result_of:
+        yield result_of
+
+
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.exporter} {case.where.__name__} {case.status} {case.filler}"
+)
+def test_a_secret_is_in_no_message_and_not_in_the_store(runs: Callable[..., Run], case: Case) -> None:
+    found, said, checked = runs(case=case)
+    assert " otlp: " in said or " hex: " in said, said
+    assert "FAIL" in checked or case.exporter == "hex"
     assert leaks(found) == {}
 
 

@@ -12,6 +12,7 @@ import functools
 import json
 import math
 import os
+import re
 import select
 import socket
 import subprocess
@@ -232,6 +233,9 @@ class Server:
         self._process.wait()
 
 
+_MAKING = threading.Lock()
+
+
 @functools.cache
 def server(locale: tuple[tuple[str, str], ...] = ()) -> Server:
     """Return the server of this test process for a locale."""
@@ -270,7 +274,8 @@ def exit_code(
 
 def _server_for(environ: Mapping[str, str]) -> Server:
     own = ((name, environ[name]) for name in LOCALE if environ.get(name, os.environ.get(name)) != os.environ.get(name))
-    return server(tuple(own))
+    with _MAKING:  # the cache does not keep two threads from making one each
+        return server(tuple(own))
 
 
 def _job(
@@ -279,10 +284,10 @@ def _job(
     streams: tuple[str | None, str | None, str | None],
     folder: Path | None,
 ) -> dict[str, object]:
-    umask = os.umask(0)
-    os.umask(umask)
+    # os.umask changes the umask to return it, which another thread would notice
+    (umask,) = re.findall(r"^Umask:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
     cwd = os.getcwd() if folder is None else str(folder)
-    return {"words": [*words], "environ": dict(environ), "streams": streams, "cwd": cwd, "umask": umask}
+    return {"words": [*words], "environ": dict(environ), "streams": streams, "cwd": cwd, "umask": int(umask, 8)}
 
 
 def run(
