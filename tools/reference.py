@@ -12,6 +12,7 @@ from otel_logtail.daemon.options import OF_A_RUN, OF_A_SOURCE, SOURCE
 from otel_logtail.option import Option
 from otel_logtail.plugins import exporters, observers
 from otel_logtail.query import schema
+from tools.reference_tables import commands, json, rejections, variables
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _TABLE = re.compile(r"(<!-- (\w+): python -m tools.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -56,7 +57,15 @@ def views() -> str:
     return "\n".join(lines) + "\n"
 
 
-TABLES = {"options": options, "views": views}
+TABLES = {
+    "options": options,
+    "views": views,
+    "commands": commands,
+    "variables": variables,
+    "json": json,
+    "rejections": rejections,
+}
+"""Each generated table by its name in the comment before it."""
 
 
 def pages() -> list[Path]:

@@ -14,6 +14,7 @@ from otel_logtail.cli.main import program
 from otel_logtail.cli.settings import declared
 from otel_logtail.option import Choice, Flag, Option
 from tools.reference import FOLDER, TABLES, page, pages
+from tools.reference_tables import REASONS, reasons, walk
 
 OPTIONS = list(declared())
 
@@ -27,6 +28,16 @@ def test_a_page_has_the_tables_of_now(path: Path) -> None:
 def test_each_table_is_on_one_page() -> None:
     found = [name for path in pages() for name in re.findall(r"<!-- (\w+): python", path.read_text())]
     assert sorted(found) == sorted(TABLES)
+
+
+def test_each_reason_of_a_rejected_line_is_explained() -> None:
+    assert {reason for reason, _ in reasons()} == set(REASONS)
+    assert all(re.fullmatch(r"[a-z`].*[^.]", text) for text in REASONS.values())
+
+
+def test_each_command_has_a_section() -> None:
+    named = re.findall(r"^## (.*)$", (FOLDER / "commands.md").read_text(), re.MULTILINE)
+    assert named == sorted(name for name, _ in walk(typer.main.get_command(program())) if name)
 
 
 def test_the_configuration_has_all_options() -> None:
