@@ -17,7 +17,9 @@ from otel_logtail.tail.descriptors import DESCRIPTORS, Descriptors
 from otel_logtail.tail.naming import is_compressed
 
 _BLOCK_BYTES = 1 << 18
-_LEAST_BYTES = io.DEFAULT_BUFFER_SIZE  # unpacked at once; from Python 3.12 on, gzip fills a block for 1 KiB, too
+_STEP_BYTES = io.DEFAULT_BUFFER_SIZE
+"""The bytes that are unpacked at once. A codec discards those before damage in the same step, so it is small, and the
+same for every reader of a file."""
 
 
 class Reader(Protocol):
@@ -165,7 +167,7 @@ class CompressedReader(_Holder):
             self._rewind()
         kept = self._kept
         while self._start + len(kept) < offset + length:
-            more = self._more(offset + length - self._start - len(kept))
+            more = self._more()
             if not more:
                 break
             kept += more
@@ -179,11 +181,11 @@ class CompressedReader(_Holder):
     def read_into(self, view: memoryview, offset: int) -> int:
         return _copy(self, view, offset)
 
-    def _more(self, missing: int) -> bytes:
+    def _more(self) -> bytes:
         if self.damage or self._stream is None:
             return b""
         try:
-            return self._stream.read1(min(max(missing, _LEAST_BYTES), _BLOCK_BYTES))
+            return self._stream.read1(_STEP_BYTES)
         except Exception as problem:  # each codec has errors of its own
             if isinstance(problem, OSError) and problem.errno is not None:
                 raise

@@ -23,7 +23,7 @@ from tests.support.places import ROOT
 _FOLDER = ROOT / "build" / "fuzz"
 _SHOWN_LINES = 40
 _TIMEOUT_S = 20  # for one input
-_MEMORY_MIB = 1024
+_MEMORY_MIB = 2048  # the sanitizers keep freed memory
 
 
 def main() -> int:

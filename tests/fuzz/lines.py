@@ -185,8 +185,8 @@ def _targets() -> Iterator[Target]:
     for name in names(OBSERVERS):
         seeds = partial(_lines, name)
         yield Target(f"observer-{name}", partial(_observe, name), seeds, most_bytes=400)
-    yield Target("headroom-at-once", _read_at_once, _batches, most_bytes=400, in_c=True)
-    yield Target("scan", _scan, _chunks, most_bytes=400, in_c=True)
+    yield Target("headroom-at-once", _read_at_once, _batches, in_c=True)
+    yield Target("scan", _scan, _chunks, most_bytes=400)
     yield Target("framing", _unwrap, _wrapped_lines)
     yield Target("joiner", _join, _unfinished)
     yield Target("times", _read_times, _times, longest=200)

@@ -84,7 +84,8 @@ def _encode(data: bytes) -> None:
         return
     stages = [tuple(None if number % 3 == 0 else number for number in numbers[: at % 9]) for at in range(len(numbers))]
     ones = [1] * len(numbers)
-    _same(blocks._encode_samples, numbers, numbers[::-1], numbers, ones, stages, numbers[0], numbers[-1])
+    first, first_ns = numbers[0] % 2**63, numbers[-1] % 2**63  # of a line in a file, so never of more bits
+    _same(blocks._encode_samples, numbers, numbers[::-1], numbers, ones, stages, first, first_ns)
     _same(blocks._encode_samples, numbers, numbers[1:], numbers, ones, stages, 0, 0)
 
 
@@ -142,8 +143,8 @@ def _of_blocks() -> Iterator[bytes]:
 
 TARGETS = (
     Target("c-find-lines", _find_lines, _chunks, in_c=True),
-    Target("c-count", _count, _of_numbers, in_c=True, is_grown=False, longest=400),
-    Target("c-encode", _encode, _of_numbers, in_c=True, is_grown=False, longest=400),
+    Target("c-count", _count, _of_numbers, in_c=True, longest=400),
+    Target("c-encode", _encode, _of_numbers, in_c=True, longest=400),
     Target("c-sum", _sum, _of_counts, in_c=True),
     Target("rows", _decode, _of_blocks, most_bytes=400),
 )

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,25 @@ def test_file_that_is_cut_off_gives_what_is_before_the_cut(
     assert reader.damage != ""
     assert reader.read_at(0, got) == noise[:got]
     reader.close()
+
+
+@pytest.mark.parametrize(("suffix", "compress"), CODECS)
+def test_bytes_before_damage_are_read_for_requests_of_any_size(
+    tmp_path: Path, suffix: str, compress: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / f"log{suffix}"
+    packed = compress(LINES[:800_000])
+    path.write_bytes(packed[:-4] + bytes(byte ^ 0xFF for byte in packed[-4:]))  # the checksum
+    found = set()
+    for size in (9_000, 100_000, 1_000_000):
+        with closing(open_reader(str(path))) as reader:
+            position = 0
+            while block := reader.read_at(position, size):
+                position += len(block)
+            assert reader.damage != ""
+            found |= {position, length(reader)}
+    (number,) = found
+    assert number > 790_000  # all but the step in which the codec fails
 
 
 def test_a_file_that_does_not_match_its_suffix_is_damaged_from_its_start(tmp_path: Path) -> None:

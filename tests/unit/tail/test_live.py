@@ -763,8 +763,8 @@ def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     pieces: list[int] = []
     real = CompressedReader._more
 
-    def more(reader: CompressedReader, missing: int) -> bytes:
-        data = real(reader, missing)
+    def more(reader: CompressedReader) -> bytes:
+        data = real(reader)
         pieces.append(len(data))
         return data
 
