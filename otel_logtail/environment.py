@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from otel_logtail.errors import UsageError
+from otel_logtail.text import is_text
 
 DETECTORS = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
 """The names of resource detectors, which :mod:`exporters.detectors` runs."""
@@ -107,6 +108,8 @@ def check_resolved(text: str, origin: str, *, address: bool = True) -> None:
 def attributes(text: str) -> dict[str, str] | None:
     """Return URL-encoded ``name=value,name2=value2`` as a mapping (last value wins); None if it is invalid."""
     found: dict[str, str] = {}
+    if not is_text(text):  # bytes that are not UTF-8
+        return None
     for entry in text.split(","):
         if not entry.strip():
             continue

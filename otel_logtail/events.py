@@ -155,8 +155,9 @@ class Reporter(FileEvents, DeliveryEvents):
 
     @event("detector.ignored")
     def attributes_ignored(self, detector: str, attributes: str) -> Message:
-        """A resource detector found attributes that are neither a value nor a flat list."""
-        return say("warning", f"resource detector {detector}: ignoring {attributes}: neither a value nor a flat list")
+        """A resource detector found attributes that cannot be sent."""
+        why = "not text, a number of 64 bits or a flat list"
+        return say("warning", f"resource detector {detector}: ignoring {attributes}: {why}")
 
     @event("run.interrupted")
     def interrupted(self, read: int, unread: int) -> Message:

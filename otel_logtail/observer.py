@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from otel_logtail.option import Option, Options
+from otel_logtail.text import escaped
 
 if TYPE_CHECKING:  # ``--help`` needs no records
     from otel_logtail.model import Attributes, Columns, Mark, Observed
@@ -80,7 +81,7 @@ def _value(text: str) -> str | int:
     """
     if text.isascii() and text.isdecimal() and (text == "0" or text[0] != "0") and len(text) < _INT_DIGITS:
         return int(text)
-    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return escaped(text)
 
 
 _INT_DIGITS = 19  # a number of this many digits can exceed 64 bits

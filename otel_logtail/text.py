@@ -155,6 +155,21 @@ def reason_of(problem: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
+def is_text(value: object) -> bool:
+    """Return whether a value is text that can be encoded, which a lone surrogate cannot."""
+    return type(value) is str and (value.isascii() or value.encode(errors="replace").decode() == value)
+
+
+def is_value(value: object) -> bool:
+    """Return whether a text or a whole number can be sent as an attribute: a number has 64 bits."""
+    return -(1 << 63) <= value < 1 << 63 if type(value) is int else is_text(value)
+
+
+def escaped(text: str) -> str:
+    r"""Return a text of the system, such as a file's name, with bytes that are not UTF-8 escaped: ``\xff``."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def printable(text: str) -> str:
     """Return the text on one line, with escapes for characters that do not print.
 

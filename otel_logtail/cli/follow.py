@@ -29,6 +29,7 @@ from otel_logtail.store.damage import suspect
 from otel_logtail.tail.descriptors import DESCRIPTORS
 from otel_logtail.tail.firstlook import FirstLooks
 from otel_logtail.tail.watch import TimedWatcher, WatchdogWatcher, Watcher
+from otel_logtail.text import escaped
 
 if TYPE_CHECKING:
     from otel_logtail.daemon.health import HealthSite
@@ -39,7 +40,7 @@ _REPAIRS = 2
 
 def context_of_exporters(detected: Mapping[str, Any] | None = None) -> ExporterContext:
     """Return what exporters are created from, without their options."""
-    return ExporterContext(os.environ, host=os.uname().nodename, version=version(), detected=detected or {})
+    return ExporterContext(os.environ, host=escaped(os.uname().nodename), version=version(), detected=detected or {})
 
 
 def run(settings: Settings) -> int:

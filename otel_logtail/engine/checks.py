@@ -11,6 +11,7 @@ from operator import le, lt
 
 from otel_logtail.counts import extent
 from otel_logtail.model import Columns, Ignored, Rejected, Sample, Shape
+from otel_logtail.text import is_text, is_value
 from otel_logtail.trace import is_context
 
 _MOST_NS = 2**53
@@ -114,13 +115,7 @@ def _wrong_in_shape(shape: object) -> str:
         return f"{shape!r}, which is not a Shape with a tuple of names"
     pairs = shape.attributes
     if type(pairs) is not tuple or not all(
-        type(pair) is tuple and len(pair) == 2 and is_text(pair[0]) and (type(pair[1]) is int or is_text(pair[1]))
-        for pair in pairs
+        type(pair) is tuple and len(pair) == 2 and is_text(pair[0]) and is_value(pair[1]) for pair in pairs
     ):
-        return f"{shape!r}, whose attributes are not a tuple of pairs of a name and a text or int"
+        return f"{shape!r}, whose attributes are not a tuple of pairs of a name and a text or int of 64 bits"
     return ""
-
-
-def is_text(value: object) -> bool:
-    """Return whether a value is text that can be encoded, which a lone surrogate cannot."""
-    return type(value) is str and (value.isascii() or value.encode(errors="replace").decode() == value)

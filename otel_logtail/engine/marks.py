@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from otel_logtail.engine.checks import LATEST_NS, is_text
+from otel_logtail.engine.checks import LATEST_NS
 from otel_logtail.engine.framing import NONE, Framing, may_be_wrapped
 from otel_logtail.engine.lines import find_lines
 from otel_logtail.engine.scan import IMPOSSIBLE
 from otel_logtail.model import Mark, Tally
 from otel_logtail.observer import Frame, Observer
-from otel_logtail.text import brief
+from otel_logtail.text import brief, is_text
 
 FindMark = Callable[[bytes, "Frame | None"], "Mark | None"]
 

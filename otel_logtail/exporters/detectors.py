@@ -15,6 +15,7 @@ from typing import Any
 
 from otel_logtail.environment import DETECTORS
 from otel_logtail.events import Reporter
+from otel_logtail.text import is_text, is_value
 
 GROUP = "opentelemetry_resource_detector"
 
@@ -65,7 +66,7 @@ class _Run:
             (entry, *_) = entry_points(group=GROUP, name=self.name)
             found = entry.load()().detect().attributes
             ours = {name: value for name, value in found.items() if not name.startswith(_NOT_OURS)}
-            self.attributes = {name: value for name, value in ours.items() if _is_usable(value)}
+            self.attributes = {name: value for name, value in ours.items() if is_text(name) and _is_usable(value)}
             self.unusable = sorted(ours.keys() - self.attributes.keys())
             self.why = ""
         except BaseException as problem:  # noqa: BLE001 - another package's bug, or its sys.exit, ends this thread only
@@ -90,9 +91,9 @@ def _wanted(value: str, reporter: Reporter) -> list[str]:
 
 
 def _is_usable(value: Any) -> bool:
-    """Return whether a value can be hashed and sent: the SDK also keeps mappings and nested lists."""
+    """Return whether a value can be hashed and sent: the SDK also keeps mappings, nested lists and any integer."""
     values = value if isinstance(value, tuple | list) else [value]
-    return all(isinstance(one, str | bool | int | float) for one in values)
+    return all(isinstance(one, bool | float) or is_value(one) for one in values)
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:

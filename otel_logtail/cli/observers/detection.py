@@ -17,6 +17,7 @@ from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.errors import LogtailError
 from otel_logtail.observer import Observer, ObserverContext
 from otel_logtail.plugins import advice, make_observer, observers
+from otel_logtail.text import escaped
 
 _ZONES = (timezone.utc, timezone(timedelta(hours=5, minutes=30)))
 """Two zones: if the samples differ, the time stamps have no zone."""
@@ -79,7 +80,7 @@ def detect(excerpt: Excerpt) -> Detected:
     best = fitting[0] if fitting else ""
     found = tried.get(best, Tried())
     return Detected(
-        path=_text(str(excerpt.path)),
+        path=escaped(str(excerpt.path)),
         observer=best,
         samples=found.samples,
         lines=len(excerpt.lines),
@@ -87,7 +88,7 @@ def detect(excerpt: Excerpt) -> Detected:
         drift=found.drift,
         framing=_framing(excerpt.lines),
         needs_zone=bool(best) and _needs_zone(best, data),
-        command=_text(shlex.join(_command(best, excerpt))) if best else "",
+        command=escaped(shlex.join(_command(best, excerpt))) if best else "",
         todo={} if best else _todo(tried, str(excerpt.path.absolute())),
         tried=tried,
     )
@@ -121,11 +122,6 @@ def _command(name: str, excerpt: Excerpt) -> list[str]:
     path = str(excerpt.path.absolute())
     once = ["--once"] if path.endswith(".gz") else []
     return ["otel-logtail", "--observer", name, "--path", glob.escape(path), *once]
-
-
-def _text(path: str) -> str:
-    """Return a path as text that can be printed and sent: bytes that are not UTF-8 are escaped."""
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _writes(name: str, path: str) -> bool:

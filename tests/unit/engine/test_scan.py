@@ -233,12 +233,17 @@ WRONG_SAMPLES = [
     (
         {"shape": Shape(("a", "b"), (("k", None),))},  # type: ignore[arg-type]
         "Shape(stages=('a', 'b'), attributes=(('k', None),)), whose attributes are not a tuple of pairs of a name and a"
-        " text or int",
+        " text or int of 64 bits",
+    ),
+    (
+        {"shape": Shape(("a", "b"), (("k", 1 << 63),))},
+        "Shape(stages=('a', 'b'), attributes=(('k', 9223372036854775808),)), whose attributes are not a tuple of pairs"
+        " of a name and a text or int of 64 bits",
     ),
     (
         {"shape": Shape(("a", "b"), [("k", "v")])},  # type: ignore[arg-type]
         "Shape(stages=('a', 'b'), attributes=[('k', 'v')]), whose attributes are not a tuple of pairs of a name and a"
-        " text or int",
+        " text or int of 64 bits",
     ),
 ]
 

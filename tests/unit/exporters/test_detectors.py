@@ -64,7 +64,8 @@ INSTALLED = {
     "exits": detector(raises=SystemExit(3)),
     "nested": detector(
         {"owner": {"team": "a"}, "owners": [{"team": "a"}], "pairs": [["a", 1]], "raw": b"x", "gone": [None]}
-        | {"text": "a", "truth": True, "count": 3, "share": 0.5, "list": ["a", "b"], "none": []},
+        | {"large": 1 << 63, "lone": "\ud800", "\ud800": 1, "numbers": [-(1 << 63), 1 << 64]}
+        | {"least": -(1 << 63), "text": "a", "truth": True, "count": 3, "share": 0.5, "list": ["a", "b"], "none": []},
     ),
     "hangs": detector({"cloud.zone": "never"}, hangs=True),
     "otel": detector({"team": "never"}),
@@ -151,10 +152,11 @@ def test_one_that_exits_or_fails_without_a_text_is_a_warning_too(monkeypatch: py
 
 def test_what_cannot_be_sent_is_ignored_with_its_names() -> None:
     found, said = found_by("nested")
-    assert found == {"text": "a", "truth": True, "count": 3, "share": 0.5, "list": ("a", "b"), "none": ()}
+    values = {"text": "a", "truth": True, "count": 3, "share": 0.5, "list": ("a", "b"), "none": ()}
+    assert found == {**values, "least": -(1 << 63)}
     assert said == (
-        "otel-logtail: warning: resource detector nested: ignoring gone, owner, owners, pairs, raw:"
-        " neither a value nor a flat list\n"
+        "otel-logtail: warning: resource detector nested: ignoring gone, large, lone, numbers, owner, owners, pairs,"
+        r" raw, \ud800: not text, a number of 64 bits or a flat list" + "\n"
     )
     (request,) = requests(intervals(point([1])), encoding("nested"))
     (metrics,) = request.message.resource_metrics

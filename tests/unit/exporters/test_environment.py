@@ -48,7 +48,7 @@ MEANS_NOTHING = {
     "OTEL_METRICS_EXEMPLAR_FILTER": ("off", "none"),
     "OTEL_METRIC_EXPORT_INTERVAL": ("10s", "-1", "1.5", "9", "3600001"),
     "OTEL_SDK_DISABLED": ("1", "yes"),
-    "OTEL_RESOURCE_ATTRIBUTES": ("a=b,broken", "=x", "a=%ff"),
+    "OTEL_RESOURCE_ATTRIBUTES": ("a=b,broken", "=x", "a=%ff", "a=\udcff"),
     "OTEL_EXPORTER_PROMETHEUS_PORT": ("x", "0", "65536", "tcp://10.0.0.7:9464"),
 }
 """Words, booleans and numbers that the specification has ignored with a warning."""
