@@ -124,7 +124,7 @@ def line_of(offset: int, raw: bytes, wrapped: Wrapped | None) -> Line:
 def _decoded(parts: bytes) -> dict[str, _Unfinished]:
     try:
         return _decode(parts)
-    except msgspec.MsgspecError as problem:
+    except (msgspec.MsgspecError, RecursionError) as problem:
         raise StoreCorrupt(f"the store is damaged: the unfinished lines of a file: {problem}") from None
 
 

@@ -190,7 +190,7 @@ def read_answer(text: str | bytes) -> Answer | None:
     """Return the answer in a frame; None if the frame is about something else, or can't be read."""
     try:
         frame = _frame_of(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     if frame.type != "invocationresult" or frame.invocation_id is None:
         return None

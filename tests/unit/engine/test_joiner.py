@@ -12,6 +12,7 @@ from otel_logtail.engine.framing import AUTO, CRI, DOCKER, Framing
 from otel_logtail.engine.joiner import LINE_BYTES, Joiner
 from otel_logtail.engine.lines import Lines, read_lines
 from otel_logtail.engine.scan import Scanned, scan
+from otel_logtail.errors import StoreCorrupt
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.testing import FakeObserver, fake_line
 from otel_logtail.testing.wrappers import cri, docker
@@ -245,3 +246,9 @@ def test_a_chunk_with_a_line_of_no_container_at_either_end_still_joins() -> None
     for lines in ([b"torn", part, last], [b"torn", part, b"torn", last], [part, b"torn", last, b"torn"]):
         for pieces in (1, 2):
             assert [text for _, text in read([lines], pieces)[0][0]] == [b"a" + MARKER]
+
+
+@pytest.mark.parametrize("parts", [b"\xff", b"\x81\xa6stdout", b"\x81\xa6stdout\x94\x01\x02\x90" + b"\x91" * 100_000])
+def test_unfinished_lines_that_are_damaged_are_one_error(parts: bytes) -> None:
+    with pytest.raises(StoreCorrupt, match="the unfinished lines of a file"):
+        Joiner(Framing(AUTO, MARKER), parts)

@@ -109,6 +109,10 @@ def test_a_message_that_is_not_an_answer_is_ignored(text: str) -> None:
     assert read_answer(text) is None
 
 
+def test_a_message_of_many_levels_is_ignored() -> None:
+    assert read_answer('{"type":"ping","data":' + "[" * 100_000 + "]" * 100_000 + "}") is None
+
+
 def test_an_answer_without_an_error_is_the_only_delivery() -> None:
     answer = read_answer('{"type":"invocationresult","invocation_id":"x","function_id":"state::set","result":null}')
     assert answer is not None
