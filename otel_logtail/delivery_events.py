@@ -12,8 +12,11 @@ from otel_logtail.log import Log
 from otel_logtail.messages import Message, Messages, begin, end, event, say
 from otel_logtail.text import number, span
 
-_SIGNAL_OR_ADDRESS = re.compile(r"/v1/(metrics|traces|logs)\b|\bipv[46]:\S+:\d+: ")
-"""The parts that differ between errors of one receiver: the signal in a URL, and gRPC's last address of a name."""
+_SIGNAL_OR_ADDRESS = re.compile(
+    r"/v1/(metrics|traces|logs)\b|(?<=failed to connect to all addresses); last error: .*|\bipv[46]:\S+:\d+: "
+)
+"""The parts that differ between errors of one receiver: the signal in a URL, and for gRPC the last address of a name
+and its error: nothing may listen at one address, while the machine has no route to another."""
 
 
 class _Outage(msgspec.Struct):

@@ -136,15 +136,15 @@ def test_the_end_of_an_outage_has_its_length_and_what_waited(clock: Clock) -> No
     ]
 
 
-def test_the_addresses_of_one_name_are_one_outage(clock: Clock) -> None:
+@pytest.mark.parametrize("other", ["Failed to connect to remote host", "connect: Network is unreachable (101)"])
+def test_the_addresses_of_one_name_are_one_outage(clock: Clock, other: str) -> None:
     out = io.StringIO()
     reporter = Reporter(out, clock_s=clock)
-    text = "failed to connect to all addresses; last error: UNKNOWN: {}: Failed to connect to remote host"
-    reporter.exporter_failed("otlp", text.format("ipv6:%5B::1%5D:4317"), "intervals")
-    reporter.exporter_failed("otlp", text.format("ipv4:127.0.0.1:4317"), "episodes")
-    assert out.getvalue().splitlines() == [
-        f"otel-logtail: warning: otlp: {text.format('ipv6:%5B::1%5D:4317')}; buffering, will retry"
-    ]
+    text = "failed to connect to all addresses; last error: UNKNOWN: "
+    first = f"{text}ipv6:%5B::1%5D:4317: Failed to connect to remote host"
+    reporter.exporter_failed("otlp", first, "intervals")
+    reporter.exporter_failed("otlp", f"{text}ipv4:127.0.0.1:4317: {other}", "episodes")
+    assert out.getvalue().splitlines() == [f"otel-logtail: warning: otlp: {first}; buffering, will retry"]
     reporter.exporter_works("otlp", "intervals", "localhost:4317")
     reporter.exporter_works("otlp", "episodes", "localhost:4317")
     assert len(out.getvalue().splitlines()) == 2
