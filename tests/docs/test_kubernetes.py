@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
 
+from tests.support import forked
 from tests.support.places import ROOT
 
 FOLDER = ROOT / "examples" / "kubernetes"
@@ -102,8 +102,7 @@ def test_its_probes_ask_the_port_on_which_it_answers(name: str) -> None:
 
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_the_program_takes_its_command_line(name: str) -> None:
-    command = [sys.executable, "-m", "otel_logtail", "service", "hex", *ours(name)["args"]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = forked.completed(("service", "hex", *ours(name)["args"]), os.environ)
     assert done.returncode == 0, done.stderr
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -18,9 +17,9 @@ import msgspec
 import pytest
 
 from otel_logtail.store.home import Home, here
+from tests.support import forked
 from tests.support.lines import line
 from tests.support.tailing import append_bytes
-from tests.support.waiting import bound_s
 
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 """The start of an interval, so that no interval has lines from before and after a copy."""
@@ -45,9 +44,7 @@ class Place:
 
     def ask(self, *arguments: object, db: Path | None = None) -> subprocess.CompletedProcess[str]:
         before = ("--observer", "headroom", "--db", db or self.db)
-        command = [sys.executable, "-m", "otel_logtail", *map(str, (*before, *arguments))]
-        environ = {**os.environ, "TZ": "UTC", "HOME": str(self.folder)}
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=bound_s(60), check=False)
+        return forked.completed((*before, *arguments), {**os.environ, "TZ": "UTC", "HOME": str(self.folder)})
 
     def points(self) -> Iterator[tuple[str, int, int, int]]:
         """Instance, start, time and count of the durations that were sent, in order."""

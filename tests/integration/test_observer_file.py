@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import bound_s
+from tests.support import forked
 
 OBSERVER = '''
 import re
@@ -47,15 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(cwd: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "otel_logtail", *map(str, arguments)],
-        cwd=cwd,
-        env={"HOME": str(cwd), "TZ": "UTC"},
-        capture_output=True,
-        text=True,
-        timeout=bound_s(60),
-        check=False,
-    )
+    return forked.completed(arguments, {"HOME": str(cwd), "TZ": "UTC"}, cwd)
 
 
 def sources(db: Path) -> list[tuple[str, str, int]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from otel_logtail.plugins import OBSERVERS, names, observers
-from tests.support.waiting import bound_s
+from tests.support import forked
 
 LOG = """\
 2026-11-25T12:00:00.250Z GET /search took=734ms
@@ -22,15 +21,7 @@ LOG = """\
 
 def run(cwd: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("OTEL")}
-    done = subprocess.run(
-        [sys.executable, "-m", "otel_logtail", *map(str, arguments)],
-        cwd=cwd,
-        env={**own, "HOME": str(cwd), "TZ": "UTC"},
-        capture_output=True,
-        text=True,
-        timeout=bound_s(60),
-        check=False,
-    )
+    done = forked.completed(arguments, {**own, "HOME": str(cwd), "TZ": "UTC"}, cwd)
     assert done.returncode == code, done.stderr
     return done
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.support import forked
 from tests.support.daemon import Daemon
 from tests.support.lines import SLOW_MS, T0, durations, line
 from tests.support.receiver import BAD_DATA, Fail, Request, Take, flags, receiving, take
-from tests.support.waiting import bound_s
 
 STALLS = [line(number, ms=SLOW_MS, at=T0 + number * timedelta(seconds=10)) for number in range(12)]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "otel_logtail", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=bound_s(60))
+    return forked.completed(arguments, os.environ)
 
 
 def strange(request: Request) -> bool:

@@ -267,9 +267,10 @@ def exit_code(
     *,
     environ: Mapping[str, str],
     streams: tuple[str | None, str | None, str | None] = (os.devnull, os.devnull, os.devnull),
+    folder: Path | None = None,
 ) -> int:
     """Run a command, with the arguments of :func:`start`, and return its exit code."""
-    return _server_for(environ).run(_job(words, environ, streams, None))
+    return _server_for(environ).run(_job(words, environ, streams, folder))
 
 
 def _server_for(environ: Mapping[str, str]) -> Server:
@@ -304,14 +305,16 @@ def run(
     return done
 
 
-def completed(arguments: Iterable[object], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in this whole environment; the result is that of :func:`subprocess.run`."""
+def completed(
+    arguments: Iterable[object], environ: Mapping[str, str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in this whole environment, in a directory; the result is that of :func:`subprocess.run`."""
     words = [str(argument) for argument in arguments]
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
+    with tempfile.TemporaryDirectory() as outputs:
+        out, err = Path(outputs, "out"), Path(outputs, "err")
         out.touch()
         err.touch()
-        code = exit_code(words, environ=environ, streams=(os.devnull, str(out), str(err)))
+        code = exit_code(words, environ=environ, streams=(os.devnull, str(out), str(err)), folder=folder)
         return subprocess.CompletedProcess(["otel-logtail", *words], code, out.read_text(), err.read_text())
 
 

@@ -21,6 +21,7 @@ from otel_logtail.cli.service import command
 from otel_logtail.cli.service.units import Daemon, launchd_plist, systemd_unit
 from otel_logtail.daemon.settings import Settings
 from otel_logtail.option import Options
+from tests.support import forked
 from tests.support.places import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -35,11 +36,8 @@ needs_analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 def service(*words: str, home: str = "/home/alice", code: int = 0) -> str:
     """Return its output, or with a ``code`` other than 0 its standard error."""
-    command = [sys.executable, "-m", "otel_logtail", "service", *words]
-    # in an environment of one variable: variables of the printing shell do not appear in the output
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={"HOME": home, "OTEL_LOGTAIL_OBSERVER": "nonsense"}, check=False
-    )
+    # in an environment of two variables: variables of the printing shell do not appear in the output
+    done = forked.completed(("service", *words), {"HOME": home, "OTEL_LOGTAIL_OBSERVER": "nonsense"})
     assert done.returncode == code, done.stdout + done.stderr
     assert (done.stderr == "") == (code == 0), done.stderr
     return done.stderr if code else done.stdout
