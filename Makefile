@@ -83,7 +83,7 @@ prometheus:  ## Find or build the Prometheus that the tests use (a build needs G
 torture: $(INSTALLED)  ## Kill the daemon 1,000 times under rotation, then run 10,000 random histories (an hour)
 	$(BIN)/python -m tests.torture --kills $(KILLS)
 	$(BIN)/python -m tests.torture.interleaved --seeds 3000
-	TORTURE_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/model
+	TORTURE_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/model tests/unit/store/test_outbox.py tests/unit/store/test_maintenance.py
 
 # atheris finds inputs by coverage; clang builds the C functions with the sanitizers.
 fuzz: $(INSTALLED)  ## Fuzz each parser for ten minutes, five hours in all (ARGS="--seconds 60 scan framing" for less)

@@ -12,7 +12,6 @@ before the store got a new id.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -36,6 +35,7 @@ from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
+from tests.support.examples import examples
 from tests.support.memory import place
 from tests.support.pieces import INTERVAL, NOON, SECOND, Piece, line
 
@@ -279,7 +279,7 @@ class SeriesMachine(RuleBasedStateMachine):
 
 TestSeries = SeriesMachine.TestCase
 TestSeries.settings = settings(
-    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "60")),
+    max_examples=examples(40),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

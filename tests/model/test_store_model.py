@@ -33,6 +33,7 @@ from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.tailer import Tail
 from tests.model.test_tail_model import TailMachine
+from tests.support.examples import examples
 from tests.support.memory import place
 from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import use_connection
@@ -238,7 +239,7 @@ class StoreMachine(TailMachine):
 
 TestStoreModel = StoreMachine.TestCase
 TestStoreModel.settings = settings(
-    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "100")),
+    max_examples=examples(50),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

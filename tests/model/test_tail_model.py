@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.tail.held import GRACE_S
+from tests.support.examples import examples
 from tests.support.tailing import Follower, squeeze
 
 FEWEST_LINES = 8
@@ -321,7 +322,7 @@ class TailMachine(RuleBasedStateMachine):
 
 TestTailModel = TailMachine.TestCase
 TestTailModel.settings = settings(
-    max_examples=int(os.environ.get("TORTURE_EXAMPLES", "200")),
+    max_examples=examples(100),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -26,6 +26,7 @@ from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.rows import counts_of
 from otel_logtail.store.streams import TABLES
 from otel_logtail.store.writer import Store
+from tests.support.examples import examples
 from tests.support.lives import (
     DAY,
     HOUR,
@@ -44,7 +45,7 @@ from tests.support.memory import place
 from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows, use_connection
 
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=examples(12, share=20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 FILE_ROW = (

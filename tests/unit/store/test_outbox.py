@@ -30,6 +30,7 @@ from otel_logtail.store.records import BATCH_EVENTS
 from otel_logtail.store.rows import STEP_NS, counts_of
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import fake_mark
+from tests.support.examples import examples
 from tests.support.memory import place
 from tests.support.pieces import ATTRIBUTES, INTERVAL, LIVE, NOON, SECOND, Piece, line, opened, rows
 
@@ -90,7 +91,7 @@ def added(*parts: Counts) -> Counts:
 EVENTS = st.tuples(st.integers(0, 60), st.sampled_from([0.01, 0.6, 3.0]), st.sampled_from(["", "a", "b"]))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12, share=20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(EVENTS, st.booleans()), min_size=1, max_size=25), st.data())
 def test_totals_are_running_sums_whatever_the_batches_and_however_often_they_are_read(
     events: list[tuple[tuple[int, float, str], bool]], data: st.DataObject
