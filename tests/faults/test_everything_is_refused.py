@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,15 +12,15 @@ from otel_logtail.delivery.rules import RULES
 from tests.support.daemon import Daemon
 from tests.support.lines import SLOW_MS, T0, durations, line
 from tests.support.receiver import BAD_DATA, Fail, flags, receiving, take
+from tests.support.together import together_fixture
 
 STALLS = [line(number, ms=SLOW_MS, at=T0 + number * timedelta(seconds=10)) for number in range(40)]
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_a_few_items_are_quarantined_and_the_others_wait(tmp_path: Path, protocol: str) -> None:
+def few_are_quarantined(folder: Path, protocol: str) -> None:
     with receiving(protocol) as receiver:
         receiver.judge = lambda _request: BAD_DATA
-        with Daemon(tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon:
+        with Daemon(folder, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon:
             daemon.write(*STALLS)
             daemon.start()
             daemon.wait_until(lambda: "otlp: everything is refused" in daemon.said())
@@ -37,19 +38,18 @@ def test_a_few_items_are_quarantined_and_the_others_wait(tmp_path: Path, protoco
             assert daemon.said().count("everything is refused") == 1
 
 
-@pytest.mark.parametrize(
-    ("protocol", "answer"),
-    [
-        ("http", Fail(404, "")),
-        ("http", Fail(401, "")),
-        ("grpc", Fail(0, "UNIMPLEMENTED")),
-        ("grpc", Fail(0, "UNAUTHENTICATED")),
-    ],
-)
-def test_a_wrong_address_or_token_sets_nothing_aside(tmp_path: Path, protocol: str, answer: Fail) -> None:
+refused = together_fixture(few_are_quarantined)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_few_items_are_quarantined_and_the_others_wait(refused: Callable[..., None], protocol: str) -> None:
+    refused(protocol=protocol)
+
+
+def none_is_quarantined(folder: Path, protocol: str, answer: Fail) -> None:
     with receiving(protocol) as receiver:
         receiver.judge = lambda _request: answer if len(receiver.asked) < 3 else take(_request)
-        with Daemon(tmp_path, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon:
+        with Daemon(folder, *flags(protocol), "--from-start", endpoint=receiver.endpoint) as daemon:
             daemon.write(*STALLS)
             daemon.start()
             daemon.wait_until(lambda: receiver.counted() == len(STALLS))
@@ -59,3 +59,21 @@ def test_a_wrong_address_or_token_sets_nothing_aside(tmp_path: Path, protocol: s
             said = daemon.said()
             assert said.count("warning: otlp") == 1
             assert "OTLP endpoint" in said or "OTEL_EXPORTER_OTLP_HEADERS" in said  # what to do about it
+
+
+misplaced = together_fixture(none_is_quarantined)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "answer"),
+    [
+        ("http", Fail(404, "")),
+        ("http", Fail(401, "")),
+        ("grpc", Fail(0, "UNIMPLEMENTED")),
+        ("grpc", Fail(0, "UNAUTHENTICATED")),
+    ],
+)
+def test_a_wrong_address_or_token_sets_nothing_aside(
+    misplaced: Callable[..., None], protocol: str, answer: Fail
+) -> None:
+    misplaced(protocol=protocol, answer=answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support.daemon import Daemon
 from tests.support.lines import line, lines, started
 from tests.support.receiver import UNAVAILABLE, Answer, Fail, Request, Take, flags, receiving
+from tests.support.together import together_fixture
 
 NO_SUCH_SIGNAL = Fail(404, "UNIMPLEMENTED")
 TRACES = "if the receiver accepts metrics only, set OTEL_TRACES_EXPORTER=none"
@@ -48,6 +50,25 @@ def test_metrics_flow_and_unsupported_signals_are_reported_once(tmp_path: Path, 
         )
 
 
+def named_setting_is_right(
+    folder: Path, protocol: str, missing: str, events: str, said: str, setting: dict[str, str]
+) -> None:
+    with receiving(protocol) as receiver:
+        receiver.judge = lambda request: NO_SUCH_SIGNAL if request.signal == missing else Take()
+        arguments = [*flags(protocol), "--events", events]
+        daemon = Daemon(folder, *arguments, endpoint=receiver.endpoint)
+        daemon.write(lines(0, 50), line(50, ms=700), line(400))
+        assert daemon.once(code=1).count(said) == 1
+        assert receiver.counted() == 52
+        settled = folder / "settled"
+        settled.mkdir()
+        other = Daemon(settled, *arguments, "--path", daemon.log, endpoint=receiver.endpoint, **setting)
+        assert "warning" not in other.once()
+
+
+settings = together_fixture(named_setting_is_right)
+
+
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 @pytest.mark.parametrize(
     ("missing", "events", "said", "setting"),
@@ -57,19 +78,9 @@ def test_metrics_flow_and_unsupported_signals_are_reported_once(tmp_path: Path, 
     ],
 )
 def test_the_setting_that_is_named_is_right(
-    tmp_path: Path, protocol: str, missing: str, events: str, said: str, setting: dict[str, str]
+    settings: Callable[..., None], protocol: str, missing: str, events: str, said: str, setting: dict[str, str]
 ) -> None:
-    with receiving(protocol) as receiver:
-        receiver.judge = lambda request: NO_SUCH_SIGNAL if request.signal == missing else Take()
-        arguments = [*flags(protocol), "--events", events]
-        daemon = Daemon(tmp_path, *arguments, endpoint=receiver.endpoint)
-        daemon.write(lines(0, 50), line(50, ms=700), line(400))
-        assert daemon.once(code=1).count(said) == 1
-        assert receiver.counted() == 52
-        settled = tmp_path / "settled"
-        settled.mkdir()
-        other = Daemon(settled, *arguments, "--path", daemon.log, endpoint=receiver.endpoint, **setting)
-        assert "warning" not in other.once()
+    settings(protocol=protocol, missing=missing, events=events, said=said, setting=setting)
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

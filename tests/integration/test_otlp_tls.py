@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,12 +153,7 @@ def attempts(
     request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Tried]]:
     """The daemons of all cases: each waits some seconds between its attempts."""
-    folder = tmp_path_factory.mktemp("attempts")
-    with together(
-        request,
-        test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything,
-        lambda wrong, protocol: tried(site, Path(tempfile.mkdtemp(dir=folder)), wrong, protocol),
-    ) as result_of:
+    with together(request, tmp_path_factory, partial(tried, site)) as result_of:
         yield result_of
 
 

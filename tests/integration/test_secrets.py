@@ -6,7 +6,6 @@ import base64
 import logging
 import socketserver
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from tests.support.command import run as run_anew
 from tests.support.forked import run
 from tests.support.lines import line
 from tests.support.ports import free_port
-from tests.support.together import together
+from tests.support.together import together_fixture
 
 SECRET = "s3cr3t-Canary/Token+9"  # noqa: S105 - a made-up one
 ENCODED = quote(SECRET, safe="")
@@ -166,7 +165,7 @@ class Run(NamedTuple):
     checked: str
 
 
-def run_of(case: Case, folder: Path) -> Run:
+def run_of(folder: Path, case: Case) -> Run:
     log, store = folder / "proxy-8787.log", folder / "store"
     log.write_bytes(line(1) + line(2, ms=700) + line(500))
     store.mkdir()
@@ -191,16 +190,8 @@ def run_of(case: Case, folder: Path) -> Run:
     return Run(found, done.stderr, checked.stdout)
 
 
-@pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Run]]:
-    """The runs of all cases: each waits some seconds for its receiver."""
-    folder = tmp_path_factory.mktemp("runs")
-    with together(
-        request,
-        test_a_secret_is_in_no_message_and_not_in_the_store,
-        lambda case: run_of(case, Path(tempfile.mkdtemp(dir=folder))),
-    ) as result_of:
-        yield result_of
+runs = together_fixture(run_of)
+"""The runs of all cases: each waits some seconds for its receiver."""
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from tests.support.hex_items import breach, breaches, episode, episodes
 from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows
 from tests.support.places import CAPTURES, TESTS
 from tests.support.said import Said
+from tests.support.together import together_fixture
 from tests.support.waiting import bound_s
 
 SHORT_S = 0.3
@@ -264,23 +265,22 @@ COMPLAINTS = {
 }
 
 
-@pytest.mark.parametrize("wrong", COMPLAINTS)
-def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything(tmp_path: Path, wrong: str) -> None:
-    known, unknown = Authority(tmp_path / "known"), Authority(tmp_path / "unknown")
+def one_error_then_everything(folder: Path, wrong: str) -> None:
+    known, unknown = Authority(folder / "known"), Authority(folder / "unknown")
     pairs = {
         "an authority that nobody knows": unknown.issue(),
         "another host": known.issue("engine.example"),
         "one that has ended": known.issue(ended=True),
     }
     engine = Engine(tls=pairs[wrong].context() if wrong in pairs else None)
-    command = ["--observer", "headroom", "--path", CAPTURES / "0.42.0-burst.log", "--once", "--db", tmp_path / "s.db"]
+    command = ["--observer", "headroom", "--path", CAPTURES / "0.42.0-burst.log", "--once", "--db", folder / "s.db"]
     chosen = ["--exporter", "hex", "--hex-max-age", "none", "--hex-url", engine.url.replace("ws://", "wss://")]
     trust = {"SSL_CERT_FILE": str(known.trust)}
     with engine:
-        failed = run(*command, *chosen, home=tmp_path, check=False, environ=trust)
+        failed = run(*command, *chosen, home=folder, check=False, environ=trust)
         assert failed.returncode == 1
         (complaint,) = [text for text in failed.stderr.splitlines() if " hex: " in text]
-        (exporter,) = ask(tmp_path / "s.db", "status", home=tmp_path)["exporters"]
+        (exporter,) = ask(folder / "s.db", "status", home=folder)["exporters"]
         for words in COMPLAINTS[wrong]:
             assert words.casefold() in complaint.casefold()
             assert words.casefold() in exporter["last_error"].casefold()
@@ -288,8 +288,18 @@ def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everyth
         engine.stop()
         engine.tls = known.issue().context()
         engine.start()
-        run(*command, *chosen, home=tmp_path, environ=trust)
+        run(*command, *chosen, home=folder, environ=trust)
         assert len(engine.stored) == 20
+
+
+attempts = together_fixture(one_error_then_everything)
+
+
+@pytest.mark.parametrize("wrong", COMPLAINTS)
+def test_a_wrong_certificate_is_one_clear_error_and_the_right_one_brings_everything(
+    attempts: Callable[..., None], wrong: str
+) -> None:
+    attempts(wrong=wrong)
 
 
 def test_a_tls_handshake_that_does_not_end_is_given_up_in_time() -> None:
