@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.places import ROOT
-from tests.support.waiting import bound_s
+from tests.support.waiting import bound_s, wait_until
 
 README = (ROOT / "README.md").read_text()
 
@@ -61,23 +61,54 @@ def test_the_commands_over_an_existing_log_all_answer(environ: dict[str, str], t
 
 
 def test_the_installation_works_as_printed(environ: dict[str, str], tmp_path: Path) -> None:
-    checkout, target = tmp_path / "checkout", tmp_path / "installed"
+    """In a shell and an environment that the commands create; installed packages are not requested from an index."""
+    checkout, tools = tmp_path / "checkout", tmp_path / "bin"
     ignored = shutil.ignore_patterns(".*", "*.so", "build", "*.egg-info", "__pycache__", "tests", "docs", "benchmarks")
     shutil.copytree(ROOT, checkout, ignore=ignored)
-    (tmp_path / "bin" / "pip").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
-    (tmp_path / "bin" / "pip").chmod(0o755)
-    # installed packages are not requested from an index
-    offline = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_TARGET": str(target)}
-    for command in commands("install"):
-        done = subprocess.run(
-            shlex.split(command), env={**environ, **offline}, cwd=checkout, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    version = subprocess.run(
-        [sys.executable, "-P", target / "bin" / "otel-logtail", "--version"],
-        env={**environ, "PYTHONPATH": str(target)}, cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert version.stdout.startswith("otel-logtail 0")
+    (tools / "otel-logtail").unlink()
+    for name, script in {
+        "python3": f'exec "{sys.executable}" "$@" --without-pip',  # pip is that of this interpreter
+        "pip": f'exec "{sys.executable}" -m pip --python "$VIRTUAL_ENV/bin/python" "$@"',
+    }.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    packages = os.pathsep.join(path for path in sys.path if path.endswith("-packages"))
+    offline = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PYTHONPATH": packages}
+    script = "\n".join(["set -e", *commands("install"), "which otel-logtail", "otel-logtail --version"])
+    done = subprocess.run(
+        ["sh", "-c", script], env={**environ, **offline}, cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *_, where, version = done.stdout.splitlines()
+    assert where == str(checkout / ".venv" / "bin" / "otel-logtail")
+    assert version.startswith("otel-logtail 0")
+
+
+def test_the_daemon_starts_and_stops_as_printed(environ: dict[str, str], tmp_path: Path) -> None:
+    """No collector is there: data is buffered."""
+    (command,) = commands("follow")
+    log = tmp_path / "daemon.log"
+    with log.open("w") as stderr:
+        daemon = subprocess.Popen(shlex.split(command), env=environ, cwd=tmp_path, stderr=stderr)
+    try:
+        wait_until(lambda: "waiting for one" in log.read_text())
+        daemon.terminate()
+        assert daemon.wait(timeout=bound_s(60)) == 0
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+def test_each_command_runs_here_or_needs_another_program() -> None:
+    shown = re.findall(r"^\$ (.*)$", README, re.MULTILINE)
+    run = [command for block in ("install", "once", "follow", "service") for command in commands(block)]
+    assert [command for command in shown if command not in run] == [
+        "docker compose -f collector-config/compose.yaml up -d"  # needs Docker; test_docker checks the file
+    ]
+
+
+def test_it_fits_a_reader() -> None:
+    assert len(README.splitlines()) <= 120
 
 
 def test_service_units_are_printed_for_the_given_user(environ: dict[str, str], tmp_path: Path) -> None:
