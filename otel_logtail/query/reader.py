@@ -217,7 +217,7 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
     version = conn.execute("PRAGMA user_version").fetchone()[0]
     ours = conn.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('source', 'file', 'interval')")
     if version < 1 or ours.fetchone()[0] != 3:
-        raise StoreError(f"{path} is a database, but not a store of otel-logtail", hint=_NO_STORE)
+        raise StoreCorrupt(f"{path} is a database, but not a store of otel-logtail", hint=_NO_STORE)
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"the store {path} has schema version {version}, this program reads {SCHEMA_VERSION}",

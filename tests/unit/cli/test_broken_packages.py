@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from otel_logtail import plugins
 from otel_logtail.cli.follow import _watcher
 from otel_logtail.daemon.settings import Settings
-from otel_logtail.doctor import destinations, examine
+from otel_logtail.doctor import destinations, examine, machine
 from otel_logtail.errors import UsageError
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext, ExporterPlugin
@@ -58,3 +59,13 @@ def test_doctor_continues_with_the_other_checks(tmp_path: Path) -> None:
     assert (failed.level, last.area) == ("FAIL", "exporter console")
     assert failed.what.startswith("the check failed: ModuleNotFoundError: ")
     assert "requests" in failed.what
+
+
+def test_doctor_warns_of_missing_events_and_checks_the_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    events, descriptors = machine.check_machine([str(tmp_path)], 1)
+    assert (events.level, events.area, descriptors.area) == ("warn", "events", "descriptors")
+    assert "watchdog" in events.what
+    assert "with its dependencies" in events.todo

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,15 @@ def test_pruning_refuses_a_file_of_another_program(tmp_path: Path) -> None:
     assert (done.returncode, "letter.db is not a store" in done.stderr) == (1, True)
     assert letter.read_bytes() == b"letter\n" * 100
     assert list(tmp_path.iterdir()) == [letter]
+
+
+def test_pruning_leaves_nothing_beside_the_database_of_another_program(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "bookmarks.db")) as conn:
+        conn.execute("CREATE TABLE bookmark (url TEXT)")
+    before = (tmp_path / "bookmarks.db").read_bytes()
+    done = run("prune", "--db", tmp_path / "bookmarks.db", home=tmp_path / "home", check=False)
+    assert (done.returncode, "but not a store of otel-logtail" in done.stderr) == (1, True)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("bookmarks.db", before)]
 
 
 @pytest.mark.parametrize("by_variable", [False, True])
