@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import data, floors
 from benchmarks.data import MB, Log, Shape
 from benchmarks.forks import Fork, cpu_s, import_what_it_imports, program
-from benchmarks.growth import multiply
 from benchmarks.ingest import CLEAN, PROGRAM
 from benchmarks.process import run
 from benchmarks.receiver import receiver
+from benchmarks.runs import KEEP, SAMPLES, check, floor, once, read, remove, wait_for, written
 from benchmarks.writer import line
 
-_KEEP = ("--retention", "none", "--max-db-size", "none")
 SPARSE = Shape(a_second=1 / 24)
 """A sample every 24 s."""
 
@@ -49,12 +47,12 @@ def all_of(folder: Path, share: float, stack: ExitStack) -> Iterator[Work]:
 
 def _start(folder: Path) -> Work:
     """A new interpreter that reads one line, and one that imports the libraries of the command line."""
-    log = _written(folder / "start", 1)
+    log = written(folder / "start", 1)
     db = folder / "start.db"
     imports = [sys.executable, "-c", "import msgspec, sqlite3, typer"]
 
     def ours() -> float:
-        _remove(db)
+        remove(db)
         command = [*PROGRAM, "--observer", "headroom", "--path", str(log), "--db", str(db), "--once"]
         return run(command, environ=CLEAN).cpu_s
 
@@ -64,7 +62,7 @@ def _start(folder: Path) -> Work:
 
 def _reading(folder: Path, so_many: Callable[[int], int]) -> Iterator[Work]:
     dense = data.made(folder, "dense", so_many(40 * MB), Shape())
-    import_what_it_imports(_once(dense, folder / "first.db"))
+    import_what_it_imports(once(dense, folder / "first.db"))
     yield Work("dense: every line a sample", *_against_rows(dense, folder))
     few = data.made(folder, "few", so_many(100 * MB), Shape(0.02))
     yield Work("dense: 2 % of the lines", *_against_rows(few, folder))
@@ -81,16 +79,16 @@ def _sparse(folder: Path, so_many: Callable[[int], int], stack: ExitStack) -> It
     filled, sent = folder / "filled.db", folder / "sent.db"
     endpoint = f"http://127.0.0.1:{port}"
     to_it = ("--otlp-endpoint", endpoint, "--exporter", "otlp", *per_10_s)
-    cpu_s(_once(log, filled, *per_10_s))
+    cpu_s(once(log, filled, *per_10_s))
     empty = folder / "empty.log"
     empty.touch()
-    deliver = program("--observer", "headroom", "--path", empty, "--db", sent, "--once", *_KEEP, *to_it)
+    deliver = program("--observer", "headroom", "--path", empty, "--db", sent, "--once", *KEEP, *to_it)
 
     def ours() -> float:
-        _remove(sent)
+        remove(sent)
         shutil.copy(filled, sent)
         spent_s = cpu_s(deliver)
-        _check(sent, "SELECT count(*) FROM exporter WHERE delivered > ?", 1, log.samples)
+        check(sent, "SELECT count(*) FROM exporter WHERE delivered > ?", 1, log.samples)
         return spent_s
 
     shutil.copy(filled, sent)
@@ -101,16 +99,16 @@ def _sparse(folder: Path, so_many: Callable[[int], int], stack: ExitStack) -> It
 def _files(folder: Path, files: int) -> Work:
     logs, db = folder / "files", folder / "files.db"
     for number in range(files):
-        _written(logs, 2, f"proxy-{10_000 + number}.log")
-    command = program("--observer", "headroom", "--path", logs / "proxy*.log", "--db", db, "--once", *_KEEP)
+        written(logs, 2, f"proxy-{10_000 + number}.log")
+    command = program("--observer", "headroom", "--path", logs / "proxy*.log", "--db", db, "--once", *KEEP)
 
     def ours() -> float:
-        _remove(db)
+        remove(db)
         spent_s = cpu_s(command)
-        _check(db, _SAMPLES, 2 * files)
+        check(db, SAMPLES, 2 * files)
         return spent_s
 
-    return Work("files: 1,000 of two lines", ours, lambda: _floor(folder, lambda db: floors.visit(logs, db), 5))
+    return Work("files: 1,000 of two lines", ours, lambda: floor(folder, lambda db: floors.visit(logs, db), 5))
 
 
 def _lines(folder: Path, lines: int) -> Work:
@@ -119,17 +117,17 @@ def _lines(folder: Path, lines: int) -> Work:
 
     def ours() -> float:
         for path in (folder / "lines.db", folder / "floor.db"):
-            _remove(path)
-        log = _written(folder / "lines", 1)
+            remove(path)
+        log = written(folder / "lines", 1)
         words = ("--observer", "headroom", "--path", log, "--db", folder / "lines.db", "--from-start")
-        daemon = Fork(program(*words, *_KEEP))
+        daemon = Fork(program(*words, *KEEP))
         loop = Fork(lambda: floors.follow(log, folder / "floor.db", lines + 1))
-        _wait_for(folder / "lines.db", 1)
+        wait_for(folder / "lines.db", 1)
         with log.open("ab", buffering=0) as file:
             for number in range(1, lines + 1):
                 file.write(line(number, 1.0))
                 time.sleep(0.005)
-        _wait_for(folder / "lines.db", lines + 1)
+        wait_for(folder / "lines.db", lines + 1)
         daemon.stop()
         spent.append(loop.cpu_s())
         return daemon.cpu_s()
@@ -138,10 +136,9 @@ def _lines(folder: Path, lines: int) -> Work:
 
 
 def _questions(folder: Path, so_many: Callable[[int], int]) -> Iterator[Work]:
-    log = data.made(folder, "asked", 0, Shape(a_second=10), so_many(50_000))
-    base, db, counts = folder / "base.db", folder / "asked.db", folder / "counts.db"
-    cpu_s(_once(log, base))
-    multiply(base, db, 10)
+    log = data.made(folder, "asked", 0, Shape(a_second=1), so_many(100_000))
+    db, counts = folder / "asked.db", folder / "counts.db"
+    read(log, db)
     floors.write_counts(counts, so_many(20_000))
     page = folder / "report.html"
     for name, words in (
@@ -158,79 +155,10 @@ def _questions(folder: Path, so_many: Callable[[int], int]) -> Iterator[Work]:
         yield Work(f"questions: {name}", ours, lambda: cpu_s(lambda: floors.add_up(counts)))
 
 
-def _once(log: Log, db: Path, *arguments: object) -> Callable[[], object]:
-    """Read a log into a store that is then checked by the caller."""
-    words = ("--observer", "headroom", "--path", log.files[0], "--db", db, "--once", *_KEEP)
-    return program(*words, *arguments)
-
-
 def _against_rows(log: Log, folder: Path, *arguments: object) -> tuple[Callable[[], float], Callable[[], float]]:
     """Read a log; the loop decodes its samples and inserts them as plain rows."""
-    db = folder / "store.db"
-    command = _once(log, db, *arguments)
-
-    def ours() -> float:
-        _remove(db)
-        spent_s = cpu_s(command)
-        _check(db, _SAMPLES, log.samples)
-        return spent_s
-
     times = max(1, 25_000 // log.samples)
-    return ours, lambda: _floor(folder, lambda db: floors.store(log.files[0], db), times)
-
-
-def _floor(folder: Path, function: Callable[[Path], object], times: int) -> float:
-    """CPU seconds of a loop that makes a database; the mean of so many, because short runs vary more."""
-    databases = [folder / f"floor-{number}.db" for number in range(times)]
-    for db in databases:
-        _remove(db)
-
-    def all_of_them() -> None:
-        for db in databases:
-            function(db)
-
-    return cpu_s(all_of_them) / times
-
-
-_SAMPLES = "SELECT sum(samples) FROM source"
-
-
-def _check(db: Path, sql: str, expected: int, *parameters: int) -> None:
-    if (found := _asked(db, sql, *parameters)) != expected:
-        raise RuntimeError(f"{db}: {sql} is {found} and not {expected}")
-
-
-def _asked(db: Path, sql: str, *parameters: int) -> int | None:
-    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as store:
-        found: int | None = store.execute(sql, parameters).fetchone()[0]
-    return found
-
-
-def _wait_for(db: Path, samples: int) -> None:
-    """Wait until a store has so many samples.
-
-    Raises:
-        RuntimeError: it has not, after a minute.
-    """
-    end_s = time.monotonic() + 60
-    while time.monotonic() < end_s:
-        try:
-            if (_asked(db, _SAMPLES) or 0) >= samples:
-                return
-        except sqlite3.Error:
-            pass  # it is being made
-        time.sleep(0.01)
-    raise RuntimeError(f"{db} does not get {samples} samples")
-
-
-def _written(folder: Path, lines: int, name: str = "proxy-8787.log") -> Path:
-    """A log of so many lines."""
-    folder.mkdir(exist_ok=True)
-    path = folder / name
-    path.write_bytes(b"".join(line(number, 1.0) for number in range(lines)))
-    return path
-
-
-def _remove(db: Path) -> None:
-    for path in db.parent.glob(f"{db.name}*"):
-        path.unlink()
+    return (
+        lambda: read(log, folder / "store.db", *arguments),
+        lambda: floor(folder, lambda db: floors.store(log.files[0], db), times),
+    )
