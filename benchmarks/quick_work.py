@@ -157,7 +157,7 @@ def _questions(folder: Path, so_many: Callable[[int], int]) -> Iterator[Work]:
 
 def _against_rows(log: Log, folder: Path, *arguments: object) -> tuple[Callable[[], float], Callable[[], float]]:
     """Read a log; the loop decodes its samples and inserts them as plain rows."""
-    times = max(1, 25_000 // log.samples)
+    times = min(max(1, 25_000 // log.samples), 6)
     return (
         lambda: read(log, folder / "store.db", *arguments),
         lambda: floor(folder, lambda db: floors.store(log.files[0], db), times),
