@@ -15,8 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-LIMIT_S = 120
+LIMIT_S = 300
 """A process that takes longer is killed by its alarm clock."""
+SERVER_LIMIT_S = 3600
+"""The same for one that serves others until it is stopped."""
 
 
 class Fork:
@@ -27,7 +29,7 @@ class Fork:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - cpu_s closes it
         self.pid = os.fork()
         if self.pid == 0:
-            _child(function, self._errors.fileno())
+            _child(function, self._errors.fileno(), SERVER_LIMIT_S if stops else LIMIT_S)
 
     def stop(self) -> None:
         """Send it SIGTERM."""
@@ -87,11 +89,11 @@ def program(*arguments: object) -> Callable[[], object]:
     return run
 
 
-def _child(function: Callable[[], object], errors: int) -> NoReturn:
+def _child(function: Callable[[], object], errors: int, limit_s: int) -> NoReturn:
     """Run it without output and end the process."""
     code: object = 1
     try:
-        signal.alarm(LIMIT_S)
+        signal.alarm(limit_s)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number, place in enumerate((nowhere, nowhere, errors)):
             os.dup2(place, number)
