@@ -25,13 +25,19 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import files, growth, ingest, latency, observers, quick, rest, stages
+from benchmarks import backlogs, curves, files, growth, ingest, latency, observers, quick, rest, stages
 from benchmarks.figures import Figure, Machine, Report, at_most, table
 
 Measure = Callable[[Path, str], Iterator[Figure]]
 
 GROUPS: dict[str, Measure] = {
     "ingest": lambda folder, size: ingest.measure(folder, ingest.TINY if size == "tiny" else ingest.Size()),
+    "sparse": lambda folder, size: backlogs.sparse(folder, backlogs.TINY if size == "tiny" else backlogs.Size()),
+    "storms": lambda folder, size: backlogs.storms(folder, backlogs.TINY if size == "tiny" else backlogs.Size()),
+    "out": lambda folder, size: backlogs.out(folder, backlogs.TINY if size == "tiny" else backlogs.Size()),
+    "curves": lambda folder, size: curves.measure(
+        folder, {"tiny": curves.TINY, "usual": curves.Size(), "full": curves.FULL}[size]
+    ),
     "observers": lambda folder, size: observers.measure(folder, observers.TINY if size == "tiny" else observers.Size()),
     "stages": stages.measure,
     "latency": lambda folder, size: latency.measure(folder, latency.TINY if size == "tiny" else latency.Size()),

@@ -139,20 +139,16 @@ def tail(log: Path, db: Path) -> None:
             connection.execute("COMMIT")
 
 
-def follow(log: Path, db: Path, lines: int) -> None:
-    """Follow a log by polling every 2 ms, insert and commit what has arrived, and return after so many lines."""
+def commit_each(log: Path, db: Path) -> None:
+    """Insert and commit each line of a log by itself."""
     connection = _opened(db)
     connection.execute("CREATE TABLE sample (id INTEGER PRIMARY KEY, line BLOB)")
-    with log.open("rb", buffering=0) as file:
-        while lines > 0:
-            found = file.read(_CHUNK).splitlines()
-            if not found:
-                time.sleep(0.002)
-                continue
+    with log.open("rb") as file:
+        for text in file:
             connection.execute("BEGIN")
-            connection.executemany("INSERT INTO sample (line) VALUES (?)", [(line,) for line in found])
+            connection.execute("INSERT INTO sample (line) VALUES (?)", (text,))
             connection.execute("COMMIT")
-            lines -= len(found)
+    connection.close()
 
 
 def visit(folder: Path, db: Path) -> int:

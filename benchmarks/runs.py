@@ -48,38 +48,46 @@ def floor(folder: Path, function: Callable[[Path], object], times: int = 1) -> f
     return cpu_s(all_of_them) / times
 
 
-def check(db: Path, sql: str, expected: int, *parameters: int) -> None:
+def check(db: Path, sql: str, expected: int) -> None:
     """See that a store answers as expected.
 
     Raises:
         RuntimeError: it does not.
     """
-    if (found := asked(db, sql, *parameters)) != expected:
+    if (found := asked(db, sql)) != expected:
         raise RuntimeError(f"{db}: {sql} is {found} and not {expected}")
 
 
-def asked(db: Path, sql: str, *parameters: int) -> int | None:
+def asked(db: Path, sql: str) -> int | None:
     """Return the number that a store answers."""
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as store:
-        found: int | None = store.execute(sql, parameters).fetchone()[0]
+        found: int | None = store.execute(sql).fetchone()[0]
     return found
 
 
 def wait_for(db: Path, samples: int) -> None:
-    """Wait until a store has so many samples.
+    """Wait until a new store has so many samples."""
+
+    def has_them() -> bool:
+        try:
+            return (asked(db, SAMPLES) or 0) >= samples
+        except sqlite3.Error:
+            return False  # it is being made
+
+    wait_until(has_them, 0.01)
+
+
+def wait_until(done: Callable[[], bool], every_s: float = 0.0005) -> None:
+    """Wait for something.
 
     Raises:
-        RuntimeError: it has not, after a minute.
+        RuntimeError: it is not so after a minute.
     """
     end_s = time.monotonic() + 60
-    while time.monotonic() < end_s:
-        try:
-            if (asked(db, SAMPLES) or 0) >= samples:
-                return
-        except sqlite3.Error:
-            pass  # it is being made
-        time.sleep(0.01)
-    raise RuntimeError(f"{db} does not get {samples} samples")
+    while not done():
+        if time.monotonic() > end_s:
+            raise RuntimeError("a condition was not met within a minute")
+        time.sleep(every_s)
 
 
 def written(folder: Path, lines: int, name: str = "proxy-8787.log") -> Path:

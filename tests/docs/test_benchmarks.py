@@ -189,6 +189,18 @@ def test_each_ratio_of_the_quick_run_is_recorded(tmp_path: Path) -> None:
     assert all(figure.value and figure.bar is None for figure in found)
 
 
+def test_backlogs_and_growth_are_measured(tmp_path: Path) -> None:
+    out = tmp_path / "some.json"
+    command = ["-m", "benchmarks", "--only", "sparse", "storms", "out", "curves", "--size", "tiny", "--json", str(out)]
+    run([sys.executable, *command, "--folder", str(tmp_path)], cwd=ROOT, codes=(0, 1))  # so little work misses limits
+    found = {(figure.group, figure.name): figure for figure in page.read(out).figures}
+    assert all(figure.value for figure in found.values())
+    assert found["sparse", "the same, counts per 10 s: CPU per sample relative to dense"].bar == at_most(6)
+    assert found["storms", "breaches delivered over OTLP"].bar == at_least(20_000)
+    curves = [name for group, name in found if group == "growth curves"]
+    assert curves == [f"{name}: exponent" for name in ("files", "samples", "series", "sources")]
+
+
 @pytest.mark.parametrize(
     ("costs", "value", "rounds", "fails"),
     [
