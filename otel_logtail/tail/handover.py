@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from otel_logtail.model import FileState
+from otel_logtail.tail.checkpoints import States
 from otel_logtail.tail.fingerprint import HEAD_BYTES, begins, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, end_of_lines
 from otel_logtail.tail.reader import PlainReader, Reader, ending
@@ -75,6 +76,41 @@ def predecessors(
     return found
 
 
+def doubts(
+    readers: Mapping[str, Reader], claims: Mapping[str, FileState | None], states: States, places: Mapping[str, str]
+) -> dict[str, int]:
+    """Return up to which offsets the lines of known files may have been read from newer files that they replace.
+
+    A file that is restored from a backup holds an older checkpoint, and perhaps lines that were read since then. So
+    does a file that is put together from a rotated file and the live one.
+
+    Args:
+        readers: The open files by path.
+        claims: The known files, with their checkpoints.
+        states: All known checkpoints.
+        places: The real paths.
+    """
+    here = {state.id for state in claims.values() if state is not None}
+    gone = [state for state in states.unfinished() if state.id not in here and (state.offset or state.trail)]
+    found = {}
+    for path, state in claims.items() if gone else ():
+        reader = readers[path]
+        if state is None or not isinstance(reader, PlainReader):
+            continue
+        newer = [each for each in gone if each.id > state.id and _same_place(each, places[path], reader)]
+        # one that has the same trail is that of the same file, seen while it was rewritten
+        newer = [each for each in newer if unpack(each.trail).lines != unpack(state.trail).lines]
+        if newer:
+            found[path] = max(reader.size(), state.offset + max(map(_read_up_to, newer)) + CHUNK_BYTES)
+    return found
+
+
+def _read_up_to(state: FileState) -> int:
+    """Return how many bytes were read of a file, or of the one that it replaces as long as nothing was read of it."""
+    marks = () if state.offset else unpack(state.trail).marks
+    return marks[-1][0] if marks else state.offset
+
+
 def _is_whole(reader: Reader, state: FileState) -> bool:
     try:
         return holds(reader, state) if state.offset else begins(reader, state)
@@ -122,13 +158,15 @@ def _predecessor(
 class _Kin:
     """The checkpoints that some files may replace, each list with the newest first.
 
-    ``unfinished``: those whose files are not here and were not read to their end. ``within``: by file, those whose
-    files are here and which have its first line, but not as their own first one; by id.
+    ``unfinished``: those whose files are not here and were not read to their end. Before them are those whose files are
+    here and of which nothing was read: the file of their trail may be replaced by another one. ``within``: by file,
+    those whose files are here and which have its first line, but not as their own first one; by id.
     """
 
     def __init__(self, files: Mapping[str, Reader], newest_first: list[FileState], here: Mapping[int, Reader]) -> None:
         gone = [state for state in newest_first if state.id not in here and (state.offset or state.trail)]
-        self.unfinished = [state for state in gone if not state.done]
+        waiting = [state for state in newest_first if state.id in here and state.trail and not state.offset]
+        self.unfinished = [state for state in (*waiting, *gone) if not state.done]
         self._akin: dict[str, list[tuple[int, FileState]]] = {}
         self.within: dict[str, dict[int, FileState]] = {}
         self.here_by_inode: dict[tuple[int, int], list[FileState]] = {}

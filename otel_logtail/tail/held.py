@@ -18,7 +18,8 @@ from otel_logtail.tail.checkpoints import Checkpoints, States
 from otel_logtail.tail.fingerprint import check_begin, fingerprint, holds
 from otel_logtail.tail.lines import CHUNK_BYTES, read_chunk
 from otel_logtail.tail.reader import PlainReader, Reader, open_reader
-from otel_logtail.tail.resume import begins_like, find, resumed, started_anew
+from otel_logtail.tail.replaced import resumed, started_anew
+from otel_logtail.tail.resume import begins_like, find
 from otel_logtail.tail.trail import unpack
 
 GRACE_S = 60.0
@@ -223,7 +224,7 @@ class HeldFiles:
             self.waits = True
             return False  # it may be half rewritten: the lines that follow may have been read, too
         if found is None or not found.offset:
-            held.state = started_anew(state, trail, partly=partly)
+            held.state = started_anew(state, trail, found, partly=partly)
             if held.state.doubt:
                 self._reporter.changed(state.path, 0, held.state.doubt)
             return True

@@ -258,6 +258,8 @@ class PathTail:
             self._reporter.gone(state.path, unread(state))
         for state in plan.unseen:
             self._reporter.unseen(state.path, max(state.size, state.offset), unread(state))
+        for state in plan.doubted:
+            self._reporter.changed(state.path, state.offset, state.doubt - state.offset)
         if plan.change == "truncated":
             self._reporter.truncated(self.live)
         elif plan.change == "rotated":

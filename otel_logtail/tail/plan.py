@@ -26,6 +26,7 @@ class Seen(msgspec.Struct, frozen=True):
     of all other files. ``continued``: the ids of checkpoints whose unread bytes are in new files, by path. ``moved``:
     checkpoints that another live path had, before and after the move. ``places``: the real paths. ``known``: all
     checkpoints of the live path. ``undecided``: files that are copies as far as they go, with identity and size.
+    ``doubts``: up to which offsets lines of known files may have been read from files that are gone, by path.
     ``is_first``: the files were never told apart before.
     """
 
@@ -37,6 +38,7 @@ class Seen(msgspec.Struct, frozen=True):
     continued: Mapping[str, int]
     moved: Sequence[tuple[FileState, FileState]]
     undecided: Mapping[str, tuple[int, ...]]
+    doubts: Mapping[str, int]
     places: Mapping[str, str]
     held: Sequence[Held]
     known: States
@@ -49,7 +51,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``hold`` is in order, the oldest file first; the checkpoints of new files have no id yet. ``begun``: new files, and
     the offsets where they begin. ``gone``: checkpoints whose file was open and is lost. ``unseen``: those whose file
-    was lost while the path was not followed. ``change``: the kind of change of the live file. ``here``: the ids of the
+    was lost while the path was not followed. ``change``: the kind of change of the live file. ``doubted``: known files
+    whose lines may have been read from files that are gone. ``here``: the ids of the
     checkpoints whose files are here. ``undecided`` files are copies as far as they go; ``has_copies``: there are files
     that are not read.
     """
@@ -62,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     gone: list[FileState]
     unseen: list[FileState]
     change: Literal["", "truncated", "rotated"]
+    doubted: list[FileState]
     undecided: Mapping[str, tuple[int, ...]]
     has_copies: bool
     here: frozenset[int]
@@ -73,6 +77,7 @@ def make_plan(seen: Seen) -> Plan:
     add: list[FileState] = []
     update: list[FileState] = []
     hold: list[Held] = []
+    doubted: list[FileState] = []
     begun: list[tuple[str, int]] = []
     nameless = {held.state.id: held for held in seen.held}
     named = {reader.identity for reader in seen.readers.values()}
@@ -89,6 +94,8 @@ def make_plan(seen: Seen) -> Plan:
             state, held = _known(seen, path, before, nameless.pop(before.id, None), named)
             if state != before or before.id in moved:
                 update.append(state)
+            if path in seen.doubts:
+                doubted.append(state)
         if held is not None:
             hold.append(held)
     _hold_nameless(seen, nameless.values(), hold, named)
@@ -105,6 +112,7 @@ def make_plan(seen: Seen) -> Plan:
         gone=[state for state in lost if state.id in nameless and unread(state)],
         unseen=_unseen(seen, [state for state in lost if state.id not in nameless]),
         change=_change(seen, hold),
+        doubted=doubted,
         undecided=seen.undecided,
         has_copies=None in seen.claims.values(),
         here=frozenset(state.id for state in seen.claims.values() if state is not None),
@@ -135,7 +143,8 @@ def _known(
             return msgspec.structs.replace(state, **here), None
         return state, None
     head = state.head if state.offset else fingerprint(reader.read_at(0, HEAD_BYTES))
-    now = msgspec.structs.replace(state, live=seen.live, done=False, head=head, **here)
+    doubt = max(state.doubt, seen.doubts.get(path, 0))
+    now = msgspec.structs.replace(state, live=seen.live, done=False, head=head, doubt=doubt, **here)
     keep = held is not None and holds(held.reader, state) and _is_kept(held.reader, reader, named, live=is_live)
     return now, Held(
         held.reader if held and keep else reader,
@@ -180,8 +189,8 @@ def _change(seen: Seen, hold: Iterable[Held]) -> Literal["", "truncated", "rotat
     before, now = current_of(seen.held), current_of(hold)
     if before is None or now is None or before.state.id == now.state.id:
         return ""
-    if seen.live in seen.continued and now.state.id == 0:
-        return ""  # reported once it is known where the file continues
+    if (seen.live in seen.continued and now.state.id == 0) or seen.live in seen.doubts:
+        return ""  # it is reported where the file continues
     return "truncated" if before.reader.inode == now.reader.inode else "rotated"
 
 

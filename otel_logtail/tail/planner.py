@@ -9,7 +9,7 @@ import msgspec
 from otel_logtail.model import FileState
 from otel_logtail.tail.checkpoints import Elsewhere, Moved, States
 from otel_logtail.tail.fingerprint import HEAD_BYTES, anchor_at, check_begin, fingerprint, is_cut_off
-from otel_logtail.tail.handover import Predecessor, predecessors
+from otel_logtail.tail.handover import Predecessor, doubts, predecessors
 from otel_logtail.tail.held import Held
 from otel_logtail.tail.identify import identify
 from otel_logtail.tail.lines import end_of_lines
@@ -52,6 +52,7 @@ class Planner:
         known = [*self._states, *(after for _, after in moved)] if from_start else []
         before = predecessors(readers, claims, known, self._live, open_)
         new = [path for path in readers if path not in claims]
+        places = {path: self._files.place(path) for path in (*readers, self._live)}
         return make_plan(
             Seen(
                 self._live,
@@ -62,7 +63,8 @@ class Planner:
                 continued={path: found.state.id for path, found in before.items() if found.sure},
                 moved=moved,
                 undecided=undecided,
-                places={path: self._files.place(path) for path in (*readers, self._live)},
+                doubts=doubts(readers, claims, self._states, places),
+                places=places,
                 held=held,
                 known=self._states,
                 is_first=is_first,

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import pairwise
 from zlib import crc32
 
 import msgspec
 
-from otel_logtail.model import FileState
-from otel_logtail.tail.fingerprint import ANCHOR_BYTES, anchor_at, fingerprint, head_at
-from otel_logtail.tail.lines import CHUNK_BYTES
+from otel_logtail.tail.fingerprint import ANCHOR_BYTES, fingerprint
 from otel_logtail.tail.reader import PlainReader, Reader
-from otel_logtail.tail.trail import LINES, Mark, Trail, first_lines, hash_of, pack, short
+from otel_logtail.tail.trail import LINES, Mark, Trail, first_lines, hash_of, short
 
 SEARCH_BYTES = 256 << 20
 """How many bytes before the predecessor's position are searched for known lines."""
@@ -35,7 +34,8 @@ COMMON_LINES = 8
 _MOST_REPEATED = 64
 """How many lines at most are repeated in a block, such as a traceback."""
 
-_BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
+"""How many bytes are compared at once."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -77,64 +77,38 @@ def find(reader: Reader, trail: Trail) -> Found | None:
     found = _by_mark(reader, trail, size)
     if found is None or not found.complete:
         ends = trail.marks[-1][0] if trail.marks else SEARCH_BYTES
-        limit = ends + _BLOCK_BYTES if size is None else min(size, ends + _BLOCK_BYTES)
+        limit = ends + BLOCK_BYTES if size is None else min(size, ends + BLOCK_BYTES)
         begin = max(0, limit - SEARCH_BYTES)
         matches, moved = _matches(reader, trail, begin, limit)
         by_lines = _by_lines(reader, trail, matches, whole=begin == 0, unmoved=found is not None)
-        found = max((f for f in (found, by_lines, moved) if f), key=lambda f: f.offset, default=None)
+        found = _farthest([each for each in (found, by_lines, moved) if each], matches)
     if found is None or not found.offset:
         return found
     return msgspec.structs.replace(found, offset=_behind_nuls(reader, found.offset))
 
 
+def _farthest(places: list[Found], matches: list[_Match]) -> Found | None:
+    """Return the farthest of these places. If it is not complete, all bytes up to the last known line are in doubt."""
+    best = max(places, key=lambda place: place.offset, default=None)
+    if best is None or best.complete:
+        return best
+    known = max((match.end for match in matches), default=0)
+    return msgspec.structs.replace(best, doubt=max(best.doubt, known - best.offset))
+
+
 def begins_like(reader: Reader, trail: Trail) -> bool:
     """Return whether one of the first lines of the trail's file is among the first lines of this one."""
-    return not frozenset(trail.first).isdisjoint(first_lines(reader.read_at(0, _BLOCK_BYTES)))
+    return not frozenset(trail.first).isdisjoint(first_lines(reader.read_at(0, BLOCK_BYTES)))
 
 
-def still_true(reader: Reader, trail: Trail, found: Found) -> Trail:
-    """Return the trail of this file up to the place that was found: without lost lines and moved marks."""
-    offset = found.offset
-    marks = [mark for mark in trail.marks if _is_marked(reader, mark)]
-    return Trail(trail.lines[: found.lines], tuple(marks), first_lines(reader.read_at(0, min(offset, _BLOCK_BYTES))))
-
-
-def started_anew(state: FileState, trail: Trail, *, partly: bool) -> FileState:
-    """Return the checkpoint of a file that is read from its start.
-
-    ``partly``: some of its lines may have been read. Their offsets are about those in the other file, unless lines were
-    inserted before them.
-    """
-    doubt = trail.marks[-1][0] + CHUNK_BYTES + state.doubt if partly and trail.marks else 0
-    return msgspec.structs.replace(state, trail=b"", doubt=doubt)
-
-
-def resumed(reader: Reader, state: FileState, trail: Trail, found: Found) -> FileState:
-    """Return the checkpoint of a file that is read on where its predecessor was read up to.
-
-    Raises:
-        OSError: The file cannot be read, or was cut off meanwhile.
-    """
-    offset, doubt = found.offset, found.doubt + state.doubt
-    return msgspec.structs.replace(
-        state,
-        offset=offset,
-        size=max(offset, reader.size()) if isinstance(reader, PlainReader) else offset,
-        head=head_at(reader, offset),
-        anchor=anchor_at(reader, offset),
-        trail=pack(still_true(reader, trail, found)),
-        doubt=offset + doubt if doubt else 0,
-    )
-
-
-def _is_marked(reader: Reader, mark: Mark) -> bool:
+def is_marked(reader: Reader, mark: Mark) -> bool:
     """Return whether the bytes before the mark's offset match, and the whole line: lines often have the same end."""
     offset, digest, line = mark
     if isinstance(reader, PlainReader):  # few bytes are read for most marks; a compressed file is only read forwards
         length = min(ANCHOR_BYTES, offset)
         if short(fingerprint(reader.read_at(offset - length, length))) != digest:
             return False
-    length = min(_BLOCK_BYTES, offset)
+    length = min(BLOCK_BYTES, offset)
     data = reader.read_at(offset - length, length)
     if len(data) < length or short(fingerprint(data[-ANCHOR_BYTES:])) != digest:
         return False
@@ -154,9 +128,9 @@ def _by_mark(reader: Reader, trail: Trail, size: int | None) -> Found | None:
 def _last_mark(reader: Reader, marks: tuple[Mark, ...], size: int | None) -> int | None:
     """Return the index of the last mark that matches. A compressed file, whose size is unknown, is unpacked once."""
     if size is None:
-        return max((index for index, mark in enumerate(marks) if _is_marked(reader, mark)), default=None)
+        return max((index for index, mark in enumerate(marks) if is_marked(reader, mark)), default=None)
     backwards = range(len(marks) - 1, -1, -1)
-    return next((index for index in backwards if marks[index][0] <= size and _is_marked(reader, marks[index])), None)
+    return next((index for index in backwards if marks[index][0] <= size and is_marked(reader, marks[index])), None)
 
 
 def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: bool, unmoved: bool) -> Found | None:
@@ -184,7 +158,23 @@ def _by_lines(reader: Reader, trail: Trail, matches: list[_Match], *, whole: boo
     )
     if 2 * foreign > len(chain) or not believed or not (explained or unmoved):
         return Found(0)
+    before = _before_replaced(chain)
+    if before is not None:
+        return Found(before.end, doubt=offset - before.end, lines=before.index + 1)
     return Found(offset, complete=not lost, from_within=from_within, lines=index + 1)
+
+
+def _before_replaced(chain: list[_Match]) -> _Match | None:
+    """Return the match before the first lines that are in place of another number of lines, if there are any.
+
+    They may be edited lines. They may be new ones, too: the end was lost, and later lines end like it, as with the same
+    traceback.
+    """
+    for match, following in pairwise(chain):
+        lost, now = following.index - match.index - 1, following.number - match.number - 1
+        if lost and lost != now and following.unknown > match.unknown:
+            return match
+    return None
 
 
 def _lost_its_beginning(reader: Reader, trail: Trail, end: int) -> bool:
@@ -234,8 +224,10 @@ def _moved(trail: Trail, places: list[tuple[int, int]]) -> Found | None:
     if len(together) < 2:
         return Found(0)  # one line may be anywhere
     mark, end = together[-1]
-    following = min(offset for offset, _, _ in trail.marks if offset > mark)
-    return Found(end, doubt=following - mark)
+    doubt = min(offset for offset, _, _ in trail.marks if offset > mark) - mark
+    if end > mark:  # there is something before it that was not there
+        return Found(0, doubt=end + doubt)
+    return Found(end, doubt=doubt)
 
 
 def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int], list[bytes], int]]:
@@ -243,7 +235,7 @@ def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int],
     rest = b""
     position = start = begin
     partial = begin > 0
-    while position < limit and (block := reader.read_at(position, min(_BLOCK_BYTES, limit - position))):
+    while position < limit and (block := reader.read_at(position, min(BLOCK_BYTES, limit - position))):
         position += len(block)
         data = rest + block
         lines = data.split(b"\n")
@@ -254,7 +246,7 @@ def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int],
             at += len(lines.pop(0)) + 1
             partial = False
         yield ([*map(hash_of, lines)] if b"\r" in data else [*map(crc32, lines)]), lines, at
-        if len(rest) > _BLOCK_BYTES:  # such a line was never read
+        if len(rest) > BLOCK_BYTES:  # such a line was never read
             start, rest = start + len(rest), b""
 
 
@@ -279,7 +271,7 @@ def _in_order(matches: list[_Match]) -> list[_Match]:
 def _and_what_follows(reader: Reader, lines: tuple[int, ...], last: _Match) -> tuple[int, int]:
     """Return the index and the end of the last line that follows the last match in both."""
     index, offset = last.index, last.end
-    for line in reader.read_at(offset, _BLOCK_BYTES).split(b"\n")[:-1]:
+    for line in reader.read_at(offset, BLOCK_BYTES).split(b"\n")[:-1]:
         if index + 1 == len(lines) or hash_of(line) != lines[index + 1]:
             break
         index, offset = index + 1, offset + len(line) + 1
@@ -288,7 +280,7 @@ def _and_what_follows(reader: Reader, lines: tuple[int, ...], last: _Match) -> t
 
 def _behind_nuls(reader: Reader, offset: int) -> int:
     """Return the offset behind the NULs in the next line: a part that was lost ends with them."""
-    while data := reader.read_at(offset, _BLOCK_BYTES):
+    while data := reader.read_at(offset, BLOCK_BYTES):
         newline = data.find(b"\n")
         nul = data.rfind(b"\0", 0, newline if newline >= 0 else len(data))
         offset += nul + 1

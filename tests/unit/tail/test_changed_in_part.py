@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from otel_logtail.errors import StoreFull
-from otel_logtail.tail import resume
+from otel_logtail.tail import replaced, resume
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.reader import CompressedReader, open_reader
 from otel_logtail.tail.trail import MARK_BYTES, Trail, extended, pack, unpack
@@ -624,7 +624,7 @@ def test_nothing_is_read_again_behind_more_nuls_than_are_read_at_once(tmp_path: 
 def test_memory_of_a_search_does_not_grow_with_lines_that_are_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resume, "_BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(resume, "BLOCK_BYTES", 1 << 12)
     peaks = []
     for number in (5_000, 50_000):
         data = bytearray(b"idle\n" * number)
@@ -665,7 +665,7 @@ def test_a_compressed_file_is_unpacked_a_few_times_for_any_trail(
     found = resume.find(reader, trail)
     if found is not None:
         assert found.offset <= kept * 100 <= found.offset + found.doubt
-        resume.still_true(reader, trail, found)
+        replaced.still_true(reader, trail, found)
     assert unpacked <= 6
     reader.close()
 

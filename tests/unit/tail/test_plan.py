@@ -34,6 +34,7 @@ def seen(live: Path, reader: PlainReader, state: FileState, held: list[Held]) ->
         continued={},
         moved=[],
         undecided={},
+        doubts={},
         places={path: path},
         held=held,
         known=States([state]),
