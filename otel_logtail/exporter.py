@@ -59,12 +59,14 @@ class ExporterContext(Options, frozen=True):
     """The options that an exporter was given, and the environment.
 
     ``host`` is the name of this machine, ``version`` the version of otel-logtail. ``detected`` are the attributes that
-    resource detectors found; some describe this process and not the followed program.
+    resource detectors found; some describe this process and not the followed program. ``started_ns`` is the start of
+    this process.
     """
 
     host: str = ""
     version: str = "0"
     detected: Mapping[str, Any] = {}
+    started_ns: int = 0
 
 
 class Exporter(Protocol):

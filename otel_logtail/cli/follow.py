@@ -40,7 +40,8 @@ _REPAIRS = 2
 
 def context_of_exporters(detected: Mapping[str, Any] | None = None) -> ExporterContext:
     """Return what exporters are created from, without their options."""
-    return ExporterContext(os.environ, host=escaped(os.uname().nodename), version=version(), detected=detected or {})
+    host = escaped(os.uname().nodename)
+    return ExporterContext(os.environ, host=host, version=version(), detected=detected or {}, started_ns=time.time_ns())
 
 
 def run(settings: Settings) -> int:

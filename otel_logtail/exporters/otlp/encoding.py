@@ -53,6 +53,7 @@ class Encoding(msgspec.Struct, frozen=True):
 
     ``resource`` are the attributes of every resource that the user gave or that were detected, ``own`` those of
     ``otel-logtail`` itself. ``events`` is the form of breaches. ``exemplars`` is true if points have them.
+    ``started_ns`` is the start of this process, 0 if it does not matter.
     """
 
     version: str
@@ -64,6 +65,7 @@ class Encoding(msgspec.Struct, frozen=True):
     delta: bool = False
     events: Events = "span"
     exemplars: bool = True
+    started_ns: int = 0
     max_bytes: int = MAX_BYTES
     max_records: int = MAX_RECORDS
 

@@ -42,24 +42,22 @@ def health_data(record: HealthRecord, encoding: Encoding) -> MetricsData:
     data = []
     for source, metrics in by_source.items():
         resource = resource_of(source, record.instance, encoding if source == ITSELF else bare)
-        own = [_metric(values, record) for values in metrics.values()]
+        own = [_metric(values, record, encoding) for values in metrics.values()]
         data.append(ResourceMetrics(resource, [ScopeMetrics(scope, own, "")], ""))
     return MetricsData(data)
 
 
-def _metric(values: list[HealthValue], record: HealthRecord) -> Metric:
+def _metric(values: list[HealthValue], record: HealthRecord, encoding: Encoding) -> Metric:
     first = values[0]
     if first.kind == "histogram":
         histograms = [_histogram(value, record) for value in values]
         return Metric(
             first.name, first.description, first.unit, Histogram(histograms, AggregationTemporality.CUMULATIVE)
         )
-    points = [
-        NumberDataPoint(
-            dict(value.attributes), 0 if first.kind == "gauge" else record.start_ns, record.time_ns, value.value
-        )
-        for value in values
-    ]
+    start_ns = {"counter": record.start_ns, "gauge": 0}.get(first.kind)
+    if start_ns is None:  # as in an SDK, a value that can fall is that of this process: the store is not its start
+        start_ns = min(encoding.started_ns or record.start_ns, record.time_ns)
+    points = [NumberDataPoint(dict(value.attributes), start_ns, record.time_ns, value.value) for value in values]
     data: Sum | Gauge = Gauge(points)
     if first.kind != "gauge":
         data = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=first.kind == "counter")

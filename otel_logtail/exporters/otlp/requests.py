@@ -38,6 +38,7 @@ def encoding_of(form: Form, context: ExporterContext) -> Encoding:
         delta=form.delta,
         events=form.events,
         exemplars=form.exemplars,
+        started_ns=context.started_ns,
     )
 
 

@@ -50,6 +50,26 @@ def test_the_resource_of_the_program_itself_has_its_own_version() -> None:
     assert resource_of(intervals(point([1])))["service.version"] == "0.42"  # that of the observed program
 
 
+@pytest.mark.parametrize(
+    ("kind", "started_ns", "start_ns"),
+    [
+        ("counter", T0 + 5, T0),
+        ("updowncounter", T0 + 5, T0 + 5),
+        ("updowncounter", T0 + 20, T0 + 9),  # the clock was set back
+        ("gauge", T0 + 5, 0),
+    ],
+)
+def test_counters_start_with_the_store_and_values_that_fall_with_the_process(
+    kind: Any, started_ns: int, start_ns: int
+) -> None:
+    value = HealthValue("otel_logtail.x", "By", "Read.", kind, (), 1)
+    batch = ExportBatch(Stream.SELF, (HealthRecord(0, "6f1c", T0, T0 + 9, (value,)),))
+    (group,) = message_of(batch, Encoding("1", started_ns=started_ns)).resource_metrics
+    (metric,) = group.scope_metrics[0].metrics
+    (data,) = getattr(metric, metric.WhichOneof("data")).data_points
+    assert (data.start_time_unix_nano, data.time_unix_nano) == (start_ns, T0 + 9)
+
+
 @pytest.mark.parametrize("events", ["span", "log", "both", "spans"])
 def test_spans_are_sampled(events: Events) -> None:
     (group,) = message_of(episodes(episode([600, 700])), Encoding("1.2.3", events=events)).resource_spans
