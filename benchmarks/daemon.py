@@ -27,18 +27,16 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class Following:
-    """A daemon on a log of its own; a context manager."""
+    """A daemon on a log of its own, or on the sources of a configuration; a context manager."""
 
-    def __init__(self, folder: Path, *arguments: str, pattern: str = "proxy*.log") -> None:
+    def __init__(self, folder: Path, *arguments: str, pattern: str = "proxy*.log", config: Path | None = None) -> None:
         self.folder = folder
         self.log = folder / "logs" / "proxy-8787.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.db = folder / "store.db"
         self._stderr = folder / "stderr.txt"
-        self._command = [
-            *(*PROGRAM, "--observer", "headroom", "--path", str(self.log.parent / pattern), "--db", str(self.db)),
-            *("--from-start", *arguments),
-        ]
+        own = ["--observer", "headroom", "--path", str(self.log.parent / pattern), "--from-start"]
+        self._command = [*PROGRAM, *(["--config", str(config)] if config else own), "--db", str(self.db), *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Following:

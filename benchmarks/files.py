@@ -21,9 +21,10 @@ class Size(msgspec.Struct, frozen=True):
 
     files: tuple[int, ...] = (100, 1000, 10_000)
     rest_s: float = 120.0
+    sources: int = 200
 
 
-TINY = Size(files=(3, 6), rest_s=1.0)
+TINY = Size(files=(3, 6), rest_s=1.0, sources=2)
 
 _SETTLED_S = 4.0
 _BARS = {10_000: 5.0}
@@ -39,6 +40,7 @@ def measure(folder: Path, size: Size) -> Iterator[Figure]:
     for shape in _SHAPES:
         for files in size.files:
             yield from _many(folder / f"{shape}-{files}", shape, files, size.rest_s)
+    yield from _many_sources(folder / "sources", size.sources, size.rest_s)
 
 
 def _many(folder: Path, shape: str, files: int, rest_s: float) -> Iterator[Figure]:
@@ -58,11 +60,34 @@ def _many(folder: Path, shape: str, files: int, rest_s: float) -> Iterator[Figur
             yield Figure(GROUP, name, cpu_s, "CPU s", at_most(_BARS[files]) if files in _BARS else None, "all of it")
             if start == "first start":
                 continue
-            begun_s, before = time.monotonic(), daemon.spent()
-            time.sleep(rest_s)
-            share = (daemon.spent().cpu_s - before.cpu_s) / (time.monotonic() - begun_s) * 100
-            note = f"over {rest_s:.0f} s; {daemon.peak_mib():.0f} MiB at most; load {os.getloadavg()[0]:.1f}"
-            yield Figure(GROUP, f"{files} {shape}: at rest", share, "% of a core", at_most(0.1), note)
+            yield _at_rest(f"{files} {shape}", daemon, rest_s)
+
+
+def _many_sources(folder: Path, sources: int, rest_s: float) -> Iterator[Figure]:
+    """One daemon with so many sources, each with a log of its own."""
+    (folder / "logs").mkdir(parents=True)
+    config = folder / "sources.toml"
+    text = []
+    for number in range(sources):
+        log = folder / "logs" / f"proxy-{10_000 + number}.log"
+        log.write_bytes(line(2 * number, 1.0) + line(2 * number + 1, 1.0))
+        text.append(f'[source.s{number}]\nobserver = "headroom"\npaths = ["{log}"]\nfrom_start = true\n')
+    config.write_text("".join(text))
+    with Following(folder, config=config) as daemon:
+        daemon.wait_until(lambda: daemon.samples() >= 2 * sources)
+        cpu_s = _until_it_rests(daemon)
+        yield Figure(GROUP, f"{sources} sources: first start", cpu_s, "CPU s", None, "all of it")
+        yield _at_rest(f"{sources} sources", daemon, rest_s)
+
+
+def _at_rest(name: str, daemon: Following, rest_s: float) -> Figure:
+    begun_s, before = time.monotonic(), daemon.spent()
+    time.sleep(rest_s)
+    spent, took_s = daemon.spent(), time.monotonic() - begun_s
+    share = (spent.cpu_s - before.cpu_s) / took_s * 100
+    wakes = (spent.switches - before.switches) / took_s
+    note = f"over {rest_s:.0f} s; {wakes:.1f} wake-ups/s; {daemon.peak_mib():.0f} MiB; load {os.getloadavg()[0]:.1f}"
+    return Figure(GROUP, f"{name}: at rest", share, "% of a core", at_most(0.1), note)
 
 
 def _until_it_rests(daemon: Following) -> float:

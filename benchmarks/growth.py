@@ -85,7 +85,7 @@ def _larger_logs(folder: Path, size: Size) -> Iterator[Figure]:
         f"without the start ({start_s:.2f} s), a large run between two small ones, median of {each}; per GB: {said}",
     )
     said = ", ".join(f"{name} {peak:.0f}" for name, peak in zip(sizes, peaks, strict=True))
-    yield Figure(GROUP, f"peak RSS at {sizes[-1]}", peaks[-1], "MiB", at_most(60), f"no exporter; MiB: {said}")
+    yield Figure(GROUP, f"peak RSS at {sizes[-1]}", peaks[-1], "MiB", at_most(32), f"no exporter; MiB: {said}")
 
 
 def _memory(folder: Path, size: Size) -> Iterator[Figure]:
@@ -101,7 +101,7 @@ def _memory(folder: Path, size: Size) -> Iterator[Figure]:
             cost = _into(folder / "store.db", log, "--otlp-endpoint", endpoint, codes=(0, 1))
             check(folder / "store.db", log)
             name = f"peak RSS, OTLP, a collector that is {name}"
-            yield Figure(GROUP, name, cost.peak_mib, "MiB", at_most(60), what)
+            yield Figure(GROUP, name, cost.peak_mib, "MiB", at_most(45), what)
     log.files[0].unlink()
 
 
@@ -166,7 +166,7 @@ def _summary(db: Path, samples: int, runs: int) -> Iterator[Figure]:
         if (counted := msgspec.json.decode(cost.output)["count"]) != samples:
             raise RuntimeError(f"summary counts {counted} of {samples} samples")
     note = f"whole command, {cost.cpu_s:.2f} CPU s, best of {len(took_s)}"
-    yield Figure(GROUP, f"query summary, {samples:,} samples", min(took_s), "s", at_most(0.2), note)
+    yield Figure(GROUP, f"query summary, {samples:,} samples", min(took_s), "s", at_most(0.15), note)
 
 
 def _report(db: Path, samples: int, runs: int) -> Iterator[Figure]:

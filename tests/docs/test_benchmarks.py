@@ -158,7 +158,7 @@ def test_a_log_with_few_samples_is_measured_if_no_other_has_more(tmp_path: Path)
 
 def test_starts_are_measured(tmp_path: Path) -> None:
     found = list(rest._starts(tmp_path, rest.TINY))
-    assert [figure.name for figure in found] == ["start to first committed line", "--help"]
+    assert [figure.name for figure in found] == ["start to first committed line", "--once, no new line", "--help"]
     assert all(0 < (figure.value or 0) < 60 for figure in found)
 
 
