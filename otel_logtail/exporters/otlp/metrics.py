@@ -35,11 +35,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_logtail.counts import SCALE
 from otel_logtail.exporters.otlp.encoding import Encoding, only, scope_of, source_resource
-from otel_logtail.model import (
-    Counts,
-    Instrument,
-    Point,
-)
+from otel_logtail.model import BreachRecord, Counts, Instrument, Point
 from otel_logtail.trace import ids_of
 
 _DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
@@ -160,7 +156,7 @@ def _explicit(point: Point, start_ns: int, counts: Counts) -> HistogramDataPoint
         start_time_unix_nano=start_ns,
         time_unix_nano=point.time_ns,
         count=counts.count,
-        exemplars=exemplars(point, start_ns),
+        exemplars=_exemplars(point, start_ns),
         sum=counts.sum_ns / 1e9,
         bucket_counts=counts.explicit,
         explicit_bounds=[bound / 1e9 for bound in point.series.bounds_ns],
@@ -189,15 +185,22 @@ def _exponential(point: Point, start_ns: int, counts: Counts, max_buckets: int) 
         flags=0,
         min=_seconds(counts, counts.min_ns),
         max=_seconds(counts, counts.max_ns),
-        exemplars=exemplars(point, start_ns),
+        exemplars=_exemplars(point, start_ns),
     )
 
 
-def exemplars(point: Point, start_ns: int) -> list[Exemplar]:
-    """Return those within (start, time] of the data point: intervals are [start, end), late lines are before.
+def exemplars_of(point: Point, start_ns: int) -> Iterator[tuple[BreachRecord, bytes, bytes]]:
+    """Yield breaches within (start, time] of the data point, with their trace and span ids.
 
-    An exemplar leads to the trace of its line, which shows the request itself; without one, to the episode.
+    Intervals are [start, end), and late lines are before. An exemplar leads to the trace of its line, which shows the
+    request itself; without one, to the episode.
     """
+    for breach in point.exemplars:
+        if start_ns < breach.time_ns <= point.time_ns:
+            yield (breach, *ids_of(breach.trace or breach.trace_id + breach.span_id))
+
+
+def _exemplars(point: Point, start_ns: int) -> list[Exemplar]:
     return [
         Exemplar(
             filtered_attributes={},
@@ -206,9 +209,7 @@ def exemplars(point: Point, start_ns: int) -> list[Exemplar]:
             span_id=int.from_bytes(span_id, "big"),
             trace_id=int.from_bytes(trace_id, "big"),
         )
-        for breach in point.exemplars
-        for trace_id, span_id in [ids_of(breach.trace or breach.trace_id + breach.span_id)]
-        if start_ns < breach.time_ns <= point.time_ns
+        for breach, trace_id, span_id in exemplars_of(point, start_ns)
     ]
 
 

@@ -153,10 +153,7 @@ def _fill_histogram(data: Any, point: Point, start_ns: int, counts: Counts) -> N
     data.count, data.sum = counts.count, counts.sum_ns / 1e9
     if counts.count:
         data.min, data.max = counts.min_ns / 1e9, counts.max_ns / 1e9
-    for own in metrics.exemplars(point, start_ns) if point.exemplars else ():
+    for breach, trace_id, span_id in metrics.exemplars_of(point, start_ns) if point.exemplars else ():
         data.exemplars.add(
-            time_unix_nano=own.time_unix_nano,
-            as_double=own.value,
-            span_id=(own.span_id or 0).to_bytes(8, "big"),
-            trace_id=(own.trace_id or 0).to_bytes(16, "big"),
+            time_unix_nano=breach.time_ns, as_double=breach.duration_ns / 1e9, span_id=span_id, trace_id=trace_id
         )
