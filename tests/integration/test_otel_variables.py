@@ -13,7 +13,8 @@ from otel_logtail import environment
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.exporters.otlp import exporter as otlp
-from otel_logtail.exporters.otlp.config import Form, Setting, Signal, read_settings
+from otel_logtail.exporters.otlp.config import Form, Signal, read_settings
+from otel_logtail.exporters.otlp.endpoint import Setting
 from otel_logtail.model import Stream
 from otel_logtail.option import Options
 from tests.support.collector import Collector, find_collector

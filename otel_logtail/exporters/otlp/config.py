@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, cast
-from urllib.parse import SplitResult, urlsplit
+from typing import cast
 
 import msgspec
 
@@ -19,29 +18,18 @@ from otel_logtail.environment import attributes, check_resolved, problem, unwant
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import EVENTS, HISTOGRAM, MAX_BUCKETS
 from otel_logtail.exporters.otlp.encoding import Events, SignalName, has_logs
+from otel_logtail.exporters.otlp.endpoint import Protocol, Setting, choose_protocol, grpc_target, http_url
 from otel_logtail.exporters.otlp.options import ENDPOINT, PROTOCOL
 from otel_logtail.option import Option, Options
 
-Protocol = Literal["grpc", "http/protobuf"]
-
 DEFAULT_TIMEOUT_MS = 10_000
-GRPC_PORT = 4317
 UNLIMITED_S = 20 * 86_400.0
 """The timeout for the value 0 ("no limit"): about the longest that the system accepts for a socket."""
 
 TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
-_SIGNAL_PATHS = ("/v1/metrics", "/v1/traces", "/v1/logs")
-_GRPC_SCHEMES = ("unix", "unix-abstract", "dns", "ipv4", "ipv6")
 _HTTP_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _GRPC_HEADER = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.-]+")
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """A value, and its flag or variable (``origin``) for an error."""
-
-    value: str
-    origin: str
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -148,14 +136,14 @@ def _signal(options: Options, name: SignalName) -> Signal:
     endpoint = flag or specific or _general(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
     if endpoint is not None:
         check_resolved(endpoint.value, endpoint.origin)
-    protocol = _protocol(_given(options, PROTOCOL) or find("PROTOCOL"), endpoint)
+    protocol = choose_protocol(_given(options, PROTOCOL) or find("PROTOCOL"), endpoint)
     if protocol == "grpc":
         endpoint = endpoint or Setting("http://localhost:4317", "default")
-        target, tls = _grpc_target(endpoint, insecure=_insecure(find("INSECURE")))
+        target, tls = grpc_target(endpoint, insecure=_insecure(find("INSECURE")))
     else:
         endpoint = endpoint or Setting("http://localhost:4318", "default")
         as_it_is = flag is None and specific is not None
-        target, tls = _http_url(endpoint, None if as_it_is else f"/v1/{name}"), False
+        target, tls = http_url(endpoint, None if as_it_is else f"/v1/{name}"), False
     certificate, key = find("CLIENT_CERTIFICATE"), find("CLIENT_KEY")
     if key is not None and certificate is None:
         hint = f"set {key.origin.replace('CLIENT_KEY', 'CLIENT_CERTIFICATE')} to the certificate of that key"
@@ -182,77 +170,6 @@ def _general(environ: Mapping[str, str], variable: str) -> Setting | None:
 def _given(options: Options, option: Option[str]) -> Setting | None:
     value = options.get(option)
     return None if value is None else Setting(value, options.where(option))
-
-
-# --- endpoint and protocol ----------------------------------------------------------------------------
-
-
-def _protocol(setting: Setting | None, endpoint: Setting | None) -> Protocol:
-    if setting is None:
-        return "grpc" if endpoint is not None and _has_grpc_port(endpoint.value) else "http/protobuf"
-    word = setting.value.lower()
-    if word == "grpc":
-        return "grpc"
-    if word == "http/protobuf":
-        return "http/protobuf"
-    raise UsageError(f"{setting.origin}: {setting.value!r} is not an OTLP protocol", hint="use http/protobuf or grpc")
-
-
-def _has_grpc_port(endpoint: str) -> bool:
-    return re.match(rf"([a-z0-9+.-]+://)?[^/]*:{GRPC_PORT}(/|$)", endpoint, re.IGNORECASE) is not None
-
-
-def _http_url(endpoint: Setting, appended: str | None) -> str:
-    """Return the URL to post to; ``appended`` is the signal's path for a base endpoint, None for a complete URL."""
-    text, origin = endpoint.value, endpoint.origin
-    url = _url(endpoint, hint=f"write http://{text}" if "://" not in text else "use http://host:4318")
-    if appended is None:
-        return text if url.path else f"{url.scheme}://{url.netloc}/" + (f"?{url.query}" if url.query else "")
-    path = url.path.rstrip("/")
-    ending = next((ending for ending in _SIGNAL_PATHS if path.endswith(ending)), None)
-    if ending is not None:
-        base = f"{url.scheme}://{url.netloc}{path.removesuffix(ending)}"
-        hint = f"use {base}: /v1/metrics and /v1/traces are appended to it"
-        raise UsageError(f"{origin} is the base of all signals, and {text!r} is the URL of one", hint=hint)
-    if url.query:
-        hint = (
-            "set OTEL_EXPORTER_OTLP_METRICS_ENDPOINT and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: nothing is appended there"
-        )
-        raise UsageError(f"{origin}: a base endpoint can't have a query, since a path is appended to it", hint=hint)
-    return f"{url.scheme}://{url.netloc}{path}{appended}"
-
-
-def _grpc_target(endpoint: Setting, *, insecure: bool) -> tuple[str, bool]:
-    """Return the target of a gRPC channel, and whether it uses TLS."""
-    text, hint = endpoint.value, "use http://host:4317, https://host:4317 or host:4317"
-    scheme, colon, _ = text.partition(":")
-    if colon and scheme.lower() in _GRPC_SCHEMES and not text[len(scheme) + 1 :].isdecimal():
-        return text, not insecure
-    bare = "://" not in text
-    url = _url(Setting(f"https://{text}" if bare else text, endpoint.origin), hint=hint)
-    if url.path not in ("", "/") or url.query:
-        raise UsageError(f"{endpoint.origin}: a gRPC endpoint has no path, but {text!r} has one", hint=hint)
-    if bare and url.port is None:
-        raise UsageError(f"{endpoint.origin}: {text!r} has no port", hint=f"write {text}:{GRPC_PORT}")
-    tls = not insecure if bare else url.scheme == "https"
-    return (url.netloc if url.port else f"{url.netloc.rstrip(':')}:{443 if tls else 80}"), tls
-
-
-def _url(endpoint: Setting, *, hint: str) -> SplitResult:
-    text, origin = endpoint.value, endpoint.origin
-    if "@" in text:  # before any error that would contain it
-        hint = "give it as OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…"
-        raise UsageError(f"{origin}: a user name or password can't be part of the URL", hint=hint)
-    try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError as error:
-        raise UsageError(f"{origin}: {text!r} is not a URL: {error}", hint=hint) from error
-    if "://" not in text or url.scheme not in ("http", "https") or not url.hostname:
-        raise UsageError(f"{origin}: {text!r} is not an http:// or https:// URL", hint=hint)
-    if port == 0 or url.fragment or any(c.isspace() or not c.isprintable() for c in text):
-        raise UsageError(f"{origin}: {text!r} is not the URL of a receiver", hint=hint)
-    return url
 
 
 # --- headers and timeouts ---------------------------------------------------------------------------------------

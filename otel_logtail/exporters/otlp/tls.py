@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import UsageError
-from otel_logtail.exporters.otlp.config import Setting, Signal
+from otel_logtail.exporters.otlp.config import Signal
+from otel_logtail.exporters.otlp.endpoint import Setting
 from otel_logtail.exporters.trust import client_context, trusted_roots
 from otel_logtail.exporters.wording import tls_problem
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from otel_logtail.exporters.otlp.component import component_of, records_of
-from otel_logtail.exporters.otlp.config import Protocol, Signal
+from otel_logtail.exporters.otlp.config import Signal
 from otel_logtail.exporters.otlp.encoding import Encoding
+from otel_logtail.exporters.otlp.endpoint import Protocol
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import ExportBatch, Instrument
 from tests.support.otlp_items import episode, episodes, intervals, point

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from otel_logtail.errors import UsageError
-from otel_logtail.exporters.otlp.config import UNLIMITED_S, Setting, read_settings
+from otel_logtail.exporters.otlp.config import UNLIMITED_S, read_settings
+from otel_logtail.exporters.otlp.endpoint import Setting
 from otel_logtail.option import Options
 
 E = "OTEL_EXPORTER_OTLP_"
