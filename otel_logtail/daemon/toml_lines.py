@@ -25,51 +25,75 @@ _CONTROL = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\x1b"}
 
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Return the line, counted from 1, that each key and each table is first named on."""
-    found: dict[KeyPath, int] = {}
-    table: KeyPath = ()
-    key: list[str] = []
-    # the open brackets: "(" a table's header, "[" an array, "{" an inline table with the path of its keys
-    around: list[tuple[str, KeyPath]] = []
-    in_value, line_of_key = False, 1
+    walk = _Walk()
     for kind, piece, line in _pieces(text):
-        inside = around[-1][0] if around else ""
-        prefix = around[-1][1] if inside == "{" else table
-        if piece == "\n" and not around:
-            key, in_value = [], False
-        elif kind == "mark" and piece == "[" and not in_value and not key:
+        walk.take(kind, piece, line)
+    return walk.found
+
+
+class _Walk:
+    """The place in a text: the table, the key so far, and the open brackets.
+
+    ``around`` has a kind for each bracket: ``(`` a table's header, ``[`` an array, ``{`` an inline table with the path
+    of its keys.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[KeyPath, int] = {}
+        self._table: KeyPath = ()
+        self._key: list[str] = []
+        self._line_of_key = 1
+        self._in_value = False
+        self._around: list[tuple[str, KeyPath]] = []
+
+    def take(self, kind: str, piece: str, line: int) -> None:
+        """Take the next piece of the text."""
+        inside = self._around[-1][0] if self._around else ""
+        if piece == "\n" and not self._around:
+            self._key, self._in_value = [], False
+        elif kind == "mark" and piece == "[" and not self._in_value and not self._key:
             if inside != "(":
-                around.append(("(", ()))
-        elif inside == "(":
-            if piece == "]":
-                around.pop()
-                table = tuple(key)
-                _note(found, (), table, line_of_key)
-                in_value = True  # after [[array]] there is another bracket, and nothing else on this line
-            elif kind != "mark":
-                line_of_key = line if not key else line_of_key
-                key.append(_key(kind, piece))
-        elif not in_value:
-            if piece == "=":
-                _note(found, prefix, tuple(key), line_of_key)
-                in_value = True
-            elif piece == "}":  # an empty inline table, or a comma before its end
-                around.pop()
-                in_value = True
-            elif kind != "mark":
-                line_of_key = line if not key else line_of_key
-                key.append(_key(kind, piece))
-        elif piece == "{":
-            around.append(("{", (*prefix, *key) if inside != "[" else _IN_AN_ARRAY))
-            key, in_value = [], False
+                self._around.append(("(", ()))
+        elif inside == "(" or not self._in_value:
+            self._take_name(kind, piece, line, is_header=inside == "(")
+        else:
+            self._take_value(kind, piece, inside)
+
+    def _take_name(self, kind: str, piece: str, line: int, *, is_header: bool) -> None:
+        if is_header and piece == "]":
+            self._around.pop()
+            self._table = tuple(self._key)
+            self._note(())
+            self._in_value = True  # after [[array]] there is another bracket, and nothing else on this line
+        elif piece == "=" and not is_header:
+            self._note(self._prefix())
+            self._in_value = True
+        elif piece == "}" and not is_header:  # an empty inline table, or a comma before its end
+            self._around.pop()
+            self._in_value = True
+        elif kind != "mark":
+            self._line_of_key = self._line_of_key if self._key else line
+            self._key.append(_key(kind, piece))
+
+    def _take_value(self, kind: str, piece: str, inside: str) -> None:
+        if piece == "{":
+            self._around.append(("{", (*self._prefix(), *self._key) if inside != "[" else _IN_AN_ARRAY))
+            self._key, self._in_value = [], False
         elif piece == "[":
-            around.append(("[", ()))
-        elif piece in ("]", "}") and kind == "mark" and around:
-            around.pop()
+            self._around.append(("[", ()))
+        elif piece in ("]", "}") and kind == "mark" and self._around:
+            self._around.pop()
             if piece == "}":
-                key = []
+                self._key = []
         elif piece == "," and inside == "{":
-            key, in_value = [], False
-    return found
+            self._key, self._in_value = [], False
+
+    def _prefix(self) -> KeyPath:
+        return self._around[-1][1] if self._around and self._around[-1][0] == "{" else self._table
+
+    def _note(self, prefix: KeyPath) -> None:
+        for length in range(1, len(self._key) + 1):
+            self.found.setdefault((*prefix, *self._key[:length]), self._line_of_key)
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str, int]]:
@@ -83,11 +107,6 @@ def _pieces(text: str) -> Iterator[tuple[str, str, int]]:
         if kind != "skip":
             yield kind, piece, line
         line += piece.count("\n")
-
-
-def _note(found: dict[KeyPath, int], prefix: KeyPath, key: KeyPath, line: int) -> None:
-    for length in range(1, len(key) + 1):
-        found.setdefault((*prefix, *key[:length]), line)
 
 
 def _key(kind: str, piece: str) -> str:

@@ -18,7 +18,7 @@ import msgspec
 
 from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
-from otel_logtail.engine.episodes import Growth, close_over, coalesce
+from otel_logtail.engine.episodes import Coalesced, Growth, close_over, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes, aggregate_growth
 from otel_logtail.engine.joiner import Joiner
@@ -130,15 +130,8 @@ class Engine:
         scanned = self._scan(chunk, joiner)
         if stored:
             scanned = without(scanned, stored, chunk.after.doubt)
-        before = self.open_episodes(live)
-        logged_ns, in_order = scanned.in_order()
-        open_, breaches, closed, parts, growth = coalesce(
-            before, logged_ns, in_order, live=live, attributes=attributes, quiet_ns=info.quiet_ns
-        )
-        if in_order is not scanned.hits:
-            found = {hit.offset: hit for hit in scanned.hits}
-            breaches = tuple(msgspec.structs.replace(breach, hit=found[breach.hit.offset]) for breach in breaches)
-        counts = self._count(scanned, attributes, closed, growth)
+        grouped = self._group(scanned, live, attributes)
+        counts = self._count(scanned, attributes, grouped.closed, grouped.growth)
         oversized = scanned.tally.oversized + chunk.oversized
         tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=oversized)
         marked = self._marks.find(chunk.buffer, chunk.start, chunk.end, chunk.base)
@@ -148,11 +141,11 @@ class Engine:
             continued=chunk.continued,
             attributes=attributes,
             samples=scanned.samples,
-            breaches=breaches,
+            breaches=grouped.breaches,
             counts=counts,
-            open_episodes={} if open_ == before else {live: open_},
-            closed=closed,
-            parts=parts,
+            open_episodes={} if grouped.open == self.open_episodes(live) else {live: grouped.open},
+            closed=grouped.closed,
+            parts=grouped.parts,
             marks=marked.marks,
             tally=marked.counted_in(tally),
             drifted=scanned.drifted or marked.drifted,
@@ -170,6 +163,21 @@ class Engine:
             thresholds=self._lengths.thresholds,
             joiner=joiner,
         )
+
+    def _group(self, scanned: Scanned, live: str, attributes: Attributes) -> Coalesced:
+        """Return the episodes of a chunk's samples."""
+        logged_ns, in_order = scanned.in_order()
+        found = coalesce(
+            *(self.open_episodes(live), logged_ns, in_order),
+            live=live,
+            attributes=attributes,
+            quiet_ns=self.info.quiet_ns,
+        )
+        if in_order is scanned.hits:
+            return found
+        hits = {hit.offset: hit for hit in scanned.hits}
+        breaches = tuple(msgspec.structs.replace(breach, hit=hits[breach.hit.offset]) for breach in found.breaches)
+        return found._replace(breaches=breaches)
 
     def _count(
         self, scanned: Scanned, attributes: Attributes, closed: Sequence[Episode], growth: Sequence[Growth]

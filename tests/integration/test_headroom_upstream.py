@@ -20,7 +20,8 @@ import pytest
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Sample
 from otel_logtail.observer import ObserverContext
-from otel_logtail.observers.headroom.observer import SHAPE, STAGES, HeadroomObserver
+from otel_logtail.observers.headroom.observer import SHAPE, HeadroomObserver
+from otel_logtail.observers.headroom.payload import STAGES
 from tests.support.waiting import bound_s
 
 # Run by itself, since a zone belongs to a process. Arguments: stage_timer.py, the log to write, and its format.

@@ -147,21 +147,10 @@ class Adapter(HTTPAdapter):
 
 
 def _pools(attempt: Attempt, lines: Lines, tls: ssl.SSLContext | None) -> dict[str, type[HTTPConnectionPool]]:
-    class Answer(HTTPResponse):
-        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-            super().__init__(sock, *args, **kwargs)
-            self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock, attempt))
-            self._interim = 0
-
-        def _read_status(self) -> tuple[str, int, str]:
-            self._interim += 1
-            if self._interim > _MOST_INTERIM:
-                raise HTTPException("interim answers without end")
-            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
-            return status
+    answer_class = _answers(attempt)
 
     class Plain(HTTPConnection):
-        response_class = Answer
+        response_class = answer_class
 
         def connect(self) -> None:
             super().connect()
@@ -174,7 +163,7 @@ def _pools(attempt: Attempt, lines: Lines, tls: ssl.SSLContext | None) -> dict[s
             _send(self, data, attempt)
 
     class Secure(HTTPSConnection):
-        response_class = Answer
+        response_class = answer_class
 
         def connect(self) -> None:
             # requests has put certifi's list here by now
@@ -195,6 +184,23 @@ def _pools(attempt: Attempt, lines: Lines, tls: ssl.SSLContext | None) -> dict[s
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+def _answers(attempt: Attempt) -> type[HTTPResponse]:
+    class Answer(HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock, attempt))
+            self._interim = 0
+
+        def _read_status(self) -> tuple[str, int, str]:
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise HTTPException("interim answers without end")
+            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            return status
+
+    return Answer
 
 
 def _connect(connection: HTTPConnection, attempt: Attempt) -> socket.socket:

@@ -32,31 +32,31 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated
-
-import msgspec
 
 from otel_logtail import native
 from otel_logtail.errors import Drift
-from otel_logtail.model import Columns, Ignored, Mark, Observed, Rejected, Sample, Shape
+from otel_logtail.model import Columns, Mark, Observed, Rejected, Sample, Shape
 from otel_logtail.observer import Frame, Observer, ObserverContext, PathRule
+from otel_logtail.observers.headroom.payload import (
+    EVENT,
+    HINT,
+    HTTP,
+    IGNORED,
+    MAX_MS,
+    STAGES,
+    UNKNOWN_PATH,
+    UNREADABLE,
+    WEB_SOCKET,
+    Stages,
+    decode_any,
+    decode_request,
+    read_slowly,
+)
 from otel_logtail.observers.headroom.start import NEEDLE, Starts
 from otel_logtail.observers.local_time import iso_ns
 
-STAGES = (
-    "pre_upstream_wait",
-    "read_request_json",
-    "deep_copy",
-    "compression_first_stage",
-    "memory_context",
-    "upstream_connect",
-    "upstream_first_byte",
-)
-"""The stages that have a name here. The durations of all others are added up as ``unknown``."""
-_HTTP, _WEB_SOCKET = "anthropic_messages", "openai_responses_ws"
-SHAPE = Shape(stages=(*STAGES, "unknown"), attributes=(("headroom.path", _HTTP),))
+SHAPE = Shape(stages=(*STAGES, "unknown"), attributes=(("headroom.path", HTTP),))
 
-MAX_MS = 24 * 3_600_000.0
 SLACK_NS = 60 * 10**9
 """How much longer than the sum of its durations a request may have taken until its line was written."""
 JITTER_NS = 10**9
@@ -68,8 +68,6 @@ _WEST_NS = -12 * 3600 * 10**9
 _EAST_NS = 14 * 3600 * 10**9
 _END_NS = 2**63  # the largest time in the store: the year 2262
 _EPOCH_DIGITS = 12  # of seconds; a longer number is not a time
-
-_HINT = "headroom may have changed its log: look for a newer otel-logtail, or report the line"
 
 _MARKER = b"STAGE_TIMINGS"
 _AFTER_ID = b"] STAGE_TIMINGS "
@@ -83,51 +81,9 @@ _HOLES = b"\xef\xbb\xbf\0"  # a byte order mark, or the NULs that a truncation l
 
 _MILLISECONDS = {b"%03d" % ms: ms * 10**6 for ms in range(1000)}
 
-_IGNORED = Ignored()
-_BOUNDS = Rejected("bounds")
-_EVENT = Rejected("event")
 _MISPLACED = Rejected("misplaced")
 _REQUEST_ID = Rejected("request_id")
 _TIME_REJECTED = Rejected("time")
-_UNKNOWN_PATH = Rejected("unknown_path")
-
-_Ms = Annotated[float, msgspec.Meta(ge=0, le=MAX_MS)]
-
-
-class _Stages(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The stages of a request in milliseconds; None: the stage did not run. They need not add up to the total."""
-
-    total_pre_upstream: _Ms
-    pre_upstream_wait: _Ms | None = None
-    read_request_json: _Ms | None = None
-    deep_copy: _Ms | None = None
-    compression_first_stage: _Ms | None = None
-    memory_context: _Ms | None = None
-    upstream_connect: _Ms | None = None
-    upstream_first_byte: _Ms | None = None
-
-
-class _Request(msgspec.Struct, gc=False):
-    """The payload of a request with known stages."""
-
-    event: str
-    path: str
-    request_id: str
-    stages: _Stages
-
-
-class _AnyRequest(msgspec.Struct):
-    """The payload of any path, with any stages: a line that does not fit is drift."""
-
-    event: str
-    path: str
-    request_id: str
-    stages: dict[str, float | None]
-
-
-_decode_request = msgspec.json.Decoder(_Request).decode
-_decode_any = msgspec.json.Decoder(_AnyRequest).decode
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class HeadroomObserver(Observer):
@@ -177,16 +133,16 @@ class HeadroomObserver(Observer):
         payload = line[end + len(_AFTER_ID) :]
         unknown_ns = None
         try:
-            request = _decode_request(payload)
-        except _UNREADABLE:
-            found = _read_slowly(payload)
+            request = decode_request(payload)
+        except UNREADABLE:
+            found = read_slowly(payload)
             if not isinstance(found, tuple):
                 return found
             request, unknown_ns = found
-        if request.path != _HTTP:
-            return _IGNORED if request.path == _WEB_SOCKET else _UNKNOWN_PATH
+        if request.path != HTTP:
+            return IGNORED if request.path == WEB_SOCKET else UNKNOWN_PATH
         if request.event != "stage_timings":
-            return _EVENT
+            return EVENT
         request_id = line[start:end]
         if request.request_id.encode() != request_id:
             return _REQUEST_ID
@@ -208,7 +164,7 @@ class HeadroomObserver(Observer):
 
     # The hot path without C. Unrolled by name: a loop over the stages costs a third more.
     @staticmethod
-    def _sample(local_ns: int, request_id: bytes, stages: _Stages, unknown_ns: int | None) -> Observed:
+    def _sample(local_ns: int, request_id: bytes, stages: Stages, unknown_ns: int | None) -> Observed:
         """Return the sample of a line, unless it cannot be true. ``local_ns`` is its local time, read as UTC."""
         total_ns = round(stages.total_pre_upstream * 1e6)
         stage_ns = (
@@ -248,7 +204,7 @@ class HeadroomObserver(Observer):
         """Classify a line without headroom's prefix: it is broken or quoted, or the formatter changed."""
         at = line.find(_MARKER)
         if at < 0:
-            return _IGNORED
+            return IGNORED
         if line[0] in _HOLES:
             return self.observe(line.lstrip(_HOLES))
         start = line.rfind(b"[", 0, at) + 1
@@ -256,17 +212,17 @@ class HeadroomObserver(Observer):
         if not start or line[at - 2 : at] != b"] " or b"]" in request_id:
             return _MISPLACED
         if start == _start_of_id(line):
-            raise Drift("headroom: no payload behind STAGE_TIMINGS", hint=_HINT)
+            raise Drift("headroom: no payload behind STAGE_TIMINGS", hint=HINT)
         formatted = _FORMATTER.match(line)
         if formatted is not None and formatted.end() != start - 1:
             return _MISPLACED  # the known formatter; the marker is within a message
         try:
-            payload = _decode_any(line[at + len(_MARKER) :])
-        except _UNREADABLE:
+            payload = decode_any(line[at + len(_MARKER) :])
+        except UNREADABLE:
             return _MISPLACED
-        known = payload.path in (_HTTP, _WEB_SOCKET) and payload.event == "stage_timings"
+        known = payload.path in (HTTP, WEB_SOCKET) and payload.event == "stage_timings"
         if known and payload.request_id.encode() == request_id:
-            raise Drift("headroom: a STAGE_TIMINGS line with another prefix", hint=_HINT)
+            raise Drift("headroom: a STAGE_TIMINGS line with another prefix", hint=HINT)
         return _MISPLACED
 
 
@@ -276,7 +232,7 @@ _LONGEST = (*STAGES[:5], "other")
 _bulk = native.module("observers.headroom._bulk")
 if _bulk is not None:
     _bulk.configure(
-        ("stage_timings", _HTTP, _WEB_SOCKET),
+        ("stage_timings", HTTP, WEB_SOCKET),
         _CAUSES,
         _LONGEST,
         STAGES,
@@ -345,34 +301,3 @@ def _logged_ns(local_ns: int, began_ns: int, took_ns: int) -> int:
     if late_ns > SLACK_NS or under_way_ns < -JITTER_NS or not _WEST_NS <= ahead_ns - late_ns <= _EAST_NS:
         return -1
     return began_ns + under_way_ns
-
-
-def _read_slowly(payload: bytes) -> tuple[_Request, int | None] | Ignored | Rejected:
-    """Read a payload that is not a request with known stages.
-
-    Returns:
-        The request and the sum of its unknown stages in ns (None: it has none), or why it is not a sample.
-
-    Raises:
-        Drift: it can't be decoded, such as the text that headroom writes if JSON fails; or it has no total.
-    """
-    try:
-        request = _decode_any(payload)
-    except _UNREADABLE as error:
-        raise Drift(f"headroom: can't read what is behind STAGE_TIMINGS: {error}", hint=_HINT) from error
-    if request.path != _HTTP:
-        return _IGNORED if request.path == _WEB_SOCKET else _UNKNOWN_PATH
-    if request.event != "stage_timings":
-        return _EVENT
-    stages = {name: ms for name, ms in request.stages.items() if ms is not None}
-    total = stages.pop("total_pre_upstream", None)
-    if total is None:
-        raise Drift("headroom: a request without total_pre_upstream", hint=_HINT)
-    known = _Stages(total, *(stages.pop(name, None) for name in STAGES))
-    unknown = sum(stages.values()) if stages else None
-    if not all(0 <= ms <= MAX_MS for ms in (unknown or 0.0, *request.stages.values()) if ms is not None):
-        return _BOUNDS
-    return (
-        _Request(request.event, request.path, request.request_id, known),
-        None if unknown is None else round(unknown * 1e6),
-    )

@@ -24,6 +24,7 @@ from otel_logtail.errors import Drift
 from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom import observer as headroom
+from otel_logtail.observers.headroom import payload
 from otel_logtail.store import blocks, rows
 from tests.support.places import CAPTURES, ROOT
 
@@ -233,7 +234,7 @@ NUMBERS = st.one_of(
     ),
 )  # fmt: skip
 STAGES = st.dictionaries(
-    st.sampled_from([*headroom.STAGES, "total_pre_upstream"]), st.one_of(st.just("null"), NUMBERS), max_size=8
+    st.sampled_from([*payload.STAGES, "total_pre_upstream"]), st.one_of(st.just("null"), NUMBERS), max_size=8
 )
 SPACES = st.sampled_from(["", " ", " ", " ", "  ", "\t", " \t", "\x0b"])
 
