@@ -15,8 +15,17 @@ RUN python -m venv /opt/otel-logtail
 RUN wheel=$(echo /wheels/otel_logtail-*.whl) \
     && /opt/otel-logtail/bin/python -m pip install --no-cache-dir --constraint constraints.txt "$wheel[hex,prometheus]" \
     && /opt/otel-logtail/bin/python -m pip uninstall --yes pip
+# the packages of the image, as CycloneDX: the tool stays in this stage
+RUN python -m venv /sbom \
+    && /sbom/bin/python -m pip install --no-cache-dir --constraint constraints.txt cyclonedx-bom \
+    && /sbom/bin/python -m cyclonedx_py environment /opt/otel-logtail/bin/python --of JSON -o /opt/otel-logtail/sbom.cdx.json
 
 FROM python:3.13.9-slim-bookworm
+LABEL org.opencontainers.image.title=otel-logtail \
+    org.opencontainers.image.description="Measures the latency of a program you can't instrument, from the log it already writes" \
+    org.opencontainers.image.version=0.1.0 \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.source=https://github.com/otel-logtail/otel-logtail
 RUN install -d -m 2770 -o 10001 -g 0 /var/lib/otel-logtail
 COPY --from=build /opt/otel-logtail /opt/otel-logtail
 ENV PATH=/opt/otel-logtail/bin:$PATH \

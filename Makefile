@@ -7,6 +7,7 @@ NEWEST := build/newest
 LOWEST := build/lowest
 UV := build/lock/bin/uv
 DOCS := build/docs
+WHEEL := build/wheel
 # Tests of reading, storing, delivery and queries that take a minute together.
 CORE := tests/unit/words tests/unit/observers tests/unit/engine/test_intervals.py tests/unit/engine/test_scan.py \
 	tests/unit/store/test_writer.py tests/unit/tail/test_live.py tests/unit/query tests/integration/test_main_job.py \
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UPSTREAMS := $(VENV)/.upstreams
 
-.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture fuzz dist site lock newest lowest clean
+.PHONY: help demo stack test core check contract bench format dashboards pictures collector prometheus torture fuzz dist wheel site lock newest lowest clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -87,11 +88,30 @@ torture: $(INSTALLED)  ## Kill the daemon 1,000 times under rotation, then run 1
 
 # atheris finds inputs by coverage; clang builds the C functions with the sanitizers.
 fuzz: $(INSTALLED)  ## Fuzz each parser for ten minutes, five hours in all (ARGS="--seconds 60 scan framing" for less)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/fuzz/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement tests/fuzz/requirements.txt
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
+	rm -rf dist
 	$(BIN)/python -m build --outdir dist
+
+# The wheel is tried alone first. The tests then run from the source distribution without the package's folder, so that they
+# import the installed wheel; pytest and the like are those of .venv.
+wheel: dist  ## Check the wheel and the source distribution, and run the core tests with the installed wheel (on Linux)
+	rm -rf $(WHEEL)
+	tools=$$(scripts/packaging) && $$tools twine check --strict dist/* && \
+		$$tools auditwheel repair --wheel-dir $(WHEEL) dist/*.whl && $$tools abi3audit --strict $(WHEEL)/*.whl
+	$(BIN)/python -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) $(WHEEL)/*.whl
+	$(WHEEL)/venv/bin/otel-logtail --observer headroom --path tests/captures/0.42.0-stall.log --once --db $(WHEEL)/store.db
+	$(WHEEL)/venv/bin/otel-logtail query summary --format json --db $(WHEEL)/store.db | grep -q '"count":111,'
+	$$(scripts/packaging) cyclonedx_py environment $(WHEEL)/venv/bin/python --of JSON -o $(WHEEL)/otel-logtail.cdx.json
+	mkdir $(WHEEL)/sdist
+	tar --extract --file dist/*.tar.gz --directory $(WHEEL)/sdist --strip-components 1
+	rm -r $(WHEEL)/sdist/otel_logtail
+	purelib='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		$(BIN)/python -c "$$purelib" > "$$($(WHEEL)/venv/bin/python -c "$$purelib")/tools.pth"
+	cd $(WHEEL)/sdist && ../venv/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup $(CORE)
 
 # The extra `docs` without the project itself, which the site does not need.
 $(DOCS)/.installed: pyproject.toml constraints.txt
@@ -108,7 +128,7 @@ $(UV):
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 lock: $(UV)  ## Update constraints.txt to the newest versions that pyproject.toml allows
-	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev --extra docs \
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev --extra docs --extra packaging \
 		--custom-compile-command 'make lock' --no-annotate --output-file constraints.txt \
 		pyproject.toml tests/upstreams.txt
 

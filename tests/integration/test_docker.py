@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,27 @@ def test_its_health_is_the_status_of_the_answer(status: str, code: int) -> None:
         assert checked_health(server.port) == code
     finally:
         server.close()
+
+
+def test_its_labels_are_those_of_the_package(image: Image) -> None:
+    about = metadata("otel-logtail")
+    source = dict(url.split(", ") for url in about.get_all("Project-URL") or [])["Source"]
+    expected = {
+        "title": about["Name"],
+        "description": about["Summary"],
+        "version": about["Version"],
+        "licenses": about["License-Expression"],
+        "source": source,
+    }
+    assert image.labels == {f"org.opencontainers.image.{name}": value for name, value in expected.items()}
+
+
+def test_it_lists_its_packages(image: Image) -> None:
+    listed = json.loads(image.run("cat", "/opt/otel-logtail/sbom.cdx.json").stdout)
+    names = {component["name"] for component in listed["components"]}
+    assert listed["bomFormat"] == "CycloneDX"
+    assert {"otel-logtail", "opentelemetry-sdk", "websockets", "prometheus_client"} <= names
+    assert "cyclonedx-bom" not in names
 
 
 def test_all_its_destinations_are_there(image: Image) -> None:

@@ -71,6 +71,7 @@ class Image:
         self.bases: list[str] = []
         self.stages: dict[str, Path] = {}
         self.environ: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
         self.user = self.workdir = ""
         self.volumes: list[str] = []
         self.entrypoint: list[str] = []
@@ -143,6 +144,9 @@ class Image:
         for word in shlex.split(step.rest):
             name, _, value = word.partition("=")
             self.environ[name] = re.sub(r"\$(\w+)", lambda match: self.environ[match[1]], value)
+
+    def _label(self, step: Step, sent: Path) -> None:
+        self.labels.update(word.split("=", 1) for word in shlex.split(step.rest))
 
     def _user(self, step: Step, sent: Path) -> None:
         self.user = step.rest

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -26,7 +23,7 @@ from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom import observer as headroom
 from otel_logtail.observers.headroom import payload
 from otel_logtail.store import blocks, rows
-from tests.support.places import CAPTURES, ROOT
+from tests.support.places import CAPTURES
 
 LOGS = sorted(CAPTURES.glob("*.log"))
 TIMINGS = [line for path in LOGS for line in path.read_bytes().split(b"\n") if b"STAGE_TIMINGS" in line]
@@ -369,21 +366,3 @@ def test_environment_variable_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -
     assert native.module("engine._hot") is None
     monkeypatch.delenv("OTEL_LOGTAIL_PURE_PYTHON")
     assert native.module("_there_is_none") is None
-
-
-def test_without_a_compiler_the_build_continues(tmp_path: Path) -> None:
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(
-        ROOT / "otel_logtail", tmp_path / "otel_logtail", ignore=shutil.ignore_patterns("*.so", "__pycache__")
-    )
-    built = subprocess.run(
-        [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "out", "--build-temp", "temp"],
-        cwd=tmp_path,
-        env={**os.environ, "CC": "false"},
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stderr
-    assert "_hot" in built.stderr
-    assert not list((tmp_path).rglob("*.so"))
