@@ -146,7 +146,8 @@ class Image:
             self.environ[name] = re.sub(r"\$(\w+)", lambda match: self.environ[match[1]], value)
 
     def _label(self, step: Step, sent: Path) -> None:
-        self.labels.update(word.split("=", 1) for word in shlex.split(step.rest))
+        for word in shlex.split(step.rest):
+            name, _, self.labels[name] = word.partition("=")
 
     def _user(self, step: Step, sent: Path) -> None:
         self.user = step.rest
