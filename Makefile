@@ -96,7 +96,7 @@ dist: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
 
 # The wheel is tried alone first. The tests then run from the source distribution without the package's folder, so that they
-# import the installed wheel; pytest and the like are those of .venv.
+# import the installed wheel; pytest and the other tools are those of .venv.
 wheel: dist  ## Check the wheel and the source distribution, and run the core tests with the installed wheel (on Linux)
 	rm -rf $(WHEEL)
 	tools=$$(scripts/packaging) && $$tools twine check --strict dist/* && \
