@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, has_logs
 from otel_logtail.exporters.otlp.requests import requests
-from otel_logtail.model import Stream
+from otel_logtail.model import ExportBatch, Stream
 from otel_logtail.store.outbox import Outbox
 
 NOW_NS = 1_800_000_000 * 10**9
@@ -31,12 +31,18 @@ def streams_of(encoding: Encoding) -> list[Stream]:
     return [stream for stream in SENT if stream is not Stream.BREACHES or has_logs(encoding.events)]
 
 
+def batches(outbox: Outbox, streams: Iterable[Stream], now_ns: int = NOW_NS) -> Iterator[ExportBatch]:
+    """Yield everything that waits, as delivered."""
+    for stream in streams:
+        while (batch := outbox.read(stream, 100)) is not None:
+            yield batch
+            outbox.advance(batch, len(batch.items), now_ns)
+
+
 def drained(outbox: Outbox, encoding: Encoding, now_ns: int = NOW_NS) -> Iterator[ExportRequest]:
     """Yield everything that waits, then the repeats of idle series and the program's own numbers of this time."""
-    for stream in streams_of(encoding):
-        while (batch := outbox.read(stream, 100)) is not None:
-            yield from (request.message for request in requests(batch, encoding))
-            outbox.advance(batch, len(batch.items), NOW_NS)
+    for batch in batches(outbox, streams_of(encoding)):
+        yield from (request.message for request in requests(batch, encoding))
     if (repeats := outbox.silent(30 * 10**9, 100)) is not None:
         yield from (request.message for request in requests(repeats, encoding))
         outbox.advance(repeats, len(repeats.items), NOW_NS)

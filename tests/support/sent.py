@@ -20,10 +20,11 @@ from otel_logtail.exporters.otlp.encoding import Encoding, ExportRequest, only
 from otel_logtail.exporters.otlp.exporter import make
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.exporters.prometheus.shown import Shown
-from otel_logtail.model import ExportBatch, HealthRecord, Point, Stream
+from otel_logtail.model import HealthRecord, Point, Stream
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
 from tests.support.lines import line
+from tests.support.otlp_sent import batches
 from tests.support.places import CAPTURES
 
 MS = 10**6
@@ -91,15 +92,6 @@ def read(folder: Path) -> Parts:
             pass
         run.finish(time.time_ns())
     return parts
-
-
-def batches(outbox: Outbox) -> Iterator[ExportBatch]:
-    """Yield all batches of all streams, as delivered, and then the health of the program."""
-    for stream in Stream:
-        while stream is not Stream.SELF and (batch := outbox.read(stream, 100)) is not None:
-            yield batch
-            outbox.advance(batch, len(batch.items), time.time_ns())
-    yield outbox.health(time.time_ns())
 
 
 def lose(parts: Parts, store: Path) -> None:
@@ -183,7 +175,8 @@ def everything(folder: Path) -> Told:
         outbox = Outbox.open(store, f"otlp-{number}")
         outbox.register([*Stream], time.time_ns())
         outbox.operations.describe(OTLP)
-        for batch in batches(outbox):
+        stored = batches(outbox, [stream for stream in Stream if stream is not Stream.SELF], time.time_ns())
+        for batch in (*stored, outbox.health(time.time_ns())):
             found += of_requests(request.message for request in requests(batch, encoding))
             shown.put(item for item in batch.items if isinstance(item, Point))
         if number == len(ENCODINGS) - 1:
