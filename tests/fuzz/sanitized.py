@@ -18,6 +18,7 @@ _FLAGS = (
     *("-g", "-O1", "-fPIC", "-shared", "-fno-omit-frame-pointer", "-ffp-contract=off"),
     "-fsanitize=address,undefined,fuzzer-no-link",
     "-fno-sanitize-recover=undefined",
+    *(["-DPy_LIMITED_API=0x030b0000"] if sys.version_info >= (3, 11) else []),  # as in setup.py
 )
 _COMPILERS = ("clang", *(f"clang-{version}" for version in range(24, 13, -1)))
 
