@@ -28,6 +28,7 @@ from otel_logtail.store.writer import Store
 from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.discover import check_paths, with_rotated
 from otel_logtail.tail.firstlook import FirstLooks, Found
+from otel_logtail.tail.lines import new_buffer
 from otel_logtail.tail.patterns import expand
 from otel_logtail.tail.tailer import Tail
 from otel_logtail.text import iso
@@ -193,6 +194,7 @@ class _Builder:
         self._resources = resources
         self._delivery = delivery
         self._stop = StopFlag()
+        self._buffer = new_buffer()  # for all sources: each of them commits its chunks before the next one reads
 
     def parts(self, sources: Sequence[ResolvedSource], exporters: Sequence[Exporter], *, is_complete: bool) -> Parts:
         """Build the store, the source runs and the delivery workers."""
@@ -258,6 +260,7 @@ class _Builder:
             trusted=source.is_trusted,
             from_start=True,
             unread=unread,
+            buffer=self._buffer,
             stopping=lambda: stop.is_set,
         )
         self._resources.callback(tail.close)

@@ -19,7 +19,7 @@ _LINE_STARTS = (b"\n", b"\0")
 
 
 def new_buffer() -> bytearray:
-    """Return a buffer for chunks. One is enough for all files of a source."""
+    """Return a buffer for chunks. One is enough for all files that one thread reads."""
     return bytearray(ANCHOR_BYTES + CHUNK_BYTES)
 
 

@@ -33,7 +33,8 @@ class Tail:
 
     Unknown files that the first scan finds are read from their start, or from their end without ``from_start``. Files
     that appear later are read from their start. ``unread`` are live paths that an earlier first scan found and could
-    not read: they are read from their end once that is possible.
+    not read: they are read from their end once that is possible. ``buffer`` may be that of other tails whose chunks are
+    committed before this one reads (None: one of its own).
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Tail:
         trusted: bool,
         from_start: bool,
         unread: Collection[str] = (),
+        buffer: bytearray | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._stopping = stopping
@@ -56,7 +58,7 @@ class Tail:
         self._reporter = reporter
         self._from_start = from_start
         self._unread = frozenset(unread)
-        self._buffer = new_buffer()
+        self._buffer = new_buffer() if buffer is None else buffer
         self._folders = Folders()
         self._known: dict[str, list[FileState]] = {}
         for state in states:

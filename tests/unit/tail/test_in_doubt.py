@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_logtail.tail.lines import CHUNK_BYTES
 from tests.support.tailing import Follower, append, append_bytes, copytruncate, rotate
 
 TRACEBACK = [
@@ -162,3 +163,20 @@ def test_a_file_is_rewritten_and_copied_and_cut_off_before_it_is_compared(log: P
     stored.follower.look(after_s=10.0)
     stored.read()
     assert sorted(stored.lines) == lines_of(0, 411)
+
+
+def test_a_log_whose_beginning_was_freed_is_copied_and_cut_off_while_the_program_is_stopped(log: Path) -> None:
+    """As ``fallocate --punch-hole`` does: NULs in place of more lines than are compared at once."""
+    old, new = lines_of(0, 4000), lines_of(4000, 4010)
+    append(log, *old)
+    stored = Stored(log).settle()
+
+    def free_and_rotate() -> None:
+        with log.open("r+b") as file:
+            file.write(bytes(CHUNK_BYTES + 4096))
+        append(log, *new)
+        copytruncate(log)
+        append(log, *lines_of(4010, 4012))
+
+    stored.follower.restart(before=free_and_rotate)
+    assert stored.settle().lines == lines_of(0, 4012)
