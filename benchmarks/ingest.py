@@ -68,11 +68,7 @@ def check(db: Path, log: Log) -> None:
     """
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as store:
         found = store.execute("SELECT sum(samples), sum(bytes), sum(drift) FROM source").fetchone()
-        counted = store.execute(
-            "SELECT sum(count) FROM"
-            " (SELECT series, count FROM interval UNION ALL SELECT series, count FROM open_interval) AS i"
-            " JOIN series ON series.id = i.series WHERE instrument = 'duration'"
-        ).fetchone()
+        counted = store.execute("SELECT sum(count) FROM minutes").fetchone()
     if found != (log.samples, log.bytes, 0) or (counted[0] or 0) != log.samples:
         raise RuntimeError(f"{log.name}: the store has {found} and counts {counted}, the log {log.samples, log.bytes}")
 

@@ -12,15 +12,15 @@ Invariants:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
 from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
-from otel_logtail.engine.episodes import Coalesced, Growth, close_over, coalesce
+from otel_logtail.engine.episodes import Coalesced, close_over, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
-from otel_logtail.engine.intervals import aggregate, aggregate_episodes, aggregate_growth
+from otel_logtail.engine.intervals import Aggregated, aggregate, aggregate_episodes, aggregate_growth
 from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.marks import MarkFinder
 from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
@@ -131,7 +131,10 @@ class Engine:
         if stored:
             scanned = without(scanned, stored, chunk.after.doubt)
         grouped = self._group(scanned, live, attributes)
-        counts = self._count(scanned, attributes, grouped.closed, grouped.growth)
+        seal_until_ns = self._seal_behind(live, scanned.samples.logged_ns, now, waiting)
+        counts, sparse = self._aggregate(scanned, attributes, seal_until_ns or 0)
+        self._add_episodes(counts, grouped.closed)
+        counts |= aggregate_growth(grouped.growth, interval_ns=self._lengths.interval_ns)
         oversized = scanned.tally.oversized + chunk.oversized
         tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=oversized)
         marked = self._marks.find(chunk.buffer, chunk.start, chunk.end, chunk.base)
@@ -143,13 +146,14 @@ class Engine:
             samples=scanned.samples,
             breaches=grouped.breaches,
             counts=counts,
+            sparse=tuple(sparse),
             open_episodes={} if grouped.open == self.open_episodes(live) else {live: grouped.open},
             closed=grouped.closed,
             parts=grouped.parts,
             marks=marked.marks,
             tally=marked.counted_in(tally),
             drifted=scanned.drifted or marked.drifted,
-            seal_until_ns=self._seal_behind(live, scanned.samples.logged_ns, now, waiting),
+            seal_until_ns=seal_until_ns,
         )
 
     def _scan(self, chunk: Chunk, joiner: Joiner) -> Scanned:
@@ -179,20 +183,15 @@ class Engine:
         breaches = tuple(msgspec.structs.replace(breach, hit=hits[breach.hit.offset]) for breach in found.breaches)
         return found._replace(breaches=breaches)
 
-    def _count(
-        self, scanned: Scanned, attributes: Attributes, closed: Sequence[Episode], growth: Sequence[Growth]
-    ) -> Mapping[IntervalKey, Counts]:
-        """Return what a chunk adds to the counts of intervals."""
-        lengths = self._lengths
-        counts = aggregate(
+    def _aggregate(self, scanned: Scanned, attributes: Attributes, closed_ns: int) -> Aggregated:
+        """Return what the samples of a chunk add to the intervals."""
+        return aggregate(
             *(scanned.samples, scanned.hits),
             attributes=attributes,
-            interval_ns=lengths.interval_ns,
-            bounds_ns=lengths.bounds_ns,
+            interval_ns=self._lengths.interval_ns,
+            bounds_ns=self._lengths.bounds_ns,
+            closed_ns=closed_ns,
         )
-        self._add_episodes(counts, closed)
-        counts |= aggregate_growth(growth, interval_ns=lengths.interval_ns)
-        return counts
 
     def tick(self, now: Now) -> Batch | None:
         """Return what is over by now, if all logs are read to their end; None: nothing is."""

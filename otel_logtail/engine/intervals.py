@@ -1,10 +1,13 @@
-"""Samples become counts per series and interval of event time. Pure."""
+"""Samples become counts per series and interval of event time, or stay values if an interval has few. Pure."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import compress
+from typing import NamedTuple
 
 from otel_logtail.counts import Rows, add, count, count_stages, extent, merge_attributes
 from otel_logtail.engine.episodes import Growth
@@ -19,10 +22,37 @@ from otel_logtail.model import (
     SeriesKey,
     Severity,
     Shape,
+    SparseInterval,
 )
 
 BREACH_NS = 10**9
 """The longest interval in which breaches are counted. They are few, and should be exported soon."""
+
+
+MOST_VALUES = 8
+"""An interval with more samples is counted: rows of counts are then smaller than the values."""
+
+
+class Aggregated(NamedTuple):
+    """Counts by series and interval, and the intervals that are not among them, by time."""
+
+    counts: dict[IntervalKey, Counts]
+    sparse: list[SparseInterval]
+
+
+class _Group(NamedTuple):
+    """The samples of one shape in one interval: its number, the durations, and the stages in ``rows[begin:end]``.
+
+    ``is_alone``: no other shape has samples in this interval.
+    """
+
+    shape: Shape
+    slot: int
+    durations: Sequence[int]
+    rows: Rows
+    begin: int
+    end: int
+    is_alone: bool
 
 
 def aggregate(
@@ -32,7 +62,8 @@ def aggregate(
     attributes: Attributes,
     interval_ns: int,
     bounds_ns: tuple[int, ...],
-) -> dict[IntervalKey, Counts]:
+    closed_ns: int = 0,
+) -> Aggregated:
     """Return the counts of a run of samples by series and interval.
 
     Args:
@@ -41,8 +72,11 @@ def aggregate(
         attributes: The attributes from their file's name, in addition to those of their shapes.
         interval_ns: The length of an interval; intervals start at its multiples. Those of breaches are at most 1 s.
         bounds_ns: The bounds of the explicit histogram.
+        closed_ns: Intervals that end by then are final. Samples of one shape are not counted if they are few.
     """
     counts: dict[IntervalKey, Counts] = {}
+    sparse: list[SparseInterval] = []
+    last_slot = closed_ns // interval_ns
 
     def put(series: SeriesKey, slot: int, more: Counts, length_ns: int = interval_ns) -> None:
         key = IntervalKey(series, slot * length_ns, (slot + 1) * length_ns)
@@ -50,10 +84,14 @@ def aggregate(
         if known is not more:
             add(known, more)
 
-    for shape, slot, durations, rows, begin, end in _groups(samples, interval_ns):
-        of_duration, of_stages = _series_of(shape, attributes, bounds_ns)
-        put(of_duration, slot, count(durations, bounds_ns))
-        for of_stage, more in zip(of_stages, count_stages(rows, begin, end, len(of_stages), bounds_ns), strict=True):
+    for group in _groups(samples, interval_ns):
+        slot, begin, end = group.slot, group.begin, group.end
+        of = _series_of(group.shape, attributes, bounds_ns)
+        if slot < last_slot and group.is_alone and end - begin <= MOST_VALUES:
+            sparse.append(_as_values(group, of, interval_ns))
+            continue
+        put(of[0], slot, count(group.durations, bounds_ns))
+        for of_stage, more in zip(of[1:], count_stages(group.rows, begin, end, len(of) - 1, bounds_ns), strict=True):
             if more is not None:
                 put(of_stage, slot, more)
     breach_ns = min(interval_ns, BREACH_NS)
@@ -63,27 +101,41 @@ def aggregate(
         breaches.setdefault((hit.sample.time_ns // breach_ns, labels), []).append(hit.sample.duration_ns)
     for (slot, labels), values in breaches.items():
         put(SeriesKey(Instrument.BREACHES, labels), slot, count(values, ()), breach_ns)
-    return counts
+    return Aggregated(counts, sparse)
+
+
+def _as_values(group: _Group, series: tuple[SeriesKey, ...], interval_ns: int) -> SparseInterval:
+    """Return the interval of a group, without the series of stages that never ran."""
+    begin, end = group.begin, group.end
+    if end - begin == 1:  # in sparse logs most have one sample
+        row = (group.durations[0], *group.rows[begin])
+        values = [[ns] for ns in row if ns is not None]
+        ran: Iterable[object] = [ns is not None for ns in row]
+    else:
+        columns = group.durations, *zip(*group.rows[begin:end], strict=True)
+        ran = found = [[ns for ns in column if ns is not None] for column in columns]
+        values = [column for column in found if column]
+    if len(values) < len(series):
+        series = tuple(compress(series, ran))
+    return SparseInterval(series, group.slot * interval_ns, (group.slot + 1) * interval_ns, values)
 
 
 @lru_cache(maxsize=512)  # usually as many as live paths; a key that is made once is hashed once
-def _series_of(
-    shape: Shape, attributes: Attributes, bounds_ns: tuple[int, ...]
-) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:
-    """Return the series of a shape's durations, and one series for each of its stages."""
+def _series_of(shape: Shape, attributes: Attributes, bounds_ns: tuple[int, ...]) -> tuple[SeriesKey, ...]:
+    """Return the series of a shape's durations, and then one series for each of its stages."""
     own = merge_attributes(shape.attributes, attributes)
     others = tuple(attribute for attribute in own if attribute[0] != "stage")
     at = bisect_left([name for name, _ in others], "stage")
     before, behind = others[:at], others[at:]
     return (
         SeriesKey(Instrument.DURATION, own, bounds_ns),
-        tuple(SeriesKey(Instrument.STAGE, (*before, ("stage", stage), *behind), bounds_ns) for stage in shape.stages),
+        *(SeriesKey(Instrument.STAGE, (*before, ("stage", stage), *behind), bounds_ns) for stage in shape.stages),
     )
 
 
-def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Sequence[int], Rows, int, int]]:
-    """Yield the samples of each shape and interval: shape, interval number, durations, and rows of stages[from:to]."""
-    times, shapes = samples.time_ns, samples.shapes
+def _groups(samples: Samples, interval_ns: int) -> Iterator[_Group]:
+    """Yield the samples of each shape and interval."""
+    times, shapes, rows = samples.time_ns, samples.shapes, samples.stage_ns
     if not times:
         return
     if shapes.count(shapes[0]) == len(shapes) and extent(times)[2]:
@@ -92,7 +144,7 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
         while begin < len(times):
             slot = times[begin] // interval_ns
             end = bisect_left(times, (slot + 1) * interval_ns, begin)
-            yield shapes[0], slot, samples.duration_ns[begin:end], samples.stage_ns, begin, end
+            yield _Group(shapes[0], slot, samples.duration_ns[begin:end], rows, begin, end, True)
             begin = end
         return
     slots = [time_ns // interval_ns for time_ns in times]
@@ -100,9 +152,11 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[tuple[Shape, int, Se
     # an observer makes a shape once, so its identity is used for its value: hashing it would cost more
     for index, key in enumerate(zip(map(id, shapes), slots, strict=True)):
         groups.setdefault(key, []).append(index)
+    shared = Counter(slot for _, slot in groups)
     for (_, slot), places in groups.items():
         durations = [samples.duration_ns[place] for place in places]
-        yield shapes[places[0]], slot, durations, [samples.stage_ns[place] for place in places], 0, len(places)
+        own = [rows[place] for place in places]
+        yield _Group(shapes[places[0]], slot, durations, own, 0, len(places), shared[slot] == 1)
 
 
 def aggregate_growth(growth: Iterable[Growth], *, interval_ns: int) -> dict[IntervalKey, Counts]:

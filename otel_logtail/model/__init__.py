@@ -25,6 +25,7 @@ from otel_logtail.model.batch import IntervalKey as IntervalKey
 from otel_logtail.model.batch import OpenEpisodes as OpenEpisodes
 from otel_logtail.model.batch import Part as Part
 from otel_logtail.model.batch import SeriesKey as SeriesKey
+from otel_logtail.model.batch import SparseInterval as SparseInterval
 from otel_logtail.model.batch import Tally as Tally
 from otel_logtail.model.batch import Unfinished as Unfinished
 from otel_logtail.model.items import HEALTH_NAMES as HEALTH_NAMES

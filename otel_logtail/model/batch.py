@@ -205,10 +205,23 @@ class IntervalKey(msgspec.Struct, frozen=True):
     end_ns: int
 
 
+class SparseInterval(msgspec.Struct, frozen=True):
+    """The few samples of one stretch of event time, ``[start_ns, end_ns)``, as values: counting them would cost more.
+
+    ``values`` holds a list of durations (at least one) for each of the ``series``.
+    """
+
+    series: tuple[SeriesKey, ...]
+    start_ns: int
+    end_ns: int
+    values: list[list[int]]
+
+
 class Batch(msgspec.Struct, frozen=True):
     """The results of one piece of a source's log. They are committed in one transaction, or not at all.
 
     ``samples`` belong to ``file``, whose name gives them ``attributes`` in addition to those of their shapes.
+    ``counts`` and ``sparse`` are of other intervals or series; the latter end at or before ``seal_until_ns``.
     ``breaches`` are the samples that are not ok, each with the ids of its episode. ``open_episodes`` has the open
     episodes of each live path on which they changed, and ``parts`` the parts of episodes that are complete (the last
     part of a closed episode is in the episode). ``continued`` is that of the chunk. ``drifted`` is the first line that
@@ -224,6 +237,7 @@ class Batch(msgspec.Struct, frozen=True):
     samples: Samples = msgspec.field(default_factory=Samples)
     breaches: tuple[Breach, ...] = ()
     counts: Mapping[IntervalKey, Counts] = {}
+    sparse: tuple[SparseInterval, ...] = ()
     open_episodes: Mapping[str, OpenEpisodes] = {}
     closed: tuple[Episode, ...] = ()
     parts: tuple[tuple[Episode, Part], ...] = ()

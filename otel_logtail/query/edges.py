@@ -16,11 +16,12 @@ from collections.abc import Sequence
 import msgspec
 
 from otel_logtail.query.reader import FIRST_NS, LAST_NS, Reader
+from otel_logtail.store.sparse import SPARSE
 
 LONGEST_NS = 24 * 3600 * 10**9
 """The length that no interval exceeds; it limits the search for intervals that reach into a range."""
 
-TABLES = ("interval", "open_interval")
+TABLES = ("interval", "open_interval", SPARSE)
 
 
 class Coverage(msgspec.Struct, frozen=True):

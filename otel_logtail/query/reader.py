@@ -11,6 +11,7 @@ import msgspec
 
 from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
 from otel_logtail.store.connection import SCHEMA_VERSION, find_room_for_temporary_files, snapshot
+from otel_logtail.store.sparse import add_functions
 
 FIRST_NS, LAST_NS = -(2**63), 2**63 - 1
 """The first and the last time that SQLite can hold."""
@@ -206,6 +207,7 @@ def _connect(uri: str, path: Path) -> sqlite3.Connection:
         conn.execute("PRAGMA query_only = 1")
         find_room_for_temporary_files(conn, path)
         conn.set_progress_handler(_let_signals_in, STEPS)
+        add_functions(conn)
         _check_schema(conn, path)
     except BaseException:
         conn.close()

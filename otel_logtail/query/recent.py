@@ -17,10 +17,12 @@ import msgspec
 from otel_logtail.model import Counts
 from otel_logtail.query.reader import Reader
 from otel_logtail.store.health import behind, pending
-from otel_logtail.store.rows import at_their_mean
+from otel_logtail.store.rows import CLOSED, at_their_mean
+from otel_logtail.store.sparse import SPARSE
 
 _COUNTS = "start_ns, end_ns, count, sum_ns, min_ns, max_ns, zeros, CAST(exponential AS BLOB)"
 _DURATIONS = "series IN (SELECT id FROM series WHERE instrument = 'duration' AND (:source IS NULL OR source = :source))"
+_CLOSED = ("interval", SPARSE)
 _decode = msgspec.json.Decoder(dict[int, int]).decode
 
 
@@ -57,25 +59,24 @@ class Progress(msgspec.Struct, frozen=True):
 
 def newest_id(reader: Reader) -> int:
     """Return the highest id of a closed interval, or 0."""
-    return int(reader.conn.execute("SELECT ifnull(max(id), 0) FROM interval").fetchone()[0])
+    return max(int(reader.conn.execute(f"SELECT ifnull(max(id), 0) FROM {table}").fetchone()[0]) for table in CLOSED)
 
 
 def closed_after(reader: Reader, id_: int, since_ns: int) -> list[Slice]:
     """Return the closed intervals of durations with a higher id that end after a time."""
     # "+" selects by id: there are few new rows, and many that end late
-    where = "FROM interval WHERE id > :id AND +end_ns > :since"
-    return _slices(reader, where, {"id": id_, "since": since_ns})
+    return _slices(reader, _CLOSED, "id > :id AND +end_ns > :since", {"id": id_, "since": since_ns})
 
 
 def closed_within(reader: Reader, up_to_id: int, since_ns: int, until_ns: int) -> list[Slice]:
     """Return the closed intervals of durations up to an id that end in ``(since_ns, until_ns]``."""
-    where = "FROM interval WHERE end_ns > :since AND end_ns <= :until AND id <= :id"
-    return _slices(reader, where, {"id": up_to_id, "since": since_ns, "until": until_ns})
+    where = "end_ns > :since AND end_ns <= :until AND id <= :id"
+    return _slices(reader, _CLOSED, where, {"id": up_to_id, "since": since_ns, "until": until_ns})
 
 
 def still_open(reader: Reader, since_ns: int) -> list[Slice]:
     """Return the open intervals of durations that end after a time."""
-    return _slices(reader, "FROM open_interval WHERE end_ns > :since", {"since": since_ns})
+    return _slices(reader, ("open_interval",), "end_ns > :since", {"since": since_ns})
 
 
 def progress(reader: Reader) -> Progress:
@@ -101,11 +102,13 @@ def progress(reader: Reader) -> Progress:
     )
 
 
-def _slices(reader: Reader, where: str, values: dict[str, int]) -> list[Slice]:
-    rows = reader.conn.execute(
-        f"SELECT {_COUNTS} {where} AND count > 0 AND {_DURATIONS}", {**values, "source": reader.source_id()}
-    ).fetchall()
-    return list(_decoded(reader, rows))
+def _slices(reader: Reader, tables: Iterable[str], where: str, values: dict[str, int]) -> list[Slice]:
+    given = {**values, "source": reader.source_id()}
+    found: list[Slice] = []
+    for table in tables:
+        rows = reader.conn.execute(f"SELECT {_COUNTS} FROM {table} WHERE {where} AND count > 0 AND {_DURATIONS}", given)
+        found += _decoded(reader, rows.fetchall())
+    return found
 
 
 def _decoded(reader: Reader, rows: Iterable[tuple[Any, ...]]) -> Iterable[Slice]:

@@ -20,7 +20,7 @@ import msgspec
 from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 from otel_logtail.store.rows import decode_bounds
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 BUSY_MS = 5_000
 _ROOM_BYTES = 64 * 1024
 

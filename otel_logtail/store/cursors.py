@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from otel_logtail.model import Dropped, Point, SourceInfo, Stream
@@ -23,6 +24,7 @@ from otel_logtail.store.rows import (
     encode_json,
     marks,
 )
+from otel_logtail.store.sparse import Closed, closed_after
 from otel_logtail.store.streams import TABLES
 from otel_logtail.store.totals import SKIP_NS, Owed
 
@@ -60,7 +62,7 @@ class Cursors:
 
     def begin_at_end(self, stream: Stream) -> int | None:
         """Add a cursor behind all items of a stream; returns the last id, or None if there is a cursor already."""
-        last = int(one(self._db, f"SELECT coalesce(max(id), 0) FROM {TABLES[stream].name}"))
+        last = progress.last_id(self._db, stream)
         is_new = self._db.execute(
             "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (self._exporter, stream.value, last)
         ).rowcount
@@ -126,24 +128,29 @@ class Cursors:
         position = self.position(stream)
         if position is None or position >= up_to_id:
             return Skipped()
-        table = TABLES[stream]
-        count, last, from_ns, to_ns = self._db.execute(
-            f"SELECT count(*), max(id), min({table.start}), max({table.end}) FROM"
-            f" (SELECT id, {table.start}, {table.end} FROM {table.name} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",
-            (position, up_to_id, most),
-        ).fetchone()
-        until_id = last if count == most else up_to_id
-        repaired = self._owe(position, until_id) if stream is Stream.INTERVALS else 0
-        self.move(stream, until_id)
-        if not count:
+        found: list[tuple[int, int, int]]
+        repaired = 0
+        if stream is Stream.INTERVALS:
+            closed = list(islice(takewhile(lambda row: row.id <= up_to_id, closed_after(self._db, position)), most))
+            found = [(row.id, row.start_ns, row.end_ns) for row in closed]
+            repaired = self._owe(closed)
+        else:
+            (name,), start, end, _ = TABLES[stream]
+            found = self._db.execute(
+                f"SELECT id, {start}, {end} FROM {name} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+                (position, up_to_id, most),
+            ).fetchall()
+        self.move(stream, found[-1][0] if len(found) == most else up_to_id)
+        if not found:
             return Skipped(repaired=repaired)
-        drop = Dropped(self._exporter, stream, count, from_ns, to_ns)
+        from_ns, to_ns = min(row[1] for row in found), max(row[2] for row in found)
+        drop = Dropped(self._exporter, stream, len(found), from_ns, to_ns)
         # the exporter reads its current batch again
         self._db.execute("UPDATE exporter SET generation = generation + 1 WHERE name = ?", (self._exporter,))
         progress.note_dropped(self._db, drop, time.time_ns())
         return Skipped(drop, repaired)
 
-    def _owe(self, position: int, up_to_id: int) -> int:
+    def _owe(self, closed: Iterable[Closed]) -> int:
         """Add counts that the exporter will never get as intervals to those that its next points carry.
 
         Returns how many were damaged; these count as the exporter would have counted them.
@@ -151,29 +158,34 @@ class Cursors:
         bounds_ns = series_bounds(self._db)
         repaired = 0
         owed: dict[int, Owed] = {}
-        rows = self._db.execute(
-            f"SELECT i.series, max(i.start_ns, s.start_ns), i.end_ns, ifnull(t.time_ns, 0), {counts_to_read('i')}"
-            " FROM interval AS i JOIN series AS s ON s.id = i.series JOIN source ON source.id = s.source"
-            " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name"
-            # a newer copy of this store has sent the others
-            " WHERE i.id > ? AND i.id <= ? AND i.end_ns > ifnull(t.skip_ns, 0) ORDER BY i.id",
-            (self._exporter, position, up_to_id),
-        )
-        for series, start_ns, end_ns, sent_ns, *columns in rows:
+        reached = {
+            series: others
+            for series, *others in self._db.execute(
+                "SELECT s.id, s.start_ns, ifnull(t.time_ns, 0), ifnull(t.skip_ns, 0)"
+                " FROM series AS s JOIN source ON source.id = s.source"
+                " LEFT JOIN sent AS t ON t.exporter = ? AND t.source = source.name",
+                (self._exporter,),
+            )
+        }
+        for row in closed:
+            series = row.series
+            begun_ns, sent_ns, skip_ns = reached[series]
+            if row.end_ns <= skip_ns:
+                continue  # a newer copy of this store has sent it
             if series not in owed:
                 before = self._db.execute(
                     f"SELECT start_ns, time_ns, {counts_to_read()} FROM owed WHERE exporter = ? AND series = ?",
                     (self._exporter, series),
                 ).fetchone()
                 if before is None:
-                    owed[series] = Owed.after(start_ns, sent_ns)
+                    owed[series] = Owed.after(max(row.start_ns, begun_ns), sent_ns)
                 else:
                     counts, is_whole = counts_or_mean(before[2:], bounds_ns[series])
                     repaired += not is_whole
                     owed[series] = Owed(before[0], before[1], counts)
-            counts, is_whole = counts_or_mean(columns, bounds_ns[series])
+            counts, is_whole = row.counts(bounds_ns[series])
             repaired += not is_whole
-            owed[series].add(end_ns, counts)
+            owed[series].add(row.end_ns, counts)
         self._db.executemany(
             f"INSERT OR REPLACE INTO owed (exporter, series, start_ns, time_ns, {COUNTS}) VALUES ({marks(11)})",
             [(self._exporter, of, one.begin_ns, one.time_ns, *counts_row(one.counts)) for of, one in owed.items()],

@@ -7,12 +7,13 @@ counts that it no longer holds are read from the store.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 
-from otel_logtail.counts import add
-from otel_logtail.model import Batch, Counts
+from otel_logtail.counts import add, count
+from otel_logtail.model import Batch, Counts, IntervalKey, SparseInterval
 from otel_logtail.store.connection import one
 from otel_logtail.store.rows import (
     COUNTS,
@@ -24,6 +25,7 @@ from otel_logtail.store.rows import (
     whole_in_all,
 )
 from otel_logtail.store.series import SeriesTable
+from otel_logtail.store.sparse_table import Known, SparseTable
 
 NO_BREACHES = (0, 0)
 
@@ -55,6 +57,9 @@ class OpenIntervals:
     def __init__(self, db: sqlite3.Connection, series: SeriesTable) -> None:
         self._db = db
         self._series = series
+        self._sparse_table = SparseTable(db, series)
+        self._sparse: list[Known] = []
+        self._breaches = NO_BREACHES
         self._memory: dict[_Place, Counts] = {}
         self._grown: dict[_Place, _Grown] = {}
         self.repaired = 0
@@ -68,23 +73,54 @@ class OpenIntervals:
         """Forget what is in memory: the transaction was rolled back, or something else changed the table."""
         self._memory.clear()
         self._grown.clear()
+        self._sparse.clear()
+        self._sparse_table.forget()
 
     def add(self, batch: Batch, breaches: tuple[int, int]) -> None:
-        """Add the counts of a batch, and the first and last id of its breaches. :meth:`write` writes them."""
+        """Add the counts of a batch, and the first and last id of its breaches. :meth:`write` writes them.
+
+        :meth:`close` writes its sparse intervals.
+        """
+        self._breaches = breaches
+        self._sparse = []
+        for interval in sorted(batch.sparse, key=lambda one: one.end_ns):
+            is_final = batch.seal_until_ns is not None and interval.end_ns <= batch.seal_until_ns
+            series_set = self._sparse_table.set_of(batch.source, interval) if is_final else None
+            if series_set is None:
+                self._count(batch.source, interval)
+            else:
+                self._sparse.append((interval, series_set))
         for key, more in batch.counts.items():
-            series = self._series.of(batch.source, key)
-            place = (series.id, key.start_ns, key.end_ns)
-            before = self._grown.get(place)
-            counts = before.counts if before else self._memory.get(place)
-            if counts is None:
-                counts = Counts() if key.start_ns >= series.open_ns else self._read(place)
-                if len(self._memory) >= _MOST:
-                    self._memory.clear()
-            add(counts, more)  # a copy if these are the first counts: a batch is never changed
-            first, last = (before.first or breaches[0], max(before.last, breaches[1])) if before else breaches
-            self._grown[place] = _Grown(counts, first, last)
-            self._memory[place] = counts
-            series.open_ns = max(series.open_ns, key.end_ns)
+            self._grow(batch.source, key, more)
+
+    def _grow(self, source: int, key: IntervalKey, more: Counts) -> None:
+        series, breaches = self._series.of(source, key), self._breaches
+        place = (series.id, key.start_ns, key.end_ns)
+        before = self._grown.get(place)
+        counts = before.counts if before else self._memory.get(place)
+        if counts is None:
+            counts = Counts() if key.start_ns >= series.open_ns else self._read(place)
+            if len(self._memory) >= _MOST:
+                self._memory.clear()
+        add(counts, more)  # a copy if these are the first counts: a batch is never changed
+        first, last = (before.first or breaches[0], max(before.last, breaches[1])) if before else breaches
+        self._grown[place] = _Grown(counts, first, last)
+        self._memory[place] = counts
+        series.open_ns = max(series.open_ns, key.end_ns)
+
+    def _count(self, source: int, interval: SparseInterval) -> None:
+        """Count an interval that was to be stored as values."""
+        for series, values in zip(interval.series, interval.values, strict=True):
+            key = IntervalKey(series, interval.start_ns, interval.end_ns)
+            self._grow(source, key, count(values, series.bounds_ns))
+
+    def _count_those(self, source: int, is_counted: Callable[[int], bool]) -> None:
+        """Add the counts of the sparse intervals whose end satisfies a condition to the open ones."""
+        for interval, _ in self._sparse:
+            if is_counted(interval.end_ns):
+                self._count(source, interval)
+        self._sparse = [found for found in self._sparse if not is_counted(found[0].end_ns)]
+        self.write()
 
     def write(self) -> None:
         """Write the counts that were added since the last call: once for many batches."""
@@ -119,6 +155,13 @@ class OpenIntervals:
         ``is_last``: no line follows, so the time of the log is that of the last interval.
         """
         self.write()
+        if self._sparse:  # rows of the same end are in the order of their series, so all of them are counted
+            ends = self._db.execute(
+                "SELECT DISTINCT end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+                " WHERE o.end_ns <= ? AND s.source = ?",
+                (until_ns, source),
+            )
+            self._count_those(source, {end_ns for (end_ns,) in ends}.__contains__)
         places: list[_Place] = self._db.execute(
             "SELECT series, o.start_ns, end_ns FROM open_interval AS o JOIN series AS s ON s.id = o.series"
             " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns LIMIT ?",
@@ -126,29 +169,40 @@ class OpenIntervals:
         ).fetchall()
         if len(places) == self.most_closed:  # the clock was set forward: the others follow in further transactions
             until_ns = places[-1][2]
+        self._count_those(source, until_ns.__lt__)
         if places or not is_last:
             # not the latest time ever: if the machine's clock was ahead, this time goes back with the clock
             log_ns = places[-1][2] if is_last else until_ns
             self._db.execute("UPDATE source SET sealed_ns = ? WHERE id = ?", (log_ns, source))
-        if not places:
+        if not places and not self._sparse:
             return 0
         # beyond the limit, more intervals end together than these places
         if len(places) == self.most_closed or not self._memory.keys() >= set(places):
             self._repair(source, until_ns)
-        # in order of time, so that an exporter reads the intervals of each series in order
-        cursor = self._db.execute(
-            f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach)"
-            f" SELECT series, o.start_ns, end_ns, {COUNTS}, first_breach, last_breach"
-            " FROM open_interval AS o JOIN series AS s ON s.id = o.series"
-            " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns, o.start_ns, o.series",
-            (until_ns, source),
-        )
+        closed = self._make_final(source, until_ns)
         self._memory = {place: counts for place, counts in self._memory.items() if place[2] > until_ns}
         self._db.execute(
             "DELETE FROM open_interval WHERE end_ns <= ? AND series IN (SELECT id FROM series WHERE source = ?)",
             (until_ns, source),
         )
-        return cursor.rowcount
+        return closed
+
+    def _make_final(self, source: int, until_ns: int) -> int:
+        """Copy what ends by then to the closed intervals; returns how many there are."""
+        # in order of time, so that an exporter reads the intervals of each series in order
+        due = (
+            "FROM open_interval AS o JOIN series AS s ON s.id = o.series"
+            " WHERE o.end_ns <= ? AND s.source = ? ORDER BY o.end_ns, o.start_ns, o.series"
+        )
+        if self._sparse:
+            places = self._db.execute(f"SELECT end_ns, o.start_ns, o.series {due}", (until_ns, source)).fetchall()
+            sparse, self._sparse = self._sparse, []
+            return self._sparse_table.put(sparse, places, self._breaches)
+        return self._db.execute(
+            f"INSERT INTO interval (series, start_ns, end_ns, {COUNTS}, first_breach, last_breach)"
+            f" SELECT series, o.start_ns, end_ns, {COUNTS}, first_breach, last_breach {due}",
+            (until_ns, source),
+        ).rowcount
 
     def _read(self, place: _Place) -> Counts:
         row = self._db.execute(

@@ -91,8 +91,7 @@ class Outbox:
                 self._cursors.meet_form(read_sources(self._db).values())
             else:
                 self._cursors.interrupt()
-            tables = [TABLES[stream].name for stream in chosen] if is_new else []
-            held = sum(one(self._db, f"SELECT count(*) FROM {table}") for table in tables)
+            held = sum(progress.count_after(self._db, TABLES[stream], 0) for stream in chosen) if is_new else 0
             sent = self._cursors.sent()
         # where a new exporter begins is on the disk: after a power cut data is sent again, never left out
         sync_each_commit(self._db, False)
@@ -146,7 +145,7 @@ class Outbox:
         """
         with translated(self.path), snapshot(self._db):
             position = self._cursors.position(Stream.INTERVALS)
-            if position is None or one(self._db, "SELECT 1 FROM interval WHERE id > ? LIMIT 1", position):
+            if position is None or progress.last_id(self._db, Stream.INTERVALS) > position:
                 return None
             self._generation = progress.generation(self._db, self.exporter)
             self._points.refresh(position, self._generation)

@@ -28,6 +28,7 @@ from otel_logtail.store.rows import (
     encode_attributes,
     json_ids,
 )
+from otel_logtail.store.sparse import Closed, closed_after
 from otel_logtail.store.totals import Reach, Row, Totals
 
 MAX_EXEMPLARS = 3
@@ -130,14 +131,16 @@ class PointReader:
     def _rows_up_to(self, last: int) -> Iterator[tuple[int, int, Row]]:
         """Yield the source, the end and the row of all intervals up to an id."""
         series: _Series = {}
-        for id_, of, begin_ns, end_ns, *columns in self._db.execute(
-            f"SELECT id, series, start_ns, end_ns, {counts_to_read()} FROM interval WHERE id <= ? ORDER BY id", (last,)
-        ):
-            if of not in series:
-                series |= self._series([of])
-            source, key, start_ns = series[of]
-            counts = self._counts("interval", id_, columns, key.bounds_ns)
-            yield source, end_ns, Row(id_, of, key, max(begin_ns, start_ns), counts)
+        for found in takewhile(lambda row: row.id <= last, closed_after(self._db, 0)):
+            if found.series not in series:
+                series |= self._series([found.series])
+            yield series[found.series][0], found.end_ns, self._row(found, series)
+
+    def _row(self, found: Closed, series: _Series) -> Row:
+        _, key, start_ns = series[found.series]
+        counts = self._noting_damage("interval", found.id, *found.counts(key.bounds_ns))
+        # merged intervals are longer than the time of their samples
+        return Row(found.id, found.series, key, max(found.start_ns, start_ns), counts)
 
     # --- the next points ------------------------------------------------------------------------------------------
 
@@ -146,42 +149,30 @@ class PointReader:
 
         There are no points if a newer copy of this store sent all of these intervals.
         """
-        found = self._db.execute(
-            f"SELECT id, series, end_ns, start_ns, first_breach, last_breach, {counts_to_read()} FROM interval"
-            " WHERE id > ? ORDER BY id LIMIT ?",
-            (position, limit),
-        ).fetchall()
-        cut_off = self._cut_off(found[-1][0], found[-1][2]) if len(found) == limit else []
-        series = self._series(row[1] for row in (*found, *cut_off))
-        rows = [row for row in found if row[2] > self._totals(series[row[1]][0]).reach.skip_ns]
-        self._spans = {row[0]: (row[3], row[2], row[4], row[5]) for row in rows}
+        found = list(islice(closed_after(self._db, position), limit))
+        cut_off = self._cut_off(found[-1]) if len(found) == limit else []
+        series = self._series(row.series for row in (*found, *cut_off))
+        rows = [row for row in found if row.end_ns > self._totals(series[row.series][0]).reach.skip_ns]
+        self._spans = {row.id: (row.start_ns, row.end_ns, row.first_breach, row.last_breach) for row in rows}
         points: list[Point] = []
-        for (source, end_ns), group in groupby(rows, key=lambda row: (series[row[1]][0], row[2])):
-            together = [
-                # merged intervals are longer than the time of their samples
-                Row(id_, of, key, max(begin_ns, start_ns), self._counts("interval", id_, columns, key.bounds_ns))
-                for id_, of, _, begin_ns, _, _, *columns in group
-                for _, key, start_ns in (series[of],)
-            ]
+        for (source, end_ns), group in groupby(rows, key=lambda row: (series[row.series][0], row.end_ns)):
+            together = [self._row(row, series) for row in group]
             behind: list[Row] = []
-            if together[-1].id == found[-1][0]:
-                own = takewhile(lambda row: series[row[1]][0] == source, cut_off)  # noqa: B023 - used up at once
+            if together[-1].id == found[-1].id:
+                own = takewhile(lambda row: series[row.series][0] == source, cut_off)  # noqa: B023 - used up at once
                 behind = [
-                    Row(id_, of, series[of][1], max(begin_ns, series[of][2]), Counts()) for id_, of, begin_ns in own
+                    Row(row.id, row.series, series[row.series][1], max(row.start_ns, series[row.series][2]), Counts())
+                    for row in own
                 ]
             more = self._totals(source).interval(end_ns, together, behind)
             points += map(self._with_exemplars, islice(more, limit - len(points)))
             if len(points) == limit:
                 break  # the rest comes with the next batch, which continues after the ids that were sent
-        return tuple(points), found[-1][0] if found else 0
+        return tuple(points), found[-1].id if found else 0
 
-    def _cut_off(self, last: int, end_ns: int) -> list[tuple[int, int, int]]:
-        """Return id, series and start of the rows behind a page that have the same end as its last row."""
-        return self._db.execute(
-            "SELECT id, series, start_ns FROM interval WHERE id > ?1 AND id < ifnull("
-            "(SELECT id FROM interval WHERE id > ?1 AND end_ns <> ?2 ORDER BY id LIMIT 1), 1 << 62) ORDER BY id",
-            (last, end_ns),
-        ).fetchall()
+    def _cut_off(self, last: Closed) -> list[Closed]:
+        """Return the rows behind a page that have the same end as its last row."""
+        return list(takewhile(lambda row: row.end_ns == last.end_ns, closed_after(self._db, last.id)))
 
     def owed(self, limit: int) -> tuple[Point, ...]:
         """Return points with counts whose intervals were deleted before the receiver had them."""
@@ -248,7 +239,9 @@ class PointReader:
 
     def _counts(self, table: str, id_: int, columns: Sequence[Any], bounds_ns: tuple[int, ...]) -> Counts:
         """Return the counts of a row, or their mean if they are damaged: delivery continues."""
-        counts, is_whole = counts_or_mean(columns, bounds_ns)
+        return self._noting_damage(table, id_, *counts_or_mean(columns, bounds_ns))
+
+    def _noting_damage(self, table: str, id_: int, counts: Counts, is_whole: bool) -> Counts:
         if not is_whole and (table, id_) not in self._damaged:
             self._damaged.add((table, id_))
             self._repaired += 1

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from otel_logtail.model import Dropped, Stream
 from otel_logtail.store.connection import one
 from otel_logtail.store.rows import marks
-from otel_logtail.store.streams import TABLES
+from otel_logtail.store.streams import TABLES, Table
 
 ALL = 2**63 - 1
 """The highest possible id."""
@@ -52,22 +52,30 @@ def first_behind(db: sqlite3.Connection, stream: Stream, up_to_id: int) -> str |
     return None if name is None else str(name)
 
 
+def last_id(db: sqlite3.Connection, stream: Stream) -> int:
+    """Return the highest id in a stream, or 0."""
+    return max(int(one(db, f"SELECT ifnull(max(id), 0) FROM {name}")) for name in TABLES[stream].names)
+
+
 def undelivered(db: sqlite3.Connection, exporter: str) -> int:
     """Return how many items an exporter lacks."""
     positions = dict(db.execute("SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)).fetchall())
     return sum(
-        _count_after(db, table.name, positions[stream.value])
-        for stream, table in TABLES.items()
-        if stream.value in positions
+        count_after(db, table, positions[stream.value]) for stream, table in TABLES.items() if stream.value in positions
     )
 
 
-def _count_after(db: sqlite3.Connection, table: str, position: int) -> int:
-    if (one(db, f"SELECT max(id) FROM {table}") or 0) - position < FEW:
-        return int(one(db, f"SELECT count(*) FROM {table} WHERE id > ?", position))
+def count_after(db: sqlite3.Connection, table: Table, position: int) -> int:
+    """Return how many items of a stream have a higher id."""
+    # a row of sparse_interval has an id for each of its series
+    sparse = "SELECT ifnull(sum(id - max(first_id - 1, ?1)), 0) FROM sparse_interval WHERE id > ?1"
+    waiting = int(one(db, sparse, position)) if "sparse_interval" in table.names else 0
+    name = table.names[0]
+    if (one(db, f"SELECT max(id) FROM {name}") or 0) - position < FEW:
+        return waiting + int(one(db, f"SELECT count(*) FROM {name} WHERE id > ?", position))
     # many items wait: all rows are counted fast (pages of a small index), and the delivered ones are merged and few
-    delivered = one(db, f"SELECT count(*) FROM {table} WHERE id <= ?", position)
-    return int(one(db, f"SELECT count(*) FROM {table}") - delivered)
+    delivered = one(db, f"SELECT count(*) FROM {name} WHERE id <= ?", position)
+    return waiting + int(one(db, f"SELECT count(*) FROM {name}") - delivered)
 
 
 def generation(db: sqlite3.Connection, exporter: str) -> int:

@@ -17,6 +17,9 @@ MOST = 2**63 - 1
 
 _hot = native.module("engine._hot")
 
+CLOSED = ("interval", "sparse_interval")
+"""The tables of closed intervals: their counts, or their values."""
+
 COUNTS = "count, sum_ns, min_ns, max_ns, explicit, exponential, zeros"
 """The columns that interval, open_interval and total share."""
 

@@ -221,6 +221,26 @@ CREATE TABLE interval (                   -- stream: final counts, never changed
 CREATE INDEX interval_series ON interval (series, start_ns);
 CREATE INDEX interval_end ON interval (end_ns);
 
+CREATE TABLE series_set (                 -- series that are in one row of sparse_interval together
+  id     INTEGER NOT NULL,
+  place  INTEGER NOT NULL,                -- from 0, in order of the series' ids
+  series INTEGER NOT NULL REFERENCES series,
+  PRIMARY KEY (id, place)
+) WITHOUT ROWID;
+CREATE INDEX series_set_series ON series_set (series);
+
+CREATE TABLE sparse_interval (            -- stream, with interval: values of a closed interval with few samples
+  id           INTEGER PRIMARY KEY,       -- of the last series of its set; those before it have the ids before it, so
+  first_id     INTEGER NOT NULL,          --   that all rows of this table and of interval have ids of their own
+  series_set   INTEGER NOT NULL,
+  start_ns     INTEGER NOT NULL,
+  end_ns       INTEGER NOT NULL,
+  samples      TEXT NOT NULL,             -- JSON array: for each series an array of its durations, in ns
+  first_breach INTEGER NOT NULL,          -- as in interval
+  last_breach  INTEGER NOT NULL
+);
+CREATE INDEX sparse_interval_end ON sparse_interval (end_ns);
+
 CREATE TABLE exporter (                   -- a destination, and its results (shown by `status`)
   name            TEXT PRIMARY KEY,
   delivered       INTEGER NOT NULL DEFAULT 0,
@@ -414,7 +434,13 @@ SELECT strftime('%Y-%m-%dT%H:%M:00Z', i.start_ns / 1000000000, 'unixepoch') AS m
        max(i.max_ns) / 1e6 AS max_ms
   FROM (SELECT series, start_ns, count, sum_ns, min_ns, max_ns FROM interval
         UNION ALL
-        SELECT series, start_ns, count, sum_ns, min_ns, max_ns FROM open_interval) AS i
+        SELECT series, start_ns, count, sum_ns, min_ns, max_ns FROM open_interval
+        UNION ALL
+        SELECT g.series, s.start_ns, count(*), sum(v.value), min(v.value), max(v.value)
+          FROM sparse_interval AS s
+          JOIN series_set AS g ON g.id = s.series_set
+          JOIN json_each(CASE WHEN json_valid(s.samples) THEN s.samples ELSE '[]' END, '$[' || g.place || ']') AS v
+         GROUP BY s.id, g.series) AS i
   JOIN series ON series.id = i.series
   JOIN source ON source.id = series.source
  WHERE series.instrument = 'duration'

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": set(),
     "delivery": {"store"},
     "exporters": set(),
-    "query": {"store.blocks", "store.rows", "store.connection", "store.health", "store.place"},
+    "query": {"store.blocks", "store.rows", "store.connection", "store.health", "store.place", "store.sparse"},
     "report": {"query"},
     "daemon": {"tail", "engine", "store", "delivery"},
     "doctor": {

@@ -78,7 +78,8 @@ def real_points(values_ms: Sequence[int]) -> list[Point]:
         hits.append(Hit(0, Sample(time_ns, value * MS, time_ns, "compress", "compress", shape, stages), severity))
     samples = columns_of((hit.offset, hit.sample) for hit in hits)
     slow = [hit for hit in hits if hit.severity is not Severity.OK]
-    intervals = aggregate(samples, slow, attributes=(("server.port", 8787),), interval_ns=10_000 * MS, bounds_ns=BOUNDS)
+    attributes = (("server.port", 8787),)
+    intervals = aggregate(samples, slow, attributes=attributes, interval_ns=10_000 * MS, bounds_ns=BOUNDS).counts
     return [
         Point(number, SOURCE, key.series, T0 - 60_000 * MS, key.start_ns, key.end_ns, delta=counts, total=counts)
         for number, (key, counts) in enumerate(sorted(intervals.items(), key=lambda item: item[0].end_ns), start=1)

@@ -14,6 +14,7 @@ from otel_logtail.counts import bounds
 from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.engine.scan import Scanned, Thresholds, scan
 from otel_logtail.model import Batch, Chunk, FileState, OpenEpisodes
+from otel_logtail.store.sparse import SPARSE, add_functions
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeObserver, fake_line
 
@@ -108,18 +109,24 @@ def use_connection(store: Store, connection: object) -> sqlite3.Connection:
     before = store._db
     other = cast(sqlite3.Connection, connection)
     store._db = store.series._db = store._samples._db = store._intervals._db = other
+    store._intervals._sparse_table._db = other
     return before
 
 
 TABLES = (
     "source", "rejected", "file", "kind", "block", "breach", "open_episode", "episode", "mark", "series",
-    "open_interval", "interval", "exporter", "cursor", "total", "owed", "refused", "dropped",
+    "open_interval", "interval", "sparse_interval", "exporter", "cursor", "total", "owed", "refused", "dropped",
 )  # fmt: skip
 
 
 def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
-    """The answer of another connection, as any reader would get it."""
+    """The answer of another connection, as any reader would get it. ``closed`` are all closed intervals."""
     with closing(sqlite3.connect(path)) as connection:
+        add_functions(connection)
+        columns = "id, series, start_ns, end_ns, count, sum_ns, min_ns, max_ns, exponential, zeros"
+        connection.execute(
+            f"CREATE TEMP VIEW closed AS SELECT {columns} FROM interval UNION ALL SELECT {columns} FROM {SPARSE}"
+        )
         return connection.execute(sql).fetchall()
 
 

@@ -13,6 +13,7 @@ import otel_logtail
 from otel_logtail.counts import bounds, count
 from otel_logtail.store.blocks import SampleColumns, encode_block
 from otel_logtail.store.connection import SCHEMA_VERSION
+from otel_logtail.store.sparse import add_functions
 
 SECOND = 10**9
 NOON = 1_795_608_000 * SECOND  # 2026-11-25T12:00:00Z
@@ -63,6 +64,7 @@ def make_file(path: Path, samples: Iterable[Written] = (), stalls: Iterable[Stal
 
 def fill(conn: sqlite3.Connection, samples: Iterable[Written] = (), stalls: Iterable[Stall] = ()) -> None:
     samples, stalls = list(samples), list(stalls)
+    add_functions(conn)
     conn.executescript(SCHEMA)
     conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     conn.execute("INSERT INTO meta VALUES ('instance', 'made-by-hand')")

@@ -33,7 +33,7 @@ from otel_logtail.store.maintenance.size import SizeLimit
 from otel_logtail.store.maintenance.steps import SECOND, Done, Steps, Tuning, total
 from otel_logtail.store.maintenance.vacuum import Vacuum
 from otel_logtail.store.progress import ALL, delivered_by_all, note_running
-from otel_logtail.store.rows import IDS, json_ids
+from otel_logtail.store.rows import CLOSED, IDS, json_ids
 
 FORGOTTEN_NS = 7 * 86_400 * SECOND
 """Data is kept so long for an exporter that no longer runs."""
@@ -122,11 +122,15 @@ class Maintenance:
         yield Done()
         newest_ns = one(self._db, "SELECT max(last_ns) FROM block")
         if newest_ns is None:
-            newest_ns = one(self._db, "SELECT max(end_ns) FROM interval")
+            ends = [one(self._db, f"SELECT max(end_ns) FROM {table}") for table in CLOSED]
+            newest_ns = max((end_ns for end_ns in ends if end_ns is not None), default=None)
         if newest_ns is not None:
             rollup = Rollup(self._db, self._delivered, self._retention.pass_over, self._tuning.intervals)
+            longest_ns = max((length_ns for length_ns, _ in self._tuning.merges), default=0)
             for length_ns, after_ns in self._tuning.merges:
-                yield from rollup.merge(length_ns, min(newest_ns, now_ns) - after_ns)
+                # values take less space than the counts of a minute with a few samples: only hours are counted
+                tables = CLOSED if length_ns == longest_ns else CLOSED[:1]
+                yield from rollup.merge(length_ns, min(newest_ns, now_ns) - after_ns, tables)
             yield from compact(self._db, self._tuning, min(newest_ns, now_ns) - self._tuning.compact_after_ns)
         if self._retention_ns is not None and (log_ns := log_time(self._db)) is not None:
             yield from self._retention.expire(min(log_ns, now_ns) - self._retention_ns)

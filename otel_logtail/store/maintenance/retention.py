@@ -25,6 +25,7 @@ from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.maintenance.steps import NOTHING, Delivered, Done, Steps, Tuning
 from otel_logtail.store.progress import ALL, first_behind
 from otel_logtail.store.rows import OFFSET_BITS
+from otel_logtail.store.sparse import sparse_rows
 from otel_logtail.store.streams import TABLES
 
 EVER_NS = ALL
@@ -81,16 +82,19 @@ class Retention:
         table = TABLES[stream]
         if stream is Stream.BREACHES:  # an episode is sent with its breaches
             before_ns = min(before_ns, self._oldest_needed_ns())
-        ids = self._db.execute(
-            f"SELECT id FROM {table.name} WHERE {table.end} < ? AND id <= ? ORDER BY {table.end} LIMIT ?",
-            (before_ns, self._delivered(stream), self._tuning.rows),
-        ).fetchall()
-        if ids:
-            yield from self.pass_over(stream, max(id_ for (id_,) in ids))
-            with transaction(self._db):
-                self._db.executemany(f"DELETE FROM {table.name} WHERE id = ?", ids)
-            yield NOTHING
-        return len(ids)
+        deleted = 0
+        for name in table.names:
+            ids = self._db.execute(
+                f"SELECT id FROM {name} WHERE {table.end} < ? AND id <= ? ORDER BY {table.end} LIMIT ?",
+                (before_ns, self._delivered(stream), self._tuning.rows),
+            ).fetchall()
+            deleted += len(ids)
+            if ids:
+                yield from self.pass_over(stream, max(id_ for (id_,) in ids))
+                with transaction(self._db):
+                    self._db.executemany(f"DELETE FROM {name} WHERE id = ?", ids)
+                yield NOTHING
+        return deleted
 
     def pass_over(self, stream: Stream, up_to_id: int) -> Steps:
         """Move all cursors past this id, before rows up to it are deleted or merged.
@@ -152,6 +156,10 @@ def log_time(db: sqlite3.Connection) -> int | None:
             " ORDER BY end_ns DESC LIMIT 2",
             (Instrument.DURATION.value,),
         ).fetchall()
+        counted += [
+            (row.end_ns, max(map(len, row.values or [[0]])))
+            for row in sparse_rows(db, "1 ORDER BY end_ns DESC LIMIT 2")
+        ]
         times = [end_ns for end_ns, count in counted for _ in range(min(count, 2))] or times
     return sorted(times)[-2:][0] if times else None
 

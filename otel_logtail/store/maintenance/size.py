@@ -126,14 +126,12 @@ class SizeLimit:
         """Delete some data that waits for an exporter; returns whether there was any."""
         deleted = 0
         for stream, table in TABLES.items():
-            last = one(
-                self._db,
-                f"SELECT max(id) FROM (SELECT id FROM {table.name} ORDER BY id LIMIT ?)",
-                self._tuning.rows // 4,
-            )
+            ids = " UNION ALL ".join(f"SELECT id FROM {name}" for name in table.names)
+            last = one(self._db, f"SELECT max(id) FROM ({ids} ORDER BY id LIMIT ?)", self._tuning.rows // 4)
             if last is not None:
                 yield from self._retention.pass_over(stream, int(last))
                 with transaction(self._db):
-                    deleted += self._db.execute(f"DELETE FROM {table.name} WHERE id <= ?", (last,)).rowcount
+                    for name in table.names:
+                        deleted += self._db.execute(f"DELETE FROM {name} WHERE id <= ?", (last,)).rowcount
                 yield NOTHING
         return deleted > 0

@@ -111,7 +111,7 @@ def test_points_of_true_lines_keep_their_own_times(away_s: float, number: int, s
         # the point of a line from the past is just after the last one
         found = [point.time_ns - NOON for point in points if point.delta.count and point.time_ns % SECOND == 0]
         assert found == ends(TRUE), "each interval once, at its end"
-        assert life.counted("interval") + life.counted("open_interval") == len(TRUE) + number
+        assert life.counted("closed") + life.counted("open_interval") == len(TRUE) + number
         assert (life.counted("open_interval") > 0) == (away_s > 80)
 
 
@@ -125,9 +125,9 @@ def test_in_a_backlog_one_line_ahead_makes_no_other_late(away_s: float, cut: int
         for at in range(0, len(lines), cut):
             life.read(b"".join(lines[at : at + cut]))
         life.until(life.second + 70)
-        twice = "SELECT series, start_ns FROM interval GROUP BY 1, 2 HAVING count(*) > 1"
+        twice = "SELECT series, start_ns FROM closed GROUP BY 1, 2 HAVING count(*) > 1"
         assert rows(life.store.path, twice) == []
-        assert (life.counted("interval"), life.counted("open_interval")) == (60, 0)
+        assert (life.counted("closed"), life.counted("open_interval")) == (60, 0)
         points = [point for point in life.points() if point.id]
         assert [point.time_ns % INTERVAL for point in points] == [0] * len(points), "all at the ends of their intervals"
 
@@ -139,9 +139,9 @@ def test_a_line_from_the_future_counts_once_its_time_has_come(away_s: float) -> 
         life.read(line(1 + away_s, 0.1))
         life.follow(2, 3)
         life.until(1 + away_s - INTERVAL // SECOND)
-        assert (life.counted("interval"), life.counted("open_interval")) == (3, 1)
+        assert (life.counted("closed"), life.counted("open_interval")) == (3, 1)
         life.until(1 + away_s + 70)
-        assert (life.counted("interval"), life.counted("open_interval")) == (4, 0)
+        assert (life.counted("closed"), life.counted("open_interval")) == (4, 0)
         counted = [point.time_ns - NOON for point in life.points() if point.delta.count]
         assert counted == ends([1, 1 + away_s])
 
@@ -159,10 +159,10 @@ def test_a_clock_that_is_behind_rejects_nothing_and_delivers_once_it_is_right(be
         assert life.piece.engine.ahead_ns(life.now) > 0
         assert rows(life.store.path, "SELECT samples FROM source") == [(60,)]
         assert rows(life.store.path, "SELECT * FROM rejected") == []
-        assert (life.counted("interval"), life.counted("open_interval")) == (0, 60)
+        assert (life.counted("closed"), life.counted("open_interval")) == (0, 60)
         life.clock_s = 0  # NTP has come
         life.until(201)
-        assert (life.counted("interval"), life.counted("open_interval")) == (60, 0)
+        assert (life.counted("closed"), life.counted("open_interval")) == (60, 0)
         counted = [point for point in life.points() if point.delta.count]
         assert [point.time_ns - NOON for point in counted] == ends(TRUE)
         assert counted[-1].total.count == 60
@@ -199,7 +199,7 @@ def test_a_run_that_does_not_stay_delivers_all_but_what_is_from_the_future() -> 
         life.read(b"".join(line(second, 0.1) for second in [*TRUE, 61, 61 + HOUR]))
         while (batch := life.piece.engine.finish(life.now)) is not None:
             life.piece.take(batch, life.now)
-        assert (life.counted("interval"), life.counted("open_interval")) == (61, 1)
+        assert (life.counted("closed"), life.counted("open_interval")) == (61, 1)
         assert rows(life.store.path, "SELECT sealed_ns FROM source") == [(NOON + 7 * INTERVAL,)]
 
 
@@ -213,7 +213,7 @@ def test_many_intervals_become_final_a_bounded_number_at_a_time() -> None:
             life.piece.take(batch, life.now)
             batches += 1
         assert batches > 1
-        assert (life.counted("interval"), life.counted("open_interval")) == (3000, 0)
+        assert (life.counted("closed"), life.counted("open_interval")) == (3000, 0)
         times = [point.time_ns for point in life.points() if point.id]
         assert times == sorted(times)
 
@@ -222,9 +222,9 @@ def test_the_clock_leaves_a_line_a_moment_to_become_visible() -> None:
     with living() as life:
         life.follow(9.5, slow=0.6)
         life.until(10.2)
-        assert (life.counted("interval"), life.counted("open_interval")) == (0, 1)
+        assert (life.counted("closed"), life.counted("open_interval")) == (0, 1)
         life.until(10.3)
-        assert (life.counted("interval"), life.counted("open_interval")) == (1, 0)
+        assert (life.counted("closed"), life.counted("open_interval")) == (1, 0)
         life.until(12.7)
         assert rows(life.store.path, "SELECT count(*) FROM episode") == [(0,)]
         life.until(12.8)
@@ -247,7 +247,7 @@ def test_after_a_restart_open_intervals_wait_for_no_line() -> None:
         life.follow(1, 2)
         life.piece = Piece(life.store)
         life.until(12)
-        assert (life.counted("interval"), life.counted("open_interval")) == (2, 0)
+        assert (life.counted("closed"), life.counted("open_interval")) == (2, 0)
 
 
 @pytest.mark.parametrize("slow", [0.1, 0.6], ids=["ok", "breach"])

@@ -57,7 +57,7 @@ HITS = st.lists(hits(), max_size=30)
 def counted(found: Sequence[Hit], attributes: Attributes = ()) -> dict[IntervalKey, Counts]:
     samples = columns_of((hit.offset, hit.sample) for hit in found)
     slow = [hit for hit in found if hit.severity is not Severity.OK]
-    return aggregate(samples, slow, attributes=attributes, interval_ns=INTERVAL, bounds_ns=BOUNDS)
+    return aggregate(samples, slow, attributes=attributes, interval_ns=INTERVAL, bounds_ns=BOUNDS).counts
 
 
 def of(counts: dict[IntervalKey, Counts], instrument: Instrument) -> list[Counts]:

@@ -81,7 +81,7 @@ def positions(path: Path) -> dict[str, int]:
 def stream_rows(path: Path, above: dict[str, int]) -> list[object]:
     """The streams' rows with ids above a cursor's positions, as they are."""
     return [
-        rows(path, f"SELECT * FROM {TABLES[Stream(stream)].name} WHERE id > {position} ORDER BY id")
+        rows(path, f"SELECT * FROM {TABLES[Stream(stream)].names[0]} WHERE id > {position} ORDER BY id")
         for stream, position in above.items()
     ]
 

@@ -1,6 +1,6 @@
 """Stores of older versions are migrated with the same answers, completely or not at all; other databases are unchanged.
 
-``stores/N.db`` was written by schema N (3 and 8: migrated from 2 and 7 by the program of their day): the burst's
+``stores/N.db`` was written by schema N (3, 8 and 9: migrated from 2, 7 and 8 by the program of their day): the burst's
 capture, an exporter ``otlp`` that had delivered nothing, and from 2 on an exporter ``hex`` that skipped everything as
 too old. Next to 1 are the answers of its day's queries; the other stores gave the same answers.
 """
@@ -262,6 +262,7 @@ FROZEN = {
     "0006_observers.sql": "43f1c3095b661c4f",
     "0007_marks_and_parts.sql": "aaa8e6f18e37443f",
     "0008_operations.sql": "b897d26996359988",
+    "0009_durations.sql": "42adf505c7aef108",
 }
 """The first digits of the SHA-256 of the steps that stores out there have taken: a new column needs a new step."""
 
