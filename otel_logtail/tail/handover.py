@@ -132,7 +132,8 @@ def _predecessor(
         return handed_on(state, source, end_of_lines(source) if isinstance(source, PlainReader) else 0)
 
     same = [state for state in kin.unfinished if _same_place(state, path, reader) or live]
-    if b"\n" not in reader.read_at(0, CHUNK_BYTES):  # there is no line to compare yet
+    begin = reader.read_at(0, CHUNK_BYTES)
+    if b"\n" not in begin and len(begin) < CHUNK_BYTES:  # there is no line to compare yet
         same += kin.here_by_inode.get(reader.identity, ())
         return Predecessor(same[0], pack(trail_of(same[0])), sure=False) if same else None
     unfinished = [*dict.fromkeys([*same, *kin.unfinished])][: MOST - 1]
