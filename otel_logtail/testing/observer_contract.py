@@ -289,5 +289,5 @@ class ObserverContract:
 
 def _of_each_length(lines: Sequence[bytes]) -> Sequence[bytes]:
     """Return a few of the lines, the shortest and the longest among them: each very long line takes a while."""
-    ordered = sorted(set(lines), key=len)
+    ordered = sorted(set(lines), key=lambda line: (len(line), line))
     return sorted({ordered[index * (len(ordered) - 1) // _LONG_LINES] for index in range(_LONG_LINES + 1)})

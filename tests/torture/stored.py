@@ -8,6 +8,8 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+from tests.support.waiting import bound_s
+
 THRESHOLD_NS = 10**9
 
 PATIENCE = 25
@@ -67,7 +69,7 @@ class Stored:
         """Read the new samples, unless there are fewer samples than that; return whether it was read."""
         with self._lock:
             try:
-                with closing(sqlite3.connect(f"file:{self._db}?mode=ro", uri=True, timeout=5)) as db:
+                with closing(sqlite3.connect(f"file:{self._db}?mode=ro", uri=True, timeout=bound_s(5))) as db:
                     db.execute("BEGIN")  # blocks are merged meanwhile
                     row = db.execute("SELECT samples FROM source").fetchone()
                     if row is None or row[0] < least:
