@@ -194,7 +194,9 @@ def test_backlogs_and_growth_are_measured(tmp_path: Path) -> None:
     command = ["-m", "benchmarks", "--only", "sparse", "storms", "out", "curves", "--size", "tiny", "--json", str(out)]
     run([sys.executable, *command, "--folder", str(tmp_path)], cwd=ROOT, codes=(0, 1))  # so little work misses limits
     found = {(figure.group, figure.name): figure for figure in page.read(out).figures}
-    assert all(figure.value for figure in found.values())
+    # a tiny run may cost so little that its exponent is 0
+    assert all(figure.value for (group, _), figure in found.items() if group != "growth curves")
+    assert None not in {figure.value for figure in found.values()}
     assert found["sparse", "the same, counts per 10 s: CPU per sample relative to dense"].bar == at_most(6)
     assert found["storms", "breaches delivered over OTLP"].bar == at_least(20_000)
     curves = [name for group, name in found if group == "growth curves"]
