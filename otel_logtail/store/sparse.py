@@ -20,11 +20,14 @@ from otel_logtail.counts import count
 from otel_logtail.model import Counts
 from otel_logtail.store.rows import COUNTS, counts_or_mean, counts_to_read, encode_json
 
+_SAMPLES = "CAST(r.samples AS BLOB)"
+"""Invalid UTF-8 fails the query before it calls the function: see :func:`~otel_logtail.store.rows.counts_to_read`."""
+
 SPARSE = (
-    "(SELECT r.id, s.series, r.start_ns, r.end_ns, sparse_count(r.samples, s.place, 0) AS count,"
-    " sparse_count(r.samples, s.place, 1) AS sum_ns, sparse_count(r.samples, s.place, 2) AS min_ns,"
-    " sparse_count(r.samples, s.place, 3) AS max_ns, sparse_count(r.samples, s.place, 5) AS exponential,"
-    " sparse_count(r.samples, s.place, 6) AS zeros"
+    f"(SELECT r.id, s.series, r.start_ns, r.end_ns, sparse_count({_SAMPLES}, s.place, 0) AS count,"
+    f" sparse_count({_SAMPLES}, s.place, 1) AS sum_ns, sparse_count({_SAMPLES}, s.place, 2) AS min_ns,"
+    f" sparse_count({_SAMPLES}, s.place, 3) AS max_ns, sparse_count({_SAMPLES}, s.place, 5) AS exponential,"
+    f" sparse_count({_SAMPLES}, s.place, 6) AS zeros"
     " FROM sparse_interval AS r JOIN series_set AS s ON s.id = r.series_set)"
 )
 """The rows of values as rows of counts, in the place of a table. The connection needs :func:`add_functions`. A damaged
@@ -112,7 +115,7 @@ def sparse_rows(db: sqlite3.Connection, where: str, *parameters: object) -> Iter
         yield SparseRow(id_, sets[set_], start_ns, end_ns, first, last, values)
 
 
-def _decode_values(samples: str | bytes | None) -> list[list[int]] | None:
+def _decode_values(samples: bytes | None) -> list[list[int]] | None:
     """Return the values of each series, or None if they are damaged."""
     try:
         values = _decode(samples)  # type: ignore[arg-type]
@@ -126,7 +129,7 @@ def add_functions(db: sqlite3.Connection) -> None:
     db.create_function("sparse_count", 3, _count_column, deterministic=True)
 
 
-def _count_column(samples: str | None, place: int, column: int) -> int | str | None:
+def _count_column(samples: bytes | None, place: int, column: int) -> int | str | None:
     """Return one of the columns :data:`COUNTS` of the series at a place."""
     counts = _counts_at(samples, place)
     if counts is None:
@@ -136,6 +139,6 @@ def _count_column(samples: str | None, place: int, column: int) -> int | str | N
 
 
 @lru_cache(maxsize=16)  # a row is used column by column, and series by series
-def _counts_at(samples: str | None, place: int) -> Counts | None:
+def _counts_at(samples: bytes | None, place: int) -> Counts | None:
     values = _decode_values(samples)
     return count(values[place], ()) if values and place < len(values) else None
