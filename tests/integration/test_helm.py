@@ -111,6 +111,49 @@ def test_a_pod_of_its_own(helm: Helm, kind: str, tmp_path: Path) -> None:
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
 
 
+def host_paths(spec: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["hostPath"]["path"] for one in spec["volumes"] if "hostPath" in one}
+
+
+@pytest.mark.parametrize(
+    ("ids", "owner"),
+    [
+        ("{runAsUser: 1000700000, runAsGroup: 1000700001}", "1000700000:1000700001"),
+        ("{runAsUser: 1000700000, runAsGroup: null}", "1000700000"),
+        ("{runAsUser: null, runAsGroup: 1000700001}", ":1000700001"),
+        ("{runAsUser: 0, runAsGroup: 0}", "0:0"),
+    ],
+    ids=["both", "user", "group", "root"],
+)
+def test_the_pods_user_owns_the_store(helm: Helm, tmp_path: Path, ids: str, owner: str) -> None:
+    (tmp_path / "values.yaml").write_text(f"podSecurityContext: {ids}")
+    manifests = helm.render_file(tmp_path / "values.yaml")
+    check(manifests)
+    (container,) = pod(manifests["DaemonSet"])["initContainers"]
+    assert container["command"] == ["chown", owner, STORE]
+
+
+def test_without_ids_the_store_keeps_its_owner(helm: Helm, tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text("podSecurityContext: {runAsUser: null, runAsGroup: null}")
+    manifests = helm.render_file(tmp_path / "values.yaml")
+    check(manifests)
+    assert "initContainers" not in pod(manifests["DaemonSet"])
+
+
+def test_each_release_on_a_node_has_a_store(helm: Helm) -> None:
+    def store(release: str, *values: str) -> str:
+        (found,) = [
+            one
+            for one in yaml.safe_load_all(helm.run("template", release, CHART, *values).stdout)
+            if one["kind"] == "DaemonSet"
+        ]
+        return host_paths(pod(found))["store"]
+
+    assert store("otel-logtail") == STORE
+    assert store("web") == "/var/lib/web-otel-logtail"
+    assert store("web", "--set=store.hostPath=/data/web") == "/data/web"
+
+
 def test_the_program_takes_its_command_line(helm: Helm, tmp_path: Path) -> None:
     manifests = helm.render()
     (container,) = pod(manifests["DaemonSet"])["containers"]

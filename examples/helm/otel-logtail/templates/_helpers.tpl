@@ -33,6 +33,17 @@ paths = {{ .Values.paths | toJson }}
 {{ if eq .Values.kind "Sidecar" }}{{ required "store.volume is required: the pod's volume for the store" .Values.store.volume }}{{ else }}store{{ end }}
 {{- end }}
 
+{{- define "otel-logtail.storePath" -}}
+{{ .Values.store.hostPath | default (printf "/var/lib/%s" (include "otel-logtail.name" .)) }}
+{{- end }}
+
+{{/* USER:GROUP of the pod, for chown; empty without both. A number of a values file is a float: int64 keeps its digits. */}}
+{{- define "otel-logtail.owner" -}}
+{{- with .Values.podSecurityContext -}}
+{{ if not (kindIs "invalid" .runAsUser) }}{{ int64 .runAsUser }}{{ end }}{{ if not (kindIs "invalid" .runAsGroup) }}:{{ int64 .runAsGroup }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* The container, for `containers`, or for `initContainers` of another chart: the value kind must be Sidecar there. */}}
 {{- define "otel-logtail.container" -}}
 - name: otel-logtail
@@ -153,13 +164,14 @@ spec:
   {{- end }}
   securityContext:
     {{- toYaml .Values.podSecurityContext | nindent 4 }}
-  {{- if eq .Values.kind "DaemonSet" }}
+  {{- $owner := include "otel-logtail.owner" . }}
+  {{- if and $owner (eq .Values.kind "DaemonSet") }}
   initContainers:
     # root creates a hostPath; only an init container can change its owner
     - name: own-the-store
       image: {{ include "otel-logtail.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      command: [chown, "{{ .Values.podSecurityContext.runAsUser }}:{{ .Values.podSecurityContext.runAsGroup }}", /var/lib/otel-logtail]
+      command: [chown, {{ $owner | quote }}, /var/lib/otel-logtail]
       securityContext:
         runAsNonRoot: false
         runAsUser: 0
@@ -180,7 +192,7 @@ spec:
       {{- if eq .Values.kind "DaemonSet" }}
       hostPath: {path: {{ .Values.logs.hostPath | quote }}, type: DirectoryOrCreate}
     - name: store
-      hostPath: {path: {{ .Values.store.hostPath | quote }}, type: DirectoryOrCreate}
+      hostPath: {path: {{ include "otel-logtail.storePath" . | quote }}, type: DirectoryOrCreate}
       {{- if .Values.nodeTimezone }}
     - name: localtime
       hostPath: {path: /etc/localtime, type: File}
