@@ -54,6 +54,14 @@ class Found(msgspec.Struct, frozen=True):
     """How many of the trail's lines are before ``offset``, as far as that is known."""
 
 
+class _Marked(msgspec.Struct, frozen=True):
+    """A line before a mark, which ended at ``was``. It ends at ``end`` now; the next mark is ``apart`` bytes on."""
+
+    was: int
+    apart: int
+    end: int
+
+
 class _Match(msgspec.Struct, frozen=True):
     """A line that is in the trail (at ``index``) and in the file.
 
@@ -79,21 +87,26 @@ def find(reader: Reader, trail: Trail) -> Found | None:
         ends = trail.marks[-1][0] if trail.marks else SEARCH_BYTES
         limit = ends + BLOCK_BYTES if size is None else min(size, ends + BLOCK_BYTES)
         begin = max(0, limit - SEARCH_BYTES)
-        matches, moved = _matches(reader, trail, begin, limit)
+        matches, marked = _matches(reader, trail, begin, limit)
         by_lines = _by_lines(reader, trail, matches, whole=begin == 0, unmoved=found is not None)
-        found = _farthest([each for each in (found, by_lines, moved) if each], matches)
+        found = _farthest([each for each in (found, by_lines, _moved(marked)) if each], matches, marked)
     if found is None or not found.offset:
         return found
     return msgspec.structs.replace(found, offset=_behind_nuls(reader, found.offset))
 
 
-def _farthest(places: list[Found], matches: list[_Match]) -> Found | None:
-    """Return the farthest of these places. If it is not complete, all bytes up to the last known line are in doubt."""
+def _farthest(places: list[Found], matches: list[_Match], marked: list[_Marked]) -> Found | None:
+    """Return the farthest of these places. If it is not complete, all bytes up to the last known line are in doubt.
+
+    If that is a marked line, the lines up to the next mark may follow it.
+    """
     best = max(places, key=lambda place: place.offset, default=None)
     if best is None or best.complete:
         return best
-    known = max((match.end for match in matches), default=0)
-    return msgspec.structs.replace(best, doubt=max(best.doubt, known - best.offset))
+    known = [match.end for match in matches]
+    if len(marked) > 1:  # one line may be anywhere
+        known += [each.end + each.apart for each in marked if each.end > best.offset]
+    return msgspec.structs.replace(best, doubt=max(best.doubt, max(known, default=0) - best.offset))
 
 
 def begins_like(reader: Reader, trail: Trail) -> bool:
@@ -182,14 +195,15 @@ def _lost_its_beginning(reader: Reader, trail: Trail, end: int) -> bool:
     return bool(trail.marks) and end == trail.marks[-1][0] and reader.read_at(0, 1) == b"\0"
 
 
-def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list[_Match], Found | None]:
-    """Return the lines that occur once in the trail and once in this part of the file, and the result for marks."""
+def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list[_Match], list[_Marked]]:
+    """Return the lines that occur once in the trail and once in this part of the file, and those before marks."""
     once: dict[int, int] = {}
     for index, hash_ in enumerate(trail.lines):
         once[hash_] = -1 if hash_ in once else index
-    marked: dict[int, int] = {}
-    for offset, _, mark in trail.marks[:-1]:
-        marked[mark] = -1 if mark in marked else offset
+    marked: dict[int, tuple[int, int]] = {}
+    for (offset, _, mark), (following, _, _) in pairwise(trail.marks):
+        if following > offset:  # the position may be at a mark
+            marked[mark] = (-1, 0) if mark in marked else (offset, following - offset)
     known = once.keys() | marked.keys()
     found: dict[int, _Match | None] = {}
     ends: dict[int, int] = {}
@@ -209,25 +223,22 @@ def _matches(reader: Reader, trail: Trail, begin: int, limit: int) -> tuple[list
             if hash_ in marked:
                 ends[hash_] = -1 if hash_ in ends else end
             number += 1
-    places = [(marked[hash_], end) for hash_, end in ends.items() if end >= 0 <= marked[hash_]]
-    return [match for match in found.values() if match is not None], _moved(trail, places)
+    marks = [_Marked(*marked[hash_], end) for hash_, end in ends.items() if end >= 0 <= marked[hash_][0]]
+    return [match for match in found.values() if match is not None], marks
 
 
-def _moved(trail: Trail, places: list[tuple[int, int]]) -> Found | None:
-    """Return where the file continues by its marked lines; ``places`` are their offsets before and now."""
-    moved: dict[int, list[tuple[int, int]]] = {}
-    for mark, end in places:
-        moved.setdefault(mark - end, []).append((mark, end))
+def _moved(marked: list[_Marked]) -> Found | None:
+    """Return where the file continues by its marked lines."""
+    moved: dict[int, list[_Marked]] = {}
+    for each in marked:
+        moved.setdefault(each.was - each.end, []).append(each)
     if not moved:
         return None
     together = max(moved.values(), key=len)
-    if len(together) < 2:
-        return Found(0)  # one line may be anywhere
-    mark, end = together[-1]
-    doubt = min(offset for offset, _, _ in trail.marks if offset > mark) - mark
-    if end > mark:  # there is something before it that was not there
-        return Found(0, doubt=end + doubt)
-    return Found(end, doubt=doubt)
+    last = together[-1]
+    if len(together) < 2 or last.end > last.was:  # one line may be anywhere; something was put before the others
+        return Found(0)
+    return Found(last.end, doubt=last.apart)
 
 
 def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int], list[bytes], int]]:

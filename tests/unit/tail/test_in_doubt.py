@@ -98,6 +98,22 @@ def test_lines_in_the_middle_are_removed(log: Path, first: int, last: int, *, aw
 
 
 @EACH_WAY
+@pytest.mark.parametrize("at", [300, 900])
+def test_a_line_is_inserted_in_the_middle_and_the_end_is_lost(
+    log: Path, at: int, *, away: bool, replaces: bool
+) -> None:
+    old, new = lines_of(0, 1400), lines_of(1400, 1410)
+    for first in range(0, 1400, 200):
+        append(log, *old[first : first + 200])
+        if not first:
+            stored = Stored(log)
+        stored.settle()
+    changed = [*old[:at], "inserted", *old[at:-300], *new]
+    change(stored, log, data_of(changed), away=away, replaces=replaces)
+    assert stored.lines == [*old, "inserted", *new]
+
+
+@EACH_WAY
 @pytest.mark.parametrize("written", [1, 2, 3])
 def test_the_end_was_lost_and_the_new_lines_end_with_the_same_traceback(
     log: Path, written: int, *, away: bool, replaces: bool

@@ -51,6 +51,38 @@ def test_it_does_so_too_where_lines_before_the_marks_were_removed(tmp_path: Path
     assert (found.offset, found.doubt) == (mark - removed * LINE, following - mark)
 
 
+@pytest.mark.parametrize("inserted", [1, 300])
+@pytest.mark.parametrize("lost", [LINES + 1, 600, 1200])
+@pytest.mark.parametrize("at", [1, 1500, 2500, 3300, 3700])
+def test_all_known_lines_behind_inserted_ones_are_in_doubt(
+    tmp_path: Path, trail: Trail, at: int, lost: int, inserted: int
+) -> None:
+    new = b"".join(b"inserted %d\n" % n for n in range(inserted))
+    changed = CONTENT[: at * LINE] + new + CONTENT[at * LINE : -lost * LINE]
+    found = found_in(tmp_path / "log", changed, trail)
+    assert found is not None
+    assert (found.offset <= at * LINE, found.complete) == (True, False)
+    assert len(changed) <= found.offset + found.doubt <= len(changed) + trail.marks[-1][0] - trail.marks[-2][0]
+
+
+def test_the_lines_behind_the_last_known_line_are_new(tmp_path: Path, trail: Trail) -> None:
+    """One line was inserted, and a few of the last ones were lost: the place is exact, and no mark is behind it."""
+    known = CONTENT[: 1500 * LINE] + b"inserted\n" + CONTENT[1500 * LINE : -10 * LINE]
+    found = found_in(tmp_path / "log", known + b"new\n", trail)
+    assert found is not None
+    assert (found.offset, found.doubt, found.complete) == (len(known), 0, False)
+
+
+def test_the_position_may_be_at_a_mark(tmp_path: Path) -> None:
+    content = b"".join((b"%d " % n).ljust(63, b".") + b"\n" for n in range(2048))
+    trail = unpack(extended(b"", bytearray(content), 0, len(content), 0))
+    trail = Trail(trail.lines, (*trail.marks, trail.marks[-1]), trail.first)  # as when another file takes the place
+    assert trail.marks[-1][0] == len(content)
+    found = found_in(tmp_path / "log", content[64:], trail)
+    assert found is not None
+    assert (found.offset, found.complete) == (len(content) - 64, True)
+
+
 def test_one_marked_line_alone_may_be_anywhere(tmp_path: Path, trail: Trail) -> None:
     mark = trail.marks[0][0]
     assert found_in(tmp_path / "log", CONTENT[mark - LINE : mark] + b"another\n", trail) in (None, Found(0))
