@@ -94,12 +94,23 @@ class Reporter(FileEvents, DeliveryEvents):
         return say("info", f"{path} was last used {where}: its files moved with it, so all series continue")
 
     @event("store.counts_damaged")
-    def counts_repaired(self, who: str, count: int) -> Message:
+    def counts_repaired(self, who: str, count: int) -> Message | None:
         """Counts were damaged on disk; a source, an exporter or maintenance continues with their number and sum."""
+        if not count:
+            return None
         return say(
             "error",
             f"{who}: {count} counts were damaged in the store: their number and sum are kept, their"
             " distribution is lost (the samples themselves are not touched)",
+        )
+
+    @event("store.counts_lost")
+    def counts_lost(self, who: str, count: int) -> Message | None:
+        """Counts were damaged on disk with their number and sum; a source, an exporter or maintenance skips them."""
+        if not count:
+            return None
+        return say(
+            "error", f"{who}: {count} counts in the store cannot be read: their samples are missing in the totals"
         )
 
     @event("exporter.dropped")

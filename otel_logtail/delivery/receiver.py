@@ -100,8 +100,9 @@ class Receiver:
                 pass  # the tail reports what is wrong with the store
 
     def _report_repaired(self) -> None:
-        if repaired := self._outbox.take_repaired():
-            self._reporter.counts_repaired(self.name, repaired)
+        repaired = self._outbox.take_repaired()
+        self._reporter.counts_repaired(self.name, repaired.kept)
+        self._reporter.counts_lost(self.name, repaired.lost)
 
     def _crashed(self, problem: BaseException) -> str:
         """Log a bug of the plug-in; returns it as text without secrets."""

@@ -130,13 +130,13 @@ def _hour(found: dict[int, Hour], time_ns: int) -> Hour:
 def _add_intervals(reader: Reader, series: Sequence[int], coverage: Coverage, found: dict[int, Hour]) -> set[int]:
     """Add the intervals of some series to the hours in which they start. Returns the ids of those that have any."""
     used = set()
-    for id_, start_ns, end_ns, number, sum_ns, max_ns, zeros, text in _rows(
-        reader, "end_ns, count, sum_ns, max_ns, zeros, CAST(exponential AS BLOB)", series, coverage
+    for id_, start_ns, end_ns, sum_ns, max_ns, zeros, text in _rows(
+        reader, "end_ns, sum_ns, max_ns, zeros, CAST(exponential AS BLOB)", series, coverage
     ):
         try:
             buckets = msgspec.json.decode(text, type=dict[int, int])
         except (TypeError, msgspec.MsgspecError):
-            reader.damage.counts((id_, start_ns, end_ns), number)
+            reader.damage.counts((id_, start_ns, end_ns), 0)
             continue
         hour = _hour(found, start_ns)
         used.add(id_)

@@ -36,7 +36,7 @@ class Damage:
         self._blocks[id_] = samples
 
     def counts(self, row: tuple[object, ...], samples: int) -> None:
-        """Note an interval whose samples are counted at their mean."""
+        """Note an interval whose samples are counted at their mean, or are missing (0)."""
         self._counts[row] = samples
 
     @property
@@ -49,9 +49,10 @@ class Damage:
         if self._blocks:
             blocks = _number(len(self._blocks), "block")
             notes.append(f"{_number(self.left_out, 'sample')} in {blocks} cannot be read and are left out")
-        if self._counts:
-            samples = _number(sum(self._counts.values()), "sample")
-            notes.append(f"{samples} counted at their mean because their distribution is lost")
+        if at_mean := sum(self._counts.values()):
+            notes.append(f"{_number(at_mean, 'sample')} counted at their mean because their distribution is lost")
+        if missing := sum(not samples for samples in self._counts.values()):
+            notes.append(f"{_number(missing, 'interval')} cannot be read: samples are missing in the totals")
         return "; ".join(notes)
 
 

@@ -121,5 +121,5 @@ def _decoded(reader: Reader, rows: Iterable[tuple[Any, ...]]) -> Iterable[Slice]
         if is_damaged:
             counts = at_their_mean((count, sum_ns, min_ns, max_ns), ())
             counts.explicit = []
-            reader.damage.counts((start_ns, end_ns, count, sum_ns, min_ns, max_ns), count)
+            reader.damage.counts((start_ns, end_ns, count, sum_ns, min_ns, max_ns), counts.count)
         yield Slice(start_ns, end_ns, counts)

@@ -17,6 +17,7 @@ from otel_logtail.store.connection import meta, one, series_bounds, set_meta
 from otel_logtail.store.marker import Sent
 from otel_logtail.store.rows import (
     COUNTS,
+    Repaired,
     counts_or_mean,
     counts_row,
     counts_to_read,
@@ -35,7 +36,7 @@ class Skipped(NamedTuple):
     """Items that a cursor was moved past, and how many damaged counts were among them."""
 
     dropped: Dropped | None = None
-    repaired: int = 0
+    repaired: Repaired = Repaired()
 
 
 class Cursors:
@@ -129,7 +130,7 @@ class Cursors:
         if position is None or position >= up_to_id:
             return Skipped()
         found: list[tuple[int, int, int]]
-        repaired = 0
+        repaired = Repaired()
         if stream is Stream.INTERVALS:
             closed = list(islice(takewhile(lambda row: row.id <= up_to_id, closed_after(self._db, position)), most))
             found = [(row.id, row.start_ns, row.end_ns) for row in closed]
@@ -150,13 +151,13 @@ class Cursors:
         progress.note_dropped(self._db, drop, time.time_ns())
         return Skipped(drop, repaired)
 
-    def _owe(self, closed: Iterable[Closed]) -> int:
+    def _owe(self, closed: Iterable[Closed]) -> Repaired:
         """Add counts that the exporter will never get as intervals to those that its next points carry.
 
-        Returns how many were damaged; these count as the exporter would have counted them.
+        Returns those that were damaged; these count as the exporter would have counted them.
         """
         bounds_ns = series_bounds(self._db)
-        repaired = 0
+        repaired = Repaired()
         owed: dict[int, Owed] = {}
         reached = {
             series: others
@@ -181,10 +182,10 @@ class Cursors:
                     owed[series] = Owed.after(max(row.start_ns, begun_ns), sent_ns)
                 else:
                     counts, is_whole = counts_or_mean(before[2:], bounds_ns[series])
-                    repaired += not is_whole
+                    repaired += Repaired() if is_whole else Repaired.of(counts)
                     owed[series] = Owed(before[0], before[1], counts)
             counts, is_whole = row.counts(bounds_ns[series])
-            repaired += not is_whole
+            repaired += Repaired() if is_whole else Repaired.of(counts)
             owed[series].add(row.end_ns, counts)
         self._db.executemany(
             f"INSERT OR REPLACE INTO owed (exporter, series, start_ns, time_ns, {COUNTS}) VALUES ({marks(11)})",

@@ -17,6 +17,7 @@ from otel_logtail.model import Batch, Counts, IntervalKey, SparseInterval
 from otel_logtail.store.connection import one
 from otel_logtail.store.rows import (
     COUNTS,
+    Repaired,
     counts_or_mean,
     counts_row,
     counts_to_read,
@@ -62,7 +63,7 @@ class OpenIntervals:
         self._breaches = NO_BREACHES
         self._memory: dict[_Place, Counts] = {}
         self._grown: dict[_Place, _Grown] = {}
-        self.repaired = 0
+        self.repaired = Repaired()
         """Damaged counts that were replaced by their mean since this was set to 0."""
         self.most_buckets = 60_000
         """Buckets in memory: about 100 bytes each."""
@@ -212,7 +213,8 @@ class OpenIntervals:
             return Counts()
         bounds_ns = decode_bounds(one(self._db, "SELECT bounds FROM series WHERE id = ?", place[0]))
         counts, is_whole = counts_or_mean(row, bounds_ns)
-        self.repaired += not is_whole  # SQLite cannot detect this damage. It is no reason to stop reading the log
+        if not is_whole:  # SQLite cannot detect this damage. It is no reason to stop reading the log
+            self.repaired += Repaired.of(counts)
         return counts
 
     def _repair(self, source: int, until_ns: int) -> None:
@@ -235,4 +237,4 @@ class OpenIntervals:
             for *columns, _, start_ns, end_ns in damaged:
                 counts, _ = counts_or_mean(columns, bounds_ns)
                 self._db.execute(_PUT, (series, start_ns, end_ns, *counts_row(counts), *NO_BREACHES))
-            self.repaired += len(damaged)
+                self.repaired += Repaired.of(counts)

@@ -22,6 +22,7 @@ from otel_logtail.store.marker import Marker, Sent
 from otel_logtail.store.operations import REFUSED, Operations
 from otel_logtail.store.points import PointReader
 from otel_logtail.store.records import read_breaches, read_episodes, read_parts, read_sources
+from otel_logtail.store.rows import Repaired
 from otel_logtail.store.streams import TABLES
 
 
@@ -174,7 +175,7 @@ class Outbox:
         with translated(self.path):
             return health.pending(self._db, self.exporter)
 
-    def take_repaired(self) -> int:
+    def take_repaired(self) -> Repaired:
         """Return how many damaged counts were found since the last call. They are sent as their mean."""
         return self._points.take_repaired()
 

@@ -21,6 +21,7 @@ from otel_logtail.store.progress import ALL
 from otel_logtail.store.records import read_breaches, read_sources
 from otel_logtail.store.rows import (
     IDS,
+    Repaired,
     counts_or_mean,
     counts_to_read,
     decode_attributes,
@@ -50,7 +51,7 @@ class PointReader:
         self._spans: dict[int, tuple[int, int, int, int]] = {}
         """Start, end, and the first and last breach of each interval that was read last."""
         self._damaged: set[tuple[str, int]] = set()
-        self._repaired = 0
+        self._repaired = Repaired()
 
     # --- the totals in memory -------------------------------------------------------------------------------------
 
@@ -244,12 +245,12 @@ class PointReader:
     def _noting_damage(self, table: str, id_: int, counts: Counts, is_whole: bool) -> Counts:
         if not is_whole and (table, id_) not in self._damaged:
             self._damaged.add((table, id_))
-            self._repaired += 1
+            self._repaired += Repaired.of(counts)
         return counts
 
-    def take_repaired(self) -> int:
-        """Return how many damaged counts were found since the last call. Each is reported once."""
-        repaired, self._repaired = self._repaired, 0
+    def take_repaired(self) -> Repaired:
+        """Return the damaged counts that were found since the last call. Each is reported once."""
+        repaired, self._repaired = self._repaired, Repaired()
         return repaired
 
 

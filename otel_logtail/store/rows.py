@@ -144,6 +144,21 @@ def counts_or_mean(row: Sequence[Any], bounds_ns: Sequence[int]) -> tuple[Counts
     return at_their_mean(row, bounds_ns), False
 
 
+class Repaired(msgspec.Struct, frozen=True):
+    """Damaged counts that are replaced: those whose number and sum are ``kept``, and those that are ``lost``."""
+
+    kept: int = 0
+    lost: int = 0
+
+    def __add__(self, other: Repaired) -> Repaired:
+        return Repaired(self.kept + other.kept, self.lost + other.lost)
+
+    @classmethod
+    def of(cls, mean: Counts) -> Repaired:
+        """Return one of the two, from the counts that replace the damaged ones."""
+        return cls(kept=1) if mean.count else cls(lost=1)
+
+
 def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple[Counts, list[int]]:
     """Return the sum of rows of those seven columns, and the places of the undamaged rows; others are left out."""
     if (found := _sum_counts(rows, len(bounds_ns))) is not None:

@@ -25,6 +25,7 @@ from otel_logtail.store.file import StoreFile, open_file
 from otel_logtail.store.maintenance import Limits, Maintenance
 from otel_logtail.store.maintenance.steps import Tuning
 from otel_logtail.store.open_intervals import NO_BREACHES, OpenIntervals
+from otel_logtail.store.rows import Repaired
 from otel_logtail.store.samples import SampleTables
 from otel_logtail.store.series import SeriesTable
 from otel_logtail.store.wal import Held, Wal
@@ -33,8 +34,8 @@ from otel_logtail.store.wal import Held, Wal
 class Committed(msgspec.Struct, frozen=True):
     """The result of a commit.
 
-    ``sealed`` is the number of closed intervals, ``closed`` that of closed episodes. ``repaired`` counts damaged counts
-    that were replaced by their mean. ``overflowed``: samples were counted in the series beyond the limit on series.
+    ``sealed`` is the number of closed intervals, ``closed`` that of closed episodes. ``repaired`` are damaged counts
+    that were replaced. ``overflowed``: samples were counted in the series beyond the limit on series.
     ``too_many_marks``: marks were rejected, since their hour has enough.
     ``first_end_ns`` is the end of the source's earliest open interval, or None if there is none.
     """
@@ -42,7 +43,7 @@ class Committed(msgspec.Struct, frozen=True):
     sealed: int = 0
     closed: int = 0
     breaches: int = 0
-    repaired: int = 0
+    repaired: Repaired = Repaired()
     overflowed: bool = False
     first_end_ns: int | None = None
     too_many_marks: bool = False
@@ -256,7 +257,7 @@ class Store:
             raise
 
     def _write(self, batches: Sequence[Batch]) -> Committed:
-        self._intervals.repaired, self.series.overflowed = 0, False
+        self._intervals.repaired, self.series.overflowed = Repaired(), False
         sealed = sum([self._write_one(batch) for batch in batches])
         too_many_marks = sum([self._add_marks(batch) for batch in batches]) > 0
         self._intervals.write()

@@ -18,7 +18,7 @@ from otel_logtail.store.connection import one, series_bounds, transaction
 from otel_logtail.store.maintenance.retention import EVER_NS, Retention
 from otel_logtail.store.maintenance.steps import NOTHING, SECOND, Done, Steps, Tuning
 from otel_logtail.store.maintenance.vacuum import Vacuum
-from otel_logtail.store.rows import COUNTS, IDS, counts_or_mean, counts_row, counts_to_read, json_ids, marks
+from otel_logtail.store.rows import COUNTS, IDS, Repaired, counts_or_mean, counts_row, counts_to_read, json_ids, marks
 from otel_logtail.store.streams import TABLES
 
 FAR_AHEAD_NS = 86_400 * SECOND
@@ -100,11 +100,11 @@ class SizeLimit:
         ).fetchall()
         if not found:
             return False
-        bounds_ns, repaired = series_bounds(self._db), 0
+        bounds_ns, repaired = series_bounds(self._db), Repaired()
         sums: dict[tuple[int, int], Counts] = {}
         for _, _, series, log_ns, *columns in found:
             counts, is_whole = counts_or_mean(columns, bounds_ns[series])
-            repaired += not is_whole
+            repaired += Repaired() if is_whole else Repaired.of(counts)
             add(sums.setdefault((log_ns, series), Counts()), counts)
         with transaction(self._db):
             self._db.executemany(

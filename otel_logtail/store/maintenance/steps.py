@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from otel_logtail.model import Dropped, Stream
+from otel_logtail.store.rows import Repaired
 
 SECOND = 10**9
 
@@ -14,13 +15,13 @@ SECOND = 10**9
 class Done(msgspec.Struct, frozen=True):
     """The result of one step.
 
-    ``dropped`` is undelivered data that was deleted, ``forgotten`` are ids of deleted files, and ``repaired`` is the
-    number of damaged counts that were replaced by their mean.
+    ``dropped`` is undelivered data that was deleted, ``forgotten`` are ids of deleted files, and ``repaired`` are
+    damaged counts that were replaced.
     """
 
     dropped: tuple[Dropped, ...] = ()
     forgotten: tuple[int, ...] = ()
-    repaired: int = 0
+    repaired: Repaired = Repaired()
 
 
 NOTHING = Done()
@@ -55,7 +56,7 @@ def total(steps: Iterable[Done]) -> Done:
     """Return what some steps did, with one :class:`Dropped` for each exporter and stream."""
     dropped: dict[tuple[str, Stream], Dropped] = {}
     forgotten: list[int] = []
-    repaired = 0
+    repaired = Repaired()
     for step in steps:
         for drop in step.dropped:
             key = (drop.exporter, drop.stream)

@@ -20,6 +20,7 @@ from otel_logtail.events import Reporter
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
+from otel_logtail.store.rows import Repaired
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeExporter
 from tests.support import forked
@@ -121,7 +122,7 @@ def test_a_silent_series_with_a_damaged_total_is_repeated_and_told_all_the_same(
         for found in (told, batch.items):
             (of_duration,) = [p for p in found if isinstance(p, Point) and p.series.instrument is Instrument.DURATION]
             assert (of_duration.total.count, of_duration.total.sum_ns) == (8, 1_600_000_000)
-        assert (outbox.take_repaired(), outbox.take_repaired()) == (1, 0)
+        assert (outbox.take_repaired(), outbox.take_repaired()) == (Repaired(1), Repaired())
 
 
 def test_all_intervals_that_end_together_are_repaired_before_they_become_final(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_an_exporter_that_begins_behind_damaged_counts_counts_them(store: Store,
     damage(store.path, "interval", DAMAGES["cut off"], second_interval())
     with closing(Outbox.open(store.path, "fake")) as outbox:
         outbox.register([Stream.INTERVALS], NOON, from_now=True)
-        assert outbox.take_repaired() == 1
+        assert outbox.take_repaired() == Repaired(1)
     assert rows(store.path, f"SELECT count, sum_ns FROM total WHERE {OF_DURATION}") == [(8, 1_600_000_000)]
 
 
@@ -178,7 +179,7 @@ def test_maintenance_adds_up_damaged_counts_as_an_exporter_would(store: Store, p
     assert rows(store.path, "SELECT count(*) FROM interval") == [(0,)]
     known = (9, 1_800_000_000) if table == "owed" else (8, 1_600_000_000)
     assert rows(store.path, f"SELECT count, sum_ns FROM owed WHERE {OF_DURATION}") == [known]
-    assert done.repaired == 1
+    assert done.repaired == Repaired(1)
 
 
 def test_maintenance_leaves_damaged_blocks_and_counts_as_they_are(store: Store) -> None:

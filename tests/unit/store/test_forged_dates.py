@@ -12,6 +12,7 @@ from otel_logtail import query
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.maintenance.steps import Tuning
+from otel_logtail.store.rows import Repaired
 from tests.support.lives import DAY, HOUR, PAST, Life, deliver, living, ns, outbox_of, points_of
 from tests.support.pieces import NOON, SECOND, Piece, line, rows
 
@@ -160,7 +161,7 @@ def test_counts_of_damaged_intervals_are_reported_and_keep_their_number(tmp_path
             " AND series IN (SELECT id FROM series WHERE instrument = 'duration')"
         )
         done = life.keep_up(Limits(max_bytes=used_bytes(life) // 2), ["fake"])
-        assert done.repaired == 1
+        assert done.repaired == Repaired(1)
         assert counts(deliver(outbox), "") == 2000 - open_counts(life).get("", 0)
 
 
