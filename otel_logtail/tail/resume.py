@@ -256,7 +256,7 @@ def _hashed(reader: Reader, begin: int, limit: int) -> Iterator[tuple[list[int],
         if partial and lines:
             at += len(lines.pop(0)) + 1
             partial = False
-        yield ([*map(hash_of, lines)] if b"\r" in data else [*map(crc32, lines)]), lines, at
+        yield ([*map(hash_of, lines)] if b"\r" in data or b"\0" in data else [*map(crc32, lines)]), lines, at
         if len(rest) > BLOCK_BYTES:  # such a line was never read
             start, rest = start + len(rest), b""
 

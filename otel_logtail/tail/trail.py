@@ -6,7 +6,7 @@ the end was lost, however much of it.
 
 A trail is part of a checkpoint. It is at most about 2 KiB long and grows with the logarithm of the file's size.
 
-Lines are hashed without their line ends, so a line that ends in CR LF now is still the same.
+Lines are hashed without their line ends and NULs before them, so a line that ends in CR LF now is still the same.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def _last_hashes(buffer: bytearray, start: int, end: int, most: int) -> list[int
 
 
 def hash_of(line: bytes | bytearray) -> int:
-    """Return the hash of a line, which has no newline."""
-    return crc32(line[:-1] if line.endswith(b"\r") else line)
+    """Return the hash of a line without its newline. NULs before it do not count: reading may continue behind them."""
+    line = line[:-1] if line.endswith(b"\r") else line
+    return crc32(line.lstrip(b"\0") if line.startswith(b"\0") else line)
 
 
 def short(fingerprint: Fingerprint) -> int:

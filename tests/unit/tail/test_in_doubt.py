@@ -196,3 +196,17 @@ def test_a_log_whose_beginning_was_freed_is_copied_and_cut_off_while_the_program
 
     stored.follower.restart(before=free_and_rotate)
     assert stored.settle().lines == lines_of(0, 4012)
+
+
+def test_a_line_behind_nuls_is_known_in_a_file_that_changes_again(log: Path) -> None:
+    old, new = lines_of(0, 10), lines_of(10, 11)
+    append(log, *old)
+    stored = Stored(log).settle()
+    with log.open("r+b") as file:
+        file.seek(-len(data_of(old[8:])), os.SEEK_END)
+        file.write(bytes(len(data_of(old[8:]))))
+    append(log, *new)
+    stored.settle()
+    data = log.read_bytes()
+    in_place(log, data[: len(data_of(old[:4]))] + data[len(data_of(old[:6])) :])
+    assert stored.settle().lines == old + new
