@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class LogtailError(Exception):
     """The root of all errors. ``str(error)`` is one line that names the fault; ``hint`` is the fix (or empty).
@@ -53,6 +58,15 @@ class StoreError(LogtailError):
     """The store can't be opened, read or written."""
 
     exit_code = 2
+
+
+class NotAStore(StoreError):
+    """A database of another program, which is never moved away."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a SQLite database, but not a store of otel-logtail", hint="name another one with --db"
+        )
 
 
 class StoreLocked(StoreError):

@@ -11,7 +11,7 @@ from otel_logtail.cli.errors import say
 from otel_logtail.cli.options import Db, store_at
 from otel_logtail.cli.settings import flag, given_by
 from otel_logtail.daemon.options import MAX_DB_SIZE, RETENTION
-from otel_logtail.errors import StoreCorrupt, StoreError
+from otel_logtail.errors import NotAStore, StoreCorrupt, StoreError
 
 if TYPE_CHECKING:
     from otel_logtail.store.maintenance import Limits
@@ -46,6 +46,7 @@ def _check(path: Path) -> None:
     """Refuse a file of another program, which would be moved away like a damaged store.
 
     Raises:
+        NotAStore: the file is a database of another program.
         StoreCorrupt: the file is not a store, and no store was opened at its path before.
     """
     from otel_logtail.query import Reader
@@ -54,6 +55,8 @@ def _check(path: Path) -> None:
     try:
         with Reader.open(path, traceless=True):
             pass
+    except NotAStore:
+        raise
     except StoreCorrupt:
         if not was_opened(path.resolve()):
             raise

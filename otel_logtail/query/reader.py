@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
+from otel_logtail.errors import NotAStore, StoreCorrupt, StoreError, UsageError
 from otel_logtail.store.connection import SCHEMA_VERSION, find_room_for_temporary_files, snapshot
 from otel_logtail.store.sparse import add_functions
 
@@ -220,7 +220,7 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
     version = conn.execute("PRAGMA user_version").fetchone()[0]
     ours = conn.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('source', 'file', 'interval')")
     if version < 1 or ours.fetchone()[0] != 3:
-        raise StoreCorrupt(f"{path} is a database, but not a store of otel-logtail", hint=_NO_STORE)
+        raise NotAStore(path)
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"the store {path} has schema version {version}, this program reads {SCHEMA_VERSION}",

@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from otel_logtail.errors import StoreError
+from otel_logtail.errors import NotAStore, StoreError
 from otel_logtail.store import migrations
 from otel_logtail.store.connection import SCHEMA_VERSION, transaction
 
@@ -51,7 +51,8 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations_: Mapping[int
         migrations_: The steps by the version that each one leads to; if None, those of this package.
 
     Raises:
-        StoreError: a newer otel-logtail wrote the store, or the database is of another program.
+        StoreError: a newer otel-logtail wrote the store.
+        NotAStore: the database is of another program.
     """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
@@ -64,7 +65,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations_: Mapping[int
         _create(connection)
         return
     if not version or not tables >= {"meta", "source", "file", "interval"}:
-        raise StoreError(f"{path} is a SQLite database, but not a store of otel-logtail", hint="name another with --db")
+        raise NotAStore(path)
     # views of the user may name tables that a step creates again: they stay as they are
     connection.execute("PRAGMA legacy_alter_table = ON")
     for target, step in (steps() if migrations_ is None and version < SCHEMA_VERSION else migrations_ or {}).items():

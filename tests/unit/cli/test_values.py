@@ -68,7 +68,7 @@ def test_pruning_leaves_nothing_beside_the_database_of_another_program(tmp_path:
         conn.execute("CREATE TABLE bookmark (url TEXT)")
     before = (tmp_path / "bookmarks.db").read_bytes()
     done = run("prune", "--db", tmp_path / "bookmarks.db", home=tmp_path / "home", check=False)
-    assert (done.returncode, "but not a store of otel-logtail" in done.stderr) == (1, True)
+    assert (done.returncode, "but not a store of otel-logtail" in done.stderr) == (2, True)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("bookmarks.db", before)]
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_logtail import query
-from otel_logtail.errors import StoreCorrupt, StoreError, UsageError
+from otel_logtail.errors import NotAStore, StoreCorrupt, StoreError, UsageError
 from otel_logtail.model import Severity
 from otel_logtail.query import Reader
 from otel_logtail.query.edges import LONGEST_NS
@@ -392,12 +392,12 @@ def test_a_file_that_is_not_a_database_is_recognized(path: Path) -> None:
 
 def test_an_empty_file_and_another_programs_database_are_rejected(path: Path) -> None:
     path.touch()
-    with pytest.raises(StoreError, match="not a store of otel-logtail"):
+    with pytest.raises(NotAStore):
         Reader.open(path)
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("CREATE TABLE source (x)")
         conn.execute("PRAGMA user_version = 1")
-    with pytest.raises(StoreError, match="not a store of otel-logtail"):
+    with pytest.raises(NotAStore):
         Reader.open(path)
 
 
