@@ -133,7 +133,8 @@ class Watched:
     def delivered(self) -> bool:
         """Return whether no data is pending for the collector."""
         found = self._ask(
-            "SELECT (SELECT max(id) FROM interval) <= (SELECT position FROM cursor WHERE stream = 'intervals')"
+            "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'interval')"
+            " <= (SELECT position FROM cursor WHERE stream = 'intervals')"
             " AND (SELECT max(id) FROM episode) <= (SELECT position FROM cursor WHERE stream = 'episodes')"
         )
         return found is not None and bool(found[0])

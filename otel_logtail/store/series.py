@@ -126,7 +126,8 @@ class SeriesTable:
         self._db.execute(
             "UPDATE series SET start_ns = ?2 WHERE id = ?1 AND start_ns > ?2"
             " AND NOT EXISTS (SELECT 1 FROM interval WHERE series = ?1)"
-            " AND NOT EXISTS (SELECT 1 FROM series_set WHERE series = ?1)"
+            " AND NOT EXISTS (SELECT 1 FROM series_set AS s WHERE series = ?1"
+            " AND EXISTS (SELECT 1 FROM sparse_interval WHERE series_set = s.id))"
             " AND NOT EXISTS (SELECT 1 FROM total WHERE series = ?1)",
             (series, start_ns),
         )

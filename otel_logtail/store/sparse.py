@@ -18,7 +18,7 @@ import msgspec
 
 from otel_logtail.counts import count
 from otel_logtail.model import Counts
-from otel_logtail.store.rows import COUNTS, counts_or_mean, counts_to_read, encode_json
+from otel_logtail.store.rows import COUNTS, MOST, counts_or_mean, counts_to_read, encode_json
 
 _SAMPLES = "CAST(r.samples AS BLOB)"
 """Invalid UTF-8 fails the query before it calls the function: see :func:`~otel_logtail.store.rows.counts_to_read`."""
@@ -135,7 +135,7 @@ def _count_column(samples: bytes | None, place: int, column: int) -> int | str |
     if counts is None:
         return 1 if column == 0 else None
     value = msgspec.structs.astuple(counts)[column]
-    return value if isinstance(value, int) else encode_json(value)
+    return min(value, MOST) if isinstance(value, int) else encode_json(value)
 
 
 @lru_cache(maxsize=16)  # a row is used column by column, and series by series

@@ -37,7 +37,7 @@ from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
 from tests.support.examples import examples
 from tests.support.memory import place
-from tests.support.pieces import INTERVAL, NOON, SECOND, Piece, line
+from tests.support.pieces import INTERVAL, NOON, SECOND, Backlog, line
 
 KEYS = ["", "a", "b"]
 THRESHOLDS = [Thresholds(ms * 1_000_000, 2_000_000_000) for ms in (500, 700, 300)]
@@ -120,7 +120,7 @@ class SeriesMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.store = Store.open(self.path)
-        self.piece = Piece(self.store, thresholds=self.thresholds)
+        self.piece = Backlog(self.store, thresholds=self.thresholds)
         self.outbox = Outbox.open(self.path, "otlp")
         self.begun = self.outbox.register([Stream.INTERVALS], NOON, form=self.encoding.form)
 
@@ -152,6 +152,29 @@ class SeriesMachine(RuleBasedStateMachine):
         seal_s = self.now_s - 0.25 if seal else 0.0
         self.log.append((line(second, duration_s, logged=self.now_s, key=key), seal_s))
         self.truth[key] += 1
+        self.piece.commit(*self.log[-1])
+
+    @rule(
+        said=st.lists(
+            st.tuples(
+                st.sampled_from([0.5, 3.0, 11.0, 24.0]),
+                st.sampled_from([0, 0, 0, 13, 60]),
+                st.sampled_from(KEYS),
+                st.sampled_from([0.001, 0.1, 0.6]),
+            ),
+            min_size=2,
+            max_size=8,
+        ),
+        open_s=st.sampled_from([0.25, 10.0, 25.0]),
+    )
+    def say_what_was_written_meanwhile(self, said: list[tuple[float, int, str, float]], open_s: float) -> None:
+        """Lines of a backlog: most of their intervals close at once, and those with few samples stay values."""
+        data = b""
+        for step_s, late_s, key, duration_s in said:
+            self.now_s += step_s
+            data += line(max(self.now_s - late_s, self.floor_s), duration_s, logged=self.now_s, key=key)
+            self.truth[key] += 1
+        self.log.append((data, self.now_s - open_s))
         self.piece.commit(*self.log[-1])
 
     @rule(limit=st.sampled_from([1, 3, 100]), answers=st.integers(0, 5))

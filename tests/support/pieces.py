@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
+from unittest.mock import patch
 
 import msgspec
 
@@ -93,6 +94,15 @@ class Piece:
 
     def seal(self, until_s: float) -> None:
         self.store.commit(Batch(source=self.info.id, seal_until_ns=NOON + round(until_s * SECOND)))
+
+
+class Backlog(Piece):
+    """The same, of which intervals close with the lines that are read, as they do in a backlog."""
+
+    def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
+        until_ns = None if seal_s is None else NOON + round(seal_s * SECOND)
+        with patch.object(self.engine, "_seal_behind", lambda *_: until_ns):
+            return self.engine.feed(self.chunk(data), Now(NOON, 0))
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from otel_logtail import query
 from otel_logtail.engine import intervals
-from otel_logtail.engine.engine import Now
 from otel_logtail.model import Batch, Item, Point, Stream
 from otel_logtail.store import sparse_table
 from otel_logtail.store.maintenance import Limits
@@ -26,7 +25,7 @@ from otel_logtail.store.rows import Repaired
 from tests.support.lives import NO_LIMITS
 from tests.support.memory import place
 from tests.support.mortal import Killed, MortalConnection
-from tests.support.pieces import NOON, SECOND, Piece, line, opened, rows, use_connection
+from tests.support.pieces import NOON, SECOND, Backlog, Piece, line, opened, rows, use_connection
 
 SLOW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TUNING = Tuning(merges=((60 * SECOND, 20 * SECOND),), rows=7, intervals=5)
@@ -35,18 +34,14 @@ TUNING = Tuning(merges=((60 * SECOND, 20 * SECOND),), rows=7, intervals=5)
 Said = list[tuple[int, float, str]]
 
 
-class Pieces(Piece):
-    """A log of which intervals close with the lines that are read, as they do in a backlog."""
+class Pieces(Backlog):
+    """A log of which intervals with few samples stay values."""
 
     most_values = intervals.MOST_VALUES
 
     def batch(self, data: bytes, seal_s: float | None = None) -> Batch:
-        until_ns = None if seal_s is None else NOON + round(seal_s * SECOND)
-        with (
-            patch.object(self.engine, "_seal_behind", lambda *_: until_ns),
-            patch.object(intervals, "MOST_VALUES", self.most_values),
-        ):
-            return self.engine.feed(self.chunk(data), Now(NOON, 0))
+        with patch.object(intervals, "MOST_VALUES", self.most_values):
+            return super().batch(data, seal_s)
 
 
 class Counting(Pieces):
@@ -211,6 +206,21 @@ def test_series_beyond_the_limit_on_sets_are_counted(piece: Pieces, monkeypatch:
     ]
     assert rows(piece.store.path, "SELECT DISTINCT end_ns FROM interval") == [(NOON + 20 * SECOND,)]
     assert rows(piece.store.path, "SELECT count(DISTINCT id) FROM series_set") == [(1,)]
+
+
+def test_a_series_whose_rows_were_all_deleted_begins_with_an_earlier_interval(tmp_path: Path) -> None:
+    begun = []
+    with both(str(tmp_path)) as pieces:
+        for piece in pieces:
+            piece.commit(text([(51, 0.01, "")]), 60)
+            piece.store.maintenance(Limits(max_bytes=1), [], TUNING).run()
+            piece.commit(text([(1, 0.01, "")]), 60)
+            with outbox_of(piece, "one") as outbox:
+                batch = outbox.read(Stream.INTERVALS, 1000)
+            assert batch is not None
+            begun.append(plain(batch.items))
+            assert {item.start_ns for item in batch.items if isinstance(item, Point)} == {NOON}
+    assert begun[0] == begun[1]
 
 
 def test_samples_beyond_the_limit_on_series_are_counted_together(piece: Pieces) -> None:
