@@ -62,7 +62,7 @@ check: $(INSTALLED)  ## Lint, formatting, types, layers
 contract: $(INSTALLED)  ## Hold the observer headroom to the newest release of headroom-ai
 	@$(BIN)/python -m tools.contract
 
-bench: $(INSTALLED)  ## Run the benchmarks and compare each figure with its limit (some minutes; ARGS=--full for the long ones, ARGS=--quick for a minute)
+bench: $(INSTALLED)  ## Run the benchmarks and compare each figure with its limit (some minutes; ARGS=--full for the long ones, ARGS=--quick for three minutes)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(INSTALLED)  ## Format the code

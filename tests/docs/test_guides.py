@@ -50,11 +50,14 @@ def console(text: str) -> Iterator[Printed]:
         yield from printed(block)
 
 
+PROGRAM = re.compile(r"(?:^|[|;&] *|\bsudo |-- )(?:[A-Z_]+=\S+ )*(?:/opt/otel-logtail/bin/)?otel-logtail( .*|$)")
+
+
 def invocations() -> Iterator[tuple[str, list[str]]]:
     """Yield the page and the words of each call of otel-logtail."""
     for page in sorted(PAGES):
         for command, _ in console(page.read_text()):
-            for found in re.finditer(r"(?:^|[|;&] *|\bsudo |-- )(?:[A-Z_]+=\S+ )*otel-logtail( .*|$)", command):
+            for found in PROGRAM.finditer(command):
                 words = shlex.split(re.split(r" \|\|? | >>? | && |  #", found[1])[0])
                 yield page.relative_to(ROOT).as_posix(), words
 
