@@ -77,7 +77,11 @@ def predecessors(
 
 
 def doubts(
-    readers: Mapping[str, Reader], claims: Mapping[str, FileState | None], states: States, places: Mapping[str, str]
+    readers: Mapping[str, Reader],
+    claims: Mapping[str, FileState | None],
+    states: States,
+    places: Mapping[str, str],
+    current: FileState | None,
 ) -> dict[str, int]:
     """Return up to which offsets the lines of known files may have been read from newer files that they replace.
 
@@ -89,19 +93,22 @@ def doubts(
         claims: The known files, with their checkpoints.
         states: All known checkpoints.
         places: The real paths.
+        current: The checkpoint of the file that was the live one before: it is not restored now.
     """
     here = {state.id for state in claims.values() if state is not None}
     gone = [state for state in states.unfinished() if state.id not in here and (state.offset or state.trail)]
     found = {}
     for path, state in claims.items() if gone else ():
         reader = readers[path]
-        if state is None or not isinstance(reader, PlainReader):
+        if state is None or not isinstance(reader, PlainReader) or (current is not None and state.id == current.id):
             continue
         newer = [each for each in gone if each.id > state.id and _same_place(each, places[path], reader)]
         # one that has the same trail is that of the same file, seen while it was rewritten
         newer = [each for each in newer if unpack(each.trail).lines != unpack(state.trail).lines]
-        if newer:
-            found[path] = max(reader.size(), state.offset + max(map(_read_up_to, newer)) + CHUNK_BYTES)
+        most = max(map(_read_up_to, newer), default=0)
+        known = current is None and state.doubt >= max(reader.size(), most)  # it is in doubt since an earlier run
+        if newer and not known:
+            found[path] = max(reader.size(), state.offset + most + CHUNK_BYTES)
     return found
 
 

@@ -10,7 +10,7 @@ from otel_logtail.model import FileState
 from otel_logtail.tail.checkpoints import Elsewhere, Moved, States
 from otel_logtail.tail.fingerprint import HEAD_BYTES, anchor_at, check_begin, fingerprint, is_cut_off
 from otel_logtail.tail.handover import Predecessor, doubts, predecessors
-from otel_logtail.tail.held import Held
+from otel_logtail.tail.held import Held, current_of
 from otel_logtail.tail.identify import identify
 from otel_logtail.tail.lines import end_of_lines
 from otel_logtail.tail.naming import is_compressed
@@ -53,6 +53,7 @@ class Planner:
         before = predecessors(readers, claims, known, self._live, open_)
         new = [path for path in readers if path not in claims]
         places = {path: self._files.place(path) for path in (*readers, self._live)}
+        current = current_of(held)
         return make_plan(
             Seen(
                 self._live,
@@ -63,7 +64,7 @@ class Planner:
                 continued={path: found.state.id for path, found in before.items() if found.sure},
                 moved=moved,
                 undecided=undecided,
-                doubts=doubts(readers, claims, self._states, places),
+                doubts=doubts(readers, claims, self._states, places, current.state if current else None),
                 places=places,
                 held=held,
                 known=self._states,

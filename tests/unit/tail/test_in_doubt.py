@@ -141,6 +141,61 @@ def test_an_edit_is_undone_after_more_was_read(log: Path, *, away: bool, replace
     assert "comparing the samples" in stored.follower.said
 
 
+def restored(log: Path) -> Stored:
+    """Return a log of 360 lines that was edited, read on and restored, with a line that is new."""
+    old, new = lines_of(0, 300), lines_of(300, 360)
+    append(log, *old)
+    stored = Stored(log).settle()
+    change(stored, log, data_of(old, "\r\n"), away=False, replaces=True)
+    append_bytes(log, data_of(new, "\r\n"))
+    stored.settle()
+    change(stored, log, data_of(old + new), away=False, replaces=True)
+    assert stored.lines == lines_of(0, 360)
+    return stored
+
+
+def compared(stored: Stored) -> int:
+    return stored.follower.said.count("comparing the samples")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_restored_file_is_put_in_doubt_once(log: Path, *, restarts: bool) -> None:
+    """The file that it replaces is still open, and names beside it change: each scan identifies the files again."""
+    stored = restored(log)
+    doubt = max(state.doubt for state in stored.follower.memory.states.values())
+    for number in range(360, 364):
+        append(log, *lines_of(number, number + 1))
+        log.with_name(f"proxy.log.{number}").touch()
+        if restarts and number == 361:
+            stored.follower.restart()
+        stored.settle()
+    assert (compared(stored), stored.lines) == (1, lines_of(0, 364))
+    assert max(state.doubt for state in stored.follower.memory.states.values()) == doubt
+
+
+def test_new_lines_are_not_in_doubt_once_a_restored_file_has_grown(log: Path) -> None:
+    stored = restored(log)
+    again = lines_of(360, 361)
+    append(log, *again, *lines_of(361, 5000))
+    stored.settle()
+    log.with_name("proxy.log.7").touch()
+    append(log, *again)
+    stored.settle()
+    assert (compared(stored), stored.lines) == (1, lines_of(0, 5000) + again)
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("last", [370, 4500])
+def test_a_file_is_restored_again_after_more_was_read(log: Path, last: int, *, replaces: bool) -> None:
+    stored = restored(log)
+    change(stored, log, data_of(lines_of(0, 360), "\r\n"), away=False, replaces=replaces)
+    append_bytes(log, data_of(lines_of(360, last), "\r\n"))
+    stored.settle()
+    before = compared(stored)
+    change(stored, log, data_of(lines_of(0, last + 10)), away=False, replaces=replaces)
+    assert (compared(stored), stored.lines) == (before + 1, lines_of(0, last + 10))
+
+
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_rotated_file_and_the_live_one_are_put_together(log: Path, *, kept: bool, away: bool) -> None:
