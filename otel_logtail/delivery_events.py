@@ -20,9 +20,13 @@ and its error: nothing may listen at one address, while the machine has no route
 
 
 class _Outage(msgspec.Struct):
-    """A stream that fails: why, since when, and the most items that were seen to wait for its end."""
+    """A stream that fails: why, since when, and the most items that were seen to wait for its end.
+
+    ``reason`` is ``why`` without the parts that differ between errors of one receiver.
+    """
 
     reason: str
+    why: str
     since_s: float
     is_about_data: bool
     waiting: int = 0
@@ -75,7 +79,7 @@ class DeliveryEvents(Messages):
             failing = self._outages.setdefault(exporter, {})
             if stream in failing:
                 return None
-            failing[stream] = _Outage(reason, self._clock_s(), is_about_data)
+            failing[stream] = _Outage(reason, why, self._clock_s(), is_about_data)
         return begin(f"export {exporter}: {reason}", "warning", f"{exporter}: {why}; buffering, will retry")
 
     def fails(self, exporter: str, stream: str) -> bool:
@@ -84,16 +88,16 @@ class DeliveryEvents(Messages):
 
     def failing(self, for_s: float) -> list[str]:
         """Return a line for each reason for which streams of an exporter have failed for so long."""
-        found: dict[tuple[str, str], tuple[float, list[str]]] = {}
+        found: dict[tuple[str, str], tuple[float, list[str], str]] = {}
         with self._lock:
             for exporter, failing in self._outages.items():
                 for stream, outage in failing.items():
-                    seconds, streams = found.setdefault((exporter, outage.reason), (0.0, []))
+                    seconds, streams, why = found.get((exporter, outage.reason), (0.0, [], outage.why))
                     seconds = max(seconds, self._clock_s() - outage.since_s)
-                    found[exporter, outage.reason] = seconds, [*streams, stream]
+                    found[exporter, outage.reason] = seconds, [*streams, stream], why
         return [
-            self.redact(f"{exporter}: no delivery of {', '.join(streams)} for {span(seconds)}: {reason}")
-            for (exporter, reason), (seconds, streams) in found.items()
+            self.redact(f"{exporter}: no delivery of {', '.join(streams)} for {span(seconds)}: {why}")
+            for (exporter, _), (seconds, streams, why) in found.items()
             if seconds >= for_s
         ]
 
