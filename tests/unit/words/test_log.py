@@ -146,7 +146,7 @@ def test_the_addresses_of_one_name_are_one_outage(clock: Clock, other: str) -> N
     reporter.exporter_failed("otlp", f"{text}ipv4:127.0.0.1:4317: {other}", "episodes")
     assert out.getvalue().splitlines() == [f"otel-logtail: warning: otlp: {first}; buffering, will retry"]
     clock.now_s += 60
-    assert reporter.failing(60) == [f"otlp: no delivery of intervals, episodes for 1 min: {first}"]
+    assert reporter.failing(60) == [f"otlp: no delivery of intervals, episodes for 60 s: {first}"]
     reporter.exporter_works("otlp", "intervals", "localhost:4317")
     reporter.exporter_works("otlp", "episodes", "localhost:4317")
     assert len(out.getvalue().splitlines()) == 2
