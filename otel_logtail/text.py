@@ -160,7 +160,7 @@ def is_text(value: object) -> bool:
     return type(value) is str and (value.isascii() or value.encode(errors="replace").decode() == value)
 
 
-def is_value(value: object) -> bool:
+def is_text_or_integer(value: object) -> bool:
     """Return whether a text or a whole number can be sent as an attribute: a number has 64 bits."""
     return -(1 << 63) <= value < 1 << 63 if type(value) is int else is_text(value)
 

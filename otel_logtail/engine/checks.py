@@ -11,7 +11,7 @@ from operator import le, lt
 
 from otel_logtail.counts import extent
 from otel_logtail.model import Columns, Ignored, Rejected, Sample, Shape
-from otel_logtail.text import is_text, is_value
+from otel_logtail.text import is_text, is_text_or_integer
 from otel_logtail.trace import is_context
 
 _MOST_NS = 2**53
@@ -115,7 +115,7 @@ def _wrong_in_shape(shape: object) -> str:
         return f"{shape!r}, which is not a Shape with a tuple of names"
     pairs = shape.attributes
     if type(pairs) is not tuple or not all(
-        type(pair) is tuple and len(pair) == 2 and is_text(pair[0]) and is_value(pair[1]) for pair in pairs
+        type(pair) is tuple and len(pair) == 2 and is_text(pair[0]) and is_text_or_integer(pair[1]) for pair in pairs
     ):
         return f"{shape!r}, whose attributes are not a tuple of pairs of a name and a text or int of 64 bits"
     return ""

@@ -15,7 +15,7 @@ from typing import Any
 
 from otel_logtail.environment import DETECTORS
 from otel_logtail.events import Reporter
-from otel_logtail.text import is_text, is_value
+from otel_logtail.text import is_text, is_text_or_integer
 
 GROUP = "opentelemetry_resource_detector"
 
@@ -65,7 +65,8 @@ class _Run:
         try:
             (entry, *_) = entry_points(group=GROUP, name=self.name)
             found = entry.load()().detect().attributes
-            ours = {name: value for name, value in found.items() if not name.startswith(_NOT_OURS)}
+            plain = {_plain(name): _plain(value) for name, value in found.items()}
+            ours = {name: value for name, value in plain.items() if not name.startswith(_NOT_OURS)}
             self.attributes = {name: value for name, value in ours.items() if is_text(name) and _is_usable(value)}
             self.unusable = sorted(ours.keys() - self.attributes.keys())
             self.why = ""
@@ -90,10 +91,19 @@ def _wanted(value: str, reporter: Reporter) -> list[str]:
     return [name for name in wanted if name not in _WITHOUT_EFFECT]
 
 
+def _plain(value: Any) -> Any:
+    """Return a text or an integer of a subclass, such as a member of an enum, as one of the built-in type."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
+
+
 def _is_usable(value: Any) -> bool:
     """Return whether a value can be hashed and sent: the SDK also keeps mappings, nested lists and any integer."""
     values = value if isinstance(value, tuple | list) else [value]
-    return all(isinstance(one, bool | float) or is_value(one) for one in values)
+    return all(isinstance(one, bool | float) or is_text_or_integer(one) for one in values)
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from enum import Enum, IntEnum
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,15 @@ def detector(*found: dict[str, Any], hangs: bool = False, raises: BaseException 
     return Detector
 
 
+class Provider(str, Enum):
+    NAME = "cloud.provider"
+    AWS = "aws"
+
+
+class Level(IntEnum):
+    ONE = 1
+
+
 INSTALLED = {
     "machine": detector({"host.name": "node-7", "host.ip": ("10.0.0.1", "::1"), "cloud.region": "eu"}),
     "newer": detector({"cloud.region": "us", "team": "a"}),
@@ -67,6 +77,7 @@ INSTALLED = {
         | {"large": 1 << 63, "lone": "\ud800", "\ud800": 1, "numbers": [-(1 << 63), 1 << 64]}
         | {"least": -(1 << 63), "text": "a", "truth": True, "count": 3, "share": 0.5, "list": ["a", "b"], "none": []},
     ),
+    "enums": detector({Provider.NAME: Provider.AWS, "zones": [Provider.AWS, "b"], "level": Level.ONE}),
     "hangs": detector({"cloud.zone": "never"}, hangs=True),
     "otel": detector({"team": "never"}),
     "service_instance": detector({"team": "never"}),
@@ -120,7 +131,7 @@ def test_a_name_that_is_not_installed_is_ignored_with_the_names_that_are() -> No
     (warning,) = said.splitlines()
     assert warning == (
         rf"otel-logtail: warning: ignoring the variable {DETECTORS}: there is no detector 'host\x1b'; installed:"
-        " broken, exits, forged, hangs, k8s, machine, missing, nested, newer, otel, process,"
+        " broken, enums, exits, forged, hangs, k8s, machine, missing, nested, newer, otel, process,"
         " service_instance"
     )
 
@@ -161,6 +172,12 @@ def test_what_cannot_be_sent_is_ignored_with_its_names() -> None:
     (request,) = requests(intervals(point([1])), encoding("nested"))
     (metrics,) = request.message.resource_metrics
     assert {pair.key for pair in metrics.resource.attributes} >= found.keys()
+
+
+def test_members_of_an_enum_are_texts_and_numbers() -> None:
+    found, said = found_by("enums")
+    assert json.dumps(found) == '{"cloud.provider": "aws", "zones": ["aws", "b"], "level": 1}'
+    assert ({type(found["cloud.provider"]), type(found["level"])}, said) == ({str, int}, "")
 
 
 def test_what_identifies_the_series_is_not_detected() -> None:
