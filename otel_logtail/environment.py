@@ -1,6 +1,6 @@
 """OpenTelemetry's general variables: service name, export interval, signals that are switched off. Pure.
 
-Those of the OTLP exporter alone are read in ``exporters.otlp_config``; docs/reference/otlp.md has all of them.
+Those of the OTLP exporter alone are read in ``exporters.otlp.config``; docs/reference/otlp.md has all of them.
 """
 
 from __future__ import annotations

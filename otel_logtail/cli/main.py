@@ -149,4 +149,5 @@ def _run(words: Sequence[str] | None) -> Any:
     except Exception as problem:
         if words is None or not hasattr(problem, "format_message"):
             raise
+    # typer raised it while it parsed: no command raises such an error in its body, which would run twice
     return _run(None)

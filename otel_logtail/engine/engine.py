@@ -172,7 +172,9 @@ class Engine:
         """Return the episodes of a chunk's samples."""
         logged_ns, in_order = scanned.in_order()
         found = coalesce(
-            *(self.open_episodes(live), logged_ns, in_order),
+            self.open_episodes(live),
+            logged_ns,
+            in_order,
             live=live,
             attributes=attributes,
             quiet_ns=self.info.quiet_ns,
@@ -186,7 +188,8 @@ class Engine:
     def _aggregate(self, scanned: Scanned, attributes: Attributes, closed_ns: int) -> Aggregated:
         """Return what the samples of a chunk add to the intervals."""
         return aggregate(
-            *(scanned.samples, scanned.hits),
+            scanned.samples,
+            scanned.hits,
             attributes=attributes,
             interval_ns=self._lengths.interval_ns,
             bounds_ns=self._lengths.bounds_ns,

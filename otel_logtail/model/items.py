@@ -137,8 +137,8 @@ class HealthValue(msgspec.Struct, frozen=True):
     """One number of the daemon's own health. ``source`` is empty if it belongs to none.
 
     ``kind`` is the instrument: a counter only grows, an updowncounter can fall, values of a gauge do not add up. The
-    value of a histogram is its sum, with its bounds, the counts of its buckets, and its least and its greatest value if
-    they are known: its ends.
+    value of a histogram is its sum, with its bounds, the counts of its buckets, and its least and its greatest value
+    (``extremes``) if they are known.
     """
 
     name: str
@@ -150,7 +150,7 @@ class HealthValue(msgspec.Struct, frozen=True):
     source: str = ""
     bounds: tuple[float, ...] = ()
     buckets: tuple[int, ...] = ()
-    ends: tuple[float, float] | None = None
+    extremes: tuple[float, float] | None = None
 
 
 class HealthRecord(msgspec.Struct, frozen=True):

@@ -125,17 +125,17 @@ class Operations:
                 min(before + records, MOST),
                 min(durations.sum_ns, MOST),
                 encode_json(durations.counts),
-                *(durations.ends_ns or (None, None)),
+                *(durations.extremes_ns or (None, None)),
             ),
         )
 
 
 class _Durations(NamedTuple):
-    """The durations of some exports: ``ends_ns`` is the shortest and the longest, None if one is not known."""
+    """The durations of some exports: ``extremes_ns`` is the shortest and the longest, None if one is not known."""
 
     sum_ns: int
     counts: tuple[int, ...]
-    ends_ns: tuple[int, int] | None
+    extremes_ns: tuple[int, int] | None
 
     def joined(self, other: _Durations) -> _Durations:
         """Return the durations of both."""
@@ -150,9 +150,9 @@ class _Durations(NamedTuple):
         )
 
     def _joined_ends(self, other: _Durations) -> tuple[int, int] | None:
-        if self.ends_ns is None or other.ends_ns is None:
+        if self.extremes_ns is None or other.extremes_ns is None:
             return None
-        return min(self.ends_ns[0], other.ends_ns[0]), max(self.ends_ns[1], other.ends_ns[1])
+        return min(self.extremes_ns[0], other.extremes_ns[0]), max(self.extremes_ns[1], other.extremes_ns[1])
 
 
 _NONE = _Durations(0, (0,) * (len(BOUNDS_NS) + 1), None)
@@ -243,5 +243,5 @@ def values(db: sqlite3.Connection) -> Iterator[HealthValue]:
             took.sum_ns / 1e9,
             bounds=tuple(bound / 1e9 for bound in BOUNDS_NS),
             buckets=took.counts,
-            ends=None if took.ends_ns is None else (took.ends_ns[0] / 1e9, took.ends_ns[1] / 1e9),
+            extremes=None if took.extremes_ns is None else (took.extremes_ns[0] / 1e9, took.extremes_ns[1] / 1e9),
         )

@@ -65,7 +65,7 @@ def _metric(values: list[HealthValue], record: HealthRecord, encoding: Encoding)
 
 
 def _histogram(value: HealthValue, record: HealthRecord) -> HistogramDataPoint:
-    least, greatest = value.ends or (None, None)  # the encoder takes None, the SDK's record does not
+    least, greatest = value.extremes or (None, None)  # the encoder takes None, the SDK's record does not
     return HistogramDataPoint(
         attributes=dict(value.attributes),
         start_time_unix_nano=record.start_ns,

@@ -242,12 +242,12 @@ def test_durations_that_schema_8_counted_have_no_shortest_and_no_longest(tmp_pat
     with opened(path), closing(sqlite3.connect(path)) as conn, conn:
         operations = Operations(conn, "otlp", lambda: 0)
         (histogram,) = [value for value in values(conn) if value.kind == "histogram"]
-        assert (histogram.value, sum(histogram.buckets), histogram.ends) == (0.004, 1, None)
+        assert (histogram.value, sum(histogram.buckets), histogram.extremes) == (0.004, 1, None)
         batch = ExportBatch(Stream.EPISODES, ())
         operations.begin(batch.stream)
         operations.finish(batch)
         (histogram,) = [value for value in values(conn) if value.kind == "histogram"]
-        assert (histogram.value, sum(histogram.buckets), histogram.ends) == (0.004, 2, None)
+        assert (histogram.value, sum(histogram.buckets), histogram.extremes) == (0.004, 2, None)
 
 
 def test_there_is_one_migration_for_each_version() -> None:

@@ -79,9 +79,9 @@ def test_the_duration_is_from_the_first_attempt_to_the_decision(outbox: Outbox) 
         operations.begin(Stream.BREACHES)
         operations.finish(batch)
         (both,) = [value for value in values(conn) if value.kind == "histogram"]
-    assert (first.value, sum(first.buckets), first.ends) == (4.0, 1, (4.0, 4.0))
+    assert (first.value, sum(first.buckets), first.extremes) == (4.0, 1, (4.0, 4.0))
     assert first.buckets[first.bounds.index(5.0)] == 1
-    assert (both.value, sum(both.buckets), both.ends) == (4.25, 2, (0.25, 4.0))
+    assert (both.value, sum(both.buckets), both.extremes) == (4.25, 2, (0.25, 4.0))
 
 
 def test_only_the_items_that_were_decided_and_sent_are_counted(outbox: Outbox) -> None:
@@ -113,7 +113,7 @@ def durations(outbox: Outbox) -> list[int]:
 
 def ends_of(outbox: Outbox) -> list[tuple[float, float] | None]:
     with closing(sqlite3.connect(outbox.path)) as conn:
-        return [value.ends for value in values(conn) if value.kind == "histogram"]
+        return [value.extremes for value in values(conn) if value.kind == "histogram"]
 
 
 @pytest.mark.parametrize(
