@@ -93,11 +93,16 @@ class Reporter(FileEvents, DeliveryEvents):
             )
         return say("info", f"{path} was last used {where}: its files moved with it, so all series continue")
 
+    def counts_damaged(self, who: str, kept: int, lost: int) -> None:
+        """Counts were damaged on disk: those whose number and sum are kept, and those that are lost. Both may be 0."""
+        if kept:
+            self.counts_repaired(who, kept)
+        if lost:
+            self.counts_lost(who, lost)
+
     @event("store.counts_damaged")
-    def counts_repaired(self, who: str, count: int) -> Message | None:
+    def counts_repaired(self, who: str, count: int) -> Message:
         """Counts were damaged on disk; a source, an exporter or maintenance continues with their number and sum."""
-        if not count:
-            return None
         return say(
             "error",
             f"{who}: {count} counts were damaged in the store: their number and sum are kept, their"
@@ -105,10 +110,8 @@ class Reporter(FileEvents, DeliveryEvents):
         )
 
     @event("store.counts_lost")
-    def counts_lost(self, who: str, count: int) -> Message | None:
+    def counts_lost(self, who: str, count: int) -> Message:
         """Counts were damaged on disk with their number and sum; a source, an exporter or maintenance skips them."""
-        if not count:
-            return None
         return say(
             "error", f"{who}: {count} counts in the store cannot be read: their samples are missing in the totals"
         )

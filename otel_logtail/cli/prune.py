@@ -73,8 +73,7 @@ def _prune(path: Path, limits: Limits) -> None:
         if store.set_aside is not None:
             Reporter().store_set_aside(str(path), str(store.set_aside))
         done = store.maintenance(limits, ()).run()
-    Reporter().counts_repaired("maintenance", done.repaired.kept)
-    Reporter().counts_lost("maintenance", done.repaired.lost)
+    Reporter().counts_damaged("maintenance", done.repaired.kept, done.repaired.lost)
     for drop in done.dropped:
         span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
         say(f"{drop.exporter}: deleted {drop.count} undelivered {drop.stream.value}, {span}")

@@ -139,8 +139,7 @@ class SourceRun:
             self._reporter.overflowed(self.info.name, self._store.series.most)
         if committed.too_many_marks:
             self._reporter.rejected(self.info.name, TOO_MANY)
-        self._reporter.counts_repaired(self.info.name, committed.repaired.kept)
-        self._reporter.counts_lost(self.info.name, committed.repaired.lost)
+        self._reporter.counts_damaged(self.info.name, committed.repaired.kept, committed.repaired.lost)
         return committed
 
     def _say(self, batch: Batch, chunk: Chunk) -> None:

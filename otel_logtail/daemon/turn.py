@@ -163,8 +163,7 @@ class Turn:
             return False
         if done.forgotten:
             self._parts.sources.forget(frozenset(done.forgotten))
-        reporter.counts_repaired("maintenance", done.repaired.kept)
-        reporter.counts_lost("maintenance", done.repaired.lost)
+        reporter.counts_damaged("maintenance", done.repaired.kept, done.repaired.lost)
         for drop in done.dropped:
             span = f"{iso(drop.from_ns)} to {iso(drop.to_ns)}"
             reporter.dropped(drop.exporter, drop.stream.value, drop.count, span)

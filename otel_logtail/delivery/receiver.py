@@ -101,8 +101,7 @@ class Receiver:
 
     def _report_repaired(self) -> None:
         repaired = self._outbox.take_repaired()
-        self._reporter.counts_repaired(self.name, repaired.kept)
-        self._reporter.counts_lost(self.name, repaired.lost)
+        self._reporter.counts_damaged(self.name, repaired.kept, repaired.lost)
 
     def _crashed(self, problem: BaseException) -> str:
         """Log a bug of the plug-in; returns it as text without secrets."""

@@ -182,10 +182,12 @@ class Cursors:
                     owed[series] = Owed.after(max(row.start_ns, begun_ns), sent_ns)
                 else:
                     counts, is_whole = counts_or_mean(before[2:], bounds_ns[series])
-                    repaired += Repaired() if is_whole else Repaired.of(counts)
+                    if not is_whole:
+                        repaired += Repaired.of(counts)
                     owed[series] = Owed(before[0], before[1], counts)
             counts, is_whole = row.counts(bounds_ns[series])
-            repaired += Repaired() if is_whole else Repaired.of(counts)
+            if not is_whole:
+                repaired += Repaired.of(counts)
             owed[series].add(row.end_ns, counts)
         self._db.executemany(
             f"INSERT OR REPLACE INTO owed (exporter, series, start_ns, time_ns, {COUNTS}) VALUES ({marks(11)})",

@@ -146,10 +146,10 @@ class _Durations(NamedTuple):
         return _Durations(
             self.sum_ns + other.sum_ns,
             tuple(one + more for one, more in zip(self.counts, other.counts, strict=True)),
-            self._joined_ends(other),
+            self._joined_extremes(other),
         )
 
-    def _joined_ends(self, other: _Durations) -> tuple[int, int] | None:
+    def _joined_extremes(self, other: _Durations) -> tuple[int, int] | None:
         if self.extremes_ns is None or other.extremes_ns is None:
             return None
         return min(self.extremes_ns[0], other.extremes_ns[0]), max(self.extremes_ns[1], other.extremes_ns[1])
@@ -179,10 +179,10 @@ def _numbers(records: object, sum_ns: object, buckets: bytes, min_ns: object, ma
         counts = ()
     if whole_ns is None or len(counts) != len(BOUNDS_NS) + 1 or not all(0 <= count < _TOO_MANY for count in counts):
         return number, _NONE
-    return number, _Durations(whole_ns, counts, _ends(counts, _whole(min_ns), _whole(max_ns)))
+    return number, _Durations(whole_ns, counts, _extremes(counts, _whole(min_ns), _whole(max_ns)))
 
 
-def _ends(counts: tuple[int, ...], min_ns: int | None, max_ns: int | None) -> tuple[int, int] | None:
+def _extremes(counts: tuple[int, ...], min_ns: int | None, max_ns: int | None) -> tuple[int, int] | None:
     """Return the shortest and the longest duration; None if they do not fit the counts."""
     if min_ns is None or max_ns is None or min_ns > max_ns:
         return None

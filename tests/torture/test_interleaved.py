@@ -27,7 +27,7 @@ def test_a_change_between_any_two_system_calls_loses_and_doubles_nothing(tmp_pat
     assert run.lines > 100
 
 
-@pytest.mark.parametrize("seed", [21, 78, 176])  # a hole appears while a copy with one is told apart
+@pytest.mark.parametrize("seed", [21, 78, 176])  # a hole appears while a copy with another hole is identified
 def test_a_stale_writer_leaves_holes_in_a_log_that_is_copied_and_truncated_and_nothing_is_lost_or_doubled(
     tmp_path: Path, seed: int
 ) -> None:

@@ -104,7 +104,8 @@ class SizeLimit:
         sums: dict[tuple[int, int], Counts] = {}
         for _, _, series, log_ns, *columns in found:
             counts, is_whole = counts_or_mean(columns, bounds_ns[series])
-            repaired += Repaired() if is_whole else Repaired.of(counts)
+            if not is_whole:
+                repaired += Repaired.of(counts)
             add(sums.setdefault((log_ns, series), Counts()), counts)
         with transaction(self._db):
             self._db.executemany(
