@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 NOT_FOUND = 3
 
@@ -113,3 +114,44 @@ def main(what: str, look: Callable[[], Path | None], build: Callable[[], Path], 
         say(f"{error}\n{how}")
         return NOT_FOUND
     return 0
+
+
+class GoProgram(NamedTuple):
+    """A program that Go builds from a module's sources.
+
+    ``script`` names the script, the folder in the cache and, in capitals, the variable with a path. ``sets`` follows
+    the module's path in the linker's argument with the version. ``takes`` is the time of a build, ``site`` has
+    downloads.
+    """
+
+    title: str
+    script: str
+    command: str
+    version: str
+    module: str
+    package: str
+    sets: str
+    takes: str
+    site: str
+
+    def main(self) -> int:
+        """Find or build it, print the path, and return the exit code."""
+        cached = cache_folder(f"{self.script}-{self.version}") / self.command
+        variable = self.script.upper()
+        how = (
+            f"How to get {self.title}:\n"
+            f"  - install Go 1.26 or newer (https://go.dev/dl/) and run `scripts/{self.script}`: builds it once,"
+            f" in {self.takes}; or\n"
+            f"  - download it ({self.site}) and put it on your PATH, or set {variable} to its path."
+        )
+        return main(self.title, lambda: find(variable, (self.command,), cached), lambda: self._build(cached), how)
+
+    def _build(self, cached: Path) -> Path:
+        if shutil.which("go") is None:
+            raise Unavailable(f"no {self.title} on the PATH or in the cache, and no Go to build one")
+        return make_once(cached, self._compile)
+
+    def _compile(self, work: Path, done: Path) -> None:
+        say(f"building {self.title} {self.version} ({self.takes}, once) ...")
+        flags = f"-s -w -X {self.module}{self.sets}"
+        compile_module(work, done, self.module, f"v{self.version}", (self.package,), "-ldflags", flags)
