@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -34,11 +34,16 @@ def steps() -> dict[int, Step]:
 
 def run_script(script: str, connection: sqlite3.Connection) -> None:
     """Execute each statement of a script inside the transaction that is open: ``executescript`` would commit it."""
+    for statement in _statements(script):
+        connection.execute(statement)
+
+
+def _statements(script: str) -> Iterator[str]:
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
-            connection.execute(statement)
+            yield statement
             statement = ""
 
 
@@ -73,9 +78,19 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations_: Mapping[int
             continue
         with transaction(connection):
             step(connection)
+            if target >= SCHEMA_VERSION:
+                _create_missing_views(connection)
             connection.execute(f"PRAGMA user_version = {target}")
     connection.execute("PRAGMA legacy_alter_table = OFF")
     _give_pages_back(connection)
+
+
+def _create_missing_views(connection: sqlite3.Connection) -> None:
+    """Create the views that the user deleted, or that a step deleted because they changed."""
+    for statement in _statements(_schema()):
+        _, create, view = statement.partition("CREATE VIEW ")
+        if create:
+            connection.execute(f"{create}IF NOT EXISTS {view}")
 
 
 def _give_pages_back(connection: sqlite3.Connection) -> None:
