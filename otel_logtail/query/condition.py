@@ -62,7 +62,8 @@ class Condition:
         self._used = [place for place, name in enumerate(columns) if name.lower() in text.lower()]
         self._values: list[object] = [None] * len(columns)
         self._guard = _Guard()
-        self._conn = sqlite3.connect(":memory:", isolation_level=None)
+        # an exception keeps a condition in a cycle, which the garbage collector may find in any thread
+        self._conn = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._conn.set_progress_handler(self._guard.is_too_long, _STEPS)
         self._conn.set_authorizer(self._guard.authorize)
         if sys.version_info >= (3, 11):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,3 +198,11 @@ def test_an_expression_that_takes_long_is_stopped(monkeypatch: pytest.MonkeyPatc
     endless = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n)"
     with pytest.raises(UsageError, match="interrupted"):
         Condition(endless, COLUMNS)
+
+
+def test_another_thread_may_drop_it() -> None:
+    kept = [Condition("id = 1", COLUMNS)]
+    dropping = threading.Thread(target=kept.clear)
+    dropping.start()
+    dropping.join()  # pytest turns an error of __del__ into one of this test
+    assert not kept
