@@ -76,10 +76,8 @@ def _check_file(wanted: ResolvedSource, path: Path, area: str) -> Check:
     settings = wanted.settings
     scanned = scan(
         wanted.observer,
-        data,
+        data[begin:end],
         first + begin,
-        start=min(begin, end),
-        end=end,
         source=wanted.name,
         thresholds=Thresholds(settings.threshold_ns, settings.stall_ns),
         joiner=Joiner(Framing(settings.framing, wanted.observer.marker)),

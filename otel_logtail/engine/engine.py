@@ -12,18 +12,20 @@ Invariants:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
 from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
-from otel_logtail.engine.episodes import Coalesced, close_over, coalesce
+from otel_logtail.engine.episodes import Coalesced, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.intervals import Aggregated, aggregate, aggregate_episodes, aggregate_growth
 from otel_logtail.engine.joiner import Joiner
+from otel_logtail.engine.lines import read_lines
 from otel_logtail.engine.marks import MarkFinder
-from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
+from otel_logtail.engine.pending import Pending
+from otel_logtail.engine.scan import Scanned, Thresholds, scan_lines, without
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import (
     Attributes,
@@ -87,9 +89,7 @@ class Engine:
             interval_ns=interval_ns,
             settle_ns=min(SETTLE_NS, interval_ns // 2),
         )
-        self._open = dict(unfinished.episodes)
-        # when the last breach of each open episode was read, by the monotonic clock
-        self._read_ns = {_key(e): now.elapsed_ns for open_ in self._open.values() for e in _both(open_)}
+        self._pending = Pending(unfinished.episodes, now.elapsed_ns)
         self._first_end_ns = unfinished.first_end_ns
         self._ticked_ns = 0
         self._clock = LogClock(now.elapsed_ns)
@@ -98,7 +98,7 @@ class Engine:
 
     def open_episodes(self, live: str) -> OpenEpisodes:
         """Return the open episodes of a live path."""
-        return self._open.get(live, _NONE)
+        return self._pending.of(live)
 
     def come_to_ns(self, live: str) -> int:
         """Return the time that the log of a live path has reached; 0 before its first line."""
@@ -123,23 +123,17 @@ class Engine:
             waiting: The live paths that have more to read.
             stored: Samples of the store whose lines may be in this chunk too (:attr:`FileState.doubt`).
         """
-        live, info = chunk.after.live, self.info
+        live = chunk.after.live
         attributes = self._rule.attributes_of(live.rpartition("/")[2])
         # the first chunk of a file continues what the file before it has not finished
         joiner = Joiner(self._framing, chunk.after.parts, is_new_file=chunk.after.offset == chunk.advanced)
-        scanned = self._scan(chunk, joiner)
-        if stored:
-            scanned = without(scanned, stored, chunk.after.doubt)
+        scanned = self._scan(chunk, joiner, stored)
         grouped = self._group(scanned, live, attributes)
         seal_until_ns = self._seal_behind(live, scanned.samples.logged_ns, now, waiting)
-        counts, sparse = self._aggregate(scanned, attributes, seal_until_ns or 0)
-        self._add_episodes(counts, grouped.closed)
-        counts |= aggregate_growth(grouped.growth, interval_ns=self._lengths.interval_ns)
-        oversized = scanned.tally.oversized + chunk.oversized
-        tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=oversized)
+        counts, sparse = self._count(scanned, grouped, attributes, seal_until_ns or 0)
         marked = self._marks.find(chunk.buffer, chunk.start, chunk.end, chunk.base)
         return Batch(
-            source=info.id,
+            source=self.info.id,
             file=msgspec.structs.replace(chunk.after, parts=joiner.parts),
             continued=chunk.continued,
             attributes=attributes,
@@ -151,22 +145,19 @@ class Engine:
             closed=grouped.closed,
             parts=grouped.parts,
             marks=marked.marks,
-            tally=marked.counted_in(tally),
+            tally=marked.counted_in(scanned.tally),
             drifted=scanned.drifted or marked.drifted,
             seal_until_ns=seal_until_ns,
         )
 
-    def _scan(self, chunk: Chunk, joiner: Joiner) -> Scanned:
-        return scan(
-            self._observer,
-            chunk.buffer,
-            chunk.base,
-            start=chunk.start,
-            end=chunk.end,
-            source=self.info.name,
-            thresholds=self._lengths.thresholds,
-            joiner=joiner,
-        )
+    def _scan(self, chunk: Chunk, joiner: Joiner, stored: Mapping[SampleKey, int] | None) -> Scanned:
+        lines = read_lines(chunk.buffer, chunk.start, chunk.end, chunk.base, joiner)
+        scanned = scan_lines(self._observer, lines, self.info.name, self._lengths.thresholds)
+        if stored:
+            scanned = without(scanned, stored, chunk.after.doubt)
+        oversized = joiner.oversized + chunk.oversized
+        tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=oversized)
+        return msgspec.structs.replace(scanned, tally=tally)
 
     def _group(self, scanned: Scanned, live: str, attributes: Attributes) -> Coalesced:
         """Return the episodes of a chunk's samples."""
@@ -185,9 +176,9 @@ class Engine:
         breaches = tuple(msgspec.structs.replace(breach, hit=hits[breach.hit.offset]) for breach in found.breaches)
         return found._replace(breaches=breaches)
 
-    def _aggregate(self, scanned: Scanned, attributes: Attributes, closed_ns: int) -> Aggregated:
-        """Return what the samples of a chunk add to the intervals."""
-        return aggregate(
+    def _count(self, scanned: Scanned, grouped: Coalesced, attributes: Attributes, closed_ns: int) -> Aggregated:
+        """Return what the samples and episodes of a chunk add to the intervals."""
+        counts, sparse = aggregate(
             scanned.samples,
             scanned.hits,
             attributes=attributes,
@@ -195,10 +186,13 @@ class Engine:
             bounds_ns=self._lengths.bounds_ns,
             closed_ns=closed_ns,
         )
+        self._add_episodes(counts, grouped.closed)
+        counts |= aggregate_growth(grouped.growth, interval_ns=self._lengths.interval_ns)
+        return Aggregated(counts, sparse)
 
     def tick(self, now: Now) -> Batch | None:
         """Return what is over by now, if all logs are read to their end; None: nothing is."""
-        left, closed = self._close(lambda episode: now.elapsed_ns >= self._over_ns(episode))
+        left, closed = self._pending.close(lambda _, read_ns: now.elapsed_ns >= self._over_ns(read_ns))
         log_ns = self._clock.latest_ns(now.elapsed_ns, now.wall_ns) - self._lengths.settle_ns
         is_due = self._first_end_ns is not None and self._first_end_ns <= log_ns
         if not closed and not is_due and abs(log_ns - self._ticked_ns) < REPEAT_NS:
@@ -211,7 +205,7 @@ class Engine:
         Intervals and episodes of lines from the future stay open. Otherwise all lines until then would be late.
         """
         last_ns = now.wall_ns - self._lengths.settle_ns - self.info.quiet_ns
-        left, closed = self._close(lambda episode: episode.last_ns < last_ns)
+        left, closed = self._pending.close(lambda episode, _: episode.last_ns < last_ns)
         until_ns = now.wall_ns + self._lengths.interval_ns
         if not closed and (self._first_end_ns is None or self._first_end_ns > until_ns):
             return None
@@ -226,7 +220,7 @@ class Engine:
             first_end_ns: The end of the earliest interval that is still open; None: none is.
         """
         for live, open_ in batch.open_episodes.items():
-            self._keep(live, open_, now.elapsed_ns)
+            self._pending.replace(live, open_, now.elapsed_ns)
         if batch.file is None:
             self._ticked_ns = batch.seal_until_ns or 0
         elif batch.samples.logged_ns:
@@ -235,27 +229,16 @@ class Engine:
 
     def due_s(self, now: Now) -> float:
         """Return the seconds until ``tick`` has something to do if no line arrives; infinite if nothing is open."""
-        waits_ns = [self._over_ns(e) - now.elapsed_ns for open_ in self._open.values() for e in _both(open_)]
+        waits_ns = [self._over_ns(read_ns) - now.elapsed_ns for read_ns in self._pending.read_ns()]
         if self._first_end_ns is not None:
             waits_ns.append(
                 self._clock.due_ns(self._first_end_ns + self._lengths.settle_ns, now.elapsed_ns, now.wall_ns)
             )
         return min(waits_ns) / 1e9 + 0.001 if waits_ns else math.inf
 
-    def _over_ns(self, episode: Episode) -> int:
-        """Return when an episode is over by the monotonic clock, if no line arrives before."""
-        return self._read_ns[_key(episode)] + self.info.quiet_ns + self._lengths.settle_ns
-
-    def _close(self, is_over: Callable[[Episode], bool]) -> tuple[dict[str, OpenEpisodes], list[Episode]]:
-        """Return the episodes that are over by a clock, and those that stay open of the same live paths."""
-        left: dict[str, OpenEpisodes] = {}
-        closed: list[Episode] = []
-        for live, open_ in self._open.items():
-            still_open, over = close_over(open_, is_over)
-            if over:
-                left[live] = still_open
-                closed += over
-        return left, closed
+    def _over_ns(self, read_ns: int) -> int:
+        """Return when an episode whose last breach was read then is over, by the monotonic clock."""
+        return read_ns + self.info.quiet_ns + self._lengths.settle_ns
 
     def _timed(
         self, left: Mapping[str, OpenEpisodes], closed: list[Episode], until_ns: int, *, is_last: bool = False
@@ -277,16 +260,6 @@ class Engine:
         ).items():
             add(counts.setdefault(key, Counts()), more)
 
-    def _keep(self, live: str, open_: OpenEpisodes, elapsed_ns: int) -> None:
-        before = {_key(episode): episode for episode in _both(self._open.pop(live, _NONE))}
-        if open_.current is not None:
-            self._open[live] = open_
-        for episode in _both(open_):
-            if before.pop(_key(episode), None) != episode:
-                self._read_ns[_key(episode)] = elapsed_ns
-        for key in before:
-            del self._read_ns[key]
-
     def _seal_behind(self, live: str, logged_ns: list[int], now: Now, waiting: Collection[str]) -> int | None:
         """Return the time up to which intervals may close while logs are read: all logs are well past it."""
         clock = self._clock.of(live)
@@ -294,15 +267,3 @@ class Engine:
         behind_ns = [self.come_to_ns(other) for other in waiting if other != live]
         until_ns = min(min([come_to_ns, *behind_ns]) - LATE_NS, now.wall_ns)
         return until_ns if until_ns > 0 else None
-
-
-_NONE = OpenEpisodes()
-
-
-def _both(open_: OpenEpisodes) -> list[Episode]:
-    return [episode for episode in (open_.current, open_.aside) if episode is not None]
-
-
-def _key(episode: Episode) -> tuple[str, bytes]:
-    """Return the key of an open episode. A log and its copy have episodes with the same ids."""
-    return episode.live, episode.span_id

@@ -107,33 +107,36 @@ _LEAST_PART = 16
 
 def scan(
     observer: Observer,
-    buffer: bytes | bytearray,
+    data: bytes,
     base: int,
     *,
-    start: int = 0,
-    end: int | None = None,
     source: str,
     thresholds: Thresholds,
     joiner: Joiner | None = None,
 ) -> Scanned:
     """Find the lines that hold the marker, and observe each.
 
-    A sample that ended before it started, was logged before it ended, or is later than :data:`checks.LATEST_NS` is
-    rejected as ``impossible``, since later stages rely on this order.
-
     Args:
         observer: The observer of the format.
-        buffer: Whole lines: the last one ends with a newline (or there are none).
+        data: Whole lines: the last one ends with a newline (or there are none).
         base: The absolute offset of the first line in its file.
-        start: The start of the lines in the buffer.
-        end: The end of the lines in the buffer (None: the end of the buffer).
-        source: The name of the source, a part of every breach's identity.
+        source: The name of the source.
         thresholds: The durations from which a sample is a breach.
         joiner: The wrappers of lines, and the lines that are unfinished before and afterwards. None: any, and none.
     """
     joiner = joiner or Joiner(Framing(AUTO, observer.marker))
-    end = len(buffer) if end is None else end
-    lines = read_lines(buffer, start, end, base, joiner)
+    scanned = scan_lines(observer, read_lines(data, 0, len(data), base, joiner), source, thresholds)
+    tally = msgspec.structs.replace(scanned.tally, bytes=len(data), oversized=joiner.oversized)
+    return msgspec.structs.replace(scanned, tally=tally)
+
+
+def scan_lines(observer: Observer, lines: Lines, source: str, thresholds: Thresholds) -> Scanned:
+    """Observe lines. The tally has no number of bytes, and no lines that were too long to become one of these.
+
+    A sample that ended before it started, was logged before it ended, or is later than :data:`checks.LATEST_NS` is
+    rejected as ``impossible``, since later stages rely on this order. The name of the source is a part of every
+    breach's identity.
+    """
     scanner = _Scanner(observer, lines)
     scanner.take(0, len(lines.offsets))
     samples = scanner.samples
@@ -143,14 +146,7 @@ def scan(
         uid = name_of(source, offset, lines.raws[bisect_left(lines.offsets, offset)])
         severity = thresholds.classify(samples.duration_ns[index])
         hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
-    tally = Tally(
-        bytes=end - start,
-        samples=len(samples.offsets),
-        ignored=scanner.ignored,
-        drift=scanner.drift,
-        oversized=joiner.oversized,
-        rejected=scanner.rejected,
-    )
+    tally = Tally(samples=len(samples.offsets), ignored=scanner.ignored, drift=scanner.drift, rejected=scanner.rejected)
     return Scanned(samples, tuple(hits), tally, scanner.drifted, lines.last)
 
 

@@ -101,7 +101,8 @@ def test_nothing_is_remembered_of_episodes_that_are_over(log: Log) -> None:
     for number in range(5):
         log.read(line(100 * number, 3.0), at=number)
     log.read(line(1000, 0.1) + line(1001, 0.1), at=9)
-    assert (log.engine._read_ns, log.engine._open) == ({}, {})
+    pending = log.engine._pending
+    assert (pending._read_ns, pending._open) == ({}, {})
 
 
 def test_when_a_run_ends_what_is_over_by_the_clock_is_closed_and_nothing_younger(log: Log) -> None:
