@@ -7,7 +7,7 @@
 
 FROM python:3.13.9-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt setup.py MANIFEST.in README.md LICENSE ./
+COPY pyproject.toml constraints.txt setup.py MANIFEST.in README.md CHANGELOG.md LICENSE ./
 COPY otel_logtail ./otel_logtail
 RUN PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
     python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .

@@ -1,4 +1,4 @@
-"""Build what pyproject.toml cannot declare: the optional C helpers, and the README with absolute links.
+"""Build what pyproject.toml cannot declare: the version, the README with absolute links, and the optional C helpers.
 
 Without a C compiler the helpers are left out. One build serves CPython 3.11 and later, because the helpers use only the
 stable ABI. CPython 3.10 lacks the buffers of that ABI, and free-threaded CPython the ABI itself: both get a build of
@@ -6,6 +6,8 @@ their own (decision 0157).
 """
 
 import re
+import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -32,21 +34,50 @@ def helper(name: str, source: str) -> Extension:
     )
 
 
-def description() -> str:
-    """Return the README with links to this version in the repository: an index of packages has no other files."""
-    project = Path("pyproject.toml").read_text(encoding="utf-8")
-    version, home = (re.search(rf'^{key} = "(.+)"$', project, re.MULTILINE)[1] for key in ("version", "Source"))
+def version() -> str:
+    """Return the version of these files: that of git's newest tag, or of the changelog without one (decision 0166).
+
+    A commit behind the tag adds their distance and the commit, such as ``0.1.0.post3+g1a2b3c4d``. A source distribution
+    keeps the version with which it was built.
+    """
+    if Path("PKG-INFO").exists():
+        return first(r"^Version: (.+)$", "PKG-INFO")
+    released = first(r"^## \[(\d.*?)\]", "CHANGELOG.md")
+    if not Path(".git").exists() or not shutil.which("git"):
+        return released
+    describe = ["git", "describe", "--tags", "--long", "--always", "--abbrev=8", "--match=v[0-9]*"]
+    found = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+    tag, distance, commit = re.fullmatch(r"(?:v(.+)-(\d+)-g)?(\w*)", found).groups()
+    if distance == "0":
+        return tag
+    if tag:
+        return f"{tag}.post{distance}+g{commit}"
+    return f"{released}+g{commit}" if commit else released
+
+
+def first(pattern: str, file: str) -> str:
+    """Return the first group of the first match in a file."""
+    return re.search(pattern, Path(file).read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+
+def description(version: str) -> str:
+    """Return the README with links into the repository: an index of packages has no other files."""
+    home = first('^Source = "(.+)"$', "pyproject.toml")
+    at = "main" if "+" in version else f"v{version}"
 
     def absolute(link: re.Match[str]) -> str:
         kind = "raw" if link[2].endswith((".png", ".svg")) else "blob"
-        return f"{link[1]}{home}/{kind}/v{version}/{link[2]}"
+        return f"{link[1]}{home}/{kind}/{at}/{link[2]}"
 
     readme = Path("README.md").read_text(encoding="utf-8")
     return re.sub(r"""(\]\(|(?:src|srcset|href)=")(?!https?:|#)([^)"\s]+)""", absolute, readme)
 
 
+VERSION = version()
+
 setup(
-    long_description=description(),
+    version=VERSION,
+    long_description=description(VERSION),
     long_description_content_type="text/markdown",
     ext_modules=[
         helper("otel_logtail.engine._hot", "otel_logtail/engine/_hot.c"),

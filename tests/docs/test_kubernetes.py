@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
@@ -10,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
 
 from tests.support import forked
-from tests.support.places import ROOT
+from tests.support.places import RELEASED, ROOT
 
 FOLDER = ROOT / "examples" / "kubernetes"
 MANIFESTS = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
@@ -36,6 +37,14 @@ def test_both_kinds_are_there() -> None:
         "daemonset.yaml": "DaemonSet",
         "sidecar.yaml": "StatefulSet",
     }
+
+
+def test_the_image_has_the_version_of_the_newest_release() -> None:
+    guide = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
+    texts = [guide, *(path.read_text() for path in FOLDER.glob("*.yaml"))]
+    tags = [re.findall(r"registry\.example\.com/otel-logtail:(\S+)", text) for text in texts]
+    assert all(tags)
+    assert {tag for found in tags for tag in found} == {RELEASED}
 
 
 @pytest.mark.parametrize("name", MANIFESTS)

@@ -17,7 +17,7 @@ import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
 
 from otel_logtail.server import Server
 from tests.support.image import Image, built, context, steps
-from tests.support.places import ROOT
+from tests.support.places import RELEASED, ROOT
 from tests.support.ports import free_port
 from tests.support.waiting import bound_s
 
@@ -41,6 +41,7 @@ def test_it_is_sent_what_the_wheel_is_made_of_and_nothing_else(tmp_path: Path) -
         "MANIFEST.in",
         "constraints.txt",
         "README.md",
+        "CHANGELOG.md",
         "LICENSE",
         "otel_logtail",
     }
@@ -128,12 +129,14 @@ def test_its_health_is_the_status_of_the_answer(status: str, code: int) -> None:
 
 
 def test_its_labels_are_those_of_the_package(image: Image) -> None:
+    """The image is built without git, so its version is that of the changelog."""
+    assert image.run(*image.entrypoint, "--version").stdout.startswith(f"otel-logtail {RELEASED}, ")
     about = metadata("otel-logtail")
     source = dict(url.split(", ") for url in about.get_all("Project-URL") or [])["Source"]
     expected = {
         "title": about["Name"],
         "description": about["Summary"],
-        "version": about["Version"],
+        "version": RELEASED,
         "licenses": about["License-Expression"],
         "source": source,
     }

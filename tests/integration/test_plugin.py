@@ -18,7 +18,7 @@ import otel_logtail
 from otel_logtail import plugins
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.installed import EntryPoint, entry_points
+from otel_logtail.installed import EntryPoint, entry_points, version
 from otel_logtail.observer import ObserverContext, ObserverPlugin
 from otel_logtail.observers.headroom.observer import HeadroomObserver
 from tests.support.command import USAGE
@@ -450,7 +450,7 @@ def test_one_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch: pytest
     assert [(one.name, one.what) for one in listed if one.name == "broken"] == [
         ("broken", "can't be loaded: No module named 'otel_logtail.nowhere'")
     ]
-    assert [one.package for one in listed] == ["", "otel-logtail 0.1.0"]
+    assert [one.package for one in listed] == ["", f"otel-logtail {version()}"]
 
 
 def blocks(language: str) -> list[str]:
