@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from otel_logtail.errors import UsageError
 from otel_logtail.observer import PathRule
 from otel_logtail.tail.directories import FILE, LINK, Folders, Listing
-from otel_logtail.tail.naming import is_compressed, is_rotated_in, is_rotated_name, plain_name, rotated_of
+from otel_logtail.tail.naming import is_compressed, is_rotated_in, is_rotated_name, plain_name, siblings
 from otel_logtail.tail.patterns import Part, Patterns, as_written
 
 
@@ -73,13 +73,7 @@ def _wanted(listing: Listing, part: Part, rule: PathRule, *, trusted: bool) -> l
 
 def _without_rotated(found: Collection[str], named: Collection[str], folders: Folders, now_s: float) -> list[str]:
     """Return the paths without those that were named although they are rotated files of another one of them."""
-    rotated: set[str] = set()
-    for live in found:
-        if live not in named:
-            try:
-                rotated.update(rotated_of(live, folders.beside(live, now_s, fresh=True)))
-            except OSError:
-                continue
+    rotated = {path for live in found if live not in named for path in siblings(live, folders, now_s)}
     return [path for path in found if path not in rotated]
 
 
@@ -103,14 +97,6 @@ def _hint(patterns: Patterns) -> str:
     return "name the log with --path"
 
 
-def _has_rotated(live: str) -> bool:
-    """Return whether there are rotated files of a path that has no file now: they can be read nevertheless."""
-    try:
-        return bool(rotated_of(live, Folders().beside(live, 0.0, fresh=True)))
-    except OSError:
-        return False
-
-
 def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:
     """Reject at the start paths that can never be followed, and with ``once`` also files that cannot be read now.
 
@@ -130,7 +116,8 @@ def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once:
         return
     live = discover(known, rule, trusted=trusted)
     found = [path for path in live if os.path.exists(path)]
-    if not found and not any(_has_rotated(path) for path in live):
+    # the rotated files of a path that has no file now can be read nevertheless
+    if not found and not any(map(siblings, live)):
         raise UsageError(f"no file matches {known}", hint=_hint(known))
     for path in found:
         if not os.access(path, os.R_OK):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from otel_logtail.model import Chunk, FileState
+from otel_logtail.model import Chunk, FileState, Fingerprint
 from otel_logtail.tail.fingerprint import ANCHOR_BYTES, HEAD_BYTES, begins, fingerprint, head_at
 from otel_logtail.tail.reader import PlainReader, Reader, length
 from otel_logtail.tail.trail import extended
@@ -57,19 +57,25 @@ def read_chunk(reader: Reader, state: FileState, buffer: bytearray, most: int = 
     advanced = end - back
     offset = state.offset + advanced
     before = bytes(buffer[max(0, end - ANCHOR_BYTES) : end])
-    head = state.head
-    if not state.offset:
-        head = fingerprint(bytes(buffer[: min(HEAD_BYTES, offset)]))
-    elif head.length < HEAD_BYTES:
-        head = head_at(reader, offset)
-        if not begins(reader, state):
-            return None  # it was rewritten after this chunk was read
+    head = _head(reader, state, buffer, offset)
+    if head is None:
+        return None
     base = state.offset + start - back
     trail = extended(
         state.trail if state.offset else b"", buffer, start, end, base, backlog=size - offset > CHUNK_BYTES
     )
     after = msgspec.structs.replace(state, offset=offset, size=size, head=head, anchor=fingerprint(before), trail=trail)
     return Chunk(buffer, start, end, base, after, advanced, oversized)
+
+
+def _head(reader: Reader, state: FileState, buffer: bytearray, offset: int) -> Fingerprint | None:
+    """Return the head of a file that is read up to here now; None if it was rewritten after that."""
+    if not state.offset:
+        return fingerprint(bytes(buffer[: min(HEAD_BYTES, offset)]))
+    if state.head.length == HEAD_BYTES:
+        return state.head
+    head = head_at(reader, offset)
+    return head if begins(reader, state) else None
 
 
 def _whole_lines(buffer: bytearray, begin: int, length: int, *, skipping: bool) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from enum import Enum
 
 import msgspec
@@ -28,11 +28,11 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
 from otel_logtail.tail.checkpoints import Checkpoints, Elsewhere, States
-from otel_logtail.tail.directories import SETTLED_NS, Folders, Names
+from otel_logtail.tail.directories import SETTLED_NS, Folders
 from otel_logtail.tail.fingerprint import is_cut_off
 from otel_logtail.tail.held import SETTLE_S, HeldFiles
+from otel_logtail.tail.lastscan import LastScan
 from otel_logtail.tail.lines import CHUNK_BYTES
-from otel_logtail.tail.naming import is_compressed
 from otel_logtail.tail.opening import Opened, PathFiles, close_all
 from otel_logtail.tail.plan import Plan, unread
 from otel_logtail.tail.planner import Planner
@@ -50,26 +50,6 @@ class Outcome(Enum):
     """The same, and the files were identified."""
     AGAIN = "again"
     """The live file was cut off: scan again with a new listing, since it may have been copied before."""
-
-
-class _LastScan(msgspec.Struct):
-    """The state at the time when the files were identified last.
-
-    ``seen``: device and inode of the live file. ``beside``: the names beside it. ``identified_s``: the time.
-    ``scan_again``: a change may have gone unseen. ``orphans``: a file may be a copy of one that was closed, and would
-    be new then. ``undecided``: files that are copies as far as they go, with identity and size: one that grows is
-    compared again. ``rotated``: the newest rotated file and the id of its checkpoint: its writer may have it open for
-    long. ``here``: the ids of the checkpoints whose files were there.
-    """
-
-    seen: tuple[int, ...] | None = None
-    beside: tuple[Names, ...] = ()
-    identified_s: float = 0.0
-    scan_again: bool = False
-    orphans: bool = False
-    undecided: Mapping[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
-    rotated: tuple[str, int] | None = None
-    here: frozenset[int] | None = None
 
 
 class PathTail:
@@ -99,7 +79,7 @@ class PathTail:
         self._from_start = from_start
         self._planner = Planner(self.files, self._states, elsewhere)
         self._held = HeldFiles(self._states, checkpoints, reporter, buffer)
-        self._last = _LastScan()
+        self._last = LastScan(live)
         self._waits = False
         # identity, size and times of the live file when nothing was left to read or to find out; else empty
         self._resting: tuple[int, ...] = ()
@@ -133,13 +113,13 @@ class PathTail:
         self.modified_ns = status[3] if status else 0
         seen = status[:2]
         beside = self.files.names(now_s, fresh=not seen)
-        late = self._grew_late()
+        late = last.grew_late(self._states)
         if beside is last.beside and not late and ((status and status == self._resting) or self._rests(status)):
             if status != self._resting:
                 self._resting, self._rests_since_s = status, now_s
             return Outcome.IDLE
         self._resting = ()
-        changed = late or beside != last.beside or any(was != _size(path) for path, was in last.undecided.items())
+        changed = late or beside != last.beside or last.has_copies_that_changed()
         another = seen == last.seen and self._is_another()
         if another and not again:
             return Outcome.AGAIN
@@ -184,14 +164,6 @@ class PathTail:
         settled = time.time_ns() - max(changed[1:]) >= SETTLED_NS
         held.verified = changed if settled and not another else None
         return another
-
-    def _grew_late(self) -> bool:
-        """Return whether the newest rotated file was finished and has grown since: it is still written to."""
-        if self._last.rotated is None:
-            return False
-        path, id_ = self._last.rotated
-        state, size = self._states.get(id_), _size(path)
-        return state is not None and state.done and size[:2] == (state.device, state.inode) and size[2] > state.size
 
     def _sync(self, now_s: float) -> bool:
         """Identify the files and carry out a plan; return whether that was possible."""
@@ -238,20 +210,8 @@ class PathTail:
         self.begun += plan.begun
         paths = {reader.identity: path for path, reader in opened.readers.items()}
         self._last.orphans = self._held.hold(plan.hold, paths) and plan.has_copies
-        self._last.undecided = plan.undecided
-        self._last.rotated = self._newest_rotated(opened)
-        if opened.complete:
-            self._last.here = plan.here.union(state.id for state in added)
+        self._last.note(plan, opened, self._states, added)
         self._report(plan)
-
-    def _newest_rotated(self, opened: Opened) -> tuple[str, int] | None:
-        """Return the newest rotated file that is not compressed, and the id of its checkpoint."""
-        path = next((path for path in reversed(opened.readers) if path != self.live), "")
-        if not path or is_compressed(path):
-            return None
-        identity = opened.readers[path].identity
-        ids = [state.id for state in self._states if (state.device, state.inode) == identity]
-        return (path, max(ids)) if ids else None
 
     def _report(self, plan: Plan) -> None:
         for state in plan.gone:
@@ -329,12 +289,3 @@ class PathTail:
     def close(self) -> None:
         """Close all files."""
         self._held.close()
-
-
-def _size(path: str) -> tuple[int, ...]:
-    """Return what changes if a file grows or is replaced; empty if there is none."""
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return ()
-    return stat.st_dev, stat.st_ino, stat.st_size

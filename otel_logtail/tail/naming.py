@@ -79,10 +79,10 @@ def rotated_of(live: str, names: Names, *, ring: bool = False) -> list[str]:
     return [path for _, path in ordered]
 
 
-def siblings(live: str, folders: Folders | None = None) -> list[str]:
-    """Return the rotated files of a live path that exist now, or in the listings of ``folders``."""
+def siblings(live: str, folders: Folders | None = None, now_s: float = 0.0, *, ring: bool = False) -> list[str]:
+    """Return the rotated files of a live path that exist now, or in the listings of ``folders``, the oldest first."""
     try:
-        return rotated_of(live, (folders or Folders()).beside(live, 0.0, fresh=True))
+        return rotated_of(live, (folders or Folders()).beside(live, now_s, fresh=True), ring=ring)
     except OSError:
         return []
 

@@ -11,7 +11,7 @@ import msgspec
 from otel_logtail.events import Reporter
 from otel_logtail.model import FileState
 from otel_logtail.tail.directories import FILE, LINK, Folders, Listing, Names
-from otel_logtail.tail.naming import rotated_of
+from otel_logtail.tail.naming import rotated_of, siblings
 from otel_logtail.tail.reader import Reader, identity_at, open_reader
 
 _TRIES = 5
@@ -136,14 +136,8 @@ class PathFiles:
             return []
         usual = {self.place(path) for path in (*listed, self.live)}
         last = dict.fromkeys(state.path for state in unfinished if state.path not in usual)
-        there = [path for base in last for path in (*self._rotated(base, now_s), base)]
+        there = [path for base in last for path in (*siblings(base, self._folders, now_s, ring=self._ring), base)]
         return [path for path in dict.fromkeys(there) if path not in usual and os.path.isfile(path)]
-
-    def _rotated(self, path: str, now_s: float) -> list[str]:
-        try:
-            return rotated_of(path, self._folders.beside(path, now_s, fresh=True), ring=self._ring)
-        except OSError:
-            return []
 
     def _open_all(self, paths: Iterable[str]) -> tuple[dict[str, Reader], bool, dict[str, int | None]]:
         """Return the readers, whether all files could be opened, and the inode of each path (None: no file)."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from otel_logtail.model import FileState
 from otel_logtail.tail.checkpoints import Elsewhere, Everywhere, Moved
 from otel_logtail.tail.fingerprint import holds
+from otel_logtail.tail.known import KnownPaths
 from otel_logtail.tail.live import PathTail
 from otel_logtail.tail.naming import is_compressed, siblings
 from otel_logtail.tail.reader import PlainReader, Reader, identity_at
@@ -16,7 +17,7 @@ from otel_logtail.tail.reader import PlainReader, Reader, identity_at
 class OtherPaths(Elsewhere):
     """The checkpoints of all live paths: of those that are followed, and of those that are only known."""
 
-    def __init__(self, known: dict[str, list[FileState]], tails: Mapping[str, PathTail]) -> None:
+    def __init__(self, known: KnownPaths, tails: Mapping[str, PathTail]) -> None:
         self.states = Everywhere(state for states in known.values() for state in states)
         self._known, self._tails = known, tails
         self.taken: list[FileState] = []
@@ -42,10 +43,23 @@ class OtherPaths(Elsewhere):
 
     def take(self, state: FileState) -> None:
         self.taken.append(state)
-        if state.live in self._tails:
-            self._tails[state.live].forget([state.id])
-        elif state.live in self._known:
-            self._known[state.live] = [s for s in self._known[state.live] if s.id != state.id]
+        self._drop(state.live, state)
+
+    def states_for(self, live: str, found: Iterable[tuple[str, FileState]]) -> list[FileState]:
+        """Return the checkpoints of a live path that appears. ``found`` are those with its file's device and inode."""
+        own = self._known.pop(live, [])
+        # a file that was followed under another name (it was renamed between two scans) is not new
+        for before, state in found:
+            if before != live and holds_at(live, state):
+                self._drop(before, state)
+                return [*own, state]
+        return own
+
+    def _drop(self, live: str, state: FileState) -> None:
+        if live in self._tails:
+            self._tails[live].forget([state.id])
+        elif live in self._known:
+            self._known[live] = [other for other in self._known[live] if other.id != state.id]
 
     def give_back(self, but: Collection[str]) -> None:
         """Return the taken checkpoints to their live paths, but not to these."""

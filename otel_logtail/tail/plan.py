@@ -46,7 +46,7 @@ class Seen(msgspec.Struct, frozen=True):
     now_s: float
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct):
     """The consequences of a scan: checkpoints to add, to update and to take from other paths, and files to hold open.
 
     ``hold`` is in order, the oldest file first; the checkpoints of new files have no id yet. ``begun``: new files, and
@@ -57,66 +57,73 @@ class Plan(msgspec.Struct, frozen=True):
     that are not read.
     """
 
-    add: list[FileState]
-    update: list[FileState]
     take: list[FileState]
-    hold: list[Held]
-    begun: list[tuple[str, int]]
-    gone: list[FileState]
-    unseen: list[FileState]
-    change: Literal["", "truncated", "rotated"]
-    doubted: list[FileState]
     undecided: Mapping[str, tuple[int, ...]]
     has_copies: bool
     here: frozenset[int]
+    add: list[FileState] = []
+    update: list[FileState] = []
+    hold: list[Held] = []
+    begun: list[tuple[str, int]] = []
+    doubted: list[FileState] = []
+    gone: list[FileState] = []
+    unseen: list[FileState] = []
+    change: Literal["", "truncated", "rotated"] = ""
 
 
 def make_plan(seen: Seen) -> Plan:
     """Return the plan for the result of a scan."""
-    moved = {after.id for _, after in seen.moved}
-    add: list[FileState] = []
-    update: list[FileState] = []
-    hold: list[Held] = []
-    doubted: list[FileState] = []
-    begun: list[tuple[str, int]] = []
-    nameless = {held.state.id: held for held in seen.held}
-    named = {reader.identity for reader in seen.readers.values()}
-    for path in seen.readers:
-        if path in seen.new:
-            state, held = _new(seen, path)
-            add.append(state)
-            if held is not None and path not in seen.continued:
-                begun.append((state.path, state.offset))
-        else:
-            before = seen.claims[path]
-            if before is None:
-                continue
-            state, held = _known(seen, path, before, nameless.pop(before.id, None), named)
-            if state != before or before.id in moved:
-                update.append(state)
-            if path in seen.doubts:
-                doubted.append(state)
-        if held is not None:
-            hold.append(held)
-    _hold_nameless(seen, nameless.values(), hold, named)
-    kept = {held.state.id for held in hold}
-    lost = [s for s in seen.known.unfinished() if s.id not in kept and (seen.complete or s.id in nameless)]
-    update += [msgspec.structs.replace(state, size=state.offset, done=True) for state in lost]
-    lost = [state for state in lost if state.id not in seen.continued.values()]
-    return Plan(
-        add,
-        update,
-        [before for before, _ in seen.moved],
-        hold,
-        begun,
-        gone=[state for state in lost if state.id in nameless and unread(state)],
-        unseen=_unseen(seen, [state for state in lost if state.id not in nameless]),
-        change=_change(seen, hold),
-        doubted=doubted,
+    plan = Plan(
+        take=[before for before, _ in seen.moved],
         undecided=seen.undecided,
         has_copies=None in seen.claims.values(),
         here=frozenset(state.id for state in seen.claims.values() if state is not None),
     )
+    nameless = {held.state.id: held for held in seen.held}
+    named = {reader.identity for reader in seen.readers.values()}
+    for path in seen.readers:
+        if path in seen.new:
+            _plan_new(seen, plan, path)
+        else:
+            _plan_known(seen, plan, path, nameless, named)
+    _hold_nameless(seen, nameless.values(), plan.hold, named)
+    _plan_lost(seen, plan, nameless)
+    plan.change = _change(seen, plan.hold)
+    return plan
+
+
+def _plan_new(seen: Seen, plan: Plan, path: str) -> None:
+    state, held = _new(seen, path)
+    plan.add.append(state)
+    if held is not None:
+        plan.hold.append(held)
+        if path not in seen.continued:
+            plan.begun.append((state.path, state.offset))
+
+
+def _plan_known(
+    seen: Seen, plan: Plan, path: str, nameless: dict[int, Held], named: Collection[tuple[int, int]]
+) -> None:
+    before = seen.claims[path]
+    if before is None:
+        return
+    state, held = _known(seen, path, before, nameless.pop(before.id, None), named)
+    if state != before or any(after.id == before.id for _, after in seen.moved):
+        plan.update.append(state)
+    if path in seen.doubts:
+        plan.doubted.append(state)
+    if held is not None:
+        plan.hold.append(held)
+
+
+def _plan_lost(seen: Seen, plan: Plan, nameless: Mapping[int, Held]) -> None:
+    """Finish the checkpoints that have no file."""
+    kept = {held.state.id for held in plan.hold}
+    lost = [s for s in seen.known.unfinished() if s.id not in kept and (seen.complete or s.id in nameless)]
+    plan.update += [msgspec.structs.replace(state, size=state.offset, done=True) for state in lost]
+    lost = [state for state in lost if state.id not in seen.continued.values()]
+    plan.gone = [state for state in lost if state.id in nameless and unread(state)]
+    plan.unseen = _unseen(seen, [state for state in lost if state.id not in nameless])
 
 
 def unread(state: FileState) -> int:

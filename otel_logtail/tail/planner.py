@@ -40,8 +40,7 @@ class Planner:
         sizes = {path: (*reader.identity, reader.size()) for path, reader in readers.items() if path != self._live}
         open_ = [(each.state, each.reader) for each in held]
         claims = identify(readers, self._likely(readers.values(), held), self._live, open_)
-        live = claims.get(self._live)
-        if live is not None and readers.keys() - claims.keys() and is_cut_off(readers[self._live], live):
+        if self._is_cut_off(readers, claims):
             return None  # a file that seems new may be the copy that was made before
         undecided: dict[str, tuple[int, ...]] = {
             path: sizes[path] for path, state in claims.items() if state is None and not is_compressed(path)
@@ -72,6 +71,11 @@ class Planner:
                 now_s=now_s,
             )
         )
+
+    def _is_cut_off(self, readers: Mapping[str, Reader], claims: Mapping[str, FileState | None]) -> bool:
+        """Return whether the live file is known and was cut off meanwhile, and another file seems new."""
+        live = claims.get(self._live)
+        return live is not None and bool(readers.keys() - claims.keys()) and is_cut_off(readers[self._live], live)
 
     def _likely(self, readers: Collection[Reader], held: Sequence[Held]) -> list[FileState]:
         """Return the checkpoints that these files may have: unfinished ones first, the newest of them first."""

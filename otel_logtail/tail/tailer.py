@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 
 from otel_logtail.events import Reporter
 from otel_logtail.model import Chunk, FileState
@@ -12,10 +11,10 @@ from otel_logtail.observer import PathRule
 from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.directories import Folders
 from otel_logtail.tail.discover import discover
+from otel_logtail.tail.known import KnownPaths
 from otel_logtail.tail.lines import CHUNK_BYTES, new_buffer
 from otel_logtail.tail.live import Outcome, PathTail
-from otel_logtail.tail.naming import rotated_of
-from otel_logtail.tail.others import OtherPaths, Table, holds_at
+from otel_logtail.tail.others import OtherPaths, Table
 from otel_logtail.tail.patterns import Patterns
 from otel_logtail.tail.places import Places
 from otel_logtail.tail.reader import identity_at
@@ -60,9 +59,7 @@ class Tail:
         self._unread = frozenset(unread)
         self._buffer = new_buffer() if buffer is None else buffer
         self._folders = Folders()
-        self._known: dict[str, list[FileState]] = {}
-        for state in states:
-            self._known.setdefault(state.live, []).append(state)
+        self._known = KnownPaths(states)
         self._patterns = Patterns(patterns, self._known)
         self._tails: dict[str, PathTail] = {}
         self._elsewhere = OtherPaths(self._known, self._tails)
@@ -126,42 +123,23 @@ class Tail:
                 self._scan_each(lives, now_s)
         except BaseException:
             for live in lives:  # nothing about them is stored
-                tail = self._tails.pop(live)
-                tail.close()
+                tail = self._tails[live]
                 tail.forget([state.id for state in tail.states])
+                self._leave(live)
                 for state in states[live]:
                     self._elsewhere.states.put(state)
-                self._ready.discard(live)
                 self._known[live] = states[live]
             self._elsewhere.give_back(but=lives)
-            self._places = None
             raise
 
     def _concerned(self, hints: frozenset[str]) -> Collection[str] | None:
-        """Return the live paths that changes of these paths can be about; None if that may be any of them.
-
-        Other programs may write in a directory of logs all the time. A path that has none of our names, and is not one
-        of our files under another name, is ignored.
-        """
-        found = {path for path in hints if path in self._tails}
-        if len(found) == len(hints):
-            return found
-        places = self._where()
-        for path in hints - found:
-            if self._rule.is_copy(os.path.basename(path)):
-                continue
-            if path in places.directories or self._patterns.could_find(path):
-                return None
-            if os.path.dirname(path) not in places.directories:
-                return None  # some systems report real paths, any links lead there
-            if identity_at(path) in places.open or any(tail.files.is_elsewhere() for tail in places.linked):
-                return None  # a file of ours went to another name
-            found.update(places.may_be(path))
-        return found
+        """Return the live paths that changes of these paths can be about; None if that may be any of them."""
+        found = hints.intersection(self._tails)
+        return found if len(found) == len(hints) else self._where().concerned(hints, found)
 
     def _where(self) -> Places:
         if self._places is None:
-            self._places = Places(self._tails.values(), self._patterns.folders())
+            self._places = Places(self._tails.values(), self._patterns, self._rule)
         return self._places
 
     def _discover(self, now_s: float) -> list[str]:
@@ -176,18 +154,15 @@ class Tail:
         )
         if self._stopping():
             return []
-        if not found:
-            self._reporter.nothing_to_follow(str(self._patterns))
-        else:
-            self._reporter.something_to_follow(str(self._patterns))
-        there = set(found)
-        there.update(live for live in self._known if live not in there and self._left_behind(live))
+        report = self._reporter.something_to_follow if found else self._reporter.nothing_to_follow
+        report(str(self._patterns))
+        left_behind = filter(self._known.is_left_behind, self._known.keys() - set(found))
+        there = {*found, *filter(self._patterns.could_find, left_behind)}
         for live in [live for live in self._tails if live not in there and not self._tails[live].is_open]:
-            # its last file is read and closed: forget the path until it appears again
-            self._known[live] = list(self._tails.pop(live).states)
-            self._ready.discard(live)
-            self._places = None
-        new = {live for live in there - self._tails.keys() if not self._is_retired(live)}
+            self._leave(live)  # until it appears again
+        new = there - self._tails.keys()
+        if self._rule.successive:
+            new = {live for live in new if not self._known.is_finished(live)}
         return self._follow(sorted(new, key=lambda path: (self._folders.is_link(path), path))) if new else []
 
     def _follow(self, lives: Iterable[str]) -> list[str]:
@@ -195,20 +170,23 @@ class Tail:
         table = Table(self._tails.values(), self._known)
         new = []
         for live in lives:
-            states = self._states_for(live, table)
-            if states is not None:
-                self._tails[live] = PathTail(
-                    live,
-                    states,
-                    self._checkpoints,
-                    self._reporter,
-                    from_start=self._from_start and live not in self._unread,
-                    ring=self._rule.ring,
-                    buffer=self._buffer,
-                    folders=self._folders,
-                    elsewhere=self._elsewhere,
-                )
-                new.append(live)
+            identity = identity_at(live)
+            other = table.followed.setdefault(identity, live) if identity else live
+            if other != live:
+                self._reporter.same_file(live, other)
+                continue
+            self._tails[live] = PathTail(
+                live,
+                self._elsewhere.states_for(live, table.known.get(identity, ()) if identity else ()),
+                self._checkpoints,
+                self._reporter,
+                from_start=self._from_start and live not in self._unread,
+                ring=self._rule.ring,
+                buffer=self._buffer,
+                folders=self._folders,
+                elsewhere=self._elsewhere,
+            )
+            new.append(live)
         self._places = None
         return new
 
@@ -233,60 +211,22 @@ class Tail:
             for state in retiring.values():
                 self._checkpoints.update(state)
         for live, state in retiring.items():
-            tail = self._tails.pop(live)
-            tail.know(state)
-            tail.close()
-            self._known[live] = list(tail.states)
-            self._ready.discard(live)
-            self._waiting.discard(live)
-            self._places = None
+            self._tails[live].know(state)
+            self._leave(live)
 
-    def _is_retired(self, live: str) -> bool:
-        """Return whether a live path that is not followed was read to its end, and is unchanged since."""
-        states = self._known.get(live, ()) if self._rule.successive else ()
-        if not states or not all(state.done for state in states):
-            return False
-        try:
-            stat = os.stat(live)
-        except OSError:
-            return False
-        return (stat.st_dev, stat.st_ino, stat.st_size) in {(s.device, s.inode, s.size) for s in states}
-
-    def _left_behind(self, live: str) -> bool:
-        """Return whether a live path that does not exist any more was rotated with unread lines."""
-        if all(state.done for state in self._known[live]) or os.path.lexists(live):
-            return False
-        return self._patterns.could_find(live)
-
-    def _states_for(self, live: str, table: Table) -> list[FileState] | None:
-        """Return the checkpoints of a live path that appears; None while another path follows the same file."""
-        identity = identity_at(live)
-        if identity is None:
-            return self._known.pop(live, [])
-        other = table.followed.setdefault(identity, live)
-        if other != live:
-            self._reporter.same_file(live, other)
-            return None
-        own = self._known.pop(live, [])
-        # a file that was followed under another name (it was renamed between two scans) is not new
-        for before, state in table.known.get(identity, ()):
-            if before != live and holds_at(live, state):
-                if before in self._tails:
-                    self._tails[before].forget([state.id])
-                else:
-                    self._known[before] = [s for s in self._known.get(before, []) if s.id != state.id]
-                return [*own, state]
-        return own
-
-    def read(self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES) -> tuple[PathTail, Chunk] | None:
-        """Return the next chunk, of the live path that is first by ``order``; None if all are read to their end."""
-        with closing(self.read_each(order, now_s, most)) as chunks:
-            return next(chunks, None)
+    def _leave(self, live: str) -> None:
+        """Follow a live path no longer, and keep its checkpoints."""
+        tail = self._tails.pop(live)
+        tail.close()
+        self._known[live] = list(tail.states)
+        self._ready.discard(live)
+        self._waiting.discard(live)
+        self._places = None
 
     def read_each(
         self, order: Callable[[str], int], now_s: float, most: int = CHUNK_BYTES
     ) -> Generator[tuple[PathTail, Chunk], None, None]:
-        """Yield a chunk of each live path that has one, in this order. The next chunk overwrites the buffer."""
+        """Yield a chunk of each live path that has one, by ``order``. The next chunk overwrites the buffer."""
         taken: list[Entry] = []
         try:
             while (live := self._ready.first(order)) is not None:
@@ -339,19 +279,7 @@ class Tail:
 
         The files of a live path that does not exist any more are gone if no rotated file of it is left.
         """
-        no_more = (state.id for live in self._nothing_left() for state in self._known[live] if state.done)
-        return frozenset(no_more).union(*(tail.gone() for tail in self._tails.values()))
-
-    def _nothing_left(self) -> Iterator[str]:
-        """Yield known live paths that have no file, not even a rotated one."""
-        folders = Folders()  # each directory is listed once: a name for each process that ever ran can be very many
-        for live in self._known:
-            try:
-                names = folders.beside(live, 0.0, fresh=True)
-            except OSError:
-                continue  # unknown
-            if not (os.path.basename(live) in {name for name, *_ in names} or rotated_of(live, names)):
-                yield live
+        return frozenset(self._known.gone()).union(*(tail.gone() for tail in self._tails.values()))
 
     def forget(self, ids: Collection[int]) -> None:
         """Forget these checkpoints, which were ``gone`` and are deleted from the store."""
@@ -359,12 +287,7 @@ class Tail:
             tail.forget(ids)
         for id_ in ids:
             self._elsewhere.states.drop(id_)
-        for live, states in list(self._known.items()):
-            left = [state for state in states if state.id not in ids]
-            if left:
-                self._known[live] = left
-            else:
-                del self._known[live]
+        self._known.forget(ids)
 
     def directories(self) -> set[str]:
         """Return the directories to watch: those of the patterns, and those that the live paths lead to."""

@@ -37,7 +37,7 @@ from tests.support.examples import examples
 from tests.support.memory import place
 from tests.support.mortal import Killed, MortalConnection
 from tests.support.pieces import use_connection
-from tests.support.tailing import RULE
+from tests.support.tailing import RULE, read_one
 
 SECOND = 10**9
 
@@ -192,7 +192,7 @@ class StoreMachine(TailMachine):
 
     @rule()
     def read_without_committing(self) -> None:
-        self.follower.run.tail.read(lambda live: 0, self.follower.now_s)  # type: ignore[attr-defined]
+        read_one(self.follower.run.tail, self.follower.now_s)  # type: ignore[attr-defined]
 
     @rule(calls=st.integers(0, 4))
     def follow_with_a_store_that_gets_full(self, calls: int) -> None:

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from otel_logtail.errors import StoreFull
 from otel_logtail.tail.held import GRACE_S
 from tests.support.examples import examples
-from tests.support.tailing import Follower, squeeze
+from tests.support.tailing import Follower, read_one, squeeze
 
 FEWEST_LINES = 8
 """A file with fewer lines cannot be recognized when a part of it changed."""
@@ -266,7 +266,7 @@ class TailMachine(RuleBasedStateMachine):
 
     @rule()
     def read_without_committing(self) -> None:
-        self.follower.tail.read(lambda live: 0, self.follower.now_s)
+        read_one(self.follower.tail, self.follower.now_s)
 
     @rule(calls=st.integers(0, 4))
     def follow_with_a_store_that_gets_full(self, calls: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,10 +12,11 @@ import msgspec
 
 from otel_logtail.errors import StoreFull
 from otel_logtail.events import Reporter
-from otel_logtail.model import FileState
+from otel_logtail.model import Chunk, FileState
 from otel_logtail.observer import PathRule
 from otel_logtail.tail.checkpoints import Checkpoints
 from otel_logtail.tail.held import GRACE_S, SETTLE_S
+from otel_logtail.tail.live import PathTail
 from otel_logtail.tail.tailer import Tail
 
 RULE = PathRule(patterns=(), live=r"proxy(?:-\d+(?:-\d+)?)?\.log", ignore=r"proxy-stdio-")
@@ -129,7 +130,7 @@ class Follower:
         """Read and commit all that is there, or so many chunks; returns the lines that it brought."""
         before = len(self.lines)
         while chunks is None or chunks > 0:
-            found = self.tail.read(lambda live: 0, self.now_s)
+            found = read_one(self.tail, self.now_s)
             if found is None:
                 break
             tail, chunk = found
@@ -162,6 +163,12 @@ class Follower:
     @property
     def open_files(self) -> int:
         return sum(len(held) for held in self.tail.held.values())
+
+
+def read_one(tail: Tail, now_s: float, order: Callable[[str], int] = lambda live: 0) -> tuple[PathTail, Chunk] | None:
+    """Return the next chunk; None if all are read to their end."""
+    with closing(tail.read_each(order, now_s)) as chunks:
+        return next(chunks, None)
 
 
 def append(path: Path, *lines: str) -> None:

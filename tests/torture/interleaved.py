@@ -22,7 +22,7 @@ from unittest import mock
 
 from otel_logtail.model import FileState
 from otel_logtail.tail.held import GRACE_S
-from tests.support.tailing import Follower
+from tests.support.tailing import Follower, read_one
 from tests.torture.writer import TRACEBACK, Pauses, Writer
 
 _T = TypeVar("_T")
@@ -215,7 +215,7 @@ class Interleaved:
     def _read(self, chunks: int | None = None) -> None:
         """Read, and commit as the engine does: a line in doubt counts only if it is new."""
         while chunks is None or chunks > 0:
-            read = partial(self.follower.tail.read, lambda live: 0, self.follower.now_s)
+            read = partial(read_one, self.follower.tail, self.follower.now_s)
             found = self._note_what_it_reports(read)
             if found is None:
                 return

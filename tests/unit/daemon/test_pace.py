@@ -13,7 +13,7 @@ from otel_logtail.daemon.settings import Settings, SourceSettings
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import ExporterContext
 from otel_logtail.tail.watch import TimedWatcher
-from tests.support.tailing import Follower
+from tests.support.tailing import Follower, read_one
 
 FILES = 150
 
@@ -88,6 +88,6 @@ def test_if_there_is_nothing_to_read_each_file_gets_two_stats_at_most(tmp_path: 
         asked.append(live)
         return 0
 
-    assert follower.tail.read(place, follower.now_s) is None
+    assert read_one(follower.tail, follower.now_s, place) is None
     assert len(asked) <= 2 * 50
     follower.close()

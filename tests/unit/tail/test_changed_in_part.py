@@ -18,7 +18,7 @@ from otel_logtail.tail import replaced, resume
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.reader import CompressedReader, open_reader
 from otel_logtail.tail.trail import MARK_BYTES, Trail, extended, pack, unpack
-from tests.support.tailing import Follower, append, append_bytes, copytruncate, rotate, squeeze
+from tests.support.tailing import Follower, append, append_bytes, copytruncate, read_one, rotate, squeeze
 
 
 def lines_of(first: int, last: int, *, size: int = 0) -> list[str]:
@@ -732,12 +732,12 @@ def test_lines_in_doubt_stay_so_in_a_file_that_changes_again_before_they_are_rea
     follower.follow()
     follower.restart(before=lambda: renamed_over(log, end_lost(1000)(log.read_bytes())))
     follower.look()
-    assert follower.tail.read(lambda live: 0, follower.now_s) is not None  # and it is killed before that is stored
+    assert read_one(follower.tail, follower.now_s) is not None  # and it is killed before that is stored
     follower.restart(before=lambda: renamed_over(log, change(log.read_bytes())))
     end = log.stat().st_size
     append(log, *NEW)
     follower.look()
-    read = follower.tail.read(lambda live: 0, follower.now_s)
+    read = read_one(follower.tail, follower.now_s)
     assert read is not None
     assert read[1].base < end <= read[1].after.doubt
     follower.close()

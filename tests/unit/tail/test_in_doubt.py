@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.tail.lines import CHUNK_BYTES
-from tests.support.tailing import Follower, append, append_bytes, copytruncate, rotate
+from tests.support.tailing import Follower, append, append_bytes, copytruncate, read_one, rotate
 
 TRACEBACK = [
     "Traceback (most recent call last):",
@@ -42,7 +42,7 @@ class Stored:
         return self
 
     def read(self) -> None:
-        while (found := self.follower.tail.read(lambda live: 0, self.follower.now_s)) is not None:
+        while (found := read_one(self.follower.tail, self.follower.now_s)) is not None:
             tail, chunk = found
             self.follower.memory.checkpoints.update(chunk.after)
             stored, offset = Counter(self.lines), chunk.base

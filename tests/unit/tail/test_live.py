@@ -23,7 +23,7 @@ from otel_logtail.tail.held import GRACE_S, SETTLE_S
 from otel_logtail.tail.lines import CHUNK_BYTES
 from otel_logtail.tail.naming import rotated_of
 from otel_logtail.tail.reader import CompressedReader, PlainReader, Reader, open_reader
-from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, rotate, squeeze
+from tests.support.tailing import Follower, append, append_bytes, copytruncate, numbered, read_one, rotate, squeeze
 
 CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
     (".gz", gzip.compress),
@@ -81,7 +81,7 @@ def test_empty_lines_carriage_returns_and_invalid_bytes_are_passed_on(tmp_path: 
     data = b"\n\r\n\xff\xfe\n\xef\xbb\xbfbom\n"
     append_bytes(path, data)
     follower.look()
-    found = follower.tail.read(lambda live: 0, 0.0)
+    found = read_one(follower.tail, 0.0)
     assert found is not None
     assert found[1].data == data
 
@@ -89,9 +89,9 @@ def test_empty_lines_carriage_returns_and_invalid_bytes_are_passed_on(tmp_path: 
 def test_chunk_is_handed_out_again_until_it_is_accepted(log: Path, follower: Follower) -> None:
     append(log, "one")
     follower.look()
-    first = follower.tail.read(lambda live: 0, 0.0)
+    first = read_one(follower.tail, 0.0)
     append(log, "two")
-    second = follower.tail.read(lambda live: 0, 0.0)
+    second = read_one(follower.tail, 0.0)
     assert first is not None
     assert second is not None
     assert (first[1].data, second[1].data) == (b"one\n", b"one\ntwo\n")

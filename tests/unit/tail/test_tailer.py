@@ -12,7 +12,7 @@ from otel_logtail.errors import StoreFull, UsageError
 from otel_logtail.tail.discover import check_paths, discover
 from otel_logtail.tail.held import GRACE_S
 from otel_logtail.tail.patterns import expand
-from tests.support.tailing import RULE, Follower, append, append_bytes, copytruncate, rotate
+from tests.support.tailing import RULE, Follower, append, append_bytes, copytruncate, read_one, rotate
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -379,7 +379,7 @@ def test_live_path_that_is_first_by_the_order_is_read_first(tmp_path: Path) -> N
     append(tmp_path / "proxy-2.log", "two")
     follower = Follower(tmp_path / "proxy*.log", from_start=True)
     follower.look()
-    found = follower.tail.read(lambda live: -int(live[-5]), 0.0)
+    found = read_one(follower.tail, 0.0, lambda live: -int(live[-5]))
     assert found is not None
     assert found[1].data == b"two\n"
 
