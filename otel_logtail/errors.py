@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -98,3 +99,11 @@ class StoreCorrupt(StoreError):
     """The file is not a store, or is corrupt: the next start moves it away."""
 
     exit_code = 1
+
+
+def guess(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return the known word that is closest to a wrong one, as a question for a hint; empty if none is close."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), 1, cutoff)
+    return f"did you mean {close[0]}?" if close else ""

@@ -16,7 +16,7 @@ The name of an option starts with the name of its plug-in (of ``hex-telemetry``:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -61,7 +61,6 @@ class Text(msgspec.Struct, frozen=True):
     example: str = "text"
 
     def parse(self, text: str) -> str:
-        """Return the text."""
         return text
 
 
@@ -74,11 +73,9 @@ class Integer(msgspec.Struct, frozen=True):
 
     @property
     def example(self) -> str:
-        """Name the bounds."""
         return f"a number from {self.least} to {self.most}"
 
     def parse(self, text: str) -> int:
-        """Return the number."""
         number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else self.most + 1
         if not self.least <= number <= self.most:
             raise ValueError(f"expected a number from {self.least} to {self.most}")
@@ -97,21 +94,23 @@ class _Amount(msgspec.Struct, frozen=True):
     examples: str = ""
     metavar: str = ""
 
+    @staticmethod
+    def read(text: str) -> int:
+        raise NotImplementedError
+
     @property
     def example(self) -> str:
-        """Return examples and the bounds."""
         none = "" if self.endless is None else ", or none"
         bounds = f"{self.least} to {self.most}" if self.most else f"at least {self.least}"
         return f"{self.examples}{none} ({bounds})"
 
-    def within(self, text: str, parse: Callable[[str], int]) -> int:
-        """Return the value of a text."""
+    def parse(self, text: str) -> int:
         if text.lower() == "none" and self.endless is not None:
             return self.endless
-        value = parse(text)
-        if value < parse(self.least):
+        value = self.read(text)
+        if value < self.read(self.least):
             raise ValueError("the value is too small")
-        if value > (parse(self.most) if self.most else _LARGEST):
+        if value > (self.read(self.most) if self.most else _LARGEST):
             raise ValueError("the value is too large")
         return value
 
@@ -119,25 +118,19 @@ class _Amount(msgspec.Struct, frozen=True):
 class Duration(_Amount, frozen=True):
     """A time within bounds, in nanoseconds."""
 
+    read = staticmethod(parse_duration)
     least: str = "1ms"
     examples: str = "90s, 10min or 1d12h"
     metavar: str = "DURATION"
-
-    def parse(self, text: str) -> int:
-        """Return nanoseconds."""
-        return self.within(text, parse_duration)
 
 
 class Size(_Amount, frozen=True):
     """A number of bytes within bounds."""
 
+    read = staticmethod(parse_size)
     least: str = "1B"
     examples: str = "100MiB or 1GB"
     metavar: str = "SIZE"
-
-    def parse(self, text: str) -> int:
-        """Return bytes."""
-        return self.within(text, parse_size)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -147,12 +140,10 @@ class Choice(msgspec.Struct, frozen=True):
 
     @property
     def metavar(self) -> str:
-        """Return all words."""
         return "|".join(self.words)
 
     @property
     def example(self) -> str:
-        """Name all words."""
         return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
 
     def parse(self, text: str) -> str:

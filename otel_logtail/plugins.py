@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import UsageError, guess
 from otel_logtail.exporter import SHARED_OPTIONS, Exporter, ExporterContext, ExporterPlugin
 from otel_logtail.installed import EntryPoint, entry_points
 from otel_logtail.observer import Explanation, Observer, ObserverContext, ObserverPlugin
@@ -46,13 +46,7 @@ def describe(group: str) -> list[Plugin]:
 
 def observers() -> Mapping[str, ObserverPlugin]:
     """Return all observers that can be loaded, by name. :func:`find_observer` has the reason for any other."""
-    found = {}
-    for name in names(OBSERVERS):
-        try:
-            found[name] = find_observer(name)
-        except UsageError:
-            continue
-    return found
+    return _all(OBSERVERS)
 
 
 def find_observer(name: str) -> ObserverPlugin:
@@ -118,13 +112,7 @@ _NO_SAMPLE = "the observer finds no duration in it; it may be the log of another
 
 def exporters() -> Mapping[str, ExporterPlugin]:
     """Return all exporters that can be loaded, by name. :func:`find_exporter` has the reason for any other."""
-    found = {}
-    for name in names(EXPORTERS):
-        try:
-            found[name] = find_exporter(name)
-        except UsageError:
-            continue
-    return found
+    return _all(EXPORTERS)
 
 
 def find_exporter(name: str) -> ExporterPlugin:
@@ -162,12 +150,24 @@ def _make(plugin: Any, kind: str, name: str, context: ObserverContext | Exporter
         ) from problem
 
 
+def _all(group: str) -> dict[str, Any]:
+    found = {}
+    for name in names(group):
+        try:
+            found[name] = _find(group, name)
+        except UsageError:
+            continue
+    return found
+
+
 def _find(group: str, name: str) -> Any:
     kind = _KINDS[group]
     for point in entry_points(group):
         if point.name == name:
             return _load(point, kind)
-    raise UsageError(f"unknown {kind} '{name}'", hint=f"known: {', '.join(names(group)) or 'none'}", setting=kind)
+    known = names(group)
+    hint = f"{guess(name, known)} known: {', '.join(known) or 'none'}".lstrip()
+    raise UsageError(f"unknown {kind} '{name}'", hint=hint, setting=kind)
 
 
 def _load(point: EntryPoint, kind: str) -> Any:

@@ -156,6 +156,17 @@ def lay_out(rows: Sequence[Row], sides: str, width: int | None = None, indent: s
             yield (indent + line).rstrip()
 
 
+def shell_lines(words: Iterable[str], width: int | None, indent: str = "  ") -> list[str]:
+    """Return a command for a shell in lines that can be copied as they are; ``width`` None: in one line."""
+    lines, line = [], indent[:-1]
+    for word in words:
+        if width is not None and line.strip() and cells(f"{line} {word} \\") > width:
+            lines.append(f"{line} \\")
+            line = f"{indent} "
+        line += f" {word}"
+    return [*lines, line]
+
+
 def left_out(titles: Sequence[str]) -> str:
     """Return the sentence about columns that a table has no room for."""
     number = len(titles)

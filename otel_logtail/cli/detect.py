@@ -22,8 +22,9 @@ def detect(
 ) -> None:
     """Find the observer that reads a log.
 
-    Some lines of each log are read, also if it is compressed. The exit code is 1 if no observer fits. Example:
-    otel-logtail detect /var/log/haproxy.log
+    Some lines of each log are read. A log can be compressed. The exit code is 1 if no observer fits.
+
+    Example: otel-logtail detect /var/log/haproxy.log
     """
     from otel_logtail.cli import answers
     from otel_logtail.cli.observers.detection import Detected, detect

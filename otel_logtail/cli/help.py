@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from otel_logtail.cli.errors import errors_as_exit
 from otel_logtail.cli.given import moved
-from otel_logtail.table import cells, wrap
+from otel_logtail.table import cells, shell_lines, wrap
 
 _BEFORE = "otel_logtail.before"
 _WIDTH = 80
@@ -82,7 +82,9 @@ class _Sectioned:
         for title, records in (*_last(commands, "Commands"), *_last(options, "Options")):
             formatter.write(f"\n{title}:\n{_listed(records)}")
         if example := example_of(self):
-            formatter.write("\nExample:\n" + "".join(f"{line}\n" for line in _command_lines(example)))
+            formatter.write(
+                "\nExample:\n" + "".join(f"{line}\n" for line in shell_lines(shlex.split(example, posix=False), _WIDTH))
+            )
 
 
 def _last(sections: dict[str, list[tuple[str, str]]], title: str) -> Iterable[tuple[str, list[tuple[str, str]]]]:
@@ -102,17 +104,6 @@ def _listed(records: Sequence[tuple[str, str]]) -> str:
         lines.append(f"  {name:<{widest}}  {first}".rstrip())
         lines += [" " * (widest + 4) + line for line in rest]
     return "".join(f"{line}\n" for line in lines)
-
-
-def _command_lines(command: str) -> list[str]:
-    """Return a command for a shell in lines that can be copied as they are."""
-    lines, line = [], " "
-    for word in map(shlex.quote, shlex.split(command)):
-        if cells(f"{line} {word} \\") > _WIDTH:
-            lines.append(f"{line} \\")
-            line = "   "
-        line += f" {word}"
-    return [*lines, line]
 
 
 class Command(_Sectioned, TyperCommand):

@@ -23,10 +23,12 @@ def mark(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Name of the mark, e.g. 'upgrade 0.42'.")],
     when: Annotated[
         str | None,
-        typer.Option("--time", metavar="WHEN", help="Its time: 2026-11-20T10:00, 90m (ago), @seconds. Default: now."),
+        typer.Option(
+            "--time", metavar="WHEN", help="Time of the mark: 2026-11-20T10:00, 90m (ago) or @seconds. Default: now."
+        ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--source", metavar="NAME", help="Only for this source. Default: for all.")
+        str | None, typer.Option("--source", metavar="NAME", help="Only this source, e.g. headroom. Default: all.")
     ] = None,
     remove: Annotated[
         bool, typer.Option("--remove", help="Remove the mark with this text, and this --time if there are several.")

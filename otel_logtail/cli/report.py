@@ -47,60 +47,66 @@ class ReportCommand(Command):
         return super().parse_args(ctx, words)
 
 
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one self-contained page.")
+]
+TraceUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--trace-url",
+        metavar="URL",
+        help="Address of a trace in your viewer, for links on the page, e.g. 'https://tempo.example/{trace_id}'.",
+    ),
+]
+Serve = Annotated[
+    str | None,
+    typer.Option(
+        "--serve",
+        metavar="[PORT]",
+        help=f"Serve the page on this machine until Ctrl-C. Default port: {SERVE_PORT}; 0: a free one.",
+    ),
+]
+Form = Annotated[ReportFormat, typer.Option("--format", help="Output format.", rich_help_panel=OUTPUT)]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        metavar="PERIOD",
+        help="Compare with another period: previous (of the same length), or 2026-11-01..2026-11-07.",
+    ),
+]
+Marks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mark",
+        metavar="NAME=TIME",
+        help="A mark for this report only, e.g. 'upgrade 0.42=2026-11-20T10:00'. Can be repeated.",
+    ),
+]
+Before = Annotated[
+    str | None,
+    typer.Option("--before", metavar="WHEN", help="Compare the time since WHEN with the 1 to 4 weeks before it."),
+]
+After = Annotated[
+    str | None,
+    typer.Option("--after", metavar="WHEN", help="Start of the later period. Default: the time of --before."),
+]
+
+
 def report(
     db: Db = None,
     since: Since = None,
     until: Until = None,
     source: Source = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one self-contained page.")
-    ] = None,
+    html: Html = None,
     slo: Slos = None,
-    trace_url: Annotated[
-        str | None,
-        typer.Option(
-            "--trace-url",
-            metavar="URL",
-            help="Address of a trace in your viewer, for links on the page, e.g. 'https://tempo.example/{trace_id}'.",
-        ),
-    ] = None,
-    serve: Annotated[
-        str | None,
-        typer.Option(
-            "--serve",
-            metavar="[PORT]",
-            help=f"Serve the page on this machine until Ctrl-C. Default port: {SERVE_PORT}; 0: a free one.",
-        ),
-    ] = None,
-    form: Annotated[
-        ReportFormat, typer.Option("--format", help="Output format.", rich_help_panel=OUTPUT)
-    ] = ReportFormat.TEXT,
-    compare: Annotated[
-        str | None,
-        typer.Option(
-            "--compare",
-            metavar="PERIOD",
-            help="Compare with another period: previous (of the same length), or 2026-11-01..2026-11-07.",
-        ),
-    ] = None,
-    mark: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mark",
-            metavar="NAME=TIME",
-            help="A mark for this report only, e.g. 'upgrade 0.42=2026-11-20T10:00'. Can be repeated.",
-        ),
-    ] = None,
-    before: Annotated[
-        str | None,
-        typer.Option(
-            "--before", metavar="WHEN", help="Compare the time since then with the weeks before it (1 to 4 of them)."
-        ),
-    ] = None,
-    after: Annotated[
-        str | None,
-        typer.Option("--after", metavar="WHEN", help="Start of the later period, if it is not that of --before."),
-    ] = None,
+    trace_url: TraceUrl = None,
+    serve: Serve = None,
+    form: Form = ReportFormat.TEXT,
+    compare: Compare = None,
+    mark: Marks = None,
+    before: Before = None,
+    after: After = None,
 ) -> None:
     """Report whether the latency is tolerable; compare periods.
 
@@ -109,8 +115,6 @@ def report(
 
     Example: otel-logtail report --since 24h --slo 'p99<500ms' --slo 'stalls<5/day'
     """
-    from otel_logtail.report.page import page
-    from otel_logtail.report.rows import answer_of
     from otel_logtail.report.since import parse_mark
     from otel_logtail.report.slo import parse_slo
     from otel_logtail.report.traces import parse_trace_url
@@ -119,16 +123,25 @@ def report(
     marks = [parse_mark(text, time.time_ns()) for text in mark or ()]
     traces = None if trace_url is None else parse_trace_url(trace_url)
     question = Question(db, since, until, source, slos, compare, before, after, marks)
-    if serve is not None:
+    if serve is None:
+        _show(question, form, html, traces)
+    elif html is None and form is ReportFormat.TEXT:
         from otel_logtail.cli.serve import serve_pages
 
-        if html is not None or form is not ReportFormat.TEXT:
-            raise UsageError("--serve excludes --html and --format", hint="the site has /report.json and /report.md")
         serve_pages(question, serve, traces)
+    else:
+        raise UsageError("--serve excludes --html and --format", hint="the site has /report.json and /report.md")
+
+
+def _show(question: Question, form: ReportFormat, html: Path | None, trace_url: str | None) -> None:
+    """Print a report, write its page, and exit with the code of the verdict."""
+    from otel_logtail.report.page import page
+    from otel_logtail.report.rows import answer_of
+
     gathered, comparison, damage = question.answer()
 
     def made() -> str:
-        return page(gathered, comparison, made_ns=time.time_ns(), trace_url=traces, options=question.store_options)
+        return page(gathered, comparison, made_ns=time.time_ns(), trace_url=trace_url, options=question.store_options)
 
     _print(gathered, comparison, form, made)
     if html is not None:
@@ -136,7 +149,7 @@ def report(
         say(f"written to {html}")
     if damage:
         say_error(f"the store is damaged: {damage}")
-    if slos and (code := _CODES[answer_of(gathered).outcome.value]):
+    if question.slos and (code := _CODES[answer_of(gathered).outcome.value]):
         raise typer.Exit(code)
 
 

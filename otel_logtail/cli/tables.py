@@ -16,7 +16,7 @@ import msgspec
 
 from otel_logtail.cli.errors import say
 from otel_logtail.cli.streams import encodable, is_colored, takes_all
-from otel_logtail.table import Paint, cells, left_out, records, row_lines, widths_of, wrap
+from otel_logtail.table import Paint, left_out, records, row_lines, shell_lines, widths_of, wrap
 from otel_logtail.text import printable
 
 Row = Sequence[object]
@@ -126,13 +126,9 @@ def write_text(out: TextIO, text: str, indent: str = "  ") -> None:
     out.writelines(f"{start}{part}\n" for part in parts)
 
 
-def write_command(out: TextIO, command: str, indent: str = "  ") -> None:
+def write_command(out: TextIO, command: str) -> None:
     """Write a command for a shell; on a terminal in several lines, which can be copied as they are."""
-    width = terminal_width(out)
-    line = indent
-    for word in map(shlex.quote, shlex.split(command)):
-        if width is not None and line.strip() and cells(f"{line} {word} \\") > width:
-            out.write(encodable(printable(f"{line} \\"), out) + "\n")
-            line = indent + "  "
-        line += word if line.isspace() or not line else f" {word}"
-    out.write(encodable(printable(line), out) + "\n")
+    out.writelines(
+        encodable(printable(line), out) + "\n"
+        for line in shell_lines(map(shlex.quote, shlex.split(command)), terminal_width(out))
+    )

@@ -6,10 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any
 
 from otel_logtail.cli.given import TAKES_ALL, by_store
+from otel_logtail.errors import guess
 
 
 def explained(problem: BaseException, context: Any, message: str) -> tuple[str, str]:
@@ -31,9 +31,9 @@ def explained(problem: BaseException, context: Any, message: str) -> tuple[str, 
         option = str(getattr(problem, "option_name", ""))
         return f"no such option: {option}", _for_option(context, option)
     if command := re.match(r"No such command '(.*?)'\.", message, re.DOTALL):
-        close = get_close_matches(command[1], context.command.list_commands(context), 1)
-        guess = f"did you mean '{context.command_path} {close[0]}'?" if close else ""
-        return f"no such command: {context.command_path} {command[1]}", guess
+        # a word that is less close is another one: 'prune' deletes data, and is no answer to 'run'
+        closest = guess(command[1], context.command.list_commands(context), 0.76)
+        return f"no such command: {context.command_path} {command[1]}", closest
     message = message.replace("is not a valid int range", "is not a number").removesuffix(".")
     return message[:1].lower() + message[1:], ""
 
@@ -58,8 +58,8 @@ def _for_option(context: Any, option: str) -> str:
     named = [path for path in users if set(path.split()[1:]) <= set(sys.argv[1:])]
     if named:
         return f"it is an option of '{named[0]}': pass it after this name"
-    if close := get_close_matches(option, _flags(context.command), 1):
-        return f"did you mean {close[0]}?"
+    if closest := guess(option, _flags(context.command)):
+        return closest
     return f"'{context.command_path}' has none; it is an option of '{users[0]}'" if users else ""
 
 

@@ -201,10 +201,9 @@ class _Builder:
         settings = self._settings
         store = self._open_store()
         maintenance = store.maintenance(settings.limits, [exporter.name for exporter in exporters])
-        exports = any(Stream.INTERVALS in exporter.wants for exporter in exporters) or maintenance.has_receiver(
-            Stream.INTERVALS
-        )
-        interval_ns = settings.interval_ns or (INTERVAL_NS if exports else UNTOLD_NS)
+        is_wanted = any(Stream.INTERVALS in exporter.wants for exporter in exporters)
+        is_sent = is_wanted or maintenance.has_receiver(Stream.INTERVALS)
+        interval_ns = settings.interval_ns or (INTERVAL_NS if is_sent else UNTOLD_NS)
         runs = [self._source_run(source, store, interval_ns) for source in sources]
         drains = tuple(self._drain(exporter) for exporter in exporters)
         return Parts(
@@ -253,9 +252,7 @@ class _Builder:
             source.patterns,
             source.rule,
             files,
-            Checkpoints(
-                lambda states: store.add_files(info.id, states), partial(store.update_file, info.id), store.together
-            ),
+            Checkpoints(partial(store.add_files, info.id), partial(store.update_file, info.id), store.together),
             self._reporter,
             trusted=source.is_trusted,
             from_start=True,

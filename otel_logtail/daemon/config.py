@@ -5,7 +5,6 @@ The first mistake is one error: the file, the line, the key, and a correct value
 
 from __future__ import annotations
 
-import difflib
 import glob
 import re
 import sys
@@ -20,7 +19,7 @@ from otel_logtail.daemon.options import Milliseconds, Several
 from otel_logtail.daemon.settings import SourceSettings, read_source
 from otel_logtail.daemon.toml_lines import KeyPath, key_lines
 from otel_logtail.environment import check_resolved
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import UsageError, guess
 from otel_logtail.observer_file import is_file, own_name, path_of
 from otel_logtail.option import File, Flag, Integer, Option, Options
 from otel_logtail.plugins import EXPORTERS, OBSERVERS, exporters, find_exporter, find_observer, names, observers
@@ -225,12 +224,12 @@ class _Reader:
     ) -> None:
         for key in table:
             if key not in known:
-                hint = elsewhere.get(key) or _nearest(key, known) or f"known: {', '.join(known) or 'none'}"
+                hint = elsewhere.get(key) or guess(key, known) or f"known: {', '.join(known) or 'none'}"
                 self._wrong((*at, key), "is not known", hint, colon=False)
 
     def _known(self, at: KeyPath, name: str, what: str, known: Collection[str]) -> None:
         if name not in known:
-            hint = f"{_nearest(name, known)} known: {', '.join(known) or 'none'}".lstrip()
+            hint = f"{guess(name, known)} known: {', '.join(known) or 'none'}".lstrip()
             self._wrong(at, f"unknown {what} '{name}'", hint)
 
     def _type(self, at: KeyPath, right: str, value: object) -> NoReturn:
@@ -272,11 +271,6 @@ def _elsewhere() -> dict[str, str]:
     for name, plugin in exporters().items():
         found |= {o.name: f"write {key} under [exporter.{name}]" for key, o in _keys(plugin.options, name).items()}
     return found
-
-
-def _nearest(word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _dotted(at: KeyPath) -> str:

@@ -125,7 +125,7 @@ STALL_MS = Option(
 QUIET_MS = Option(
     "quiet_ms", Milliseconds(50), "Time in ms without a slow sample that ends an episode (at least 50).", default="3000"
 )
-FROM_START = Option("from_start", Flag(), "At the first start, read existing data, too, rotated files included.")
+FROM_START = Option("from_start", Flag(), "Read existing data at the first start, including rotated files.")
 TIMEZONE = Option(
     "timezone", Zone(), "Time zone of timestamps that carry none, e.g. Europe/Vienna. Default: this machine's."
 )

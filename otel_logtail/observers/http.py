@@ -1,4 +1,4 @@
-"""Parts that the observers of HTTP proxies share: method, class of the status, shapes, and the time of ``combined``.
+"""Parts that the observers of HTTP proxies share: method, status, sessions, shapes, and the time of ``combined``.
 
 A client chooses the method of its request, so only known methods become a value of an attribute.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+
+import msgspec
 
 from otel_logtail.model import Shape
 from otel_logtail.observers.local_time import IMPOSSIBLE, common_ns
@@ -20,6 +22,8 @@ STATUS_CLASS = "http.response.status_class"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 """The methods of RFC 9110, and PATCH (RFC 5789). Methods are case-sensitive."""
 _METHODS: dict[str | bytes, str] = {name: name for name in METHODS} | {name.encode(): name for name in METHODS}
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""The errors of a line that is not the expected JSON."""
 _OFFSET = re.compile(rb" ([+-])([0-9]{2})([0-5][0-9])")
 _MOST_OFFSET_H = 15  # no zone is further from UTC
 _CLASSES = tuple(f"{code // 100}xx" if code < 600 else "0xx" for code in range(1000))
@@ -50,6 +54,11 @@ def stamp_ns(text: bytes) -> int | None:
         return IMPOSSIBLE
     ahead_ns = (hours * 60 + minutes) * 60 * 10**9
     return max(IMPOSSIBLE, local_ns + ahead_ns if offset[1] == b"-" else local_ns - ahead_ns)
+
+
+def is_session(status: int, name: str | bytes) -> bool:
+    """Return whether a request became a session, which lasts as long as it likes: a WebSocket, or a tunnel."""
+    return status == 101 or (name in ("CONNECT", b"CONNECT") and 200 <= status < 300)
 
 
 class Shapes:

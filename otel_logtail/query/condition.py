@@ -10,11 +10,10 @@ import re
 import sqlite3
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import msgspec
 
-from otel_logtail.errors import UsageError, invalid
+from otel_logtail.errors import UsageError, guess, invalid
 
 WHERE = "--where"
 _EXAMPLE = "e.g. \"duration_ms > 2000 AND cause = 'wait'\""
@@ -140,10 +139,8 @@ class _Guard:
 
 def unknown_column(where: str, text: str, column: str, columns: Sequence[str]) -> UsageError:
     """Return the error of a column that does not exist; its hint lists the columns, the closest one first."""
-    close = get_close_matches(column.lower(), columns, 1)
-    guess = f"did you mean {close[0]}? " if close else ""
-    why = f"no column {_shortened(column)}"
-    return invalid(where, _shortened(text), why, f"{guess}columns: {', '.join(columns)}")
+    hint = f"{guess(column.lower(), columns)} columns: {', '.join(columns)}".lstrip()
+    return invalid(where, _shortened(text), f"no column {_shortened(column)}", hint)
 
 
 def _check_names(text: str, columns: Sequence[str]) -> None:

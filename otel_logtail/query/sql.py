@@ -7,13 +7,12 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from io import BytesIO
 from tempfile import TemporaryFile
 
 import msgspec
 
-from otel_logtail.errors import UsageError
+from otel_logtail.errors import UsageError, guess
 from otel_logtail.query.reader import Reader
 from otel_logtail.query.schema import VIEWS
 
@@ -96,7 +95,7 @@ def _sql_errors() -> Iterator[None]:
         if str(error) == "not authorized":
             why = "the statement changes a setting or another file"
             raise UsageError(why, hint=f"only statements that read are allowed; {_HINT}") from None
-        raise UsageError(f"sqlite: {error}", hint=_guess(str(error)) + _HINT) from None
+        raise UsageError(f"sqlite: {error}", hint=f"{_guess(str(error))} {_HINT}".lstrip()) from None
 
 
 def _guess(message: str) -> str:
@@ -105,5 +104,4 @@ def _guess(message: str) -> str:
     if unknown is None:
         return ""
     columns = sorted({name for view in VIEWS.values() for name, _, _ in view})
-    close = get_close_matches(unknown[2].lower(), columns if unknown[1] == "column" else VIEWS, 1)
-    return f"did you mean {close[0]}? " if close else ""
+    return guess(unknown[2].lower(), columns if unknown[1] == "column" else VIEWS)

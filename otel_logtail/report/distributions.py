@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 CONFIDENCE = 0.99
@@ -35,23 +36,20 @@ def student_t(freedom: float) -> float:
     """Return the quantile of Student's t at the upper end of the interval."""
     if math.isinf(freedom):
         return Z
-    low, high = 0.0, 700.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if beta_below(freedom / (freedom + middle * middle), freedom / 2, 0.5) / 2 > TAIL:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    return _border(0.0, 700.0, lambda t: beta_below(freedom / (freedom + t * t), freedom / 2, 0.5) / 2 > TAIL)
 
 
 @lru_cache(maxsize=256)
 def beta_log_odds(share: float, a: float, b: float) -> float:
     """Return the log-odds of the quantile of a beta distribution. A value near 0 or 1 would lose its digits."""
-    low, high = -60.0, 60.0
+    return _border(-60.0, 60.0, lambda log_odds: beta_below(expit(log_odds), a, b) < share)
+
+
+def _border(low: float, high: float, is_below: Callable[[float], bool]) -> float:
+    """Return the place up to which a condition is true."""
     for _ in range(60):
         middle = (low + high) / 2
-        if beta_below(expit(middle), a, b) < share:
+        if is_below(middle):
             low = middle
         else:
             high = middle

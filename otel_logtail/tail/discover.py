@@ -94,7 +94,7 @@ def _hint(patterns: Patterns) -> str:
     """Return what to do if no file matches."""
     if any(is_rotated_name(path) for text in patterns.texts for path in glob.iglob(f"{text}*")):
         return "only rotated files are there: name the path that they had, without wildcards: --path DIR/NAME.log"
-    return "name the log with --path"
+    return "name a log that exists with --path"
 
 
 def check_paths(patterns: Iterable[str], rule: PathRule, *, trusted: bool, once: bool) -> None:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +14,7 @@ from typing import ClassVar
 from otel_logtail.delivery.sender import Drain
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter
-from otel_logtail.model import Item, Stream
+from otel_logtail.model import Delivered, Delivery, ExportBatch, Item, Stream
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.testing.compare import check, check_same, firsts
 from otel_logtail.testing.log import SampleLog
@@ -52,17 +53,21 @@ class Bench:
         self._log.store.close()
         self._folder.cleanup()
 
-    def _by_hand(self) -> tuple[Exporter, Outbox]:
-        exporter = self._receiver.exporter()
+    def _batches(self, most: int, export: Callable[[Exporter, ExportBatch], Delivery]) -> None:
+        """Export all items by hand, in batches of at most so many, while they are delivered."""
+        with closing(self._receiver.exporter()) as exporter, closing(self._outbox(exporter)) as outbox:
+            exporter.resume(outbox.told())
+            for stream in self._wants:
+                while (batch := outbox.read(stream, most)) is not None and export(exporter, batch) == Delivered():
+                    outbox.advance(batch, len(batch.items), time.time_ns())
+
+    def _outbox(self, exporter: Exporter) -> Outbox:
         outbox = Outbox.open(self._log.store.path, exporter.name)
         outbox.register(exporter.wants, time.time_ns())
-        exporter.resume(outbox.told())
-        return exporter, outbox
+        return outbox
 
     def _drain(self, exporter: Exporter) -> Drain:
-        outbox = Outbox.open(self._log.store.path, exporter.name)
-        outbox.register(exporter.wants, time.time_ns())
-        return Drain(exporter, outbox, Reporter(StringIO()))
+        return Drain(exporter, self._outbox(exporter), Reporter(StringIO()))
 
     def _run(
         self,

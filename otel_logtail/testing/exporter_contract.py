@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeVar
 
-from otel_logtail.model import Delivered, Partial, Refused, Retry, Stream
+from otel_logtail.exporter import Exporter
+from otel_logtail.model import Delivered, Delivery, ExportBatch, Partial, Refused, Retry, Stream
 from otel_logtail.testing.bench import Bench, Items
 from otel_logtail.testing.compare import check, check_equal
 from otel_logtail.testing.receiver import RETRY_AFTER_S, Fault
@@ -65,30 +66,18 @@ class ExporterContract(Bench):
     def test_small_batches_have_the_same_result(self) -> None:
         """The result does not depend on how the items are cut into batches."""
         self._log.write(0)
-        exporter, outbox = self._by_hand()
-        try:
-            for stream in self._wants:
-                while (batch := outbox.read(stream, 3)) is not None:
-                    check_equal(exporter.export(batch), Delivered(), "the answer for a small batch")
-                    outbox.advance(batch, len(batch.items), time.time_ns())
-        finally:
-            exporter.close()
-            outbox.close()
+        self._batches(3, lambda exporter, batch: _delivered(exporter.export(batch)))
         self._compare(twice=False)
 
     def test_what_is_sent_again_has_the_same_names_and_values(self) -> None:
         """After a crash between the receiver's answer and the move of the cursor, the same batch is sent again."""
         self._log.write(0)
-        exporter, outbox = self._by_hand()
-        try:
-            for stream in self._wants:
-                while (batch := outbox.read(stream, 100)) is not None:
-                    for _ in range(2):
-                        check_equal(exporter.export(batch), Delivered(), "the answer for a batch")
-                    outbox.advance(batch, len(batch.items), time.time_ns())
-        finally:
-            exporter.close()
-            outbox.close()
+
+        def export(exporter: Exporter, batch: ExportBatch) -> Delivery:
+            _delivered(exporter.export(batch))
+            return _delivered(exporter.export(batch))
+
+        self._batches(100, export)
         self._compare(twice=True)
 
     def test_a_restart_needs_nothing_but_the_store(self) -> None:
@@ -114,10 +103,7 @@ class ExporterContract(Bench):
         self._log.write(0)
 
         def then(watched: WatchedExporter) -> None:
-            delivery = watched.first_failure()
-            rest = delivery.rest if isinstance(delivery, Partial) else delivery  # an omitted item counts as delivered
-            check(isinstance(rest, Retry), f"it answered {delivery!r}")
-            check(bool(isinstance(rest, Retry) and rest.why), "it gave no reason")
+            check(bool(_retry_in(watched.first_failure()).why), "it gave no reason")
             self._receiver.recover()
 
         self._run(then, lambda: self._receiver.play(Fault.LATER))
@@ -128,17 +114,13 @@ class ExporterContract(Bench):
         """The delay is in seconds."""
         self._log.write(0)
         self._receiver.play(Fault.RETRY_AFTER)
-        exporter, outbox = self._by_hand()
-        try:
-            for stream in self._wants:
-                batch = outbox.read(stream, 100)
-                if batch is not None:
-                    delivery = exporter.export(batch)
-                    rest = delivery.rest if isinstance(delivery, Partial) else delivery
-                    check(isinstance(rest, Retry) and rest.after_s == RETRY_AFTER_S, f"it answered {delivery!r}")
-        finally:
-            exporter.close()
-            outbox.close()
+
+        def export(exporter: Exporter, batch: ExportBatch) -> Delivery:
+            delivery = exporter.export(batch)
+            check(_retry_in(delivery).after_s == RETRY_AFTER_S, f"it answered {delivery!r}")
+            return delivery
+
+        self._batches(100, export)
 
     @_needs(Fault.UNCLEAR)
     def test_after_an_unknown_outcome_the_same_is_sent_again(self) -> None:
@@ -146,9 +128,7 @@ class ExporterContract(Bench):
         self._log.write(0)
 
         def then(watched: WatchedExporter) -> None:
-            delivery = watched.first_failure()
-            rest = delivery.rest if isinstance(delivery, Partial) else delivery
-            check(isinstance(rest, Retry), f"it answered {delivery!r}")
+            _retry_in(watched.first_failure())
             self._receiver.recover()
 
         self._run(then, lambda: self._receiver.play(Fault.UNCLEAR))
@@ -221,3 +201,16 @@ class ExporterContract(Bench):
         self._receiver.recover()
         self._run()
         self._compare(twice=True)
+
+
+def _delivered(delivery: Delivery) -> Delivery:
+    check_equal(delivery, Delivered(), "the answer for a batch")
+    return delivery
+
+
+def _retry_in(delivery: object) -> Retry:
+    """Return the request to send again; an omitted item counts as delivered."""
+    rest = delivery.rest if isinstance(delivery, Partial) else delivery
+    if not isinstance(rest, Retry):
+        raise AssertionError(f"it answered {delivery!r}")
+    return rest

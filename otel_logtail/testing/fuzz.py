@@ -6,7 +6,7 @@ The same seed gives the same lines on every machine. No line holds a newline, wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from random import Random
 
@@ -97,21 +97,24 @@ def long_lines(true_lines: Sequence[bytes], marker: bytes) -> Iterator[bytes]:
             yield from (line + filling, filling + line, line[:middle] + filling + line[middle:])
 
 
-def _replace_a_number(line: bytes, random: Random, _: Sequence[bytes]) -> bytes:
-    places = list(_NUMBER.finditer(line))
+def _replace_one(pattern: re.Pattern[bytes], line: bytes, random: Random, new: Callable[[bytes], bytes]) -> bytes:
+    places = list(pattern.finditer(line))
     if not places:
         return line
     place = random.choice(places)
-    digits = len(place[0]) if random.random() < 0.7 else random.randrange(1, 25)
-    return line[: place.start()] + b"%0*d" % (digits, random.randrange(10**digits)) + line[place.end() :]
+    return line[: place.start()] + new(place[0]) + line[place.end() :]
+
+
+def _replace_a_number(line: bytes, random: Random, _: Sequence[bytes]) -> bytes:
+    def number(old: bytes) -> bytes:
+        digits = len(old) if random.random() < 0.7 else random.randrange(1, 25)
+        return b"%0*d" % (digits, random.randrange(10**digits))
+
+    return _replace_one(_NUMBER, line, random, number)
 
 
 def _replace_a_word(line: bytes, random: Random, _: Sequence[bytes]) -> bytes:
-    places = list(_WORDS.finditer(line))
-    if not places:
-        return line
-    place = random.choice(places)
-    return line[: place.start()] + random.choice(_HOSTILE) + line[place.end() :]
+    return _replace_one(_WORDS, line, random, lambda old: random.choice(_HOSTILE))
 
 
 def _insert(line: bytes, random: Random, _: Sequence[bytes]) -> bytes:

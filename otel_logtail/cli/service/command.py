@@ -63,7 +63,9 @@ def systemd(
 ) -> None:
     """Print a hardened unit for systemd.
 
-    The daemon's options follow. Example: otel-logtail service systemd --user alice --observer headroom --otlp-endpoint http://localhost:4318
+    Add the daemon's options, as in the example.
+
+    Example: otel-logtail service systemd --user alice --observer headroom --otlp-endpoint http://localhost:4318
     """
     from otel_logtail.cli.service.units import systemd_unit
 
@@ -95,7 +97,9 @@ def launchd(
 ) -> None:
     """Print a property list for macOS's launchd.
 
-    The daemon's options follow. Example: otel-logtail service launchd --observer headroom --otlp-endpoint http://localhost:4318
+    Add the daemon's options, as in the example.
+
+    Example: otel-logtail service launchd --observer headroom --otlp-endpoint http://localhost:4318
     """
     from otel_logtail.cli.service.units import launchd_plist
 
@@ -107,7 +111,7 @@ def launchd(
 def hex_(context: typer.Context, program: _Program = "") -> None:
     """Print the entry for hex's engine-workers.yaml.
 
-    The daemon's options follow. Without options, headroom's samples are sent to the hex bus.
+    Add the daemon's options, as in the example. Without options, headroom's samples are sent to the hex bus.
 
     Example: otel-logtail service hex --observer headroom --exporter hex --event headroom.overhead --quiet-ms 5000
     """

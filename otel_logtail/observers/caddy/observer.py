@@ -32,7 +32,7 @@ import msgspec
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample
 from otel_logtail.observer import Observer, PathRule
-from otel_logtail.observers.http import METHOD, STATUS_CLASS, Shapes, method, status_class
+from otel_logtail.observers.http import METHOD, STATUS_CLASS, UNREADABLE, Shapes, is_session, method, status_class
 from otel_logtail.trace import join_trace, parse_traceparent
 
 STAGES = ("wait", "body", "caddy")
@@ -49,7 +49,6 @@ _END_NS = 2**63  # the largest time in the store
 _LONGEST_ROUTE = 102  # with its quotes
 _TRACEPARENT = 55  # bytes of a traceparent
 _NONE = msgspec.Raw(b"")
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _IGNORED = Ignored()
 _BOUNDS = Rejected("bounds")
@@ -133,7 +132,7 @@ class CaddyObserver(Observer):
             return _MISPLACED
         try:
             found = _decode(line)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return _not_access(line, error)
         if not found.logger.startswith("http.log.access") or found.msg != "handled request":
             return _IGNORED
@@ -144,9 +143,7 @@ class CaddyObserver(Observer):
             raise Drift("caddy: the duration is not a fraction of seconds", hint=_HINT)
         request = found.request
         name = "" if request is None else method(bytes(request.method)[1:-1])
-        if took_s == 0 or status == 101 or (name == "CONNECT" and 200 <= status < 300):
-            return _IGNORED
-        if status == 0 and _is_upgraded(found):
+        if took_s == 0 or is_session(status, name) or (status == 0 and _is_upgraded(found)):
             return _IGNORED
         if not 0 < took_s <= MAX_S:
             return _BOUNDS
@@ -205,7 +202,7 @@ def _not_access(line: bytes, error: Exception) -> Ignored:
     """
     try:
         kind = _decode_kind(line)
-    except _UNREADABLE:
+    except UNREADABLE:
         kind = None
     if kind is not None and not (kind.logger.startswith("http.log.access") and kind.msg == "handled request"):
         return _IGNORED
@@ -216,7 +213,7 @@ def _is_upgraded(found: _Line) -> bool:
     """Return whether the response has the header Upgrade: caddy 2.6 logs a WebSocket with the status 0."""
     try:
         answer = _decode_answer(found.resp_headers)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     return answer is not None and bool(bytes(answer.upgrade))
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from otel_logtail.errors import Drift
+from otel_logtail.observers.http import UNREADABLE
 from otel_logtail.trace import parse_traceparent
 
 STAGES = ("request", "pool", "upstream", "body")
@@ -92,7 +93,6 @@ def is_json_form(line: bytes) -> bool:
 
 
 _decode = msgspec.json.Decoder(Entry, strict=False).decode  # older versions quote all values
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def read(line: bytes) -> Entry:
@@ -103,9 +103,9 @@ def read(line: bytes) -> Entry:
     """
     try:
         return _decode(line)
-    except _UNREADABLE:
+    except UNREADABLE:
         pass
     try:
         return _decode(line.replace(b':"-"', b":null"))  # older versions write a missing value as text
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         raise Drift(f"envoy: a JSON line cannot be read: {type(problem).__name__}", hint=_HINT) from None

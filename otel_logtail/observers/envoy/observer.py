@@ -29,7 +29,7 @@ from otel_logtail.model import Ignored, Observed, Rejected, Sample
 from otel_logtail.observer import Observer, PathRule
 from otel_logtail.observers.envoy import json_form
 from otel_logtail.observers.envoy.json_form import DAY_MS, JITTER_MS
-from otel_logtail.observers.http import METHOD, STATUS_CLASS, Shapes, method, status_class
+from otel_logtail.observers.http import METHOD, STATUS_CLASS, Shapes, is_session, method, status_class
 from otel_logtail.observers.local_time import iso_ns
 
 TEXT_STAGES = ("service", "transfer")
@@ -53,7 +53,6 @@ _IGNORED = Ignored()
 _BOUNDS = Rejected("bounds")
 _QUOTES = Rejected("quotes")
 _TIME = Rejected("time")
-_SWITCHED = 101
 
 
 class EnvoyObserver(Observer):
@@ -86,7 +85,7 @@ class EnvoyObserver(Observer):
         """Return the sample of a line of the recommended form."""
         entry = json_form.read(line)
         name = method(bytes(entry.method)[1:-1])
-        if entry.duration is None or not entry.is_request() or _is_session(entry.status, name):
+        if entry.duration is None or not entry.is_request() or is_session(entry.status, name):
             return _IGNORED
         parts = entry.parts()
         if parts is None:
@@ -120,7 +119,7 @@ class EnvoyObserver(Observer):
             return _QUOTES
         code, name = int(status), method(fields[1].partition(b" ")[0])
         has_path = fields[1].partition(b" ")[2].rpartition(b" ")[0] != b"-"
-        if not has_path or duration == b"-" or _is_session(code, name):
+        if not has_path or duration == b"-" or is_session(code, name):
             return _IGNORED
         second_ns = iso_ns(start[1])
         if second_ns is None or second_ns < 0:
@@ -141,10 +140,6 @@ class EnvoyObserver(Observer):
         if service != b"-":
             parts = (waited_ms * _MS, max(0, took_ms - waited_ms) * _MS)
         return Sample(end_ns, took_ns, end_ns, cause, stage, self._text.of(*names), parts)
-
-
-def _is_session(status: int, name: str) -> bool:
-    return status == _SWITCHED or (name == "CONNECT" and 200 <= status < 300)
 
 
 def _agree(stamp: str, start_ns: int) -> bool:

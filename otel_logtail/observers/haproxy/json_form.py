@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from otel_logtail.errors import Drift
+from otel_logtail.observers.http import UNREADABLE
 
 _Name = Annotated[str, msgspec.Meta(max_length=128)]
 
@@ -35,7 +36,6 @@ class Entry(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(Entry, strict=False).decode  # numbers may be quoted
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def is_json_form(line: bytes) -> bool:
@@ -51,11 +51,11 @@ def read(line: bytes) -> tuple[Entry, bool]:
     """
     try:
         return _decode(line), False
-    except _UNREADABLE:
+    except UNREADABLE:
         pass
     try:
         return _decode(line.replace(_EARLY, _EARLY[:-1], 1)), _EARLY in line
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         raise Drift(f"haproxy: a JSON line cannot be read: {type(problem).__name__}", hint=_HINT) from None
 
 

@@ -35,7 +35,7 @@ from otel_logtail.model import Ignored, Mark, Observed, Rejected, Sample
 from otel_logtail.observer import Frame, Observer, PathRule
 from otel_logtail.observers.haproxy.json_form import is_json_form, read, unquoted
 from otel_logtail.observers.haproxy.timers import OVERHEAD_STAGES, STAGES, Parts, cause_of, overhead_of, parts_of
-from otel_logtail.observers.http import METHOD, OTHER_METHOD, STATUS_CLASS, Shapes, method, status_class
+from otel_logtail.observers.http import METHOD, OTHER_METHOD, STATUS_CLASS, Shapes, is_session, method, status_class
 from otel_logtail.observers.local_time import LocalTime, common_ns, iso_ns
 from otel_logtail.trace import parse_traceparent
 
@@ -70,7 +70,6 @@ _IGNORED = Ignored()
 _BOUNDS = Rejected("bounds")
 _TIME = Rejected("time")
 _NO_FRAME = Frame()
-_SWITCHED = 101
 _STATISTICS = (b"<STATS>", b"<PROMEX>")  # pages of HAProxy itself
 _NEW_WORKER = b") : New worker "
 _WORKER = re.compile(rb"\[NOTICE\] +(?:\d{3}/\d{6} )?\(\d{1,10}\) : New worker (?:#\d+ )?\(\d{1,10}\) forked")
@@ -146,7 +145,7 @@ class HaproxyObserver(Observer):
         second, ms, frontend, backend, server, tr, tw, tc, wait, plus, ta, code = match.groups()
         request, status, active = _number(tr), _number(code), _number(ta)
         name = _method_in(line, match.end())
-        if request == -1 or _is_session(status, name) or server in _STATISTICS or line.endswith(_NEVER_A_REQUEST):
+        if request == -1 or is_session(status, name) or server in _STATISTICS or line.endswith(_NEVER_A_REQUEST):
             return _IGNORED
         parts = parts_of(request, _number(tw), _number(tc), _number(wait), active, bool(plus))
         if parts is None:
@@ -162,7 +161,7 @@ class HaproxyObserver(Observer):
         """Return the sample of a line of the recommended form."""
         entry, is_early = read(line)
         status, name = entry.status, method(unquoted(entry.method))
-        if entry.TR == -1 or _is_session(status, name):
+        if entry.TR == -1 or is_session(status, name):
             return _IGNORED
         parts = parts_of(entry.TR, entry.Tw, entry.Tc, entry.Tr, entry.Ta, is_early)
         if parts is None:
@@ -207,10 +206,6 @@ class _Numbers(dict[bytes, int]):
 
 
 _number = _Numbers({b"%d" % number: number for number in range(-1, 2000)}).__getitem__
-
-
-def _is_session(status: int, name: str) -> bool:
-    return status == _SWITCHED or (name == "CONNECT" and 200 <= status < 300)
 
 
 def _method_in(line: bytes, start: int) -> str:

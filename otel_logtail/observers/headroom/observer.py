@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from otel_logtail import native
 from otel_logtail.errors import Drift
@@ -45,7 +44,6 @@ from otel_logtail.observers.headroom.payload import (
     MAX_MS,
     STAGES,
     UNKNOWN_PATH,
-    UNREADABLE,
     WEB_SOCKET,
     Stages,
     decode_any,
@@ -53,21 +51,21 @@ from otel_logtail.observers.headroom.payload import (
     read_slowly,
 )
 from otel_logtail.observers.headroom.start import NEEDLE, Starts
+from otel_logtail.observers.headroom.written import (
+    EAST_NS,
+    JITTER_NS,
+    QUARTER_NS,
+    SLACK_NS,
+    WEST_NS,
+    epoch_ns,
+    logged_at_ns,
+)
+from otel_logtail.observers.http import UNREADABLE
 from otel_logtail.observers.local_time import iso_ns
 
 SHAPE = Shape(stages=(*STAGES, "unknown"), attributes=(("headroom.path", HTTP),))
 
-SLACK_NS = 60 * 10**9
-"""How much longer than the sum of its durations a request may have taken until its line was written."""
-JITTER_NS = 10**9
-"""How far the time of a line may be before its request: clocks are set back, and the log truncates times."""
-
-_QUARTER_NS = 15 * 60 * 10**9  # the offset of every zone in use is a multiple of it
-_HALF_NS = _QUARTER_NS // 2
-_WEST_NS = -12 * 3600 * 10**9
-_EAST_NS = 14 * 3600 * 10**9
 _END_NS = 2**63  # the largest time in the store: the year 2262
-_EPOCH_DIGITS = 12  # of seconds; a longer number is not a time
 
 _MARKER = b"STAGE_TIMINGS"
 _AFTER_ID = b"] STAGE_TIMINGS "
@@ -185,10 +183,10 @@ class HeadroomObserver(Observer):
         connect_ns = connect_ns or 0
 
         prefix, _, number = request_id.rpartition(b"_")
-        began_ns = _epoch_ns(prefix)
+        began_ns = epoch_ns(prefix)
         if began_ns is None or not number.isdigit():
             return _REQUEST_ID
-        logged_ns = _logged_ns(local_ns, began_ns, total_ns + connect_ns)
+        logged_ns = logged_at_ns(local_ns, began_ns, total_ns + connect_ns)
         time_ns = logged_ns - connect_ns
         if logged_ns >= _END_NS or time_ns < total_ns:
             return _TIME_REJECTED
@@ -237,11 +235,11 @@ if _bulk is not None:
         _LONGEST,
         STAGES,
         MAX_MS,
-        _QUARTER_NS,
+        QUARTER_NS,
         SLACK_NS,
         JITTER_NS,
-        _WEST_NS,
-        _EAST_NS,
+        WEST_NS,
+        EAST_NS,
     )
 
 
@@ -281,23 +279,3 @@ def _longest(wait: int, read: int, copy: int, compression: int, memory: int, oth
     if memory > most:
         stage, most = "memory_context", memory
     return "other" if other > most else stage
-
-
-@lru_cache(maxsize=64)  # requests of one second follow each other
-def _epoch_ns(prefix: bytes) -> int | None:
-    """Return the time in the id of a request, without its last field (``hr_1795457770``); None: it has none."""
-    epoch = prefix.removeprefix(b"hr_")
-    if not epoch.isdigit() or epoch == prefix:
-        return None
-    return int(epoch[: _EPOCH_DIGITS + 1]) * 10**9  # a longer one is out of range, regardless of its other digits
-
-
-def _logged_ns(local_ns: int, began_ns: int, took_ns: int) -> int:
-    """Return when the line was written, in UTC, for a request that took ``took_ns``; -1: that cannot be true."""
-    ahead_ns = local_ns - began_ns - took_ns
-    # the part that the zone, a whole number of quarter hours, does not explain
-    late_ns = (ahead_ns + _HALF_NS) % _QUARTER_NS - _HALF_NS
-    under_way_ns = took_ns + late_ns
-    if late_ns > SLACK_NS or under_way_ns < -JITTER_NS or not _WEST_NS <= ahead_ns - late_ns <= _EAST_NS:
-        return -1
-    return began_ns + under_way_ns

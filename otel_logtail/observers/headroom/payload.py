@@ -8,6 +8,7 @@ import msgspec
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Rejected
+from otel_logtail.observers.http import UNREADABLE
 
 STAGES = (
     "pre_upstream_wait",
@@ -66,7 +67,6 @@ class _AnyRequest(msgspec.Struct):
 
 decode_request = msgspec.json.Decoder(Request).decode
 decode_any = msgspec.json.Decoder(_AnyRequest).decode
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def read_slowly(payload: bytes) -> tuple[Request, int | None] | Ignored | Rejected:

@@ -8,7 +8,7 @@ from otel_logtail.option import Choice, Option
 MEASURE = Option(
     "jvm_measure",
     Choice(("safepoints", "pauses")),
-    "Stops to measure: safepoints, or the GC pauses of a log that has no safepoints, e.g. pauses.",
+    "Stops to measure: safepoints, or the GC pauses of a log without safepoints (pauses).",
     default="safepoints",
 )
 

@@ -22,7 +22,7 @@ import re
 
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample
-from otel_logtail.observers.http import Shapes, method, status_class
+from otel_logtail.observers.http import Shapes, is_session, method, status_class
 from otel_logtail.observers.local_time import common_ns
 
 MAX_NS = 86_400 * 10**9
@@ -66,7 +66,7 @@ def read_common(line: bytes, shapes: Shapes) -> Observed:
 
     name, _, rest = line[front.end() :].partition(b" ")
     status = _status(parts[0], rest)
-    if status in (0, 101) or (name == b"CONNECT" and 200 <= status < 300):
+    if status == 0 or is_session(status, name):
         return _IGNORED
     duration_ns = int(took[1]) * 10**6
     if not 0 <= duration_ns <= MAX_NS:

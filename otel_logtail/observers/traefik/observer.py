@@ -33,7 +33,7 @@ import msgspec
 from otel_logtail.errors import Drift
 from otel_logtail.model import Ignored, Observed, Rejected, Sample, Shape
 from otel_logtail.observer import Observer, PathRule
-from otel_logtail.observers.http import METHOD, STATUS_CLASS, Shapes, method, status_class
+from otel_logtail.observers.http import METHOD, STATUS_CLASS, UNREADABLE, Shapes, is_session, method, status_class
 from otel_logtail.observers.local_time import IMPOSSIBLE, iso_ns
 from otel_logtail.observers.traefik.common import MAX_NS, read_common
 from otel_logtail.trace import join_trace, parse_traceparent
@@ -48,7 +48,6 @@ _END_NS = 2**63  # the largest time in the store
 _FRACTION = 20  # where the fraction starts in b'"2026-11-29T15:12:19.442791322Z"'
 _SCALES = tuple(10 ** (9 - digits) for digits in range(10))
 _NONE = msgspec.Raw(b"")
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _IGNORED = Ignored()
 _BOUNDS = Rejected("bounds")
@@ -140,7 +139,7 @@ class TraefikObserver(Observer):
             return _IGNORED
         try:
             found = _decode(line)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return _not_access(line, error)
         status, total_ns = found.status, found.duration
         if status is None or total_ns is None:
@@ -150,7 +149,7 @@ class TraefikObserver(Observer):
         if start_ns is None:
             raise Drift(f"traefik: StartUTC is not a time in UTC: {bytes(found.start)[:40]!r}", hint=_HINT)
         name = method(bytes(found.method)[1:-1])
-        if status in (0, 101) or (name == "CONNECT" and 200 <= status < 300):
+        if status == 0 or is_session(status, name):
             return _IGNORED
         if not 0 <= total_ns <= MAX_NS:
             return _BOUNDS
@@ -196,7 +195,7 @@ def _not_access(line: bytes, error: Exception) -> Ignored:
     """
     try:
         kind = _decode_kind(line)
-    except _UNREADABLE:
+    except UNREADABLE:
         kind = None
     if kind is not None and not (bytes(kind.downstream_status) and bytes(kind.duration)):
         return _IGNORED

@@ -121,7 +121,7 @@ def test_a_group_without_a_command_shows_its_help_or_answers(names: tuple[str, .
             "query summary ",
         ),
         (["report", "--slo"], "option '--slo' requires an argument", "otel-logtail report --help", "report [OPTIONS]"),
-        (["qury"], "no such command: otel-logtail qury", "did you mean 'otel-logtail query'?", "[OPTIONS] COMMAND"),
+        (["qury"], "no such command: otel-logtail qury", "did you mean query?", "[OPTIONS] COMMAND"),
         (
             ["query", "sampels"],
             "no such command: otel-logtail query sampels",

@@ -82,7 +82,10 @@ def test_folder_device_and_nothing_to_read_once_are_usage_errors(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("report.html", "name the log with --path"), ("report.1", "only rotated files are there: name the path that")],
+    [
+        ("report.html", "name a log that exists with --path"),
+        ("report.1", "only rotated files are there: name the path that"),
+    ],
 )
 def test_only_names_of_rotated_files_are_named_so(tmp_path: Path, name: str, hint: str) -> None:
     (tmp_path / name).write_bytes(b"x\n")
