@@ -194,11 +194,12 @@ def _colored(line: str) -> str:
 def _write(path: Path, text: str) -> None:
     from otel_logtail.ownfile import replace_own
     from otel_logtail.report.page import BEGINS
+    from otel_logtail.text import reason_of
 
     try:
         replace_own(path, text.encode(), begins=BEGINS)
     except OSError as problem:
         raise LogtailError(
-            f"cannot write --html {path}: {problem.strerror}",
+            f"cannot write --html {path}: {reason_of(problem)}",
             hint="pass a new file in a directory that you can write to",
         ) from None

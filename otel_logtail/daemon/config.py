@@ -23,6 +23,7 @@ from otel_logtail.errors import UsageError, guess
 from otel_logtail.observer_file import is_file, own_name, path_of
 from otel_logtail.option import File, Flag, Integer, Option, Options
 from otel_logtail.plugins import EXPORTERS, OBSERVERS, exporters, find_exporter, find_observer, names, observers
+from otel_logtail.text import reason_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -60,8 +61,8 @@ def read_config(path: Path, environ: Mapping[str, str], home: str) -> Config:
         values = tomllib.loads(text)
     except OSError as problem:
         raise UsageError(
-            f"cannot read the configuration {path}: {problem.strerror}",
-            hint="name the file with --config",
+            f"cannot read the configuration {path}: {reason_of(problem)}",
+            hint="name a file that exists with --config",
             setting="config",
         ) from None
     except UnicodeDecodeError as problem:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from otel_logtail.errors import UsageError
+from otel_logtail.text import reason_of
 
 PIECE = 64 << 10
 """The number of bytes that are read at each end."""
@@ -42,9 +43,7 @@ def read_excerpt(path: Path) -> Excerpt:
             is_gzip = file.read(2) == _GZIP
         first, last, is_part = _of_gzip(path) if is_gzip else _of_plain(path)
     except OSError as problem:
-        raise UsageError(
-            f"cannot read {path}: {(problem.strerror or str(problem)).lower()}", hint="name a log file"
-        ) from None
+        raise UsageError(f"cannot read {path}: {reason_of(problem)}", hint="name a log file") from None
     if not is_part:
         return Excerpt(path, _lines(first))
     head, tail = first[: first.rfind(b"\n") + 1], last[last.find(b"\n") + 1 :]

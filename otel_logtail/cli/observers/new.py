@@ -18,6 +18,7 @@ from otel_logtail.errors import UsageError
 from otel_logtail.model import Sample
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observer_file import load
+from otel_logtail.text import reason_of
 
 _TEST_LINES = 3
 _CLIENT = "    client_fields = ()"
@@ -97,8 +98,9 @@ def _create(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as problem:
-        why = (problem.strerror or str(problem)).lower()
-        raise UsageError(f"cannot write {path}: {why}", hint="start it in a folder of your own") from None
+        raise UsageError(
+            f"cannot write {path}: {reason_of(problem)}", hint="start it in a folder of your own"
+        ) from None
 
 
 def _samples(observer: Path, class_name: str, lines: tuple[bytes, ...]) -> list[Sample]:

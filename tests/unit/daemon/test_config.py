@@ -221,7 +221,7 @@ def test_a_file_that_is_not_text_and_a_missing_one(tmp_path: Path) -> None:
     file.write_bytes(b"db = 1\n\xff")
     with pytest.raises(UsageError, match=r"x\.toml:2: the file is not UTF-8"):
         read_config(file, {}, "/")
-    with pytest.raises(UsageError, match=r"cannot read the configuration .*: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read the configuration .*: no such file"):
         read_config(tmp_path / "not-there.toml", {}, "/")
 
 

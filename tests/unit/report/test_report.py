@@ -502,7 +502,7 @@ def test_a_page_that_can_not_be_written_is_one_error(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert (
         done.stderr.splitlines()[0]
-        == f"otel-logtail: error: cannot write --html {tmp_path}/no/x.html: No such file or directory"
+        == f"otel-logtail: error: cannot write --html {tmp_path}/no/x.html: no such file or directory"
     )
 
 
@@ -547,8 +547,8 @@ def a_full_disk(path: Path) -> None:
         (a_fifo, "it is not a regular file"),
         (a_log, "it holds something that otel-logtail has not written"),
         (a_page_of_others, "it holds something that otel-logtail has not written"),
-        (a_directory, "Is a directory"),
-        (a_full_disk, "File too large"),
+        (a_directory, "is a directory"),
+        (a_full_disk, "file too large"),
     ],
 )
 def test_a_page_takes_the_place_of_nothing_else(
