@@ -31,7 +31,7 @@ def explained(problem: BaseException, context: Any, message: str) -> tuple[str, 
         option = str(getattr(problem, "option_name", ""))
         return f"no such option: {option}", _for_option(context, option)
     if command := re.match(r"No such command '(.*?)'\.", message, re.DOTALL):
-        # a word that is less close is another one: 'prune' deletes data, and is no answer to 'run'
+        # a word that is less close is another one: 'run' must not lead to 'prune', which deletes data
         closest = guess(command[1], context.command.list_commands(context), 0.76)
         return f"no such command: {context.command_path} {command[1]}", closest
     message = message.replace("is not a valid int range", "is not a number").removesuffix(".")
