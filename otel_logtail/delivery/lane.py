@@ -108,12 +108,16 @@ class Lane:
             self.not_before_s = 0.0
         self._trials.due_s = 0.0
 
-    def run(self) -> StoreCorrupt | None:
-        """Send until nothing is left, something fails or the time is over; return damage of the store."""
+    def run(self, *, has_trials: bool = True) -> StoreCorrupt | None:
+        """Send until nothing is left, something fails or the time is over; return damage of the store.
+
+        ``has_trials`` is False if the store has no items on trial but those that the lane added itself.
+        """
         if self.not_before_s is not None and self._rules.clock.monotonic() < self.not_before_s:
             return None
         try:
-            self._trials.load(self.decided.accepted)
+            if has_trials or self._trials:
+                self._trials.load(self.decided.accepted)
             self._send_all()
         except LogtailError as problem:
             self.wait_after(Retry(str(problem)))
@@ -137,15 +141,19 @@ class Lane:
             batch = self._next()
             if batch is None:
                 break
-            if not self._settle(batch, self._sender.export(batch)):
+            is_last = self._outbox.is_last
+            delivery = self._sender.export(batch)
+            if not self._settle(batch, delivery):
                 return
+            if is_last and isinstance(delivery, Delivered) and not self._trials:
+                break  # what was committed meanwhile has woken the worker
         if not self._sender.over():
             self._has_nothing()
 
     def _next(self) -> ExportBatch | None:
         limit = self._isolation.limit
         batch = self._outbox.read(self.stream, limit)
-        if batch is None and self.stream is Stream.INTERVALS:
+        if batch is None and self.stream is Stream.INTERVALS and not self._outbox.is_last:
             # while an item is isolated, a batch holds no more repeats than other points
             most = limit if self._isolation.is_reduced else limit * self._rules.repeats
             batch = self._outbox.silent(REPEAT_NS, most)

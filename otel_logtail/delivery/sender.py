@@ -47,6 +47,8 @@ class Drain:
             if stream in exporter.wants and stream is not Stream.SELF
         ]
         self._resumed = not self._lanes
+        self._keeps_refused = True
+        """False if the store had no refused item of this exporter before the last pass: only lanes add some."""
         outbox.operations.describe(self._receiver)
         self._thread = threading.Thread(target=self._run, name=f"drain-{exporter.name}", daemon=True)
 
@@ -116,8 +118,7 @@ class Drain:
                     for lane in self._lanes:
                         lane.hasten()  # one more try, now
                 if self._resumed or self._resume():
-                    for lane in self._lanes:
-                        self.damage = lane.run() or self.damage
+                    self._run_lanes()
                 if self._health_due_s is not None and (stopping or time.monotonic() >= self._health_due_s):
                     self._tell_health()
                 if stopping and (not any(lane.failing for lane in self._lanes) or self.over()):
@@ -128,6 +129,16 @@ class Drain:
             if skipped := sum(lane.decided.skipped for lane in self._lanes):
                 self._reporter.skipped(self.name, skipped)
 
+    def _run_lanes(self) -> None:
+        """Let each lane send that has something to send. The lane of intervals also repeats idle series."""
+        try:
+            waiting = self._outbox.waiting()
+        except LogtailError:
+            waiting = frozenset(Stream)  # each lane reports it
+        for lane in self._lanes:
+            if lane.stream in waiting or lane.stream is Stream.INTERVALS or lane.failing or self._keeps_refused:
+                self.damage = lane.run(has_trials=self._keeps_refused) or self.damage
+
     def _pause_s(self) -> float | None:
         """Return the time until the next attempt or check; None: wait for :meth:`notify`."""
         due_s = [at_s for lane in self._lanes if (at_s := lane.due_s()) is not None]
@@ -135,15 +146,13 @@ class Drain:
             due_s.append(self._ending.deadline_s)
         if self._health_due_s is not None:
             due_s.append(self._health_due_s)
-        if self._may_be_released():
+        try:
+            self._keeps_refused = self._outbox.keeps_refused()
+        except LogtailError:
+            pass  # the tail reports what is wrong with the store
+        if self._keeps_refused:
             due_s.append(time.monotonic() + RELEASED_S)
         return max(0.0, min(due_s) - time.monotonic()) if due_s else None
-
-    def _may_be_released(self) -> bool:
-        try:
-            return self._outbox.keeps_refused()
-        except LogtailError:
-            return False  # the tail reports what is wrong with the store
 
     def _tell_health(self) -> None:
         """Send the current health metrics. If that fails they are dropped, since the next ones are newer."""

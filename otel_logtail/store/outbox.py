@@ -48,6 +48,8 @@ class Outbox:
         self._cursors = Cursors(db, exporter)
         self._points = PointReader(db, exporter)
         self.operations = Operations(db, exporter)
+        self.is_last = False
+        """True if nothing waited behind the items that were read last, and no repeat was due."""
         self._generation = 0
 
     @classmethod
@@ -116,6 +118,7 @@ class Outbox:
                 if position is None:
                     return None
                 items, passed = self._read(stream, position, limit)
+                self.is_last = len(items) < limit and (stream is not Stream.INTERVALS or self._points.is_last)
             if items:
                 return self._batch(stream, items)
             if not passed:
@@ -169,6 +172,11 @@ class Outbox:
         """Return the program's own numbers."""
         with translated(self.path), snapshot(self._db):
             return ExportBatch(Stream.SELF, (health.health(self._db, self.path, now_ns),))
+
+    def waiting(self) -> frozenset[Stream]:
+        """Return the streams with items after the cursor."""
+        with translated(self.path):
+            return progress.waiting(self._db, self.exporter)
 
     def pending(self) -> int:
         """Return how many items wait for delivery."""

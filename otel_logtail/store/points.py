@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Counts, ExportBatch, Instrument, Point, SeriesKey
 from otel_logtail.store.cursors import identity
 from otel_logtail.store.gaps import Known
@@ -47,6 +48,8 @@ class PointReader:
         self._exporter = exporter
         self._known: dict[int, Totals] | None = None
         self._known_at = (-1, 0)
+        self.is_last = False
+        """True if no interval waited behind the points that were read last, and no repeat was due."""
         self._unanswered: ExportBatch | None = None
         self._spans: dict[int, tuple[int, int, int, int]] = {}
         """Start, end, and the first and last breach of each interval that was read last."""
@@ -59,7 +62,7 @@ class PointReader:
         """Read the receiver's totals from the store, unless memory holds them for this cursor and generation."""
         if self._known is None or self._unanswered is not None or (position, generation) != self._known_at:
             self._known = self._load()
-        self._known_at, self._unanswered = (position, generation), None
+        self._known_at, self._unanswered, self.is_last = (position, generation), None, False
 
     def forget(self) -> None:
         """Read the totals again the next time."""
@@ -135,11 +138,14 @@ class PointReader:
         for found in takewhile(lambda row: row.id <= last, closed_after(self._db, 0)):
             if found.series not in series:
                 series |= self._series([found.series])
-            yield series[found.series][0], found.end_ns, self._row(found, series)
+            yield series[found.series][0], found.end_ns, self._row(found, series, self._counts_of(found, series))
 
-    def _row(self, found: Closed, series: _Series) -> Row:
+    def _counts_of(self, found: Closed, series: _Series) -> Counts:
+        return self._noting_damage("interval", found.id, *found.counts(series[found.series][1].bounds_ns))
+
+    @staticmethod
+    def _row(found: Closed, series: _Series, counts: Counts) -> Row:
         _, key, start_ns = series[found.series]
-        counts = self._noting_damage("interval", found.id, *found.counts(key.bounds_ns))
         # merged intervals are longer than the time of their samples
         return Row(found.id, found.series, key, max(found.start_ns, start_ns), counts)
 
@@ -157,18 +163,16 @@ class PointReader:
         self._spans = {row.id: (row.start_ns, row.end_ns, row.first_breach, row.last_breach) for row in rows}
         points: list[Point] = []
         for (source, end_ns), group in groupby(rows, key=lambda row: (series[row.series][0], row.end_ns)):
-            together = [self._row(row, series) for row in group]
+            together = [self._row(row, series, self._counts_of(row, series)) for row in group]
             behind: list[Row] = []
             if together[-1].id == found[-1].id:
                 own = takewhile(lambda row: series[row.series][0] == source, cut_off)  # noqa: B023 - used up at once
-                behind = [
-                    Row(row.id, row.series, series[row.series][1], max(row.start_ns, series[row.series][2]), Counts())
-                    for row in own
-                ]
+                behind = [self._row(row, series, Counts()) for row in own]
             more = self._totals(source).interval(end_ns, together, behind)
             points += map(self._with_exemplars, islice(more, limit - len(points)))
             if len(points) == limit:
                 break  # the rest comes with the next batch, which continues after the ids that were sent
+        self.is_last = len(found) < limit and not self._may_repeat()
         return tuple(points), found[-1].id if found else 0
 
     def _cut_off(self, last: Closed) -> list[Closed]:
@@ -201,6 +205,11 @@ class PointReader:
         """Return repeats of the series whose last point is so much older than the closed time of their source."""
         for id_, closed_ns in self._db.execute("SELECT id, sealed_ns FROM source ORDER BY id").fetchall():
             yield from self._totals(id_).silent(closed_ns, older_ns)
+
+    def _may_repeat(self) -> bool:
+        """Return whether :meth:`idle` may find a series."""
+        closed = self._db.execute("SELECT id, sealed_ns FROM source").fetchall()
+        return any(self._totals(id_).may_repeat(closed_ns, REPEAT_NS) for id_, closed_ns in closed)
 
     def ends(self, points: Iterable[Point]) -> dict[str, int]:
         """Return the latest end of the intervals of some points, by source; 0 if no point has an interval.

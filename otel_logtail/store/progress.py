@@ -57,6 +57,19 @@ def last_id(db: sqlite3.Connection, stream: Stream) -> int:
     return max(int(one(db, f"SELECT ifnull(max(id), 0) FROM {name}")) for name in TABLES[stream].names)
 
 
+_WAITING = "SELECT stream FROM cursor WHERE exporter = ? AND position < CASE stream {} END".format(
+    " ".join(
+        f"WHEN '{stream.value}' THEN max({', '.join(f'ifnull((SELECT max(id) FROM {name}), 0)' for name in table.names)}, 0)"
+        for stream, table in TABLES.items()
+    )
+)
+
+
+def waiting(db: sqlite3.Connection, exporter: str) -> frozenset[Stream]:
+    """Return the streams with items that an exporter lacks."""
+    return frozenset(Stream(stream) for (stream,) in db.execute(_WAITING, (exporter,)))
+
+
 def undelivered(db: sqlite3.Connection, exporter: str) -> int:
     """Return how many items an exporter lacks."""
     positions = dict(db.execute("SELECT stream, position FROM cursor WHERE exporter = ?", (exporter,)).fetchall())

@@ -124,13 +124,17 @@ class Totals:
 
     def silent(self, time_ns: int, older_ns: int) -> Iterator[Point]:
         """Yield repeats, at this time, of every series whose last point is so much older."""
-        time_ns = self._in_order(time_ns)
-        if time_ns - self._oldest_ns < older_ns:
+        if not self.may_repeat(time_ns, older_ns):
             return
+        time_ns = self._in_order(time_ns)
         for one in self.known.values():
             if time_ns - one.time_ns >= older_ns:
                 yield self._noted(one.repeated(time_ns))
         self._oldest_ns = min((one.time_ns for one in self.known.values()), default=time_ns)
+
+    def may_repeat(self, time_ns: int, older_ns: int) -> bool:
+        """Return whether a series may be so much older than this time."""
+        return self._in_order(time_ns) - self._oldest_ns >= older_ns
 
     def _begin(self, row: Row) -> Point:
         before = self.known.get(_name(row.series))
