@@ -147,7 +147,7 @@ class Drain:
         if self._health_due_s is not None:
             due_s.append(self._health_due_s)
         try:
-            self._keeps_refused = self._outbox.keeps_refused()
+            self._keeps_refused = self._outbox.on_trial.any()
         except LogtailError:
             pass  # the tail reports what is wrong with the store
         if self._keeps_refused:

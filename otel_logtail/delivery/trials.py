@@ -86,7 +86,8 @@ class Trials:
         """Take over the items on trial in the store: those of the last start, and those that ``retry`` released."""
         known = self._trials
         self._trials = {
-            id_: known.get(id_) or Trial(tries, accepted) for id_, tries in self._outbox.trials(self._stream).items()
+            id_: known.get(id_) or Trial(tries, accepted)
+            for id_, tries in self._outbox.on_trial.tries(self._stream).items()
         }
 
     def restart_at(self, due_s: float) -> None:
@@ -118,7 +119,7 @@ class Trials:
         if not (tried or passed):
             return False  # nothing was accepted since: `are_full` limits their number
         id_ = min(tried or passed)
-        batch = self._outbox.trial(id_)
+        batch = self._outbox.on_trial.item(id_)
         what = "an item" if batch is None else describe(batch.items[0])
         self._quarantine(id_, what, f"more than {quarantine.MOST_ON_TRIAL} items fail each time", keep_why=True)
         return True
@@ -143,11 +144,11 @@ class Trials:
             return None
         waiting = [(one.tries, id_) for id_, one in self._trials.items()]
         self._last = min((one for one in waiting if one > self._last), default=min(waiting))
-        return self._last[1], self._outbox.trial(self._last[1])
+        return self._last[1], self._outbox.on_trial.item(self._last[1])
 
     def drop_lost(self, id_: int) -> Turn:
         """Quarantine an item whose batch cannot be read, or forget it if it was deleted (and counted as dropped)."""
-        if id_ in self._outbox.trials(self._stream):
+        if id_ in self._outbox.on_trial.tries(self._stream):
             return self._quarantine(id_, "an item", "how it was sent can't be read from the store")
         del self._trials[id_]
         return Turn(is_over=True)
@@ -158,7 +159,7 @@ class Trials:
             return self._quarantine(id_, describe(item), delivery.why)
         if isinstance(delivery, Retry):
             return self._fail(id_, item, delivery, accepted)
-        self._outbox.trial_over(id_, delivery, self._rules.clock.time_ns())
+        self._outbox.on_trial.over(id_, delivery, self._rules.clock.time_ns())
         del self._trials[id_]
         self._backoff.reset()
         if delivery.skipped:  # it was not sent, so the receiver decided nothing; its place is free
@@ -169,7 +170,7 @@ class Trials:
         one = self._trials[id_]
         if accepted > one.accepted:
             one.tries, one.accepted = one.tries + 1, accepted
-        self._outbox.trial_failed(id_, one.tries, retry.why, self._rules.clock.time_ns())
+        self._outbox.on_trial.failed(id_, one.tries, retry.why, self._rules.clock.time_ns())
         self._wait(retry)
         if one.tries < self._rules.tries:
             return Turn()
@@ -181,7 +182,7 @@ class Trials:
 
     def _quarantine(self, id_: int, what: str, why: str, *, keep_why: bool = False) -> Turn:
         now_ns = self._rules.clock.time_ns()
-        report_dropped(self._reporter, self._outbox.hold(self._stream, id_, "" if keep_why else why, now_ns))
+        report_dropped(self._reporter, self._outbox.on_trial.hold(self._stream, id_, "" if keep_why else why, now_ns))
         del self._trials[id_]
         self._reporter.quarantined(self._outbox.exporter, what, why)
         return Turn(is_over=True, is_quarantined=True)

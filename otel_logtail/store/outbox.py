@@ -14,11 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from otel_logtail.model import Delivered, Dropped, ExportBatch, Item, Point, Stream
+from otel_logtail.model import Dropped, ExportBatch, Item, Point, Stream
 from otel_logtail.store import health, marks, progress, quarantine
-from otel_logtail.store.connection import connect, one, snapshot, sync_each_commit, transaction, translated
+from otel_logtail.store.connection import connect, snapshot, sync_each_commit, transaction, translated
 from otel_logtail.store.cursors import Cursors
 from otel_logtail.store.marker import Marker, Sent
+from otel_logtail.store.on_trial import OnTrial
 from otel_logtail.store.operations import REFUSED, Operations
 from otel_logtail.store.points import PointReader
 from otel_logtail.store.records import read_breaches, read_episodes, read_parts, read_sources
@@ -48,6 +49,7 @@ class Outbox:
         self._cursors = Cursors(db, exporter)
         self._points = PointReader(db, exporter)
         self.operations = Operations(db, exporter)
+        self.on_trial = OnTrial(path, db, exporter, self.operations)
         self.is_last = False
         """True if nothing waited behind the items that were read last, and no repeat was due."""
         self._generation = 0
@@ -234,7 +236,7 @@ class Outbox:
         with translated(self.path), transaction(self._db):
             if self._still_holds():
                 sent = self._have(batch.stream, batch.items)
-                dropped = quarantine.add(self._db, self.exporter, item, why, now_ns, held=held)
+                dropped = self.on_trial.add(item, why, now_ns, held=held)
                 if held:
                     self.operations.finish(batch, error=REFUSED)
                 else:
@@ -267,49 +269,3 @@ class Outbox:
         self._points.answered(batch, is_whole=count >= len(batch.items) and sent is not None)
         if sent is not None:
             self._marker.write(sent)
-
-    def trials(self, stream: Stream) -> dict[int, int]:
-        """Return how often each item on trial failed alone while others were accepted, by its id there."""
-        with translated(self.path):
-            return quarantine.trials(self._db, self.exporter, stream)
-
-    def trial(self, id_: int) -> ExportBatch | None:
-        """Return an item on trial as it was sent; None if it is gone or unreadable."""
-        with translated(self.path):
-            return quarantine.trial(self._db, id_)
-
-    def trial_over(self, id_: int, delivered: Delivered, now_ns: int) -> None:
-        """Remove an item on trial: the receiver has decided about it, or it is too old to be sent."""
-        with translated(self.path), transaction(self._db):
-            batch = quarantine.trial(self._db, id_)
-            item = one(self._db, "SELECT item FROM refused WHERE id = ?", id_) or 0
-            quarantine.remove(self._db, id_)
-            if delivered.skipped:
-                progress.note_skipped(self._db, self.exporter, 1)
-                return
-            self.operations.finish_trial(batch, rejected=delivered.rejected)
-            new = int(item > 0)
-            progress.note_success(self._db, self.exporter, new, delivered.rejected, delivered.why, now_ns)
-
-    def trial_failed(self, id_: int, tries: int, why: str, now_ns: int) -> None:
-        """Note that an item on trial failed again, for the ``tries``-th time while others were accepted."""
-        with translated(self.path), transaction(self._db):
-            quarantine.failed_again(self._db, id_, tries, why, now_ns)
-            progress.note_failure(self._db, self.exporter, why, now_ns)
-
-    def hold(self, stream: Stream, id_: int, why: str, now_ns: int) -> Dropped | None:
-        """Quarantine an item that was on trial (``why`` empty: for its last reason).
-
-        Returns the items that were deleted to make space in the quarantine.
-        """
-        with translated(self.path), transaction(self._db):
-            self.operations.finish_trial(quarantine.trial(self._db, id_), error=REFUSED)
-            dropped = quarantine.hold(self._db, self.exporter, stream, id_, why, now_ns)
-            if why:
-                progress.note_error(self._db, self.exporter, why, now_ns)
-        return dropped
-
-    def keeps_refused(self) -> bool:
-        """Return whether items are quarantined or on trial."""
-        with translated(self.path):
-            return quarantine.any_kept(self._db, self.exporter)

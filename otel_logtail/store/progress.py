@@ -54,14 +54,15 @@ def first_behind(db: sqlite3.Connection, stream: Stream, up_to_id: int) -> str |
 
 def last_id(db: sqlite3.Connection, stream: Stream) -> int:
     """Return the highest id in a stream, or 0."""
-    return max(int(one(db, f"SELECT ifnull(max(id), 0) FROM {name}")) for name in TABLES[stream].names)
+    return int(one(db, f"SELECT {_LAST[stream]}"))
 
 
+_LAST = {
+    stream: f"max(0, {', '.join(f'ifnull((SELECT max(id) FROM {name}), 0)' for name in table.names)})"
+    for stream, table in TABLES.items()
+}
 _WAITING = "SELECT stream FROM cursor WHERE exporter = ? AND position < CASE stream {} END".format(
-    " ".join(
-        f"WHEN '{stream.value}' THEN max({', '.join(f'ifnull((SELECT max(id) FROM {name}), 0)' for name in table.names)}, 0)"
-        for stream, table in TABLES.items()
-    )
+    " ".join(f"WHEN '{stream.value}' THEN {last}" for stream, last in _LAST.items())
 )
 
 

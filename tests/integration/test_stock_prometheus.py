@@ -227,7 +227,7 @@ def test_a_batch_that_it_has_already_is_refused_and_nothing_waits_or_is_quaranti
         drain.start()
         drain.stop(bound_s(60))
         drain.join()
-        assert (daemon.outbox.pending(), daemon.outbox.keeps_refused()) == (0, False)
+        assert (daemon.outbox.pending(), daemon.outbox.on_trial.any()) == (0, False)
     assert total(prometheus, COUNT, now_ns) == grown(prometheus, COUNT, now_ns) == 60
     assert "out of order sample" in said.getvalue()
 

@@ -151,8 +151,8 @@ def test_a_record_survives_the_quarantine(tmp_path: Path) -> None:
         batch = outbox.read(Stream.MARKS, 10)
         assert batch is not None
         outbox.set_aside(batch, "why", NOON, held=False)
-        (id_,) = outbox.trials(Stream.MARKS)
-        assert outbox.trial(id_) == batch
+        (id_,) = outbox.on_trial.tries(Stream.MARKS)
+        assert outbox.on_trial.item(id_) == batch
         (item,) = batch.items
         assert msgspec.structs.asdict(item)["text"] == "é" * 98 + "…"
 

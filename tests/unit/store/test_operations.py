@@ -49,11 +49,11 @@ def test_an_item_on_trial_is_counted_when_its_trial_is_over(outbox: Outbox) -> N
         before = exported(outbox)
         outbox.set_aside(batch, "busy", NOON, held=False)
         assert exported(outbox) == before
-        (id_,) = outbox.trials(Stream.BREACHES)
+        (id_,) = outbox.on_trial.tries(Stream.BREACHES)
         if accepted:
-            outbox.trial_over(id_, Delivered(), NOON)
+            outbox.on_trial.over(id_, Delivered(), NOON)
         else:
-            outbox.hold(Stream.BREACHES, id_, "never", NOON)
+            outbox.on_trial.hold(Stream.BREACHES, id_, "never", NOON)
     assert exported(outbox) == {"": 1, "refused": 1}
 
 
