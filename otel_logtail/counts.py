@@ -111,6 +111,23 @@ def add(into: Counts, more: Counts) -> None:
     add_to(into.exponential, more.exponential)
 
 
+def plus(one: Counts, more: Counts) -> Counts:
+    """Return the sum of both, which are of one series; one of them itself if the other is empty."""
+    if not more.count or not one.count:
+        return more if more.count else one
+    exponential = dict(one.exponential)
+    add_to(exponential, more.exponential)
+    return Counts(
+        one.count + more.count,
+        one.sum_ns + more.sum_ns,
+        min(one.min_ns, more.min_ns),
+        max(one.max_ns, more.max_ns),
+        list(map(operator.add, one.explicit, more.explicit)),
+        exponential,
+        one.zeros + more.zeros,
+    )
+
+
 @native.twin(_hot, declines=False)
 def add_to(into: dict[int, Any], more: dict[int, Any]) -> None:
     """Add numbers, such as those of buckets, in place."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from otel_logtail.counts import add
+from otel_logtail.counts import add, plus
 from otel_logtail.model import BreachRecord, Counts, Point, SeriesKey, SourceInfo
 from otel_logtail.store.gaps import FILL_NS, Known, repeats
 from otel_logtail.store.rows import STEP_NS
@@ -152,11 +152,7 @@ class Totals:
         if one.id != row.series_id:
             yield self._begin(row)
             one = self.known[_name(row.series)]
-        total = Counts()
-        add(total, one.total)
-        add(total, row.delta)
-        if not total.count:
-            total.explicit = one.total.explicit
+        total = plus(one.total, row.delta)
         # the first counts are those since the start, which may be earlier than the time of the 0
         previous_ns = one.time_ns if one.total.count else one.start_ns
         one.time_ns, one.total = self._in_order(max(end_ns, one.time_ns + STEP_NS)), total

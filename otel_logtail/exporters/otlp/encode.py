@@ -100,17 +100,24 @@ def _in_order(points: Iterable[Point], most: int, *, has_many: bool) -> Iterator
     """
     run: list[Point] = []
     total = 0
-    latest_ns: dict[Hashable, int] = {}
+    series_ns: dict[int, int] = {}
+    source_ns: dict[int, int] = {}
+    # by object: to hash an identity is expensive, and equal series are mostly one object
+    numbers: dict[tuple[int, int], int] = {}
+    identities: dict[Hashable, int] = {}
     for point in points:
-        series, source, weight = metrics.identity(point), point.source.id, metrics.weight_of(point)
-        is_behind = point.time_ns <= latest_ns.get(series, -1) or point.time_ns < latest_ns.get(source, -1)
-        is_again = series in latest_ns and not has_many
+        source, place = point.source.id, (id(point.source), id(point.series))
+        if place not in numbers:
+            numbers[place] = identities.setdefault(metrics.identity(point), len(identities))
+        series, weight, time_ns = numbers[place], metrics.weight_of(point), point.time_ns
+        is_behind = time_ns <= series_ns.get(series, -1) or time_ns < source_ns.get(source, -1)
+        is_again = series in series_ns and not has_many
         if run and (is_behind or is_again or total + weight > most):
             yield run
-            run, total, latest_ns = [], 0, {}
+            run, total, series_ns, source_ns = [], 0, {}, {}
         run.append(point)
         total += weight
-        latest_ns[series] = latest_ns[source] = point.time_ns
+        series_ns[series] = source_ns[source] = time_ns
     if run:
         yield run
 

@@ -2,13 +2,12 @@
 
 Name, description and bounds are the same in all points of an instrument, and attributes in all points of a series. They
 are encoded once, with the SDK's data classes (:mod:`otel_logtail.exporters.otlp.metrics`). Each point is a copy of its
-instrument's template with its series' attributes and its own numbers: a tenth of the CPU time of data classes for each
-point (docs/decisions/0148).
+series' template with its own numbers: a tenth of the CPU time of data classes for each point (docs/decisions/0148).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -45,20 +44,29 @@ class _Template(NamedTuple):
     is_maximum: bool
 
 
+class _Series(NamedTuple):
+    """One metric of a series: its key in the message, and a data point without numbers."""
+
+    key: tuple[str, str, str]
+    template: _Template
+    point: Any
+
+
 def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsServiceRequest:
     """Return the points as one message, those of each metric in their order."""
     request = ExportMetricsServiceRequest()
     scopes: dict[tuple[str, str], ScopeMetrics] = {}
     found: dict[tuple[str, str, str], Any] = {}
+    # by object: to hash a series costs as much as to fill a data point, and equal ones are mostly one object
+    known: dict[tuple[int, int], list[_Series]] = {}
     for point in points:
-        source = point.source
+        source, series = point.source, point.series
         start_ns, counts = metrics.counted(point, encoding)
-        series = point.series
-        attributes = _attributes(series.attributes)
-        for template in _templates(source, series.instrument, series.bounds_ns, encoding):
+        if (id(source), id(series)) not in known:
+            known[id(source), id(series)] = list(_metrics_of(source, series, encoding))
+        for key, template, example in known[id(source), id(series)]:
             if template.is_maximum and not metrics.has_maximum(point):
                 continue
-            key = (source.name, source.instance, template.metric.name)
             if key not in found:
                 if key[:2] not in scopes:
                     request.resource_metrics.append(_resource(source, encoding))
@@ -66,10 +74,18 @@ def encode_points(points: Iterable[Point], encoding: Encoding) -> ExportMetricsS
                 scopes[key[:2]].metrics.append(template.metric)
                 found[key] = getattr(scopes[key[:2]].metrics[-1], template.field).data_points
             data = found[key].add()
-            data.CopyFrom(template.point)
-            data.attributes.extend(attributes)
+            data.CopyFrom(example)
             template.fill(data, point, start_ns, counts)
     return request
+
+
+def _metrics_of(source: SourceInfo, series: SeriesKey, encoding: Encoding) -> Iterator[_Series]:
+    attributes = _attributes(series.attributes)
+    for template in _templates(source, series.instrument, series.bounds_ns, encoding):
+        example = type(template.point)()
+        example.CopyFrom(template.point)
+        example.attributes.extend(attributes)
+        yield _Series((source.name, source.instance, template.metric.name), template, example)
 
 
 @lru_cache(maxsize=64)
