@@ -146,7 +146,7 @@ class Lane:
             if not self._settle(batch, delivery):
                 return
             if is_last and isinstance(delivery, Delivered) and not self._trials:
-                break  # what was committed meanwhile has woken the worker
+                break  # later commits have set the worker's event
         if not self._sender.over():
             self._has_nothing()
 

@@ -40,7 +40,7 @@ _Head = tuple[int, dict[str, str], bool]
 
 
 class NotHttp(ValueError):
-    """What arrived is not an answer of HTTP/1."""
+    """The answer is not one of HTTP/1."""
 
 
 class Exchange:
@@ -186,7 +186,7 @@ def _read_headers(line: Line) -> dict[str, str]:
 
 
 def _read_body(line: Line, status: int, headers: dict[str, str], most: int) -> tuple[bytes, bool]:
-    """Return at most so many bytes of a body, and whether it is whole, so that the next answer follows."""
+    """Return at most so many bytes of a body, and whether these are all of it, so that the next answer follows."""
     if status in (204, 304):
         return b"", True
     if "chunked" in headers.get("transfer-encoding", "").lower():

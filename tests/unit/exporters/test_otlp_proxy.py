@@ -66,7 +66,7 @@ def test_no_proxy_names_hosts_domains_ports_and_networks(host: str, excluded: st
 
 
 @pytest.mark.parametrize("text", ["socks5://secret@one", "http://", "http://secret@one:port"])
-def test_what_is_no_http_proxy_is_a_usage_error_without_its_password(text: str) -> None:
+def test_another_kind_of_proxy_is_a_usage_error_without_its_password(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         proxy_of("http://host", {"http_proxy": text})
     assert "HTTP_PROXY is not the URL of an HTTP proxy" in str(caught.value)
@@ -92,7 +92,7 @@ def accept_all(peer: Peer) -> None:
 
 
 class Tunnels:
-    """What a proxy does with each connection; ``heads`` are the requests that it got."""
+    """A proxy that opens tunnels; ``heads`` are the requests that it got."""
 
     def __init__(self, status: bytes = b"200 OK") -> None:
         self.heads: list[bytes] = []
