@@ -26,7 +26,7 @@ class Totals(msgspec.Struct):
         """Add a batch."""
         self.bytes += batch.tally.bytes
         self.samples += batch.tally.samples
-        self.slow += len(batch.breaches)
+        self.slow += len(batch.hits)
         self.episodes += len(batch.closed)
         if batch.samples.time_ns:
             first_ns = batch.samples.time_ns[0]

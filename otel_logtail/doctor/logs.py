@@ -14,8 +14,9 @@ import msgspec
 from otel_logtail.check import FAIL, OK, WARN, Check
 from otel_logtail.daemon.build import ResolvedSource
 from otel_logtail.engine.framing import Framing
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.engine.joiner import Joiner
-from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.plugins import advice
 from otel_logtail.store.place import is_mounted_alone
 from otel_logtail.tail.discover import discover

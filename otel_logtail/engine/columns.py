@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from otel_logtail.model import Sample, Samples
 
@@ -29,15 +29,18 @@ def append(samples: Samples, offset: int, sample: Sample) -> None:
         samples.traces[offset] = sample.trace
 
 
-def sample_at(samples: Samples, index: int) -> Sample:
-    """Return one of the samples as a single value."""
-    return Sample(
-        samples.time_ns[index],
-        samples.duration_ns[index],
-        samples.logged_ns[index],
-        samples.causes[index],
-        samples.stages[index],
-        samples.shapes[index],
-        samples.stage_ns[index],
-        samples.traces.get(samples.offsets[index], b""),
+def select(samples: Samples, places: Sequence[int]) -> Samples:
+    """Return the samples at some places, in their order."""
+    columns = (samples.offsets, samples.time_ns, samples.duration_ns, samples.logged_ns)
+    offsets, time_ns, duration_ns, logged_ns = ([column[place] for place in places] for column in columns)
+    return Samples(
+        offsets,
+        time_ns,
+        duration_ns,
+        logged_ns,
+        [samples.causes[place] for place in places],
+        [samples.stages[place] for place in places],
+        [samples.shapes[place] for place in places],
+        [samples.stage_ns[place] for place in places],
+        samples.traces,
     )

@@ -20,12 +20,13 @@ from otel_logtail.counts import SampleKey, add, bounds
 from otel_logtail.engine.clock import LogClock
 from otel_logtail.engine.episodes import Coalesced, coalesce
 from otel_logtail.engine.framing import AUTO, Framing
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.engine.intervals import Aggregated, aggregate, aggregate_episodes, aggregate_growth
 from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.lines import read_lines
 from otel_logtail.engine.marks import MarkFinder
 from otel_logtail.engine.pending import Pending
-from otel_logtail.engine.scan import Scanned, Thresholds, scan_lines, without
+from otel_logtail.engine.scan import Scanned, scan_lines, without
 from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import (
     Attributes,
@@ -128,7 +129,8 @@ class Engine:
         # the first chunk of a file continues what the file before it has not finished
         joiner = Joiner(self._framing, chunk.after.parts, is_new_file=chunk.after.offset == chunk.advanced)
         scanned = self._scan(chunk, joiner, stored)
-        grouped = self._group(scanned, live, attributes)
+        lines, before = scanned.in_order(), self.open_episodes(live)
+        grouped = coalesce(before, *lines, live=live, attributes=attributes, quiet_ns=self.info.quiet_ns)
         seal_until_ns = self._seal_behind(live, scanned.samples.logged_ns, now, waiting)
         counts, sparse = self._count(scanned, grouped, attributes, seal_until_ns or 0)
         marked = self._marks.find(chunk.buffer, chunk.start, chunk.end, chunk.base)
@@ -138,10 +140,11 @@ class Engine:
             continued=chunk.continued,
             attributes=attributes,
             samples=scanned.samples,
+            hits=lines[1],
             breaches=grouped.breaches,
             counts=counts,
             sparse=tuple(sparse),
-            open_episodes={} if grouped.open == self.open_episodes(live) else {live: grouped.open},
+            open_episodes={} if grouped.open == before else {live: grouped.open},
             closed=grouped.closed,
             parts=grouped.parts,
             marks=marked.marks,
@@ -158,23 +161,6 @@ class Engine:
         oversized = joiner.oversized + chunk.oversized
         tally = msgspec.structs.replace(scanned.tally, bytes=chunk.advanced, oversized=oversized)
         return msgspec.structs.replace(scanned, tally=tally)
-
-    def _group(self, scanned: Scanned, live: str, attributes: Attributes) -> Coalesced:
-        """Return the episodes of a chunk's samples."""
-        logged_ns, in_order = scanned.in_order()
-        found = coalesce(
-            self.open_episodes(live),
-            logged_ns,
-            in_order,
-            live=live,
-            attributes=attributes,
-            quiet_ns=self.info.quiet_ns,
-        )
-        if in_order is scanned.hits:
-            return found
-        hits = {hit.offset: hit for hit in scanned.hits}
-        breaches = tuple(msgspec.structs.replace(breach, hit=hits[breach.hit.offset]) for breach in found.breaches)
-        return found._replace(breaches=breaches)
 
     def _count(self, scanned: Scanned, grouped: Coalesced, attributes: Attributes, closed_ns: int) -> Aggregated:
         """Return what the samples and episodes of a chunk add to the intervals."""

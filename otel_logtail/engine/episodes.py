@@ -11,28 +11,19 @@ Lines and clock use the same axis, the time at which lines were written, which g
 read at once gives the same episodes as a log that is followed live. Event time does not grow along a log: a request
 that waits for its upstream is logged long after its overhead ended. Start, end and duration are event time.
 
-An episode that lasts is exported in parts, runs of breaches in their order in the log. Parts, too, depend on the log
-alone. A part is complete once a further breach does not belong to it, or with the episode.
+Runs of breaches that certainly belong to one part of an episode are added at once: a storm may be all of a log.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
-
-import msgspec
+from itertools import accumulate
+from operator import sub
+from typing import NamedTuple
 
 from otel_logtail.counts import extent
-from otel_logtail.model import Attributes, Breach, Episode, Hit, OpenEpisodes, Part, Severity
-
-MOST_BREACHES = 128
-"""Breaches of a part: OpenTelemetry's limit on the events of a span."""
-
-PART_NS = 45 * 10**9
-"""The longest time between the first and the last breach of a part: with delivery, its span arrives within a minute."""
-
-_EpisodeOrPart = TypeVar("_EpisodeOrPart", Episode, Part)
+from otel_logtail.engine.parts import MOST_BREACHES, PART_NS, extend, is_complete, part_of, run_of
+from otel_logtail.model import Attributes, Breaches, Episode, Hits, OpenEpisodes, Part, Severity
 
 
 def close_over(open_: OpenEpisodes, is_over: Callable[[Episode], bool]) -> tuple[OpenEpisodes, tuple[Episode, ...]]:
@@ -47,98 +38,19 @@ def close_over(open_: OpenEpisodes, is_over: Callable[[Episode], bool]) -> tuple
     return OpenEpisodes(left[0], is_away=open_.is_away and left[0] is open_.current), closed
 
 
-def extend(open_: Episode | None, hit: Hit, *, live: str, attributes: Attributes) -> Episode:
-    """Return the open episode with one more breach, or a new episode that starts with it."""
-    sample = hit.sample
-    if open_ is None:
-        trace_id, span_id = ids_of(hit.uid)
-        part = _part(span_id, 1, hit)
-        return Episode(
-            live=live,
-            attributes=attributes,
-            trace_id=trace_id,
-            span_id=span_id,
-            start_ns=part.start_ns,
-            end_ns=part.end_ns,
-            last_ns=sample.logged_ns,
-            count=1,
-            peak_ns=part.peak_ns,
-            severity=part.severity,
-            cause=part.cause,
-            stage=part.stage,
-            part=part,
-        )
-    part = part_of(open_)
-    part = _part(open_.span_id, part.number + 1, hit) if _is_complete(part, hit) else _with(part, hit)
-    return msgspec.structs.replace(_with(open_, hit), last_ns=max(open_.last_ns, sample.logged_ns), part=part)
-
-
-def part_of(episode: Episode) -> Part:
-    """Return the open part of an episode; one that an older version stored is all in its first part."""
-    return episode.part or Part(
-        number=1,
-        span_id=_id_of_part(episode.span_id, 1),
-        begun_ns=episode.start_ns,
-        start_ns=episode.start_ns,
-        end_ns=episode.end_ns,
-        count=episode.count,
-        peak_ns=episode.peak_ns,
-        severity=episode.severity,
-        cause=episode.cause,
-        stage=episode.stage,
-    )
-
-
-def _is_complete(part: Part, hit: Hit) -> bool:
-    """Return whether a further breach of the episode does not belong to this part."""
-    return part.count >= MOST_BREACHES or abs(hit.sample.time_ns - part.begun_ns) > PART_NS
-
-
-def _part(span_id: bytes, number: int, hit: Hit) -> Part:
-    """Return the part of an episode that begins with a breach."""
-    sample = hit.sample
-    return Part(
-        number=number,
-        span_id=_id_of_part(span_id, number),
-        begun_ns=sample.time_ns,
-        start_ns=sample.time_ns - sample.duration_ns,
-        end_ns=sample.time_ns,
-        count=1,
-        peak_ns=sample.duration_ns,
-        severity=hit.severity,
-        cause=sample.cause,
-        stage=sample.stage,
-    )
-
-
-def _with(one: _EpisodeOrPart, hit: Hit) -> _EpisodeOrPart:
-    sample = hit.sample
-    at_peak = sample.duration_ns > one.peak_ns
-    return msgspec.structs.replace(
-        one,
-        start_ns=min(one.start_ns, sample.time_ns - sample.duration_ns),
-        end_ns=max(one.end_ns, sample.time_ns),
-        count=one.count + 1,
-        peak_ns=max(one.peak_ns, sample.duration_ns),
-        severity=max(one.severity, hit.severity),
-        cause=sample.cause if at_peak else one.cause,
-        stage=sample.stage if at_peak else one.stage,
-    )
-
-
 class Growth(NamedTuple):
-    """By how much a breach made the time within episodes of at least this severity grow, at the time of the breach."""
+    """By how much each of some breaches made the time within episodes of at least this severity grow, at its time."""
 
-    time_ns: int
     severity: Severity
-    more_ns: int
+    times_ns: list[int]
+    more_ns: list[int]
 
 
 class Coalesced(NamedTuple):
     """The episodes that are open after a run of samples, its breaches, and the episodes and parts that it completed."""
 
     open: OpenEpisodes
-    breaches: tuple[Breach, ...]
+    breaches: tuple[Breaches, ...]
     closed: tuple[Episode, ...]
     parts: tuple[tuple[Episode, Part], ...]
     growth: tuple[Growth, ...]
@@ -147,7 +59,8 @@ class Coalesced(NamedTuple):
 def coalesce(
     open_: OpenEpisodes,
     logged_ns: Sequence[int],
-    hits: Sequence[Hit],
+    hits: Hits,
+    lines: Sequence[int],
     *,
     live: str,
     attributes: Attributes,
@@ -158,28 +71,38 @@ def coalesce(
     Args:
         open_: The episodes that were open before.
         logged_ns: When the line of each sample was written, ok ones included: they show the time of the log.
-        hits: The samples that are not ok, each with its index in the run.
+        hits: The samples that are not ok.
+        lines: Their places in ``logged_ns``.
         live: The live path.
         attributes: The attributes that its name gives to its samples.
         quiet_ns: The quiet window.
     """
-    run = _Run(open_, quiet_ns, live, attributes)
+    run = _Walk(open_, quiet_ns, live, attributes, logged_ns, hits, lines)
     breaches = []
-    seen = 0
-    for hit in hits:
-        run.pass_lines(logged_ns, seen, hit.index)
-        episode = run.take(hit)
-        breaches.append(Breach(hit, episode.trace_id, episode.span_id, part_of(episode).number))
-        seen = hit.index + 1
-    run.pass_lines(logged_ns, seen, len(logged_ns))
+    begin = seen = 0
+    while begin < len(hits):
+        run.pass_lines(seen, lines[begin])
+        episode, end = run.take(begin)
+        breaches.append(Breaches(begin, end, episode.trace_id, episode.span_id, part_of(episode).number))
+        begin, seen = end, lines[end - 1] + 1
+    run.pass_lines(seen, len(logged_ns))
     open_ = OpenEpisodes(run.current, run.aside, run.is_away)
     return Coalesced(open_, tuple(breaches), tuple(run.closed), tuple(run.parts), tuple(run.growth))
 
 
-class _Run:
+class _Walk:
     """The open episodes while a run of samples passes. ``aside`` exists only if the last line was away."""
 
-    def __init__(self, open_: OpenEpisodes, quiet_ns: int, live: str, attributes: Attributes) -> None:
+    def __init__(
+        self,
+        open_: OpenEpisodes,
+        quiet_ns: int,
+        live: str,
+        attributes: Attributes,
+        logged_ns: Sequence[int],
+        hits: Hits,
+        lines: Sequence[int],
+    ) -> None:
         self.current, self.aside, self.is_away = open_.current, open_.aside, open_.is_away
         self.closed: list[Episode] = []
         self.parts: list[tuple[Episode, Part]] = []
@@ -187,24 +110,57 @@ class _Run:
         self._quiet_ns = quiet_ns
         self._live = live
         self._attributes = attributes
+        self._logged_ns, self._hits, self._lines = logged_ns, hits, lines
 
-    def take(self, hit: Hit) -> Episode:
-        """Add a breach and return its episode."""
+    def take(self, hit: int) -> tuple[Episode, int]:
+        """Add a breach, and those behind it that certainly belong to the same part; return its episode, and their end.
+
+        Storms are long, so the state does not change with each breach of them.
+        """
+        logged_ns = self._hits.samples.logged_ns[hit]
         while self.current is not None:
-            if abs(hit.sample.logged_ns - self.current.last_ns) <= self._quiet_ns:
+            if abs(logged_ns - self.current.last_ns) <= self._quiet_ns:
                 self._agree()
-                self.current = self._extend(self.current, hit)
-                return self.current
+                end = self._end_of_run(self.current, hit)
+                self.current = self._extend(self.current, hit, end)
+                return self.current, end
             if not self.is_away:
                 self.is_away = True
-                self.aside = self._extend(None, hit)
-                return self.aside
+                self.aside = self._extend(None, hit, hit + 1)
+                return self.aside, hit + 1
             self._go_on()
-        self.current = self._extend(None, hit)
-        return self.current
+        self.current = self._extend(None, hit, hit + 1)
+        return self.current, hit + 1
 
-    def pass_lines(self, logged_ns: Sequence[int], begin: int, end: int) -> None:
+    def _end_of_run(self, episode: Episode, begin: int) -> int:
+        """Return the end of a run of breaches of one part, with all lines between them in the time of the episode.
+
+        It may be too early, but the first breach is in the run.
+        """
+        part, samples, last_ns = part_of(episode), self._hits.samples, episode.last_ns
+        most, begun_ns = MOST_BREACHES - part.count, part.begun_ns
+        if is_complete(part, samples.time_ns[begin]):
+            most, begun_ns = MOST_BREACHES, samples.time_ns[begin]
+        end = begin
+        for time_ns, logged_ns in zip(
+            samples.time_ns[begin : begin + most], samples.logged_ns[begin : begin + most], strict=True
+        ):
+            if abs(logged_ns - last_ns) > self._quiet_ns or abs(time_ns - begun_ns) > PART_NS:
+                break
+            last_ns = max(last_ns, logged_ns)
+            end += 1
+        first, last = self._lines[begin], self._lines[end - 1]
+        if last - first == end - 1 - begin:
+            return end
+        # in the order of time, an ok line is between two breaches that are close enough
+        least_ns, most_ns, is_rising = extent(self._logged_ns[first : last + 1])
+        least_ns = min(least_ns, episode.last_ns)
+        is_within = max(most_ns, episode.last_ns) - least_ns <= self._quiet_ns
+        return end if is_within or (is_rising and least_ns == episode.last_ns) else begin + 1
+
+    def pass_lines(self, begin: int, end: int) -> None:
         """Pass the ok lines from ``begin`` to ``end``."""
+        logged_ns = self._logged_ns
         while self.current is not None and begin < end:
             earliest_ns, latest_ns = self.current.last_ns - self._quiet_ns, self.current.last_ns + self._quiet_ns
             least_ns, most_ns, _ = extent(logged_ns[begin:end])
@@ -236,30 +192,30 @@ class _Run:
             self.closed.append(self.current)
         self.current, self.aside, self.is_away = self.aside, None, False
 
-    def _extend(self, episode: Episode | None, hit: Hit) -> Episode:
-        after = extend(episode, hit, live=self._live, attributes=self._attributes)
+    def _extend(self, episode: Episode | None, begin: int, end: int) -> Episode:
+        run = run_of(self._hits, begin, end)
+        after = extend(episode, run, live=self._live, attributes=self._attributes)
         if episode is not None and part_of(after).number > (part := part_of(episode)).number:
             self.parts.append((episode, part))
-        # an older version, which stored no part, counted no time of the episode
-        counted = episode if episode is not None and episode.part is not None else None
-        for severity in (Severity.DEGRADED, Severity.STALL):
-            more_ns = _time_ns(after, severity) - _time_ns(counted, severity)
-            if more_ns:
-                self.growth.append(Growth(hit.sample.time_ns, severity, more_ns))
+        self._grow(episode, begin, end)
         return after
 
-
-def _time_ns(episode: Episode | None, severity: Severity) -> int:
-    """Return the length of an episode of at least this severity; 0: it is none."""
-    return episode.end_ns - episode.start_ns if episode is not None and episode.severity >= severity else 0
-
-
-def ids_of(uid: bytes) -> tuple[bytes, bytes]:
-    """Return the trace id (16 bytes) and the span id (8 bytes) of the episode that starts with this breach."""
-    trace_id = hashlib.blake2b(uid, digest_size=16, person=b"logtail-trace").digest()
-    return trace_id, hashlib.blake2b(uid, digest_size=8, person=b"logtail-span").digest()
-
-
-def _id_of_part(span_id: bytes, number: int) -> bytes:
-    """Return the span id (8 bytes) of a part of the episode with this span id."""
-    return hashlib.blake2b(span_id + number.to_bytes(8, "big"), digest_size=8, person=b"logtail-part").digest()
+    def _grow(self, episode: Episode | None, begin: int, end: int) -> None:
+        """Note the growth of an episode with each breach of a run."""
+        samples = self._hits.samples
+        times = samples.time_ns[begin:end]
+        starts = map(sub, times, samples.duration_ns[begin:end])
+        if episode is None:
+            lengths = [0, *map(sub, accumulate(times, max), accumulate(starts, min))]
+        else:
+            ends = accumulate(times, max, initial=episode.end_ns)
+            lengths = list(map(sub, ends, accumulate(starts, min, initial=episode.start_ns)))
+        severities = self._hits.severities[begin:end]
+        for severity in (Severity.DEGRADED, Severity.STALL):
+            at = before_ns = 0
+            if episode is None or episode.severity < severity:
+                at = next((at for at, found in enumerate(severities) if found >= severity), len(times))
+            elif episode.part is not None:  # an older version, which stored no part, counted no time of the episode
+                before_ns = lengths[0]
+            after = lengths[at + 1 :]
+            self.growth.append(Growth(severity, times[at:], list(map(sub, after, [before_ns, *after]))))

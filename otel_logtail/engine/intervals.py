@@ -15,7 +15,7 @@ from otel_logtail.model import (
     Attributes,
     Counts,
     Episode,
-    Hit,
+    Hits,
     Instrument,
     IntervalKey,
     Samples,
@@ -57,7 +57,7 @@ class _Group(NamedTuple):
 
 def aggregate(
     samples: Samples,
-    hits: Sequence[Hit],
+    hits: Hits,
     *,
     attributes: Attributes,
     interval_ns: int,
@@ -95,12 +95,13 @@ def aggregate(
             if more is not None:
                 put(of_stage, slot, more)
     breach_ns = min(interval_ns, BREACH_NS)
-    breaches: dict[tuple[int, Attributes], list[int]] = {}
-    for hit in hits:
-        labels: Attributes = (("cause", hit.sample.cause), ("severity", hit.severity.label))
-        breaches.setdefault((hit.sample.time_ns // breach_ns, labels), []).append(hit.sample.duration_ns)
-    for (slot, labels), values in breaches.items():
-        put(SeriesKey(Instrument.BREACHES, labels), slot, count(values, ()), breach_ns)
+    breaches: dict[tuple[int, str, Severity], list[int]] = {}
+    slots = [time_ns // breach_ns for time_ns in hits.samples.time_ns]
+    keys = zip(slots, hits.samples.causes, hits.severities, strict=True)
+    for breach, duration_ns in zip(keys, hits.samples.duration_ns, strict=True):
+        breaches.setdefault(breach, []).append(duration_ns)
+    for (slot, cause, severity), values in breaches.items():
+        put(_breaches_of(cause, severity), slot, count(values, ()), breach_ns)
     return Aggregated(counts, sparse)
 
 
@@ -118,6 +119,12 @@ def _as_values(group: _Group, series: tuple[SeriesKey, ...], interval_ns: int) -
     if len(values) < len(series):
         series = tuple(compress(series, ran))
     return SparseInterval(series, group.slot * interval_ns, (group.slot + 1) * interval_ns, values)
+
+
+@lru_cache(maxsize=512)
+def _breaches_of(cause: str, severity: Severity) -> SeriesKey:
+    """Return the series of a kind of breaches."""
+    return SeriesKey(Instrument.BREACHES, (("cause", cause), ("severity", severity.label)))
 
 
 @lru_cache(maxsize=512)  # usually as many as live paths; a key that is made once is hashed once
@@ -162,8 +169,10 @@ def _groups(samples: Samples, interval_ns: int) -> Iterator[_Group]:
 def aggregate_growth(growth: Iterable[Growth], *, interval_ns: int) -> dict[IntervalKey, Counts]:
     """Return the growth of the time within episodes, by severity and by the interval of the breach."""
     values: dict[tuple[int, Severity], list[int]] = {}
-    for time_ns, severity, more_ns in growth:
-        values.setdefault((time_ns // interval_ns, severity), []).append(more_ns)
+    for severity, times, more in growth:
+        for time_ns, more_ns in zip(times, more, strict=True):
+            if more_ns:
+                values.setdefault((time_ns // interval_ns, severity), []).append(more_ns)
     return {
         IntervalKey(
             SeriesKey(Instrument.EPISODE_TIME, (("severity", severity.label),)),

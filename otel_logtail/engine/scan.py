@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from otel_logtail.counts import SampleKey, places_from, sample_key
+from otel_logtail.counts import SampleKey, sample_key
 from otel_logtail.engine.checks import are_possible, is_ordinary, is_possible, wrong_in
-from otel_logtail.engine.columns import append, columns_of, sample_at
+from otel_logtail.engine.columns import append, select
 from otel_logtail.engine.framing import AUTO, Framing
+from otel_logtail.engine.hits import Thresholds, hits_at, hits_of
 from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.lines import Lines, read_lines
 from otel_logtail.errors import Drift
 from otel_logtail.model import (
     Columns,
-    Hit,
+    Hits,
     Observed,
     Rejected,
     Sample,
     Samples,
-    Severity,
     Tally,
 )
 from otel_logtail.observer import Frame, Observer
-
-
-class Thresholds(msgspec.Struct, frozen=True):
-    """``ok`` < ``degraded_ns`` <= ``degraded`` < ``stall_ns`` <= ``stall``."""
-
-    degraded_ns: int
-    stall_ns: int
-
-    def classify(self, duration_ns: int) -> Severity:
-        """How bad a duration is."""
-        if duration_ns < self.degraded_ns:
-            return Severity.OK
-        return Severity.DEGRADED if duration_ns < self.stall_ns else Severity.STALL
 
 
 class Scanned(msgspec.Struct, frozen=True):
@@ -50,24 +35,24 @@ class Scanned(msgspec.Struct, frozen=True):
     """
 
     samples: Samples
-    hits: tuple[Hit, ...]
+    hits: Hits
     tally: Tally
     drifted: tuple[int, str] | None = None
     last: Mapping[int, int] = {}
 
-    def in_order(self) -> tuple[list[int], tuple[Hit, ...]]:
-        """Return when lines were written, and the hits among them, in the order in which the lines end.
+    def in_order(self) -> tuple[list[int], Hits, list[int]]:
+        """Return when lines were written, the hits, and the places of the hits among the lines, as the lines end.
 
         Another stream may have written lines between the parts of one. In the order of their first parts, episodes
         would depend on the chunk that has the last part.
         """
-        offsets, logged_ns = self.samples.offsets, self.samples.logged_ns
+        offsets, logged_ns, hits = self.samples.offsets, self.samples.logged_ns, self.hits
         if not self.last:
-            return logged_ns, self.hits
+            return logged_ns, hits, hits.places
         order = sorted(range(len(offsets)), key=lambda index: self.last.get(offsets[index], offsets[index]))
-        place = {index: at for at, index in enumerate(order)}
-        hits = (msgspec.structs.replace(hit, index=place[hit.index]) for hit in self.hits)
-        return [logged_ns[index] for index in order], tuple(sorted(hits, key=lambda hit: hit.index))
+        line_of = {index: at for at, index in enumerate(order)}
+        ordered = hits_at(hits, sorted(range(len(hits)), key=lambda hit: line_of[hits.places[hit]]))
+        return [logged_ns[index] for index in order], ordered, [line_of[place] for place in ordered.places]
 
 
 def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Scanned:
@@ -86,10 +71,11 @@ def without(scanned: Scanned, stored: Mapping[SampleKey, int], doubt: int) -> Sc
             left[key] -= 1
         else:
             keep.append(index)
-    place = {index: at for at, index in enumerate(keep)}
+    place, hits = {index: at for at, index in enumerate(keep)}, scanned.hits
+    left_hits = hits_at(hits, [hit for hit, index in enumerate(hits.places) if index in place])
     return Scanned(
-        columns_of((samples.offsets[index], sample_at(samples, index)) for index in keep),
-        tuple(msgspec.structs.replace(hit, index=place[hit.index]) for hit in scanned.hits if hit.index in place),
+        select(samples, keep),
+        msgspec.structs.replace(left_hits, places=[place[index] for index in left_hits.places]),
         msgspec.structs.replace(scanned.tally, samples=len(keep)),
         scanned.drifted,
         scanned.last,
@@ -140,14 +126,8 @@ def scan_lines(observer: Observer, lines: Lines, source: str, thresholds: Thresh
     scanner = _Scanner(observer, lines)
     scanner.take(0, len(lines.offsets))
     samples = scanner.samples
-    hits = []
-    for index in places_from(samples.duration_ns, thresholds.degraded_ns):
-        offset = samples.offsets[index]
-        uid = name_of(source, offset, lines.raws[bisect_left(lines.offsets, offset)])
-        severity = thresholds.classify(samples.duration_ns[index])
-        hits.append(Hit(offset, sample_at(samples, index), severity, uid, index))
     tally = Tally(samples=len(samples.offsets), ignored=scanner.ignored, drift=scanner.drift, rejected=scanner.rejected)
-    return Scanned(samples, tuple(hits), tally, scanner.drifted, lines.last)
+    return Scanned(samples, hits_of(samples, lines, source, thresholds), tally, scanner.drifted, lines.last)
 
 
 class _Scanner:
@@ -255,10 +235,3 @@ def _in_wrapper(observer: Observer) -> Callable[[tuple[bytes, Frame | None]], Ob
     """Return how an observer reads a line with the stamp of its wrapper; None: that line has no wrapper."""
     plain, framed = observer.observe, observer.observe_framed
     return lambda item: plain(item[0]) if item[1] is None else framed(item[0], item[1])
-
-
-def name_of(source: str, offset: int, line: bytes) -> bytes:
-    """Return the 16 bytes that name a breach: the same whenever and from whichever file its line is read again."""
-    digest = hashlib.blake2b(line, digest_size=16, person=b"otel-logtail")
-    digest.update(b"\0%d\0%s" % (offset, source.encode()))
-    return digest.digest()

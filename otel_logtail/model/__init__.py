@@ -14,7 +14,7 @@ from otel_logtail.model.answers import Partial as Partial
 from otel_logtail.model.answers import Refused as Refused
 from otel_logtail.model.answers import Retry as Retry
 from otel_logtail.model.batch import Batch as Batch
-from otel_logtail.model.batch import Breach as Breach
+from otel_logtail.model.batch import Breaches as Breaches
 from otel_logtail.model.batch import Chunk as Chunk
 from otel_logtail.model.batch import Counts as Counts
 from otel_logtail.model.batch import Episode as Episode
@@ -44,7 +44,7 @@ from otel_logtail.model.items import Stream as Stream
 from otel_logtail.model.samples import OVERFLOW as OVERFLOW
 from otel_logtail.model.samples import Attributes as Attributes
 from otel_logtail.model.samples import Columns as Columns
-from otel_logtail.model.samples import Hit as Hit
+from otel_logtail.model.samples import Hits as Hits
 from otel_logtail.model.samples import Ignored as Ignored
 from otel_logtail.model.samples import Mark as Mark
 from otel_logtail.model.samples import Observed as Observed

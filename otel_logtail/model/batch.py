@@ -7,7 +7,7 @@ from enum import Enum
 
 import msgspec
 
-from otel_logtail.model.samples import Attributes, Hit, Mark, Samples, Severity
+from otel_logtail.model.samples import Attributes, Hits, Mark, Samples, Severity
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -79,10 +79,11 @@ class Tally(msgspec.Struct, frozen=True):
     rejected: Mapping[str, int] = {}
 
 
-class Breach(msgspec.Struct, frozen=True):
-    """A hit that is not ok, the span of its episode, and the number of the part that it belongs to."""
+class Breaches(msgspec.Struct, frozen=True, gc=False):
+    """A run of hits, ``[begin:end]``, with the span of their episode and the number of the part that they belong to."""
 
-    hit: Hit
+    begin: int
+    end: int
     trace_id: bytes
     span_id: bytes
     part: int = 1
@@ -222,10 +223,10 @@ class Batch(msgspec.Struct, frozen=True):
 
     ``samples`` belong to ``file``, whose name gives them ``attributes`` in addition to those of their shapes.
     ``counts`` and ``sparse`` are of other intervals or series; the latter end at or before ``seal_until_ns``.
-    ``breaches`` are the samples that are not ok, each with the ids of its episode. ``open_episodes`` has the open
-    episodes of each live path on which they changed, and ``parts`` the parts of episodes that are complete (the last
-    part of a closed episode is in the episode). ``continued`` is that of the chunk. ``drifted`` is the first line that
-    drifted, as (offset, why).
+    ``hits`` are the samples that are not ok, and ``breaches`` the runs of them that belong to an episode: each is in
+    one. ``open_episodes`` has the open episodes of each live path on which they changed, and ``parts`` the parts of
+    episodes that are complete (the last part of a closed episode is in the episode). ``continued`` is that of the
+    chunk. ``drifted`` is the first line that drifted, as (offset, why).
     Intervals that end at or before ``seal_until_ns`` become final, and idle series are repeated at that time.
     ``is_last``: no more lines are read for now, so they are repeated no later than the end of the last such interval.
     """
@@ -235,7 +236,8 @@ class Batch(msgspec.Struct, frozen=True):
     continued: FileState | None = None
     attributes: Attributes = ()
     samples: Samples = msgspec.field(default_factory=Samples)
-    breaches: tuple[Breach, ...] = ()
+    hits: Hits = msgspec.field(default_factory=Hits)
+    breaches: tuple[Breaches, ...] = ()
     counts: Mapping[IntervalKey, Counts] = {}
     sparse: tuple[SparseInterval, ...] = ()
     open_episodes: Mapping[str, OpenEpisodes] = {}

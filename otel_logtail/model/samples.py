@@ -100,21 +100,6 @@ class Columns(msgspec.Struct, frozen=True):
     """
 
 
-class Hit(msgspec.Struct, frozen=True, gc=False):
-    """A sample where it was found. ``offset`` is the absolute byte offset of its line in its file.
-
-    ``uid`` (16 bytes) is the permanent id of a breach: a hash of source, offset and line, which is the same each time
-    the line is read. Samples that are ``ok`` are never named outside the store and have none. ``index`` is its place
-    among the samples of its piece of log.
-    """
-
-    offset: int
-    sample: Sample
-    severity: Severity
-    uid: bytes = b""
-    index: int = 0
-
-
 class Samples(msgspec.Struct):
     """The samples of a piece of log, column by column, in file order: most of them are only counted.
 
@@ -131,3 +116,20 @@ class Samples(msgspec.Struct):
     shapes: list[Shape] = []
     stage_ns: list[tuple[int | None, ...]] = []
     traces: dict[int, bytes] = {}
+
+
+class Hits(msgspec.Struct, frozen=True):
+    """The samples of a piece of log that are not ok, column by column.
+
+    ``places`` are their places among all ``Samples`` of the piece. ``uids`` (16 bytes each) are their permanent ids:
+    hashes of source, offset and line, which are the same each time the line is read. Samples that are ``ok`` are never
+    named outside the store and have none.
+    """
+
+    samples: Samples = msgspec.field(default_factory=Samples)
+    places: list[int] = []
+    severities: list[Severity] = []
+    uids: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.places)

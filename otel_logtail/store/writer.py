@@ -265,7 +265,7 @@ class Store:
         return Committed(
             sealed=sealed,
             closed=sum(len(batch.closed) for batch in batches),
-            breaches=sum(len(batch.breaches) for batch in batches),
+            breaches=sum(len(batch.hits) for batch in batches),
             repaired=self._intervals.repaired,
             overflowed=self.series.overflowed,
             first_end_ns=self._intervals.first_end_ns(batches[-1].source),

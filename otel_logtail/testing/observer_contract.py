@@ -28,10 +28,11 @@ from random import Random
 from typing import ClassVar
 
 from otel_logtail.engine.framing import AUTO, Framing
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.lines import find_lines
 from otel_logtail.engine.marks import FoundMarks, MarkFinder
-from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.model import Attributes, Rejected, Sample
 from otel_logtail.observer import Frame, Observer
 from otel_logtail.testing.asking import MOST_TEXT, OneByOne, ask, measured

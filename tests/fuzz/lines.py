@@ -10,9 +10,10 @@ from typing import Any
 from zlib import crc32
 
 from otel_logtail.engine.framing import AUTO, FRAMINGS, Framing, may_be_wrapped
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.engine.joiner import Joiner
 from otel_logtail.engine.marks import MarkFinder
-from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.errors import LogtailError, StoreCorrupt
 from otel_logtail.exporters.otlp.answer import MAX_AFTER_S, retry_after_s
 from otel_logtail.observer import Frame, Observer, ObserverContext

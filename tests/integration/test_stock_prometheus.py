@@ -19,7 +19,7 @@ import pytest
 
 from otel_logtail import counts
 from otel_logtail.delivery.sender import Drain
-from otel_logtail.engine.scan import Thresholds
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.environment import DETECTORS
 from otel_logtail.events import Reporter
 from otel_logtail.exporter import Exporter, ExporterContext

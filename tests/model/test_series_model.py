@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from otel_logtail.engine.scan import Thresholds
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.exporters.otlp.encoding import Encoding
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.model import ExportBatch, Stream

@@ -6,11 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from otel_logtail.engine.columns import sample_at
 from otel_logtail.engine.engine import Engine, Now
 from otel_logtail.engine.framing import AUTO
 from otel_logtail.model import Chunk, FileState, Sample, SourceInfo, Tally, Unfinished
 from otel_logtail.observer import Observer
+from tests.support.hits import sample_at
 
 BREACH_NS = 500_000_000
 

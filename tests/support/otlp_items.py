@@ -14,7 +14,6 @@ from otel_logtail.model import (
     Episode,
     EpisodeRecord,
     ExportBatch,
-    Hit,
     Instrument,
     Part,
     PartRecord,
@@ -26,6 +25,7 @@ from otel_logtail.model import (
     SourceInfo,
     Stream,
 )
+from tests.support.hits import Hit, slow_of
 
 MS = 1_000_000
 T0 = 1_790_000_000_000_000_000
@@ -77,9 +77,10 @@ def real_points(values_ms: Sequence[int]) -> list[Point]:
         stages = (value * MS // 4, value * MS - value * MS // 4)
         hits.append(Hit(0, Sample(time_ns, value * MS, time_ns, "compress", "compress", shape, stages), severity))
     samples = columns_of((hit.offset, hit.sample) for hit in hits)
-    slow = [hit for hit in hits if hit.severity is not Severity.OK]
     attributes = (("server.port", 8787),)
-    intervals = aggregate(samples, slow, attributes=attributes, interval_ns=10_000 * MS, bounds_ns=BOUNDS).counts
+    intervals = aggregate(
+        samples, slow_of(hits), attributes=attributes, interval_ns=10_000 * MS, bounds_ns=BOUNDS
+    ).counts
     return [
         Point(number, SOURCE, key.series, T0 - 60_000 * MS, key.start_ns, key.end_ns, delta=counts, total=counts)
         for number, (key, counts) in enumerate(sorted(intervals.items(), key=lambda item: item[0].end_ns), start=1)

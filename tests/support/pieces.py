@@ -13,7 +13,8 @@ import msgspec
 
 from otel_logtail.counts import bounds
 from otel_logtail.engine.engine import Engine, Now
-from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.engine.hits import Thresholds
+from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.model import Batch, Chunk, FileState, OpenEpisodes
 from otel_logtail.store.sparse import SPARSE, add_functions
 from otel_logtail.store.writer import Store

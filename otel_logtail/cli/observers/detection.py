@@ -13,7 +13,8 @@ import msgspec
 
 from otel_logtail.cli.observers.excerpt import Excerpt
 from otel_logtail.engine.framing import CRI, DOCKER, NONE, SYSLOG, Framing
-from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.engine.hits import Thresholds
+from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.errors import LogtailError
 from otel_logtail.observer import Observer, ObserverContext
 from otel_logtail.plugins import advice, make_observer, observers

@@ -16,6 +16,7 @@ from otel_logtail.exporter import REPEAT_NS
 from otel_logtail.model import Batch, Chunk, FileState, Instrument, SourceInfo, Unfinished
 from otel_logtail.store.writer import Store
 from otel_logtail.testing import FakeObserver
+from tests.support.hits import each
 from tests.support.pieces import INTERVAL, LIVE, NOON, QUIET, SECOND, Piece, line, opened, rows, scanned
 
 OTHER = "/logs/fake-8788.log"
@@ -158,7 +159,7 @@ def found() -> Scanned:
 def test_the_remaining_samples_have_their_new_places(found: Scanned) -> None:
     left = without(found, Counter(keys(found)[:1]), STARTS[-1])
     assert left.samples.offsets == STARTS[1:5]
-    assert [(hit.index, hit.offset) for hit in left.hits] == [(0, STARTS[1]), (1, STARTS[2]), (3, STARTS[4])]
+    assert [(hit.index, hit.offset) for hit in each(left.hits)] == [(0, STARTS[1]), (1, STARTS[2]), (3, STARTS[4])]
     assert left.tally.samples == 4
 
 

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_logtail.engine.episodes import MOST_BREACHES, PART_NS, Growth, close_over, coalesce, ids_of, part_of
-from otel_logtail.engine.scan import Thresholds
-from otel_logtail.model import Breach, Episode, Hit, OpenEpisodes, Part, Sample, Severity, Shape
+from otel_logtail.engine.episodes import Coalesced, Growth, close_over, coalesce
+from otel_logtail.engine.hits import Thresholds
+from otel_logtail.engine.parts import MOST_BREACHES, PART_NS, ids_of, part_of
+from otel_logtail.model import Episode, OpenEpisodes, Part, Sample, Severity, Shape
+from tests.support.hits import Hit, slow_of
 
 LIVE = "/logs/fake.log"
 QUIET = 30
@@ -29,15 +32,35 @@ def hit(logged_ns: int, duration_ns: int, *, waited_ns: int = 0, cause: str = "w
 NOTHING = OpenEpisodes()
 
 
+class Breach(NamedTuple):
+    """A breach, with the span of its episode and its part."""
+
+    hit: Hit
+    trace_id: bytes
+    span_id: bytes
+    part: int
+
+
+def grouped(hits: Sequence[Hit], open_: OpenEpisodes, quiet_ns: int = QUIET) -> Coalesced:
+    slow, logged_ns = slow_of(hits), [h.sample.logged_ns for h in hits]
+    found = coalesce(open_, logged_ns, slow, slow.places, live=LIVE, attributes=(), quiet_ns=quiet_ns)
+    ends = [0, *(run.end for run in found.breaches)]
+    assert ([run.begin for run in found.breaches], len(slow)) == (ends[:-1], ends[-1]), "each breach is in one run"
+    return found
+
+
+def breaches_of(hits: Sequence[Hit], found: Coalesced) -> list[Breach]:
+    slow = [h for h in hits if h.severity is not Severity.OK]
+    return [
+        Breach(one, run.trace_id, run.span_id, run.part) for run in found.breaches for one in slow[run.begin : run.end]
+    ]
+
+
 def run(
     hits: Sequence[Hit], open_: OpenEpisodes = NOTHING
 ) -> tuple[OpenEpisodes, tuple[Breach, ...], tuple[Episode, ...]]:
-    slow = [msgspec.structs.replace(h, index=i) for i, h in enumerate(hits) if h.severity is not Severity.OK]
-    logged_ns = [h.sample.logged_ns for h in hits]
-    found = coalesce(open_, logged_ns, slow, live=LIVE, attributes=(), quiet_ns=QUIET)
-    # the index depends on how a log is cut
-    breaches = tuple(msgspec.structs.replace(b, hit=hits[b.hit.index]) for b in found.breaches)
-    return found.open, breaches, found.closed
+    found = grouped(hits, open_)
+    return found.open, tuple(breaches_of(hits, found)), found.closed
 
 
 def both(open_: OpenEpisodes) -> list[Episode]:
@@ -275,12 +298,9 @@ def parts_of(pieces: Sequence[Sequence[Hit]]) -> dict[tuple[bytes, int], list[in
     closed: list[Episode] = []
     growth: list[Growth] = []
     for hits in pieces:
-        slow = [msgspec.structs.replace(h, index=i) for i, h in enumerate(hits) if h.severity is not Severity.OK]
-        found = coalesce(
-            open_, [h.sample.logged_ns for h in hits], slow, live=LIVE, attributes=(), quiet_ns=30 * SECOND
-        )
+        found = grouped(hits, open_, 30 * SECOND)
         open_ = found.open
-        for breach in found.breaches:
+        for breach in breaches_of(hits, found):
             members.setdefault((breach.span_id, breach.part), []).append(breach.hit.sample.time_ns)
         for episode, part in found.parts:
             assert complete.setdefault((episode.span_id, part.number), part) is part, "complete once"
@@ -289,7 +309,7 @@ def parts_of(pieces: Sequence[Sequence[Hit]]) -> dict[tuple[bytes, int], list[in
         growth += found.growth
     all_ = [*closed, *both(open_)]
     for severity in (Severity.DEGRADED, Severity.STALL):
-        grown_ns = sum(one.more_ns for one in growth if one.severity is severity)
+        grown_ns = sum(sum(one.more_ns) for one in growth if one.severity is severity)
         assert grown_ns == sum(one.end_ns - one.start_ns for one in all_ if one.severity >= severity)
     for (span_id, number), ends in members.items():
         part = complete.get((span_id, number), last[span_id])
@@ -308,17 +328,9 @@ def test_the_time_of_an_episode_that_an_older_version_left_open_is_counted_once_
     open_, _, _ = run([hit(100, 20)])
     assert open_.current is not None
     old = OpenEpisodes(msgspec.structs.replace(open_.current, part=None))
-    slow = [hit(101, 50, number=1), hit(102, 20, number=2)]
-    found = coalesce(
-        old,
-        [101, 102],
-        [msgspec.structs.replace(h, index=n) for n, h in enumerate(slow)],
-        live=LIVE,
-        attributes=(),
-        quiet_ns=QUIET,
-    )
+    found = grouped([hit(101, 50, number=1), hit(102, 20, number=2)], old)
     assert found.open.current is not None
     length_ns = found.open.current.end_ns - found.open.current.start_ns
     for severity in (Severity.DEGRADED, Severity.STALL):
-        assert sum(one.more_ns for one in found.growth if one.severity is severity) == length_ns
-    assert [breach.part for breach in found.breaches] == [1, 1]
+        assert sum(sum(one.more_ns) for one in found.growth if one.severity is severity) == length_ns
+    assert {run.part for run in found.breaches} == {1}

@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from otel_logtail.counts import SCALE, add, bounds, count, merge_attributes, thresholds_among
 from otel_logtail.engine.columns import columns_of
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.engine.intervals import aggregate, aggregate_episodes
-from otel_logtail.engine.scan import Thresholds
 from otel_logtail.model import (
     Attributes,
     Counts,
     Episode,
-    Hit,
     Instrument,
     IntervalKey,
     Sample,
@@ -25,6 +24,7 @@ from otel_logtail.model import (
     Severity,
     Shape,
 )
+from tests.support.hits import Hit, slow_of
 
 INTERVAL = 100
 THRESHOLDS = Thresholds(50, 200)
@@ -56,8 +56,7 @@ HITS = st.lists(hits(), max_size=30)
 
 def counted(found: Sequence[Hit], attributes: Attributes = ()) -> dict[IntervalKey, Counts]:
     samples = columns_of((hit.offset, hit.sample) for hit in found)
-    slow = [hit for hit in found if hit.severity is not Severity.OK]
-    return aggregate(samples, slow, attributes=attributes, interval_ns=INTERVAL, bounds_ns=BOUNDS).counts
+    return aggregate(samples, slow_of(found), attributes=attributes, interval_ns=INTERVAL, bounds_ns=BOUNDS).counts
 
 
 def of(counts: dict[IntervalKey, Counts], instrument: Instrument) -> list[Counts]:

@@ -222,7 +222,7 @@ def test_samples_and_counters_in_wrappers_are_those_of_the_lines(how: Callable[[
     plain, found = scanned(DATA), scanned(wrapped(DATA, how))
     assert found.samples.time_ns == plain.samples.time_ns
     assert found.samples.duration_ns == plain.samples.duration_ns
-    assert [hit.severity for hit in found.hits] == [hit.severity for hit in plain.hits]
+    assert found.hits.severities == plain.hits.severities
     for name in ("samples", "ignored", "drift", "rejected", "oversized"):
         assert getattr(found.tally, name) == getattr(plain.tally, name), name
 
@@ -230,8 +230,8 @@ def test_samples_and_counters_in_wrappers_are_those_of_the_lines(how: Callable[[
 def test_a_breach_is_named_by_its_line_with_the_wrapper() -> None:
     slow = fake_line(NOON, 2 * SECOND)
     stamps = ("2026-11-29T12:00:01Z", "2026-11-29T12:00:02Z")
-    uids = {scanned(wrapped(slow, partial(cri, time=stamp))).hits[0].uid for stamp in stamps}
-    assert len({*uids, scanned(slow).hits[0].uid}) == 3
+    uids = {scanned(wrapped(slow, partial(cri, time=stamp))).hits.uids[0] for stamp in stamps}
+    assert len({*uids, scanned(slow).hits.uids[0]}) == 3
 
 
 @given(st.lists(st.sampled_from([cri(b"a", tag="P"), cri(MARKER), docker(b"b", part=True), docker(MARKER)])))

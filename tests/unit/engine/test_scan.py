@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_logtail.engine.checks import LATEST_NS
-from otel_logtail.engine.columns import sample_at
-from otel_logtail.engine.scan import Scanned, Thresholds, scan, without
-from otel_logtail.model import Columns, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
+from otel_logtail.engine.hits import Thresholds
+from otel_logtail.engine.scan import Scanned, scan, without
+from otel_logtail.model import Columns, Hits, Ignored, Observed, Rejected, Sample, Samples, Severity, Shape, Tally
 from otel_logtail.observer import ObserverContext, PathRule
 from otel_logtail.testing import FakeObserver, fake_line
+from tests.support.hits import each, sample_at
 from tests.support.pieces import NOON, SECOND, THRESHOLDS, scanned
 
 GOOD = fake_line(NOON, 1_000)
@@ -71,7 +72,8 @@ def test_a_log_gives_the_same_for_any_split_at_line_boundaries(lines: list[bytes
     for part in parts:
         tally = add(tally, part.tally)
     assert [row for part in parts for row in all_of(part)] == all_of(whole)
-    assert [(hit.offset, hit.uid) for part in parts for hit in part.hits] == [(h.offset, h.uid) for h in whole.hits]
+    named = [[(hit.offset, hit.uid) for part in found for hit in each(part.hits)] for found in (parts, [whole])]
+    assert named[0] == named[1]
     assert tally == add(whole.tally, Tally())
     assert next((part.drifted for part in parts if part.drifted), None) == whole.drifted
 
@@ -91,12 +93,12 @@ def test_every_line_with_the_marker_is_seen_at_its_absolute_offset(lines: list[b
 
 
 def test_an_empty_chunk_holds_nothing() -> None:
-    assert scanned(b"") == Scanned(Samples(), (), Tally())
+    assert scanned(b"") == Scanned(Samples(), Hits(), Tally())
 
 
 def test_a_hole_of_nul_bytes_before_a_line_does_not_hide_it() -> None:
-    (hit,) = scanned(b"\0" * 5000 + SLOW).hits
-    assert (hit.offset, hit.uid) == (0, scanned(SLOW).hits[0].uid)
+    (hit,) = each(scanned(b"\0" * 5000 + SLOW).hits)
+    assert (hit.offset, hit.uid) == (0, scanned(SLOW).hits.uids[0])
 
 
 @pytest.mark.parametrize("line", [b"\xef\xbb\xbf" + SLOW, SLOW[:-1] + b"\r\n", b"\0\xef\xbb\xbf" + SLOW[:-1] + b"\r\n"])
@@ -254,11 +256,11 @@ def test_a_breach_keeps_the_trace_context_of_its_line(trace: bytes) -> None:
         def observe(self, line: bytes) -> Observed:
             return Sample(NOON, SECOND, NOON, "wait", "", SHAPE, (1, None), trace)
 
-    (hit,) = scan(Traced(), SLOW, 0, source="s", thresholds=THRESHOLDS).hits
+    (hit,) = each(scan(Traced(), SLOW, 0, source="s", thresholds=THRESHOLDS).hits)
     assert hit.sample.trace == trace
     among = scan(Traced(), GOOD + SLOW, 7, source="s", thresholds=THRESHOLDS)
-    assert [hit.sample.trace for hit in among.hits] == [trace] * 2
-    assert [hit.sample.trace for hit in without(among, {}, 0).hits] == [trace] * 2
+    assert [hit.sample.trace for hit in each(among.hits)] == [trace] * 2
+    assert [hit.sample.trace for hit in each(without(among, {}, 0).hits)] == [trace] * 2
 
 
 @pytest.mark.parametrize(
@@ -272,7 +274,7 @@ def test_what_is_not_a_trace_context_is_drift(trace: Any) -> None:
             return Sample(NOON, SECOND, NOON, "wait", "", SHAPE, (1, None), trace)
 
     found = scan(Wrong(), SLOW, 0, source="s", thresholds=THRESHOLDS)
-    assert (found.tally.drift, found.hits) == (1, ())
+    assert (found.tally.drift, len(found.hits)) == (1, 0)
     assert found.drifted is not None
     assert found.drifted[1].endswith(f"trace={trace!r}, which is not a trace context")
 
@@ -352,13 +354,13 @@ def test_rejected_lines_are_counted_by_reason() -> None:
 
 
 def test_only_breaches_have_a_name() -> None:
-    slow, stall = scanned(GOOD + SLOW + fake_line(NOON, 2 * SECOND)).hits
+    slow, stall = each(scanned(GOOD + SLOW + fake_line(NOON, 2 * SECOND)).hits)
     assert [(hit.index, hit.severity) for hit in (slow, stall)] == [(1, Severity.DEGRADED), (2, Severity.STALL)]
     assert [len(hit.uid) for hit in (slow, stall)] == [16, 16]
 
 
 def uid(data: bytes, base: int = 0, source: str = "s") -> bytes:
-    return scan(FakeObserver(), data, base, source=source, thresholds=THRESHOLDS).hits[-1].uid
+    return scan(FakeObserver(), data, base, source=source, thresholds=THRESHOLDS).hits.uids[-1]
 
 
 def test_the_name_of_a_breach_is_the_same_wherever_its_line_is_read_again() -> None:
@@ -388,7 +390,7 @@ def test_thresholds_belong_to_the_worse_severity(duration_ns: int) -> None:
     ],
 )
 def test_a_sample_exactly_at_a_threshold_is_a_breach_of_it(number: int, duration_ns: int, severity: Severity) -> None:
-    hits = scanned(GOOD * number + fake_line(NOON, duration_ns) + GOOD * number).hits
+    hits = each(scanned(GOOD * number + fake_line(NOON, duration_ns) + GOOD * number).hits)
     assert [(hit.index, hit.severity) for hit in hits] == ([(number, severity)] if severity else [])
 
 

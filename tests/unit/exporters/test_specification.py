@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from otel_logtail.engine.scan import Thresholds
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.exporters.otlp.encoding import Encoding, Events
 from otel_logtail.exporters.otlp.requests import requests
 from otel_logtail.store.maintenance import Limits

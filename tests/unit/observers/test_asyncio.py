@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from otel_logtail.engine.scan import Thresholds, scan
+from otel_logtail.engine.hits import Thresholds
+from otel_logtail.engine.scan import scan
 from otel_logtail.errors import Drift, UsageError
 from otel_logtail.model import Ignored, Rejected, Sample
 from otel_logtail.observer import Frame, Observer, ObserverContext

@@ -8,8 +8,9 @@ from datetime import timezone
 import pytest
 
 from otel_logtail.engine.framing import AUTO, Framing
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.engine.joiner import Joiner
-from otel_logtail.engine.scan import Thresholds, scan
+from otel_logtail.engine.scan import scan
 from otel_logtail.model import Sample, Severity
 from otel_logtail.observer import Observer, ObserverContext
 from otel_logtail.plugins import make_observer
@@ -88,7 +89,7 @@ def test_each_line_is_counted_once(capture: str, wrapper: str) -> None:
             joiner = Joiner(Framing(AUTO, observer.marker), parts)
             scanned = scan(observer, piece, offset, source="s", thresholds=THRESHOLDS, joiner=joiner)
             parts, offset, tally = joiner.parts, offset + len(piece), scanned.tally
-            stalls = sum(hit.severity is Severity.STALL for hit in scanned.hits)
+            stalls = scanned.hits.severities.count(Severity.STALL)
             rejected = sum(tally.rejected.values())
             counts = (0, tally.samples, tally.ignored, rejected, len(scanned.hits), stalls)
             found = [before + now for before, now in zip(found, counts, strict=True)]

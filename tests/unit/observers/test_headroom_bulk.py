@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logtail.engine.scan import Scanned, Thresholds, scan
+from otel_logtail.engine.hits import Thresholds
+from otel_logtail.engine.scan import Scanned, scan
 from otel_logtail.model import Columns
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom import observer as headroom

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logtail.engine.scan import Thresholds
+from otel_logtail.engine.hits import Thresholds
 from otel_logtail.model import Instrument, Point, Stream
 from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
