@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -67,6 +68,7 @@ def encode_attributes(attributes: Attributes) -> str:
     return msgspec.json.encode(dict(attributes)).decode()
 
 
+@lru_cache(maxsize=512, typed=True)  # a kind of breach has its attributes in every row
 def decode_attributes(text: str | bytes) -> Attributes:
     """Return the attributes that :func:`encode_attributes` wrote."""
     return tuple(msgspec.json.decode(text, type=dict[str, bool | int | str]).items())
