@@ -1,8 +1,8 @@
 """The command line in a process of its own, forked from one that has imported the program already.
 
 A new interpreter takes most of its time for imports. The forked process has its own descriptors, environment,
-directory and arguments, and exits like any other, so a test sees what a shell sees. Use a new interpreter to test
-imports, the encoding of streams, signals or limits.
+directory and arguments, and exits like any other, except that its objects are not freed, so a test sees what a shell
+sees. Use a new interpreter to test imports, the encoding of streams, signals or limits.
 """
 
 from __future__ import annotations
@@ -29,15 +29,31 @@ import pytest
 from tests.support.waiting import bound_s
 
 SERVER = """
+import atexit
+
+exit_codes, streams = [], []
+
+@atexit.register  # the first one is called last
+def exit_at_once():  # to free all objects takes longer than most commands
+    if exit_codes:
+        for stream in filter(None, streams):
+            stream.flush()
+        os._exit(exit_codes[0])
+
 import gc, importlib, json, os, select, signal, socket, sys, time, warnings
+from otel_logtail import installed, plugins
 
 for name in (
-    "otel_logtail.cli.answers", "otel_logtail.cli.doctor", "otel_logtail.cli.follow", "otel_logtail.cli.main",
-    "otel_logtail.cli.service.command", "otel_logtail.daemon.config", "otel_logtail.doctor", "otel_logtail.events",
-    "otel_logtail.exporters.otlp.exporter", "otel_logtail.exporters.otlp.http",
-    "otel_logtail.observers.headroom.observer", "otel_logtail.plugins", "otel_logtail.query",
-    "otel_logtail.report.page", "otel_logtail.report.text", "otel_logtail.store.maintenance",
-    "otel_logtail.store.quarantine", "otel_logtail.store.writer", "watchdog.observers",
+    "otel_logtail.cli.answers", "otel_logtail.cli.doctor", "otel_logtail.cli.exporters", "otel_logtail.cli.follow",
+    "otel_logtail.cli.main", "otel_logtail.cli.query", "otel_logtail.cli.report", "otel_logtail.cli.service.command",
+    "otel_logtail.cli.status", "otel_logtail.daemon.config", "otel_logtail.daemon.merge", "otel_logtail.doctor",
+    "otel_logtail.events", "otel_logtail.exporters.otlp.exporter", "otel_logtail.exporters.otlp.http",
+    "otel_logtail.observers.headroom.observer", "otel_logtail.query", "otel_logtail.report.marked",
+    "otel_logtail.report.page", "otel_logtail.report.text", "otel_logtail.report.traces",
+    "otel_logtail.store.maintenance", "otel_logtail.store.quarantine", "otel_logtail.store.writer", "rich.cells",
+    "watchdog.observers",
+    *(point.value.partition(":")[0] for group in (plugins.OBSERVERS, plugins.EXPORTERS)
+      for point in installed.entry_points(group)),
 ):
     importlib.import_module(name)
 
@@ -85,7 +101,6 @@ if "PYTHONWARNINGS" in os.environ:
 os.chdir(job["cwd"])
 os.umask(job["umask"])
 sys.argv = [sys.modules["otel_logtail"].__path__[0] + "/__main__.py", *job["words"]]
-streams = []
 for number, place in enumerate(job["streams"]):
     if place == "|":
         read, opened = os.pipe()
@@ -104,7 +119,11 @@ for number, place in enumerate(job["streams"]):
 sys.stdin, sys.stdout, sys.stderr = streams
 sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams
 
-sys.modules["otel_logtail.cli.main"].main()
+try:
+    sys.modules["otel_logtail.cli.main"].main()
+except SystemExit as end:
+    exit_codes.append(end.code)
+    raise
 """
 
 CLOSED = None
@@ -160,12 +179,13 @@ class Process:
 class Server:
     """The process that forks, and reports when a process starts and ends."""
 
-    def __init__(self, locale: Mapping[str, str]) -> None:
+    def __init__(self, locale: Mapping[str, str], python: str) -> None:
         self._socket, theirs = socket.socketpair()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HEADROOM"))}
+        isolated = [] if python == sys.executable else ["-I"]  # the program is what is installed there
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", SERVER, str(theirs.fileno())],
+                [python, *isolated, "-c", SERVER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env={**inherited, **locale},
                 stdin=subprocess.DEVNULL,
@@ -237,9 +257,9 @@ _MAKING = threading.Lock()
 
 
 @functools.cache
-def server(locale: tuple[tuple[str, str], ...] = ()) -> Server:
-    """Return the server of this test process for a locale."""
-    made = Server(dict(locale))
+def server(locale: tuple[tuple[str, str], ...] = (), python: str = sys.executable) -> Server:
+    """Return the server of this test process for a locale and an interpreter."""
+    made = Server(dict(locale), python)
     atexit.register(made.close)
     return made
 
@@ -250,6 +270,7 @@ def start(
     environ: Mapping[str, str],
     streams: tuple[str | None, str | None, str | None] = (os.devnull, os.devnull, os.devnull),
     folder: Path | None = None,
+    python: str = sys.executable,
 ) -> Process:
     """Start a command.
 
@@ -258,8 +279,9 @@ def start(
         environ: Its whole environment.
         streams: The paths of its standard input, output and error; or ``CLOSED`` or ``UNREAD``.
         folder: Its working directory, if it is not that of the test.
+        python: The interpreter in whose environment the program is installed.
     """
-    return _server_for(environ).start(_job(words, environ, streams, folder))
+    return _server_for(environ, python).start(_job(words, environ, streams, folder))
 
 
 def exit_code(
@@ -268,15 +290,16 @@ def exit_code(
     environ: Mapping[str, str],
     streams: tuple[str | None, str | None, str | None] = (os.devnull, os.devnull, os.devnull),
     folder: Path | None = None,
+    python: str = sys.executable,
 ) -> int:
     """Run a command, with the arguments of :func:`start`, and return its exit code."""
-    return _server_for(environ).run(_job(words, environ, streams, folder))
+    return _server_for(environ, python).run(_job(words, environ, streams, folder))
 
 
-def _server_for(environ: Mapping[str, str]) -> Server:
+def _server_for(environ: Mapping[str, str], python: str) -> Server:
     own = ((name, environ[name]) for name in LOCALE if environ.get(name, os.environ.get(name)) != os.environ.get(name))
     with _MAKING:  # the cache does not keep two threads from making one each
-        return server(tuple(own))
+        return server(tuple(own), python)
 
 
 def _job(
@@ -306,7 +329,10 @@ def run(
 
 
 def completed(
-    arguments: Iterable[object], environ: Mapping[str, str], folder: Path | None = None
+    arguments: Iterable[object],
+    environ: Mapping[str, str],
+    folder: Path | None = None,
+    python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in this whole environment, in a directory; the result is that of :func:`subprocess.run`."""
     words = [str(argument) for argument in arguments]
@@ -314,7 +340,8 @@ def completed(
         out, err = Path(outputs, "out"), Path(outputs, "err")
         out.touch()
         err.touch()
-        code = exit_code(words, environ=environ, streams=(os.devnull, str(out), str(err)), folder=folder)
+        streams = (os.devnull, str(out), str(err))
+        code = exit_code(words, environ=environ, streams=streams, folder=folder, python=python)
         return subprocess.CompletedProcess(["otel-logtail", *words], code, out.read_text(), err.read_text())
 
 
