@@ -21,6 +21,7 @@ from otel_logtail.exporter import ExporterContext
 from otel_logtail.installed import EntryPoint, entry_points, version
 from otel_logtail.observer import ObserverContext, ObserverPlugin
 from otel_logtail.observers.headroom.observer import HeadroomObserver
+from tests.support import forked
 from tests.support.command import USAGE
 from tests.support.places import CAPTURES, ROOT
 from tests.support.waiting import bound_s
@@ -28,11 +29,17 @@ from tests.support.waiting import bound_s
 EXAMPLE = ROOT / "examples" / "plugin"
 
 
-def run(*command: object, **environ: str) -> subprocess.CompletedProcess[str]:
+def environment(**more: str) -> dict[str, str]:
+    """Return an environment without settings of the program or of the tests' Python."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
+    return {**kept, **more}
+
+
+def new_process(*command: object) -> subprocess.CompletedProcess[str]:
+    """Run any command to its end."""
     done = subprocess.run(
         [str(part) for part in command],
-        env={**kept, **environ},
+        env=environment(),
         cwd="/",
         capture_output=True,
         text=True,
@@ -43,21 +50,37 @@ def run(*command: object, **environ: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def result(installed: Path, *arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed program, forked from one that the Python of its venv has started."""
+    return forked.completed(arguments, environment(**environ), Path("/"), python=str(installed / "python"))
+
+
+def run(installed: Path, *arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed program; it succeeds."""
+    done = result(installed, *arguments, **environ)
+    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin of a venv with both wheels; what they depend on is lent from here, so that no index is needed."""
     folder = tmp_path_factory.mktemp("plugin")
     for project in (ROOT, EXAMPLE):
         build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist"]
-        run(*build, project)
-    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
+        new_process(*build, project)
+    new_process(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     python = folder / "venv" / "bin" / "python"
     wheels = sorted((folder / "dist").glob("*.whl"))
     assert [wheel.name.split("-")[0] for wheel in wheels] == ["logtail_acme", "otel_logtail"]
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", *wheels)
+    new_process(
+        sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", *wheels
+    )
     (site,) = (folder / "venv" / "lib").glob("python3*/site-packages")
     (site / "lent.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n")
-    where = run(python, "-c", "import otel_logtail, logtail_acme; print(otel_logtail.__file__, logtail_acme.__file__)")
+    where = new_process(
+        python, "-c", "import otel_logtail, logtail_acme; print(otel_logtail.__file__, logtail_acme.__file__)"
+    )
     assert all(path.startswith(str(site)) for path in where.stdout.split())
     return python.parent
 
@@ -67,7 +90,7 @@ def test_both_are_listed_by_name_with_the_package_that_brings_them(installed: Pa
         ("observers", "acme", "The web server acme: "),
         ("exporters", "csv", "A CSV file (--csv-file) with a row for each episode."),
     ):
-        listed = json.loads(run(installed / "otel-logtail", command, "--format", "json").stdout)
+        listed = json.loads(new_process(installed / "otel-logtail", command, "--format", "json").stdout)
         (mine,) = [entry for entry in listed if entry["name"] == name]
         assert mine["what"].startswith(what)
         assert mine["package"] == "logtail-acme 1.0.0"
@@ -84,21 +107,21 @@ def test_both_are_used_on_a_log(installed: Path, tmp_path: Path) -> None:
         )
         + "2025-11-25T12:00:30.000Z acme request route=/made-up took=9.000 db=0.005\n"
     )
-    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db", db]
-    run(*command, "--exporter", "csv", OTEL_LOGTAIL_CSV_FILE=str(out))
-    summary = json.loads(run(installed / "otel-logtail", "query", "summary", "--db", db, "--format", "json").stdout)
+    command = ["--observer", "acme", "--path", log, "--once", "--db", db]
+    run(installed, *command, "--exporter", "csv", OTEL_LOGTAIL_CSV_FILE=str(out))
+    summary = json.loads(run(installed, "query", "summary", "--db", db, "--format", "json").stdout)
     assert (summary["count"], summary["degraded"], summary["stall"]) == (15, 2, 1)
-    stages = run(installed / "otel-logtail", "query", "stages", "--db", db, "--format", "jsonl").stdout
+    stages = run(installed, "query", "stages", "--db", db, "--format", "jsonl").stdout
     assert {json.loads(line)["stage"] for line in stages.splitlines()} == {"db", "render"}
-    status = json.loads(run(installed / "otel-logtail", "status", "--db", db, "--format", "json").stdout)
+    status = json.loads(run(installed, "status", "--db", db, "--format", "json").stdout)
     (source,) = status["sources"]
     assert (source["name"], source["rejected"]) == ("acme", 1)
     with out.open() as file:
         rows = list(csv.reader(file))
     assert [row[3:] for row in rows] == [["2", "2900.0", "stall", "render"], ["1", "600.0", "degraded", "render"]]
-    episodes = json.loads(run(installed / "otel-logtail", "query", "episodes", "--db", db, "--format", "json").stdout)
+    episodes = json.loads(run(installed, "query", "episodes", "--db", db, "--format", "json").stdout)
     assert [row[0] for row in rows] == [episode["span_id"] for episode in episodes]
-    run(*command, "--exporter", "csv", OTEL_LOGTAIL_CSV_FILE=str(out))
+    run(installed, *command, "--exporter", "csv", OTEL_LOGTAIL_CSV_FILE=str(out))
     assert len(out.read_text().splitlines()) == 2  # no item is sent twice
 
 
@@ -109,26 +132,21 @@ def test_both_are_used_by_a_configuration_whose_keys_are_handed_on(installed: Pa
         f"db = 'store.db'\n[source.web]\nobserver = 'acme'\npaths = ['access-*.log']\n"
         f"[exporter.csv]\nfile = '{tmp_path / 'out.csv'}'\n"
     )
-    run(installed / "otel-logtail", "--config", file, "--once")
+    run(installed, "--config", file, "--once")
     with (tmp_path / "out.csv").open() as out:
         assert [row[3:] for row in csv.reader(out)] == [["1", "2900.0", "stall", "render"]]
 
 
 def test_a_plug_ins_usage_error_is_one_like_ours(installed: Path, tmp_path: Path) -> None:
     log = str(tmp_path / "access.log")
-    command = [str(installed / "otel-logtail"), "--observer", "acme", "--path", log, "--exporter", "csv"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=bound_s(60), check=False)
+    done = result(installed, "--observer", "acme", "--path", log, "--exporter", "csv")
     assert done.returncode == 2
     assert done.stderr == ("otel-logtail: error: --csv-file is missing\n\nhint: pass --csv-file PATH\n" + USAGE)
 
 
 def refused(installed: Path, *arguments: object, **environ: str) -> str:
     """Return the error of a command that is refused."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
-    command = [str(installed / "otel-logtail"), *map(str, arguments)]
-    done = subprocess.run(
-        command, env={**kept, **environ}, cwd="/", capture_output=True, text=True, timeout=bound_s(60), check=False
-    )
+    done = result(installed, *arguments, **environ)
     assert done.returncode == 2, done.stderr
     start = "otel-logtail: error: "
     assert done.stderr.startswith(start), done.stderr
@@ -140,13 +158,13 @@ def refused(installed: Path, *arguments: object, **environ: str) -> str:
 
 
 def test_the_options_of_an_exporter_are_flags_with_help(installed: Path, tmp_path: Path) -> None:
-    shown = " ".join(run(installed / "otel-logtail", "--help", COLUMNS="200").stdout.split())
+    shown = " ".join(run(installed, "--help", COLUMNS="200").stdout.split())
     assert "--csv-file PATH CSV file that episodes are appended to." in shown
     assert "--csv-separator ,|; Separator of the columns." in shown
     log, out = tmp_path / "access-2.log", tmp_path / "out.csv"
     log.write_text("2025-11-25T12:00:01.000Z acme request route=/search took=2.900 db=0.005\n")
-    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db", tmp_path / "s.db"]
-    run(*command, "--exporter", "csv", "--csv-file", out, "--csv-separator", ";")
+    command = ["--observer", "acme", "--path", log, "--once", "--db", tmp_path / "s.db"]
+    run(installed, *command, "--exporter", "csv", "--csv-file", out, "--csv-separator", ";")
     assert out.read_text().endswith(";1;2900.0;stall;render\n")
 
 
@@ -173,23 +191,23 @@ LINES = (
 
 def summary_of(installed: Path, db: Path, *arguments: object) -> dict[str, float]:
     """Return the answer of ``query summary``."""
-    command = (installed / "otel-logtail", "query", "summary", "--db", db, "--format", "json", *arguments)
-    answer: dict[str, float] = json.loads(run(*command).stdout)
+    command = ("query", "summary", "--db", db, "--format", "json", *arguments)
+    answer: dict[str, float] = json.loads(run(installed, *command).stdout)
     return answer
 
 
 def test_the_options_of_an_observer_are_flags_with_help_and_variables(installed: Path, tmp_path: Path) -> None:
-    shown = " ".join(run(installed / "otel-logtail", "--help", COLUMNS="200").stdout.split())
+    shown = " ".join(run(installed, "--help", COLUMNS="200").stdout.split())
     assert (
         "--acme-part total|db Part of a request that a sample measures: all of it (total), or its queries (db)."
         in shown
     )
     log = tmp_path / "access-2.log"
     log.write_text(LINES)
-    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db"]
-    run(*command, tmp_path / "total.db", OTEL_LOGTAIL_ACME_PART=" ")
-    run(*command, tmp_path / "flag.db", "--acme-part", "db", OTEL_LOGTAIL_ACME_PART="total")
-    run(*command, tmp_path / "variable.db", OTEL_LOGTAIL_ACME_PART="db")
+    command = ["--observer", "acme", "--path", log, "--once", "--db"]
+    run(installed, *command, tmp_path / "total.db", OTEL_LOGTAIL_ACME_PART=" ")
+    run(installed, *command, tmp_path / "flag.db", "--acme-part", "db", OTEL_LOGTAIL_ACME_PART="total")
+    run(installed, *command, tmp_path / "variable.db", OTEL_LOGTAIL_ACME_PART="db")
     longest = {name: summary_of(installed, tmp_path / f"{name}.db")["max_ms"] for name in ("total", "flag", "variable")}
     assert longest == {"total": 2900.0, "flag": 400.0, "variable": 400.0}
 
@@ -204,24 +222,24 @@ def test_each_source_of_a_configuration_has_its_own_options_and_thresholds(insta
         "[source.database]\nobserver = 'acme'\npaths = ['access-*.log']\npart = 'db'\nthreshold_ms = 401\n"
         "[source.proxy]\nobserver = 'headroom'\npaths = ['proxy.log']\n"
     )
-    run(installed / "otel-logtail", "--config", file, "--once")
+    run(installed, "--config", file, "--once")
     longest = {name: summary_of(installed, db, "--source", name)["max_ms"] for name in ("web", "database")}
     assert longest == {"web": 2900.0, "database": 400.0}
     slow = {name: summary_of(installed, db, "--source", name)["degraded"] for name in ("web", "database")}
     assert slow == {"web": 1, "database": 0}
-    status = json.loads(run(installed / "otel-logtail", "status", "--db", db, "--format", "json").stdout)
+    status = json.loads(run(installed, "status", "--db", db, "--format", "json").stdout)
     kept = {one["name"]: (one["threshold_ms"], one["stall_ms"], one["quiet_ms"]) for one in status["sources"]}
     assert kept == {"web": (250, 1000, 3000), "database": (401, 1604, 3000), "proxy": (500, 2000, 3000)}
 
 
 def test_thresholds_that_an_observer_suggests_are_shown_and_can_be_overridden(installed: Path, tmp_path: Path) -> None:
-    shown = " ".join(run(installed / "otel-logtail", "--help", COLUMNS="200").stdout.split())
+    shown = " ".join(run(installed, "--help", COLUMNS="200").stdout.split())
     assert re.search(r"a sample counts as degraded\. Default of acme: 250[;.]", shown)
     log = tmp_path / "access-2.log"
     log.write_text(LINES)
-    command = [installed / "otel-logtail", "--observer", "acme", "--path", log, "--once", "--db"]
-    run(*command, tmp_path / "suggested.db")
-    run(*command, tmp_path / "given.db", "--threshold-ms", "500")
+    command = ["--observer", "acme", "--path", log, "--once", "--db"]
+    run(installed, *command, tmp_path / "suggested.db")
+    run(installed, *command, tmp_path / "given.db", "--threshold-ms", "500")
     assert summary_of(installed, tmp_path / "suggested.db")["degraded"] == 1
     assert summary_of(installed, tmp_path / "given.db")["degraded"] == 0
 
@@ -296,10 +314,10 @@ def test_doctor_and_service_units_use_the_options_of_an_observer(installed: Path
     log = tmp_path / "access.log"
     log.write_text(LINES)
     source = ("--observer", "acme", "--path", log, "--db", tmp_path / "s.db", "--acme-part")
-    done = run(installed / "otel-logtail", *source, "db", "doctor", "--format", "json")
+    done = run(installed, *source, "db", "doctor", "--format", "json")
     checks = {check["area"]: check["level"] for check in json.loads(done.stdout)}
     assert checks["logs of acme"] == "ok"
-    unit = run(installed / "otel-logtail", "service", "systemd", *source, "db").stdout
+    unit = run(installed, "service", "systemd", *source, "db").stdout
     assert "--acme-part db" in unit
     assert refused(installed, "service", "systemd", *source, "x").startswith("invalid --acme-part 'x': ")
 
@@ -318,14 +336,14 @@ def test_doctor_checks_the_options_and_files_of_an_exporter(installed: Path, tmp
     log, out = tmp_path / "access.log", tmp_path / "out.csv"
     log.write_text("2025-11-25T12:00:01.000Z acme request route=/search took=0.100 db=0.005\n")
     source = ("--observer", "acme", "--path", log, "--db", tmp_path / "s.db", "--exporter", "csv")
-    done = run(installed / "otel-logtail", *source, "--csv-file", out, "doctor", "--format", "json")
+    done = run(installed, *source, "--csv-file", out, "doctor", "--format", "json")
     checks = {check["area"]: (check["level"], check["what"]) for check in json.loads(done.stdout)}
     assert checks["exporter csv"] == ("ok", f"{out} can be written")
 
 
 def test_a_service_may_write_the_file_of_an_exporter(installed: Path, tmp_path: Path) -> None:
     source = ("--observer", "acme", "--path", "/var/log/acme/access.log", "--exporter", "csv")
-    unit = run(installed / "otel-logtail", "service", "systemd", *source, "--csv-file", "/srv/acme/out.csv").stdout
+    unit = run(installed, "service", "systemd", *source, "--csv-file", "/srv/acme/out.csv").stdout
     assert 'ReadWritePaths="-/srv/acme"' in unit.splitlines()
     assert "--csv-file 'out.csv' is relative" in refused(
         installed, "service", "systemd", *source, "--csv-file", "out.csv"
@@ -344,7 +362,7 @@ def test_only_the_package_of_a_plug_in_names_its_options() -> None:
 
 
 def test_its_own_tests_pass_with_the_contract_suite(installed: Path) -> None:
-    done = run(installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "tests")
+    done = new_process(installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "tests")
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
 
