@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -48,8 +49,9 @@ EACH = pytest.mark.parametrize("words", [*map(words_of, TO_STDOUT), *map(list, H
 
 @EACH
 def test_output_to_a_full_disk_is_one_error(words: list[str], tmp_path: Path, store: Path) -> None:
-    code, lines = run(words, tmp_path, store, "> /dev/full")
-    assert (code, lines) == (1, [NOWHERE + "No space left on device"])
+    errors = tmp_path / "stderr"
+    code = exit_code(words, environ=environ(tmp_path, store), streams=(os.devnull, "/dev/full", str(errors)))
+    assert (code, errors.read_text()) == (1, f"{NOWHERE}No space left on device\n")
 
 
 @pytest.mark.parametrize("shell", [">&-", "<&- >&-"])
@@ -110,38 +112,58 @@ def test_a_closed_stream_is_not_replaced_by_a_file(tmp_path: Path, store: Path) 
 # --- unexpected errors ---
 
 UNFORESEEN = """
-import importlib.abc, re, sys
+import importlib.abc, json, os, re, sys
 from otel_logtail.cli.main import main
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if re.match("otel_logtail[.](?!observers|exporters)[a-z]+[.]", name):
             sys.meta_path.remove(self)
-            raise {problem}
+            raise KeyError('x\\nforged')
 
 sys.meta_path.insert(0, Finder())
-main()
+for words in json.loads(sys.argv[1]):
+    read, write = os.pipe()
+    if not os.fork():
+        os.dup2(write, 1)
+        os.dup2(write, 2)
+        os.close(read)
+        os.close(write)
+        sys.argv[1:] = words
+        main()
+    os.close(write)
+    with open(read, encoding="utf-8") as printed:
+        text = printed.read()
+    print(json.dumps([os.waitstatus_to_exitcode(os.wait()[1]), text]))
 """
-"""The program itself, where the first of its own modules that a command imports can't be. A plug-in that can't be is
-another error."""
+"""The program itself, where the first of its own modules that a command imports can't be: a process for each of the
+given commands prints its exit code and its output. A plug-in that can't be imported is another error."""
+
+
+@pytest.fixture(scope="module")
+def unforeseen(tmp_path_factory: pytest.TempPathFactory, store: Path) -> dict[tuple[str, ...], tuple[int, str]]:
+    """Return the exit code and the output of each command."""
+    each = [(), *COMMANDS]
+    words = [words_of(names) if names else [*HEADROOM, "--once"] for names in each]
+    done = subprocess.run(
+        [sys.executable, "-c", UNFORESEEN, json.dumps(words)],
+        env=environ(tmp_path_factory.mktemp("home"), store),
+        capture_output=True,
+        text=True,
+        timeout=bound_s(60),
+        check=True,
+    )
+    ended = [json.loads(line) for line in done.stdout.splitlines()]
+    return {names: (code, printed) for names, (code, printed) in zip(each, ended, strict=True)}
 
 
 @pytest.mark.parametrize("names", [(), *COMMANDS], ids=lambda names: " ".join(names) or "follow")
 def test_any_other_exception_of_any_command_is_one_line_and_a_hint(
-    names: tuple[str, ...], tmp_path: Path, store: Path
+    names: tuple[str, ...], unforeseen: dict[tuple[str, ...], tuple[int, str]]
 ) -> None:
-    program = [sys.executable, "-c", UNFORESEEN.format(problem="KeyError('x\\nforged')")]
-    words = words_of(names) if names else [*HEADROOM, "--once"]
-    done = subprocess.run(
-        [*program, *words],
-        env=environ(tmp_path, store),
-        capture_output=True,
-        text=True,
-        timeout=bound_s(60),
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    error, _, hint = done.stderr.splitlines()
+    code, printed = unforeseen[names]
+    assert code == 1
+    error, _, hint = printed.splitlines()
     assert error.startswith("otel-logtail: error: internal error: KeyError: 'x\\nforged' (at <string>:9 < ")
     assert hint.startswith("hint: ")
 

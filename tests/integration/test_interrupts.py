@@ -17,6 +17,7 @@ from termios import FIONREAD
 
 import pytest
 
+from tests.support import forked
 from tests.support.command import PROGRAM, environ, words_of
 from tests.support.commands import COMMANDS
 from tests.support.daemon import Daemon
@@ -68,17 +69,22 @@ def has_open(pid: int, path: Path) -> bool:
     return False
 
 
+def end_while_busy(running: subprocess.Popen[str] | forked.Process, store: Path, number: signal.Signals) -> None:
+    """Signal a command once it is busy with the store."""
+    wait_until(lambda: running.poll() is not None or has_open(running.pid, store))
+    before_s = cpu_s(running.pid)
+    wait_until(lambda: running.poll() is not None or cpu_s(running.pid) > before_s + 0.1)
+    assert running.poll() is None, "it must still be busy"
+    running.send_signal(number)
+
+
 def interrupted(words: list[str], home: Path, store: Path, number: signal.Signals, stdout: int) -> tuple[int, str]:
     """Signal a command that is busy with the store; return its exit code and output."""
     running = subprocess.Popen(
         [*PROGRAM, *words], env=environ(home, store), stdout=stdout, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_until(lambda: running.poll() is not None or has_open(running.pid, store))
-        before_s = cpu_s(running.pid)
-        wait_until(lambda: running.poll() is not None or cpu_s(running.pid) > before_s + 0.1)
-        assert running.poll() is None, "it must still be busy"
-        running.send_signal(number)
+        end_while_busy(running, store, number)
         _, said = running.communicate(timeout=bound_s(10))
     finally:
         running.kill()
@@ -88,9 +94,14 @@ def interrupted(words: list[str], home: Path, store: Path, number: signal.Signal
 
 @pytest.mark.parametrize("names", READING, ids=" ".join)
 def test_a_command_that_reads_ends_at_once(names: tuple[str, ...], tmp_path: Path) -> None:
-    store = endless(tmp_path / "store.db")
-    words = words_of(names)
-    assert interrupted(words, tmp_path, store, signal.SIGINT, subprocess.DEVNULL) == (130, "")
+    store, errors = endless(tmp_path / "store.db"), tmp_path / "stderr"
+    streams = (os.devnull, os.devnull, str(errors))
+    running = forked.start(words_of(names), environ=environ(tmp_path, store), streams=streams)
+    try:
+        end_while_busy(running, store, signal.SIGINT)
+        assert (running.wait(bound_s(10)), errors.read_text()) == (130, "")
+    finally:
+        running.kill()
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
