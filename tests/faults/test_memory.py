@@ -1,4 +1,4 @@
-"""The cases of ``python -m benchmarks.memory``, small: what grows with its input shows here already."""
+"""The cases of ``python -m benchmarks.memory``, small: each input alone would need more than the bound."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ def small(peak: Peak) -> bool:
     return 20 < peak.peak_mib < BOUND_MIB
 
 
-def test_a_line_of_200_mb_is_skipped_in_bounded_memory(tmp_path: Path) -> None:
-    peak = long_line(tmp_path, nowhere(), 200 * MB)
+def test_a_line_of_100_mb_is_skipped_in_bounded_memory(tmp_path: Path) -> None:
+    peak = long_line(tmp_path, nowhere(), 100 * MB)
     assert small(peak), str(peak)
 
 
-def test_a_hole_of_200_mb_is_read_over_in_bounded_memory(tmp_path: Path) -> None:
-    peak = hole(tmp_path, nowhere(), 200 * MB)
+def test_a_hole_of_100_mb_is_read_over_in_bounded_memory(tmp_path: Path) -> None:
+    peak = hole(tmp_path, nowhere(), 100 * MB)
     assert small(peak), str(peak)
 
 
-def test_a_log_of_300_mb_is_read_in_bounded_memory(tmp_path: Path) -> None:
-    peak = backlog(tmp_path, nowhere(), 300 * MB)
+def test_a_log_of_100_mb_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    peak = backlog(tmp_path, nowhere(), 100 * MB)
     assert small(peak), str(peak)
 
 
 def test_a_compressed_file_a_thousand_times_its_size_is_read_in_bounded_memory(tmp_path: Path) -> None:
-    peak = bomb(tmp_path, nowhere(), 200 * MB)
+    peak = bomb(tmp_path, nowhere(), 160 * MB)
     assert small(peak), str(peak)
 
 
-def test_200_000_samples_wait_for_a_collector_and_are_delivered_in_bounded_memory(tmp_path: Path) -> None:
+def test_100_000_samples_wait_for_a_collector_and_are_delivered_in_bounded_memory(tmp_path: Path) -> None:
     collector = Collector(find_collector(), tmp_path)
     try:
-        peak = undelivered(tmp_path / "followed", collector, 200_000)
+        peak = undelivered(tmp_path / "followed", collector, 100_000)
     finally:
         collector.kill()
     assert small(peak), str(peak)
