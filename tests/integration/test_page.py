@@ -8,6 +8,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timezone
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield found
 
 
-def made(db: Path, folder: Path, *slos: str) -> Path:
+def made(db: Path, path: Path, *slos: str) -> Path:
     """Write the page of a store, with a comparison of its two halves if it has days."""
     with Reader.open(db) as reader, reader.snapshot():
         targets = [parse_slo(slo) for slo in slos]
@@ -226,16 +227,31 @@ def made(db: Path, folder: Path, *slos: str) -> Path:
         if len(report.days) > 2:
             halves = [MIDNIGHT + len(report.days) * DAY * part // 2 for part in range(3)]
             comparison = compare_periods(reader, Period(*halves[:2]), Period(*halves[1:]), timezone.utc)
-    path = folder / "page.html"
     path.write_text(page(report, comparison, made_ns=NOON, tz=timezone.utc))
     return path
 
 
+Pages = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    """Return a function that makes the page of a state with some SLOs once."""
+
+    @cache
+    def store_of(state: Callable[[Path], Path]) -> Path:
+        return state(tmp_path_factory.mktemp(state.__name__))
+
+    @cache
+    def page_of(state: Callable[[Path], Path], *slos: str) -> Path:
+        return made(store_of(state), tmp_path_factory.mktemp("page") / "page.html", *slos)
+
+    return page_of
+
+
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_nothing_is_cut_or_on_top_of_each_other(
-    state: Callable[[Path], Path], chromium: Browser, tmp_path: Path
-) -> None:
-    path = made(state(tmp_path), tmp_path, "stalls<3/day", "p99<500ms", "stalled<0.1%")
+def test_nothing_is_cut_or_on_top_of_each_other(state: Callable[[Path], Path], chromium: Browser, pages: Pages) -> None:
+    path = pages(state, "stalls<3/day", "p99<500ms", "stalled<0.1%")
     assert path.stat().st_size <= MOST_BYTES
     url = path.as_uri()
     for width in WIDTHS:
@@ -254,8 +270,8 @@ def test_nothing_is_cut_or_on_top_of_each_other(
     assert chromium.pdf().startswith(b"%PDF")
 
 
-def test_a_tooltip_is_shown_at_once_and_a_link_opens_its_stall(chromium: Browser, tmp_path: Path) -> None:
-    url = made(a_month(tmp_path), tmp_path, "stalls<3/day").as_uri()
+def test_a_tooltip_is_shown_at_once_and_a_link_opens_its_stall(chromium: Browser, pages: Pages) -> None:
+    url = pages(a_month, "stalls<3/day").as_uri()
     chromium.open(url, 1280)
     x, y = chromium.evaluate(
         "(() => { const box = document.querySelector('rect.hit').getBoundingClientRect();"
@@ -276,9 +292,9 @@ def test_a_tooltip_is_shown_at_once_and_a_link_opens_its_stall(chromium: Browser
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("state", [a_month, marks_a_day_apart], ids=["month", "marks"])
 def test_the_first_200_pixels_hold_the_answer(
-    state: Callable[[Path], Path], width: int, chromium: Browser, tmp_path: Path
+    state: Callable[[Path], Path], width: int, chromium: Browser, pages: Pages
 ) -> None:
-    chromium.open(made(state(tmp_path), tmp_path, "stalls<3/day").as_uri(), width)
+    chromium.open(pages(state, "stalls<3/day").as_uri(), width)
     bottoms = chromium.evaluate(
         "[...document.querySelectorAll('header :is(h1, .kicker, .value)')].map((e) => e.getBoundingClientRect().bottom)"
     )
@@ -286,8 +302,8 @@ def test_the_first_200_pixels_hold_the_answer(
     assert max(bottoms) <= 200
 
 
-def test_each_plot_and_table_has_its_names(chromium: Browser, tmp_path: Path) -> None:
-    chromium.open(made(a_month(tmp_path), tmp_path).as_uri(), 1280)
+def test_each_plot_and_table_has_its_names(chromium: Browser, pages: Pages) -> None:
+    chromium.open(pages(a_month).as_uri(), 1280)
     for all_of_them in (
         "[...document.querySelectorAll('figure')].every((e) => e.getAttribute('aria-label'))",
         "[...document.querySelectorAll('figure')].every((e) => e.querySelector('details table'))",
@@ -300,9 +316,9 @@ def test_each_plot_and_table_has_its_names(chromium: Browser, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_text_has_enough_contrast(dark: bool, chromium: Browser, tmp_path: Path) -> None:
+def test_text_has_enough_contrast(dark: bool, chromium: Browser, pages: Pages) -> None:
     """4.5 to 1 (WCAG AA) for each color of text on the paper."""
-    chromium.open(made(a_month(tmp_path), tmp_path).as_uri(), 1280, dark=dark)
+    chromium.open(pages(a_month).as_uri(), 1280, dark=dark)
     colors = chromium.evaluate(
         "['paper', 'ink', 'soft', 'ok', 'degraded', 'stall', 'met'].map((name) =>"
         " getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim())"

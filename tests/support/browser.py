@@ -64,7 +64,8 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="print" if paper else "screen", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
-        for address in ("about:blank", url):  # a page that is already open would only scroll
+        before = ("about:blank",) if "#" in url else ()  # a page that is already open would only scroll
+        for address in (*before, url):
             loader = self.call("Page.navigate", url=address)["loaderId"]
             while loader not in self._loaded:
                 self._read()
