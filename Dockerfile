@@ -11,13 +11,14 @@ COPY pyproject.toml constraints.txt setup.py MANIFEST.in README.md CHANGELOG.md 
 COPY otel_logtail ./otel_logtail
 RUN PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
     python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
-RUN python -m venv /opt/otel-logtail
+RUN python -m venv --without-pip /opt/otel-logtail
 RUN wheel=$(echo /wheels/otel_logtail-*.whl) \
-    && /opt/otel-logtail/bin/python -m pip install --no-cache-dir --constraint constraints.txt "$wheel[hex,prometheus]" \
-    && /opt/otel-logtail/bin/python -m pip uninstall --yes pip
+    && python -m pip --python /opt/otel-logtail/bin/python install \
+        --no-cache-dir --constraint constraints.txt "$wheel[hex,prometheus]"
 # the packages of the image, as CycloneDX: the tool stays in this stage
-RUN python -m venv /sbom \
-    && /sbom/bin/python -m pip install --no-cache-dir --constraint constraints.txt cyclonedx-bom \
+RUN python -m venv --without-pip /sbom \
+    && python -m pip --python /sbom/bin/python install \
+        --no-cache-dir --no-compile --constraint constraints.txt cyclonedx-bom \
     && /sbom/bin/python -m cyclonedx_py environment /opt/otel-logtail/bin/python --of JSON -o /opt/otel-logtail/sbom.cdx.json
 
 FROM python:3.13.9-slim-bookworm
