@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # comes with kubernetes-validate
 
 from otel_logtail.daemon.config import read_config
-from tests.support.command import run
+from tests.support.forked import run
 from tests.support.helm import CHART, Helm
 from tests.support.places import RELEASED
 from tests.support.real_programs import find_program

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import run
 from tests.support.daemon import Daemon
+from tests.support.forked import run
 from tests.support.history import deliver
 from tests.support.jaeger import Jaeger, values
 from tests.support.lines import T0, line

@@ -18,7 +18,7 @@ from otel_logtail.exporters.otlp.endpoint import Setting
 from otel_logtail.model import Stream
 from otel_logtail.option import Options
 from tests.support.collector import Collector, find_collector
-from tests.support.command import ask, run
+from tests.support.forked import ask, run
 from tests.support.otel_variables import SIGNALS, E, asked
 from tests.support.places import CAPTURES, ROOT
 

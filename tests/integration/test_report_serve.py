@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import PROGRAM, environ, run
+from tests.support.command import PROGRAM, environ
 from tests.support.daemon import Daemon
+from tests.support.forked import run
 from tests.support.lines import lines
 from tests.support.moments import proxy_store
 from tests.support.ports import free_port
