@@ -103,6 +103,25 @@ def has(stream: Stream, number: int) -> Callable[[FakeExporter], bool]:
     return look
 
 
+def test_only_streams_with_new_items_are_read(
+    store: Store, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Outbox.read
+    streams: list[Stream] = []
+
+    def noted(outbox: Outbox, stream: Stream, limit: int) -> ExportBatch | None:
+        streams.append(stream)
+        return read(outbox, stream, limit)
+
+    monkeypatch.setattr(Outbox, "read", noted)
+    Piece(store).commit(breaches(3))
+    running = run(wants=frozenset(Stream))
+    assert running.exporter.wait_for(has(Stream.BREACHES, 3))
+    running.end()
+    assert set(streams) == {Stream.INTERVALS, Stream.BREACHES}
+    assert streams.count(Stream.BREACHES) == 1
+
+
 def asked(number: int) -> Callable[[FakeExporter], bool]:
     return lambda exporter: len(exporter.asked) >= number
 

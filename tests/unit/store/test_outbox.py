@@ -256,6 +256,33 @@ def test_nothing_is_repeated_while_points_wait(store: Store, outbox: Outbox) -> 
     assert outbox.silent(MINUTE, 1000) is None
 
 
+def test_a_stream_waits_while_it_has_items_behind_the_cursor(store: Store, outbox: Outbox) -> None:
+    piece = Piece(store)
+    assert outbox.waiting() == frozenset()
+    piece.commit(line(1, 0.6), seal_s=10)
+    assert outbox.waiting() == {Stream.INTERVALS, Stream.BREACHES}
+    deliver(outbox)
+    assert outbox.waiting() == {Stream.BREACHES}
+    batch = outbox.read(Stream.BREACHES, 10)
+    assert batch is not None
+    outbox.advance(batch, 1, NOON)
+    assert outbox.waiting() == frozenset()
+
+
+def test_points_are_the_last_if_no_interval_waits_and_no_repeat_is_due(store: Store, outbox: Outbox) -> None:
+    piece = Piece(store)
+    piece.commit(line(1, 0.1, key="a") + line(1, 0.1, key="b"), seal_s=10)
+    deliver(outbox)
+    assert outbox.silent(2 * MINUTE, 1000) is None
+    for second, limit, expected in ((31, 1000, True), (61, 1, False), (91, 1000, True), (131, 1000, False)):
+        piece.commit(line(second, 0.1, key="b"), seal_s=second + 9)
+        while (batch := outbox.read(Stream.INTERVALS, limit)) is not None and batch.items[-1].id == 0:
+            outbox.advance(batch, len(batch.items), NOON)
+        assert outbox.is_last == expected
+        deliver(outbox)
+    assert len(durations(outbox.silent(2 * MINUTE, 1000))) == 1
+
+
 def test_a_point_after_a_repeat_continues_from_it(store: Store, outbox: Outbox) -> None:
     piece = Piece(store)
     piece.commit(line(1, 0.1), seal_s=10)
