@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import typer
 
 from otel_logtail.cli.errors import ended
-from otel_logtail.cli.main import program
 from otel_logtail.plugins import find_exporter
 from tests.support.command import USAGE
+from tests.support.commands import ROOT
 from tests.support.forked import run
 from tests.support.places import CAPTURES
 
@@ -89,7 +88,7 @@ def test_each_option_has_its_wrong_value() -> None:
     of_typer = {"typer.completion"}  # the module of the callbacks of options that typer adds by itself
     options = {
         str(parameter.name)
-        for parameter in typer.main.get_command(program()).params
+        for parameter in ROOT.params
         if getattr(parameter.callback, "__module__", "") not in of_typer
     } - {"help", "version"}
     assert options == WRONG.keys() | YES_OR_NO
@@ -112,9 +111,8 @@ def error_of(
             patch.delenv(name)
         for name, value in {"HOME": str(tmp_path), **environ}.items():
             patch.setenv(name, value)
-        command: Any = typer.main.get_command(program())
         try:
-            code = command.main(arguments, prog_name="otel-logtail", standalone_mode=False)
+            code = ROOT.main(arguments, prog_name="otel-logtail", standalone_mode=False)
         except Exception as problem:  # noqa: BLE001 - what the parser itself raises
             code = ended(problem)
     said = capsys.readouterr().err
@@ -235,7 +233,7 @@ def test_every_command_with_a_variable_is_among_them() -> None:
     (marked,) = [mark for mark in test_so_does_every_other_command.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
     tested = {(command.split()[0], f"OTEL_LOGTAIL_{option.upper()}") for command, option, _, _ in marked.args[1]}
     waits = {("watch", "OTEL_LOGTAIL_DB")}  # until there is a store
-    assert set(with_variables(typer.main.get_command(program()), ())) == tested | waits
+    assert set(with_variables(ROOT, ())) == tested | waits
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------

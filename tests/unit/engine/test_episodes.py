@@ -107,14 +107,13 @@ def test_a_backlog_read_at_once_gives_the_episodes_that_living_through_it_gave(
     open_ = NOTHING
     breaches: list[Breach] = []
     closed: list[Episode] = []
-    rest = list(hits)
-    while rest:
-        number = data.draw(st.integers(0, len(rest)))
-        piece, rest = rest[:number], rest[number:]
+    cuts = data.draw(st.lists(st.integers(0, len(hits)), max_size=20))
+    for start, end in pairwise([0, *sorted(cuts), len(hits)]):
+        piece = hits[start:end]
         open_, more, over = run(piece, open_)
         breaches += more
         closed += over
-        latest_ns = rest[0].sample.logged_ns if rest else 10_000_000
+        latest_ns = hits[end].sample.logged_ns if end < len(hits) else 10_000_000
         earliest_ns = piece[-1].sample.logged_ns if piece else 0
         for time_ns in sorted(data.draw(st.lists(st.integers(min(earliest_ns, latest_ns), latest_ns), max_size=3))):
             open_, ended = tick(open_, time_ns)

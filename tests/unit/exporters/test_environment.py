@@ -9,11 +9,9 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-import typer
 from msgspec import structs
 
 from otel_logtail import environment
-from otel_logtail.cli.main import program
 from otel_logtail.cli.settings import given_by
 from otel_logtail.daemon.merge import settings_of
 from otel_logtail.errors import UsageError
@@ -25,6 +23,7 @@ from otel_logtail.exporters.prometheus.exporter import address_of
 from otel_logtail.model import ExportBatch, Stream
 from otel_logtail.option import Options
 from otel_logtail.plugins import make_exporter
+from tests.support.commands import ROOT
 from tests.support.forked import run
 from tests.support.otel_variables import SIGNALS, E, asked
 from tests.support.otlp_items import T0, breach, point
@@ -160,18 +159,17 @@ def service_links(service: str) -> dict[str, str]:
     }
 
 
-def variables_of_ours() -> list[str]:
+def variables_of_ours() -> set[str]:
     """All variables that the program reads: of its own options, and OpenTelemetry's."""
-    own = [parameter.envvar for parameter in typer.main.get_command(program()).params if parameter.envvar]
-    return sorted({*map(str, own), *asked(), "III_URL", "III_TOKEN", "HEX_DIR", "HEADROOM_WORKSPACE_DIR"})
+    own = [parameter.envvar for parameter in ROOT.params if parameter.envvar]
+    return {*map(str, own), *asked(), "III_URL", "III_TOKEN", "HEX_DIR", "HEADROOM_WORKSPACE_DIR"}
 
 
 def services_that_collide() -> list[str]:
     """The names of Services whose variables are among those that the program reads."""
-    stems = {name[:end] for name in variables_of_ours() for end in range(1, len(name)) if name[end] == "_"}
-    return sorted(
-        stem.lower().replace("_", "-") for stem in stems if service_links(stem).keys() & set(variables_of_ours())
-    )
+    ours = variables_of_ours()
+    stems = {name[:end] for name in ours for end in range(1, len(name)) if name[end] == "_"}
+    return sorted(stem.lower().replace("_", "-") for stem in stems if service_links(stem).keys() & ours)
 
 
 def test_the_services_whose_names_collide_are_known() -> None:
@@ -233,9 +231,8 @@ def test_an_address_with_a_placeholder_is_an_error_that_shows_it(where: str, pla
                 patch.delenv(name)
         for name, text in environ.items():
             patch.setenv(name, text)
-        command = typer.main.get_command(program())
         given = [where, value] if where.startswith("--") else []
-        with command.make_context("otel-logtail", [*parameters, *given]) as context:
+        with ROOT.make_context("otel-logtail", [*parameters, *given]) as context:
             settings = settings_of(given_by(context))
         for name in settings.exporters:
             own = ExporterContext(os.environ, settings.exporter_options[name], settings.places)
