@@ -481,7 +481,7 @@ class JsonlReceiver(FolderReceiver):
     def __init__(self) -> None:
         super().__init__()
         file = str(self._there / "x.jsonl")
-        self._options = {"jsonl_file": file, "events": "both", "jsonl_max_size": "4kB", "jsonl_keep": "1000"}
+        self._options = {"jsonl_file": file, "events": "both", "jsonl_max_size": "4kB", "jsonl_keep": "200"}
 
     def exporter(self) -> Exporter:
         return jsonl.make(ExporterContext({}, self._options, host="box", version="1.2.3"))
