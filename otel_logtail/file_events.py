@@ -129,9 +129,7 @@ class FileEvents(Messages):
     @event("source.silent")
     def no_sample(self, source: str, lines: int, advice: str) -> Message:
         """A source had no sample so far: its log may have a format without durations."""
-        return begin(
-            f"silence {source}", "warning", f"{source}: no sample in {lines} line{'' if lines == 1 else 's'}: {advice}"
-        )
+        return begin(f"silence {source}", "warning", f"{source}: no sample in {number(lines, 'line')}: {advice}")
 
     @event("source.first_sample")
     def has_samples(self, source: str) -> Message:

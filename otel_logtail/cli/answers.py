@@ -6,8 +6,7 @@ Rows are written as they are read, a piece at a time.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import tzinfo
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TextIO
 
 import msgspec
@@ -24,8 +23,8 @@ _IN_NO_TEXT = "\ud800"
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def _time(tz: tzinfo | None) -> Callable[[object], str]:
-    return lambda value: "-" if value is None else local(parse_when(str(value), 0), tz)
+def _time(value: object) -> str:
+    return "-" if value is None else local(parse_when(str(value), 0))
 
 
 def _number(value: object) -> str:
@@ -45,68 +44,60 @@ def _bytes(value: object) -> str:
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
-def sample_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
-    """Return the columns of samples, the most important one first; times in a zone (None: the local one)."""
-    return (
-        Column("time", "time", _time(tz)),
-        Column("duration_ms", "duration", duration, right=True),
-        Column("severity", "severity"),
-        Column("cause", "cause"),
-        Column("stage", "stage"),
-        Column("source", "source"),
-        Column("attributes", "attributes", pairs, wraps=True),
-        Column("stages", "stages (ms)", pairs, wraps=True),
-        Column("file", "file", _optional),
-        Column("offset", "offset", right=True),
-        Column("id", "id", right=True),
-    )
+SAMPLE_COLUMNS = (
+    Column("time", "time", _time),
+    Column("duration_ms", "duration", duration, right=True),
+    Column("severity", "severity"),
+    Column("cause", "cause"),
+    Column("stage", "stage"),
+    Column("source", "source"),
+    Column("attributes", "attributes", pairs, wraps=True),
+    Column("stages", "stages (ms)", pairs, wraps=True),
+    Column("file", "file", _optional),
+    Column("offset", "offset", right=True),
+    Column("id", "id", right=True),
+)
+"""Columns of samples, the most important one first."""
 
+SLOW_COLUMNS = (
+    Column("duration_ms", "duration", duration, right=True),
+    Column("time", "time", _time),
+    Column("cause", "cause"),
+    Column("stages", "stages (ms)", pairs, wraps=True),
+    Column("trace_id", "trace"),
+    Column("source", "source"),
+    Column("link_trace_id", "trace of the line"),
+    Column("severity", "severity"),
+    Column("attributes", "attributes", pairs, wraps=True),
+    Column("file", "file", _optional),
+    Column("offset", "offset", right=True),
+    Column("id", "id", right=True),
+)
+"""Columns of the slowest samples."""
 
-def slow_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
-    """Return the columns of the slowest samples; times in a zone (None: the local one)."""
-    return (
-        Column("duration_ms", "duration", duration, right=True),
-        Column("time", "time", _time(tz)),
-        Column("cause", "cause"),
-        Column("stages", "stages (ms)", pairs, wraps=True),
-        Column("trace_id", "trace"),
-        Column("source", "source"),
-        Column("link_trace_id", "trace of the line"),
-        Column("severity", "severity"),
-        Column("attributes", "attributes", pairs, wraps=True),
-        Column("file", "file", _optional),
-        Column("offset", "offset", right=True),
-        Column("id", "id", right=True),
-    )
+EPISODE_COLUMNS = (
+    Column("start", "start", _time),
+    Column("duration_ms", "duration", duration, right=True),
+    Column("count", "count", _number, right=True),
+    Column("peak_ms", "peak", duration, right=True),
+    Column("severity", "severity"),
+    Column("cause", "cause"),
+    Column("dominant_stage", "stage"),
+    Column("open", "open", lambda is_open: "yes" if is_open else "no"),
+    Column("source", "source"),
+    Column("trace_id", "trace"),
+    Column("span_id", "span"),
+    Column("end", "end", _time),
+    Column("id", "id", _optional, right=True),
+)
+"""Columns of episodes, the most important one first."""
 
-
-def episode_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
-    """Return the columns of episodes, the most important one first; times in a zone (None: the local one)."""
-    return (
-        Column("start", "start", _time(tz)),
-        Column("duration_ms", "duration", duration, right=True),
-        Column("count", "count", _number, right=True),
-        Column("peak_ms", "peak", duration, right=True),
-        Column("severity", "severity"),
-        Column("cause", "cause"),
-        Column("dominant_stage", "stage"),
-        Column("open", "open", lambda is_open: "yes" if is_open else "no"),
-        Column("source", "source"),
-        Column("trace_id", "trace"),
-        Column("span_id", "span"),
-        Column("end", "end", _time(tz)),
-        Column("id", "id", _optional, right=True),
-    )
-
-
-def mark_columns(tz: tzinfo | None = None) -> tuple[Column, ...]:
-    """Return the columns of marks, the most important one first; times in a zone (None: the local one)."""
-    return (
-        Column("time", "time", _time(tz)),
-        Column("text", "mark", wraps=True),
-        Column("source", "source"),
-    )
-
+MARK_COLUMNS = (
+    Column("time", "time", _time),
+    Column("text", "mark", wraps=True),
+    Column("source", "source"),
+)
+"""Columns of marks, the most important one first."""
 
 SCHEMA_COLUMNS = (
     Column("view", "view"),
@@ -187,14 +178,14 @@ def _csv_cell(value: object) -> object:
 # --- single answers -------------------------------------------------------------------------------------------------
 
 
-def write_summary(out: TextIO, summary: msgspec.Struct, form: Format, *, tz: tzinfo | None = None) -> None:
-    """Write one record: an object in JSON, one line per value in a table (times in a zone; None: the local one)."""
+def write_summary(out: TextIO, summary: msgspec.Struct, form: Format) -> None:
+    """Write one record: an object in JSON, one line per value in a table."""
     keys, values = summary.__struct_encode_fields__, msgspec.structs.astuple(summary)
     if form == "json":
         out.write(json_text(msgspec.json.encode(summary), out) + "\n")
     elif form == "table":
         shown = [
-            (key.removesuffix("_ms").replace("_", " "), _summary_value(key, value, tz))
+            (key.removesuffix("_ms").replace("_", " "), _summary_value(key, value))
             for key, value in zip(keys, values, strict=True)
         ]
         columns = (Column("what", "what"), Column("value", "value", right=True))
@@ -203,15 +194,13 @@ def write_summary(out: TextIO, summary: msgspec.Struct, form: Format, *, tz: tzi
         write_rows(out, keys, [values], form)
 
 
-def _summary_value(key: str, value: object, tz: tzinfo | None) -> str:
+def _summary_value(key: str, value: object) -> str:
     if key.endswith("_ms"):
         return "-" if value is None else duration(value)
-    return _time(tz)(value) if key in ("from", "to") else _number(value)
+    return _time(value) if key in ("from", "to") else _number(value)
 
 
-def write_status(
-    out: TextIO, status: Mapping[str, object], form: Format, *, width: int | None = None, tz: tzinfo | None = None
-) -> None:
+def write_status(out: TextIO, status: Mapping[str, object], form: Format, *, width: int | None = None) -> None:
     """Write the answer of ``query.status``. CSV has one line per value, with its path in the object as ``key``."""
     if form in ("json", "jsonl"):
         out.write(json_text(msgspec.json.encode(status), out) + "\n")
@@ -223,7 +212,7 @@ def write_status(
         sections: dict[str, Sequence[Mapping[str, object]]] = {
             "sources": [_without_advice({**source, "files": len(_records(source["files"]))}) for source in sources],
             "files": files,
-            "exporters": [{**exporter, "last_success": _time(tz)(exporter["last_success"])} for exporter in exporters],
+            "exporters": [{**exporter, "last_success": _time(exporter["last_success"])} for exporter in exporters],
             "store": _records([status["db"]]),
         }
         if silent := [{"source": s["name"], "todo": s["no_sample"]} for s in sources if s["no_sample"]]:

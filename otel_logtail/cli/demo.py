@@ -30,12 +30,7 @@ _QUIET_MS = 3000  # the default of --quiet-ms: an episode ends this long after i
 
 
 def run(out: TextIO, *, speed: float = 1.0) -> int:
-    """Run the demo and return the exit code.
-
-    Args:
-        out: The stream for its output.
-        speed: The speed, as a multiple of the original one.
-    """
+    """Run the demo and return the exit code. ``speed`` is a multiple of the original one."""
     folder = Path(tempfile.mkdtemp(prefix="otel-logtail-demo-"))
     log, db = folder / "proxy-8787.log", folder / "demo.db"
     log.touch()

@@ -80,9 +80,6 @@ def errors_as_exit(context: Any) -> Iterator[None]:
 
     Stdout is flushed, so that a pipe that was closed late is detected here. Errors of typer about the arguments pass:
     the program that parsed them may be a part of all commands (``main``).
-
-    Args:
-        context: Typer's context of the command.
     """
     try:
         yield

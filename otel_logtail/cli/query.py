@@ -63,7 +63,7 @@ def samples(
     asked = _Asked(query.SampleRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
         rows = query.samples(reader, severities=severities_of(severity), limit=asked.newest, keep=asked.keep)
-        number = asked.write(rows, answers.sample_columns())
+        number = asked.write(rows, answers.SAMPLE_COLUMNS)
     _note("samples", number, asked.cut, ranged=bool(since or until), where=where)
     _exit_if_damaged(reader.damage)
 
@@ -90,7 +90,7 @@ def slowest(
     selection = query.Selection(query.SlowestRow, where=where)
     with open_reader(db, since, until, source) as reader:
         rows = query.slowest(reader, limit=limit, keep=selection.keep)
-        number = answers.write_records(sys.stdout, query.SlowestRow, rows, form.value, answers.slow_columns())
+        number = answers.write_records(sys.stdout, query.SlowestRow, rows, form.value, answers.SLOW_COLUMNS)
     _note("slow samples", number, ranged=bool(since or until), where=where)
 
 
@@ -116,7 +116,7 @@ def episodes(
     asked = _Asked(query.EpisodeRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
         rows = query.episodes(reader, severities=severities_of(severity), limit=asked.newest, keep=asked.keep)
-        number = asked.write(rows, answers.episode_columns())
+        number = asked.write(rows, answers.EPISODE_COLUMNS)
     _note("episodes", number, asked.cut, ranged=bool(since or until), where=where)
 
 
@@ -142,7 +142,7 @@ def stalls(
     asked = _Asked(query.EpisodeRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
         rows = query.episodes(reader, severities={Severity.STALL}, limit=asked.newest, keep=asked.keep)
-        number = asked.write(rows, answers.episode_columns())
+        number = asked.write(rows, answers.EPISODE_COLUMNS)
     _note("stalls", number, asked.cut, ranged=bool(since or until), where=where)
 
 
@@ -166,7 +166,7 @@ def marks(
 
     asked = _Asked(query.MarkRow, where, sort, limit, form)
     with open_reader(db, since, until, source) as reader:
-        number = asked.write(query.marks(reader, limit=asked.newest, keep=asked.keep), answers.mark_columns())
+        number = asked.write(query.marks(reader, limit=asked.newest, keep=asked.keep), answers.MARK_COLUMNS)
     _note("marks", number, asked.cut, ranged=bool(since or until), where=where)
 
 

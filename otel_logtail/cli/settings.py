@@ -115,9 +115,7 @@ def _parameter(option: Option[Any], panel: str | None) -> inspect.Parameter:
 def given_by(context: Any, *, variables: bool = True) -> Options:
     """Return the options of a daemon that the user gave, as texts with their places.
 
-    Args:
-        context: The context of the program.
-        variables: Whether to include the values of variables.
+    ``variables``: the values of variables are included.
     """
     texts, places = {}, {}
     for option in declared():

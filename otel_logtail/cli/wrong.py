@@ -13,13 +13,7 @@ from otel_logtail.errors import guess
 
 
 def explained(problem: BaseException, context: Any, message: str) -> tuple[str, str]:
-    """Return the fault of the arguments of a command, and a hint (or nothing).
-
-    Args:
-        problem: The error of the parser.
-        context: The context of the command, or None.
-        message: The message of the parser.
-    """
+    """Return the fault of the arguments of a command, and a hint (or nothing). ``message`` is that of the parser."""
     if context is None:
         return message, ""
     if variable := _variable(problem, context):

@@ -13,7 +13,7 @@ from otel_logtail.errors import StoreCorrupt, StoreError, StoreFull, StoreGone
 from otel_logtail.events import Reporter
 from otel_logtail.store.wal import Held
 from otel_logtail.tail.watch import TimedWatcher, Watcher
-from otel_logtail.text import iso
+from otel_logtail.text import iso, number
 
 ONCE_MAINTENANCE_S = 10.0
 """How long maintenance may take at the end of a run with ``--once``, in seconds. The next run continues it."""
@@ -44,10 +44,7 @@ class Turn:
         return self._pace.every_s(has_events=self.watcher.alive())
 
     def take(self, changed: frozenset[str] | None) -> float:
-        """Scan, read everything that is there, and maintain the store.
-
-        Args:
-            changed: The paths that changed; None: scan all files.
+        """Scan the paths that changed (None: all), read everything that is there, and maintain the store.
 
         Returns:
             The seconds until the next turn has something to do, if no file changes before.
@@ -185,7 +182,7 @@ class Turn:
         runs = self._parts.sources.runs
         files = sum(run.tail.following for run in runs)
         troubles = self._reporter.troubles()
-        text = f"{', '.join(run.info.name for run in runs)}: following {files} file{'' if files == 1 else 's'}"
+        text = f"{', '.join(run.info.name for run in runs)}: following {number(files, 'file')}"
         if troubles:
             text += f"; {troubles[-1]}" + (f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else "")
         return text

@@ -16,12 +16,7 @@ HOUR_S = 3600.0
 class Work:
     """Logs the work of each hour. Times are those of a clock that is never set, in seconds.
 
-    Args:
-        runs: The sources.
-        drains: The delivery workers.
-        waiting: Returns how many items wait for an exporter.
-        reporter: Logs the lines.
-        now_s: The start.
+    ``waiting`` returns how many items wait for an exporter.
     """
 
     def __init__(

@@ -25,7 +25,6 @@ from otel_logtail.text import size, span
 CHECK_S = 30.0
 """The longest time that the integrity check takes, in seconds."""
 
-_RESTART = "sudo systemctl restart otel-logtail, or restart the daemon: it checks the store"
 _START = "sudo systemctl start otel-logtail, or run otel-logtail with its options"
 _FULL = 16 << 20
 _SPARE = 256 << 20

@@ -139,14 +139,7 @@ def _plan(reader: Reader, since_ns: int, until_ns: int) -> list[tuple[int, int, 
 
 
 class Newest:
-    """The newest samples that pass a test, out of blocks that the daemon may merge meanwhile.
-
-    Args:
-        reader: The store and the range.
-        kinds: The kinds of samples to select.
-        limit: The number of samples.
-        test: The test whether a sample is selected.
-    """
+    """The newest samples that pass a test, out of blocks that the daemon may merge meanwhile."""
 
     def __init__(self, reader: Reader, kinds: Kinds, limit: int, test: Callable[[SampleColumns], bool]) -> None:
         self._reader = reader

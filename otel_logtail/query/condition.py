@@ -47,10 +47,6 @@ _SQL_TIME = re.compile(r"\b(?:datetime|strftime)\s*\(", re.IGNORECASE)
 class Condition:
     """An SQL expression over named columns.
 
-    Args:
-        text: The expression.
-        columns: The names that it may use.
-
     Raises:
         UsageError: the text is not an expression over these columns.
     """

@@ -12,6 +12,7 @@ import msgspec
 from otel_logtail.errors import NotAStore, StoreCorrupt, StoreError, UsageError
 from otel_logtail.store.connection import SCHEMA_VERSION, find_room_for_temporary_files, snapshot
 from otel_logtail.store.sparse import add_functions
+from otel_logtail.text import number
 
 FIRST_NS, LAST_NS = -(2**63), 2**63 - 1
 """The first and the last time that SQLite can hold."""
@@ -47,17 +48,13 @@ class Damage:
     def __str__(self) -> str:
         notes = []
         if self._blocks:
-            blocks = _number(len(self._blocks), "block")
-            notes.append(f"{_number(self.left_out, 'sample')} in {blocks} cannot be read and are left out")
+            blocks = number(len(self._blocks), "block")
+            notes.append(f"{number(self.left_out, 'sample')} in {blocks} cannot be read and are left out")
         if at_mean := sum(self._counts.values()):
-            notes.append(f"{_number(at_mean, 'sample')} counted at their mean because their distribution is lost")
+            notes.append(f"{number(at_mean, 'sample')} counted at their mean because their distribution is lost")
         if missing := sum(not samples for samples in self._counts.values()):
-            notes.append(f"{_number(missing, 'interval')} cannot be read: samples are missing in the totals")
+            notes.append(f"{number(missing, 'interval')} cannot be read: samples are missing in the totals")
         return "; ".join(notes)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""Histogram bars: their ranges, their lengths and the ticks beside them. Pure."""
+"""Histogram bars: their ranges and lengths. Pure."""
 
 from __future__ import annotations
 
@@ -18,29 +18,24 @@ class Bar(msgspec.Struct, frozen=True):
     count: int
 
 
-def histogram(counts: Counts, per_octave: int) -> list[Bar]:
-    """Return bars of equal width on a logarithmic scale, from the first that holds a sample to the last.
+def histogram(counts: Counts) -> list[Bar]:
+    """Return a bar for each doubling of the duration, from the first that holds a sample to the last.
 
-    Each bar ends at the end of a bucket of the store, so its count is exact; 0.5 s, 1 s, 2 s … always end a bar.
-    Samples of 0 ms are in the first bar.
+    Each bar ends at the end of a bucket of the store, so its count is exact; 0.5 s, 1 s, 2 s … end a bar. Samples of
+    0 ms are in the first bar.
     """
-    width = (1 << SCALE) // per_octave
     grouped: dict[int, int] = {}
     for index, number in counts.exponential.items():
-        grouped[index // width] = grouped.get(index // width, 0) + number
+        grouped[index >> SCALE] = grouped.get(index >> SCALE, 0) + number
     if counts.zeros:
-        first = min(grouped, default=-10 * per_octave)
+        first = min(grouped, default=-10)
         grouped[first] = grouped.get(first, 0) + counts.zeros
     if not grouped:
         return []
     return [
-        Bar(_ms(place, per_octave), _ms(place + 1, per_octave), grouped.get(place, 0))
+        Bar(2.0**place * 1000, 2.0 ** (place + 1) * 1000, grouped.get(place, 0))
         for place in range(min(grouped), max(grouped) + 1)
     ]
-
-
-def _ms(place: int, per_octave: int) -> float:
-    return float(2 ** (place / per_octave) * 1000)
 
 
 def severity_of(bar: Bar, thresholds_ms: tuple[float, float] | None) -> str:
@@ -54,8 +49,3 @@ def severity_of(bar: Bar, thresholds_ms: tuple[float, float] | None) -> str:
 def length(count: int, most: int) -> float:
     """Return the length of a bar from 0 to 1, on a logarithmic scale that shows the few slow samples."""
     return math.log1p(count) / math.log1p(most) if most else 0.0
-
-
-def ticks(most: int) -> list[int]:
-    """Return 1, 10, 100 … up to the highest count."""
-    return [10**power for power in range(len(str(most))) if 10**power <= most]

@@ -20,6 +20,7 @@ from otel_logtail.report.figures import LEAST_SAMPLES, Figure, Sides, Word, caus
 from otel_logtail.report.news import News, news_of
 from otel_logtail.report.periods import Period
 from otel_logtail.report.ratios import Varies, factor
+from otel_logtail.text import number
 
 _LEAST_HOURS = 6
 _OTHER_DAYS = 28
@@ -153,8 +154,8 @@ def _too_little(hours: Sequence[int], samples: Sequence[int], total: Sequence[in
     if not sum(samples):
         return "the periods share no hour of the day and kind of day (weekday or weekend)"
     have = " ".join(
-        f"{side}: {count:,} sample{'' if count == 1 else 's'} in {number} clock hour{'' if number == 1 else 's'}."
-        for side, number, count in zip(("Before", "After"), hours, samples, strict=True)
+        f"{side}: {number(count, 'sample')} in {number(clock, 'clock hour')}."
+        for side, clock, count in zip(("Before", "After"), hours, samples, strict=True)
     )
     shared = "" if list(samples) == list(total) else " Only the hours that both sides have are compared."
     return f"each side needs {LEAST_SAMPLES} samples in {_LEAST_HOURS} clock hours. {have}{shared}".removesuffix(".")

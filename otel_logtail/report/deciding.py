@@ -27,12 +27,7 @@ class Deciding(msgspec.Struct, frozen=True):
 
 
 def deciding(summary: Summary, lengths_s: Sequence[float]) -> Deciding:
-    """Return the figures.
-
-    Args:
-        summary: The sum of the period.
-        lengths_s: The duration of each stall.
-    """
+    """Return the figures of a period; ``lengths_s`` are the durations of its stalls."""
     first_ns, last_ns = summary.span_ns
     return Deciding(
         covered_s=(last_ns - first_ns) / 1e9,

@@ -163,10 +163,7 @@ def _finite(change: float) -> float | None:
 def markdown(report: Report, comparison: Comparison | None = None, *, tz: tzinfo | None = None) -> Iterator[str]:
     """Yield the lines of a report in Markdown, for a pull request or an issue.
 
-    Args:
-        report: The report.
-        comparison: A comparison of its period with another one.
-        tz: The time zone of times; None: the local one.
+    ``comparison`` is that of its period with another one. Times are in a zone (None: the local one).
     """
     found = answer_of(report)
     yield f"### {MARKS[found.outcome]} {_text(found.sentence)}"

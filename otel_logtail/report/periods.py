@@ -28,12 +28,8 @@ class Period(msgspec.Struct, frozen=True):
 def previous(after: Period, first_ns: int) -> Period:
     """Return the period to compare one with: of the same length, just before it.
 
-    If the length is not a whole number of weeks, the period is moved back by whole weeks, as far as the store goes, so
-    that both have the same hours of the week.
-
-    Args:
-        after: The later period.
-        first_ns: The time of the first sample in the store.
+    If the length is not a whole number of weeks, the period is moved back by whole weeks, as far as the store goes (to
+    ``first_ns``), so that both have the same hours of the week.
     """
     back_ns = -(-(after.length_ns - _SLACK_NS) // WEEK_NS) * WEEK_NS
     if after.since_ns - back_ns < first_ns or not back_ns:
@@ -48,13 +44,7 @@ def before(time_ns: int, first_ns: int) -> Period:
 
 
 def other(compare: str, later: Period, first_ns: int, now_ns: int) -> Period:
-    """Return the period to compare one with: a range, or ``previous``.
-
-    Args:
-        compare: The value of ``--compare``.
-        later: The period of the report.
-        first_ns: The time of the first sample in the store.
-        now_ns: The time now.
+    """Return the period to compare one with: a range, or ``previous``. The store begins at ``first_ns``.
 
     Raises:
         UsageError: the text is not such a period, or the two overlap.

@@ -141,14 +141,14 @@ class Site:
             return Answer("200 OK", "application/json", as_json(report, comparison).decode() + "\n")
         if path == "/report.md":
             return Answer("200 OK", "text/markdown; charset=utf-8", "\n".join(markdown(report, comparison)) + "\n")
-        body = page_of(model) if path == "/" else episodes_page(self._questions.episodes(), model, "/")
+        body = page_of(model) if path == "/" else episodes_page(self._questions.episodes(), model)
         return Answer("200 OK", _HTML, body, is_live=True)
 
     def _episode(self, span_id: str) -> Answer:
         found = self._questions.episode(span_id)
         if found is None:
             return Answer("404 Not Found", _TEXT, "there is no such episode in this store\n")
-        return Answer("200 OK", _HTML, episode_page(found, self._newest(), "/"), is_live=found.episode.open)
+        return Answer("200 OK", _HTML, episode_page(found, self._newest()), is_live=found.episode.open)
 
     def _newest(self) -> Model:
         start_s = self._clock()

@@ -54,14 +54,9 @@ def parse_mark(text: str, now_ns: int) -> Mark:
 
 
 def marks_of(reader: Reader, given: Iterable[Mark], last_ns: int) -> tuple[Mark, ...]:
-    """Return the newest marks of a range up to its last sample, oldest first.
+    """Return the newest marks of a range up to its last sample, oldest first; ``given`` are marks of the user.
 
     A line from the future, which a client may have written, is later than that sample.
-
-    Args:
-        reader: The store, the range and the source.
-        given: Marks that the store does not have.
-        last_ns: The time of the last sample.
     """
     since_ns, until_ns = reader.bounds
     narrow = reader.within(reader.since_ns, min(until_ns, last_ns + 1))

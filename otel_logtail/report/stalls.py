@@ -138,8 +138,7 @@ class Stalls:
 def hint_of(hours: _Hours) -> str:
     """Return a sentence if many events began in the same hour of the week, of the day, or of one date; else nothing.
 
-    Args:
-        hours: The number of events by date and hour.
+    ``hours`` has the number of events by date and hour.
     """
     total = sum(hours.values())
     if total < _LEAST:

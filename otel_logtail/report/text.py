@@ -48,13 +48,9 @@ _CAUSES = ("cause", _BAR, "time in stalls", "stalls", "slow samples")
 def lines(
     report: Report, comparison: Comparison | None = None, *, width: int | None = None, tz: tzinfo | None = None
 ) -> Iterator[str]:
-    """Yield the lines of a report.
+    """Yield the lines of a report; times are in a zone (None: the local one).
 
-    Args:
-        report: The report.
-        comparison: A comparison of its period with another one.
-        width: The width of the terminal; None: the output is not a terminal.
-        tz: The time zone of times; None: the local one.
+    ``comparison`` is that of its period with another one; ``width`` is that of the terminal (None: it is not one).
     """
     found = answer_of(report)
     sentence = list(_wrapped(f"{MARKS[found.outcome]} {printable(found.sentence)}", width or _WIDTH))
@@ -111,13 +107,7 @@ def _targets(report: Report, width: int | None) -> Iterator[str]:
 
 
 def comparison_lines(comparison: Comparison, *, width: int = _WIDTH, tz: tzinfo | None = None) -> Iterator[str]:
-    """Yield the lines of a comparison: its sentence, the table, and its notes.
-
-    Args:
-        comparison: The comparison.
-        width: The number of characters in a line.
-        tz: The time zone of times; None: the local one.
-    """
+    """Yield the lines of a comparison: its sentence, the table, and its notes; times in a zone (None: local)."""
     yield from _wrapped(comparison.sentence, width)
     yield from _wrapped(f"({periods_of(comparison, tz)})", width)
     if comparison.figures:
@@ -137,7 +127,7 @@ def _wrapped(text: str, width: int) -> Iterator[str]:
 def _histogram(report: Report, width: int | None) -> Iterator[str]:
     yield ""
     yield "latency distribution (bars are logarithmic)"
-    bars = histogram(report.counts, 1)
+    bars = histogram(report.counts)
     most = max(bar.count for bar in bars)
     rows = [
         [f"{short(bar.from_ms)} –", short(bar.to_ms), f"{bar.count:,}", severity_of(bar, report.thresholds_ms)]

@@ -153,12 +153,7 @@ class Feed:
         self._is_interrupted = True
 
     def read(self, now_ns: int, step_s: int, columns: int) -> Moment | Waiting:
-        """Return the moment.
-
-        Args:
-            now_ns: The clock.
-            step_s: The time that a column of the plot covers.
-            columns: The number of columns.
+        """Return the moment. ``step_s`` is the time that a column of the plot covers.
 
         Raises:
             UsageError: the store has sources, but not the given one.

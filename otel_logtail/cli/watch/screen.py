@@ -18,6 +18,7 @@ from otel_logtail.cli.watch.model import RECENT_NS, Moment, Waiting
 from otel_logtail.cli.watch.plot import LABEL, Glyphs, plot, sparkline
 from otel_logtail.report.answer import MARKS, Answer
 from otel_logtail.report.judge import Outcome
+from otel_logtail.text import number as counted
 from otel_logtail.text import parse_when, printable, short, size, span
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def line(moment: Moment | Waiting, tz: tzinfo | None = None) -> str:
     parts = [
         f"{when}  {moment.title}",
         *_figures_of(moment),
-        f"{len(moment.episodes)} episode{'' if len(moment.episodes) == 1 else 's'} in 24 h, {is_open} open",
+        f"{counted(len(moment.episodes), 'episode')} in 24 h, {is_open} open",
         *(_exporter(moment, number) for number in range(len(moment.exporters))),
         _state(moment),
         "" if moment.today is None else _today(moment.today),
@@ -121,7 +122,7 @@ def _header(moment: Moment, view: View) -> Text:
 
 
 def _state(moment: Moment) -> str:
-    files = f"{moment.files:,} file{'' if moment.files == 1 else 's'}"
+    files = counted(moment.files, "file")
     behind = f"{size(moment.behind)} behind" if moment.behind else "up to date"
     return f"{files}, {behind}" if moment.is_running else f"{files}, {behind}, no daemon runs"
 

@@ -204,11 +204,10 @@ def _single_keys(keys: int) -> Iterator[None]:
         termios.tcsetattr(keys, termios.TCSADRAIN, before)
 
 
-def keys_of(stream: TextIO | None = None) -> int | None:
+def keys_of() -> int | None:
     """Return the descriptor of the keyboard, or None if standard input is not a terminal."""
-    stream = sys.stdin if stream is None else stream
     try:
-        return stream.fileno() if stream is not None and stream.isatty() else None
+        return sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
     except ValueError:  # it is closed
         return None
 

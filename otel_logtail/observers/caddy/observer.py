@@ -45,7 +45,6 @@ SLACK_NS = 10**6
 _HINT = "set time_format and duration_format back, as in 'otel-logtail observers show caddy'"
 _MARKER = b'"msg":"handled request"'
 _LATEST_S = 1e11  # a larger number is not a time in seconds
-_END_NS = 2**63  # the largest time in the store
 _LONGEST_ROUTE = 102  # with its quotes
 _TRACEPARENT = 55  # bytes of a traceparent
 _NONE = msgspec.Raw(b"")

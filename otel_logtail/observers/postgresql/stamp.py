@@ -34,10 +34,7 @@ class Stamps:
         self._ahead_ns = lru_cache(maxsize=1024)(self._find_offset)
 
     def read(self, text: bytes) -> int | None:
-        """Return a time in UTC.
-
-        Args:
-            text: The time with its quotes.
+        """Return a time, which is given with its quotes, in UTC.
 
         Returns:
             Nanoseconds; negative: there is no such time in the configured zone; None: text of another form.

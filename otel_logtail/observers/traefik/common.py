@@ -43,11 +43,7 @@ _TIME_REJECTED = Rejected("time")
 
 
 def read_common(line: bytes, shapes: Shapes) -> Observed:
-    """Read a line of the text format.
-
-    Args:
-        line: The line, which ends with ``ms``.
-        shapes: Shapes by method and class of the status.
+    """Read a line of the text format, which ends with ``ms``. The shapes are by method and class of the status.
 
     Raises:
         Drift: it ends as an access line, and its start has another form.
@@ -85,13 +81,9 @@ def _ends_with_count(head: bytes) -> bool:
 
 
 def _status(head: bytes, rest: bytes) -> int:
-    """Return the status; -1: it is not logged.
+    """Return the status; -1: it is not logged. ``head`` is before the router, ``rest`` from the path on.
 
     Without kept headers it is read from the right, where nothing is a client's, otherwise from the left.
-
-    Args:
-        head: The line up to the name of the router.
-        rest: The line from the path on.
     """
     before, found, count = head.rpartition(b' "-" "-" ')
     if found and count[:-1].isdigit():

@@ -14,27 +14,21 @@ from otel_logtail.report.page.model import Model
 from otel_logtail.report.page.stalls import opened
 from otel_logtail.report.stalls import LongStall
 from otel_logtail.report.words import column, day, measured, moment
-from otel_logtail.text import parse_when
+from otel_logtail.text import number, parse_when
 
 MOST_SAMPLES = 500
 """The largest number of slow samples on the page of an episode."""
 
 
-def episode_page(stall: LongStall, model: Model, home: str) -> str:
-    """Return the page of one episode: its slow samples with their stages and traces.
-
-    Args:
-        stall: The episode and its slowest samples.
-        model: The report that it belongs to.
-        home: The address of the report.
-    """
+def episode_page(stall: LongStall, model: Model) -> str:
+    """Return the page of one episode: its slow samples with their stages and traces."""
     episode = stall.episode
-    number = f"{episode.count:,} slow sample{'' if episode.count == 1 else 's'}"
-    state = f"{number} so far, still open" if episode.open else number
+    slow = number(episode.count, "slow sample")
+    state = f"{slow} so far, still open" if episode.open else slow
     name = "Stall" if episode.severity == Severity.STALL.label else "Degraded episode"
     alone = msgspec.structs.replace(model, served=None)
     parts = [
-        tag("p", tag("a", f"← {model.report.title}", href=home), " · ", tag("b", episode.source), class_="kicker"),
+        tag("p", tag("a", f"← {model.report.title}", href="/"), " · ", tag("b", episode.source), class_="kicker"),
         tag("h1", f"{name} of {measured(episode.duration_ms)}, {_began(episode, model)}"),
         tag("p", f"Cause: {episode.cause}; slowest: {measured(episode.peak_ms)}; {state}.", class_="lede"),
         tag("section", opened(stall, alone, MOST_SAMPLES)),
@@ -42,7 +36,7 @@ def episode_page(stall: LongStall, model: Model, home: str) -> str:
     return document(f"Episode {_began(episode, model)}", tag("main", join(parts, "\n")))
 
 
-def episodes_page(episodes: Sequence[EpisodeRow], model: Model, home: str) -> str:
+def episodes_page(episodes: Sequence[EpisodeRow], model: Model) -> str:
     """Return the page of some episodes, each with a link to its own page."""
     served = model.served
     address = served.episode if served else ""
@@ -63,7 +57,7 @@ def episodes_page(episodes: Sequence[EpisodeRow], model: Model, home: str) -> st
         sides="lrrrllll",
     )
     parts = [
-        tag("p", tag("a", f"← {model.report.title}", href=home), class_="kicker"),
+        tag("p", tag("a", f"← {model.report.title}", href="/"), class_="kicker"),
         tag("h1", f"The newest {len(episodes):,} episodes" if episodes else "No episodes in this range"),
         *([tag("section", tag("div", table.markup(), class_="scroll"))] if episodes else []),
     ]

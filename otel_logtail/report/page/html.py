@@ -114,12 +114,12 @@ def figure(
         "figure",
         tag("div", plot, class_="plot"),
         tag("ul", *(tag("li", entry) for entry in key), class_="key") if key else Markup(),
-        fold("The same as a table", table.markup()) if table is not None else Markup(),
+        fold(table.markup()) if table is not None else Markup(),
         aria_label=label,
         class_=kind,
     )
 
 
-def fold(summary: str, *content: str) -> Markup:
-    """Return content that is shown once its summary is opened."""
-    return tag("details", tag("summary", summary), *content, class_="fold")
+def fold(content: str) -> Markup:
+    """Return a table that is shown once its summary is opened."""
+    return tag("details", tag("summary", "The same as a table"), content, class_="fold")

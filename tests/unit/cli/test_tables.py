@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
-from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,16 @@ from otel_logtail.cli import answers
 from otel_logtail.query import EpisodeRow, SampleRow, StageRow, Summary
 from otel_logtail.text import duration, printable
 
-CET = timezone(timedelta(hours=1))
+
+@pytest.fixture(autouse=True, scope="module")
+def an_hour_ahead_of_utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "CET-1")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 SAMPLE = SampleRow(
     id=1099511627776,
     time="2026-11-25T12:00:00.123456789Z",
@@ -80,7 +89,7 @@ SUMMARY = Summary(
 
 def rows(records: list[SampleRow], form: answers.Format, width: int | None = None) -> str:
     out = io.StringIO()
-    number = answers.write_records(out, SampleRow, records, form, answers.sample_columns(CET), width)
+    number = answers.write_records(out, SampleRow, records, form, answers.SAMPLE_COLUMNS, width)
     assert number == len(records)
     return out.getvalue()
 
@@ -160,7 +169,7 @@ def test_a_stall_is_red_on_a_terminal_unless_colors_are_switched_off(monkeypatch
                 patch.delenv(name, raising=False)
             for name, value in environ.items():
                 patch.setenv(name, value)
-            answers.write_records(out, SampleRow, [SAMPLE], "table", answers.sample_columns(CET))
+            answers.write_records(out, SampleRow, [SAMPLE], "table", answers.SAMPLE_COLUMNS)
         assert ("\x1b" in out.getvalue()) == ("\x1b[1;31mstall\x1b[0m" in out.getvalue())
         return "\x1b" in out.getvalue()
 
@@ -176,7 +185,7 @@ def test_only_a_severity_has_a_color() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORCE_COLOR", "1")
         patch.delenv("NO_COLOR", raising=False)
-        answers.write_summary(out, SUMMARY, "table", tz=CET)
+        answers.write_summary(out, SUMMARY, "table")
         status = {
             "sources": [
                 {
@@ -249,7 +258,7 @@ def test_values_of_sql_are_shown_as_they_are_and_folded() -> None:
 
 def test_episodes_and_stages_have_tables_of_their_own() -> None:
     out = io.StringIO()
-    answers.write_records(out, EpisodeRow, [EPISODE], "table", answers.episode_columns(CET))
+    answers.write_records(out, EpisodeRow, [EPISODE], "table", answers.EPISODE_COLUMNS)
     stage = StageRow("wait", 12345, 1.5, 1.0, 2.0, 3.0, 4000.0)
     answers.write_records(out, StageRow, [stage], "table", answers.STAGE_COLUMNS)
     assert out.getvalue() == (
@@ -265,7 +274,7 @@ def test_episodes_and_stages_have_tables_of_their_own() -> None:
 def test_a_summary_is_one_object_or_a_line_for_each_value() -> None:
     def written(form: answers.Format) -> str:
         out = io.StringIO()
-        answers.write_summary(out, SUMMARY, form, tz=CET)
+        answers.write_summary(out, SUMMARY, form)
         return out.getvalue()
 
     keys = (

@@ -92,7 +92,7 @@ def test_the_figures_are_those_of_query_and_of_the_log(capture: str, tmp_path: P
     samples = read_log(CAPTURES / f"{capture}.log")
     summary = json.loads(run("query", "summary", "--db", db, "--format", "json", home=tmp_path).stdout)
     assert {k: getattr(report.summary, "from_" if k == "from" else k) for k in summary} == summary
-    assert sum(bar.count for bar in histogram(report.counts, 4)) == len(samples)
+    assert sum(bar.count for bar in histogram(report.counts)) == len(samples)
     bad = Counter((s.severity, s.cause) for s in samples if s.severity != "ok")
     assert {("degraded", c.name): c.degraded for c in report.causes if c.degraded} | {
         ("stall", c.name): c.stall for c in report.causes if c.stall
@@ -155,7 +155,7 @@ def test_a_breakdown_adds_up_to_the_summary_of_any_range(
 def test_bars_end_at_half_a_second_one_and_two_and_hold_every_sample(tmp_path: Path) -> None:
     values_ms = [0, 1, 3, 499, 501, 999, 1001, 1999, 2001, 9000]
     db = make_file(tmp_path / "s.db", [Written(NOON + n * SECOND, ms * 10**6) for n, ms in enumerate(values_ms)])
-    bars = histogram(report_of(db).counts, 1)
+    bars = histogram(report_of(db).counts)
     assert {500.0, 1000.0, 2000.0} <= {bar.to_ms for bar in bars}
     for bar in bars[1:]:
         assert bar.count == sum(bar.from_ms < ms <= bar.to_ms for ms in values_ms)
