@@ -125,7 +125,7 @@ def test_a_group_without_a_command_shows_its_help_or_answers(names: tuple[str, .
         (
             ["query", "sampels"],
             "no such command: otel-logtail query sampels",
-            "'otel-logtail query samples'?",
+            "did you mean samples?",
             "query ",
         ),
         (["query", "samples", "--limit", "x"], "invalid value for '--limit': 'x' is not a number", "--help", "query "),
