@@ -1,8 +1,9 @@
 /* The hot path's loops over one chunk, and over rows of counts.
 
    Each function has a twin in Python, which gives the same and is used if this module is not built: find_lines in
-   lines.py; _count, _count_columns, add_to, extent and places_from in counts.py; _sum_counts and _encode_samples in
-   rows.py. None as an answer leaves the arguments to the twin. */
+   lines.py; _count, _count_columns, add_to, extent and places_from in counts.py; find_runs in intervals.py; _sum_counts
+   in rows.py; _count_texts in sparse.py; _encode_samples in blocks.py. None as an answer leaves the arguments to the
+   twin. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -179,15 +180,11 @@ start_count(Counted *counted)
     counted->highest = -1;
 }
 
-/* Returns 0 where the value is none that can be counted here. */
+/* Returns 0 where the number is none that can be counted here. */
 static int
-count_one(Counted *counted, PyObject *value)
+count_ns(Counted *counted, int64_t ns)
 {
-    int overflow;
-    if (!PyLong_CheckExact(value))
-        return 0;
-    int64_t ns = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow || ns < 0 || __builtin_add_overflow(counted->sum, ns, &counted->sum))
+    if (ns < 0 || counted->count == UINT32_MAX || __builtin_add_overflow(counted->sum, ns, &counted->sum))
         return 0;
     counted->count++;
     if (ns < counted->min)
@@ -216,6 +213,16 @@ count_one(Counted *counted, PyObject *value)
     if (bucket > counted->highest)
         counted->highest = bucket;
     return 1;
+}
+
+static int
+count_one(Counted *counted, PyObject *value)
+{
+    int overflow;
+    if (!PyLong_CheckExact(value))
+        return 0;
+    int64_t ns = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return !overflow && count_ns(counted, ns);
 }
 
 static PyObject *
@@ -460,6 +467,76 @@ sum_counts(PyObject *module, PyObject *args)
     return result;
 }
 
+/* --- count_texts ------------------------------------------------------------------------------------------------ */
+
+/* Counts a JSON array of integers, at least one; returns what is behind it, or NULL. */
+static const char *
+count_array(Counted *into, const char *at, const char *end)
+{
+    int64_t ns;
+    for (char before = '[';; before = ',') {
+        if (at == end || *at++ != before || (at = integer_at(at, end, &ns)) == NULL || !count_ns(into, ns))
+            return NULL;
+        if (at < end && *at == ']')
+            return at + 1;
+    }
+}
+
+/* Counts the next array of each text, from where the last one ended. `last`: nothing but the end follows. */
+static int
+count_next(Counted *into, PyObject *texts, const char **next, char before, int last)
+{
+    for (Py_ssize_t i = 0; i < PyList_Size(texts); i++) {
+        PyObject *text = PyList_GetItem(texts, i);
+        const char *end = PyBytes_AsString(text) + PyBytes_Size(text), *at = next[i];
+        if (at == end || *at++ != before || (at = count_array(into, at, end)) == NULL
+            || (last && !(end - at == 1 && *at == ']')))
+            return 0;
+        next[i] = at;
+    }
+    return 1;
+}
+
+static PyObject *
+count_texts(PyObject *module, PyObject *args)
+{
+    PyObject *texts, *bounds, *results = NULL;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &texts, &PyTuple_Type, &bounds))
+        return NULL;
+    Py_ssize_t size = PyList_Size(texts), width = PyTuple_Size(bounds);
+    const char **next = PyMem_Calloc((size_t)size + 1, sizeof *next);
+    Counted counted = {.exponential = PyMem_Calloc(BUCKETS, sizeof(uint32_t)), .lowest = BUCKETS, .highest = -1};
+    int simple = size > 0 && width > 0;
+    if (next == NULL || counted.exponential == NULL || (results = PyList_New(width)) == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (Py_ssize_t i = 0; simple && i < size; i++) {
+        PyObject *text = PyList_GetItem(texts, i);
+        if ((simple = PyBytes_CheckExact(text)))
+            next[i] = PyBytes_AsString(text);
+    }
+    for (Py_ssize_t place = 0; simple && place < width; place++) {
+        start_count(&counted);
+        simple = read_bounds(PyTuple_GetItem(bounds, place), &counted)
+                 && count_next(&counted, texts, next, place ? ',' : '[', place == width - 1);
+        PyObject *result = simple ? result_of(&counted) : Py_NewRef(Py_None);
+        if (result == NULL) {
+            Py_CLEAR(results);
+            goto done;
+        }
+        PyList_SetItem(results, place, result);
+    }
+    if (!simple) {
+        Py_DECREF(results);
+        results = Py_NewRef(Py_None);
+    }
+done:
+    PyMem_Free(next);
+    PyMem_Free(counted.exponential);
+    return results;
+}
+
 /* --- extent, places_from, encode_samples ------------------------------------------------------------------------- */
 
 #define DIGITS 20 /* of an int64, with its sign */
@@ -618,12 +695,118 @@ not_simple:
     Py_RETURN_NONE;
 }
 
+/* --- find_runs -------------------------------------------------------------------------------------------------- */
+
+/* Writes a JSON array of the values at a place of rows[begin:end], or nothing if there are none; returns what is behind
+   it, or NULL where one is no integer. Place 0 has the durations, and the others the columns of the rows. */
+static char *
+put_values(char *at, PyObject *durations, PyObject *rows, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t place)
+{
+    char *first = at;
+    for (Py_ssize_t i = begin; i < end; i++) {
+        PyObject *value = place ? PyTuple_GetItem(PyList_GetItem(rows, i), place - 1) : PyList_GetItem(durations, i);
+        int overflow;
+        if (value == Py_None)
+            continue;
+        if (!PyLong_CheckExact(value))
+            return NULL;
+        int64_t ns = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow)
+            return NULL;
+        *at = at == first ? '[' : ',';
+        at = put(at + 1, ns);
+    }
+    if (at != first)
+        *at++ = ']';
+    return at;
+}
+
+/* Returns the text of an interval's values, and which places have some; NULL without an error: not here. */
+static PyObject *
+text_of_values(PyObject *durations, PyObject *rows, Py_ssize_t begin, Py_ssize_t end, uint64_t *ran)
+{
+    Py_ssize_t width = 0;
+    for (Py_ssize_t i = begin; i < end; i++) {
+        PyObject *row = PyList_GetItem(rows, i);
+        if (!PyTuple_Check(row) || PyTuple_Size(row) > 62 || (i > begin && PyTuple_Size(row) != width))
+            return NULL;
+        width = PyTuple_Size(row);
+    }
+    char *text = PyMem_Malloc((size_t)(width + 1) * ((size_t)(end - begin) * (DIGITS + 1) + 2) + 2);
+    if (text == NULL)
+        return PyErr_NoMemory();
+    char *at = text;
+    PyObject *result = NULL;
+    *at++ = '[';
+    for (Py_ssize_t place = 0; place <= width; place++) {
+        char *behind = put_values(at + (*ran != 0), durations, rows, begin, end, place);
+        if (behind == NULL)
+            goto done;
+        if (behind == at + (*ran != 0))
+            continue;
+        if (*ran)
+            *at = ',';
+        *ran |= UINT64_C(1) << place;
+        at = behind;
+    }
+    *at++ = ']';
+    result = PyUnicode_FromStringAndSize(text, at - text);
+done:
+    PyMem_Free(text);
+    return result;
+}
+
+static PyObject *
+find_runs(PyObject *module, PyObject *args)
+{
+    PyObject *times, *durations, *rows, *runs;
+    long long interval, before;
+    Py_ssize_t most;
+    if (!PyArg_ParseTuple(args, "O!O!O!LLn", &PyList_Type, &times, &PyList_Type, &durations, &PyList_Type, &rows,
+                          &interval, &before, &most))
+        return NULL;
+    Py_ssize_t size = PyList_Size(times);
+    if (interval <= 0 || PyList_Size(durations) != size || PyList_Size(rows) != size)
+        Py_RETURN_NONE;
+    if ((runs = PyList_New(0)) == NULL)
+        return NULL;
+    int64_t time, slot, last = -1;
+    for (Py_ssize_t begin = 0, end; begin < size; begin = end, last = slot) {
+        if (!number_of(times, begin, &time) || time < 0 || (slot = time / interval) <= last)
+            goto not_simple;
+        for (end = begin + 1; end < size; end++)
+            if (!number_of(times, end, &time) || time < 0)
+                goto not_simple;
+            else if (time / interval != slot)
+                break;
+        uint64_t ran = 0;
+        PyObject *text = slot < before && end - begin <= most ? text_of_values(durations, rows, begin, end, &ran)
+                                                              : Py_NewRef(Py_None);
+        if (text == NULL && !PyErr_Occurred())
+            goto not_simple;
+        PyObject *run = text == NULL ? NULL : Py_BuildValue("LnnKN", (long long)slot, begin, end, (unsigned long long)ran, text);
+        if (run == NULL || PyList_Append(runs, run) < 0) {
+            Py_XDECREF(run);
+            Py_DECREF(runs);
+            return NULL;
+        }
+        Py_DECREF(run);
+    }
+    return runs;
+not_simple:
+    Py_DECREF(runs);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"find_lines", find_lines, METH_VARARGS, "find_lines(buffer, marker, begin, end, base): see scan.py"},
     {"count", count, METH_VARARGS, "count(values, bounds): see counts.py"},
     {"count_columns", count_columns, METH_VARARGS, "count_columns(rows, begin, end, width, bounds): see counts.py"},
     {"add_to", add_to, METH_VARARGS, "add_to(into, more): see counts.py"},
     {"sum_counts", sum_counts, METH_VARARGS, "sum_counts(rows, number of bounds): see rows.py"},
+    {"count_texts", count_texts, METH_VARARGS, "count_texts(texts, bounds of each series): see sparse.py"},
+    {"find_runs", find_runs, METH_VARARGS,
+     "find_runs(times, durations, rows, interval, before, most): see intervals.py"},
     {"extent", extent, METH_O, "extent(values): see counts.py"},
     {"places_from", places_from, METH_VARARGS, "places_from(values, bound): see counts.py"},
     {"encode_samples", encode_samples, METH_VARARGS,

@@ -6,9 +6,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import compress
 from typing import NamedTuple
 
+import msgspec
+
+from otel_logtail import native
 from otel_logtail.counts import Rows, add, count, count_stages, extent, merge_attributes
 from otel_logtail.engine.episodes import Growth
 from otel_logtail.model import (
@@ -25,6 +27,8 @@ from otel_logtail.model import (
     SparseInterval,
 )
 
+_hot = native.module("engine._hot")
+
 BREACH_NS = 10**9
 """The longest interval in which breaches are counted. They are few, and should be exported soon."""
 
@@ -34,25 +38,25 @@ MOST_VALUES = 8
 
 
 class Aggregated(NamedTuple):
-    """Counts by series and interval, and the intervals that are not among them, by time."""
+    """Counts by series and interval, and the intervals that are not among them."""
 
     counts: dict[IntervalKey, Counts]
     sparse: list[SparseInterval]
 
 
-class _Group(NamedTuple):
-    """The samples of one shape in one interval: its number, the durations, and the stages in ``rows[begin:end]``.
-
-    ``is_alone``: no other shape has samples in this interval.
-    """
+class _Part(NamedTuple):
+    """Samples of one shape, in whose order no interval falls. ``closed``: intervals before this number stay values."""
 
     shape: Shape
-    slot: int
-    durations: Sequence[int]
+    times: list[int]
+    durations: list[int]
     rows: Rows
-    begin: int
-    end: int
-    is_alone: bool
+    closed: int
+
+
+Run = tuple[int, int, int, int, str | None]
+"""The samples of one interval: its number, begin and end among the samples, and for few samples of a closed interval a
+bit for the durations (the lowest) and each stage that ran, and their values as JSON (see :class:`SparseInterval`)."""
 
 
 def aggregate(
@@ -76,7 +80,6 @@ def aggregate(
     """
     counts: dict[IntervalKey, Counts] = {}
     sparse: list[SparseInterval] = []
-    last_slot = closed_ns // interval_ns
 
     def put(series: SeriesKey, slot: int, more: Counts, length_ns: int = interval_ns) -> None:
         key = IntervalKey(series, slot * length_ns, (slot + 1) * length_ns)
@@ -84,16 +87,17 @@ def aggregate(
         if known is not more:
             add(known, more)
 
-    for group in _groups(samples, interval_ns):
-        slot, begin, end = group.slot, group.begin, group.end
-        of = _series_of(group.shape, attributes, bounds_ns)
-        if slot < last_slot and group.is_alone and end - begin <= MOST_VALUES:
-            sparse.append(_as_values(group, of, interval_ns))
-            continue
-        put(of[0], slot, count(group.durations, bounds_ns))
-        for of_stage, more in zip(of[1:], count_stages(group.rows, begin, end, len(of) - 1, bounds_ns), strict=True):
-            if more is not None:
-                put(of_stage, slot, more)
+    for shape, times, durations, rows, closed in _parts(samples, interval_ns, closed_ns // interval_ns):
+        of = _series_of(shape, attributes, bounds_ns)
+        for slot, begin, end, ran, text in find_runs(times, durations, rows, interval_ns, closed, MOST_VALUES):
+            if text is not None:
+                start_ns = slot * interval_ns
+                sparse.append(SparseInterval(_those(of, ran), start_ns, start_ns + interval_ns, text))
+                continue
+            put(of[0], slot, count(durations[begin:end], bounds_ns))
+            for of_stage, more in zip(of[1:], count_stages(rows, begin, end, len(of) - 1, bounds_ns), strict=True):
+                if more is not None:
+                    put(of_stage, slot, more)
     breach_ns = min(interval_ns, BREACH_NS)
     breaches: dict[tuple[int, str, Severity], list[int]] = {}
     slots = [time_ns // breach_ns for time_ns in hits.samples.time_ns]
@@ -105,20 +109,40 @@ def aggregate(
     return Aggregated(counts, sparse)
 
 
-def _as_values(group: _Group, series: tuple[SeriesKey, ...], interval_ns: int) -> SparseInterval:
-    """Return the interval of a group, without the series of stages that never ran."""
-    begin, end = group.begin, group.end
-    if end - begin == 1:  # in sparse logs most have one sample
-        row = (group.durations[0], *group.rows[begin])
-        values = [[ns] for ns in row if ns is not None]
-        ran: Iterable[object] = [ns is not None for ns in row]
-    else:
-        columns = group.durations, *zip(*group.rows[begin:end], strict=True)
-        ran = found = [[ns for ns in column if ns is not None] for column in columns]
-        values = [column for column in found if column]
-    if len(values) < len(series):
-        series = tuple(compress(series, ran))
-    return SparseInterval(series, group.slot * interval_ns, (group.slot + 1) * interval_ns, values)
+@native.twin(_hot)
+def find_runs(
+    times: list[int], durations: list[int], rows: Rows, interval_ns: int, before: int, most: int
+) -> list[Run]:
+    """Return the runs of samples of the same interval, by time.
+
+    Args:
+        times: Times of samples; no interval is before that of the sample before it.
+        durations: Their durations.
+        rows: The durations of their stages.
+        interval_ns: The length of an interval.
+        before: Intervals with numbers before this stay values if they have few samples.
+        most: The most samples of such an interval.
+    """
+    runs: list[Run] = []
+    begin = 0
+    while begin < len(times):
+        slot = times[begin] // interval_ns
+        end = bisect_left(times, (slot + 1) * interval_ns, begin)
+        if slot < before and end - begin <= most:
+            columns = durations[begin:end], *zip(*rows[begin:end], strict=True)
+            values = [[ns for ns in column if ns is not None] for column in columns]
+            ran = sum(1 << place for place, column in enumerate(values) if column)
+            runs.append((slot, begin, end, ran, msgspec.json.encode(list(filter(None, values))).decode()))
+        else:
+            runs.append((slot, begin, end, 0, None))
+        begin = end
+    return runs
+
+
+@lru_cache(maxsize=512)
+def _those(series: tuple[SeriesKey, ...], ran: int) -> tuple[SeriesKey, ...]:
+    """Return the series of those bits that are set."""
+    return tuple(of for place, of in enumerate(series) if ran >> place & 1)
 
 
 @lru_cache(maxsize=512)
@@ -140,30 +164,25 @@ def _series_of(shape: Shape, attributes: Attributes, bounds_ns: tuple[int, ...])
     )
 
 
-def _groups(samples: Samples, interval_ns: int) -> Iterator[_Group]:
-    """Yield the samples of each shape and interval."""
+def _parts(samples: Samples, interval_ns: int, closed: int) -> Iterator[_Part]:
+    """Yield all samples, or those of each shape and interval."""
     times, shapes, rows = samples.time_ns, samples.shapes, samples.stage_ns
     if not times:
         return
     if shapes.count(shapes[0]) == len(shapes) and extent(times)[2]:
         # the usual case: one kind of line, in the order of time
-        begin = 0
-        while begin < len(times):
-            slot = times[begin] // interval_ns
-            end = bisect_left(times, (slot + 1) * interval_ns, begin)
-            yield _Group(shapes[0], slot, samples.duration_ns[begin:end], rows, begin, end, True)
-            begin = end
+        yield _Part(shapes[0], times, samples.duration_ns, rows, closed)
         return
-    slots = [time_ns // interval_ns for time_ns in times]
     groups: dict[tuple[int, int], list[int]] = {}
     # an observer makes a shape once, so its identity is used for its value: hashing it would cost more
-    for index, key in enumerate(zip(map(id, shapes), slots, strict=True)):
+    for index, key in enumerate(zip(map(id, shapes), (time_ns // interval_ns for time_ns in times), strict=True)):
         groups.setdefault(key, []).append(index)
     shared = Counter(slot for _, slot in groups)
     for (_, slot), places in groups.items():
         durations = [samples.duration_ns[place] for place in places]
         own = [rows[place] for place in places]
-        yield _Group(shapes[places[0]], slot, durations, own, 0, len(places), shared[slot] == 1)
+        is_alone = shared[slot] == 1  # no other shape has samples in this interval
+        yield _Part(shapes[places[0]], [times[place] for place in places], durations, own, closed if is_alone else 0)
 
 
 def aggregate_growth(growth: Iterable[Growth], *, interval_ns: int) -> dict[IntervalKey, Counts]:

@@ -206,16 +206,16 @@ class IntervalKey(msgspec.Struct, frozen=True):
     end_ns: int
 
 
-class SparseInterval(msgspec.Struct, frozen=True):
+class SparseInterval(msgspec.Struct, frozen=True, gc=False):
     """The few samples of one stretch of event time, ``[start_ns, end_ns)``, as values: counting them would cost more.
 
-    ``values`` holds a list of durations (at least one) for each of the ``series``.
+    ``samples`` is a JSON array with an array of durations (at least one) for each of the ``series``.
     """
 
     series: tuple[SeriesKey, ...]
     start_ns: int
     end_ns: int
-    values: list[list[int]]
+    samples: str
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, cast
 
 import msgspec
@@ -26,6 +27,7 @@ from otel_logtail.store.rows import (
     whole_in_all,
 )
 from otel_logtail.store.series import SeriesTable
+from otel_logtail.store.sparse import decode_values
 from otel_logtail.store.sparse_table import Known, SparseTable
 
 NO_BREACHES = (0, 0)
@@ -84,8 +86,9 @@ class OpenIntervals:
         """
         self._breaches = breaches
         self._sparse = []
-        for interval in sorted(batch.sparse, key=lambda one: one.end_ns):
-            is_final = batch.seal_until_ns is not None and interval.end_ns <= batch.seal_until_ns
+        final_ns = batch.seal_until_ns or 0
+        for interval in sorted(batch.sparse, key=attrgetter("end_ns")):
+            is_final = interval.end_ns <= final_ns
             series_set = self._sparse_table.set_of(batch.source, interval) if is_final else None
             if series_set is None:
                 self._count(batch.source, interval)
@@ -111,7 +114,7 @@ class OpenIntervals:
 
     def _count(self, source: int, interval: SparseInterval) -> None:
         """Count an interval that was to be stored as values."""
-        for series, values in zip(interval.series, interval.values, strict=True):
+        for series, values in zip(interval.series, decode_values(interval.samples) or (), strict=True):
             key = IntervalKey(series, interval.start_ns, interval.end_ns)
             self._grow(source, key, count(values, series.bounds_ns))
 
@@ -170,7 +173,7 @@ class OpenIntervals:
         ).fetchall()
         if len(places) == self.most_closed:  # the clock was set forward: the others follow in further transactions
             until_ns = places[-1][2]
-        self._count_those(source, until_ns.__lt__)
+            self._count_those(source, until_ns.__lt__)
         if places or not is_last:
             # not the latest time ever: if the machine's clock was ahead, this time goes back with the clock
             log_ns = places[-1][2] if is_last else until_ns

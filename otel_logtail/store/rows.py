@@ -171,6 +171,7 @@ def whole_in_all(rows: list[tuple[Any, ...]], bounds_ns: Sequence[int]) -> tuple
         if whole:
             add(total, counts)
             places.append(place)
+    total.exponential = dict(sorted(total.exponential.items()))  # as in C
     return total, places
 
 

@@ -11,11 +11,13 @@ import sqlite3
 from collections.abc import Iterator
 from functools import lru_cache
 from heapq import merge
+from itertools import chain
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from otel_logtail import native
 from otel_logtail.counts import count
 from otel_logtail.model import Counts
 from otel_logtail.store.rows import COUNTS, MOST, counts_or_mean, counts_to_read, encode_json
@@ -33,6 +35,7 @@ SPARSE = (
 """The rows of values as rows of counts, in the place of a table. The connection needs :func:`add_functions`. A damaged
 row counts one sample of unknown duration."""
 
+_hot = native.module("engine._hot")
 _DAMAGED = (None,) * len(COUNTS.split(", "))
 _MOST = 2**62
 _decode = msgspec.json.Decoder(list[list[Annotated[int, msgspec.Meta(ge=-_MOST, le=_MOST)]]]).decode
@@ -107,21 +110,45 @@ def sparse_rows(db: sqlite3.Connection, where: str, *parameters: object) -> Iter
         parameters,
     ):
         if set_ not in sets:
-            found = db.execute("SELECT series FROM series_set WHERE id = ? ORDER BY place", (set_,))
-            sets[set_] = tuple(series for (series,) in found)
-        values = _decode_values(samples)
+            sets[set_] = series_of(db, set_)
+        values = decode_values(samples)
         if values is not None and len(values) != len(sets[set_]):
             values = None
         yield SparseRow(id_, sets[set_], start_ns, end_ns, first, last, values)
 
 
-def _decode_values(samples: bytes | None) -> list[list[int]] | None:
+def series_of(db: sqlite3.Connection, set_: int) -> tuple[int, ...]:
+    """Return the ids of the series of a set."""
+    found = db.execute("SELECT series FROM series_set WHERE id = ? ORDER BY place", (set_,))
+    return tuple(series for (series,) in found)
+
+
+def decode_values(samples: bytes | str | None) -> list[list[int]] | None:
     """Return the values of each series, or None if they are damaged."""
     try:
         values = _decode(samples)  # type: ignore[arg-type]
     except (msgspec.MsgspecError, TypeError):
         return None
     return values if all(values) else None
+
+
+def count_texts(texts: list[bytes | None], bounds_ns: tuple[tuple[int, ...], ...]) -> tuple[list[Counts], list[int]]:
+    """Return the counts of each series in rows of the same series, and the places of the undamaged rows.
+
+    Damaged rows are left out; if all are damaged, there are no counts.
+    """
+    if (found := _count_texts(texts, bounds_ns)) is not None:
+        return [Counts(*fields) for fields in found], list(range(len(texts)))
+    decoded = [decode_values(text) for text in texts]
+    places = [place for place, values in enumerate(decoded) if values is not None and len(values) == len(bounds_ns)]
+    columns = zip(*(decoded[place] or [] for place in places), strict=True)
+    return [count(list(chain(*column)), of) for column, of in zip(columns, bounds_ns, strict=False)], places
+
+
+@native.twin(_hot)
+def _count_texts(texts: list[bytes | None], bounds_ns: tuple[tuple[int, ...], ...]) -> list[tuple[Any, ...]] | None:
+    """Return the fields of the counts of each series, if no row is damaged; None: the rows are decoded one by one."""
+    return None
 
 
 def add_functions(db: sqlite3.Connection) -> None:
@@ -140,5 +167,5 @@ def _count_column(samples: bytes | None, place: int, column: int) -> int | str |
 
 @lru_cache(maxsize=16)  # a row is used column by column, and series by series
 def _counts_at(samples: bytes | None, place: int) -> Counts | None:
-    values = _decode_values(samples)
+    values = decode_values(samples)
     return count(values[place], ()) if values and place < len(values) else None

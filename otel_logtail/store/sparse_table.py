@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from otel_logtail.model import IntervalKey, SeriesKey, SparseInterval
 from otel_logtail.store.connection import one
-from otel_logtail.store.rows import COUNTS, encode_json, marks
+from otel_logtail.store.rows import COUNTS, marks
 from otel_logtail.store.series import SeriesTable
 
 _MOST_SETS = 2_000
@@ -17,10 +17,11 @@ _MOST_SETS = 2_000
 
 
 class SeriesSet(NamedTuple):
-    """The id of a set of series, the order of the series' ids, and the latest start of a series."""
+    """The id of a set of series, their number, the order of their ids (None: it rises), and their latest start."""
 
     id: int
-    order: list[int]
+    number: int
+    order: list[int] | None
     start_ns: int
 
 
@@ -62,7 +63,9 @@ class SparseTable:
             return None
         if len(self._sets) >= _MOST_SETS:
             self._sets.clear()
-        self._sets[source, interval.series] = SeriesSet(id_, order, max(series.start_ns for series in found))
+        start_ns = max(series.start_ns for series in found)
+        in_order = None if order == list(range(len(ids))) else order
+        self._sets[source, interval.series] = SeriesSet(id_, len(ids), in_order, start_ns)
         return self._sets[source, interval.series]
 
     def _id(self, series: tuple[int, ...]) -> int | None:
@@ -91,12 +94,12 @@ class SparseTable:
         rows: list[tuple[object, ...]] = []
         counted: list[tuple[int, int, int, int]] = []
         waiting = list(reversed(places))
-        for interval, (set_, order, _) in sparse:
+        for interval, (set_, number, order, _) in sparse:
             while waiting and waiting[-1][0] < interval.end_ns:
                 last += 1
                 counted.append((last, *waiting.pop()))
-            first_id, last = last + 1, last + len(order)
-            samples = encode_json([interval.values[place] for place in order])
+            first_id, last = last + 1, last + number
+            samples = interval.samples if order is None else _in_order(interval.samples, order)
             rows.append((last, first_id, set_, interval.start_ns, interval.end_ns, samples, *breaches))
         counted += [(id_, *place) for id_, place in enumerate(reversed(waiting), last + 1)]
         last += len(waiting)
@@ -113,3 +116,9 @@ class SparseTable:
         if not self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'interval'", (last,)).rowcount:
             self._db.execute("INSERT INTO sqlite_sequence VALUES ('interval', ?)", (last,))
         return last - first
+
+
+def _in_order(samples: str, order: Sequence[int]) -> str:
+    """Return the text of values with its arrays in another order."""
+    arrays = samples[2:-2].split("],[")
+    return f"[[{'],['.join([arrays[place] for place in order])}]]"

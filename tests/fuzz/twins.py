@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from otel_logtail import counts
-from otel_logtail.engine import lines
+from otel_logtail.engine import intervals, lines
 from otel_logtail.model import Counts, Samples, Shape
-from otel_logtail.store import blocks, rows
+from otel_logtail.store import blocks, rows, sparse
 from tests.fuzz.corpus import lines_of
 from tests.fuzz.target import Target
 
@@ -68,6 +68,9 @@ def _count(data: bytes) -> None:
     _same(counts._count_columns, table, 0, len(table), width, _BOUNDS)
     _same(counts._count_columns, table, len(table) // 2, len(table), width, _BOUNDS)
     _add_up(numbers)
+    times = sorted(number % 2**63 for number in absolute[: len(table)])
+    for before, most in ((2**62, 3), (times[0] + 1 if times else 0, len(table))):
+        _same(intervals.find_runs, times, absolute[: len(table)], table, 1 + absolute[0] % 2**62, before, most)
 
 
 def _add_up(numbers: list[int]) -> None:
@@ -108,6 +111,20 @@ def _sum(data: bytes) -> None:
         assert total == expected, "C and Python differ in a sum"
 
 
+def _count_texts(data: bytes) -> None:
+    """Damaged rows of values are never counted, and the counts in C are those of undamaged rows one by one."""
+    for texts in ([data], [b"[[1,2],[3]]", data], [data, data]):
+        found, places = sparse.count_texts(list(texts), (_BOUNDS, ()))
+        decoded = [sparse.decode_values(text) for text in texts]
+        whole = [values for values in decoded if values is not None and len(values) == 2]
+        assert places == [place for place, values in enumerate(decoded) if values is not None and len(values) == 2]
+        expected = [
+            counts.count([ns for one in column for ns in one], of)
+            for column, of in zip(zip(*whole, strict=True), (_BOUNDS, ()), strict=False)
+        ]
+        assert found == expected, "C and Python differ in the counts of values"
+
+
 def _decode(data: bytes) -> None:
     """Text of a damaged block, attributes and bounds raise the errors that their readers handle."""
     for decode in (lambda text: blocks.decode_block(1, 2, text), rows.decode_attributes):
@@ -135,6 +152,10 @@ def _of_counts() -> Iterator[bytes]:
         yield bytes((row[0], 1, 1, 1, 0, 0, 0, 0)) + f"{row[4]}|{row[5]}".encode()
 
 
+def _of_values() -> Iterator[bytes]:
+    yield from (b"[[1],[2]]", b"[[0,10000000000],[2,3,4]]", b"[[999999999999999999],[1]]", b"[[-1],[01]]", b"[[1],[]]")
+
+
 def _of_blocks() -> Iterator[bytes]:
     samples = Samples([1, 9], [5, 6], [7, 8], [9, 9], ["a", "a"], ["b", "b"], [_SHAPE, _SHAPE], [(1, None), (None, 2)])
     yield blocks.encode_columns(samples, [1, 2], 1, 5).encode()
@@ -146,5 +167,6 @@ TARGETS = (
     Target("c-count", _count, _of_numbers, in_c=True, longest=400),
     Target("c-encode", _encode, _of_numbers, in_c=True, longest=400),
     Target("c-sum", _sum, _of_counts, in_c=True),
+    Target("c-values", _count_texts, _of_values, in_c=True),
     Target("rows", _decode, _of_blocks, most_bytes=400),
 )

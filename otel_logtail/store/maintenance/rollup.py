@@ -7,16 +7,17 @@ longer detect the damage.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from otel_logtail.counts import add, count
+from otel_logtail.counts import add
 from otel_logtail.model import Counts, Stream
 from otel_logtail.store.connection import meta, one, series_bounds, set_meta, transaction
 from otel_logtail.store.maintenance.steps import NOTHING, SECOND, Delivered, Steps
 from otel_logtail.store.rows import COUNTS, counts_row, counts_to_read, marks, whole_in_all
-from otel_logtail.store.sparse import Closed, SparseRow, closed_of, sparse_rows
+from otel_logtail.store.sparse import Closed, closed_of, count_texts, series_of
 
 PassOver = Callable[[Stream, int], Steps]
 """Moves all cursors past an id of a stream."""
@@ -41,17 +42,29 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 class _Values(msgspec.Struct, frozen=True):
-    """The values of one series in some rows: the highest of its ids, the number of rows, and their breaches."""
+    """The undamaged rows of values of one set of series in one slot.
 
-    id: int
-    rows: int
-    values: list[int]
+    ``ids`` are those of the rows, ``counts`` those of each series, and ``start_ns`` and ``end_ns`` the span of a row.
+    """
+
+    series: tuple[int, ...]
+    ids: list[int]
+    counts: list[Counts]
+    start_ns: int
+    end_ns: int
     first_breach: int
     last_breach: int
 
+    def each(self) -> Iterator[_Group]:
+        """Yield the sum of each series, with the highest of its ids."""
+        ids = range(max(self.ids) - len(self.series) + 1, max(self.ids) + 1)
+        span = (self.start_ns, self.end_ns)
+        for id_, series, counts in zip(ids, self.series, self.counts, strict=True):
+            yield _Group(id_, series, *span, counts, self.first_breach, self.last_breach, [])
+
 
 _Slot = tuple[int, int]
-"""The id of a series, and the number of an interval of the new length."""
+"""The id of a series, or of a set of series, and the number of an interval of the new length."""
 
 
 class Rollup:
@@ -127,30 +140,48 @@ class Rollup:
             parameters,
         ):
             counted.setdefault((row[1], row[2] // length_ns), []).append(closed_of(row))
-        alike: dict[tuple[tuple[int, ...], int], list[SparseRow]] = {}
-        for sparse in sparse_rows(self._db, within, *parameters) if "sparse_interval" in tables else ():
-            if sparse.values:
-                alike.setdefault((sparse.series, sparse.start_ns // length_ns), []).append(sparse)
-        valued: dict[_Slot, list[_Values]] = {}
-        for (series, slot), rows in alike.items():
-            for place, of in enumerate(series):
-                valued.setdefault((of, slot), []).append(_values(rows, place))
         bounds_ns = series_bounds(self._db)
+        alike = self._alike(length_ns, within, parameters, bounds_ns) if "sparse_interval" in tables else {}
+        valued: dict[_Slot, list[tuple[_Values, _Group]]] = {}
+        for (_, slot), rows in alike.items():
+            for group in rows.each():
+                valued.setdefault((group.series, slot), []).append((rows, group))
         groups: dict[_Slot, _Group] = {}
         for of, slot in counted.keys() | valued.keys():
             span = (slot * length_ns, (slot + 1) * length_ns)
-            group = _merged((of, *span), counted.get((of, slot), []), valued.get((of, slot), []), bounds_ns[of])
-            if group is not None:
-                groups[of, slot] = group
+            merged = _merged((of, *span), counted.get((of, slot), []), valued.get((of, slot), []), bounds_ns[of])
+            if merged is not None:
+                groups[of, slot] = merged
         gone: list[int] = []
         left: list[_Group] = []
-        for (series, slot), rows in alike.items():
-            if any((of, slot) in groups for of in series):
-                gone += [sparse.id for sparse in rows]
+        for (_, slot), rows in alike.items():
+            if any((of, slot) in groups for of in rows.series):
+                gone += rows.ids
                 # a series that has one row in its slot stays as it is, but no longer in a row of values
-                lone = [one for one in rows[0].closed() if (one.series, slot) not in groups]
-                left += [_as_counts(one, bounds_ns[one.series]) for one in lone]
+                left += [group for group in rows.each() if (group.series, slot) not in groups]
         return [*groups.values(), *left], gone
+
+    def _alike(
+        self, length_ns: int, within: str, parameters: tuple[int, ...], bounds_ns: Mapping[int, tuple[int, ...]]
+    ) -> dict[_Slot, _Values]:
+        """Return the rows of values that satisfy a condition, by the id of their set of series and their slot."""
+        found: dict[_Slot, list[tuple[Any, ...]]] = {}
+        for row in self._db.execute(
+            "SELECT series_set, start_ns / ?, id, start_ns, end_ns, first_breach, last_breach, CAST(samples AS BLOB)"
+            f" FROM sparse_interval WHERE {within}",
+            (length_ns, *parameters),
+        ):
+            found.setdefault(row[:2], []).append(row)
+        sets = {set_: series_of(self._db, set_) for set_ in {set_ for set_, _ in found}}
+        alike: dict[_Slot, _Values] = {}
+        for key, rows in found.items():
+            series = sets[key[0]]
+            counts, places = count_texts([row[-1] for row in rows], tuple(bounds_ns[of] for of in series))
+            if places:
+                _, _, ids, starts, ends, firsts, lasts, _ = zip(*(rows[place] for place in places), strict=True)
+                first = min(filter(None, firsts), default=0)
+                alike[key] = _Values(series, list(ids), counts, starts[0], ends[0], first, max(lasts))
+        return alike
 
     def _write(self, groups: list[_Group], gone: list[int]) -> None:
         db = self._db
@@ -160,32 +191,23 @@ class Rollup:
         db.executemany(f"INSERT INTO interval ({columns}) VALUES ({marks(13)})", [group.row() for group in groups])
 
 
-def _values(rows: Sequence[SparseRow], place: int) -> _Values:
-    """Return the values at a place of rows of the same series."""
-    highest = max(row.id for row in rows) - len(rows[0].series) + 1 + place
-    first = min((row.first_breach for row in rows if row.first_breach), default=0)
-    values = [value for row in rows if row.values for value in row.values[place]]
-    return _Values(highest, len(rows), values, first, max(row.last_breach for row in rows))
-
-
 def _merged(
-    place: tuple[int, int, int], counted: Sequence[Closed], valued: Sequence[_Values], bounds_ns: tuple[int, ...]
+    place: tuple[int, int, int],
+    counted: Sequence[Closed],
+    valued: Sequence[tuple[_Values, _Group]],
+    bounds_ns: tuple[int, ...],
 ) -> _Group | None:
     """Return the sum of the undamaged of some rows of one slot, or None if they are less than two."""
-    if len(counted) + sum(one.rows for one in valued) < 2:
+    of_values = sum(len(rows.ids) for rows, _ in valued)
+    if len(counted) + of_values < 2:
         return None
     counts, whole = whole_in_all([row.columns for row in counted], bounds_ns)
     taken = [counted[at] for at in whole]
-    if len(taken) + sum(one.rows for one in valued) < 2:
+    if len(taken) + of_values < 2:
         return None
-    for values in valued:
-        add(counts, count(values.values, bounds_ns))
-    parts: list[Closed | _Values] = [*taken, *valued]
+    for _, group in valued:
+        add(counts, group.counts)
+    parts: list[Closed | _Group] = [*taken, *(group for _, group in valued)]
     first = min((part.first_breach for part in parts if part.first_breach), default=0)
     last = max(part.last_breach for part in parts)
     return _Group(max(part.id for part in parts), *place, counts, first, last, [row.id for row in taken])
-
-
-def _as_counts(one: Closed, bounds_ns: tuple[int, ...]) -> _Group:
-    counts, _ = one.counts(bounds_ns)
-    return _Group(one.id, one.series, one.start_ns, one.end_ns, counts, one.first_breach, one.last_breach, [])

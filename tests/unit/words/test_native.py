@@ -7,14 +7,18 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_logtail import counts as arithmetic
 from otel_logtail import native
+from otel_logtail.engine import intervals
 from otel_logtail.engine import lines as observe
 from otel_logtail.engine.columns import columns_of
 from otel_logtail.errors import Drift
@@ -22,7 +26,7 @@ from otel_logtail.model import Counts, Ignored, Rejected, Sample, Samples, Shape
 from otel_logtail.observer import ObserverContext
 from otel_logtail.observers.headroom import observer as headroom
 from otel_logtail.observers.headroom import payload
-from otel_logtail.store import blocks, rows
+from otel_logtail.store import blocks, rows, sparse
 from tests.support.places import CAPTURES
 
 LOGS = sorted(CAPTURES.glob("*.log"))
@@ -169,9 +173,57 @@ def count_rows(draw: st.DrawFn) -> tuple[object, ...]:
 @given(st.lists(count_rows(), min_size=1, max_size=5))
 @example([(2, 2, 1, 1, b"[2,0,0,0]", b'{"1":1,"1":1}', 0)])  # the same bucket twice: a decoder takes the last
 def test_rows_of_counts_that_are_added_up(found: list[tuple[object, ...]]) -> None:
-    summed = rows.whole_in_all(found, BOUNDS[:3])
+    summed, places = rows.whole_in_all(found, BOUNDS[:3])
     with in_python(rows, arithmetic):
-        assert summed == rows.whole_in_all(found, BOUNDS[:3])
+        expected, expected_places = rows.whole_in_all(found, BOUNDS[:3])
+    assert (rows.counts_row(summed), places) == (rows.counts_row(expected), expected_places)
+
+
+@st.composite
+def value_texts(draw: st.DrawFn) -> bytes | None:
+    """The values of three series, most of them as the store writes them."""
+    values = draw(st.lists(st.lists(st.integers(0, 2**61), min_size=1, max_size=4), min_size=3, max_size=3))
+    if draw(st.integers(0, 5)):
+        return msgspec.json.encode(values)
+    odd = [b"", b"[", b"[]", b"[[1],[2]]", b"[[1],[2],[3],[4]]", b"[[1],[],[2]]", b"[[1],[2],[3]", b"[[1],[2],[3]]]"]
+    odd += [b"[[-1],[2],[3]]", b"[[1], [2],[3]]", b"[[01],[2],[3]]", b"[[1],[2],[1.5]]", b"[[1],[2],3]", b"\xff"]
+    odd += [b"[[999999999999999999],[4611686018427387904],[1]]", b"[[4611686018427387905],[1],[1]]", b"[[1,],[2],[3]]"]
+    return draw(st.sampled_from([None, *odd]))
+
+
+@given(st.lists(value_texts(), min_size=1, max_size=5))
+def test_rows_of_values_that_are_counted(texts: list[bytes | None]) -> None:
+    bounds = (BOUNDS, (), BOUNDS[:3])
+    found, places = sparse.count_texts(texts, bounds)
+    with in_python(sparse, arithmetic):
+        expected, expected_places = sparse.count_texts(texts, bounds)
+    assert (list(map(rows.counts_row, found)), places) == (list(map(rows.counts_row, expected)), expected_places)
+    whole = [values for text in texts if (values := sparse.decode_values(text)) and len(values) == 3]
+    for counts, column, of in zip(found, zip(*whole, strict=True), bounds, strict=bool(whole)):
+        assert counts == arithmetic.count([ns for values in column for ns in values], of)
+
+
+@given(
+    st.integers(0, 4).flatmap(lambda width: st.lists(st.tuples(st.integers(0, 50), NS, *[MAYBE_NS] * width))),
+    st.integers(1, 20),
+    st.integers(0, 20),
+    st.integers(0, 4),
+)
+def test_runs_of_samples(found: list[tuple[Any, ...]], length: int, before: int, most: int) -> None:
+    found.sort(key=lambda row: row[0])
+    times, durations, stages = ([row[0] for row in found], [row[1] for row in found], [row[2:] for row in found])
+    runs = intervals.find_runs(times, durations, stages, length, before, most)
+    with in_python(intervals):
+        assert runs == intervals.find_runs(times, durations, stages, length, before, most)
+    assert [(begin, end) for _, begin, end, _, _ in runs] == list(pairwise([0, *(run[2] for run in runs)]))
+    for slot, begin, end, ran, text in runs:
+        assert {time_ns // length for time_ns in times[begin:end]} == {slot}
+        assert (text is not None) == (slot < before and end - begin <= most)
+        if text is not None:
+            columns = [durations[begin:end], *map(list, zip(*stages[begin:end], strict=True))]
+            kept = [[ns for ns in column if ns is not None] for column in columns]
+            assert msgspec.json.decode(text) == [column for column in kept if column]
+            assert [bool(ran >> place & 1) for place in range(len(kept))] == list(map(bool, kept))
 
 
 @given(st.lists(st.tuples(NS, NS, NS, NS, st.lists(MAYBE_NS, max_size=5).map(tuple)), min_size=1, max_size=40))
@@ -341,6 +393,8 @@ def test_a_twin_in_c_is_asked_first_and_may_decline(number: int, expected: int) 
         lambda hot: hot.places_from([1], 1.5),
         lambda hot: hot.places_from([1], "x"),
         lambda hot: hot.sum_counts((), 0),
+        lambda hot: hot.count_texts((), ()),
+        lambda hot: hot.find_runs((), [], [], 1, 1, 1),
     ],
 )
 def test_wrong_arguments_are_errors(wrong: object) -> None:
