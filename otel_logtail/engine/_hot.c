@@ -180,7 +180,7 @@ start_count(Counted *counted)
     counted->highest = -1;
 }
 
-/* Returns 0 where the number is none that can be counted here. */
+/* Returns 0 if the number cannot be counted here. */
 static int
 count_ns(Counted *counted, int64_t ns)
 {
@@ -698,7 +698,7 @@ not_simple:
 /* --- find_runs -------------------------------------------------------------------------------------------------- */
 
 /* Writes a JSON array of the values at a place of rows[begin:end], or nothing if there are none; returns what is behind
-   it, or NULL where one is no integer. Place 0 has the durations, and the others the columns of the rows. */
+   it, or NULL if one is not an integer. Place 0 has the durations, and the others the columns of the rows. */
 static char *
 put_values(char *at, PyObject *durations, PyObject *rows, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t place)
 {

@@ -9,24 +9,22 @@ from otel_logtail.model import Sample, Samples
 
 def columns_of(found: Iterable[tuple[int, Sample]]) -> Samples:
     """Return samples, each with the offset of its line, as columns."""
-    samples = Samples([], [], [], [], [], [], [], [])
-    for offset, sample in found:
-        append(samples, offset, sample)
+    samples, pairs = Samples([], [], [], [], [], [], [], []), list(found)
+    extend(samples, [offset for offset, _ in pairs], [sample for _, sample in pairs])
     return samples
 
 
-def append(samples: Samples, offset: int, sample: Sample) -> None:
-    """Append a sample in place."""
-    samples.offsets.append(offset)
-    samples.time_ns.append(sample.time_ns)
-    samples.duration_ns.append(sample.duration_ns)
-    samples.logged_ns.append(sample.logged_ns)
-    samples.causes.append(sample.cause)
-    samples.stages.append(sample.stage)
-    samples.shapes.append(sample.shape)
-    samples.stage_ns.append(sample.stage_ns)
-    if sample.trace:
-        samples.traces[offset] = sample.trace
+def extend(samples: Samples, offsets: list[int], found: Sequence[Sample]) -> None:
+    """Append samples in place, each with the offset of its line."""
+    samples.offsets += offsets
+    samples.time_ns += [sample.time_ns for sample in found]
+    samples.duration_ns += [sample.duration_ns for sample in found]
+    samples.logged_ns += [sample.logged_ns for sample in found]
+    samples.causes += [sample.cause for sample in found]
+    samples.stages += [sample.stage for sample in found]
+    samples.shapes += [sample.shape for sample in found]
+    samples.stage_ns += [sample.stage_ns for sample in found]
+    samples.traces.update({offset: sample.trace for offset, sample in zip(offsets, found, strict=True) if sample.trace})
 
 
 def select(samples: Samples, places: Sequence[int]) -> Samples:

@@ -9,7 +9,7 @@ import msgspec
 
 from otel_logtail.counts import SampleKey, sample_key
 from otel_logtail.engine.checks import are_possible, is_ordinary, is_possible, wrong_in
-from otel_logtail.engine.columns import append, select
+from otel_logtail.engine.columns import extend, select
 from otel_logtail.engine.framing import AUTO, Framing
 from otel_logtail.engine.hits import Thresholds, hits_at, hits_of
 from otel_logtail.engine.joiner import Joiner
@@ -183,33 +183,37 @@ class _Scanner:
         into.stage_ns += columns.stage_ns
 
     def _take_each(self, begin: int, end: int) -> None:
-        observe, samples, shapes = self._observe, self.samples, self._shapes
+        observe, shapes = self._observe, self._shapes
+        offsets: list[int] = []
+        found: list[Sample] = []
         for offset, line in zip(self._offsets[begin:end], self._lines[begin:end], strict=True):
             try:
-                observed = observe(line)
-                if type(observed) is Sample and id(observed.shape) in shapes and is_ordinary(observed):
-                    append(samples, offset, observed)
-                else:
-                    self._judge(offset, observed, wrong_in(observed))
+                observed: Any = observe(line)
+                if (
+                    type(observed) is Sample and id(observed.shape) in shapes and is_ordinary(observed)
+                ) or self._judged(offset, observed):
+                    offsets.append(offset)
+                    found.append(observed)
             except Drift as problem:
                 self._drifted(offset, str(problem))
             except Exception as problem:  # noqa: BLE001 - a plug-in's bug on one line is counted, and reading continues
                 self._drifted(offset, f"{type(problem).__name__}: {problem}")
+        extend(self.samples, offsets, found)
 
-    def _judge(self, offset: int, observed: object, wrong: str) -> None:
-        """Count an answer that is not an ordinary sample; ``wrong`` is the part that does not have its type, if any."""
-        if wrong:
+    def _judged(self, offset: int, observed: object) -> bool:
+        """Count an answer that is not an ordinary sample; returns whether it is a sample at all."""
+        if wrong := wrong_in(observed):
             self._drifted(offset, f"the observer answered {wrong}")
         elif isinstance(observed, Sample):
             if is_possible(observed):
-                append(self.samples, offset, observed)
                 self._shapes.add(id(observed.shape))
-            else:
-                self._rejected(IMPOSSIBLE)
+                return True
+            self._rejected(IMPOSSIBLE)
         elif isinstance(observed, Rejected):
             self._rejected(observed.why)
         else:
             self.ignored += 1
+        return False
 
     def _rejected(self, why: str) -> None:
         self.rejected[why] = self.rejected.get(why, 0) + 1

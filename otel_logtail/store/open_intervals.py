@@ -28,7 +28,7 @@ from otel_logtail.store.rows import (
 )
 from otel_logtail.store.series import SeriesTable
 from otel_logtail.store.sparse import decode_values
-from otel_logtail.store.sparse_table import Known, SparseTable
+from otel_logtail.store.sparse_table import Known, SeriesSet, SparseTable
 
 NO_BREACHES = (0, 0)
 
@@ -87,13 +87,15 @@ class OpenIntervals:
         self._breaches = breaches
         self._sparse = []
         final_ns = batch.seal_until_ns or 0
+        sets: dict[int, SeriesSet | None] = {}  # by the identity of the series, which most intervals share
         for interval in sorted(batch.sparse, key=attrgetter("end_ns")):
-            is_final = interval.end_ns <= final_ns
-            series_set = self._sparse_table.set_of(batch.source, interval) if is_final else None
-            if series_set is None:
+            found = sets.get(id(interval.series)) if interval.end_ns <= final_ns else None
+            if interval.end_ns <= final_ns and (found is None or found.start_ns > interval.start_ns):
+                found = sets[id(interval.series)] = self._sparse_table.set_of(batch.source, interval)
+            if found is None:
                 self._count(batch.source, interval)
             else:
-                self._sparse.append((interval, series_set))
+                self._sparse.append((interval, found))
         for key, more in batch.counts.items():
             self._grow(batch.source, key, more)
 

@@ -84,6 +84,9 @@ _REQUEST_ID = Rejected("request_id")
 _TIME_REJECTED = Rejected("time")
 
 
+_bulk = native.module("observers.headroom._bulk")
+
+
 class HeadroomObserver(Observer):
     """Reads the overhead of requests from headroom's proxy log (versions 0.14.5 to 0.42.0).
 
@@ -152,13 +155,15 @@ class HeadroomObserver(Observer):
         """Return the start of headroom, with its version."""
         return self._starts.read(line, frame)
 
-    def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
-        """Read many lines at once in C; None if C is not compiled, or if one of the lines is not ordinary."""
-        columns = _columns(lines)
-        if columns is None:
-            return None
-        kept, values = columns
-        return Columns(SHAPE, kept, *values, bounded=True)  # by MAX_MS
+    if _bulk is not None:
+
+        def observe_all(self, lines: Sequence[bytes]) -> Columns | None:
+            """Read many lines at once; None if one of them is not ordinary."""
+            columns = _columns(lines)
+            if columns is None:
+                return None
+            kept, values = columns
+            return Columns(SHAPE, kept, *values, bounded=True)  # by MAX_MS
 
     # The hot path without C. Unrolled by name: a loop over the stages costs a third more.
     @staticmethod
@@ -227,7 +232,6 @@ class HeadroomObserver(Observer):
 _CAUSES = ("wait", "read", "compress", "other")
 _LONGEST = (*STAGES[:5], "other")
 
-_bulk = native.module("observers.headroom._bulk")
 if _bulk is not None:
     _bulk.configure(
         ("stage_timings", HTTP, WEB_SOCKET),

@@ -125,7 +125,7 @@ class Maintenance:
             ends = [one(self._db, f"SELECT max(end_ns) FROM {table}") for table in CLOSED]
             newest_ns = max((end_ns for end_ns in ends if end_ns is not None), default=None)
         if newest_ns is not None:
-            rollup = Rollup(self._db, self._delivered, self._retention.pass_over, self._tuning.intervals)
+            rollup = Rollup(self._db, self._delivered, self._retention.pass_over, self._tuning)
             longest_ns = max((length_ns for length_ns, _ in self._tuning.merges), default=0)
             for length_ns, after_ns in self._tuning.merges:
                 # values take less space than the counts of a minute with a few samples: only hours are counted

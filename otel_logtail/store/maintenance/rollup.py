@@ -15,8 +15,8 @@ import msgspec
 from otel_logtail.counts import add
 from otel_logtail.model import Counts, Stream
 from otel_logtail.store.connection import meta, one, series_bounds, set_meta, transaction
-from otel_logtail.store.maintenance.steps import NOTHING, SECOND, Delivered, Steps
-from otel_logtail.store.rows import COUNTS, counts_row, counts_to_read, marks, whole_in_all
+from otel_logtail.store.maintenance.steps import NOTHING, SECOND, Delivered, Steps, Tuning
+from otel_logtail.store.rows import CLOSED, COUNTS, IDS, counts_row, counts_to_read, json_ids, marks, whole_in_all
 from otel_logtail.store.sparse import Closed, closed_of, count_texts, series_of
 
 PassOver = Callable[[Stream, int], Steps]
@@ -70,14 +70,14 @@ _Slot = tuple[int, int]
 class Rollup:
     """The roll-up of a store's intervals.
 
-    ``delivered`` and ``pass_over`` read and move the cursors of exporters; ``rows`` bounds one transaction.
+    ``delivered`` and ``pass_over`` read and move the cursors of exporters; ``tuning`` bounds one transaction.
     """
 
-    def __init__(self, db: sqlite3.Connection, delivered: Delivered, pass_over: PassOver, rows: int) -> None:
+    def __init__(self, db: sqlite3.Connection, delivered: Delivered, pass_over: PassOver, tuning: Tuning) -> None:
         self._db = db
         self._delivered = delivered
         self._pass_over = pass_over
-        self._rows = rows
+        self._rows = dict(zip(CLOSED, (tuning.intervals, tuning.rows), strict=True))
 
     def merge(self, length_ns: int, until_ns: int, tables: Sequence[str]) -> Steps:
         """Merge intervals of these tables that every exporter has to intervals of this length, up to ``until_ns``."""
@@ -90,7 +90,7 @@ class Rollup:
             if first_ns is None or first_ns > until_ns:
                 return
             start_ns = max(since_ns, (first_ns - 1) // length_ns * length_ns)
-            end_ns = min(self._end_of_page(start_ns, length_ns, tables), until_ns)
+            end_ns = self._end_of_page(start_ns, length_ns, until_ns, tables)
             waiting = "SELECT 1 FROM {} WHERE end_ns > ? AND end_ns <= ? AND id > ? LIMIT 1"
             delivered = self._delivered(Stream.INTERVALS)
             if any(one(db, waiting.format(table), start_ns, end_ns, delivered) for table in tables):
@@ -121,11 +121,12 @@ class Rollup:
                 set_meta(db, key, (late_ns - 1) // length_ns * length_ns)
             set_meta(db, f"{key}_id", last_id)
 
-    def _end_of_page(self, start_ns: int, length_ns: int, tables: Sequence[str]) -> int:
+    def _end_of_page(self, start_ns: int, length_ns: int, until_ns: int, tables: Sequence[str]) -> int:
         """Return the end of the slots that hold about as many of the next rows as one transaction may take."""
-        ends = " UNION ALL ".join(f"SELECT end_ns FROM {table} WHERE end_ns > ?1" for table in tables)
-        last_ns = one(self._db, f"SELECT max(end_ns) FROM ({ends} ORDER BY end_ns LIMIT ?2)", start_ns, self._rows)
-        return max(start_ns + length_ns, (last_ns or 0) // length_ns * length_ns)
+        nth = "SELECT end_ns FROM {} WHERE end_ns > ? ORDER BY end_ns LIMIT 1 OFFSET ?"
+        ends = (one(self._db, nth.format(table), start_ns, self._rows[table] - 1) for table in tables)
+        last_ns = min((end_ns for end_ns in ends if end_ns is not None), default=until_ns)
+        return min(max(start_ns + length_ns, last_ns // length_ns * length_ns), until_ns)
 
     def _groups(
         self, length_ns: int, since_ns: int, until_ns: int, tables: Sequence[str]
@@ -185,7 +186,7 @@ class Rollup:
 
     def _write(self, groups: list[_Group], gone: list[int]) -> None:
         db = self._db
-        db.executemany("DELETE FROM sparse_interval WHERE id = ?", [(id_,) for id_ in gone])
+        db.execute(f"DELETE FROM sparse_interval WHERE id IN {IDS}", (json_ids(gone),))
         db.executemany("DELETE FROM interval WHERE id = ?", [(id_,) for group in groups for id_ in group.replaced])
         columns = f"id, series, start_ns, end_ns, {COUNTS}, first_breach, last_breach"
         db.executemany(f"INSERT INTO interval ({columns}) VALUES ({marks(13)})", [group.row() for group in groups])

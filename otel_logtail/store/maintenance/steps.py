@@ -47,7 +47,7 @@ class Tuning(msgspec.Struct, frozen=True):
     rows: int = 2000
     """The most rows of one transaction."""
     intervals: int = 500
-    """The most intervals of one transaction: they take kilobytes each."""
+    """The most intervals of one transaction that are counted: they take kilobytes each."""
     samples: int = 20_000
     """The most samples of one transaction."""
 
