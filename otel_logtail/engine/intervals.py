@@ -189,9 +189,13 @@ def aggregate_growth(growth: Iterable[Growth], *, interval_ns: int) -> dict[Inte
     """Return the growth of the time within episodes, by severity and by the interval of the breach."""
     values: dict[tuple[int, Severity], list[int]] = {}
     for severity, times, more in growth:
-        for time_ns, more_ns in zip(times, more, strict=True):
+        slots = [time_ns // interval_ns for time_ns in times]
+        if len(set(slots)) == 1:  # as most runs are
+            values.setdefault((slots[0], severity), []).extend(filter(None, more))
+            continue
+        for slot, more_ns in zip(slots, more, strict=True):
             if more_ns:
-                values.setdefault((time_ns // interval_ns, severity), []).append(more_ns)
+                values.setdefault((slot, severity), []).append(more_ns)
     return {
         IntervalKey(
             SeriesKey(Instrument.EPISODE_TIME, (("severity", severity.label),)),
@@ -199,6 +203,7 @@ def aggregate_growth(growth: Iterable[Growth], *, interval_ns: int) -> dict[Inte
             (slot + 1) * interval_ns,
         ): count(more, ())
         for (slot, severity), more in values.items()
+        if more
     }
 
 

@@ -106,9 +106,11 @@ class SampleTables:
             known = {key: self._kind(batch, of[key[0]], Severity.OK, key[1], key[2]) for key in dict.fromkeys(keys)}
             kinds = list(map(known.__getitem__, keys))
         slow = batch.hits.samples
-        of_hits = zip(slow.shapes, batch.hits.severities, slow.causes, slow.stages, strict=True)
-        for place, (shape, severity, cause, stage) in zip(batch.hits.places, of_hits, strict=True):
-            kinds[place] = self._kind(batch, shape, severity, cause, stage)
+        of = {id(shape): shape for shape in slow.shapes}
+        of_hits = list(zip(map(id, slow.shapes), batch.hits.severities, slow.causes, slow.stages, strict=True))
+        ids = {key: self._kind(batch, of[key[0]], key[1], key[2], key[3]) for key in dict.fromkeys(of_hits)}
+        for place, key in zip(batch.hits.places, of_hits, strict=True):
+            kinds[place] = ids[key]
         return kinds
 
     def _kind(self, batch: Batch, shape: Shape, severity: Severity, cause: str, stage: str) -> int:
