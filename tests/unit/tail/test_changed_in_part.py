@@ -125,9 +125,12 @@ EDITS: dict[str, Callable[[bytes], bytes]] = {
 SIZES = [200, 3000]
 
 
+OLD = {size: lines_of(1, 1 + size, size=80) for size in SIZES}
+
+
 @pytest.fixture(params=SIZES)
 def old(request: pytest.FixtureRequest) -> list[str]:
-    return lines_of(1, 1 + request.param, size=80)
+    return list(OLD[request.param])
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import lzma
 import os
@@ -26,6 +27,12 @@ CODECS: list[tuple[str, Callable[[bytes], bytes]]] = [
     (".xz", lzma.compress),
 ]
 LINES = b"".join(b"%08d some words of a line that is compressed well\n" % n for n in range(60_000))
+
+
+@functools.cache
+def all_packed(compress: Callable[[bytes], bytes]) -> bytes:
+    """All lines, compressed; lzma takes a second for them."""
+    return compress(LINES)
 
 
 def state_at(data: bytes, offset: int) -> FileState:
@@ -84,7 +91,7 @@ def test_compressed_file_gives_the_bytes_that_were_written(
     tmp_path: Path, suffix: str, compress: Callable[[bytes], bytes]
 ) -> None:
     path = tmp_path / f"log{suffix}"
-    path.write_bytes(compress(LINES))
+    path.write_bytes(all_packed(compress))
     reader = open_reader(str(path))
     assert isinstance(reader, CompressedReader)
     assert reader.read_at(0, 10) == LINES[:10]
@@ -104,7 +111,7 @@ def test_reading_from_just_before_the_last_end_does_not_restart(
     tmp_path: Path, suffix: str, compress: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / f"log{suffix}"
-    path.write_bytes(compress(LINES))
+    path.write_bytes(all_packed(compress))
     reader = CompressedReader(str(path))
     monkeypatch.setattr(reader, "_rewind", lambda: pytest.fail("began anew"))
     for offset in range(256, len(LINES), 100_000):
