@@ -122,9 +122,8 @@ def _header(moment: Moment, view: View) -> Text:
 
 
 def _state(moment: Moment) -> str:
-    files = counted(moment.files, "file")
     behind = f"{size(moment.behind)} behind" if moment.behind else "up to date"
-    return f"{files}, {behind}" if moment.is_running else f"{files}, {behind}, no daemon runs"
+    return f"{counted(moment.files, 'file')}, {behind}{'' if moment.is_running else ', no daemon runs'}"
 
 
 def _verdict(today: Answer | None, view: View) -> list[Text]:
