@@ -132,15 +132,15 @@ UNREAD = "|"
 """A stream that is a pipe without a reader."""
 
 
-LOCALE = ("LC_ALL", "LC_CTYPE", "LANG", "PYTHONUTF8", "PYTHONCOERCECLOCALE")
-"""Variables that an interpreter reads once: each of their values has a server of its own."""
+AT_THE_START = ("LC_ALL", "LC_CTYPE", "LANG", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "LD_PRELOAD")
+"""Variables that a process or an interpreter reads once: each of their values has a server of its own."""
 OTHERS = ("LD_", "PYTHON", "OTEL_PYTHON", "OTEL_SDK", "OTEL_LOGTAIL_PURE", "GRPC_")
 """Beginnings of the names of others that act when a process or an interpreter starts."""
 
 
 def can_fork(environ: Mapping[str, str]) -> bool:
     """Return whether a process with these variables, beside those of the test, may be forked."""
-    return not any(name.startswith(OTHERS) for name in environ if name not in (*LOCALE, "PYTHONWARNINGS"))
+    return not any(name.startswith(OTHERS) for name in environ if name not in (*AT_THE_START, "PYTHONWARNINGS"))
 
 
 class Process:
@@ -179,7 +179,7 @@ class Process:
 class Server:
     """The process that forks, and reports when a process starts and ends."""
 
-    def __init__(self, locale: Mapping[str, str], python: str) -> None:
+    def __init__(self, environ: Mapping[str, str], python: str) -> None:
         self._socket, theirs = socket.socketpair()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HEADROOM"))}
         isolated = [] if python == sys.executable else ["-I"]  # the program is what is installed there
@@ -187,7 +187,7 @@ class Server:
             self._process = subprocess.Popen(
                 [python, *isolated, "-c", SERVER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={**inherited, **locale},
+                env={**inherited, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
@@ -257,9 +257,9 @@ _MAKING = threading.Lock()
 
 
 @functools.cache
-def server(locale: tuple[tuple[str, str], ...] = (), python: str = sys.executable) -> Server:
-    """Return the server of this test process for a locale and an interpreter."""
-    made = Server(dict(locale), python)
+def server(environ: tuple[tuple[str, str], ...] = (), python: str = sys.executable) -> Server:
+    """Return the server of this test process for an environment at the start, and an interpreter."""
+    made = Server(dict(environ), python)
     atexit.register(made.close)
     return made
 
@@ -297,7 +297,11 @@ def exit_code(
 
 
 def _server_for(environ: Mapping[str, str], python: str) -> Server:
-    own = ((name, environ[name]) for name in LOCALE if environ.get(name, os.environ.get(name)) != os.environ.get(name))
+    own = (
+        (name, environ[name])
+        for name in AT_THE_START
+        if environ.get(name, os.environ.get(name)) != os.environ.get(name)
+    )
     with _MAKING:  # the cache does not keep two threads from making one each
         return server(tuple(own), python)
 
