@@ -120,7 +120,10 @@ class Outbox:
                 if position is None:
                     return None
                 items, passed = self._read(stream, position, limit)
-                self.is_last = len(items) < limit and (stream is not Stream.INTERVALS or self._points.is_last)
+                if stream is Stream.INTERVALS:
+                    self.is_last = len(items) < limit and self._points.is_last
+                else:  # a batch of episodes or parts is also full of breaches
+                    self.is_last = not items or items[-1].id >= progress.last_id(self._db, stream)
             if items:
                 return self._batch(stream, items)
             if not passed:

@@ -382,6 +382,7 @@ def test_full_parts_and_episodes_come_in_batches_of_so_many_breaches_in_order_an
             records = [item for item in batch.items if isinstance(item, EpisodeRecord | PartRecord)]
             assert 0 < sum(len(record.breaches) for record in records) <= BATCH_EVENTS or stream is Stream.EPISODES
             told += [record.id for record in records]
+            assert outbox.is_last == (len(told) == number)
             outbox.advance(batch, len(batch.items), NOON)
         assert told == list(range(1, number + 1))
 
