@@ -1,23 +1,33 @@
 """One deadline and one limit on bytes for a whole HTTP attempt: connecting, TLS, a proxy, sending, the answer.
 
-A timeout of a socket applies to each wait only. A receiver that answers a byte at a time, or repeats ``100 Continue``,
-would block a request for hours, and an endless line would fill the memory. So a :class:`Line` sets the remaining time
-before each read and write, and counts the bytes of the answer.
+The libraries below have a timeout for each wait only. A receiver that answers a byte at a time, or repeats
+``100 Continue``, blocks a request for hours, and an endless line fills the memory. The connections of this module
+therefore set the remaining time before each read and write, and count the bytes of the answer.
 
 Known limit: name resolution takes as long as the system's resolver.
 """
 
 from __future__ import annotations
 
+import io
 import math
-import select
 import socket
 import ssl
 import time
+from http.client import HTTPException, HTTPResponse
+from threading import Event, Lock
 from typing import Any
+from weakref import WeakSet
 
-_LONGEST_LINE = 64 * 1024
-_PIECE = 64 * 1024
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from otel_logtail.exporters.sockets import connect_within
+
+_MOST_INTERIM = 20
+"""The most interim answers such as ``100 Continue``; the protocol allows any number."""
 
 
 class AnswerTooLong(OSError):
@@ -68,109 +78,153 @@ class Attempt:
             raise AnswerTooLong("the answer does not end")
 
 
-class Line:
-    """An open connection that keeps to an attempt."""
+class _Reader(io.RawIOBase):
+    """A file of a socket that keeps to an attempt."""
 
-    def __init__(self, sock: socket.socket, attempt: Attempt) -> None:
-        self._sock: socket.socket | _TlsInTls = sock
-        self._attempt = attempt
-        self._buffer = bytearray()
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, attempt: Attempt) -> None:
+        self._raw, self._sock, self._attempt = raw, sock, attempt
 
-    @property
-    def is_idle(self) -> bool:
-        """True if the other side has sent nothing more, and has not closed the connection."""
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN)
-        return not self._buffer and not poll.poll(0)
+    def readable(self) -> bool:
+        return True
 
-    def secure(self, tls: ssl.SSLContext, host: str) -> None:
-        """Begin TLS; within the connection to an HTTPS proxy, TLS is used twice."""
+    def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(self._attempt.left_s())
-        if isinstance(self._sock, socket.socket) and not isinstance(self._sock, ssl.SSLSocket):
-            self._sock = tls.wrap_socket(self._sock, server_hostname=host)
-        else:
-            self._sock = _TlsInTls(self._sock, tls, host)
+        number: int | None = self._raw.readinto(buffer)
+        self._attempt.received(number or 0)
+        return number
 
-    def send(self, data: bytes) -> None:
-        """Send all bytes."""
-        rest = memoryview(data)
-        while rest:
-            self._sock.settimeout(self._attempt.left_s())
-            rest = rest[self._sock.send(rest) :]
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
-    def line(self) -> bytes | None:
-        """Return the next line without its end; None: the other side closed the connection within it."""
-        seen = 0
-        while (end := self._buffer.find(b"\n", seen)) < 0:
-            seen = len(self._buffer)
-            if seen > _LONGEST_LINE:
-                raise AnswerTooLong("a line of the answer does not end")
-            if not self._fill():
-                return None
-        found = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return found.removesuffix(b"\r")
 
-    def take(self, number: int) -> bytes:
-        """Return so many bytes; fewer if the other side closes the connection before."""
-        while len(self._buffer) < number and self._fill():
-            pass
-        found = bytes(self._buffer[:number])
-        del self._buffer[:number]
-        return found
+class Lines:
+    """The open connections, so that closing can wake a thread that reads from one."""
 
-    def _fill(self) -> bool:
-        self._sock.settimeout(self._attempt.left_s())
-        data = self._sock.recv(_PIECE)
-        self._attempt.received(len(data))
-        self._buffer += data
-        return bool(data)
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: WeakSet[HTTPConnection] = WeakSet()
+        self._closed = Event()
 
-    def hang_up(self) -> None:
-        """Wake a thread that waits for this connection."""
+    def add(self, connection: HTTPConnection) -> None:
+        """Add an open connection."""
+        with self._lock:
+            self._open.add(connection)
+            if self._closed.is_set():
+                _hang_up(connection)
+
+    def close(self) -> None:
+        """Close all connections, and each one that is added later."""
+        with self._lock:
+            self._closed.set()
+            for connection in self._open:
+                _hang_up(connection)
+
+
+def _hang_up(connection: HTTPConnection) -> None:
+    if connection.sock is not None:
         try:
-            self._sock.shutdown(socket.SHUT_RDWR)
+            connection.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # the connection is closed already
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._sock.close()
+
+class Adapter(HTTPAdapter):
+    """An adapter whose connections keep to an attempt, report to :class:`Lines` and use our TLS; it never retries."""
+
+    def __init__(self, attempt: Attempt, lines: Lines, tls: ssl.SSLContext | None) -> None:
+        self._pools = _pools(attempt, lines, tls)
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, connections, maxsize, block=False, **pool_kwargs):  # type: ignore[no-untyped-def]  # as in requests
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy, **proxy_kwargs):  # type: ignore[no-untyped-def]  # as in requests
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
 
-class _TlsInTls:
-    """TLS within a connection that uses TLS itself, with the methods of a socket that :class:`Line` uses."""
+def _pools(attempt: Attempt, lines: Lines, tls: ssl.SSLContext | None) -> dict[str, type[HTTPConnectionPool]]:
+    answer_class = _answers(attempt)
 
-    def __init__(self, sock: Any, tls: ssl.SSLContext, host: str) -> None:
-        self._sock = sock
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = tls.wrap_bio(self._in, self._out, server_hostname=host)
-        self.fileno, self.settimeout = sock.fileno, sock.settimeout
-        self.shutdown, self.close = sock.shutdown, sock.close
-        self._done(self._tls.do_handshake)
+    class Plain(HTTPConnection):
+        response_class = answer_class
 
-    def send(self, data: memoryview) -> int:
-        """Send bytes; returns how many."""
-        sent: int = self._done(self._tls.write, data)
-        return sent
+        def connect(self) -> None:
+            super().connect()
+            lines.add(self)
 
-    def recv(self, most: int) -> bytes:
-        """Return the next bytes; none: the other side closed the connection."""
-        found: bytes = self._done(self._tls.read, most)
-        return found
+        def _new_conn(self) -> socket.socket:
+            return _connect(self, attempt)
 
-    def _done(self, work: Any, *arguments: object) -> Any:
-        while True:
-            try:
-                result, waits = work(*arguments), False
-            except ssl.SSLWantReadError:
-                result, waits = None, True
-            if self._out.pending:
-                self._sock.sendall(self._out.read())
-            if not waits:
-                return result
-            data = self._sock.recv(_PIECE)
-            if data:
-                self._in.write(data)
-            else:
-                self._in.write_eof()
+        def send(self, data: Any) -> None:
+            _send(self, data, attempt)
+
+    class Secure(HTTPSConnection):
+        response_class = answer_class
+
+        def connect(self) -> None:
+            # requests has put certifi's list here by now
+            self.ssl_context, self.ca_certs, self.ca_cert_dir = tls, None, None
+            super().connect()
+            lines.add(self)
+
+        def _new_conn(self) -> socket.socket:
+            return _connect(self, attempt)
+
+        def send(self, data: Any) -> None:
+            _send(self, data, attempt)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def _answers(attempt: Attempt) -> type[HTTPResponse]:
+    class Answer(HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock, attempt))
+            self._interim = 0
+
+        def _read_status(self) -> tuple[str, int, str]:
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise HTTPException("interim answers without end")
+            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            return status
+
+    return Answer
+
+
+def _connect(connection: HTTPConnection, attempt: Attempt) -> socket.socket:
+    """A connected socket, and urllib3's errors."""
+    host = connection.host
+    try:
+        sock = connect_within(host.strip("[]"), connection.port, attempt.left_s, connection.socket_options or ())
+        sock.settimeout(attempt.left_s())  # for a TLS handshake
+    except socket.gaierror as error:
+        raise NameResolutionError(host, connection, error) from error
+    except TimeoutError as error:
+        raise ConnectTimeoutError(connection, "no connection in time") from error
+    except OSError as error:
+        raise NewConnectionError(connection, f"no connection: {error}") from error
+    return sock
+
+
+def _send(connection: HTTPConnection, data: Any, attempt: Attempt) -> None:
+    if connection.sock is None:
+        connection.connect()
+    sock = connection.sock
+    assert sock is not None  # noqa: S101 - for the type checker: it is connected
+    attempt.connected = True
+    rest = memoryview(data)
+    while rest:
+        sock.settimeout(attempt.left_s())
+        rest = rest[sock.send(rest) :]

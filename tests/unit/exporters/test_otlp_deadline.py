@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from otel_logtail.exporter import ExporterContext
-from otel_logtail.exporters.otlp.exchange import MAX_ANSWER
 from otel_logtail.exporters.otlp.exporter import OtlpExporter, make
+from otel_logtail.exporters.otlp.http import MAX_ANSWER
 from otel_logtail.model import Delivered, Refused, Retry
 from tests.support.certificates import Authority
 from tests.support.hostile import Answer, Hostile, Peer
