@@ -6,7 +6,6 @@ event and the method's arguments as its fields.
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -54,7 +53,7 @@ def event(
     """Make a method that returns a message log it, as the event of this name."""
 
     def decorate(method: Callable[Concatenate[Self, P], Message | None]) -> Callable[Concatenate[Self, P], None]:
-        names = tuple(inspect.signature(method).parameters)[1:]
+        names = method.__code__.co_varnames[1 : method.__code__.co_argcount]  # inspect.signature is 50 times slower
 
         def report(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> None:
             message = method(self, *args, **kwargs)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from otel_logtail.cli.settings import declared, help_of
+from otel_logtail.cli.settings import help_of
+from otel_logtail.cli.start import declared
 from otel_logtail.daemon.options import OF_A_RUN, OF_A_SOURCE, SOURCE
 from otel_logtail.option import Option
 from otel_logtail.plugins import exporters, observers

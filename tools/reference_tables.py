@@ -9,8 +9,8 @@ from typing import Any
 
 import typer.main
 
-from otel_logtail.cli.main import program
-from otel_logtail.cli.settings import declared
+from otel_logtail.cli.program import program
+from otel_logtail.cli.start import declared
 from otel_logtail.engine.scan import IMPOSSIBLE
 from otel_logtail.store.marks import TOO_MANY
 

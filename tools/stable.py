@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import otel_logtail
 from otel_logtail import testing
-from otel_logtail.cli.main import program
+from otel_logtail.cli.program import program
 from otel_logtail.daemon import options
 from otel_logtail.option import Option
 from otel_logtail.plugins import exporters, observers

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import typer
-
 from otel_logtail.errors import LogtailError, UsageError
 from otel_logtail.redact import Redactor, secrets_of
 
@@ -59,7 +57,7 @@ def log_errors(log: Log) -> None:
     _log = log
 
 
-def say_error(message: str, hint: str = "", context: Any = None) -> None:
+def say_error(message: str, hint: str = "", usage: str = "") -> None:
     """Write an error, a hint and the usage of a command to stderr, with an empty line between them."""
     if _log is not None:
         _log.write("error", message, "run.failed", {}, hint)
@@ -68,26 +66,10 @@ def say_error(message: str, hint: str = "", context: Any = None) -> None:
     if hint:
         say("")
         say(f"hint: {hint}")
-    if context is not None:
+    if usage:
         say("")
-        for line in context.get_usage().splitlines():
+        for line in usage.splitlines():
             say(line)
-
-
-@contextmanager
-def errors_as_exit(context: Any) -> Iterator[None]:
-    """Turn the exceptions of a command into messages and exit codes; a closed pipe on stdout exits silently.
-
-    Stdout is flushed, so that a pipe that was closed late is detected here. Errors of typer about the arguments pass:
-    the program that parsed them may be a part of all commands (``main``).
-    """
-    try:
-        yield
-        sys.stdout.flush()
-    except Exception as problem:
-        if hasattr(problem, "format_message"):
-            raise
-        raise typer.Exit(ended(problem, context)) from None
 
 
 @contextmanager
@@ -107,17 +89,15 @@ def stop_early(number: int, *, once: bool) -> NoReturn:
     raise SystemExit(128 + number if once else 0)
 
 
-def ended(problem: BaseException, context: Any = None) -> int:
-    """Print the error that ended a command, and return the exit code; ``context`` is typer's of the command."""
+def ended(problem: BaseException, usage: Callable[[], str] = str) -> int:
+    """Print the error that ended a command, and return the exit code; ``usage`` returns how to call the command."""
     if isinstance(problem, LogtailError):
         from otel_logtail.daemon.settings import explain
 
         named = explain(problem, _variables())
-        say_error(str(named), named.hint, context if isinstance(problem, UsageError) else None)
+        say_error(str(named), named.hint, usage() if isinstance(problem, UsageError) else "")
         return problem.exit_code
-    if isinstance(problem, typer.Exit):
-        return problem.exit_code
-    if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
+    if isinstance(problem, KeyboardInterrupt):
         return 130
     if isinstance(problem, BrokenPipeError):
         _let_go_of_stdout()
@@ -159,13 +139,14 @@ def _of_the_arguments(problem: BaseException, message: str) -> int:
     code = int(getattr(problem, "exit_code", 2))
     context = getattr(problem, "ctx", None)
     if context is not None and message == context.get_help():  # a group of commands without a command
-        typer.echo(message, err=True)
+        print(message, file=sys.stderr)
         return code
     from otel_logtail.cli.wrong import explained
 
     name = "otel-logtail" if context is None else context.command_path
     what, hint = explained(problem, context, message)
-    say_error(what, hint or f"{name} --help shows the options and commands", context)
+    usage = "" if context is None else context.get_usage()
+    say_error(what, hint or f"{name} --help shows the options and commands", usage)
     return code
 
 

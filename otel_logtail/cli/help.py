@@ -8,13 +8,15 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from otel_logtail.cli.errors import errors_as_exit
+from otel_logtail.cli.errors import ended
 from otel_logtail.cli.given import moved
 from otel_logtail.table import cells, shell_lines, wrap
 
@@ -37,6 +39,25 @@ def _parts(command: Any) -> tuple[str, str]:
     return text, "".join(example)
 
 
+@contextmanager
+def _errors_as_exit(context: Any) -> Iterator[None]:
+    """Turn the exceptions of a command into messages and exit codes; a closed pipe on stdout exits silently.
+
+    Stdout is flushed, so that a pipe that was closed late is detected here. Errors of typer about the arguments pass:
+    the program that parsed them may be a part of all commands (``program.run``).
+
+    Args:
+        context: Typer's context of the command.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except Exception as problem:
+        if hasattr(problem, "format_message") or isinstance(problem, (typer.Exit, typer.Abort)):
+            raise
+        raise typer.Exit(ended(problem, context.get_usage)) from None
+
+
 class _Sectioned:
     """The help of a command whose options and commands have a section per ``rich_help_panel``."""
 
@@ -51,7 +72,7 @@ class _Sectioned:
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an exception becomes a message and an exit code."""
-        with errors_as_exit(ctx):
+        with _errors_as_exit(ctx):
             return super().invoke(ctx)  # type: ignore[misc]
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

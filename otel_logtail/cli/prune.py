@@ -9,7 +9,8 @@ import typer
 
 from otel_logtail.cli.errors import say
 from otel_logtail.cli.options import Db, store_at
-from otel_logtail.cli.settings import flag, given_by
+from otel_logtail.cli.settings import flag
+from otel_logtail.cli.start import given_by
 from otel_logtail.daemon.options import MAX_DB_SIZE, RETENTION
 from otel_logtail.errors import NotAStore, StoreCorrupt, StoreError
 

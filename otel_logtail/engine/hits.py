@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
 
 import msgspec
 
 from otel_logtail.counts import places_from
+from otel_logtail.digest import blake2b
 from otel_logtail.engine.columns import select
 from otel_logtail.engine.lines import Lines
 from otel_logtail.model import Hits, Samples, Severity
@@ -53,7 +53,7 @@ def hits_at(hits: Hits, chosen: Sequence[int]) -> Hits:
 
 def names_of(source: str, offsets: Sequence[int], lines: Sequence[bytes]) -> list[bytes]:
     """Return 16 bytes that name each breach: the same whenever and from whichever file its line is read again."""
-    begin = hashlib.blake2b(digest_size=16, person=b"otel-logtail").copy
+    begin = blake2b(digest_size=16, person=b"otel-logtail").copy
     behind = b"\0%d\0" + source.encode().replace(b"%", b"%%")
     names = []
     for offset, line in zip(offsets, lines, strict=True):

@@ -6,12 +6,12 @@ the log alone. A part is complete once a further breach does not belong to it, o
 
 from __future__ import annotations
 
-import hashlib
 from operator import sub
 from typing import TypeVar
 
 import msgspec
 
+from otel_logtail.digest import blake2b
 from otel_logtail.model import Attributes, Episode, Hits, Part, Severity
 
 MOST_BREACHES = 128
@@ -136,10 +136,10 @@ def _with(one: _EpisodeOrPart, run: Run) -> _EpisodeOrPart:
 
 def ids_of(uid: bytes) -> tuple[bytes, bytes]:
     """Return the trace id (16 bytes) and the span id (8 bytes) of the episode that starts with this breach."""
-    trace_id = hashlib.blake2b(uid, digest_size=16, person=b"logtail-trace").digest()
-    return trace_id, hashlib.blake2b(uid, digest_size=8, person=b"logtail-span").digest()
+    trace_id = blake2b(uid, digest_size=16, person=b"logtail-trace").digest()
+    return trace_id, blake2b(uid, digest_size=8, person=b"logtail-span").digest()
 
 
 def _id_of_part(span_id: bytes, number: int) -> bytes:
     """Return the span id (8 bytes) of a part of the episode with this span id."""
-    return hashlib.blake2b(span_id + number.to_bytes(8, "big"), digest_size=8, person=b"logtail-part").digest()
+    return blake2b(span_id + number.to_bytes(8, "big"), digest_size=8, person=b"logtail-part").digest()

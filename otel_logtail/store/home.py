@@ -10,7 +10,6 @@ Known limit: a clone of a whole machine, with its id, name and directories, is n
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import uuid
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from otel_logtail.digest import blake2b
 from otel_logtail.store import marker
 from otel_logtail.store.connection import transaction
 
@@ -97,5 +97,5 @@ def _machine() -> str:
         except OSError:
             continue
         if found:
-            return hashlib.blake2b(found, digest_size=16, person=b"otel-logtail").hexdigest()
+            return blake2b(found, digest_size=16, person=b"otel-logtail").hexdigest()
     return ""

@@ -7,11 +7,11 @@ All functions work inside the transaction of their caller.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from otel_logtail.digest import blake2b
 from otel_logtail.model import Mark, MarkRecord, SourceInfo, Stream
 from otel_logtail.store.connection import one
 from otel_logtail.store.records import read_sources
@@ -102,7 +102,7 @@ def _of_text(db: sqlite3.Connection, text: str, source: str | None) -> list[tupl
 
 def uid_of(source: str, mark: Mark) -> bytes:
     """Return the 16 bytes that name a mark: the same whenever its line is read again."""
-    digest = hashlib.blake2b(digest_size=16, person=b"otel-logtail")
+    digest = blake2b(digest_size=16, person=b"otel-logtail")
     digest.update(b"mark\0%d\0%s\0%s" % (mark.time_ns, source.encode(), mark.text.encode()))
     return digest.digest()
 

@@ -7,8 +7,8 @@ only select the file to compare first: inodes are reused, and a copy has another
 from __future__ import annotations
 
 import errno
-import hashlib
 
+from otel_logtail.digest import blake2b
 from otel_logtail.model import FileState, Fingerprint
 from otel_logtail.tail.reader import Reader
 
@@ -18,7 +18,7 @@ ANCHOR_BYTES = 256
 
 def fingerprint(data: bytes) -> Fingerprint:
     """Return the hash of these bytes; the empty fingerprint if there are none."""
-    return Fingerprint(len(data), hashlib.blake2b(data, digest_size=16).digest()) if data else Fingerprint()
+    return Fingerprint(len(data), blake2b(data, digest_size=16).digest()) if data else Fingerprint()
 
 
 def holds(reader: Reader, state: FileState) -> bool:

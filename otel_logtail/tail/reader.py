@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import bz2
 import errno
-import gzip
-import importlib
 import io
-import lzma
 import os
 import stat
 from abc import abstractmethod
+from importlib import import_module
 from typing import BinaryIO, Protocol, cast
 
 from otel_logtail.tail.descriptors import DESCRIPTORS, Descriptors
@@ -203,18 +200,16 @@ class _Opener(Protocol):
     def __call__(self, raw: BinaryIO, /) -> io.BufferedIOBase: ...
 
 
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
+
+
 def _decoder(path: str) -> _Opener:
-    if path.endswith(".gz"):
-        return lambda raw: gzip.GzipFile(fileobj=raw)
-    if path.endswith(".bz2"):
-        return lambda raw: bz2.BZ2File(raw)
-    if path.endswith(".xz"):
-        return lambda raw: lzma.LZMAFile(raw)
+    name = _CODECS.get(os.path.splitext(path)[1], "compression.zstd")  # from Python 3.14 on
     try:
-        zstd = importlib.import_module("compression.zstd")  # Python 3.14
+        codec = import_module(name)  # most runs read no compressed file
     except ImportError:
-        raise OSError(errno.ENOTSUP, "this Python can't read zstd", path) from None
-    return lambda raw: cast(io.BufferedIOBase, zstd.ZstdFile(raw))
+        raise OSError(errno.ENOTSUP, f"this Python can't read {name.rpartition('.')[2]}", path) from None
+    return lambda raw: cast(io.BufferedIOBase, codec.open(raw))
 
 
 def open_reader(path: str) -> Reader:

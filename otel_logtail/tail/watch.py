@@ -7,7 +7,6 @@ directory that was replaced).
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 import threading
 import warnings
@@ -96,6 +95,8 @@ def _quieten_watchdog() -> None:
     Its messages about lost events and deleted directories are harmless because of the periodic scan. If no events
     arrive any more, our reporter logs that.
     """
+    import logging  # most runs with --once need none
+
     for name in ("watchdog", "fsevents"):
         logger = logging.getLogger(name)
         logger.propagate = False

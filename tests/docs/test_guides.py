@@ -17,8 +17,8 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from otel_logtail.cli.main import program
-from otel_logtail.cli.settings import declared
+from otel_logtail.cli.program import program
+from otel_logtail.cli.start import declared
 from otel_logtail.errors import UsageError
 from tests.support.places import ROOT
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer.main
 
-from otel_logtail.cli.main import program
+from otel_logtail.cli.program import program
 from tests.support.places import ROOT
 
 PHRASES = {

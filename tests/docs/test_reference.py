@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from otel_logtail.cli.main import program
-from otel_logtail.cli.settings import declared
+from otel_logtail.cli.program import program
+from otel_logtail.cli.start import declared
 from otel_logtail.option import Choice, Flag, Option
 from tools.reference import FOLDER, TABLES, page, pages
 from tools.reference_tables import REASONS, reasons, walk

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
 from otel_logtail.cli.errors import ended
 from otel_logtail.errors import UsageError
@@ -177,8 +176,6 @@ class Odd(Exception):
     ("problem", "code", "said"),
     [
         (UsageError("bad \x1b[2J", hint="x\ny"), 2, ["otel-logtail: error: bad \\x1b[2J", "", "hint: x\\ny"]),
-        (typer.Exit(7), 7, []),
-        (typer.Abort(), 130, []),
         (KeyboardInterrupt(), 130, []),
         (MemoryError(), 1, ["otel-logtail: error: out of memory"]),
         (

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from otel_logtail.cli.main import program
+from otel_logtail.cli.program import program
 
 ROOT: Any = typer.main.get_command(program())
 

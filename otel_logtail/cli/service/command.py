@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from otel_logtail.cli.help import Group
-from otel_logtail.cli.settings import declared, given_by
+from otel_logtail.cli.start import declared, given_by
 from otel_logtail.daemon.options import CONFIG, DB, OBSERVER, ONCE, PATH
 from otel_logtail.daemon.paths import home_directory
 from otel_logtail.errors import UsageError

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from otel_logtail import environment
-from otel_logtail.cli.settings import given_by
+from otel_logtail.cli.start import given_by
 from otel_logtail.daemon.merge import settings_of
 from otel_logtail.errors import UsageError
 from otel_logtail.exporter import ExporterContext
