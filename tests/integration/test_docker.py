@@ -130,7 +130,7 @@ def test_its_health_is_the_status_of_the_answer(status: str, code: int) -> None:
 
 def test_its_labels_are_those_of_the_package(image: Image) -> None:
     """The image is built without git, so its version is that of the changelog."""
-    assert image.run(*image.entrypoint, "--version").stdout.startswith(f"otel-logtail {RELEASED}, ")
+    assert image.run(*image.entrypoint, "--version").stdout == f"otel-logtail {RELEASED}\n"
     about = metadata("otel-logtail")
     source = dict(url.split(", ") for url in about.get_all("Project-URL") or [])["Source"]
     expected = {
