@@ -141,11 +141,10 @@ class Lane:
             batch = self._next()
             if batch is None:
                 break
-            is_last = self._outbox.is_last
             delivery = self._sender.export(batch)
             if not self._settle(batch, delivery):
                 return
-            if is_last and isinstance(delivery, Delivered) and not self._trials:
+            if self._outbox.is_last and isinstance(delivery, Delivered) and not self._trials:
                 break  # later commits have set the worker's event
         if not self._sender.over():
             self._has_nothing()

@@ -51,7 +51,7 @@ class Outbox:
         self.operations = Operations(db, exporter)
         self.on_trial = OnTrial(path, db, exporter, self.operations)
         self.is_last = False
-        """True if nothing waited behind the items that were read last, and no repeat was due."""
+        """True if nothing is left to read once the items that were read last are delivered, and no repeat was due."""
         self._generation = 0
 
     @classmethod
@@ -212,6 +212,8 @@ class Outbox:
         with translated(self.path), transaction(self._db):
             if self._still_holds():
                 sent = self._have(batch.stream, items)
+            else:
+                self.is_last = False  # the items that are left are read again, and counts of dropped ones are owed
             if skipped:
                 progress.note_skipped(self._db, self.exporter, skipped)
             if skipped < len(items):

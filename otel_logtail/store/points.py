@@ -49,7 +49,7 @@ class PointReader:
         self._known: dict[int, Totals] | None = None
         self._known_at = (-1, 0)
         self.is_last = False
-        """True if no interval waited behind the points that were read last, and no repeat was due."""
+        """True if nothing was left to read behind the points that were read last, and no repeat was due."""
         self._unanswered: ExportBatch | None = None
         self._spans: dict[int, tuple[int, int, int, int]] = {}
         """Start, end, and the first and last breach of each interval that was read last."""
@@ -172,7 +172,8 @@ class PointReader:
             points += map(self._with_exemplars, islice(more, limit - len(points)))
             if len(points) == limit:
                 break  # the rest comes with the next batch, which continues after the ids that were sent
-        self.is_last = len(found) < limit and not self._may_repeat()
+        # the next reading moves the cursor past rows that need not be sent, if they are the last ones
+        self.is_last = len(found) < limit and len(rows) == len(found) and not self._may_repeat()
         return tuple(points), found[-1].id if found else 0
 
     def _cut_off(self, last: Closed) -> list[Closed]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from otel_logtail.errors import StoreCorrupt
 from otel_logtail.events import Reporter
 from otel_logtail.model import Delivered, Delivery, ExportBatch, Retry, Stream
 from otel_logtail.store import quarantine
+from otel_logtail.store.maintenance import Limits
 from otel_logtail.store.outbox import Outbox
 from otel_logtail.store.writer import Store
+from tests.support.lives import living, outbox_of
 from tests.support.pieces import NOON, Piece, line, opened, rows
 
 BROKEN = Retry("internal error", isolate=True)
@@ -381,3 +385,56 @@ def test_delivered_items_are_counted_as_in_the_store(steps: Steps) -> None:
     steps.write()
     steps.run()
     assert rows(steps.store.path, "SELECT delivered FROM exporter") == [(steps.lane.decided.delivered,)] == [(4,)]
+
+
+# --- the end of a pass: with an idle log, the next one comes with the next commit -------------------------------------
+
+
+class Willing:
+    """A receiver that accepts everything; ``during`` happens while a batch is in transit."""
+
+    given_up = False
+    accepted = 0
+
+    def __init__(self, during: Callable[[], object] = lambda: None) -> None:
+        self._during = during
+
+    def export(self, batch: ExportBatch) -> Delivery:
+        self._during()
+        return Delivered()
+
+    def over(self) -> bool:
+        return False
+
+    def progressed(self) -> None:
+        pass
+
+    def works(self) -> None:
+        pass
+
+
+def intervals_of(outbox: Outbox, receiver: Willing) -> Lane:
+    return Lane(Stream.INTERVALS, outbox, Reporter(io.StringIO()), receiver)
+
+
+def test_what_is_dropped_while_its_batch_is_in_transit_is_sent_in_the_same_pass(tmp_path: Path) -> None:
+    with living(tmp_path) as life, outbox_of(life) as outbox:
+        life.say((5, 0.001), seal=10)
+        receiver = Willing(lambda: life.keep_up(Limits(max_bytes=1), ["fake"]))
+        intervals_of(outbox, receiver).run()
+        assert life.count("dropped") >= 1
+        assert life.count("owed") == 0
+
+
+def test_what_need_not_be_sent_does_not_wait_behind_the_last_items(tmp_path: Path) -> None:
+    with living(tmp_path) as life, outbox_of(life) as outbox:
+        life.say((5, 0.001), seal=10)
+        lane = intervals_of(outbox, Willing())
+        lane.run()
+        with closing(sqlite3.connect(life.path)) as db, db:  # a newer copy of this store sent it
+            db.execute("UPDATE sent SET skip_ns = end_ns")
+        outbox.register([Stream.INTERVALS], NOON)  # reads it
+        life.say((15, 0.001), seal=20)
+        life.say((6, 0.001), seal=25)
+        lane.run()
+        assert outbox.pending() == 0
