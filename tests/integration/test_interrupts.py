@@ -143,10 +143,13 @@ def test_a_reader_that_does_not_read_holds_nothing_up(tmp_path: Path) -> None:
     assert (running.returncode, said) == (130, b"")
 
 
-def test_an_interrupt_while_the_program_is_imported_gives_no_traceback(tmp_path: Path) -> None:
-    program = STARTING.format(module="typer", number=int(signal.SIGINT))
-    done = subprocess.run([PROGRAM[0], "-c", program, "--version"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+@pytest.mark.parametrize(
+    ("module", "option", "code"), [("otel_logtail.cli.main", "--version", -signal.SIGINT), ("typer", "--help", 130)]
+)
+def test_an_interrupt_while_the_program_is_imported_gives_no_traceback(module: str, option: str, code: int) -> None:
+    program = STARTING.format(module=module, number=int(signal.SIGINT))
+    done = subprocess.run([PROGRAM[0], "-c", program, option], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
 STARTING = """
