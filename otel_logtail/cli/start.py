@@ -37,7 +37,7 @@ def declared() -> Iterator[Option[Any]]:
 
 
 def given_by(context: Any, *, variables: bool = True) -> Options:
-    """Return the options of a daemon that typer has parsed, as texts with their places.
+    """Return the options of a daemon, parsed by typer, as texts with their places.
 
     Args:
         context: The context of the program.
